@@ -1,0 +1,78 @@
+/**
+ * @file clora/context.h
+ * @brief Tier 1: the OpenCL devices of this machine, and a context on one of them.
+ *
+ * A context is one device with its queue, its compiled programs and what is known about it. Work is enqueued and calls
+ * return; only clora_context_finish() and the calls that touch host memory wait.
+ */
+#ifndef CLORA_CONTEXT_H
+#define CLORA_CONTEXT_H
+
+#include <stddef.h>
+
+#include <clora/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One device and its programs. Free with clora_context_free() after everything that was made from it. */
+typedef struct clora_context clora_context;
+
+/** What OpenCL says of a device. Sizes in bytes; flags are 0 or 1. */
+typedef struct clora_device_info {
+    int index;                /**< Number for clora_context_create(). */
+    int is_default;           /**< Taken when nothing is asked for: GPU before accelerator before CPU. */
+    char type[16];            /**< "gpu", "accelerator", "cpu" or "other". */
+    char platform[128];       /**< Name of the OpenCL implementation. */
+    char name[256];           /**< Name of the device. */
+    char vendor[128];         /**< Maker of the device. */
+    char driver[128];         /**< Version of the driver. */
+    char version[128];        /**< OpenCL version, such as "OpenCL 1.2 pocl". */
+    char c_version[128];      /**< OpenCL C version. */
+    char gemm[16];            /**< Path of the matrix products here: "panel", "tile" or "clblast". */
+    int compute_units;        /**< Cores of a CPU, multiprocessors of a GPU. */
+    int vector_width;         /**< Native float vector width. */
+    int clock_mhz;            /**< Highest clock. */
+    size_t global_memory;     /**< Device memory. */
+    size_t max_allocation;    /**< Largest single buffer; larger weights are split. */
+    size_t local_memory;      /**< Memory shared by a work-group. */
+    size_t max_group;         /**< Most work-items in a group. */
+    int local_is_dedicated;   /**< 1 when local memory is hardware of its own. */
+    int fp16, fp64, subgroups;
+} clora_device_info;
+
+/**
+ * List every device of every platform, in the order of their numbers.
+ *
+ * @param[out] out    array of *count entries, yours to free with free(); NULL when there are none
+ * @param[out] count  number of devices; zero is not an error
+ */
+CLORA_API clora_status clora_devices_list(clora_device_info **out, int *count);
+
+/**
+ * Make a context on a device.
+ *
+ * @param[out] out     yours to free
+ * @param[in]  device  a device's number, a part of its name (any case), or NULL: the variable CLORA_DEVICE, else the default
+ *
+ * @return CLORA_ERROR_NOT_FOUND when no device fits (the message lists those there are), CLORA_ERROR_ARGUMENT when several do
+ */
+CLORA_API clora_status clora_context_create(clora_context **out, const char *device);
+
+/** Free a context. NULL is allowed. Everything made from it must be freed before. */
+CLORA_API void clora_context_free(clora_context *context);
+
+/** Wait until the device has done all that was enqueued. */
+CLORA_API clora_status clora_context_finish(clora_context *context);
+
+/** What the device is. Lives as long as the context. */
+CLORA_API const clora_device_info *clora_context_device(const clora_context *context);
+
+/** Bytes of device memory that clora holds in this context now, and the most it ever held. Either may be NULL. */
+CLORA_API void clora_context_memory(const clora_context *context, size_t *now, size_t *peak);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,52 @@
+/**
+ * @file clora/opencl.h
+ * @brief Tier 1: clora on the OpenCL objects of a program that has its own. The only header with OpenCL types.
+ */
+#ifndef CLORA_OPENCL_H
+#define CLORA_OPENCL_H
+
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 120
+#endif
+#include <CL/cl.h>
+
+#include <clora/context.h>
+#include <clora/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Make a context on the caller's queue. Both are retained until clora_context_free().
+ *
+ * @param[in] context  holds the queue's device
+ * @param[in] queue    in order (not CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE); clora enqueues on it and nowhere else, so that
+ *                     the caller's own work on it keeps its order
+ *
+ * @return CLORA_ERROR_ARGUMENT for an out-of-order queue or one of another context
+ */
+CLORA_API clora_status clora_context_from_opencl(clora_context **out, cl_context context, cl_command_queue queue);
+
+/**
+ * Make a tensor of the caller's buffer, without a copy. The buffer is retained until clora_tensor_free().
+ *
+ * @param[in] buffer  of the same cl_context
+ * @param[in] offset  bytes from the buffer's start to element 0; a multiple of the element's size
+ * @param[in] stride  elements from one row to the next; at least the last dimension, or 0 for dense
+ *
+ * @return CLORA_ERROR_SHAPE when the array would reach past the buffer's end
+ */
+CLORA_API clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context, cl_mem buffer, size_t offset,
+                                                clora_dtype dtype, int ndim, const int *shape, int stride);
+
+/** The queue that clora enqueues on; borrowed. */
+CLORA_API cl_command_queue clora_context_queue(const clora_context *context);
+
+/** The buffer that holds a tensor; borrowed. */
+CLORA_API cl_mem clora_tensor_buffer(const clora_tensor *tensor);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

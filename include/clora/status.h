@@ -1,0 +1,43 @@
+/**
+ * @file clora/status.h
+ * @brief Status codes and the message that goes with the last failure.
+ *
+ * Every call that can fail returns a clora_status. The code says what kind of failure it was, for a program to act on; the
+ * message says what, where and what to do next, for a person to read.
+ */
+#ifndef CLORA_STATUS_H
+#define CLORA_STATUS_H
+
+#if defined(__GNUC__)
+#define CLORA_API __attribute__((visibility("default")))
+#else
+#define CLORA_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Result of every call that can fail: zero on success, negative on failure. */
+typedef enum clora_status {
+    CLORA_OK = 0,
+    CLORA_ERROR_ARGUMENT = -1,   /**< A value the caller passed is not allowed. */
+    CLORA_ERROR_SHAPE = -2,      /**< Tensors do not fit together. */
+    CLORA_ERROR_MEMORY = -3,     /**< Host or device memory ran out. */
+    CLORA_ERROR_NOT_FOUND = -4,  /**< No such device, file, tensor or module. */
+    CLORA_ERROR_FORMAT = -5,     /**< A file is not what it says it is. */
+    CLORA_ERROR_IO = -6,         /**< The system failed to read or write. */
+    CLORA_ERROR_OPENCL = -7,     /**< An OpenCL call failed; the message names it. */
+    CLORA_ERROR_UNSUPPORTED = -8 /**< Valid, but not on this device or for this model. */
+} clora_status;
+
+/** Name of a status, such as "CLORA_ERROR_SHAPE". Never NULL; not to be freed. */
+CLORA_API const char *clora_status_name(clora_status status);
+
+/** What went wrong in this thread's last failed call. Never NULL; valid until the thread's next failure. */
+CLORA_API const char *clora_last_error(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

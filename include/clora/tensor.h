@@ -1,0 +1,64 @@
+/**
+ * @file clora/tensor.h
+ * @brief Tier 1: typed arrays on the device.
+ *
+ * A tensor has one to four dimensions, row major; the last is contiguous. Rows (all dimensions but the last) may lie further
+ * apart than the last dimension is long: that distance is the stride, in elements.
+ */
+#ifndef CLORA_TENSOR_H
+#define CLORA_TENSOR_H
+
+#include <stddef.h>
+
+#include <clora/context.h>
+#include <clora/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Element types. Arithmetic is always float; f16 and bf16 are storage. */
+typedef enum clora_dtype {
+    CLORA_DTYPE_F32 = 0, /**< IEEE binary32 */
+    CLORA_DTYPE_F16 = 1, /**< IEEE binary16 */
+    CLORA_DTYPE_BF16 = 2, /**< the upper half of a binary32 */
+    CLORA_DTYPE_I32 = 3  /**< signed 32-bit integers: token ids, positions */
+} clora_dtype;
+
+/** An array on the device. Borrow its context as long as it lives. */
+typedef struct clora_tensor clora_tensor;
+
+/**
+ * Make a tensor with unspecified contents.
+ *
+ * @param[out] out      yours to free with clora_tensor_free()
+ * @param[in]  context  borrowed until the tensor is freed
+ * @param[in]  ndim     1 to 4
+ * @param[in]  shape    ndim sizes, each at least 1
+ *
+ * @return CLORA_ERROR_MEMORY when the device has not that much memory or allows no buffer of that size
+ */
+CLORA_API clora_status clora_tensor_create(clora_tensor **out, clora_context *context, clora_dtype dtype, int ndim,
+                                           const int *shape);
+
+/** Free a tensor; the device memory goes when the work that uses it is done. NULL is allowed. */
+CLORA_API void clora_tensor_free(clora_tensor *tensor);
+
+/** Copy from host memory, dense row major in the tensor's own type. Waits. */
+CLORA_API clora_status clora_tensor_write(clora_tensor *tensor, const void *data);
+
+/** Copy to host memory, dense row major in the tensor's own type. Waits for all work enqueued before. */
+CLORA_API clora_status clora_tensor_read(const clora_tensor *tensor, void *data);
+
+/** Set every element to zero. Enqueued. */
+CLORA_API clora_status clora_tensor_zero(clora_tensor *tensor);
+
+CLORA_API clora_dtype clora_tensor_dtype(const clora_tensor *tensor);
+CLORA_API int clora_tensor_ndim(const clora_tensor *tensor);
+CLORA_API const int *clora_tensor_shape(const clora_tensor *tensor); /**< ndim sizes; borrowed */
+CLORA_API size_t clora_tensor_count(const clora_tensor *tensor);     /**< elements */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

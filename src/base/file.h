@@ -1,0 +1,52 @@
+#ifndef CLORA_BASE_FILE_H
+#define CLORA_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/status.h"
+
+/* A whole file, mapped read-only. An empty file has data NULL and size 0. */
+typedef struct file_map {
+    const unsigned char *data;
+    size_t size;
+} file_map;
+
+clora_status file_map_open(file_map *out, const char *path);
+void file_map_release(const file_map *map, size_t offset, size_t size); /* these pages are not needed any more */
+void file_map_close(file_map *map);
+
+/* The whole of a small file as a zero-terminated string that the caller frees; an error above limit bytes. */
+clora_status file_read_text(char **out, size_t *size, const char *path, size_t limit);
+
+bool file_exists(const char *path);
+bool file_is_directory(const char *path);
+
+/* "dir/name"; the caller frees. NULL without memory. */
+char *file_join(const char *dir, const char *name);
+
+/* A file that appears under its name complete or not at all: written beside it, fsync, rename, fsync of the directory. */
+typedef struct file_writer {
+    FILE *stream;
+    char *path, *temporary;
+} file_writer;
+
+clora_status file_writer_open(file_writer *out, const char *path);
+clora_status file_writer_write(file_writer *writer, const void *data, size_t size);
+clora_status file_writer_commit(file_writer *writer); /* closes; on failure the temporary file is gone */
+void file_writer_abandon(file_writer *writer);        /* safe after commit and on a zeroed writer */
+
+/* All of the above for a text in memory. */
+clora_status file_write_text(const char *path, const char *text, size_t size);
+
+/* Copy a file's bytes, completely or not at all. */
+clora_status file_copy(const char *to, const char *from);
+
+/*
+ * Make sure that path is a directory that new files may go into: created when absent (parents must exist), an error
+ * when it is not empty or not writable. *created says whether this call made it.
+ */
+clora_status file_prepare_output(const char *path, bool *created);
+
+#endif

@@ -1,0 +1,28 @@
+#ifndef CLORA_BASE_JSON_H
+#define CLORA_BASE_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/status.h"
+
+/*
+ * jansson with clora's errors: each names the file, the key and what was wanted. Files are read with
+ * duplicate keys rejected, NUL allowed in strings, and depth bounded by jansson (2048).
+ */
+clora_status json_load_path(json_t **out, const char *path, size_t limit_bytes);
+clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what);
+
+/* object[key] by type. A missing key or null gives the fallback; a value of another type is an error that names `where`. */
+clora_status json_get_int(int64_t *out, const json_t *object, const char *key, int64_t fallback, const char *where);
+clora_status json_get_real(double *out, const json_t *object, const char *key, double fallback, const char *where);
+clora_status json_get_bool(bool *out, const json_t *object, const char *key, bool fallback, const char *where);
+clora_status json_get_text(const char **out, const json_t *object, const char *key, const char *fallback,
+                           const char *where); /* borrowed from the object; a string that holds a NUL is an error */
+
+/* Write indented JSON and a newline through file_writer (atomic). */
+clora_status json_save_path(const json_t *value, const char *path);
+
+#endif

@@ -1,0 +1,50 @@
+#include "base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MESSAGE_SIZE = 4096 };
+
+static _Thread_local char message[MESSAGE_SIZE];
+
+clora_status clora_fail(clora_status code, const char *format, ...) {
+    char text[MESSAGE_SIZE]; /* an argument may be the old message itself */
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    memcpy(message, text, sizeof(message));
+    return code;
+}
+
+clora_status clora_fail_within(clora_status code, const char *format, ...) {
+    char text[MESSAGE_SIZE];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    const size_t used = strlen(text);
+    snprintf(text + used, sizeof(text) - used, ": %.*s", (int)(sizeof(text) - used - 3), message);
+    memcpy(message, text, sizeof(message));
+    return code;
+}
+
+const char *clora_last_error(void) { return message; }
+
+const char *clora_status_name(clora_status status) {
+    switch (status) {
+    case CLORA_OK: return "CLORA_OK";
+    case CLORA_ERROR_ARGUMENT: return "CLORA_ERROR_ARGUMENT";
+    case CLORA_ERROR_SHAPE: return "CLORA_ERROR_SHAPE";
+    case CLORA_ERROR_MEMORY: return "CLORA_ERROR_MEMORY";
+    case CLORA_ERROR_NOT_FOUND: return "CLORA_ERROR_NOT_FOUND";
+    case CLORA_ERROR_FORMAT: return "CLORA_ERROR_FORMAT";
+    case CLORA_ERROR_IO: return "CLORA_ERROR_IO";
+    case CLORA_ERROR_OPENCL: return "CLORA_ERROR_OPENCL";
+    case CLORA_ERROR_UNSUPPORTED: return "CLORA_ERROR_UNSUPPORTED";
+    }
+    return "unknown status";
+}

@@ -1,0 +1,19 @@
+#ifndef CLORA_BASE_STATUS_H
+#define CLORA_BASE_STATUS_H
+
+#include <clora/status.h>
+
+/* Record a message for clora_last_error() and return the code: setting and returning are one expression. */
+clora_status clora_fail(clora_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Put words in front of the message that is there ("adapter x: ...") and return the code. */
+clora_status clora_fail_within(clora_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Leave by the function's one exit, carrying the first failure. */
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        if ((status = (call)) != CLORA_OK)                                                                             \
+            goto done;                                                                                                 \
+    } while (0)
+
+#endif

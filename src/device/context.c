@@ -1,0 +1,188 @@
+#include "device/context.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "device/devices.h"
+#include "device/program.h"
+
+const char *opencl_error_name(cl_int error) {
+    static const struct {
+        cl_int code;
+        const char *name;
+    } names[] = {
+        {CL_DEVICE_NOT_FOUND, "CL_DEVICE_NOT_FOUND"},
+        {CL_DEVICE_NOT_AVAILABLE, "CL_DEVICE_NOT_AVAILABLE"},
+        {CL_COMPILER_NOT_AVAILABLE, "CL_COMPILER_NOT_AVAILABLE"},
+        {CL_MEM_OBJECT_ALLOCATION_FAILURE, "CL_MEM_OBJECT_ALLOCATION_FAILURE"},
+        {CL_OUT_OF_RESOURCES, "CL_OUT_OF_RESOURCES"},
+        {CL_OUT_OF_HOST_MEMORY, "CL_OUT_OF_HOST_MEMORY"},
+        {CL_BUILD_PROGRAM_FAILURE, "CL_BUILD_PROGRAM_FAILURE"},
+        {CL_MAP_FAILURE, "CL_MAP_FAILURE"},
+        {CL_INVALID_VALUE, "CL_INVALID_VALUE"},
+        {CL_INVALID_DEVICE, "CL_INVALID_DEVICE"},
+        {CL_INVALID_CONTEXT, "CL_INVALID_CONTEXT"},
+        {CL_INVALID_COMMAND_QUEUE, "CL_INVALID_COMMAND_QUEUE"},
+        {CL_INVALID_MEM_OBJECT, "CL_INVALID_MEM_OBJECT"},
+        {CL_INVALID_BUFFER_SIZE, "CL_INVALID_BUFFER_SIZE"},
+        {CL_INVALID_PROGRAM, "CL_INVALID_PROGRAM"},
+        {CL_INVALID_PROGRAM_EXECUTABLE, "CL_INVALID_PROGRAM_EXECUTABLE"},
+        {CL_INVALID_KERNEL_NAME, "CL_INVALID_KERNEL_NAME"},
+        {CL_INVALID_KERNEL, "CL_INVALID_KERNEL"},
+        {CL_INVALID_ARG_INDEX, "CL_INVALID_ARG_INDEX"},
+        {CL_INVALID_ARG_VALUE, "CL_INVALID_ARG_VALUE"},
+        {CL_INVALID_ARG_SIZE, "CL_INVALID_ARG_SIZE"},
+        {CL_INVALID_KERNEL_ARGS, "CL_INVALID_KERNEL_ARGS"},
+        {CL_INVALID_WORK_DIMENSION, "CL_INVALID_WORK_DIMENSION"},
+        {CL_INVALID_WORK_GROUP_SIZE, "CL_INVALID_WORK_GROUP_SIZE"},
+        {CL_INVALID_WORK_ITEM_SIZE, "CL_INVALID_WORK_ITEM_SIZE"},
+        {CL_INVALID_BUILD_OPTIONS, "CL_INVALID_BUILD_OPTIONS"},
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (names[i].code == error)
+            return names[i].name;
+    return "an OpenCL error";
+}
+
+clora_status opencl_fail(cl_int error, const char *what) {
+    const bool memory = error == CL_MEM_OBJECT_ALLOCATION_FAILURE || error == CL_OUT_OF_HOST_MEMORY ||
+                        error == CL_INVALID_BUFFER_SIZE;
+    return clora_fail(memory ? CLORA_ERROR_MEMORY : CLORA_ERROR_OPENCL, "%s: %s (%d)", what, opencl_error_name(error), error);
+}
+
+/* Fill a context whose device, cl and queue are set. */
+static clora_status context_init(clora_context *context, cl_platform_id platform) {
+    clora_status status = CLORA_OK;
+    cl_uint align_bits = 0;
+    cl_device_type type = 0;
+
+    pthread_mutex_init(&context->lock, NULL);
+    context->process = (int)getpid();
+    clGetDeviceInfo(context->device, CL_DEVICE_TYPE, sizeof(type), &type, NULL);
+    context->is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
+    clGetDeviceInfo(context->device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof(align_bits), &align_bits, NULL);
+    context->address_align = align_bits >= 512 ? align_bits / 8 : 64;
+    device_query(&context->info, platform, context->device);
+    TRY(device_gemm_path(&context->gemm, context->is_cpu));
+    TRY(program_cache_create(&context->programs));
+done:
+    return status;
+}
+
+clora_status clora_context_create(clora_context **out, const char *device) {
+    clora_status status = CLORA_OK;
+    cl_int error;
+    device_entry entry;
+    clora_context *context = calloc(1, sizeof(*context));
+
+    *out = NULL;
+    if (!context)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a context");
+    TRY(device_choose(&entry, device));
+    context->device = entry.id;
+    context->cl = clCreateContext(NULL, 1, &entry.id, NULL, NULL, &error);
+    if (error != CL_SUCCESS)
+        TRY(opencl_fail(error, "cannot make an OpenCL context"));
+    context->queue = clCreateCommandQueue(context->cl, entry.id, 0, &error);
+    if (error != CL_SUCCESS)
+        TRY(opencl_fail(error, "cannot make an OpenCL queue"));
+    TRY(context_init(context, entry.platform));
+    context->info.index = entry.info.index;
+    context->info.is_default = entry.info.is_default;
+    *out = context;
+    context = NULL;
+done:
+    clora_context_free(context);
+    return status;
+}
+
+clora_status clora_context_from_opencl(clora_context **out, cl_context cl, cl_command_queue queue) {
+    clora_status status = CLORA_OK;
+    cl_context queue_context = NULL;
+    cl_command_queue_properties properties = 0;
+    cl_platform_id platform = NULL;
+    clora_context *context = NULL;
+
+    *out = NULL;
+    if (!cl || !queue)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_context_from_opencl: a context and a queue are needed");
+    if (clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof(queue_context), &queue_context, NULL) != CL_SUCCESS ||
+        queue_context != cl)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_context_from_opencl: the queue belongs to another context");
+    clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof(properties), &properties, NULL);
+    if (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_context_from_opencl: the queue must be in order");
+    context = calloc(1, sizeof(*context));
+    if (!context)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a context");
+    clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof(context->device), &context->device, NULL);
+    clGetDeviceInfo(context->device, CL_DEVICE_PLATFORM, sizeof(platform), &platform, NULL);
+    clRetainContext(cl);
+    clRetainCommandQueue(queue);
+    context->cl = cl;
+    context->queue = queue;
+    TRY(context_init(context, platform));
+    *out = context;
+    context = NULL;
+done:
+    clora_context_free(context);
+    return status;
+}
+
+void clora_context_free(clora_context *context) {
+    if (!context)
+        return;
+    if (context->queue)
+        clFinish(context->queue);
+    if (context->programs) {
+        program_cache_free(context->programs);
+        pthread_mutex_destroy(&context->lock);
+    }
+    if (context->queue)
+        clReleaseCommandQueue(context->queue);
+    if (context->cl)
+        clReleaseContext(context->cl);
+    free(context);
+}
+
+clora_status clora_context_finish(clora_context *context) {
+    const cl_int error = clFinish(context->queue);
+    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "the device failed while it worked");
+}
+
+const clora_device_info *clora_context_device(const clora_context *context) { return &context->info; }
+
+cl_command_queue clora_context_queue(const clora_context *context) { return context->queue; }
+
+void clora_context_memory(const clora_context *context, size_t *now, size_t *peak) {
+    if (now)
+        *now = context->memory_now;
+    if (peak)
+        *peak = context->memory_peak;
+}
+
+clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t bytes) {
+    cl_int error = CL_SUCCESS;
+
+    *out = NULL;
+    if (bytes > context->info.max_allocation)
+        return clora_fail(CLORA_ERROR_MEMORY, "a buffer of %zu MB: the device allows %zu MB", bytes >> 20,
+                          context->info.max_allocation >> 20);
+    if (bytes > context->info.global_memory || context->memory_now > context->info.global_memory - bytes)
+        return clora_fail(CLORA_ERROR_MEMORY, "a buffer of %zu MB: the device has %zu MB, %zu MB are taken", bytes >> 20,
+                          context->info.global_memory >> 20, context->memory_now >> 20);
+    *out = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, bytes, NULL, &error);
+    if (error != CL_SUCCESS)
+        return opencl_fail(error, "cannot make a device buffer");
+    context->memory_now += bytes;
+    if (context->memory_now > context->memory_peak)
+        context->memory_peak = context->memory_now;
+    return CLORA_OK;
+}
+
+void context_buffer_release(clora_context *context, cl_mem buffer, size_t bytes) {
+    if (!buffer)
+        return;
+    clReleaseMemObject(buffer);
+    context->memory_now -= bytes;
+}

@@ -1,0 +1,40 @@
+#ifndef CLORA_DEVICE_CONTEXT_H
+#define CLORA_DEVICE_CONTEXT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <clora/opencl.h>
+
+#include "base/status.h"
+
+struct program_cache;
+
+/* Which kernels make the W0 products: panel = explicit vectors, one work-item a group (CPUs); tile = local memory (GPUs). */
+typedef enum gemm_path { GEMM_PANEL, GEMM_TILE, GEMM_CLBLAST } gemm_path;
+
+/* All machine knowledge: device, queue, limits, programs. */
+struct clora_context {
+    cl_context cl;
+    cl_device_id device;
+    cl_command_queue queue;
+    clora_device_info info;
+    gemm_path gemm;
+    bool is_cpu;
+    size_t address_align; /* bytes; CL_DEVICE_MEM_BASE_ADDR_ALIGN */
+    size_t memory_now, memory_peak;
+    struct program_cache *programs;
+    pthread_mutex_t lock; /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
+    int process;          /* a context does not survive fork() */
+};
+
+const char *opencl_error_name(cl_int error); /* "CL_OUT_OF_RESOURCES" */
+
+/* clora_fail with the name of an OpenCL error. CL_MEM_OBJECT_ALLOCATION_FAILURE and kin become CLORA_ERROR_MEMORY. */
+clora_status opencl_fail(cl_int error, const char *what);
+
+/* A buffer that is counted in the context's memory; released by context_buffer_release with the same size. */
+clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t bytes);
+void context_buffer_release(clora_context *context, cl_mem buffer, size_t bytes);
+
+#endif

@@ -1,0 +1,24 @@
+#ifndef CLORA_DEVICE_DEVICES_H
+#define CLORA_DEVICE_DEVICES_H
+
+#include "device/context.h"
+
+typedef struct device_entry {
+    cl_platform_id platform;
+    cl_device_id id;
+    clora_device_info info;
+} device_entry;
+
+/* Every device of every platform; free(*out). */
+clora_status device_entries(device_entry **out, int *count);
+
+/* The device that a number, a part of a name or NULL (CLORA_DEVICE, else the default) means. */
+clora_status device_choose(device_entry *out, const char *wanted);
+
+void device_query(clora_device_info *out, cl_platform_id platform, cl_device_id device);
+
+/* The path of the W0 products: by the device's type, or what CLORA_GEMM forces. */
+clora_status device_gemm_path(gemm_path *out, bool is_cpu);
+const char *gemm_path_name(gemm_path path);
+
+#endif

@@ -1,0 +1,31 @@
+#ifndef CLORA_DEVICE_KERNELS_H
+#define CLORA_DEVICE_KERNELS_H
+
+#include "device/context.h"
+
+enum { KERNEL_PARAMETERS = 8 };
+
+/* A compile-time parameter of a kernel: -DNAME=value. The rule gives the default on a device; the first of values that
+ * is allowed otherwise. */
+typedef struct kernel_parameter {
+    const char *name;
+    int (*rule)(const clora_context *context); /* analytic default; NULL: values[0] */
+    int values[8];                             /* what the tuner may try; zero-terminated */
+} kernel_parameter;
+
+/* THE REGISTRY: one row a kernel. A new variant is one .cl file and one row. */
+typedef struct kernel_row {
+    const char *name;   /* the kernel function */
+    const char *source; /* stem of its .cl file */
+    kernel_parameter parameters[KERNEL_PARAMETERS];
+} kernel_row;
+
+extern const kernel_row kernel_rows[];
+extern const size_t kernel_rows_count;
+
+const kernel_row *kernel_find(const char *name);
+
+/* The value in use for a parameter of a row: from CLORA_PARAM_<KERNEL>_<NAME> in the environment, else the default. */
+int kernel_parameter_value(const clora_context *context, const kernel_row *row, const kernel_parameter *parameter);
+
+#endif

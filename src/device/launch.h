@@ -1,0 +1,40 @@
+#ifndef CLORA_DEVICE_LAUNCH_H
+#define CLORA_DEVICE_LAUNCH_H
+
+#include <stdint.h>
+
+#include "device/kernels.h"
+#include "device/tensor.h"
+
+/*
+ * One kernel call: begin, [define], arguments in order, run. The first failure sticks and comes back from launch_run,
+ * so a caller has one status to check. The context is locked from begin to run: run must always be called.
+ *
+ * Registry parameters become -DNAME=value; launch_define adds what the caller decides (a storage type, a flag). Both are part of
+ * the program's key, so keep the number of different values small.
+ */
+typedef struct launch {
+    clora_context *context;
+    const kernel_row *row;
+    cl_kernel kernel;
+    cl_uint index;
+    clora_status status;
+    char options[512];
+    size_t options_used;
+} launch;
+
+void launch_begin(launch *l, clora_context *context, const char *kernel);
+void launch_define(launch *l, const char *name, int value);
+int launch_parameter(launch *l, const char *name); /* the registry parameter's value here, for the grid */
+
+/* A tensor is two arguments: its buffer and its offset in elements (ulong). NULL is allowed: a null buffer and 0. */
+void launch_tensor(launch *l, const clora_tensor *t);
+void launch_int(launch *l, int value);
+void launch_uint(launch *l, unsigned value);
+void launch_ulong(launch *l, uint64_t value);
+void launch_float(launch *l, float value);
+
+/* global: work-items in each dimension, rounded up to a multiple of local here. */
+clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, size_t ly, size_t lz);
+
+#endif

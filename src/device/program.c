@@ -1,0 +1,172 @@
+#include "device/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "device/source.h"
+
+typedef struct program_entry {
+    char *stem, *options;
+    cl_program program;
+} program_entry;
+
+typedef struct kernel_entry {
+    const char *name; /* the registry's: compared by address first */
+    char *options;
+    cl_kernel kernel;
+} kernel_entry;
+
+struct program_cache {
+    program_entry *programs;
+    size_t programs_count, programs_capacity;
+    kernel_entry *kernels;
+    size_t kernels_count, kernels_capacity;
+};
+
+clora_status program_cache_create(program_cache **out) {
+    *out = calloc(1, sizeof(**out));
+    return *out ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for the program cache");
+}
+
+void program_cache_free(program_cache *cache) {
+    if (!cache)
+        return;
+    for (size_t i = 0; i < cache->kernels_count; i++) {
+        clReleaseKernel(cache->kernels[i].kernel);
+        free(cache->kernels[i].options);
+    }
+    for (size_t i = 0; i < cache->programs_count; i++) {
+        clReleaseProgram(cache->programs[i].program);
+        free(cache->programs[i].stem);
+        free(cache->programs[i].options);
+    }
+    free(cache->kernels);
+    free(cache->programs);
+    free(cache);
+}
+
+/* The text of a source: the embedded one, or for development the file of CLORA_KERNEL_DIR. The caller frees. */
+static clora_status source_text(char **out, const char *stem) {
+    const char *folder = getenv("CLORA_KERNEL_DIR");
+
+    if (folder && *folder) {
+        size_t size;
+        char *path = alloc_format("%s/%s.cl", folder, stem);
+        if (!path)
+            return clora_fail(CLORA_ERROR_MEMORY, "no memory for a path");
+        const clora_status status = file_read_text(out, &size, path, (size_t)1 << 24);
+        free(path);
+        return status;
+    }
+    for (size_t i = 0; i < kernel_sources_count; i++)
+        if (strcmp(kernel_sources[i].name, stem) == 0) {
+            *out = alloc_string_n((const char *)kernel_sources[i].text, kernel_sources[i].size);
+            return *out ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for kernel source %s", stem);
+        }
+    return clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel source %s", stem);
+}
+
+enum { LOG_LINES = 8 };
+
+/* The kernel, the device and the first lines of the build log. */
+static clora_status build_fail(clora_context *context, cl_program program, const char *stem, const char *options, cl_int error) {
+    size_t size = 0, lines = 0;
+    char *log = NULL, *end;
+    clora_status status;
+
+    clGetProgramBuildInfo(program, context->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
+    log = alloc_array(size + 1, 1);
+    if (log && size)
+        clGetProgramBuildInfo(program, context->device, CL_PROGRAM_BUILD_LOG, size, log, NULL);
+    for (end = log; end && *end; end++)
+        if (*end == '\n' && ++lines == LOG_LINES)
+            *end-- = '\0';
+    status = clora_fail(CLORA_ERROR_OPENCL, "kernel %s.cl (%s) does not build on %s: %s\n%s", stem, options,
+                        context->info.name, opencl_error_name(error), log && *log ? log : "(no build log)");
+    free(log);
+    return status;
+}
+
+static clora_status program_build(cl_program *out, clora_context *context, const char *stem, const char *options) {
+    clora_status status = CLORA_OK;
+    cl_int error;
+    cl_program program = NULL;
+    char *common = NULL, *text = NULL;
+
+    *out = NULL;
+    TRY(source_text(&common, "common"));
+    TRY(source_text(&text, stem));
+    program = clCreateProgramWithSource(context->cl, 2, (const char *[]){common, text}, NULL, &error);
+    if (error != CL_SUCCESS)
+        TRY(opencl_fail(error, "cannot make an OpenCL program"));
+    error = clBuildProgram(program, 1, &context->device, options, NULL, NULL);
+    if (error != CL_SUCCESS)
+        TRY(build_fail(context, program, stem, options, error));
+    *out = program;
+    program = NULL;
+done:
+    if (program)
+        clReleaseProgram(program);
+    free(text);
+    free(common);
+    return status;
+}
+
+static clora_status program_find(cl_program *out, clora_context *context, const char *stem, const char *options) {
+    program_cache *cache = context->programs;
+    clora_status status = CLORA_OK;
+    program_entry entry = {0};
+
+    for (size_t i = 0; i < cache->programs_count; i++)
+        if (strcmp(cache->programs[i].stem, stem) == 0 && strcmp(cache->programs[i].options, options) == 0) {
+            *out = cache->programs[i].program;
+            return CLORA_OK;
+        }
+    TRY(alloc_grow((void **)&cache->programs, &cache->programs_capacity, cache->programs_count + 1, sizeof(entry)));
+    TRY(program_build(&entry.program, context, stem, options));
+    entry.stem = alloc_string(stem);
+    entry.options = alloc_string(options);
+    if (!entry.stem || !entry.options)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for program %s", stem));
+    cache->programs[cache->programs_count++] = entry;
+    *out = entry.program;
+    return CLORA_OK;
+done:
+    if (entry.program)
+        clReleaseProgram(entry.program);
+    free(entry.stem);
+    free(entry.options);
+    return status;
+}
+
+clora_status program_kernel(cl_kernel *out, clora_context *context, const char *stem, const char *name, const char *options) {
+    program_cache *cache = context->programs;
+    clora_status status = CLORA_OK;
+    cl_program program;
+    cl_int error;
+    kernel_entry entry = {.name = name};
+
+    for (size_t i = 0; i < cache->kernels_count; i++)
+        if ((cache->kernels[i].name == name || strcmp(cache->kernels[i].name, name) == 0) &&
+            strcmp(cache->kernels[i].options, options) == 0) {
+            *out = cache->kernels[i].kernel;
+            return CLORA_OK;
+        }
+    TRY(alloc_grow((void **)&cache->kernels, &cache->kernels_capacity, cache->kernels_count + 1, sizeof(entry)));
+    TRY(program_find(&program, context, stem, options));
+    entry.options = alloc_string(options);
+    if (!entry.options)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for kernel %s", name));
+    entry.kernel = clCreateKernel(program, name, &error);
+    if (error != CL_SUCCESS) {
+        free(entry.options);
+        TRY(clora_fail(CLORA_ERROR_OPENCL, "kernel %s of %s.cl: %s", name, stem, opencl_error_name(error)));
+    }
+    cache->kernels[cache->kernels_count++] = entry;
+    *out = entry.kernel;
+done:
+    return status;
+}

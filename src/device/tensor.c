@@ -1,0 +1,235 @@
+#include "device/tensor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/dtype.h"
+
+int tensor_cols(const clora_tensor *t) { return t->shape[t->ndim - 1]; }
+
+size_t tensor_rows(const clora_tensor *t) {
+    size_t rows = 1;
+
+    for (int i = 0; i < t->ndim - 1; i++)
+        rows *= (size_t)t->shape[i];
+    return rows;
+}
+
+bool tensor_is_dense(const clora_tensor *t) { return t->stride == tensor_cols(t) || tensor_rows(t) == 1; }
+
+size_t clora_tensor_count(const clora_tensor *t) { return tensor_rows(t) * (size_t)tensor_cols(t); }
+clora_dtype clora_tensor_dtype(const clora_tensor *t) { return t->dtype; }
+int clora_tensor_ndim(const clora_tensor *t) { return t->ndim; }
+const int *clora_tensor_shape(const clora_tensor *t) { return t->shape; }
+cl_mem clora_tensor_buffer(const clora_tensor *t) { return t->buffer; }
+
+const char *tensor_shape_text(const clora_tensor *t) {
+    static _Thread_local char text[4][64];
+    static _Thread_local int next;
+    char *out = text[next = (next + 1) % 4];
+    size_t used = 0;
+
+    if (!t)
+        return "(none)";
+    for (int i = 0; i < t->ndim; i++)
+        used += (size_t)snprintf(out + used, sizeof(text[0]) - used, "%c%d", i ? ',' : '(', t->shape[i]);
+    snprintf(out + used, sizeof(text[0]) - used, ")");
+    return out;
+}
+
+/* Set dtype, dimensions and stride; *bytes = from element 0 to the end of the last row. */
+static clora_status describe(clora_tensor *t, size_t *bytes, clora_dtype dtype, int ndim, const int *shape, int stride) {
+    size_t rows = 1, elements;
+
+    if (ndim < 1 || ndim > 4)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a tensor has 1 to 4 dimensions, not %d", ndim);
+    if ((int)dtype < CLORA_DTYPE_F32 || dtype > CLORA_DTYPE_I32)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "no element type %d", (int)dtype);
+    t->dtype = dtype;
+    t->ndim = ndim;
+    for (int i = 0; i < ndim; i++) {
+        if (shape[i] < 1)
+            return clora_fail(CLORA_ERROR_SHAPE, "dimension %d of a tensor is %d; the least is 1", i, shape[i]);
+        t->shape[i] = shape[i];
+        if (i < ndim - 1 && !size_mul(rows, (size_t)shape[i], &rows))
+            return clora_fail(CLORA_ERROR_SHAPE, "a tensor of that shape is too large");
+    }
+    t->stride = stride ? stride : shape[ndim - 1];
+    if (t->stride < shape[ndim - 1])
+        return clora_fail(CLORA_ERROR_SHAPE, "the stride %d is less than a row's %d elements", stride, shape[ndim - 1]);
+    if (!size_mul(rows - 1, (size_t)t->stride, &elements) || !size_add(elements, (size_t)shape[ndim - 1], &elements) ||
+        !size_mul(elements, dtype_size(dtype), bytes))
+        return clora_fail(CLORA_ERROR_SHAPE, "a tensor of that shape is too large");
+    return CLORA_OK;
+}
+
+clora_status clora_tensor_create(clora_tensor **out, clora_context *context, clora_dtype dtype, int ndim, const int *shape) {
+    clora_status status = CLORA_OK;
+    size_t bytes;
+    clora_tensor *t = calloc(1, sizeof(*t));
+
+    *out = NULL;
+    if (!t)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a tensor");
+    TRY(describe(t, &bytes, dtype, ndim, shape, 0));
+    t->context = context;
+    TRY(context_buffer_create(&t->buffer, context, bytes));
+    t->owned = bytes;
+    *out = t;
+    t = NULL;
+done:
+    free(t);
+    return status;
+}
+
+clora_status tensor_new(clora_tensor **out, clora_context *context, clora_dtype dtype, int rows, int cols) {
+    return clora_tensor_create(out, context, dtype, 2, (int[]){rows, cols});
+}
+
+clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context, cl_mem buffer, size_t offset,
+                                      clora_dtype dtype, int ndim, const int *shape, int stride) {
+    clora_status status = CLORA_OK;
+    size_t bytes, end, size = 0;
+    cl_context owner = NULL;
+    clora_tensor *t = calloc(1, sizeof(*t));
+
+    *out = NULL;
+    if (!t)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a tensor");
+    if (clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof(size), &size, NULL) != CL_SUCCESS ||
+        clGetMemObjectInfo(buffer, CL_MEM_CONTEXT, sizeof(owner), &owner, NULL) != CL_SUCCESS || owner != context->cl)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_tensor_from_opencl: not a buffer of this OpenCL context"));
+    TRY(describe(t, &bytes, dtype, ndim, shape, stride));
+    if (offset % dtype_size(dtype) != 0)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_tensor_from_opencl: offset %zu is not a multiple of %zu", offset,
+                       dtype_size(dtype)));
+    if (!size_add(offset, bytes, &end) || end > size)
+        TRY(clora_fail(CLORA_ERROR_SHAPE, "clora_tensor_from_opencl: %s reaches %zu bytes past offset %zu; the buffer has %zu",
+                       tensor_shape_text(t), bytes, offset, size));
+    t->context = context;
+    t->offset = offset / dtype_size(dtype);
+    t->buffer = buffer;
+    clRetainMemObject(buffer);
+    *out = t;
+    t = NULL;
+done:
+    free(t);
+    return status;
+}
+
+void clora_tensor_free(clora_tensor *t) {
+    if (!t)
+        return;
+    context_buffer_release(t->context, t->buffer, t->owned);
+    free(t);
+}
+
+clora_tensor tensor_view(const clora_tensor *t, int row0, int rows, int col0, int cols) {
+    clora_tensor v = *t;
+
+    v.owned = 0;
+    v.offset += (size_t)row0 * (size_t)t->stride + (size_t)col0;
+    v.ndim = 2;
+    v.shape[0] = rows;
+    v.shape[1] = cols;
+    return v;
+}
+
+clora_tensor tensor_slice(const clora_tensor *t, size_t offset, int rows, int cols) {
+    clora_tensor v = *t;
+
+    v.owned = 0;
+    v.offset += offset;
+    v.ndim = 2;
+    v.shape[0] = rows;
+    v.shape[1] = cols;
+    v.stride = cols;
+    return v;
+}
+
+/* Host transfers move a strided matrix as a rectangle: bytes, rows, slices. */
+typedef cl_int (*transfer)(const clora_tensor *t, const size_t origin[3], const size_t region[3], size_t pitch, void *data);
+
+static cl_int read_rect(const clora_tensor *t, const size_t origin[3], const size_t region[3], size_t pitch, void *data) {
+    return clEnqueueReadBufferRect(t->context->queue, t->buffer, CL_TRUE, origin, (size_t[3]){0}, region, pitch, 0, region[0],
+                                   0, data, 0, NULL, NULL);
+}
+
+static cl_int write_rect(const clora_tensor *t, const size_t origin[3], const size_t region[3], size_t pitch, void *data) {
+    return clEnqueueWriteBufferRect(t->context->queue, t->buffer, CL_TRUE, origin, (size_t[3]){0}, region, pitch, 0, region[0],
+                                    0, data, 0, NULL, NULL);
+}
+
+/* A rectangle's origin must be a byte, a row and a slice of the pitch: a view's offset is all in the first two. */
+static cl_int transfer_rows(const clora_tensor *t, transfer move, void *data) {
+    const size_t size = dtype_size(t->dtype), pitch = (size_t)t->stride * size, start = t->offset * size;
+    const size_t row = (size_t)tensor_cols(t) * size, rows = tensor_rows(t);
+
+    if (start % pitch + row <= pitch)
+        return move(t, (size_t[3]){start % pitch, start / pitch, 0}, (size_t[3]){row, rows, 1}, pitch, data);
+    for (size_t i = 0; i < rows; i++) { /* rows that straddle the pitch go one by one */
+        const cl_int error = move(t, (size_t[3]){start + i * pitch, 0, 0}, (size_t[3]){row, 1, 1}, 0, (char *)data + i * row);
+        if (error != CL_SUCCESS)
+            return error;
+    }
+    return CL_SUCCESS;
+}
+
+clora_status clora_tensor_read(const clora_tensor *t, void *data) {
+    const size_t size = dtype_size(t->dtype);
+    const cl_int error = tensor_is_dense(t) ? clEnqueueReadBuffer(t->context->queue, t->buffer, CL_TRUE, t->offset * size,
+                                                                  clora_tensor_count(t) * size, data, 0, NULL, NULL)
+                                            : transfer_rows(t, read_rect, data);
+    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot read from the device");
+}
+
+clora_status clora_tensor_write(clora_tensor *t, const void *data) {
+    if (tensor_is_dense(t))
+        return tensor_write_part(t, 0, clora_tensor_count(t), data);
+    const cl_int error = transfer_rows(t, write_rect, (void *)(uintptr_t)data);
+    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot write to the device");
+}
+
+clora_status tensor_write_part(clora_tensor *t, size_t offset, size_t n, const void *data) {
+    const size_t size = dtype_size(t->dtype);
+    const cl_int error = clEnqueueWriteBuffer(t->context->queue, t->buffer, CL_TRUE, (t->offset + offset) * size, n * size,
+                                              data, 0, NULL, NULL);
+    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot write to the device");
+}
+
+clora_status clora_tensor_zero(clora_tensor *t) {
+    const size_t size = dtype_size(t->dtype), row = (size_t)tensor_cols(t) * size;
+    const size_t rows = tensor_is_dense(t) ? 1 : tensor_rows(t);
+    const size_t bytes = tensor_is_dense(t) ? clora_tensor_count(t) * size : row;
+    const cl_uchar zero[4] = {0};
+
+    for (size_t i = 0; i < rows; i++) {
+        const cl_int error = clEnqueueFillBuffer(t->context->queue, t->buffer, zero, size,
+                                                 (t->offset + i * (size_t)t->stride) * size, bytes, 0, NULL, NULL);
+        if (error != CL_SUCCESS)
+            return opencl_fail(error, "cannot fill a device buffer");
+    }
+    return CLORA_OK;
+}
+
+clora_status tensor_map(void **out, const clora_tensor *t, bool write) {
+    const size_t size = dtype_size(t->dtype);
+    cl_int error;
+
+    *out = clEnqueueMapBuffer(t->context->queue, t->buffer, CL_TRUE, write ? CL_MAP_READ | CL_MAP_WRITE : CL_MAP_READ,
+                              t->offset * size, clora_tensor_count(t) * size, 0, NULL, NULL, &error);
+    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot map a device buffer");
+}
+
+clora_status tensor_unmap(const clora_tensor *t, void *mapped) {
+    const cl_int error = clEnqueueUnmapMemObject(t->context->queue, t->buffer, mapped, 0, NULL, NULL);
+    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot unmap a device buffer");
+}
+
+clora_status tensor_copy(clora_tensor *to, size_t to_offset, const clora_tensor *from, size_t from_offset, size_t n) {
+    const size_t size = dtype_size(to->dtype);
+    const cl_int error = clEnqueueCopyBuffer(to->context->queue, from->buffer, to->buffer, (from->offset + from_offset) * size,
+                                             (to->offset + to_offset) * size, n * size, 0, NULL, NULL);
+    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot copy on the device");
+}

@@ -1,0 +1,46 @@
+#ifndef CLORA_DEVICE_TENSOR_H
+#define CLORA_DEVICE_TENSOR_H
+
+#include <clora/tensor.h>
+
+#include "device/context.h"
+
+/* A view is a tensor by value that borrows its buffer: cheap, made by the functions below, never freed. */
+struct clora_tensor {
+    clora_context *context; /* borrowed */
+    cl_mem buffer;
+    size_t offset; /* elements from the buffer's start */
+    clora_dtype dtype;
+    int ndim;
+    int shape[4];
+    int stride;     /* elements between rows, where a row is the last dimension */
+    size_t owned;   /* bytes of the buffer when this tensor owns it, else 0 */
+};
+
+int tensor_cols(const clora_tensor *t);    /* the last dimension */
+size_t tensor_rows(const clora_tensor *t); /* the product of the others */
+bool tensor_is_dense(const clora_tensor *t);
+
+/* As a (rows, cols) matrix: rows from row0, columns from col0; the stride stays. */
+clora_tensor tensor_view(const clora_tensor *t, int row0, int rows, int col0, int cols);
+
+/* rows x cols elements of a dense tensor from element `offset` on, as a matrix of its own. */
+clora_tensor tensor_slice(const clora_tensor *t, size_t offset, int rows, int cols);
+
+/* "(4,8)" for messages; one of four static buffers per thread. */
+const char *tensor_shape_text(const clora_tensor *t);
+
+/* Create a tensor of 1 or 2 dimensions by value's pointer: shorthand inside the library. */
+clora_status tensor_new(clora_tensor **out, clora_context *context, clora_dtype dtype, int rows, int cols);
+
+/* Host access without a copy where the device allows (CPU): the whole dense tensor. Waits. */
+clora_status tensor_map(void **out, const clora_tensor *t, bool write);
+clora_status tensor_unmap(const clora_tensor *t, void *mapped);
+
+/* Copy n elements between dense tensors of one type. Enqueued. */
+clora_status tensor_copy(clora_tensor *to, size_t to_offset, const clora_tensor *from, size_t from_offset, size_t n);
+
+/* Enqueue a write that copies `data` before it returns only when it waits: for small host arrays. Waits. */
+clora_status tensor_write_part(clora_tensor *t, size_t offset, size_t n, const void *data);
+
+#endif
