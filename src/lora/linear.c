@@ -1,0 +1,48 @@
+#include "lora/linear.h"
+
+/* drop(x) in the scratch, or x itself when dropout is off. */
+static clora_status dropped(clora_tensor *out, const clora_tensor *x, const linear_dropout *drop) {
+    if (drop->p == 0.0f) {
+        *out = *x;
+        return CLORA_OK;
+    }
+    *out = tensor_slice(&drop->scratch, 0, (int)tensor_rows(x), tensor_cols(x));
+    return op_dropout(out, x, drop->p, drop->seed, drop->stream);
+}
+
+clora_status linear_forward(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
+                            const lowrank *lr, clora_tensor *u, const linear_dropout *drop) {
+    clora_status status = CLORA_OK;
+    clora_tensor xd;
+
+    if (!lr)
+        return op_matmul(y, x, w, residual, NULL, NULL);
+    TRY(dropped(&xd, x, drop));
+    TRY(op_lowrank_down(u, &xd, lr));
+    TRY(op_matmul(y, x, w, residual, lr, u));
+done:
+    return status;
+}
+
+clora_status linear_backward(clora_tensor *dx, clora_tensor *da, clora_tensor *db, const clora_tensor *dy, const clora_tensor *x,
+                             const weight *w, const lowrank *lr, const clora_tensor *u, clora_tensor *du,
+                             const linear_dropout *drop) {
+    clora_status status = CLORA_OK;
+    clora_tensor xd;
+
+    if (!lr)
+        return dx ? op_matmul_dx(dx, dy, w, NULL, NULL, false) : CLORA_OK;
+    TRY(op_lowrank_down_grad(du, dy, lr));
+    TRY(op_lowrank_grad_b(db, dy, u, lr));
+    TRY(dropped(&xd, x, drop));
+    TRY(op_lowrank_grad_a(da, du, &xd, lr));
+    if (!dx)
+        return CLORA_OK;
+    if (drop->p == 0.0f)
+        return op_matmul_dx(dx, dy, w, lr, du, false);
+    TRY(op_lowrank_dx(&xd, du, lr)); /* xd's contents are spent: its scratch takes du A */
+    TRY(op_matmul_dx(dx, dy, w, NULL, NULL, false));
+    TRY(op_dropout_add(dx, &xd, drop->p, drop->seed, drop->stream));
+done:
+    return status;
+}

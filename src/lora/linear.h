@@ -1,0 +1,32 @@
+#ifndef CLORA_LORA_LINEAR_H
+#define CLORA_LORA_LINEAR_H
+
+#include <stdint.h>
+
+#include "ops/ops.h"
+
+/* Dropout on the adapter's input: p = 0 is off. The mask is recomputed in the backward pass from seed and stream. */
+typedef struct linear_dropout {
+    float p;
+    uint64_t seed;
+    uint32_t stream;
+    clora_tensor scratch; /* at least (M, K) floats in all; used when p > 0 */
+} linear_dropout;
+
+/*
+ * y (M,N) overwritten = [residual] + x W0^T + bias + s (drop(x) A^T) B^T
+ * lr NULL: W0 alone. u (M,R) overwritten = s drop(x) A^T, which the backward pass needs.
+ */
+clora_status linear_forward(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
+                            const lowrank *lr, clora_tensor *u, const linear_dropout *drop);
+
+/*
+ * dx (M,K) overwritten, or NULL when nobody needs it; da, db accumulate (NULL without lr).
+ *   du = s dy B    dx = dy W0 + mask * (du A) / (1 - p)    da += du^T drop(x)    db += dy^T u
+ * x may be NULL when lr is; du is (M,R) scratch.
+ */
+clora_status linear_backward(clora_tensor *dx, clora_tensor *da, clora_tensor *db, const clora_tensor *dy, const clora_tensor *x,
+                             const weight *w, const lowrank *lr, const clora_tensor *u, clora_tensor *du,
+                             const linear_dropout *drop);
+
+#endif

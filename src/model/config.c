@@ -1,0 +1,170 @@
+#include "model/config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+
+enum { CONFIG_LIMIT = 1 << 20, SIZE_LIMIT = 1 << 24 };
+
+/* object[key] as a size from 1 to SIZE_LIMIT; fallback 0 means that the key is required. */
+static clora_status get_size(int *out, const json_t *object, const char *key, int fallback, const char *path) {
+    int64_t value;
+    const clora_status status = json_get_int(&value, object, key, fallback, path);
+
+    if (status != CLORA_OK)
+        return status;
+    if (value == 0 && fallback == 0 && json_object_get(object, key) == NULL)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: the key \"%s\" is missing", path, key);
+    if (value < 1 || value > SIZE_LIMIT)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" is %lld; 1 to %d are possible", path, key, (long long)value,
+                          SIZE_LIMIT);
+    *out = (int)value;
+    return CLORA_OK;
+}
+
+/* object[key] as a positive finite float. */
+static clora_status get_positive(float *out, const json_t *object, const char *key, double fallback, const char *path) {
+    double value;
+    const clora_status status = json_get_real(&value, object, key, fallback, path);
+
+    if (status != CLORA_OK)
+        return status;
+    if (!(value > 0.0) || !isfinite((float)value))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" is %g; it must be positive", path, key, value);
+    *out = (float)value;
+    return CLORA_OK;
+}
+
+/* RoPE lies at the top (older files), in rope_scaling, or all in rope_parameters (transformers 5). */
+static clora_status read_rope(model_config *c, const json_t *root, const char *path) {
+    clora_status status = CLORA_OK;
+    const json_t *parameters = json_object_get(root, "rope_parameters");
+    const json_t *scaling = json_is_object(parameters) ? parameters : json_object_get(root, "rope_scaling");
+    const char *kind = "default";
+
+    TRY(get_positive(&c->rope_theta, json_is_object(parameters) ? parameters : root, "rope_theta", 10000.0, path));
+    if (!json_is_object(scaling))
+        return CLORA_OK;
+    TRY(json_get_text(&kind, scaling, json_object_get(scaling, "rope_type") ? "rope_type" : "type", "default", path));
+    if (strcmp(kind, "default") == 0)
+        return CLORA_OK;
+    if (strcmp(kind, "linear") != 0 && strcmp(kind, "llama3") != 0)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: rope scaling \"%s\" is not supported (default, linear and llama3 are)",
+                          path, kind);
+    c->scaling = kind[1] == 'i' ? ROPE_LINEAR : ROPE_LLAMA3;
+    TRY(get_positive(&c->scaling_factor, scaling, "factor", 0.0, path));
+    if (c->scaling == ROPE_LINEAR)
+        return CLORA_OK;
+    TRY(get_positive(&c->scaling_low, scaling, "low_freq_factor", 0.0, path));
+    TRY(get_positive(&c->scaling_high, scaling, "high_freq_factor", 0.0, path));
+    TRY(get_size(&c->scaling_original, scaling, "original_max_position_embeddings", 0, path));
+    if (!(c->scaling_high > c->scaling_low))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"high_freq_factor\" must be above \"low_freq_factor\"", path));
+done:
+    return status;
+}
+
+/* eos_token_id: an id, a list of ids or null. */
+static clora_status read_eos(model_config *c, const json_t *root, const char *path) {
+    const json_t *value = json_object_get(root, "eos_token_id");
+    const size_t n = json_is_array(value) ? json_array_size(value) : json_is_integer(value) ? 1 : 0;
+
+    if (value && !json_is_null(value) && !json_is_array(value) && !json_is_integer(value))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"eos_token_id\" is neither an id nor a list of ids", path);
+    if (n > CONFIG_EOS)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"eos_token_id\" has %zu ids; at most %d are supported", path, n,
+                          CONFIG_EOS);
+    if (n > 0)
+        c->eos_count = 0;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= c->vocab)
+            return clora_fail(CLORA_ERROR_FORMAT, "%s: \"eos_token_id\" holds something that is no id below %d", path, c->vocab);
+        c->eos[c->eos_count++] = (int32_t)json_integer_value(id);
+    }
+    return CLORA_OK;
+}
+
+static clora_status read_sizes(model_config *c, const json_t *root, const char *path) {
+    clora_status status = CLORA_OK;
+
+    TRY(get_size(&c->layers, root, "num_hidden_layers", 0, path));
+    TRY(get_size(&c->hidden, root, "hidden_size", 0, path));
+    TRY(get_size(&c->ffn, root, "intermediate_size", 0, path));
+    TRY(get_size(&c->heads, root, "num_attention_heads", 0, path));
+    TRY(get_size(&c->kv_heads, root, "num_key_value_heads", c->heads, path));
+    TRY(get_size(&c->vocab, root, "vocab_size", 0, path));
+    TRY(get_size(&c->max_positions, root, "max_position_embeddings", 2048, path));
+    if (!json_object_get(root, "head_dim") && c->hidden % c->heads != 0)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"hidden_size\" %d is no multiple of \"num_attention_heads\" %d", path, c->hidden,
+                       c->heads));
+    TRY(get_size(&c->head_dim, root, "head_dim", c->hidden >= c->heads ? c->hidden / c->heads : 1, path));
+    if (c->heads % c->kv_heads != 0)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"num_attention_heads\" %d is no multiple of \"num_key_value_heads\" %d", path,
+                       c->heads, c->kv_heads));
+    if (c->head_dim % 2 != 0 || c->head_dim > 256)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: a head size of %d; even sizes up to 256 are supported", path, c->head_dim));
+    if ((int64_t)c->heads * c->head_dim > SIZE_LIMIT || (int64_t)c->ffn * 2 > SIZE_LIMIT || c->layers > 4096)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: sizes beyond any model", path));
+done:
+    return status;
+}
+
+static clora_status read_config(model_config *c, const json_t *root, const char *path) {
+    clora_status status = CLORA_OK;
+    const char *text;
+    double eps;
+
+    TRY(json_get_text(&text, root, "model_type", NULL, path));
+    if (!text)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: the key \"model_type\" is missing", path));
+    if (strcmp(text, "llama") != 0)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: model_type \"%s\" is not supported (llama is)", path, text));
+    snprintf(c->model_type, sizeof(c->model_type), "%s", text);
+    TRY(json_get_text(&text, root, "hidden_act", "silu", path));
+    if (strcmp(text, "silu") != 0)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: activation \"%s\" is not supported (silu is)", path, text));
+    TRY(read_sizes(c, root, path));
+    TRY(json_get_real(&eps, root, "rms_norm_eps", 1e-6, path));
+    if (!(eps >= 0.0 && eps < 1.0))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"rms_norm_eps\" is %g", path, eps));
+    c->norm_eps = (float)eps;
+    TRY(json_get_bool(&c->tied, root, "tie_word_embeddings", false, path));
+    TRY(json_get_bool(&c->attention_bias, root, "attention_bias", false, path));
+    TRY(json_get_bool(&c->mlp_bias, root, "mlp_bias", false, path));
+    TRY(read_rope(c, root, path));
+    TRY(read_eos(c, root, path));
+done:
+    return status;
+}
+
+clora_status config_load(model_config *out, const char *directory) {
+    clora_status status = CLORA_OK;
+    json_t *root = NULL, *generation = NULL;
+    char *path = file_join(directory, "config.json"), *generation_path = file_join(directory, "generation_config.json");
+
+    *out = (model_config){0};
+    if (!path || !generation_path)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a path"));
+    if (!file_is_directory(directory))
+        TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "%s: no such directory; a model is a Hugging Face directory with config.json",
+                       directory));
+    TRY(json_load_path(&root, path, CONFIG_LIMIT));
+    if (!json_is_object(root))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: not a JSON object", path));
+    TRY(read_config(out, root, path));
+    if (file_exists(generation_path)) {
+        TRY(json_load_path(&generation, generation_path, CONFIG_LIMIT));
+        TRY(read_eos(out, generation, generation_path));
+    }
+done:
+    json_decref(generation);
+    json_decref(root);
+    free(generation_path);
+    free(path);
+    return status;
+}

@@ -1,0 +1,29 @@
+#ifndef CLORA_MODEL_CONFIG_H
+#define CLORA_MODEL_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef enum rope_scaling { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3 } rope_scaling;
+
+enum { CONFIG_EOS = 8 };
+
+/* config.json and generation_config.json of a Hugging Face directory (docs/formats.md), checked. */
+typedef struct model_config {
+    char model_type[32];
+    int layers, hidden, ffn, heads, kv_heads, head_dim, vocab, max_positions;
+    float norm_eps;
+    bool tied, attention_bias, mlp_bias;
+    float rope_theta;
+    rope_scaling scaling;
+    float scaling_factor, scaling_low, scaling_high;
+    int scaling_original; /* positions of the model that was scaled */
+    int eos_count;        /* ids that end a generation */
+    int32_t eos[CONFIG_EOS];
+} model_config;
+
+clora_status config_load(model_config *out, const char *directory);
+
+#endif
