@@ -1,0 +1,225 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file_error.h"
+
+/* The target's own name is not part of it: a name of the greatest length allowed must still work. */
+#define TEMPORARY_PREFIX ".clora-unfinished-"
+
+static const char *remedy(int error) {
+    switch (error) {
+    case ENOSPC:
+    case EDQUOT: return "; free some space there, or write elsewhere";
+    case EFBIG: return "; raise the limit on file sizes (ulimit -f), or write elsewhere";
+    case EROFS:
+    case EACCES:
+    case EPERM: return "; choose a place that you may write to";
+    case ENOENT: return "; create the directory above it first";
+    case ENOTDIR: return "; a part of the path is a file where a directory is wanted";
+    case EISDIR: return "; name a file, not a directory";
+    default: return "";
+    }
+}
+
+clora_status file_error_write(const char *path, int error) {
+    return clora_fail(CLORA_ERROR_IO, "cannot write %s: %s%s", path, strerror(error), remedy(error));
+}
+
+clora_status file_error_read(const char *path, int error) {
+    const clora_status code = error == ENOENT || error == ENOTDIR ? CLORA_ERROR_NOT_FOUND : CLORA_ERROR_IO;
+
+    return clora_fail(code, "cannot read %s: %s", path, strerror(error));
+}
+
+bool file_is_temporary_name(const char *name) {
+    return strncmp(name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) == 0;
+}
+
+static char *parent_of(const char *path) {
+    char *copy = alloc_string(path);
+    char *parent = copy ? alloc_string(dirname(copy)) : NULL;
+
+    free(copy);
+    return parent;
+}
+
+/* Create a fresh file in the target's directory; *temporary stays NULL on failure. */
+static int create_temporary(char **temporary, const char *path) {
+    static atomic_uint counter;
+    char *parent = parent_of(path);
+    int fd = -1;
+
+    if (!parent) {
+        errno = ENOMEM;
+        return -1;
+    }
+    do {
+        free(*temporary);
+        *temporary =
+            alloc_format("%s/" TEMPORARY_PREFIX "%ld-%u", parent, (long)getpid(), atomic_fetch_add(&counter, 1));
+        if (!*temporary) {
+            errno = ENOMEM;
+            break;
+        }
+        fd = open(*temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (fd < 0 && errno == EEXIST);
+    const int error = errno;
+    if (fd < 0) {
+        free(*temporary);
+        *temporary = NULL;
+    }
+    free(parent);
+    errno = error;
+    return fd;
+}
+
+static int open_for_writing(file_writer *writer) {
+    struct stat info;
+
+    if (!*writer->path) {
+        errno = ENOENT;
+        return -1;
+    }
+    if (stat(writer->path, &info) != 0)
+        return errno == ENOENT ? create_temporary(&writer->temporary, writer->path) : -1;
+    if (S_ISDIR(info.st_mode)) {
+        errno = EISDIR;
+        return -1;
+    }
+    if (!S_ISREG(info.st_mode)) /* a device or a pipe must be written to, not replaced */
+        return open(writer->path, O_WRONLY | O_CLOEXEC);
+    /* a link stays a link: what it points to is replaced */
+    char *target = realpath(writer->path, NULL);
+    if (!target)
+        return -1;
+    free(writer->path);
+    writer->path = target;
+    return create_temporary(&writer->temporary, writer->path);
+}
+
+clora_status file_writer_open(file_writer *out, const char *path) {
+    *out = (file_writer){NULL, alloc_string(path), NULL};
+    if (!out->path)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path);
+    const int fd = open_for_writing(out);
+    if (fd >= 0)
+        out->stream = fdopen(fd, "wb");
+    if (out->stream)
+        return CLORA_OK;
+    const int error = errno;
+    if (fd >= 0)
+        close(fd);
+    file_writer_abandon(out);
+    return file_error_write(path, error);
+}
+
+clora_status file_writer_write(file_writer *writer, const void *data, size_t size) {
+    if (size == 0)
+        return CLORA_OK;
+    errno = 0;
+    if (fwrite(data, 1, size, writer->stream) != size)
+        return file_error_write(writer->path, errno ? errno : EIO);
+    return CLORA_OK;
+}
+
+/* fsync says EINVAL or ENOTSUP where there is nothing to be made durable: a device, a pipe, some network directories.
+ */
+static bool synchronise(int fd) {
+    return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP;
+}
+
+static bool synchronise_parent(const char *path) {
+    char *parent = parent_of(path);
+    const int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    const bool ok = fd >= 0 && synchronise(fd);
+    const int error = errno;
+
+    if (fd >= 0)
+        close(fd);
+    free(parent);
+    errno = error;
+    return ok;
+}
+
+static bool finish_stream(file_writer *writer) {
+    bool ok = fflush(writer->stream) == 0 && synchronise(fileno(writer->stream));
+    int error = errno;
+
+    if (fclose(writer->stream) != 0 && ok) {
+        ok = false;
+        error = errno;
+    }
+    writer->stream = NULL;
+    errno = error;
+    return ok;
+}
+
+clora_status file_writer_commit(file_writer *writer) {
+    clora_status status = CLORA_OK;
+
+    if (!finish_stream(writer)) {
+        status = file_error_write(writer->path, errno);
+    } else if (writer->temporary) {
+        if (rename(writer->temporary, writer->path) != 0) {
+            status = file_error_write(writer->path, errno);
+        } else {
+            free(writer->temporary);
+            writer->temporary = NULL;
+            if (!synchronise_parent(writer->path))
+                status = file_error_write(writer->path, errno);
+        }
+    }
+    file_writer_abandon(writer);
+    return status;
+}
+
+void file_writer_abandon(file_writer *writer) {
+    if (writer->stream)
+        fclose(writer->stream);
+    if (writer->temporary)
+        unlink(writer->temporary);
+    free(writer->temporary);
+    free(writer->path);
+    *writer = (file_writer){NULL, NULL, NULL};
+}
+
+clora_status file_write_text(const char *path, const char *text, size_t size) {
+    clora_status status = CLORA_OK;
+    file_writer writer = {NULL, NULL, NULL};
+
+    TRY(file_writer_open(&writer, path));
+    TRY(file_writer_write(&writer, text, size));
+    TRY(file_writer_commit(&writer));
+done:
+    file_writer_abandon(&writer);
+    return status;
+}
+
+clora_status file_copy(const char *to, const char *from) {
+    enum { CHUNK = 1 << 20 };
+    clora_status status = CLORA_OK;
+    file_writer writer = {NULL, NULL, NULL};
+    file_map map;
+
+    TRY(file_map_open(&map, from));
+    TRY(file_writer_open(&writer, to));
+    for (size_t i = 0; i < map.size; i += CHUNK) {
+        const size_t n = map.size - i < CHUNK ? map.size - i : CHUNK;
+        TRY(file_writer_write(&writer, map.data + i, n));
+        file_map_release(&map, i, n);
+    }
+    TRY(file_writer_commit(&writer));
+done:
+    file_writer_abandon(&writer);
+    file_map_close(&map);
+    return status;
+}

@@ -1,0 +1,158 @@
+#include "base/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what) {
+    json_error_t error;
+
+    *out = json_loadb(data ? data : "", size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (*out)
+        return CLORA_OK;
+    if (json_error_code(&error) == json_error_out_of_memory)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", what);
+    return clora_fail(CLORA_ERROR_FORMAT, "%s is not valid JSON: line %d, column %d: %s", what, error.line,
+                      error.column, error.text);
+}
+
+clora_status json_load_path(json_t **out, const char *path, size_t limit_bytes) {
+    clora_status status = CLORA_OK;
+    char *text = NULL;
+    size_t size = 0;
+
+    *out = NULL;
+    TRY(file_read_text(&text, &size, path, limit_bytes));
+    TRY(json_load_bytes(out, text, size, path));
+done:
+    free(text);
+    return status;
+}
+
+static const char *type_name(const json_t *value) {
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "an array";
+    case JSON_STRING: return "a string";
+    case JSON_INTEGER: return "an integer";
+    case JSON_REAL: return "a number with a fraction";
+    case JSON_TRUE: return "true";
+    case JSON_FALSE: return "false";
+    case JSON_NULL: return "null";
+    }
+    return "something else";
+}
+
+/* *value = object[key], or NULL where the fallback applies. */
+static clora_status look_up(const json_t **value, const json_t *object, const char *key, const char *where) {
+    *value = NULL;
+    if (!json_is_object(object))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: wanted an object with the key \"%s\"", where, key);
+    const json_t *found = json_object_get(object, key);
+    *value = json_is_null(found) ? NULL : found;
+    return CLORA_OK;
+}
+
+static clora_status wrong_type(const json_t *value, const char *key, const char *wanted, const char *where) {
+    return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" must be %s, not %s", where, key, wanted, type_name(value));
+}
+
+clora_status json_get_int(int64_t *out, const json_t *object, const char *key, int64_t fallback, const char *where) {
+    const json_t *value;
+    clora_status status = look_up(&value, object, key, where);
+
+    *out = fallback;
+    if (status != CLORA_OK || !value)
+        return status;
+    if (json_is_integer(value)) {
+        *out = json_integer_value(value);
+        return CLORA_OK;
+    }
+    /* some writers say 16.0 where they mean 16 */
+    const double real = json_real_value(value);
+    if (!json_is_real(value) || real != floor(real) || fabs(real) > 0x1p53)
+        return wrong_type(value, key, "an integer", where);
+    *out = (int64_t)real;
+    return CLORA_OK;
+}
+
+clora_status json_get_real(double *out, const json_t *object, const char *key, double fallback, const char *where) {
+    const json_t *value;
+    clora_status status = look_up(&value, object, key, where);
+
+    *out = fallback;
+    if (status != CLORA_OK || !value)
+        return status;
+    if (!json_is_number(value))
+        return wrong_type(value, key, "a number", where);
+    *out = json_number_value(value);
+    return CLORA_OK;
+}
+
+clora_status json_get_bool(bool *out, const json_t *object, const char *key, bool fallback, const char *where) {
+    const json_t *value;
+    clora_status status = look_up(&value, object, key, where);
+
+    *out = fallback;
+    if (status != CLORA_OK || !value)
+        return status;
+    if (!json_is_boolean(value))
+        return wrong_type(value, key, "true or false", where);
+    *out = json_is_true(value);
+    return CLORA_OK;
+}
+
+clora_status json_get_text(const char **out, const json_t *object, const char *key, const char *fallback,
+                           const char *where) {
+    const json_t *value;
+    clora_status status = look_up(&value, object, key, where);
+
+    *out = fallback;
+    if (status != CLORA_OK || !value)
+        return status;
+    if (!json_is_string(value))
+        return wrong_type(value, key, "a string", where);
+    if (strlen(json_string_value(value)) != json_string_length(value))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" holds a NUL character", where, key);
+    *out = json_string_value(value);
+    return CLORA_OK;
+}
+
+/* The fewest significant digits that give every real back: 0.1 is written as 0.1, as other writers do. */
+static size_t digits_needed(const json_t *value, size_t digits) {
+    char text[64];
+    const char *key;
+    json_t *child;
+    size_t i;
+
+    if (json_is_real(value)) {
+        const double real = json_real_value(value);
+        while (digits < 17) {
+            snprintf(text, sizeof(text), "%.*g", (int)digits, real);
+            if (strtod(text, NULL) == real)
+                break;
+            digits++;
+        }
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, child) digits = digits_needed(child, digits);
+    } else if (json_is_object(value)) {
+        json_object_foreach((json_t *)value, key, child) digits = digits_needed(child, digits);
+    }
+    return digits;
+}
+
+clora_status json_save_path(const json_t *value, const char *path) {
+    const size_t flags = JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(digits_needed(value, 6));
+    char *text = json_dumps(value, flags);
+
+    if (!text)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path);
+    size_t size = strlen(text);
+    text[size++] = '\n'; /* the terminator's place: what is written is counted, not terminated */
+    clora_status status = file_write_text(path, text, size);
+    free(text);
+    return status;
+}
