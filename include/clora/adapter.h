@@ -6,8 +6,8 @@
  *
  *     y = x W0^T + s (x A^T) B^T      A (R, K), B (N, R), s = alpha / R   (rank-stabilised: alpha / sqrt(R))
  *
- * Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models"; the scale alpha / sqrt(R) is Kalajdzievski 2023. On disk an
- * adapter is a PEFT directory: adapter_config.json and adapter_model.safetensors (docs/formats.md).
+ * Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models"; the scale alpha / sqrt(R) is Kalajdzievski
+ * 2023. On disk an adapter is a PEFT directory: adapter_config.json and adapter_model.safetensors (docs/formats.md).
  */
 #ifndef CLORA_ADAPTER_H
 #define CLORA_ADAPTER_H
@@ -34,15 +34,16 @@ typedef struct clora_adapter_options {
     float alpha;                /**< numerator of the scale (default 16) */
     int rslora;                 /**< 1: s = alpha / sqrt(R) (default 0) */
     float dropout;              /**< on the adapter's input while training, in [0, 1) (default 0) */
-    const char *target_modules; /**< "all-linear" (every linear layer but the head), a comma-separated list of name endings, or
-                                     a regular expression for whole names (default "all-linear") */
+    const char *target_modules; /**< "all-linear" (every linear layer but the head), a comma-separated list of name
+                                   endings, or a regular expression for whole names (default "all-linear") */
     const char *rank_pattern;   /**< "name=rank,name=rank": other ranks for modules whose names end so; NULL for none */
     const char *alpha_pattern;  /**< the same for alpha; NULL for none */
     clora_init init;            /**< (default CLORA_INIT_GAUSSIAN) */
     uint64_t seed;              /**< of A's random numbers (default 0) */
 } clora_adapter_options;
 
-#define CLORA_ADAPTER_OPTIONS_INIT {8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0}
+#define CLORA_ADAPTER_OPTIONS_INIT \
+    { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0 }
 
 /** What an adapter is. */
 typedef struct clora_adapter_info {
@@ -57,14 +58,15 @@ typedef struct clora_adapter_info {
 /**
  * Make a fresh adapter: random A, zero B.
  *
- * @return CLORA_ERROR_NOT_FOUND when a target matches no module (the message lists what there is), CLORA_ERROR_ARGUMENT for a
- *         rank below 1, a dropout outside [0, 1) or a broken regular expression
+ * @return CLORA_ERROR_NOT_FOUND when a target matches no module (the message lists what there is), CLORA_ERROR_ARGUMENT
+ * for a rank below 1, a dropout outside [0, 1) or a broken regular expression
  */
-CLORA_API clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const clora_adapter_options *options);
+CLORA_API clora_status clora_adapter_create(clora_adapter **out, clora_model *model,
+                                            const clora_adapter_options *options);
 
 /**
- * Read a PEFT directory. Every tensor must be there, belong to a module and have its shape; kinds that clora cannot apply exactly
- * (DoRA, modules_to_save, other peft types) are refused by name.
+ * Read a PEFT directory. Every tensor must be there, belong to a module and have its shape; kinds that clora cannot
+ * apply exactly (DoRA, modules_to_save, other peft types) are refused by name.
  */
 CLORA_API clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory);
 
@@ -117,8 +119,9 @@ typedef void (*clora_merge_callback)(void *user, const char *kind, const clora_m
  *
  * @return CLORA_ERROR_FORMAT when a merged value is not finite; nothing is left in out_directory then
  */
-CLORA_API clora_status clora_merge(const char *model_directory, const char *adapter_directory, const char *out_directory,
-                                   int dtype, clora_merge_callback callback, void *user, clora_merge_report *report);
+CLORA_API clora_status clora_merge(const char *model_directory, const char *adapter_directory,
+                                   const char *out_directory, int dtype, clora_merge_callback callback, void *user,
+                                   clora_merge_report *report);
 
 #ifdef __cplusplus
 }

@@ -21,24 +21,24 @@ typedef struct clora_context clora_context;
 
 /** What OpenCL says of a device. Sizes in bytes; flags are 0 or 1. */
 typedef struct clora_device_info {
-    int index;                /**< Number for clora_context_create(). */
-    int is_default;           /**< Taken when nothing is asked for: GPU before accelerator before CPU. */
-    char type[16];            /**< "gpu", "accelerator", "cpu" or "other". */
-    char platform[128];       /**< Name of the OpenCL implementation. */
-    char name[256];           /**< Name of the device. */
-    char vendor[128];         /**< Maker of the device. */
-    char driver[128];         /**< Version of the driver. */
-    char version[128];        /**< OpenCL version, such as "OpenCL 1.2 pocl". */
-    char c_version[128];      /**< OpenCL C version. */
-    char gemm[16];            /**< Path of the matrix products here: "panel", "tile" or "clblast". */
-    int compute_units;        /**< Cores of a CPU, multiprocessors of a GPU. */
-    int vector_width;         /**< Native float vector width. */
-    int clock_mhz;            /**< Highest clock. */
-    size_t global_memory;     /**< Device memory. */
-    size_t max_allocation;    /**< Largest single buffer; larger weights are split. */
-    size_t local_memory;      /**< Memory shared by a work-group. */
-    size_t max_group;         /**< Most work-items in a group. */
-    int local_is_dedicated;   /**< 1 when local memory is hardware of its own. */
+    int index;              /**< Number for clora_context_create(). */
+    int is_default;         /**< Taken when nothing is asked for: GPU before accelerator before CPU. */
+    char type[16];          /**< "gpu", "accelerator", "cpu" or "other". */
+    char platform[128];     /**< Name of the OpenCL implementation. */
+    char name[256];         /**< Name of the device. */
+    char vendor[128];       /**< Maker of the device. */
+    char driver[128];       /**< Version of the driver. */
+    char version[128];      /**< OpenCL version, such as "OpenCL 1.2 pocl". */
+    char c_version[128];    /**< OpenCL C version. */
+    char gemm[16];          /**< Path of the matrix products here: "panel", "tile" or "clblast". */
+    int compute_units;      /**< Cores of a CPU, multiprocessors of a GPU. */
+    int vector_width;       /**< Native float vector width. */
+    int clock_mhz;          /**< Highest clock. */
+    size_t global_memory;   /**< Device memory. */
+    size_t max_allocation;  /**< Largest single buffer; larger weights are split. */
+    size_t local_memory;    /**< Memory shared by a work-group. */
+    size_t max_group;       /**< Most work-items in a group. */
+    int local_is_dedicated; /**< 1 when local memory is hardware of its own. */
     int fp16, fp64, subgroups;
 } clora_device_info;
 
@@ -54,9 +54,11 @@ CLORA_API clora_status clora_devices_list(clora_device_info **out, int *count);
  * Make a context on a device.
  *
  * @param[out] out     yours to free
- * @param[in]  device  a device's number, a part of its name (any case), or NULL: the variable CLORA_DEVICE, else the default
+ * @param[in]  device  a device's number, a part of its name (any case), or NULL: the variable CLORA_DEVICE, else the
+ * default
  *
- * @return CLORA_ERROR_NOT_FOUND when no device fits (the message lists those there are), CLORA_ERROR_ARGUMENT when several do
+ * @return CLORA_ERROR_NOT_FOUND when no device fits (the message lists those there are), CLORA_ERROR_ARGUMENT when
+ * several do
  */
 CLORA_API clora_status clora_context_create(clora_context **out, const char *device);
 

@@ -24,7 +24,8 @@ typedef struct clora_session clora_session;
 CLORA_API clora_status clora_session_create(clora_session **out, clora_model *model, int batch, int capacity);
 CLORA_API void clora_session_free(clora_session *session);
 
-/** Apply an adapter from now on, or none (NULL). Switching costs nothing; the cache is kept. The adapter is borrowed. */
+/** Apply an adapter from now on, or none (NULL). Switching costs nothing; the cache is kept. The adapter is borrowed.
+ */
 CLORA_API clora_status clora_session_select(clora_session *session, clora_adapter *adapter);
 
 /** Forget all tokens. */
@@ -51,26 +52,30 @@ typedef struct clora_sample_options {
     int top_k;                /**< keep the k largest; 0 = off (default 0) */
     float top_p;              /**< keep the smallest set with this much probability; 1 = off (default 1) */
     float min_p;              /**< drop what is less likely than min_p times the likeliest; 0 = off (default 0) */
-    float repetition_penalty; /**< divide positive logits of ids already present, multiply negative; 1 = off (default 1) */
+    float repetition_penalty; /**< divide positive logits of ids already present, multiply negative; 1 = off (default 1)
+                               */
     uint64_t seed;            /**< same seed, same text (default 0) */
 } clora_sample_options;
 
-#define CLORA_SAMPLE_OPTIONS_INIT {0.0f, 0, 1.0f, 0.0f, 1.0f, 0}
+#define CLORA_SAMPLE_OPTIONS_INIT \
+    { 0.0f, 0, 1.0f, 0.0f, 1.0f, 0 }
 
 /** How to generate. */
 typedef struct clora_generate_options {
-    int max_tokens;              /**< new ids at most (default 128) */
-    const char *const *stop;     /**< texts that end the generation, NULL-terminated; not part of the output; NULL for none */
+    int max_tokens; /**< new ids at most (default 128) */
+    const char *const
+        *stop; /**< texts that end the generation, NULL-terminated; not part of the output; NULL for none */
     clora_sample_options sample;
 } clora_generate_options;
 
-#define CLORA_GENERATE_OPTIONS_INIT {128, NULL, CLORA_SAMPLE_OPTIONS_INIT}
+#define CLORA_GENERATE_OPTIONS_INIT \
+    { 128, NULL, CLORA_SAMPLE_OPTIONS_INIT }
 
 /** What a generation gave. Free with clora_generation_free(). */
 typedef struct clora_generation {
-    char *text;     /**< the new text, zero-terminated: decode(prompt + new) without decode(prompt) */
-    size_t size;    /**< bytes of text */
-    int32_t *ids;   /**< new ids, a final eos included */
+    char *text;   /**< the new text, zero-terminated: decode(prompt + new) without decode(prompt) */
+    size_t size;  /**< bytes of text */
+    int32_t *ids; /**< new ids, a final eos included */
     int count;
     const char *stop; /**< "eos", "length" or "text" */
     double prefill_seconds, decode_seconds;

@@ -2,8 +2,8 @@
  * @file clora/model.h
  * @brief Tier 3: a base model on the device, its weights frozen.
  *
- * A model is read from a Hugging Face directory (config.json and safetensors, docs/formats.md) and never changes, so that any number
- * of sessions and adapters share it. Its weights are on the device once, in their file's type.
+ * A model is read from a Hugging Face directory (config.json and safetensors, docs/formats.md) and never changes, so
+ * that any number of sessions and adapters share it. Its weights are on the device once, in their file's type.
  */
 #ifndef CLORA_MODEL_H
 #define CLORA_MODEL_H
@@ -26,17 +26,18 @@ typedef struct clora_model_options {
     int dtype; /**< storage of the weights on the device: a clora_dtype, or -1 for the file's own (default -1) */
 } clora_model_options;
 
-#define CLORA_MODEL_OPTIONS_INIT {-1}
+#define CLORA_MODEL_OPTIONS_INIT \
+    { -1 }
 
 /** Sizes of a model, from its config.json. */
 typedef struct clora_model_info {
     const char *model_type; /**< "llama" */
     int layers, hidden, ffn, heads, kv_heads, head_dim, vocab, max_positions;
-    int tied;               /**< 1 when the output head is the embedding table */
-    const char *dtype;      /**< storage type of the matrices on the device: "f32", "f16", "bf16" or "mixed" */
-    int64_t parameters;     /**< scalars in the files */
-    size_t device_bytes;    /**< device memory of the weights */
-    int eos_count;          /**< ids that end a generation: generation_config.json's, else config.json's */
+    int tied;            /**< 1 when the output head is the embedding table */
+    const char *dtype;   /**< storage type of the matrices on the device: "f32", "f16", "bf16" or "mixed" */
+    int64_t parameters;  /**< scalars in the files */
+    size_t device_bytes; /**< device memory of the weights */
+    int eos_count;       /**< ids that end a generation: generation_config.json's, else config.json's */
     int32_t eos[8];
 } clora_model_info;
 
@@ -53,10 +54,11 @@ typedef struct clora_module_info {
  * @param[out] out        yours to free
  * @param[in]  directory  holds config.json and model.safetensors, or model.safetensors.index.json with shards
  *
- * Every tensor of the files must be used and every tensor that the model needs must be there, of the right shape, finite.
+ * Every tensor of the files must be used and every tensor that the model needs must be there, of the right shape,
+ * finite.
  *
- * @return CLORA_ERROR_UNSUPPORTED for a model_type, activation or rope scaling that clora does not know (the message names it),
- *         CLORA_ERROR_FORMAT for a file that is not what it says, CLORA_ERROR_NOT_FOUND for a missing file or tensor
+ * @return CLORA_ERROR_UNSUPPORTED for a model_type, activation or rope scaling that clora does not know (the message
+ * names it), CLORA_ERROR_FORMAT for a file that is not what it says, CLORA_ERROR_NOT_FOUND for a missing file or tensor
  */
 CLORA_API clora_status clora_model_load(clora_model **out, clora_context *context, const char *directory,
                                         const clora_model_options *options);

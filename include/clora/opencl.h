@@ -21,8 +21,8 @@ extern "C" {
  * Make a context on the caller's queue. Both are retained until clora_context_free().
  *
  * @param[in] context  holds the queue's device
- * @param[in] queue    in order (not CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE); clora enqueues on it and nowhere else, so that
- *                     the caller's own work on it keeps its order
+ * @param[in] queue    in order (not CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE); clora enqueues on it and nowhere else, so
+ * that the caller's own work on it keeps its order
  *
  * @return CLORA_ERROR_ARGUMENT for an out-of-order queue or one of another context
  */
@@ -37,8 +37,9 @@ CLORA_API clora_status clora_context_from_opencl(clora_context **out, cl_context
  *
  * @return CLORA_ERROR_SHAPE when the array would reach past the buffer's end
  */
-CLORA_API clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context, cl_mem buffer, size_t offset,
-                                                clora_dtype dtype, int ndim, const int *shape, int stride);
+CLORA_API clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context, cl_mem buffer,
+                                                size_t offset, clora_dtype dtype, int ndim, const int *shape,
+                                                int stride);
 
 /** The queue that clora enqueues on; borrowed. */
 CLORA_API cl_command_queue clora_context_queue(const clora_context *context);

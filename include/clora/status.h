@@ -2,8 +2,8 @@
  * @file clora/status.h
  * @brief Status codes and the message that goes with the last failure.
  *
- * Every call that can fail returns a clora_status. The code says what kind of failure it was, for a program to act on; the
- * message says what, where and what to do next, for a person to read.
+ * Every call that can fail returns a clora_status. The code says what kind of failure it was, for a program to act on;
+ * the message says what, where and what to do next, for a person to read.
  */
 #ifndef CLORA_STATUS_H
 #define CLORA_STATUS_H

@@ -2,8 +2,8 @@
  * @file clora/tensor.h
  * @brief Tier 1: typed arrays on the device.
  *
- * A tensor has one to four dimensions, row major; the last is contiguous. Rows (all dimensions but the last) may lie further
- * apart than the last dimension is long: that distance is the stride, in elements.
+ * A tensor has one to four dimensions, row major; the last is contiguous. Rows (all dimensions but the last) may lie
+ * further apart than the last dimension is long: that distance is the stride, in elements.
  */
 #ifndef CLORA_TENSOR_H
 #define CLORA_TENSOR_H
@@ -19,10 +19,10 @@ extern "C" {
 
 /** Element types. Arithmetic is always float; f16 and bf16 are storage. */
 typedef enum clora_dtype {
-    CLORA_DTYPE_F32 = 0, /**< IEEE binary32 */
-    CLORA_DTYPE_F16 = 1, /**< IEEE binary16 */
+    CLORA_DTYPE_F32 = 0,  /**< IEEE binary32 */
+    CLORA_DTYPE_F16 = 1,  /**< IEEE binary16 */
     CLORA_DTYPE_BF16 = 2, /**< the upper half of a binary32 */
-    CLORA_DTYPE_I32 = 3  /**< signed 32-bit integers: token ids, positions */
+    CLORA_DTYPE_I32 = 3   /**< signed 32-bit integers: token ids, positions */
 } clora_dtype;
 
 /** An array on the device. Borrow its context as long as it lives. */

@@ -2,8 +2,8 @@
  * @file clora/train.h
  * @brief Tier 4: train an adapter on a dataset; evaluate a model.
  *
- * The loss of an update is the mean negative log likelihood (natural logarithm) over its learnt ids. The optimizer is AdamW
- * (Loshchilov and Hutter 2019) on A and B alone; W0 is only read.
+ * The loss of an update is the mean negative log likelihood (natural logarithm) over its learnt ids. The optimizer is
+ * AdamW (Loshchilov and Hutter 2019) on A and B alone; W0 is only read.
  */
 #ifndef CLORA_TRAIN_H
 #define CLORA_TRAIN_H
@@ -24,15 +24,15 @@ typedef enum clora_schedule {
 
 /** How to train. */
 typedef struct clora_train_options {
-    int steps;               /**< updates; 0: from epochs (default 0) */
-    double epochs;           /**< passes over the data when steps is 0 (default 1) */
-    int batch_size;          /**< rows in a micro-batch (default 4) */
-    int accumulate;          /**< micro-batches in an update (default 1) */
-    int pack;                /**< 1: several sequences share a row (default 0) */
-    int max_length;          /**< longest row, in tokens: sizes the arena and packed rows (default 0: the dataset's longest) */
-    int shuffle;             /**< 1: a new order each epoch (default 1) */
-    uint64_t seed;           /**< of order and dropout (default 0) */
-    float lr;                /**< learning rate (default 2e-4) */
+    int steps;      /**< updates; 0: from epochs (default 0) */
+    double epochs;  /**< passes over the data when steps is 0 (default 1) */
+    int batch_size; /**< rows in a micro-batch (default 4) */
+    int accumulate; /**< micro-batches in an update (default 1) */
+    int pack;       /**< 1: several sequences share a row (default 0) */
+    int max_length; /**< longest row, in tokens: sizes the arena and packed rows (default 0: the dataset's longest) */
+    int shuffle;    /**< 1: a new order each epoch (default 1) */
+    uint64_t seed;  /**< of order and dropout (default 0) */
+    float lr;       /**< learning rate (default 2e-4) */
     clora_schedule schedule; /**< (default constant) */
     int warmup;              /**< updates of linear warm-up (default 0) */
     float weight_decay;      /**< decoupled (default 0) */
@@ -40,19 +40,19 @@ typedef struct clora_train_options {
     float beta1, beta2, eps; /**< AdamW's (default 0.9, 0.999, 1e-8) */
 } clora_train_options;
 
-#define CLORA_TRAIN_OPTIONS_INIT                                                                                       \
-    {0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f}
+#define CLORA_TRAIN_OPTIONS_INIT \
+    { 0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f }
 
 /** One update, after it is done. */
 typedef struct clora_train_step {
-    int step, steps;   /**< this update, from 1, and how many there are */
-    double epoch;      /**< passes over the data so far */
-    float loss;        /**< before the update */
-    float lr;          /**< used by the update */
-    float grad_norm;   /**< before clipping */
-    int tokens;        /**< non-padding ids of the update */
-    int learnt;        /**< learnt ids of the update */
-    double seconds;    /**< of this update */
+    int step, steps; /**< this update, from 1, and how many there are */
+    double epoch;    /**< passes over the data so far */
+    float loss;      /**< before the update */
+    float lr;        /**< used by the update */
+    float grad_norm; /**< before clipping */
+    int tokens;      /**< non-padding ids of the update */
+    int learnt;      /**< learnt ids of the update */
+    double seconds;  /**< of this update */
 } clora_train_step;
 
 /** A training run: the adapter's gradients and moments, the arena, the place in the data. */
@@ -77,8 +77,8 @@ CLORA_API clora_memory_plan clora_trainer_plan(const clora_trainer *trainer);
 /**
  * Do one update and wait for it.
  *
- * @return CLORA_ERROR_FORMAT when the loss or a gradient is not finite: the message names step and tensor, and the adapter is as it
- *         was before the step. CLORA_ERROR_NOT_FOUND when the run is over.
+ * @return CLORA_ERROR_FORMAT when the loss or a gradient is not finite: the message names step and tensor, and the
+ * adapter is as it was before the step. CLORA_ERROR_NOT_FOUND when the run is over.
  */
 CLORA_API clora_status clora_trainer_step(clora_trainer *trainer, clora_train_step *out);
 

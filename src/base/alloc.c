@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void *alloc_array(size_t count, size_t size) { return calloc(count ? count : 1, size ? size : 1); }
+void *alloc_array(size_t count, size_t size) {
+    return calloc(count ? count : 1, size ? size : 1);
+}
 
 clora_status alloc_grow(void **array, size_t *capacity, size_t needed, size_t size) {
     size_t wanted = *capacity ? *capacity : 16, bytes;
@@ -35,7 +37,9 @@ char *alloc_string_n(const char *text, size_t n) {
     return copy;
 }
 
-char *alloc_string(const char *text) { return alloc_string_n(text, strlen(text)); }
+char *alloc_string(const char *text) {
+    return alloc_string_n(text, strlen(text));
+}
 
 char *alloc_format(const char *format, ...) {
     va_list args;

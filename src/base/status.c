@@ -32,7 +32,9 @@ clora_status clora_fail_within(clora_status code, const char *format, ...) {
     return code;
 }
 
-const char *clora_last_error(void) { return message; }
+const char *clora_last_error(void) {
+    return message;
+}
 
 const char *clora_status_name(clora_status status) {
     switch (status) {

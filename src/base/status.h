@@ -10,10 +10,10 @@ clora_status clora_fail(clora_status code, const char *format, ...) __attribute_
 clora_status clora_fail_within(clora_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Leave by the function's one exit, carrying the first failure. */
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        if ((status = (call)) != CLORA_OK)                                                                             \
-            goto done;                                                                                                 \
+#define TRY(call)                          \
+    do {                                   \
+        if ((status = (call)) != CLORA_OK) \
+            goto done;                     \
     } while (0)
 
 #endif

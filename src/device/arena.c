@@ -5,7 +5,9 @@
 #include "base/alloc.h"
 #include "base/dtype.h"
 
-void arena_init(arena *a, clora_context *context) { *a = (arena){.context = context}; }
+void arena_init(arena *a, clora_context *context) {
+    *a = (arena){.context = context};
+}
 
 void arena_finish(arena *a) {
     for (int i = 0; i < a->chunks; i++)
@@ -28,10 +30,11 @@ clora_status arena_add(arena *a, clora_tensor *view, clora_dtype dtype, int rows
         return clora_fail(CLORA_ERROR_SHAPE, "an activation of %d x %d elements", rows, cols);
     bytes = bytes / align * align;
     if (bytes > largest)
-        return clora_fail(CLORA_ERROR_MEMORY,
-                          "an activation of %d x %d elements takes %zu MB; the device allows buffers of %zu MB: take a smaller "
-                          "batch or length",
-                          rows, cols, bytes >> 20, largest >> 20);
+        return clora_fail(
+            CLORA_ERROR_MEMORY,
+            "an activation of %d x %d elements takes %zu MB; the device allows buffers of %zu MB: take a smaller "
+            "batch or length",
+            rows, cols, bytes >> 20, largest >> 20);
     TRY(alloc_grow((void **)&a->request, &a->capacity, a->count + 1, sizeof(*a->request)));
     if (a->chunks == 0 || a->chunk_bytes[last] + bytes > largest) {
         size_t *grown = realloc(a->chunk_bytes, (size_t)(a->chunks + 1) * sizeof(*grown));

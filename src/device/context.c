@@ -45,9 +45,10 @@ const char *opencl_error_name(cl_int error) {
 }
 
 clora_status opencl_fail(cl_int error, const char *what) {
-    const bool memory = error == CL_MEM_OBJECT_ALLOCATION_FAILURE || error == CL_OUT_OF_HOST_MEMORY ||
-                        error == CL_INVALID_BUFFER_SIZE;
-    return clora_fail(memory ? CLORA_ERROR_MEMORY : CLORA_ERROR_OPENCL, "%s: %s (%d)", what, opencl_error_name(error), error);
+    const bool memory =
+        error == CL_MEM_OBJECT_ALLOCATION_FAILURE || error == CL_OUT_OF_HOST_MEMORY || error == CL_INVALID_BUFFER_SIZE;
+    return clora_fail(memory ? CLORA_ERROR_MEMORY : CLORA_ERROR_OPENCL, "%s: %s (%d)", what, opencl_error_name(error),
+                      error);
 }
 
 /* Fill a context whose device, cl and queue are set. */
@@ -150,9 +151,13 @@ clora_status clora_context_finish(clora_context *context) {
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "the device failed while it worked");
 }
 
-const clora_device_info *clora_context_device(const clora_context *context) { return &context->info; }
+const clora_device_info *clora_context_device(const clora_context *context) {
+    return &context->info;
+}
 
-cl_command_queue clora_context_queue(const clora_context *context) { return context->queue; }
+cl_command_queue clora_context_queue(const clora_context *context) {
+    return context->queue;
+}
 
 void clora_context_memory(const clora_context *context, size_t *now, size_t *peak) {
     if (now)
@@ -169,8 +174,8 @@ clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t b
         return clora_fail(CLORA_ERROR_MEMORY, "a buffer of %zu MB: the device allows %zu MB", bytes >> 20,
                           context->info.max_allocation >> 20);
     if (bytes > context->info.global_memory || context->memory_now > context->info.global_memory - bytes)
-        return clora_fail(CLORA_ERROR_MEMORY, "a buffer of %zu MB: the device has %zu MB, %zu MB are taken", bytes >> 20,
-                          context->info.global_memory >> 20, context->memory_now >> 20);
+        return clora_fail(CLORA_ERROR_MEMORY, "a buffer of %zu MB: the device has %zu MB, %zu MB are taken",
+                          bytes >> 20, context->info.global_memory >> 20, context->memory_now >> 20);
     *out = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, bytes, NULL, &error);
     if (error != CL_SUCCESS)
         return opencl_fail(error, "cannot make a device buffer");

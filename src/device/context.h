@@ -10,7 +10,8 @@
 
 struct program_cache;
 
-/* Which kernels make the W0 products: panel = explicit vectors, one work-item a group (CPUs); tile = local memory (GPUs). */
+/* Which kernels make the W0 products: panel = explicit vectors, one work-item a group (CPUs); tile = local memory
+ * (GPUs). */
 typedef enum gemm_path { GEMM_PANEL, GEMM_TILE, GEMM_CLBLAST } gemm_path;
 
 /* All machine knowledge: device, queue, limits, programs. */

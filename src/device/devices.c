@@ -221,7 +221,8 @@ static clora_status choose(int *out, const device_entry *entries, int count, con
     if (matches == 0)
         return clora_fail(CLORA_ERROR_NOT_FOUND, "no OpenCL device is called '%s'; there are: %s", wanted, names);
     if (matches > 1)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "'%s' fits several OpenCL devices; take a number of: %s", wanted, names);
+        return clora_fail(CLORA_ERROR_ARGUMENT, "'%s' fits several OpenCL devices; take a number of: %s", wanted,
+                          names);
     return CLORA_OK;
 }
 

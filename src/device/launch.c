@@ -24,7 +24,8 @@ void launch_begin(launch *l, clora_context *context, const char *kernel) {
         return;
     }
     if (context->process != (int)getpid()) {
-        l->status = clora_fail(CLORA_ERROR_ARGUMENT, "an OpenCL context does not survive fork(): make one in the child");
+        l->status =
+            clora_fail(CLORA_ERROR_ARGUMENT, "an OpenCL context does not survive fork(): make one in the child");
         return;
     }
     l->options_used = (size_t)snprintf(l->options, sizeof(l->options), "-cl-std=CL1.2");
@@ -69,18 +70,29 @@ void launch_tensor(launch *l, const clora_tensor *t) {
     bind(l, sizeof(offset), &offset);
 }
 
-void launch_int(launch *l, int value) { bind(l, sizeof(cl_int), &(cl_int){value}); }
-void launch_uint(launch *l, unsigned value) { bind(l, sizeof(cl_uint), &(cl_uint){value}); }
-void launch_ulong(launch *l, uint64_t value) { bind(l, sizeof(cl_ulong), &(cl_ulong){value}); }
-void launch_float(launch *l, float value) { bind(l, sizeof(cl_float), &(cl_float){value}); }
+void launch_int(launch *l, int value) {
+    bind(l, sizeof(cl_int), &(cl_int){value});
+}
+void launch_uint(launch *l, unsigned value) {
+    bind(l, sizeof(cl_uint), &(cl_uint){value});
+}
+void launch_ulong(launch *l, uint64_t value) {
+    bind(l, sizeof(cl_ulong), &(cl_ulong){value});
+}
+void launch_float(launch *l, float value) {
+    bind(l, sizeof(cl_float), &(cl_float){value});
+}
 
-static size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
+static size_t round_up(size_t n, size_t step) {
+    return (n + step - 1) / step * step;
+}
 
 clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, size_t ly, size_t lz) {
     const size_t global[3] = {round_up(gx, lx), round_up(gy, ly), round_up(gz, lz)}, local[3] = {lx, ly, lz};
 
     if (l->status == CLORA_OK) {
-        const cl_int error = clEnqueueNDRangeKernel(l->context->queue, l->kernel, 3, NULL, global, local, 0, NULL, NULL);
+        const cl_int error =
+            clEnqueueNDRangeKernel(l->context->queue, l->kernel, 3, NULL, global, local, 0, NULL, NULL);
         if (error != CL_SUCCESS)
             l->status = clora_fail(CLORA_ERROR_OPENCL, "cannot run kernel %s (%zu x %zu x %zu by %zu x %zu x %zu): %s",
                                    l->row->name, global[0], global[1], global[2], lx, ly, lz, opencl_error_name(error));

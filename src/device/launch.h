@@ -10,8 +10,8 @@
  * One kernel call: begin, [define], arguments in order, run. The first failure sticks and comes back from launch_run,
  * so a caller has one status to check. The context is locked from begin to run: run must always be called.
  *
- * Registry parameters become -DNAME=value; launch_define adds what the caller decides (a storage type, a flag). Both are part of
- * the program's key, so keep the number of different values small.
+ * Registry parameters become -DNAME=value; launch_define adds what the caller decides (a storage type, a flag). Both
+ * are part of the program's key, so keep the number of different values small.
  */
 typedef struct launch {
     clora_context *context;

@@ -72,7 +72,8 @@ static clora_status source_text(char **out, const char *stem) {
 enum { LOG_LINES = 8 };
 
 /* The kernel, the device and the first lines of the build log. */
-static clora_status build_fail(clora_context *context, cl_program program, const char *stem, const char *options, cl_int error) {
+static clora_status build_fail(clora_context *context, cl_program program, const char *stem, const char *options,
+                               cl_int error) {
     size_t size = 0, lines = 0;
     char *log = NULL, *end;
     clora_status status;
@@ -142,7 +143,8 @@ done:
     return status;
 }
 
-clora_status program_kernel(cl_kernel *out, clora_context *context, const char *stem, const char *name, const char *options) {
+clora_status program_kernel(cl_kernel *out, clora_context *context, const char *stem, const char *name,
+                            const char *options) {
     program_cache *cache = context->programs;
     clora_status status = CLORA_OK;
     cl_program program;

@@ -10,9 +10,10 @@ clora_status program_cache_create(program_cache **out);
 void program_cache_free(program_cache *cache);
 
 /*
- * The kernel `name` of the source `stem` built with `options`; built on first use. common.cl stands in front of every source.
- * With CLORA_KERNEL_DIR set, sources are read from that folder instead of the embedded ones.
+ * The kernel `name` of the source `stem` built with `options`; built on first use. common.cl stands in front of every
+ * source. With CLORA_KERNEL_DIR set, sources are read from that folder instead of the embedded ones.
  */
-clora_status program_kernel(cl_kernel *out, clora_context *context, const char *stem, const char *name, const char *options);
+clora_status program_kernel(cl_kernel *out, clora_context *context, const char *stem, const char *name,
+                            const char *options);
 
 #endif

@@ -6,7 +6,9 @@
 #include "base/alloc.h"
 #include "base/dtype.h"
 
-int tensor_cols(const clora_tensor *t) { return t->shape[t->ndim - 1]; }
+int tensor_cols(const clora_tensor *t) {
+    return t->shape[t->ndim - 1];
+}
 
 size_t tensor_rows(const clora_tensor *t) {
     size_t rows = 1;
@@ -16,13 +18,25 @@ size_t tensor_rows(const clora_tensor *t) {
     return rows;
 }
 
-bool tensor_is_dense(const clora_tensor *t) { return t->stride == tensor_cols(t) || tensor_rows(t) == 1; }
+bool tensor_is_dense(const clora_tensor *t) {
+    return t->stride == tensor_cols(t) || tensor_rows(t) == 1;
+}
 
-size_t clora_tensor_count(const clora_tensor *t) { return tensor_rows(t) * (size_t)tensor_cols(t); }
-clora_dtype clora_tensor_dtype(const clora_tensor *t) { return t->dtype; }
-int clora_tensor_ndim(const clora_tensor *t) { return t->ndim; }
-const int *clora_tensor_shape(const clora_tensor *t) { return t->shape; }
-cl_mem clora_tensor_buffer(const clora_tensor *t) { return t->buffer; }
+size_t clora_tensor_count(const clora_tensor *t) {
+    return tensor_rows(t) * (size_t)tensor_cols(t);
+}
+clora_dtype clora_tensor_dtype(const clora_tensor *t) {
+    return t->dtype;
+}
+int clora_tensor_ndim(const clora_tensor *t) {
+    return t->ndim;
+}
+const int *clora_tensor_shape(const clora_tensor *t) {
+    return t->shape;
+}
+cl_mem clora_tensor_buffer(const clora_tensor *t) {
+    return t->buffer;
+}
 
 const char *tensor_shape_text(const clora_tensor *t) {
     static _Thread_local char text[4][64];
@@ -39,7 +53,8 @@ const char *tensor_shape_text(const clora_tensor *t) {
 }
 
 /* Set dtype, dimensions and stride; *bytes = from element 0 to the end of the last row. */
-static clora_status describe(clora_tensor *t, size_t *bytes, clora_dtype dtype, int ndim, const int *shape, int stride) {
+static clora_status describe(clora_tensor *t, size_t *bytes, clora_dtype dtype, int ndim, const int *shape,
+                             int stride) {
     size_t rows = 1, elements;
 
     if (ndim < 1 || ndim > 4)
@@ -64,7 +79,8 @@ static clora_status describe(clora_tensor *t, size_t *bytes, clora_dtype dtype, 
     return CLORA_OK;
 }
 
-clora_status clora_tensor_create(clora_tensor **out, clora_context *context, clora_dtype dtype, int ndim, const int *shape) {
+clora_status clora_tensor_create(clora_tensor **out, clora_context *context, clora_dtype dtype, int ndim,
+                                 const int *shape) {
     clora_status status = CLORA_OK;
     size_t bytes;
     clora_tensor *t = calloc(1, sizeof(*t));
@@ -105,7 +121,8 @@ clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_tensor_from_opencl: offset %zu is not a multiple of %zu", offset,
                        dtype_size(dtype)));
     if (!size_add(offset, bytes, &end) || end > size)
-        TRY(clora_fail(CLORA_ERROR_SHAPE, "clora_tensor_from_opencl: %s reaches %zu bytes past offset %zu; the buffer has %zu",
+        TRY(clora_fail(CLORA_ERROR_SHAPE,
+                       "clora_tensor_from_opencl: %s reaches %zu bytes past offset %zu; the buffer has %zu",
                        tensor_shape_text(t), bytes, offset, size));
     t->context = context;
     t->offset = offset / dtype_size(dtype);
@@ -149,16 +166,19 @@ clora_tensor tensor_slice(const clora_tensor *t, size_t offset, int rows, int co
 }
 
 /* Host transfers move a strided matrix as a rectangle: bytes, rows, slices. */
-typedef cl_int (*transfer)(const clora_tensor *t, const size_t origin[3], const size_t region[3], size_t pitch, void *data);
+typedef cl_int (*transfer)(const clora_tensor *t, const size_t origin[3], const size_t region[3], size_t pitch,
+                           void *data);
 
-static cl_int read_rect(const clora_tensor *t, const size_t origin[3], const size_t region[3], size_t pitch, void *data) {
-    return clEnqueueReadBufferRect(t->context->queue, t->buffer, CL_TRUE, origin, (size_t[3]){0}, region, pitch, 0, region[0],
-                                   0, data, 0, NULL, NULL);
+static cl_int read_rect(const clora_tensor *t, const size_t origin[3], const size_t region[3], size_t pitch,
+                        void *data) {
+    return clEnqueueReadBufferRect(t->context->queue, t->buffer, CL_TRUE, origin, (size_t[3]){0}, region, pitch, 0,
+                                   region[0], 0, data, 0, NULL, NULL);
 }
 
-static cl_int write_rect(const clora_tensor *t, const size_t origin[3], const size_t region[3], size_t pitch, void *data) {
-    return clEnqueueWriteBufferRect(t->context->queue, t->buffer, CL_TRUE, origin, (size_t[3]){0}, region, pitch, 0, region[0],
-                                    0, data, 0, NULL, NULL);
+static cl_int write_rect(const clora_tensor *t, const size_t origin[3], const size_t region[3], size_t pitch,
+                         void *data) {
+    return clEnqueueWriteBufferRect(t->context->queue, t->buffer, CL_TRUE, origin, (size_t[3]){0}, region, pitch, 0,
+                                    region[0], 0, data, 0, NULL, NULL);
 }
 
 /* A rectangle's origin must be a byte, a row and a slice of the pitch: a view's offset is all in the first two. */
@@ -169,7 +189,8 @@ static cl_int transfer_rows(const clora_tensor *t, transfer move, void *data) {
     if (start % pitch + row <= pitch)
         return move(t, (size_t[3]){start % pitch, start / pitch, 0}, (size_t[3]){row, rows, 1}, pitch, data);
     for (size_t i = 0; i < rows; i++) { /* rows that straddle the pitch go one by one */
-        const cl_int error = move(t, (size_t[3]){start + i * pitch, 0, 0}, (size_t[3]){row, 1, 1}, 0, (char *)data + i * row);
+        const cl_int error =
+            move(t, (size_t[3]){start + i * pitch, 0, 0}, (size_t[3]){row, 1, 1}, 0, (char *)data + i * row);
         if (error != CL_SUCCESS)
             return error;
     }
@@ -178,9 +199,10 @@ static cl_int transfer_rows(const clora_tensor *t, transfer move, void *data) {
 
 clora_status clora_tensor_read(const clora_tensor *t, void *data) {
     const size_t size = dtype_size(t->dtype);
-    const cl_int error = tensor_is_dense(t) ? clEnqueueReadBuffer(t->context->queue, t->buffer, CL_TRUE, t->offset * size,
-                                                                  clora_tensor_count(t) * size, data, 0, NULL, NULL)
-                                            : transfer_rows(t, read_rect, data);
+    const cl_int error = tensor_is_dense(t)
+                             ? clEnqueueReadBuffer(t->context->queue, t->buffer, CL_TRUE, t->offset * size,
+                                                   clora_tensor_count(t) * size, data, 0, NULL, NULL)
+                             : transfer_rows(t, read_rect, data);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot read from the device");
 }
 
@@ -193,8 +215,8 @@ clora_status clora_tensor_write(clora_tensor *t, const void *data) {
 
 clora_status tensor_write_part(clora_tensor *t, size_t offset, size_t n, const void *data) {
     const size_t size = dtype_size(t->dtype);
-    const cl_int error = clEnqueueWriteBuffer(t->context->queue, t->buffer, CL_TRUE, (t->offset + offset) * size, n * size,
-                                              data, 0, NULL, NULL);
+    const cl_int error = clEnqueueWriteBuffer(t->context->queue, t->buffer, CL_TRUE, (t->offset + offset) * size,
+                                              n * size, data, 0, NULL, NULL);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot write to the device");
 }
 
@@ -229,7 +251,8 @@ clora_status tensor_unmap(const clora_tensor *t, void *mapped) {
 
 clora_status tensor_copy(clora_tensor *to, size_t to_offset, const clora_tensor *from, size_t from_offset, size_t n) {
     const size_t size = dtype_size(to->dtype);
-    const cl_int error = clEnqueueCopyBuffer(to->context->queue, from->buffer, to->buffer, (from->offset + from_offset) * size,
-                                             (to->offset + to_offset) * size, n * size, 0, NULL, NULL);
+    const cl_int error =
+        clEnqueueCopyBuffer(to->context->queue, from->buffer, to->buffer, (from->offset + from_offset) * size,
+                            (to->offset + to_offset) * size, n * size, 0, NULL, NULL);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot copy on the device");
 }

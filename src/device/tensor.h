@@ -13,8 +13,8 @@ struct clora_tensor {
     clora_dtype dtype;
     int ndim;
     int shape[4];
-    int stride;     /* elements between rows, where a row is the last dimension */
-    size_t owned;   /* bytes of the buffer when this tensor owns it, else 0 */
+    int stride;   /* elements between rows, where a row is the last dimension */
+    size_t owned; /* bytes of the buffer when this tensor owns it, else 0 */
 };
 
 int tensor_cols(const clora_tensor *t);    /* the last dimension */

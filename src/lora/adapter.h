@@ -12,23 +12,25 @@ typedef struct adapter_site {
     bool is_head; /* "all-linear" leaves it out */
 } adapter_site;
 
-/* Where the factors of one term lie among the adapter's parameters: a chunk, and the first elements of a and b in it. */
+/* Where the factors of one term lie among the adapter's parameters: a chunk, and the first elements of a and b in it.
+ */
 typedef struct adapter_slot {
     int chunk;
     size_t a, b;
 } adapter_slot;
 
 /*
- * Terms are indexed like the model's sites. All factors live in a few flat f32 buffers (chunks, one unless the device's largest
- * allocation is passed), so that gradients and moments are buffers of the same sizes and the optimizer is one launch a chunk.
+ * Terms are indexed like the model's sites. All factors live in a few flat f32 buffers (chunks, one unless the device's
+ * largest allocation is passed), so that gradients and moments are buffers of the same sizes and the optimizer is one
+ * launch a chunk.
  */
 struct clora_adapter {
     clora_context *context;
     clora_adapter_options options; /* its strings are owned */
     int sites;
-    adapter_site *site;  /* copies; names borrowed from the model */
-    lowrank **term;      /* per site; NULL: not adapted */
-    adapter_slot *slot;  /* per site */
+    adapter_site *site; /* copies; names borrowed from the model */
+    lowrank **term;     /* per site; NULL: not adapted */
+    adapter_slot *slot; /* per site */
     int chunks;
     clora_tensor **chunk; /* f32 (1, n) */
     int modules;
@@ -40,7 +42,8 @@ clora_status adapter_create(clora_adapter **out, clora_context *context, const a
 clora_status adapter_load(clora_adapter **out, clora_context *context, const adapter_site *sites, int count,
                           const char *directory);
 
-/* Device bytes of the parameters of an adapter with one rank on every site but the head (the plan before anything is loaded). */
+/* Device bytes of the parameters of an adapter with one rank on every site but the head (the plan before anything is
+ * loaded). */
 size_t adapter_bytes(const adapter_site *sites, int count, int rank);
 
 /* The views of a term's factors in a set of chunks (parameters, gradients or moments). */

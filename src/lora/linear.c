@@ -24,9 +24,9 @@ done:
     return status;
 }
 
-clora_status linear_backward(clora_tensor *dx, clora_tensor *da, clora_tensor *db, const clora_tensor *dy, const clora_tensor *x,
-                             const weight *w, const lowrank *lr, const clora_tensor *u, clora_tensor *du,
-                             const linear_dropout *drop) {
+clora_status linear_backward(clora_tensor *dx, clora_tensor *da, clora_tensor *db, const clora_tensor *dy,
+                             const clora_tensor *x, const weight *w, const lowrank *lr, const clora_tensor *u,
+                             clora_tensor *du, const linear_dropout *drop) {
     clora_status status = CLORA_OK;
     clora_tensor xd;
 

@@ -25,8 +25,8 @@ clora_status linear_forward(clora_tensor *y, const clora_tensor *x, const weight
  *   du = s dy B    dx = dy W0 + mask * (du A) / (1 - p)    da += du^T drop(x)    db += dy^T u
  * x may be NULL when lr is; du is (M,R) scratch.
  */
-clora_status linear_backward(clora_tensor *dx, clora_tensor *da, clora_tensor *db, const clora_tensor *dy, const clora_tensor *x,
-                             const weight *w, const lowrank *lr, const clora_tensor *u, clora_tensor *du,
-                             const linear_dropout *drop);
+clora_status linear_backward(clora_tensor *dx, clora_tensor *da, clora_tensor *db, const clora_tensor *dy,
+                             const clora_tensor *x, const weight *w, const lowrank *lr, const clora_tensor *u,
+                             clora_tensor *du, const linear_dropout *drop);
 
 #endif

@@ -53,8 +53,8 @@ static clora_status read_rope(model_config *c, const json_t *root, const char *p
     if (strcmp(kind, "default") == 0)
         return CLORA_OK;
     if (strcmp(kind, "linear") != 0 && strcmp(kind, "llama3") != 0)
-        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: rope scaling \"%s\" is not supported (default, linear and llama3 are)",
-                          path, kind);
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "%s: rope scaling \"%s\" is not supported (default, linear and llama3 are)", path, kind);
     c->scaling = kind[1] == 'i' ? ROPE_LINEAR : ROPE_LLAMA3;
     TRY(get_positive(&c->scaling_factor, scaling, "factor", 0.0, path));
     if (c->scaling == ROPE_LINEAR)
@@ -76,14 +76,15 @@ static clora_status read_eos(model_config *c, const json_t *root, const char *pa
     if (value && !json_is_null(value) && !json_is_array(value) && !json_is_integer(value))
         return clora_fail(CLORA_ERROR_FORMAT, "%s: \"eos_token_id\" is neither an id nor a list of ids", path);
     if (n > CONFIG_EOS)
-        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"eos_token_id\" has %zu ids; at most %d are supported", path, n,
-                          CONFIG_EOS);
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"eos_token_id\" has %zu ids; at most %d are supported", path,
+                          n, CONFIG_EOS);
     if (n > 0)
         c->eos_count = 0;
     for (size_t i = 0; i < n; i++) {
         const json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
         if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= c->vocab)
-            return clora_fail(CLORA_ERROR_FORMAT, "%s: \"eos_token_id\" holds something that is no id below %d", path, c->vocab);
+            return clora_fail(CLORA_ERROR_FORMAT, "%s: \"eos_token_id\" holds something that is no id below %d", path,
+                              c->vocab);
         c->eos[c->eos_count++] = (int32_t)json_integer_value(id);
     }
     return CLORA_OK;
@@ -100,14 +101,16 @@ static clora_status read_sizes(model_config *c, const json_t *root, const char *
     TRY(get_size(&c->vocab, root, "vocab_size", 0, path));
     TRY(get_size(&c->max_positions, root, "max_position_embeddings", 2048, path));
     if (!json_object_get(root, "head_dim") && c->hidden % c->heads != 0)
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"hidden_size\" %d is no multiple of \"num_attention_heads\" %d", path, c->hidden,
-                       c->heads));
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"hidden_size\" %d is no multiple of \"num_attention_heads\" %d", path,
+                       c->hidden, c->heads));
     TRY(get_size(&c->head_dim, root, "head_dim", c->hidden >= c->heads ? c->hidden / c->heads : 1, path));
     if (c->heads % c->kv_heads != 0)
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"num_attention_heads\" %d is no multiple of \"num_key_value_heads\" %d", path,
-                       c->heads, c->kv_heads));
+        TRY(clora_fail(CLORA_ERROR_FORMAT,
+                       "%s: \"num_attention_heads\" %d is no multiple of \"num_key_value_heads\" %d", path, c->heads,
+                       c->kv_heads));
     if (c->head_dim % 2 != 0 || c->head_dim > 256)
-        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: a head size of %d; even sizes up to 256 are supported", path, c->head_dim));
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: a head size of %d; even sizes up to 256 are supported", path,
+                       c->head_dim));
     if ((int64_t)c->heads * c->head_dim > SIZE_LIMIT || (int64_t)c->ffn * 2 > SIZE_LIMIT || c->layers > 4096)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: sizes beyond any model", path));
 done:
@@ -151,8 +154,8 @@ clora_status config_load(model_config *out, const char *directory) {
     if (!path || !generation_path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a path"));
     if (!file_is_directory(directory))
-        TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "%s: no such directory; a model is a Hugging Face directory with config.json",
-                       directory));
+        TRY(clora_fail(CLORA_ERROR_NOT_FOUND,
+                       "%s: no such directory; a model is a Hugging Face directory with config.json", directory));
     TRY(json_load_path(&root, path, CONFIG_LIMIT));
     if (!json_is_object(root))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: not a JSON object", path));

@@ -4,19 +4,20 @@
 #include "ops/weight.h"
 
 /*
- * The low-rank term of one frozen weight: for its module i with rank R_i and scale s_i,  y_i += s_i * (x * A_i^T) * B_i^T.
+ * The low-rank term of one frozen weight: for its module i with rank R_i and scale s_i,  y_i += s_i * (x * A_i^T) *
+ * B_i^T.
  *
  * Factors are kept as panels of NR columns by R rows, the form in which the panel kernels stream them:
  *     A, all modules' rows stacked (R, K): element (r, k) at (k / NR * R + r) * NR + k % NR,       R = sum of R_i
  *     B_i transposed (R_i, N_i): lane n of W0's panel p at b_offset(p) + r * NR + n % NR
- * Lanes past K or past the module's N are zero and stay zero (gradients there are zero). u (M, R) = s * x * A^T carries the scale, so
- * that y += u * B^T, dB = dy^T * u, du = s * dy * B, dA = du^T * x need none.
+ * Lanes past K or past the module's N are zero and stay zero (gradients there are zero). u (M, R) = s * x * A^T carries
+ * the scale, so that y += u * B^T, dB = dy^T * u, du = s * dy * B, dA = du^T * x need none.
  */
 typedef struct lowrank_module {
-    int R;         /* 0: this module has no adapter */
-    int row;       /* first row in A, first column in u */
-    float scale;   /* alpha / r, or alpha / sqrt(r) */
-    size_t b;      /* first element of this module's panels in b */
+    int R;       /* 0: this module has no adapter */
+    int row;     /* first row in A, first column in u */
+    float scale; /* alpha / r, or alpha / sqrt(r) */
+    size_t b;    /* first element of this module's panels in b */
 } lowrank_module;
 
 typedef struct lowrank {

@@ -4,12 +4,13 @@
 /*
  * All device mathematics, on one page. src/ref/ref.h has the same names on host arrays and is the specification.
  *
- *   B batch   T time   M = B*T rows   K inputs   N outputs   R rank   V vocabulary   H heads   G key/value heads   D head size
+ *   B batch   T time   M = B*T rows   K inputs   N outputs   R rank   V vocabulary   H heads   G key/value heads   D
+ * head size
  *
- * Outputs come first, then inputs, then sizes and options. Tensors are f32 matrices (rows, columns) whose stride may exceed
- * their columns, unless a line says otherwise. d in front of a name is a gradient. Each output is "overwritten" or
- * "accumulates"; outputs do not overlap inputs unless a line allows it. Every call checks its shapes, enqueues and returns.
- * The same call on the same device gives the same bits: no atomics, no order that depends on timing.
+ * Outputs come first, then inputs, then sizes and options. Tensors are f32 matrices (rows, columns) whose stride may
+ * exceed their columns, unless a line says otherwise. d in front of a name is a gradient. Each output is "overwritten"
+ * or "accumulates"; outputs do not overlap inputs unless a line allows it. Every call checks its shapes, enqueues and
+ * returns. The same call on the same device gives the same bits: no atomics, no order that depends on timing.
  */
 
 #include <stdint.h>
@@ -21,13 +22,14 @@
 /* ---- products with a frozen weight (matmul.c) ---- */
 
 /* y (M,N) overwritten = [residual (M,N)] + x (M,K) * W0^T + bias + [u (M,R) * B^T]
- * residual: NULL, or the same tensor as y (then y accumulates). lr, u: both NULL, or the term and u = op_lowrank_down's output. */
-clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual, const lowrank *lr,
-                       const clora_tensor *u);
+ * residual: NULL, or the same tensor as y (then y accumulates). lr, u: both NULL, or the term and u = op_lowrank_down's
+ * output. */
+clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
+                       const lowrank *lr, const clora_tensor *u);
 
 /* dx (M,K) = dy (M,N) * W0 + [du (M,R) * A]; overwritten, or accumulates when `accumulate`. */
-clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr, const clora_tensor *du,
-                          bool accumulate);
+clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
+                          const clora_tensor *du, bool accumulate);
 
 /* Rows [row, row + rows) of the products above: for the chunked head use views of y, x; nothing more is needed. */
 
@@ -53,28 +55,31 @@ clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight
 
 /* ---- normalisation (norm.c) ---- */
 
-/* y (M,C) overwritten = x * rstd * g,  rstd (M) overwritten = 1 / sqrt(mean(x^2) + eps);   g f32 (C).   rstd may be NULL */
+/* y (M,C) overwritten = x * rstd * g,  rstd (M) overwritten = 1 / sqrt(mean(x^2) + eps);   g f32 (C).   rstd may be
+ * NULL */
 clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps);
 
 /* y (M,C) overwritten = x * rstd * g, with the rstd of the forward pass: the output again, not stored between passes */
 clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clora_tensor *rstd, const clora_tensor *g);
 
 /* dx (M,C) accumulates += gradient of rmsnorm: rstd * g * dy - x * rstd^3 / C * sum(dy * g * x) */
-clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const clora_tensor *x, const clora_tensor *rstd,
-                                 const clora_tensor *g);
+clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const clora_tensor *x,
+                                 const clora_tensor *rstd, const clora_tensor *g);
 
 /* ---- rotary position embedding (rope.c) ---- */
 
 /* x (M, heads*D) in place: per head, halves (a, b) become (a cos - b sin, b cos + a sin) at positions[m] (i32 (M));
- * table f32 (P, D): cos (D/2) then sin (D/2) of each position. inverse: the transposed rotation, which is the gradient. */
-clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora_tensor *table, int heads, bool inverse);
+ * table f32 (P, D): cos (D/2) then sin (D/2) of each position. inverse: the transposed rotation, which is the gradient.
+ */
+clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora_tensor *table, int heads,
+                     bool inverse);
 
 /* ---- attention (attention.c) ---- */
 
 /*
  * Causal grouped-query attention with a running softmax; nothing of size (T, T) exists.
- *   y (B*T, H*D) overwritten   q (B*T, H*D)   k, v (B*S, G*D)   lse (B*T, H) overwritten = log sum exp of the scaled scores, or NULL
- * Query t of sequence b stands at index past[b] + t among the S keys of its sequence and sees keys
+ *   y (B*T, H*D) overwritten   q (B*T, H*D)   k, v (B*S, G*D)   lse (B*T, H) overwritten = log sum exp of the scaled
+ * scores, or NULL Query t of sequence b stands at index past[b] + t among the S keys of its sequence and sees keys
  * first[b*T + t] <= s <= past[b] + t.   past i32 (B)   first i32 (B*T)   scores are scaled by 1/sqrt(D)
  * S is the row distance between sequences in k and v (T in training, the capacity with a cache).
  */
@@ -82,18 +87,20 @@ typedef struct attention_shape {
     int B, T, S, H, G, D;
 } attention_shape;
 
-clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k, const clora_tensor *v,
-                          const clora_tensor *past, const clora_tensor *first, attention_shape shape);
+clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
+                          const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
+                          attention_shape shape);
 
 /*
- * dq, dk, dv overwritten, for S keys of which each sequence's queries are rows past[b].. : every key row s < S gets a gradient
- * (zero when nobody saw it).   last i32 (B*S): the last query index t (0..T-1) that may see key s, for packed rows.
- * delta (B*T, H) scratch overwritten = sum(dy * y) per head.
+ * dq, dk, dv overwritten, for S keys of which each sequence's queries are rows past[b].. : every key row s < S gets a
+ * gradient (zero when nobody saw it).   last i32 (B*S): the last query index t (0..T-1) that may see key s, for packed
+ * rows. delta (B*T, H) scratch overwritten = sum(dy * y) per head.
  */
 clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_tensor *dv, clora_tensor *delta,
-                                   const clora_tensor *dy, const clora_tensor *y, const clora_tensor *q, const clora_tensor *k,
-                                   const clora_tensor *v, const clora_tensor *lse, const clora_tensor *past,
-                                   const clora_tensor *first, const clora_tensor *last, attention_shape shape);
+                                   const clora_tensor *dy, const clora_tensor *y, const clora_tensor *q,
+                                   const clora_tensor *k, const clora_tensor *v, const clora_tensor *lse,
+                                   const clora_tensor *past, const clora_tensor *first, const clora_tensor *last,
+                                   attention_shape shape);
 
 /* cache rows [b*S + past[b] + t] = rows [b*T + t] of x (B*T, W);   cache (B*S, W) */
 clora_status op_cache_store(clora_tensor *cache, const clora_tensor *x, const clora_tensor *past, int B, int T, int S);
@@ -108,15 +115,16 @@ clora_status op_swiglu_backward(clora_tensor *dgu, const clora_tensor *dy, const
 
 /* ---- loss (loss.c) ---- */
 
-/* Per row m: nll[m] = logsumexp(logits[m]) - logits[m][targets[m]], hit[m] = 1 when the target is the largest logit (the
- * lowest index wins a tie), both 0 when targets[m] < 0. f32 (M) each, overwritten.
- * gradient: logits become d(sum of nll)/d(logits) in place (zero rows where targets[m] < 0). */
+/* Per row m: nll[m] = logsumexp(logits[m]) - logits[m][targets[m]], hit[m] = 1 when the target is the largest logit
+ * (the lowest index wins a tie), both 0 when targets[m] < 0. f32 (M) each, overwritten. gradient: logits become d(sum
+ * of nll)/d(logits) in place (zero rows where targets[m] < 0). */
 clora_status op_cross_entropy(clora_tensor *nll, clora_tensor *hit, clora_tensor *logits, const clora_tensor *targets,
                               bool gradient);
 
 /* ---- dropout (dropout.c) ---- */
 
-/* y (M,C) overwritten = x * mask / (1 - p);  mask of element i = m*C + c is 1 when rng_uniform(seed, stream, i) >= p. */
+/* y (M,C) overwritten = x * mask / (1 - p);  mask of element i = m*C + c is 1 when rng_uniform(seed, stream, i) >= p.
+ */
 clora_status op_dropout(clora_tensor *y, const clora_tensor *x, float p, uint64_t seed, uint32_t stream);
 
 /* y (M,C) accumulates += x * mask / (1 - p), the same mask */
@@ -124,23 +132,24 @@ clora_status op_dropout_add(clora_tensor *y, const clora_tensor *x, float p, uin
 
 /* ---- optimizer (optimizer.c) ---- */
 
-/* Of dense tensors of n elements each. sums f32 (n_tensors): sums[slot] overwritten = sum of squares of x, in a fixed order. */
+/* Of dense tensors of n elements each. sums f32 (n_tensors): sums[slot] overwritten = sum of squares of x, in a fixed
+ * order. */
 clora_status op_sum_squares(clora_tensor *sums, int slot, const clora_tensor *x);
 
-/* scale f32 (2) overwritten: scale[1] = norm = sqrt(sum of sums[0..n)) * factor, scale[0] = factor * min(1, clip / (norm + 1e-6)),
- * clip 0 = off. When the norm is not finite scale[0] is NaN. */
+/* scale f32 (2) overwritten: scale[1] = norm = sqrt(sum of sums[0..n)) * factor, scale[0] = factor * min(1, clip /
+ * (norm + 1e-6)), clip 0 = off. When the norm is not finite scale[0] is NaN. */
 clora_status op_clip_scale(clora_tensor *scale, const clora_tensor *sums, int n, float factor, float clip);
 
-/* AdamW with decoupled decay (Loshchilov and Hutter 2019, as PyTorch computes it), update number step from 1, g scaled by scale[0]:
- *   p -= lr*wd*p;  m = b1*m + (1-b1)*g;  v = b2*v + (1-b2)*g*g;  p -= lr * (m / (1-b1^step)) / (sqrt(v / (1-b2^step)) + eps)
- * Nothing changes when scale[0] is NaN. Dense tensors of equal count; p, m, v in place. */
+/* AdamW with decoupled decay (Loshchilov and Hutter 2019, as PyTorch computes it), update number step from 1, g scaled
+ * by scale[0]: p -= lr*wd*p;  m = b1*m + (1-b1)*g;  v = b2*v + (1-b2)*g*g;  p -= lr * (m / (1-b1^step)) / (sqrt(v /
+ * (1-b2^step)) + eps) Nothing changes when scale[0] is NaN. Dense tensors of equal count; p, m, v in place. */
 typedef struct adamw_options {
     float lr, beta1, beta2, eps, weight_decay;
     int step;
 } adamw_options;
 
-clora_status op_adamw(clora_tensor *p, clora_tensor *m, clora_tensor *v, const clora_tensor *g, const clora_tensor *scale,
-                      adamw_options options);
+clora_status op_adamw(clora_tensor *p, clora_tensor *m, clora_tensor *v, const clora_tensor *g,
+                      const clora_tensor *scale, adamw_options options);
 
 /* ---- conversion (convert.c) ---- */
 

@@ -4,13 +4,13 @@
 #include "device/tensor.h"
 
 /*
- * A frozen weight W0 (N, K), packed once. It owns its storage type and its layout; forward, backward, merge and the embedding
- * look-up all read this one copy.
+ * A frozen weight W0 (N, K), packed once. It owns its storage type and its layout; forward, backward, merge and the
+ * embedding look-up all read this one copy.
  *
  * Layout panel: panels of NR rows, element (n, k) of a module at
  *     ((panel(n) * (K' / KI) + k / KI) * NR + n % NR) * KI + k % KI,   K' = K rounded up to a multiple of KI,
- * KI = 1 for f32 and f16, 2 for bf16. Each module (q, k, v of one fused weight) starts on a panel boundary; padding is zero.
- * Layout plain: row major (N, K), modules one after the other. What CLBlast reads.
+ * KI = 1 for f32 and f16, 2 for bf16. Each module (q, k, v of one fused weight) starts on a panel boundary; padding is
+ * zero. Layout plain: row major (N, K), modules one after the other. What CLBlast reads.
  *
  * A weight larger than the device's largest allocation is split by panels (rows) into parts.
  */
@@ -33,9 +33,9 @@ typedef struct weight {
     clora_context *context;
     clora_dtype dtype;
     weight_layout layout;
-    int N, K;     /* N counts real rows, all modules */
-    int NR, KI;   /* panel width and interleave */
-    int panels;   /* of the whole weight */
+    int N, K;   /* N counts real rows, all modules */
+    int NR, KI; /* panel width and interleave */
+    int panels; /* of the whole weight */
     int modules;
     weight_module module[WEIGHT_MODULES];
     int parts;
@@ -47,7 +47,8 @@ typedef struct weight {
 /* The panel width of every frozen weight and low-rank factor on this device. */
 int weight_panel_width(const clora_context *context);
 
-/* Space for a weight made of `modules` row blocks of N[i] rows each, K columns. The layout follows from the context's path. */
+/* Space for a weight made of `modules` row blocks of N[i] rows each, K columns. The layout follows from the context's
+ * path. */
 clora_status weight_create(weight **out, clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
 void weight_free(weight *w);
 
@@ -56,7 +57,8 @@ size_t weight_bytes(const clora_context *context, clora_dtype dtype, int K, int 
 
 /*
  * Fill one module from host memory: row major (N, K) of the weight's own type or of any float type (converted);
- * transposed: (K, N) as GPT-2 stores it. A value that is not finite is CLORA_ERROR_FORMAT (the caller puts the name in front).
+ * transposed: (K, N) as GPT-2 stores it. A value that is not finite is CLORA_ERROR_FORMAT (the caller puts the name in
+ * front).
  */
 clora_status weight_pack(weight *w, int module, const void *data, clora_dtype dtype, bool transposed);
 

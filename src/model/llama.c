@@ -1,0 +1,212 @@
+#include "model/llama.h"
+
+#include "lora/linear.h"
+#include "ops/ops.h"
+
+static const lowrank *term(const selection *s, int site) {
+    return s->adapter ? s->adapter->term[site] : NULL;
+}
+
+static linear_dropout dropout(const workspace *ws, const selection *s, int site) {
+    return (linear_dropout){s->dropout, s->dropout_seed, (uint32_t)site, ws->dropped};
+}
+
+/* y = [residual +] x W0^T + the adapter's term, at a site of the model */
+static clora_status linear(workspace *ws, const selection *s, int site, clora_tensor *y, const clora_tensor *x,
+                           const clora_tensor *residual, clora_tensor *u_space) {
+    const lowrank *lr = term(s, site);
+    const linear_dropout drop = dropout(ws, s, site);
+    clora_tensor u = {0};
+
+    if (lr)
+        u = tensor_slice(u_space, 0, (int)tensor_rows(x), lr->R); /* the shared views may be wider */
+    return linear_forward(y, x, ws->model->site[site].weight, residual, lr, &u, &drop);
+}
+
+/* dx (or NULL) and the factors' gradients at a site */
+static clora_status linear_gradient(workspace *ws, const selection *s, int site, clora_tensor *dx,
+                                    const clora_tensor *dy, const clora_tensor *x, const clora_tensor *u_space) {
+    const lowrank *lr = term(s, site);
+    const weight *w = ws->model->site[site].weight;
+    const linear_dropout drop = dropout(ws, s, site);
+
+    if (!lr)
+        return linear_backward(dx, NULL, NULL, dy, NULL, w, NULL, NULL, NULL, &drop);
+    const int rows = (int)tensor_rows(dy);
+    clora_tensor u = tensor_slice(u_space, 0, rows, lr->R), du = tensor_slice(&ws->du, 0, rows, lr->R);
+    clora_tensor da = adapter_view_a(s->adapter, s->gradients, site),
+                 db = adapter_view_b(s->adapter, s->gradients, site);
+    return linear_backward(dx, &da, &db, dy, x, w, lr, &u, &du, &drop);
+}
+
+/* The column ranges of a fused q,k,v matrix. */
+typedef struct qkv_views {
+    clora_tensor q, k, v;
+} qkv_views;
+
+static qkv_views split_qkv(const clora_tensor *qkv, const model_config *c) {
+    const int M = qkv->shape[0], q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+
+    return (qkv_views){tensor_view(qkv, 0, M, 0, q), tensor_view(qkv, 0, M, q, kv), tensor_view(qkv, 0, M, q + kv, kv)};
+}
+
+static attention_shape shape_of(const workspace *ws, int S) {
+    const model_config *c = &ws->model->config;
+
+    return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim};
+}
+
+static clora_status attend(workspace *ws, layer_activations *a, const qkv_views *p, kv_cache *cache, int l) {
+    clora_status status = CLORA_OK;
+
+    if (!cache)
+        return op_attention(&a->att, ws->train ? &a->lse : NULL, &p->q, &p->k, &p->v, &ws->past, &ws->first,
+                            shape_of(ws, ws->T));
+    TRY(op_cache_store(&cache->k[l], &p->k, &ws->past, ws->B, ws->T, cache->capacity));
+    TRY(op_cache_store(&cache->v[l], &p->v, &ws->past, ws->B, ws->T, cache->capacity));
+    TRY(op_attention(&a->att, NULL, &p->q, &cache->k[l], &cache->v[l], &ws->past, &ws->first,
+                     shape_of(ws, cache->capacity)));
+done:
+    return status;
+}
+
+static clora_status layer_forward(workspace *ws, const selection *s, kv_cache *cache, int l) {
+    const model_config *c = &ws->model->config;
+    const llama_layer *w = &ws->model->layer[l];
+    const int site = l * SITES_PER_LAYER;
+    layer_activations *a = workspace_layer(ws, l);
+    clora_tensor *next = !ws->train ? &a->x : l + 1 < c->layers ? &ws->layer[l + 1].x : &ws->out;
+    qkv_views p = split_qkv(&a->qkv, c);
+    clora_status status = CLORA_OK;
+
+    TRY(op_rmsnorm(&ws->normed, &a->rstd_attention, &a->x, w->norm_attention, c->norm_eps));
+    TRY(linear(ws, s, site + SITE_QKV, &a->qkv, &ws->normed, NULL, &a->u[SITE_QKV]));
+    TRY(op_rope(&p.q, &ws->positions, &ws->rope, c->heads, false));
+    TRY(op_rope(&p.k, &ws->positions, &ws->rope, c->kv_heads, false));
+    TRY(attend(ws, a, &p, cache, l));
+    TRY(linear(ws, s, site + SITE_O, &a->mid, &a->att, &a->x, &a->u[SITE_O]));
+    TRY(op_rmsnorm(&ws->normed, &a->rstd_mlp, &a->mid, w->norm_mlp, c->norm_eps));
+    TRY(linear(ws, s, site + SITE_GATE_UP, &a->gu, &ws->normed, NULL, &a->u[SITE_GATE_UP]));
+    TRY(op_swiglu(&ws->act, &a->gu));
+    TRY(linear(ws, s, site + SITE_DOWN, next, &ws->act, &a->mid, &a->u[SITE_DOWN]));
+done:
+    return status;
+}
+
+static const clora_tensor *stream_end(const workspace *ws) {
+    return ws->train ? &ws->out : &ws->layer[0].x;
+}
+
+clora_status llama_forward(workspace *ws, const selection *select, kv_cache *cache) {
+    const clora_model *m = ws->model;
+    clora_status status = CLORA_OK;
+
+    TRY(op_embedding(&ws->layer[0].x, &ws->ids, m->embedding));
+    for (int l = 0; l < m->config.layers; l++)
+        TRY(layer_forward(ws, select, cache, l));
+    TRY(op_rmsnorm(&ws->normed, &ws->rstd_final, stream_end(ws), m->norm, m->config.norm_eps));
+done:
+    return status;
+}
+
+clora_status llama_head(workspace *ws, const selection *select, clora_tensor *logits, const clora_tensor *x) {
+    return linear(ws, select, ws->model->sites - 1, logits, x, NULL, &ws->u_head);
+}
+
+/* Rows [row, row + n) through the head, the loss, and back. */
+static clora_status loss_chunk(workspace *ws, const selection *select, int row, int n, bool gradient) {
+    const int C = ws->model->config.hidden, head = ws->model->sites - 1;
+    clora_tensor x = tensor_view(&ws->normed, row, n, 0, C),
+                 logits = tensor_view(&ws->logits, 0, n, 0, ws->logits.shape[1]);
+    clora_tensor nll = tensor_view(&ws->nll, row, n, 0, 1), hit = tensor_view(&ws->hit, row, n, 0, 1);
+    clora_tensor targets = tensor_view(&ws->targets, row, n, 0, 1);
+    clora_status status = CLORA_OK;
+
+    TRY(llama_head(ws, select, &logits, &x));
+    TRY(op_cross_entropy(&nll, &hit, &logits, &targets, gradient));
+    if (gradient) {
+        clora_tensor dx = tensor_view(&ws->dnorm, row, n, 0, C);
+        TRY(linear_gradient(ws, select, head, &dx, &logits, &x, &ws->u_head));
+    }
+done:
+    return status;
+}
+
+clora_status llama_loss(workspace *ws, const selection *select, bool gradient) {
+    clora_status status = CLORA_OK;
+    const int chunk = ws->logits.shape[0];
+
+    for (int row = 0; row < ws->M; row += chunk)
+        TRY(loss_chunk(ws, select, row, ws->M - row < chunk ? ws->M - row : chunk, gradient));
+done:
+    return status;
+}
+
+/* The first adapted site: no gradient is needed before it. */
+static int first_site(const selection *select) {
+    int site = 0;
+
+    while (site < select->adapter->sites && !select->adapter->term[site])
+        site++;
+    return site;
+}
+
+/* The gradient of a layer's output stands in dstream; afterwards that of its input does, unless `first` lies in the
+ * layer. */
+static clora_status layer_backward(workspace *ws, const selection *s, int l, int first) {
+    const model_config *c = &ws->model->config;
+    const llama_layer *w = &ws->model->layer[l];
+    const int site = l * SITES_PER_LAYER;
+    layer_activations *a = workspace_layer(ws, l);
+    const qkv_views p = split_qkv(&a->qkv, c);
+    qkv_views d = split_qkv(&ws->dqkv, c);
+    clora_status status = CLORA_OK;
+
+    if (term(s, site + SITE_DOWN))
+        TRY(op_swiglu(&ws->act, &a->gu));
+    TRY(linear_gradient(ws, s, site + SITE_DOWN, first < site + SITE_DOWN ? &ws->dact : NULL, &ws->dstream, &ws->act,
+                        &a->u[SITE_DOWN]));
+    if (first >= site + SITE_DOWN)
+        return CLORA_OK;
+
+    TRY(op_swiglu_backward(&a->gu, &ws->dact, &a->gu));
+    if (term(s, site + SITE_GATE_UP))
+        TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, w->norm_mlp));
+    TRY(linear_gradient(ws, s, site + SITE_GATE_UP, first < site + SITE_GATE_UP ? &ws->dnorm : NULL, &a->gu,
+                        &ws->normed, &a->u[SITE_GATE_UP]));
+    if (first >= site + SITE_GATE_UP)
+        return CLORA_OK;
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, w->norm_mlp));
+
+    TRY(linear_gradient(ws, s, site + SITE_O, first < site + SITE_O ? &ws->datt : NULL, &ws->dstream, &a->att,
+                        &a->u[SITE_O]));
+    if (first >= site + SITE_O)
+        return CLORA_OK;
+    TRY(op_attention_backward(&d.q, &d.k, &d.v, &ws->delta, &ws->datt, &a->att, &p.q, &p.k, &p.v, &a->lse, &ws->past,
+                              &ws->first, &ws->last, shape_of(ws, ws->T)));
+    TRY(op_rope(&d.q, &ws->positions, &ws->rope, c->heads, true));
+    TRY(op_rope(&d.k, &ws->positions, &ws->rope, c->kv_heads, true));
+
+    if (term(s, site + SITE_QKV))
+        TRY(op_rmsnorm_apply(&ws->normed, &a->x, &a->rstd_attention, w->norm_attention));
+    TRY(linear_gradient(ws, s, site + SITE_QKV, first < site ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
+                        &a->u[SITE_QKV]));
+    if (first < site)
+        TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->x, &a->rstd_attention, w->norm_attention));
+done:
+    return status;
+}
+
+clora_status llama_backward(workspace *ws, const selection *select) {
+    const int layers = ws->model->config.layers, first = first_site(select);
+    clora_status status = CLORA_OK;
+
+    if (first >= layers * SITES_PER_LAYER)
+        return CLORA_OK; /* only the head is adapted */
+    TRY(clora_tensor_zero(&ws->dstream));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, stream_end(ws), &ws->rstd_final, ws->model->norm));
+    for (int l = layers - 1; l >= first / SITES_PER_LAYER; l--)
+        TRY(layer_backward(ws, select, l, first));
+done:
+    return status;
+}

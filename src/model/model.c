@@ -1,0 +1,168 @@
+#include "model/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/dtype.h"
+
+typedef struct site_kind {
+    int modules;
+    const char *path[WEIGHT_MODULES];
+} site_kind;
+
+static const site_kind kinds[SITES_PER_LAYER] = {
+    [SITE_QKV] = {3, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
+    [SITE_O] = {1, {"self_attn.o_proj"}},
+    [SITE_GATE_UP] = {2, {"mlp.gate_proj", "mlp.up_proj"}},
+    [SITE_DOWN] = {1, {"mlp.down_proj"}},
+};
+
+int model_site_shape(const model_config *c, int kind, int N[WEIGHT_MODULES], int *K) {
+    const int q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    const int rows[SITES_PER_LAYER][3] = {{q, kv, kv}, {c->hidden}, {c->ffn, c->ffn}, {c->hidden}};
+    const int inputs[SITES_PER_LAYER] = {c->hidden, q, c->hidden, c->ffn};
+
+    for (int i = 0; i < kinds[kind].modules; i++)
+        N[i] = rows[kind][i];
+    *K = inputs[kind];
+    return kinds[kind].modules;
+}
+
+const char *model_module_path(int kind, int module) {
+    return kinds[kind].path[module];
+}
+
+/* The list of adaptable weights: each layer's in order, then the head. */
+static clora_status list_sites(clora_model *m) {
+    m->sites = m->config.layers * SITES_PER_LAYER + 1;
+    m->site = alloc_array((size_t)m->sites, sizeof(*m->site));
+    m->name = alloc_array((size_t)m->sites * WEIGHT_MODULES, sizeof(*m->name));
+    if (!m->site || !m->name)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of modules");
+    for (int s = 0; s < m->sites - 1; s++) {
+        const int l = s / SITES_PER_LAYER, kind = s % SITES_PER_LAYER;
+        m->site[s].weight = m->layer[l].w[kind];
+        for (int i = 0; i < kinds[kind].modules; i++) {
+            char *name = alloc_format("model.layers.%d.%s", l, kinds[kind].path[i]);
+            if (!name)
+                return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of modules");
+            m->name[s * WEIGHT_MODULES + i] = name;
+            m->site[s].names[i] = name;
+        }
+    }
+    m->site[m->sites - 1] = (adapter_site){.weight = m->head, .names = {"lm_head"}, .is_head = true};
+    return CLORA_OK;
+}
+
+/* "f32" when all matrices agree, else "mixed". */
+static const char *storage_name(const clora_model *m) {
+    for (int s = 0; s < m->sites; s++)
+        if (m->site[s].weight->dtype != m->embedding->dtype)
+            return "mixed";
+    return dtype_name(m->embedding->dtype);
+}
+
+static void fill_sizes(clora_model_info *info, const model_config *c) {
+    *info = (clora_model_info){.model_type = c->model_type,
+                               .layers = c->layers,
+                               .hidden = c->hidden,
+                               .ffn = c->ffn,
+                               .heads = c->heads,
+                               .kv_heads = c->kv_heads,
+                               .head_dim = c->head_dim,
+                               .vocab = c->vocab,
+                               .max_positions = c->max_positions,
+                               .tied = c->tied,
+                               .eos_count = c->eos_count};
+    memcpy(info->eos, c->eos, sizeof(info->eos));
+}
+
+clora_status clora_model_load(clora_model **out, clora_context *context, const char *directory,
+                              const clora_model_options *options) {
+    static const clora_model_options defaults = CLORA_MODEL_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
+    size_t before, after;
+    clora_model *m = calloc(1, sizeof(*m));
+
+    *out = NULL;
+    if (!m)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a model");
+    if (!options)
+        options = &defaults;
+    m->context = context;
+    clora_context_memory(context, &before, NULL);
+    TRY(config_load(&m->config, directory));
+    fill_sizes(&m->info, &m->config);
+    m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));
+    if (!m->layer)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
+    TRY(model_load_weights(m, directory, options->dtype));
+    TRY(list_sites(m));
+    clora_context_memory(context, &after, NULL);
+    m->info.device_bytes = after - before;
+    m->info.dtype = storage_name(m);
+    *out = m;
+    m = NULL;
+done:
+    clora_model_free(m);
+    return status;
+}
+
+void clora_model_free(clora_model *m) {
+    if (!m)
+        return;
+    for (int l = 0; m->layer && l < m->config.layers; l++) {
+        clora_tensor_free(m->layer[l].norm_attention);
+        clora_tensor_free(m->layer[l].norm_mlp);
+        for (int s = 0; s < SITES_PER_LAYER; s++)
+            weight_free(m->layer[l].w[s]);
+    }
+    if (m->head != m->embedding)
+        weight_free(m->head);
+    weight_free(m->embedding);
+    clora_tensor_free(m->norm);
+    for (int i = 0; m->name && i < m->sites * WEIGHT_MODULES; i++)
+        free(m->name[i]);
+    free(m->name);
+    free(m->site);
+    free(m->layer);
+    free(m);
+}
+
+const clora_model_info *clora_model_get_info(const clora_model *model) {
+    return &model->info;
+}
+
+clora_context *clora_model_context(const clora_model *model) {
+    return model->context;
+}
+
+int clora_model_module_count(const clora_model *model) {
+    int n = 0;
+
+    for (int s = 0; s < model->sites; s++)
+        n += model->site[s].weight->modules;
+    return n;
+}
+
+clora_module_info clora_model_module(const clora_model *model, int i) {
+    for (int s = 0; s < model->sites; s++) {
+        const adapter_site *site = &model->site[s];
+        if (i < site->weight->modules)
+            return (clora_module_info){site->names[i], site->weight->module[i].N, site->weight->K, site->is_head};
+        i -= site->weight->modules;
+    }
+    return (clora_module_info){NULL, 0, 0, 0};
+}
+
+clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const clora_adapter_options *options) {
+    static const clora_adapter_options defaults = CLORA_ADAPTER_OPTIONS_INIT;
+
+    return adapter_create(out, model->context, model->site, model->sites, options ? options : &defaults);
+}
+
+clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory) {
+    return adapter_load(out, model->context, model->site, model->sites, directory);
+}

@@ -1,0 +1,39 @@
+#ifndef CLORA_MODEL_MODEL_H
+#define CLORA_MODEL_MODEL_H
+
+#include <clora/model.h>
+
+#include "lora/adapter.h"
+#include "model/config.h"
+
+/* The frozen weights of a layer, in the order in which the forward pass uses them. */
+enum { SITE_QKV, SITE_O, SITE_GATE_UP, SITE_DOWN, SITES_PER_LAYER };
+
+typedef struct llama_layer {
+    clora_tensor *norm_attention, *norm_mlp; /* f32 (1, C) */
+    weight *w[SITES_PER_LAYER];              /* q,k,v (C -> (H+2G)D); o; gate,up (C -> 2F); down */
+} llama_layer;
+
+struct clora_model {
+    clora_context *context;
+    model_config config;
+    clora_model_info info;
+    weight *embedding; /* (V, C) */
+    weight *head;      /* the embedding when tied */
+    clora_tensor *norm;
+    llama_layer *layer;
+    int sites; /* layers * SITES_PER_LAYER + 1: the head is last */
+    adapter_site *site;
+    char **name; /* owns the module names: sites * WEIGHT_MODULES */
+};
+
+/* Rows of each module of a layer's site, and its inputs. Returns the number of modules. */
+int model_site_shape(const model_config *c, int kind, int N[WEIGHT_MODULES], int *K);
+
+/* The Hugging Face name of module m of a layer's site, without layer: "self_attn.q_proj". */
+const char *model_module_path(int kind, int module);
+
+/* Read every tensor of the directory into the model's weights (weights.c). */
+clora_status model_load_weights(clora_model *model, const char *directory, int dtype);
+
+#endif

@@ -1,0 +1,185 @@
+#include "model/session.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+
+/* A longer prompt is fed in pieces of this many tokens. */
+enum { PREFILL = 512, LOGITS_ROWS = 64 };
+
+static clora_status plan_cache(clora_session *s, int batch, int capacity) {
+    const model_config *c = &s->model->config;
+    clora_status status = CLORA_OK;
+    int rows;
+
+    if (__builtin_mul_overflow(batch, capacity, &rows))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a session of %d x %d tokens is too large", batch, capacity);
+    s->k = alloc_array((size_t)c->layers, sizeof(*s->k));
+    s->v = alloc_array((size_t)c->layers, sizeof(*s->v));
+    s->host = alloc_array((size_t)rows, sizeof(*s->host));
+    if (!s->k || !s->v || !s->host)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a session");
+    arena_init(&s->memory, s->model->context);
+    for (int l = 0; l < c->layers; l++) {
+        TRY(arena_add(&s->memory, &s->k[l], CLORA_DTYPE_F32, rows, c->kv_heads * c->head_dim));
+        TRY(arena_add(&s->memory, &s->v[l], CLORA_DTYPE_F32, rows, c->kv_heads * c->head_dim));
+    }
+    TRY(arena_add(&s->memory, &s->logits, CLORA_DTYPE_F32, batch > LOGITS_ROWS ? batch : LOGITS_ROWS, c->vocab));
+    TRY(arena_commit(&s->memory));
+    s->cache = (kv_cache){batch, capacity, s->k, s->v};
+done:
+    return status;
+}
+
+clora_status clora_session_create(clora_session **out, clora_model *model, int batch, int capacity) {
+    clora_status status = CLORA_OK;
+    clora_session *s = calloc(1, sizeof(*s));
+    const int prefill = capacity < PREFILL ? capacity : PREFILL;
+
+    *out = NULL;
+    if (!s)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a session");
+    s->model = model;
+    if (batch < 1)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a session of %d sequences; the least is 1", batch));
+    if (capacity < 1 || capacity > model->config.max_positions)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a session of %d tokens; the model has positions for 1 to %d", capacity,
+                       model->config.max_positions));
+    TRY(plan_cache(s, batch, capacity));
+    TRY(workspace_plan(&s->ws, model, &(workspace_options){.B = batch, .T = prefill, .positions = capacity}));
+    TRY(workspace_commit(s->ws));
+    *out = s;
+    s = NULL;
+done:
+    clora_session_free(s);
+    return status;
+}
+
+void clora_session_free(clora_session *s) {
+    if (!s)
+        return;
+    clora_context_finish(s->model->context);
+    workspace_free(s->ws);
+    arena_finish(&s->memory);
+    clora_tensor_free(s->u);
+    free(s->k);
+    free(s->v);
+    free(s->host);
+    free(s);
+}
+
+static int largest_rank(const clora_adapter *adapter) {
+    int most = 0;
+
+    for (int i = 0; i < adapter->sites; i++)
+        if (adapter->term[i] && adapter->term[i]->R > most)
+            most = adapter->term[i]->R;
+    return most;
+}
+
+clora_status clora_session_select(clora_session *s, clora_adapter *adapter) {
+    const int rank = adapter ? largest_rank(adapter) : 0;
+    clora_status status = CLORA_OK;
+
+    if (adapter && (adapter->context != s->model->context || adapter->sites != s->model->sites))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the adapter was made for another model");
+    if (rank > 0 && (!s->u || tensor_cols(s->u) < rank)) {
+        clora_tensor *grown;
+        TRY(tensor_new(&grown, s->model->context, CLORA_DTYPE_F32, s->ws->max_rows, rank));
+        clora_tensor_free(s->u);
+        s->u = grown;
+        for (int i = 0; i < SITES_PER_LAYER; i++)
+            s->ws->layer[0].u[i] = *grown;
+        s->ws->u_head = *grown;
+    }
+    s->select = (selection){.adapter = adapter};
+done:
+    return status;
+}
+
+void clora_session_reset(clora_session *s) {
+    s->length = 0;
+}
+
+int clora_session_length(const clora_session *s) {
+    return s->length;
+}
+
+/* Upload n rows made by a rule; the staging array holds a step's rows. */
+static clora_status upload(clora_session *s, clora_tensor *to, int n) {
+    return tensor_write_part(to, 0, (size_t)n, s->host);
+}
+
+/* T tokens for every sequence, from column t0 of ids (B, T_all). */
+static clora_status feed(clora_session *s, const int32_t *ids, int T_all, int t0, int T) {
+    workspace *ws = s->ws;
+    const int B = s->cache.B;
+    clora_status status = CLORA_OK;
+
+    workspace_set_shape(ws, B, T);
+    for (int i = 0; i < B * T; i++)
+        s->host[i] = ids[(size_t)(i / T) * (size_t)T_all + (size_t)(t0 + i % T)];
+    TRY(upload(s, &ws->ids, B * T));
+    for (int i = 0; i < B * T; i++)
+        s->host[i] = s->length + i % T;
+    TRY(upload(s, &ws->positions, B * T));
+    for (int b = 0; b < B; b++)
+        s->host[b] = s->length;
+    TRY(upload(s, &ws->past, B));
+    TRY(clora_tensor_zero(&ws->first));
+    TRY(llama_forward(ws, &s->select, &s->cache));
+    s->length += T;
+done:
+    return status;
+}
+
+/* Logits of rows of the workspace's normed stream: `rows` of them, `step` apart, from row0. */
+static clora_status read_logits(clora_session *s, float *out, int row0, int step, int rows) {
+    const int V = s->model->config.vocab;
+    clora_status status = CLORA_OK;
+    clora_tensor x = tensor_view(&s->ws->normed, row0, rows, 0, s->model->config.hidden);
+    clora_tensor y = tensor_view(&s->logits, 0, rows, 0, V);
+
+    x.stride *= step;
+    TRY(llama_head(s->ws, &s->select, &y, &x));
+    TRY(clora_tensor_read(&y, out));
+done:
+    return status;
+}
+
+/* All rows of a piece of T tokens at column t0 into logits (B, T_all, V). */
+static clora_status read_all(clora_session *s, float *logits, int T_all, int t0, int T) {
+    const size_t V = (size_t)s->model->config.vocab;
+    const int chunk = s->logits.shape[0];
+    clora_status status = CLORA_OK;
+
+    for (int b = 0; b < s->cache.B; b++)
+        for (int t = 0; t < T; t += chunk)
+            TRY(read_logits(s, logits + ((size_t)b * (size_t)T_all + (size_t)(t0 + t)) * V, b * T + t, 1,
+                            T - t < chunk ? T - t : chunk));
+done:
+    return status;
+}
+
+clora_status clora_session_forward(clora_session *s, float *logits, const int32_t *ids, int T, int all) {
+    const int B = s->cache.B, longest = s->ws->max_rows / B;
+    clora_status status = CLORA_OK;
+
+    if (T < 1 || T > s->cache.capacity - s->length)
+        return clora_fail(CLORA_ERROR_SHAPE, "%d tokens after %d: the session holds %d", T, s->length,
+                          s->cache.capacity);
+    for (int i = 0; i < B * T; i++)
+        if (ids[i] < 0 || ids[i] >= s->model->config.vocab)
+            return clora_fail(CLORA_ERROR_ARGUMENT, "token id %d: the vocabulary has %d", ids[i],
+                              s->model->config.vocab);
+    for (int t0 = 0; t0 < T; t0 += longest) {
+        const int piece = T - t0 < longest ? T - t0 : longest;
+        TRY(feed(s, ids, T, t0, piece));
+        if (all)
+            TRY(read_all(s, logits, T, t0, piece));
+    }
+    if (!all)
+        TRY(read_logits(s, logits, s->ws->T - 1, s->ws->T, B));
+done:
+    return status;
+}

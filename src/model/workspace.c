@@ -1,0 +1,185 @@
+#include "model/workspace.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "model/rope.h"
+
+/* Logits of one chunk of rows stay below this; larger chunks reuse the head's panels better. */
+static const size_t logits_limit = (size_t)64 << 20;
+
+static clora_status add_rows(workspace *ws, clora_tensor *view, clora_dtype dtype, int cols) {
+    clora_status status = CLORA_OK;
+
+    TRY(alloc_grow((void **)&ws->rows, &ws->rows_capacity, ws->rows_count + 1, sizeof(*ws->rows)));
+    TRY(arena_add(&ws->memory, view, dtype, ws->max_rows, cols));
+    ws->rows[ws->rows_count++] = view;
+done:
+    return status;
+}
+
+static clora_status add_floats(workspace *ws, clora_tensor *view, int cols) {
+    return add_rows(ws, view, CLORA_DTYPE_F32, cols);
+}
+
+static clora_status plan_layer(workspace *ws, layer_activations *a, const model_config *c, const int *ranks) {
+    clora_status status = CLORA_OK;
+
+    TRY(add_floats(ws, &a->x, c->hidden));
+    TRY(add_floats(ws, &a->rstd_attention, 1));
+    TRY(add_floats(ws, &a->qkv, (c->heads + 2 * c->kv_heads) * c->head_dim));
+    TRY(add_floats(ws, &a->att, c->heads * c->head_dim));
+    TRY(add_floats(ws, &a->lse, c->heads));
+    TRY(add_floats(ws, &a->mid, c->hidden));
+    TRY(add_floats(ws, &a->rstd_mlp, 1));
+    TRY(add_floats(ws, &a->gu, 2 * c->ffn));
+    for (int s = 0; s < SITES_PER_LAYER; s++)
+        if (ranks && ranks[s] > 0)
+            TRY(add_floats(ws, &a->u[s], ranks[s]));
+done:
+    return status;
+}
+
+static int largest(const int *values, int n) {
+    int most = 0;
+
+    for (int i = 0; i < n; i++)
+        most = values[i] > most ? values[i] : most;
+    return most;
+}
+
+/* Without training one layer's views serve all, so u must hold the largest rank of each site. */
+static clora_status plan_layers(workspace *ws, const model_config *c, const int *ranks) {
+    clora_status status = CLORA_OK;
+    int shared[SITES_PER_LAYER] = {0};
+
+    ws->layer = alloc_array(ws->train ? (size_t)c->layers : 1, sizeof(*ws->layer));
+    if (!ws->layer)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
+    if (ws->train) {
+        for (int l = 0; l < c->layers; l++)
+            TRY(plan_layer(ws, &ws->layer[l], c, ranks ? ranks + l * SITES_PER_LAYER : NULL));
+        return CLORA_OK;
+    }
+    for (int i = 0; ranks && i < c->layers * SITES_PER_LAYER; i++)
+        if (ranks[i] > shared[i % SITES_PER_LAYER])
+            shared[i % SITES_PER_LAYER] = ranks[i];
+    TRY(plan_layer(ws, &ws->layer[0], c, shared));
+done:
+    return status;
+}
+
+static clora_status plan_backward(workspace *ws, const model_config *c, const workspace_options *o) {
+    clora_status status = CLORA_OK;
+    const int most = largest(o->ranks, c->layers * SITES_PER_LAYER + 1);
+    const int widest = largest((int[]){c->hidden, c->ffn, c->heads * c->head_dim}, 3);
+
+    TRY(add_floats(ws, &ws->dstream, c->hidden));
+    TRY(add_floats(ws, &ws->dnorm, c->hidden));
+    TRY(add_floats(ws, &ws->dact, c->ffn));
+    TRY(add_floats(ws, &ws->dqkv, (c->heads + 2 * c->kv_heads) * c->head_dim));
+    TRY(add_floats(ws, &ws->datt, c->heads * c->head_dim));
+    TRY(add_floats(ws, &ws->delta, c->heads));
+    TRY(add_floats(ws, &ws->du, most ? most : 1));
+    if (o->dropout)
+        TRY(add_floats(ws, &ws->dropped, widest));
+done:
+    return status;
+}
+
+static clora_status plan_loss(workspace *ws, const model_config *c) {
+    clora_status status = CLORA_OK;
+    size_t chunk = logits_limit / (sizeof(float) * (size_t)c->vocab);
+
+    chunk = chunk < 16 ? 16 : chunk > 256 ? chunk / 256 * 256 : chunk;
+    if (chunk > (size_t)ws->max_rows)
+        chunk = (size_t)ws->max_rows;
+    TRY(arena_add(&ws->memory, &ws->logits, CLORA_DTYPE_F32, (int)chunk, c->vocab));
+    TRY(add_floats(ws, &ws->nll, 1));
+    TRY(add_floats(ws, &ws->hit, 1));
+    TRY(add_rows(ws, &ws->targets, CLORA_DTYPE_I32, 1));
+done:
+    return status;
+}
+
+static clora_status plan_all(workspace *ws, const model_config *c, const workspace_options *o) {
+    clora_status status = CLORA_OK;
+
+    TRY(add_rows(ws, &ws->ids, CLORA_DTYPE_I32, 1));
+    TRY(add_rows(ws, &ws->positions, CLORA_DTYPE_I32, 1));
+    TRY(add_rows(ws, &ws->first, CLORA_DTYPE_I32, 1));
+    TRY(add_rows(ws, &ws->last, CLORA_DTYPE_I32, 1));
+    TRY(arena_add(&ws->memory, &ws->past, CLORA_DTYPE_I32, o->B, 1));
+    TRY(arena_add(&ws->memory, &ws->rope, CLORA_DTYPE_F32, o->positions, c->head_dim));
+    TRY(plan_layers(ws, c, o->ranks));
+    if (o->train)
+        TRY(add_floats(ws, &ws->out, c->hidden));
+    TRY(add_floats(ws, &ws->rstd_final, 1));
+    TRY(add_floats(ws, &ws->normed, c->hidden));
+    TRY(add_floats(ws, &ws->act, c->ffn));
+    if (o->ranks && o->ranks[c->layers * SITES_PER_LAYER] > 0)
+        TRY(add_floats(ws, &ws->u_head, o->ranks[c->layers * SITES_PER_LAYER]));
+    if (o->train)
+        TRY(plan_backward(ws, c, o));
+    if (o->loss)
+        TRY(plan_loss(ws, c));
+done:
+    return status;
+}
+
+clora_status workspace_plan(workspace **out, const clora_model *model, const workspace_options *options) {
+    clora_status status = CLORA_OK;
+    workspace *ws = calloc(1, sizeof(*ws));
+
+    *out = NULL;
+    if (!ws)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a workspace");
+    arena_init(&ws->memory, model->context);
+    ws->model = model;
+    ws->train = options->train;
+    if (__builtin_mul_overflow(options->B, options->T, &ws->max_rows))
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a batch of %d sequences of %d tokens is too large", options->B,
+                       options->T));
+    TRY(plan_all(ws, &model->config, options));
+    *out = ws;
+    ws = NULL;
+done:
+    workspace_free(ws);
+    return status;
+}
+
+clora_status workspace_commit(workspace *ws) {
+    clora_status status = CLORA_OK;
+    float *table = NULL;
+
+    TRY(arena_commit(&ws->memory));
+    table = alloc_array(clora_tensor_count(&ws->rope), sizeof(float));
+    if (!table)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the rotation's table"));
+    rope_table(table, &ws->model->config, ws->rope.shape[0]);
+    TRY(clora_tensor_write(&ws->rope, table));
+done:
+    free(table);
+    return status;
+}
+
+void workspace_free(workspace *ws) {
+    if (!ws)
+        return;
+    arena_finish(&ws->memory);
+    free(ws->rows);
+    free(ws->layer);
+    free(ws);
+}
+
+size_t workspace_bytes(const workspace *ws) {
+    return ws->memory.total;
+}
+
+void workspace_set_shape(workspace *ws, int B, int T) {
+    ws->B = B;
+    ws->T = T;
+    ws->M = B * T;
+    for (size_t i = 0; i < ws->rows_count; i++)
+        ws->rows[i]->shape[0] = ws->M;
+}

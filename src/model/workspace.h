@@ -1,0 +1,64 @@
+#ifndef CLORA_MODEL_WORKSPACE_H
+#define CLORA_MODEL_WORKSPACE_H
+
+#include "device/arena.h"
+#include "model/model.h"
+
+/* What the backward pass needs of a layer. Everything else it computes again: norms, gated activation, attention
+ * weights. */
+typedef struct layer_activations {
+    clora_tensor x;                  /* (M, C) residual stream at the layer's input */
+    clora_tensor rstd_attention;     /* (M, 1) */
+    clora_tensor qkv;                /* (M, (H+2G)D) after the rotation */
+    clora_tensor att;                /* (M, H*D) attention's output */
+    clora_tensor lse;                /* (M, H) */
+    clora_tensor mid;                /* (M, C) residual stream between attention and MLP */
+    clora_tensor rstd_mlp;           /* (M, 1) */
+    clora_tensor gu;                 /* (M, 2F) gate and up; the backward pass overwrites it with its gradient */
+    clora_tensor u[SITES_PER_LAYER]; /* (M, R) of adapted sites */
+} layer_activations;
+
+/* All activations of a step of at most B x T tokens, in one arena. Without `train` the layers share one set of views.
+ */
+typedef struct workspace {
+    arena memory;
+    const clora_model *model;
+    int B, T, M; /* of the step in hand */
+    int max_rows;
+    bool train;
+    layer_activations *layer;
+    clora_tensor out, rstd_final, normed, act, u_head; /* out: the stream after the last layer */
+    clora_tensor dstream, dnorm, dact, dqkv, datt, delta, du, dropped;
+    clora_tensor logits; /* (chunk, V): the head works through the rows chunk by chunk */
+    clora_tensor nll, hit;
+    clora_tensor ids, targets, positions, first, last, past; /* i32 */
+    clora_tensor rope;                                       /* (positions, D) */
+    clora_tensor **rows;                                     /* the views whose first dimension is M */
+    size_t rows_count, rows_capacity;
+} workspace;
+
+typedef struct workspace_options {
+    int B, T;      /* largest step */
+    int positions; /* rows of the rotation's table */
+    bool train;
+    bool loss; /* targets, logits by chunks, nll: training and evaluation */
+    bool dropout;
+    const int *ranks; /* columns of u per site (0: none), or NULL */
+} workspace_options;
+
+/* Plan; nothing is allocated. The model may be one that only has a configuration. */
+clora_status workspace_plan(workspace **out, const clora_model *model, const workspace_options *options);
+
+/* Allocate what was planned and write the rotation's table. */
+clora_status workspace_commit(workspace *ws);
+void workspace_free(workspace *ws);
+size_t workspace_bytes(const workspace *ws);
+
+/* Set the size of the step in hand. */
+void workspace_set_shape(workspace *ws, int B, int T);
+
+static inline layer_activations *workspace_layer(workspace *ws, int l) {
+    return &ws->layer[ws->train ? l : 0];
+}
+
+#endif

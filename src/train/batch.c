@@ -1,0 +1,43 @@
+#include <math.h>
+
+#include "train/trainer.h"
+
+clora_status batch_upload(workspace *ws, const clora_batch *batch) {
+    const size_t n = (size_t)batch->B * (size_t)batch->T;
+    clora_status status = CLORA_OK;
+
+    if (n > (size_t)ws->max_rows)
+        return clora_fail(CLORA_ERROR_SHAPE, "a batch of %d x %d tokens; the workspace holds %d", batch->B, batch->T,
+                          ws->max_rows);
+    workspace_set_shape(ws, batch->B, batch->T);
+    TRY(clora_tensor_zero(&ws->past));
+    TRY(tensor_write_part(&ws->ids, 0, n, batch->ids));
+    TRY(tensor_write_part(&ws->targets, 0, n, batch->targets));
+    TRY(tensor_write_part(&ws->positions, 0, n, batch->positions));
+    TRY(tensor_write_part(&ws->first, 0, n, batch->first));
+    TRY(tensor_write_part(&ws->last, 0, n, batch->last));
+done:
+    return status;
+}
+
+static clora_status sum(double *out, const clora_tensor *t, float *staging) {
+    const size_t n = clora_tensor_count(t);
+    const clora_status status = clora_tensor_read(t, staging);
+
+    if (status != CLORA_OK)
+        return status;
+    *out = 0.0;
+    for (size_t i = 0; i < n; i++)
+        *out += (double)staging[i];
+    return CLORA_OK;
+}
+
+clora_status batch_results(const workspace *ws, float *staging, double *nll, double *hits) {
+    clora_status status = CLORA_OK;
+
+    TRY(sum(nll, &ws->nll, staging));
+    if (hits)
+        TRY(sum(hits, &ws->hit, staging));
+done:
+    return status;
+}

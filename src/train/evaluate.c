@@ -1,0 +1,87 @@
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "train/trainer.h"
+
+typedef struct evaluation {
+    clora_loader *loader;
+    workspace *ws;
+    selection select;
+    float *staging;
+} evaluation;
+
+static clora_status prepare(evaluation *e, clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
+                            const clora_loader_options *options) {
+    clora_status status = CLORA_OK;
+    const int length = options->max_length ? options->max_length : clora_dataset_get_stats(dataset).longest;
+    int *ranks = alloc_array((size_t)model->sites, sizeof(*ranks));
+
+    if (!ranks)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for an evaluation");
+    for (int i = 0; adapter && i < model->sites; i++)
+        ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
+    e->select = (selection){.adapter = adapter};
+    TRY(clora_loader_create(&e->loader, dataset, options));
+    TRY(workspace_plan(&e->ws, model,
+                       &(workspace_options){
+                           .B = options->batch_size, .T = length, .positions = length, .loss = true, .ranks = ranks}));
+    TRY(workspace_commit(e->ws));
+    e->staging = alloc_array((size_t)e->ws->max_rows, sizeof(*e->staging));
+    if (!e->staging)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an evaluation"));
+done:
+    free(ranks);
+    return status;
+}
+
+static clora_status evaluate_batch(evaluation *e, clora_eval_result *out) {
+    const clora_batch *batch;
+    double nll, hits;
+    clora_status status = CLORA_OK;
+
+    TRY(clora_loader_next(e->loader, &batch));
+    TRY(batch_upload(e->ws, batch));
+    TRY(llama_forward(e->ws, &e->select, NULL));
+    TRY(llama_loss(e->ws, &e->select, false));
+    TRY(batch_results(e->ws, e->staging, &nll, &hits));
+    out->loss += nll;
+    out->accuracy += hits;
+    out->learnt += (int64_t)batch->learnt;
+    out->tokens += (int64_t)batch->tokens;
+    out->sequences += (int64_t)batch->sequences;
+done:
+    return status;
+}
+
+clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
+                            int batch_size, int pack, int max_length, int (*progress)(void *user, int64_t done), void *user) {
+    clora_status status = CLORA_OK;
+    evaluation e = {0};
+    struct timespec start, end;
+
+    *out = (clora_eval_result){0};
+    if (batch_size < 1)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", batch_size);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    TRY(prepare(&e, model, adapter, dataset,
+                &(clora_loader_options){.batch_size = batch_size, .pack = pack, .max_length = max_length}));
+    for (size_t n = clora_loader_batches_per_epoch(e.loader); n > 0; n--) {
+        TRY(evaluate_batch(&e, out));
+        if (progress && progress(user, out->sequences))
+            TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the evaluation was stopped"));
+    }
+    out->loss /= (double)out->learnt;
+    out->accuracy /= (double)out->learnt;
+    if (!isfinite(out->loss))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "the loss is not finite: the model's or adapter's weights overflow"));
+    out->perplexity = exp(out->loss);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    out->seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
+done:
+    workspace_free(e.ws);
+    clora_loader_free(e.loader);
+    free(e.staging);
+    return status;
+}

@@ -1,0 +1,193 @@
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "train/schedule.h"
+
+static clora_status check(const clora_train_options *o) {
+    if (o->batch_size < 1 || o->accumulate < 1)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d, accumulate %d: both start at 1", o->batch_size, o->accumulate);
+    if (o->steps < 0 || (o->steps == 0 && !(o->epochs > 0.0 && o->epochs < 1e6)))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%d steps, %g epochs: nothing to train", o->steps, o->epochs);
+    if (!(o->lr >= 0.0f) || isinf(o->lr))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a learning rate of %g", (double)o->lr);
+    if (!(o->weight_decay >= 0.0f) || isinf(o->weight_decay) || !(o->clip >= 0.0f) || o->warmup < 0)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "weight decay %g, clip %g, warm-up %d: none may be negative",
+                          (double)o->weight_decay, (double)o->clip, o->warmup);
+    if (!(o->beta1 >= 0.0f && o->beta1 < 1.0f && o->beta2 >= 0.0f && o->beta2 < 1.0f && o->eps > 0.0f))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "AdamW's betas lie in [0, 1) and its eps is positive; got %g, %g, %g",
+                          (double)o->beta1, (double)o->beta2, (double)o->eps);
+    return CLORA_OK;
+}
+
+/* Updates of the run: as asked for, or the micro-batches of all epochs shared out to updates. */
+static clora_status count_steps(clora_trainer *t) {
+    const double per_epoch = (double)clora_loader_batches_per_epoch(t->loader);
+    const double batches = ceil(t->options.epochs * per_epoch - 1e-9);
+
+    t->steps = t->options.steps;
+    if (t->steps > 0)
+        return CLORA_OK;
+    if (batches / t->options.accumulate > 2147483647.0)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%g epochs of %g batches are too many", t->options.epochs, per_epoch);
+    t->batches_total = (int64_t)batches;
+    t->steps = (int)((t->batches_total + t->options.accumulate - 1) / t->options.accumulate);
+    return CLORA_OK;
+}
+
+static clora_status make_workspace(clora_trainer *t, const clora_dataset *dataset) {
+    clora_status status = CLORA_OK;
+    const int sites = t->adapter->sites;
+    const int length = t->options.max_length ? t->options.max_length : clora_dataset_get_stats(dataset).longest;
+    int *ranks = alloc_array((size_t)sites, sizeof(*ranks));
+
+    if (!ranks)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer");
+    for (int i = 0; i < sites; i++)
+        ranks[i] = t->adapter->term[i] ? t->adapter->term[i]->R : 0;
+    TRY(workspace_plan(&t->ws, t->model,
+                       &(workspace_options){.B = t->options.batch_size,
+                                            .T = length,
+                                            .positions = length,
+                                            .train = true,
+                                            .loss = true,
+                                            .dropout = t->adapter->options.dropout > 0.0f,
+                                            .ranks = ranks}));
+    TRY(workspace_commit(t->ws));
+    t->staging = alloc_array((size_t)t->ws->max_rows, sizeof(*t->staging));
+    if (!t->staging)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer"));
+done:
+    free(ranks);
+    return status;
+}
+
+clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
+                                  const clora_train_options *options) {
+    static const clora_train_options defaults = CLORA_TRAIN_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
+    clora_trainer *t = calloc(1, sizeof(*t));
+
+    *out = NULL;
+    if (!t)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer");
+    t->options = options ? *options : defaults;
+    t->model = model;
+    t->adapter = adapter;
+    TRY(check(&t->options));
+    if (adapter->context != model->context || adapter->sites != model->sites)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the adapter was made for another model"));
+    TRY(clora_loader_create(&t->loader, dataset,
+                            &(clora_loader_options){.batch_size = t->options.batch_size,
+                                                    .pack = t->options.pack,
+                                                    .max_length = t->options.max_length,
+                                                    .shuffle = t->options.shuffle,
+                                                    .seed = t->options.seed}));
+    TRY(count_steps(t));
+    TRY(make_workspace(t, dataset));
+    TRY(optimizer_create(&t->optimizer, adapter));
+    *out = t;
+    t = NULL;
+done:
+    clora_trainer_free(t);
+    return status;
+}
+
+void clora_trainer_free(clora_trainer *t) {
+    if (!t)
+        return;
+    clora_context_finish(t->model->context);
+    optimizer_free(t->optimizer);
+    workspace_free(t->ws);
+    clora_loader_free(t->loader);
+    free(t->staging);
+    free(t);
+}
+
+int clora_trainer_steps(const clora_trainer *t) { return t->steps; }
+
+clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
+    clora_memory_plan plan = {.weights = t->model->info.device_bytes,
+                              .adapter = optimizer_bytes(t->optimizer),
+                              .activations = workspace_bytes(t->ws)};
+    plan.total = plan.weights + plan.adapter + plan.activations;
+    return plan;
+}
+
+/* A new dropout pattern for every micro-batch of the run. */
+static uint64_t dropout_seed(const clora_trainer *t) {
+    return t->options.seed + UINT64_C(0x9e3779b97f4a7c15) * (uint64_t)(t->batches + 1);
+}
+
+/* Forward and backward of one micro-batch; its gradients and sums are added. */
+static clora_status micro_batch(clora_trainer *t, clora_train_step *out, double *nll) {
+    const selection select = {t->adapter, t->optimizer->gradient, t->adapter->options.dropout, dropout_seed(t)};
+    const clora_batch *batch;
+    double sum;
+    clora_status status = CLORA_OK;
+
+    TRY(clora_loader_next(t->loader, &batch));
+    TRY(batch_upload(t->ws, batch));
+    TRY(llama_forward(t->ws, &select, NULL));
+    TRY(llama_loss(t->ws, &select, true));
+    TRY(llama_backward(t->ws, &select));
+    TRY(batch_results(t->ws, t->staging, &sum, NULL));
+    *nll += sum;
+    out->tokens += (int)batch->tokens;
+    out->learnt += (int)batch->learnt;
+    t->batches++;
+done:
+    return status;
+}
+
+static double seconds_now(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+clora_status clora_trainer_step(clora_trainer *t, clora_train_step *out) {
+    const double start = seconds_now();
+    double nll = 0.0;
+    clora_status status = CLORA_OK;
+
+    *out = (clora_train_step){.step = t->step + 1, .steps = t->steps};
+    if (t->step >= t->steps)
+        return clora_fail(CLORA_ERROR_NOT_FOUND, "the run is over after %d updates", t->steps);
+    TRY(optimizer_zero_gradients(t->optimizer));
+    for (int i = 0; i < t->options.accumulate && (!t->batches_total || t->batches < t->batches_total); i++)
+        TRY(micro_batch(t, out, &nll));
+    out->loss = (float)(nll / out->learnt);
+    out->lr = schedule_rate(&t->options, t->step, t->steps);
+    if (!isfinite(out->loss))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "step %d: the loss is not finite; a smaller learning rate may help", out->step));
+    TRY(optimizer_norm(t->optimizer, &out->grad_norm, 1.0f / (float)out->learnt, t->options.clip));
+    if (!isfinite(out->grad_norm))
+        TRY(optimizer_blame(t->optimizer, out->step));
+    TRY(optimizer_update(t->optimizer, &t->options, out->lr, ++t->step));
+    out->epoch = (double)t->batches / (double)clora_loader_batches_per_epoch(t->loader);
+    out->seconds = seconds_now() - start;
+done:
+    return status;
+}
+
+clora_status clora_train(clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
+                         const clora_train_options *options, clora_train_callback callback, void *user) {
+    clora_status status = CLORA_OK;
+    clora_trainer *trainer = NULL;
+    clora_train_step step;
+
+    TRY(clora_trainer_create(&trainer, model, adapter, dataset, options));
+    for (int i = 0; i < trainer->steps; i++) {
+        TRY(clora_trainer_step(trainer, &step));
+        if (callback && callback(user, &step))
+            break;
+    }
+done:
+    clora_trainer_free(trainer);
+    return status;
+}

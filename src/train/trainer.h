@@ -1,0 +1,28 @@
+#ifndef CLORA_TRAIN_TRAINER_H
+#define CLORA_TRAIN_TRAINER_H
+
+#include <clora/train.h>
+
+#include "io/dataset.h"
+#include "model/llama.h"
+#include "train/optimizer.h"
+
+/* Host staging and upload of a batch; the workspace takes its shape. (batch.c) */
+clora_status batch_upload(workspace *ws, const clora_batch *batch);
+
+/* Sums of nll and hits over the rows of the step in hand. Waits. (batch.c) */
+clora_status batch_results(const workspace *ws, float *staging, double *nll, double *hits);
+
+struct clora_trainer {
+    clora_model *model;
+    clora_adapter *adapter;
+    clora_train_options options;
+    clora_loader *loader;
+    workspace *ws;
+    optimizer *optimizer;
+    float *staging; /* max_rows floats */
+    int step, steps;
+    int64_t batches, batches_total; /* micro-batches so far, and of the whole run (0: no such limit) */
+};
+
+#endif
