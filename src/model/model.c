@@ -64,7 +64,7 @@ static const char *storage_name(const clora_model *m) {
     return dtype_name(m->embedding->dtype);
 }
 
-static void fill_sizes(clora_model_info *info, const model_config *c) {
+void model_info_fill(clora_model_info *info, const model_config *c) {
     *info = (clora_model_info){.model_type = c->model_type,
                                .layers = c->layers,
                                .hidden = c->hidden,
@@ -94,7 +94,7 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     m->context = context;
     clora_context_memory(context, &before, NULL);
     TRY(config_load(&m->config, directory));
-    fill_sizes(&m->info, &m->config);
+    model_info_fill(&m->info, &m->config);
     m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));
     if (!m->layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));

@@ -33,6 +33,9 @@ int model_site_shape(const model_config *c, int kind, int N[WEIGHT_MODULES], int
 /* The Hugging Face name of module m of a layer's site, without layer: "self_attn.q_proj". */
 const char *model_module_path(int kind, int module);
 
+/* The sizes that a configuration tells; model_type is borrowed from it. */
+void model_info_fill(clora_model_info *info, const model_config *c);
+
 /* Read every tensor of the directory into the model's weights (weights.c). */
 clora_status model_load_weights(clora_model *model, const char *directory, int dtype);
 

@@ -1,0 +1,35 @@
+/**
+ * @file clora/clora.h
+ * @brief Everything. Fine-tune, use and merge language models with low-rank adapters on any OpenCL device.
+ *
+ * The shortest useful program fine-tunes a model on context-target pairs and saves the adapter:
+ *
+ *     clora_context *context;  clora_context_create(&context, NULL);
+ *     clora_model *model;      clora_model_load(&model, context, "models/tiny", NULL);
+ *     clora_tokenizer *words;  clora_tokenizer_load(&words, "models/tiny");
+ *     clora_dataset *pairs;    clora_dataset_load(&pairs, "data/train.jsonl", words, NULL);
+ *     clora_adapter *adapter;  clora_adapter_create(&adapter, model, NULL);
+ *     clora_train(model, adapter, pairs, NULL, NULL, NULL);
+ *     clora_adapter_save(adapter, "my-adapter", "models/tiny");
+ *
+ * Each call returns a clora_status; clora_last_error() says what went wrong. examples/finetune.c is the same with its checks.
+ *
+ * Tiers, each built on those before it: status; context, tensor, opencl; lowrank; model, tokenizer, dataset, adapter; train,
+ * generate. A program enters where it fits.
+ */
+#ifndef CLORA_CLORA_H
+#define CLORA_CLORA_H
+
+#include <clora/adapter.h>
+#include <clora/context.h>
+#include <clora/dataset.h>
+#include <clora/generate.h>
+#include <clora/lowrank.h>
+#include <clora/model.h>
+#include <clora/status.h>
+#include <clora/tensor.h>
+#include <clora/tokenizer.h>
+#include <clora/train.h>
+#include <clora/version.h>
+
+#endif

@@ -1,0 +1,223 @@
+#include <clora/lowrank.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/rng.h"
+#include "lora/linear.h"
+
+struct clora_weight {
+    weight *w;
+};
+
+/* Four buffers of the same layout, a and b one behind the other: parameters, gradients, moments. */
+struct clora_lowrank {
+    lowrank *lr;
+    clora_tensor *parameters, *gradients, *m, *v;
+    clora_tensor *scale; /* (2): gradients are taken as they are */
+    clora_tensor *du;    /* (M, R) scratch; grows with the largest M seen */
+};
+
+clora_status clora_weight_create(clora_weight **out, clora_context *context, clora_dtype dtype, int N, int K) {
+    clora_status status = CLORA_OK;
+    clora_weight *w = calloc(1, sizeof(*w));
+
+    *out = NULL;
+    if (!w)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
+    if (N < 1 || K < 1 || (int)dtype < CLORA_DTYPE_F32 || dtype > CLORA_DTYPE_BF16)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a weight of %d x %d elements of type %d", N, K, (int)dtype));
+    TRY(weight_create(&w->w, context, dtype, K, 1, &N));
+    *out = w;
+    w = NULL;
+done:
+    free(w);
+    return status;
+}
+
+void clora_weight_free(clora_weight *weight) {
+    if (!weight)
+        return;
+    weight_free(weight->w);
+    free(weight);
+}
+
+clora_status clora_weight_write(clora_weight *weight, const void *data, clora_dtype dtype) {
+    return weight_pack(weight->w, 0, data, dtype, false);
+}
+
+static clora_tensor view_a(const clora_lowrank *l, const clora_tensor *t) {
+    return tensor_slice(t, 0, 1, (int)l->lr->a_count);
+}
+
+static clora_tensor view_b(const clora_lowrank *l, const clora_tensor *t) {
+    return tensor_slice(t, l->lr->a_count, 1, (int)l->lr->b_count);
+}
+
+static clora_status create_buffers(clora_lowrank *l, clora_context *context) {
+    clora_tensor **const buffers[] = {&l->parameters, &l->gradients, &l->m, &l->v};
+    const size_t n = l->lr->a_count + l->lr->b_count;
+    clora_status status = CLORA_OK;
+
+    if (n > (size_t)INT32_MAX)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "a low-rank term of %zu elements is too large", n);
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        TRY(tensor_new(buffers[i], context, CLORA_DTYPE_F32, 1, (int)n));
+        TRY(clora_tensor_zero(*buffers[i]));
+    }
+    TRY(tensor_new(&l->scale, context, CLORA_DTYPE_F32, 1, 2));
+    TRY(clora_tensor_write(l->scale, (const float[2]){1.0f, 0.0f}));
+    l->lr->a = view_a(l, l->parameters);
+    l->lr->b = view_b(l, l->parameters);
+done:
+    return status;
+}
+
+static clora_status write_gaussian(clora_lowrank *l, uint64_t seed) {
+    const size_t n = (size_t)l->lr->R * (size_t)l->lr->base->K;
+    const float deviation = 1.0f / sqrtf((float)l->lr->base->K);
+    float *a = alloc_array(n, sizeof(*a));
+
+    if (!a)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for A");
+    for (size_t i = 0; i < n; i++)
+        a[i] = deviation * rng_normal(seed, 0, i);
+    const clora_status status = clora_lowrank_write(l, a, NULL);
+    free(a);
+    return status;
+}
+
+clora_status clora_lowrank_create(clora_lowrank **out, const clora_weight *weight, int rank, float scale,
+                                  uint64_t seed) {
+    clora_status status = CLORA_OK;
+    clora_lowrank *l = calloc(1, sizeof(*l));
+
+    *out = NULL;
+    if (!l)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
+    if (rank < 1 || !isfinite(scale))
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, scale %g: the rank starts at 1, the scale is finite", rank,
+                       (double)scale));
+    TRY(lowrank_create(&l->lr, weight->w, &rank, &scale));
+    TRY(create_buffers(l, weight->w->context));
+    TRY(write_gaussian(l, seed));
+    *out = l;
+    l = NULL;
+done:
+    clora_lowrank_free(l);
+    return status;
+}
+
+void clora_lowrank_free(clora_lowrank *l) {
+    if (!l)
+        return;
+    clora_tensor_free(l->parameters);
+    clora_tensor_free(l->gradients);
+    clora_tensor_free(l->m);
+    clora_tensor_free(l->v);
+    clora_tensor_free(l->scale);
+    clora_tensor_free(l->du);
+    lowrank_free(l->lr);
+    free(l);
+}
+
+clora_status clora_lowrank_write(clora_lowrank *l, const float *a, const float *b) {
+    const size_t most = l->lr->a_count > l->lr->b_count ? l->lr->a_count : l->lr->b_count;
+    clora_status status = CLORA_OK;
+    float *panels = alloc_array(most, sizeof(*panels));
+
+    if (!panels)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
+    if (a) {
+        lowrank_pack_a(l->lr, 0, panels, a);
+        TRY(clora_tensor_write(&l->lr->a, panels));
+    }
+    if (b) {
+        lowrank_pack_b(l->lr, 0, panels, b);
+        TRY(clora_tensor_write(&l->lr->b, panels));
+    }
+done:
+    free(panels);
+    return status;
+}
+
+static clora_status read_factors(const clora_lowrank *l, const clora_tensor *from, float *a, float *b) {
+    const clora_tensor va = view_a(l, from), vb = view_b(l, from);
+    const size_t most = l->lr->a_count > l->lr->b_count ? l->lr->a_count : l->lr->b_count;
+    clora_status status = CLORA_OK;
+    float *panels = alloc_array(most, sizeof(*panels));
+
+    if (!panels)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
+    if (a) {
+        TRY(clora_tensor_read(&va, panels));
+        lowrank_unpack_a(l->lr, 0, a, panels);
+    }
+    if (b) {
+        TRY(clora_tensor_read(&vb, panels));
+        lowrank_unpack_b(l->lr, 0, b, panels);
+    }
+done:
+    free(panels);
+    return status;
+}
+
+clora_status clora_lowrank_read(const clora_lowrank *l, float *a, float *b) {
+    return read_factors(l, l->parameters, a, b);
+}
+
+clora_status clora_lowrank_read_gradients(const clora_lowrank *l, float *da, float *db) {
+    return read_factors(l, l->gradients, da, db);
+}
+
+clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, const clora_tensor *x, const clora_weight *weight,
+                                   const clora_lowrank *l) {
+    const linear_dropout off = {0};
+
+    if (l && l->lr->base != weight->w)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
+    if (l && !u)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_lowrank_forward: u (M, R) is needed with a low-rank term");
+    return linear_forward(y, x, weight->w, NULL, l ? l->lr : NULL, u, &off);
+}
+
+static clora_status grow_scratch(clora_lowrank *l, int rows) {
+    if (l->du && l->du->shape[0] >= rows)
+        return CLORA_OK;
+    clora_tensor_free(l->du);
+    l->du = NULL;
+    return tensor_new(&l->du, l->lr->context, CLORA_DTYPE_F32, rows, l->lr->R);
+}
+
+clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *l, const clora_tensor *dy, const clora_tensor *x,
+                                    const clora_tensor *u, const clora_weight *weight) {
+    const linear_dropout off = {0};
+    const int rows = (int)tensor_rows(dy);
+    clora_tensor da = view_a(l, l->gradients), db = view_b(l, l->gradients), du;
+    clora_status status = CLORA_OK;
+
+    if (l->lr->base != weight->w)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
+    TRY(grow_scratch(l, rows));
+    du = tensor_slice(l->du, 0, rows, l->lr->R);
+    TRY(linear_backward(dx, &da, &db, dy, x, weight->w, l->lr, u, &du, &off));
+done:
+    return status;
+}
+
+clora_status clora_lowrank_zero_gradients(clora_lowrank *l) {
+    return clora_tensor_zero(l->gradients);
+}
+
+clora_status clora_lowrank_update(clora_lowrank *l, float lr, float weight_decay, int step) {
+    clora_status status = CLORA_OK;
+
+    if (step < 1)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "update number %d; the first is 1", step);
+    TRY(op_adamw(l->parameters, l->m, l->v, l->gradients, l->scale,
+                 (adamw_options){lr, 0.9f, 0.999f, 1e-8f, weight_decay, step}));
+    TRY(clora_lowrank_zero_gradients(l));
+done:
+    return status;
+}

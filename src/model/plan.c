@@ -1,0 +1,118 @@
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/dtype.h"
+#include "io/safetensors.h"
+#include "model/workspace.h"
+
+static size_t round_up(size_t n, size_t step) {
+    return (n + step - 1) / step * step;
+}
+
+/* Scalars of a full set of factors at one rank for a weight of these modules, padding included. */
+static size_t factor_elements(const clora_context *context, int rank, int modules, const int *N, int K) {
+    const size_t width = (size_t)weight_panel_width(context), R = (size_t)rank;
+    size_t sum = (size_t)modules * R * round_up((size_t)K, width);
+
+    for (int i = 0; i < modules; i++)
+        sum += R * round_up((size_t)N[i], width);
+    return sum;
+}
+
+static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_dtype dtype, int rank) {
+    const model_config *c = &shape->config;
+    const size_t layers = (size_t)c->layers;
+
+    for (int kind = 0; kind < SITES_PER_LAYER; kind++) {
+        int N[WEIGHT_MODULES], K, rows = 0;
+        const int modules = model_site_shape(c, kind, N, &K);
+        for (int i = 0; i < modules; i++)
+            rows += N[i];
+        const int biases = (kind <= SITE_O ? c->attention_bias : c->mlp_bias) ? rows : 0;
+        out->weights += layers * (weight_bytes(shape->context, dtype, K, modules, N) + (size_t)biases * sizeof(float));
+        out->adapter += layers * 4 * sizeof(float) * factor_elements(shape->context, rank, modules, N, K);
+        shape->info.parameters += c->layers * ((int64_t)rows * K + biases);
+    }
+}
+
+static void plan_rest(clora_memory_plan *out, clora_model *shape, clora_dtype dtype) {
+    const model_config *c = &shape->config;
+    const int tables = c->tied ? 1 : 2;
+    const size_t norms = (size_t)(2 * c->layers + 1) * (size_t)c->hidden;
+
+    out->weights +=
+        (size_t)tables * weight_bytes(shape->context, dtype, c->hidden, 1, &c->vocab) + norms * sizeof(float);
+    shape->info.parameters += (int64_t)tables * c->vocab * c->hidden + (int64_t)norms;
+}
+
+/* Columns of u at each site for an adapter of one rank on all linear layers. */
+static clora_status plan_activations(clora_memory_plan *out, const clora_model *shape, int rank, int batch,
+                                     int length) {
+    const int layers = shape->config.layers;
+    clora_status status = CLORA_OK;
+    workspace *ws = NULL;
+    int *ranks = alloc_array((size_t)layers * SITES_PER_LAYER + 1, sizeof(*ranks));
+
+    if (!ranks)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a plan");
+    for (int i = 0; i < layers * SITES_PER_LAYER; i++) {
+        int N[WEIGHT_MODULES], K;
+        ranks[i] = rank * model_site_shape(&shape->config, i % SITES_PER_LAYER, N, &K);
+    }
+    TRY(workspace_plan(&ws, shape,
+                       &(workspace_options){
+                           .B = batch, .T = length, .positions = length, .train = true, .loss = true, .ranks = ranks}));
+    out->activations = workspace_bytes(ws);
+done:
+    workspace_free(ws);
+    free(ranks);
+    return status;
+}
+
+/* The storage of the matrices: forced, or that of the embedding in the files. */
+static clora_status plan_dtype(clora_dtype *out, const char *directory, const clora_model_options *options) {
+    clora_status status = CLORA_OK;
+    safetensors_set *files = NULL;
+
+    *out = CLORA_DTYPE_F32;
+    if (options && options->dtype >= 0) {
+        *out = (clora_dtype)options->dtype;
+        return CLORA_OK;
+    }
+    TRY(safetensors_set_open(&files, directory));
+    const safetensors_tensor *t = safetensors_set_find(files, "model.embed_tokens.weight");
+    if (!t || !t->supported)
+        TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "%s: no tensor model.embed_tokens.weight of type F32, F16 or BF16",
+                       directory));
+    *out = t->dtype;
+done:
+    safetensors_set_close(files);
+    return status;
+}
+
+clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, clora_context *context,
+                              const char *directory, const clora_model_options *options, int rank, int batch,
+                              int length) {
+    clora_model shape = {.context = context}; /* a plan needs the configuration, not the weights */
+    clora_dtype dtype;
+    clora_status status = CLORA_OK;
+
+    *out = (clora_memory_plan){0};
+    if (rank < 1 || batch < 1 || length < 1)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, batch %d, length %d: all start at 1", rank, batch, length);
+    TRY(config_load(&shape.config, directory));
+    TRY(plan_dtype(&dtype, directory, options));
+    plan_layers(out, &shape, dtype, rank);
+    plan_rest(out, &shape, dtype);
+    TRY(plan_activations(out, &shape, rank, batch, length));
+    out->total = out->weights + out->adapter + out->activations;
+    if (info) {
+        model_info_fill(info, &shape.config);
+        info->model_type = "llama";
+        info->dtype = dtype_name(dtype);
+        info->parameters = shape.info.parameters;
+        info->device_bytes = out->weights;
+    }
+done:
+    return status;
+}
