@@ -52,8 +52,8 @@ CLORA_API void clora_tokenizer_free(clora_tokenizer *tokenizer);
  *
  * @return CLORA_ERROR_FORMAT for a text that is not UTF-8 (the message gives the byte's offset).
  */
-CLORA_API clora_status clora_tokenizer_encode(const clora_tokenizer *tokenizer, const char *text, size_t size, int special,
-                                              int32_t **ids, size_t *count);
+CLORA_API clora_status clora_tokenizer_encode(const clora_tokenizer *tokenizer, const char *text, size_t size,
+                                              int special, int32_t **ids, size_t *count);
 
 /**
  * How many characters (of byte-level vocabularies: bytes) of a text clora_tokenizer_encode() leaves out, because the
@@ -86,8 +86,8 @@ CLORA_API clora_status clora_tokenizer_decode(const clora_tokenizer *tokenizer, 
  * @param[in]  tokenizer  borrowed; must live longer
  * @param[in]  prompt     (count)  may be NULL when count is 0
  */
-CLORA_API clora_status clora_decoder_create(clora_decoder **out, const clora_tokenizer *tokenizer, const int32_t *prompt,
-                                            size_t count);
+CLORA_API clora_status clora_decoder_create(clora_decoder **out, const clora_tokenizer *tokenizer,
+                                            const int32_t *prompt, size_t count);
 
 /** Free a decoder; NULL is allowed. */
 CLORA_API void clora_decoder_free(clora_decoder *decoder);

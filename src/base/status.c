@@ -1,5 +1,7 @@
 #include "base/status.h"
 
+#include <clora/version.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,3 +52,5 @@ const char *clora_status_name(clora_status status) {
     }
     return "unknown status";
 }
+
+const char *clora_version(void) { return CLORA_VERSION; }

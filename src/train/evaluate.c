@@ -55,8 +55,9 @@ done:
     return status;
 }
 
-clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
-                            int batch_size, int pack, int max_length, int (*progress)(void *user, int64_t done), void *user) {
+clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_adapter *adapter,
+                            const clora_dataset *dataset, int batch_size, int pack, int max_length,
+                            int (*progress)(void *user, int64_t done), void *user) {
     clora_status status = CLORA_OK;
     evaluation e = {0};
     struct timespec start, end;

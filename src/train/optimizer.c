@@ -122,18 +122,19 @@ clora_status optimizer_blame(const optimizer *o, int step) {
         bool finite_a, finite_b;
         if (!lr)
             continue;
-        const clora_tensor a = adapter_view_a(o->adapter, o->gradient, i), b = adapter_view_b(o->adapter, o->gradient, i);
+        const clora_tensor a = adapter_view_a(o->adapter, o->gradient, i),
+                           b = adapter_view_b(o->adapter, o->gradient, i);
         TRY(all_finite(&finite_a, &a));
         TRY(all_finite(&finite_b, &b));
         for (int m = lr->modules - 1; m >= 0; m--)
             name = lr->module[m].R > 0 ? o->adapter->site[i].names[m] : name;
         if (!finite_a || !finite_b)
             return clora_fail(CLORA_ERROR_FORMAT,
-                              "step %d: the gradient of %s.lora_%c is not finite; a smaller learning rate may help", step, name,
-                              finite_b ? 'A' : 'B');
+                              "step %d: the gradient of %s.lora_%c is not finite; a smaller learning rate may help",
+                              step, name, finite_b ? 'A' : 'B');
     }
-    status = clora_fail(CLORA_ERROR_FORMAT, "step %d: the norm of the gradient is not finite; a smaller learning rate may help",
-                        step);
+    status = clora_fail(CLORA_ERROR_FORMAT,
+                        "step %d: the norm of the gradient is not finite; a smaller learning rate may help", step);
 done:
     return status;
 }

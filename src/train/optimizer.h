@@ -21,7 +21,8 @@ size_t optimizer_bytes(const optimizer *o);
 
 clora_status optimizer_zero_gradients(optimizer *o);
 
-/* The norm of gradients * factor; the scale for optimizer_update follows from it and clip. Waits. Not finite: *norm is not. */
+/* The norm of gradients * factor; the scale for optimizer_update follows from it and clip. Waits. Not finite: *norm is
+ * not. */
 clora_status optimizer_norm(optimizer *o, float *norm, float factor, float clip);
 
 /* One AdamW update, number step from 1. */

@@ -9,7 +9,8 @@
 
 static clora_status check(const clora_train_options *o) {
     if (o->batch_size < 1 || o->accumulate < 1)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d, accumulate %d: both start at 1", o->batch_size, o->accumulate);
+        return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d, accumulate %d: both start at 1", o->batch_size,
+                          o->accumulate);
     if (o->steps < 0 || (o->steps == 0 && !(o->epochs > 0.0 && o->epochs < 1e6)))
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d steps, %g epochs: nothing to train", o->steps, o->epochs);
     if (!(o->lr >= 0.0f) || isinf(o->lr))
@@ -65,8 +66,8 @@ done:
     return status;
 }
 
-clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
-                                  const clora_train_options *options) {
+clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora_adapter *adapter,
+                                  const clora_dataset *dataset, const clora_train_options *options) {
     static const clora_train_options defaults = CLORA_TRAIN_OPTIONS_INIT;
     clora_status status = CLORA_OK;
     clora_trainer *t = calloc(1, sizeof(*t));
@@ -107,7 +108,9 @@ void clora_trainer_free(clora_trainer *t) {
     free(t);
 }
 
-int clora_trainer_steps(const clora_trainer *t) { return t->steps; }
+int clora_trainer_steps(const clora_trainer *t) {
+    return t->steps;
+}
 
 clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
     clora_memory_plan plan = {.weights = t->model->info.device_bytes,
@@ -164,7 +167,8 @@ clora_status clora_trainer_step(clora_trainer *t, clora_train_step *out) {
     out->loss = (float)(nll / out->learnt);
     out->lr = schedule_rate(&t->options, t->step, t->steps);
     if (!isfinite(out->loss))
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "step %d: the loss is not finite; a smaller learning rate may help", out->step));
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "step %d: the loss is not finite; a smaller learning rate may help",
+                       out->step));
     TRY(optimizer_norm(t->optimizer, &out->grad_norm, 1.0f / (float)out->learnt, t->options.clip));
     if (!isfinite(out->grad_norm))
         TRY(optimizer_blame(t->optimizer, out->step));
