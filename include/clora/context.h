@@ -74,6 +74,26 @@ CLORA_API const clora_device_info *clora_context_device(const clora_context *con
 /** Bytes of device memory that clora holds in this context now, and the most it ever held. Either may be NULL. */
 CLORA_API void clora_context_memory(const clora_context *context, size_t *now, size_t *peak);
 
+/** Device time of one kernel since profiling began. */
+typedef struct clora_profile_entry {
+    const char *kernel; /**< name of the kernel function */
+    long launches;
+    double seconds; /**< from the device's own clock */
+} clora_profile_entry;
+
+/**
+ * Measure the device time of every kernel from now on, or stop. Waits.
+ *
+ * @return CLORA_ERROR_UNSUPPORTED on a context made from the caller's queue
+ */
+CLORA_API clora_status clora_context_profile(clora_context *context, int on);
+
+/** What was measured, longest first; borrowed until the next call on the context. NULL when profiling is off. Waits. */
+CLORA_API const clora_profile_entry *clora_context_profile_read(clora_context *context, int *count);
+
+/** Forget what was measured. Waits. */
+CLORA_API void clora_context_profile_reset(clora_context *context);
+
 #ifdef __cplusplus
 }
 #endif

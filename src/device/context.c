@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "device/devices.h"
+#include "device/profile.h"
 #include "device/program.h"
 
 const char *opencl_error_name(cl_int error) {
@@ -122,6 +123,7 @@ clora_status clora_context_from_opencl(clora_context **out, cl_context cl, cl_co
     clRetainCommandQueue(queue);
     context->cl = cl;
     context->queue = queue;
+    context->borrowed = true;
     TRY(context_init(context, platform));
     *out = context;
     context = NULL;
@@ -135,6 +137,7 @@ void clora_context_free(clora_context *context) {
         return;
     if (context->queue)
         clFinish(context->queue);
+    profile_free(context->profile);
     if (context->programs) {
         program_cache_free(context->programs);
         pthread_mutex_destroy(&context->lock);

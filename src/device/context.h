@@ -9,6 +9,7 @@
 #include "base/status.h"
 
 struct program_cache;
+struct profile;
 
 /* Which kernels make the W0 products: panel = explicit vectors, one work-item a group (CPUs); tile = local memory
  * (GPUs). */
@@ -25,8 +26,10 @@ struct clora_context {
     size_t address_align; /* bytes; CL_DEVICE_MEM_BASE_ADDR_ALIGN */
     size_t memory_now, memory_peak;
     struct program_cache *programs;
-    pthread_mutex_t lock; /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
-    int process;          /* a context does not survive fork() */
+    struct profile *profile; /* NULL: off */
+    bool borrowed;           /* the queue is the caller's */
+    pthread_mutex_t lock;    /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
+    int process;             /* a context does not survive fork() */
 };
 
 const char *opencl_error_name(cl_int error); /* "CL_OUT_OF_RESOURCES" */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "device/profile.h"
 #include "device/program.h"
 
 static void append_option(launch *l, const char *name, int value) {
@@ -91,11 +92,14 @@ clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, s
     const size_t global[3] = {round_up(gx, lx), round_up(gy, ly), round_up(gz, lz)}, local[3] = {lx, ly, lz};
 
     if (l->status == CLORA_OK) {
-        const cl_int error =
-            clEnqueueNDRangeKernel(l->context->queue, l->kernel, 3, NULL, global, local, 0, NULL, NULL);
+        cl_event event = NULL;
+        const cl_int error = clEnqueueNDRangeKernel(l->context->queue, l->kernel, 3, NULL, global, local, 0, NULL,
+                                                    l->context->profile ? &event : NULL);
         if (error != CL_SUCCESS)
             l->status = clora_fail(CLORA_ERROR_OPENCL, "cannot run kernel %s (%zu x %zu x %zu by %zu x %zu x %zu): %s",
                                    l->row->name, global[0], global[1], global[2], lx, ly, lz, opencl_error_name(error));
+        else if (event)
+            profile_add(l->context->profile, l->row->name, event);
     }
     pthread_mutex_unlock(&l->context->lock);
     return l->status;

@@ -1,0 +1,104 @@
+#include "device/profile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+enum { PENDING = 512 };
+
+typedef struct pending_event {
+    const char *kernel;
+    cl_event event;
+} pending_event;
+
+struct profile {
+    pending_event pending[PENDING];
+    size_t pending_count;
+    clora_profile_entry *entry;
+    size_t count, capacity;
+};
+
+static clora_profile_entry *entry_of(profile *p, const char *kernel) {
+    for (size_t i = 0; i < p->count; i++)
+        if (p->entry[i].kernel == kernel || strcmp(p->entry[i].kernel, kernel) == 0)
+            return &p->entry[i];
+    if (alloc_grow((void **)&p->entry, &p->capacity, p->count + 1, sizeof(*p->entry)) != CLORA_OK)
+        return NULL;
+    p->entry[p->count] = (clora_profile_entry){kernel, 0, 0.0};
+    return &p->entry[p->count++];
+}
+
+static void drain(profile *p) {
+    for (size_t i = 0; i < p->pending_count; i++) {
+        cl_ulong start = 0, end = 0;
+        clora_profile_entry *e = entry_of(p, p->pending[i].kernel);
+        clWaitForEvents(1, &p->pending[i].event);
+        clGetEventProfilingInfo(p->pending[i].event, CL_PROFILING_COMMAND_START, sizeof(start), &start, NULL);
+        clGetEventProfilingInfo(p->pending[i].event, CL_PROFILING_COMMAND_END, sizeof(end), &end, NULL);
+        clReleaseEvent(p->pending[i].event);
+        if (e && end > start) {
+            e->launches++;
+            e->seconds += 1e-9 * (double)(end - start);
+        }
+    }
+    p->pending_count = 0;
+}
+
+void profile_add(profile *p, const char *kernel, cl_event event) {
+    if (p->pending_count == PENDING)
+        drain(p);
+    p->pending[p->pending_count++] = (pending_event){kernel, event};
+}
+
+void profile_free(profile *p) {
+    if (!p)
+        return;
+    drain(p);
+    free(p->entry);
+    free(p);
+}
+
+clora_status clora_context_profile(clora_context *context, int on) {
+    cl_int error;
+
+    if (context->borrowed)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "the caller's own queue is not profiled");
+    clFinish(context->queue);
+    profile_free(context->profile);
+    context->profile = NULL;
+    cl_command_queue queue =
+        clCreateCommandQueue(context->cl, context->device, on ? CL_QUEUE_PROFILING_ENABLE : 0, &error);
+    if (error != CL_SUCCESS)
+        return opencl_fail(error, "cannot make an OpenCL queue");
+    clReleaseCommandQueue(context->queue);
+    context->queue = queue;
+    if (on && !(context->profile = calloc(1, sizeof(*context->profile))))
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a profile");
+    return CLORA_OK;
+}
+
+static int by_time(const void *a, const void *b) {
+    const clora_profile_entry *x = a, *y = b;
+
+    return x->seconds < y->seconds ? 1 : x->seconds > y->seconds ? -1 : strcmp(x->kernel, y->kernel);
+}
+
+const clora_profile_entry *clora_context_profile_read(clora_context *context, int *count) {
+    profile *p = context->profile;
+
+    *count = 0;
+    if (!p)
+        return NULL;
+    drain(p);
+    qsort(p->entry, p->count, sizeof(*p->entry), by_time);
+    *count = (int)p->count;
+    return p->entry;
+}
+
+void clora_context_profile_reset(clora_context *context) {
+    if (!context->profile)
+        return;
+    drain(context->profile);
+    context->profile->count = 0;
+}
