@@ -1,0 +1,65 @@
+"""Fail if a file includes a header from a layer that it may not know: check_layers.py ROOT"""
+
+import pathlib
+import re
+import sys
+
+# layer -> layers whose headers it may include besides its own
+MAY = {
+    "base": [],
+    "device": ["base"],
+    "io": ["base"],
+    "ref": ["base"],
+    "ops": ["base", "device"],
+    "lora": ["base", "device", "io", "ops"],
+    "model": ["base", "device", "io", "ops", "lora"],
+    "train": ["base", "device", "io", "ops", "lora", "model"],
+    "infer": ["base", "device", "io", "ops", "lora", "model"],
+    "cli": [],
+    "autotune": ["base", "device", "ref", "ops"],
+}
+# the lower layers know only the lower tiers of the public headers; the upper ones may use all
+LOW_TIERS = ["status.h", "version.h", "tensor.h"]  # tensor.h: the element types
+DEVICE_TIERS = LOW_TIERS + ["context.h", "opencl.h", "tune.h"]
+PUBLIC = {
+    "base": LOW_TIERS,
+    "ref": LOW_TIERS,
+    "io": LOW_TIERS + ["tokenizer.h", "dataset.h"],
+    "device": DEVICE_TIERS,
+    "ops": DEVICE_TIERS,
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<clora/([^>]+)>)', re.MULTILINE)
+
+
+def problems(layer, text):
+    for private, public in INCLUDE.findall(text):
+        if public and public not in PUBLIC.get(layer, [public]):
+            yield f"{layer}/ may not include <clora/{public}>"
+        if private and "/" not in private and layer != "autotune":
+            yield f'write "{layer}/{private}" instead of "{private}"'
+        if "/" in private and private.split("/")[0] not in [layer, *MAY[layer]]:
+            yield f"{layer}/ may not include {private}"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    found = checked = 0
+    for path in sorted([*root.glob("src/*/**/*.[ch]"), *root.glob("autotune/*.[ch]")]):
+        parts = path.relative_to(root).parts
+        layer = parts[0] if parts[0] == "autotune" else parts[1]
+        checked += 1
+        if layer not in MAY:
+            print(f"{path}: {layer}/ is not a known layer")
+            found += 1
+            continue
+        for problem in problems(layer, path.read_text(encoding="utf-8")):
+            print(f"{path}: {problem}")
+            found += 1
+    if not checked:
+        sys.exit(f"{root}: no sources found")
+    print(f"{checked} files, {found} problems")
+    sys.exit(found > 0)
+
+
+main()

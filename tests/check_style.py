@@ -1,0 +1,76 @@
+"""Fail on what no editor shows: check_style.py ROOT
+
+Tabs, blanks at the end of a line, a missing or doubled newline at the end of a file, carriage returns, words that mark unfinished work,
+paths of one machine, files too long to have one subject.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+TEXT = {".c", ".h", ".cl", ".cpp", ".in", ".py", ".sh", ".md", ".build", ".txt", ".1", ".bash", ".zsh", ".fish", ""}
+SOURCE = {".c", ".h", ".cl", ".py", ".sh"}
+MAX_LINES = 600
+# written so that this file does not contain what it looks for
+UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X)\b")
+MACHINE = re.compile(r"(^|[^A-Za-z0-9_.$}])/(work|root|home/[a-z]+)/")
+TABLE = re.compile(r"_data\.h$")  # generated tables may be long
+
+
+def project_files(root):
+    """What git tracks, or without git all that is not hidden and not built."""
+    try:
+        listing = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True).stdout
+        names = [n for n in listing.decode().split("\0") if n]
+    except (OSError, subprocess.CalledProcessError):
+        names = []
+    if not names:
+        paths = (p.relative_to(root) for p in root.rglob("*") if p.is_file())
+        names = [str(p) for p in paths if not p.parts[0].startswith((".git", "build"))]
+    return [root / n for n in sorted(names) if not n.startswith(("models/tiny/", "tests/fixtures/", "data/"))]
+
+
+def problems(path, text):
+    if text and not text.endswith("\n"):
+        yield 0, "no newline at the end of the file"
+    if text.endswith("\n\n"):
+        yield 0, "empty lines at the end of the file"
+    lines = text.split("\n")
+    if path.suffix in SOURCE and len(lines) - 1 > MAX_LINES and not TABLE.search(path.name):
+        yield 0, f"{len(lines) - 1} lines; over {MAX_LINES} a file has more than one subject"
+    for number, line in enumerate(lines, 1):
+        if "\t" in line:
+            yield number, "tab"
+        if line != line.rstrip():
+            yield number, "blank or carriage return at the end of the line"
+        if UNFINISHED.search(line):
+            yield number, "a word that marks unfinished work"
+        if MACHINE.search(line):
+            yield number, "a path of one machine"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    found = checked = 0
+    for path in project_files(root):
+        if path.suffix not in TEXT or path.name in ("LICENSE",) or not path.is_file():
+            continue
+        checked += 1
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            print(f"{path}: not UTF-8: {error}")
+            found += 1
+            continue
+        for number, problem in problems(path, text):
+            print(f"{path}:{number}: {problem}")
+            found += 1
+    if not checked:
+        sys.exit(f"{root}: no files found")
+    print(f"{checked} files, {found} problems")
+    sys.exit(found > 0)
+
+
+if __name__ == "__main__":
+    main()

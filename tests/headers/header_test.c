@@ -1,0 +1,5 @@
+#include HEADER
+
+int main(void) {
+    return 0;
+}
