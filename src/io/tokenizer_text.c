@@ -40,6 +40,29 @@ void text_finish(text_buffer *buffer) {
     memset(buffer, 0, sizeof(*buffer));
 }
 
+const char *text_excerpt(char out[TEXT_EXCERPT], const char *text, size_t size) {
+    size_t n = 0, length;
+    bool complete;
+
+    for (size_t i = 0; i < size; i += length) {
+        length = utf8_prefix(text + i, size - i, &complete);
+        if (!complete)
+            length = 1;
+        if (n + length + 4 > TEXT_EXCERPT) {
+            memcpy(out + n, "...", 3);
+            n += 3;
+            break;
+        }
+        if (complete && (unsigned char)text[i] >= 0x20 && text[i] != 0x7f)
+            memcpy(out + n, text + i, length);
+        else
+            memset(out + n, '?', length);
+        n += length;
+    }
+    out[n] = '\0';
+    return out;
+}
+
 clora_status id_append(id_buffer *buffer, int32_t id) {
     if (buffer->size == buffer->capacity) {
         clora_status status =

@@ -18,6 +18,10 @@ clora_status text_append_char(text_buffer *buffer, uint32_t c);
 void text_drop_front(text_buffer *buffer, size_t size); /* the first size bytes go */
 void text_finish(text_buffer *buffer);
 
+/* The beginning of a text as a message may quote it: one line, whole characters, zero-terminated. */
+#define TEXT_EXCERPT 64
+const char *text_excerpt(char out[TEXT_EXCERPT], const char *text, size_t size);
+
 /* Token ids that grow. */
 typedef struct id_buffer {
     int32_t *data;

@@ -1,0 +1,149 @@
+#include "io/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+#define CACHE_FROM 4096 /* bytes of text from which remembering merged words pays */
+
+/* One call of encode. */
+typedef struct encoding {
+    const clora_tokenizer *tokenizer;
+    id_buffer ids;
+    normalizer_workspace normalizing;
+    pretokenizer_workspace splitting;
+    regex_workspace searching;
+    bpe_workspace merging;
+} encoding;
+
+static void encoding_finish(encoding *e) {
+    id_finish(&e->ids);
+    normalizer_workspace_finish(&e->normalizing);
+    pretokenizer_workspace_finish(&e->splitting);
+    regex_workspace_finish(&e->searching);
+    bpe_workspace_finish(&e->merging);
+}
+
+static clora_status take_token(void *user, int32_t id) {
+    encoding *e = user;
+
+    return id_append(&e->ids, id);
+}
+
+static clora_status take_piece(void *user, const piece *text) {
+    encoding *e = user;
+
+    return bpe_encode(&e->tokenizer->model, &e->ids, text->text, text->size, &e->merging);
+}
+
+static clora_status take_normalized(void *user, const piece *text) {
+    encoding *e = user;
+
+    return pretokenizer_run(e->tokenizer->pretokenizer, text, &e->splitting, &e->searching, take_piece, e);
+}
+
+static clora_status take_text(void *user, const piece *text) {
+    encoding *e = user;
+    const added_sink sink = {.token = take_token, .text = take_normalized, .user = e};
+    piece normalized = *text;
+    clora_status status = normalizer_run(e->tokenizer->normalizer, &normalized, &e->normalizing, &e->searching);
+
+    if (status != CLORA_OK)
+        return status;
+    return added_split(&e->tokenizer->added, &e->tokenizer->added.normalized, &normalized, &sink);
+}
+
+static clora_status encode_text(encoding *e, const char *text, size_t size) {
+    const added_sink sink = {.token = take_token, .text = take_text, .user = e};
+    size_t bad;
+
+    if (size == 0)
+        return CLORA_OK;
+    if (!utf8_valid(text, size, &bad))
+        return clora_fail(CLORA_ERROR_FORMAT, "the text is not UTF-8: byte %zu begins no character", bad);
+    e->merging.use_cache = size >= CACHE_FROM;
+    const piece whole = {.text = text, .size = size, .front = utf8_length(text[0])};
+    return added_split(&e->tokenizer->added, &e->tokenizer->added.plain, &whole, &sink);
+}
+
+static clora_status append_all(id_buffer *out, const id_buffer *ids) {
+    clora_status status = CLORA_OK;
+
+    for (size_t i = 0; i < ids->size; i++)
+        TRY(id_append(out, ids->data[i]));
+done:
+    return status;
+}
+
+clora_status clora_tokenizer_encode(const clora_tokenizer *tokenizer, const char *text, size_t size, int special,
+                                    int32_t **ids, size_t *count) {
+    encoding e = {.tokenizer = tokenizer};
+    clora_status status = CLORA_OK;
+
+    *ids = NULL;
+    *count = 0;
+    if (special && tokenizer->post.present)
+        TRY(append_all(&e.ids, &tokenizer->post.before));
+    else if (special && tokenizer->adds_bos)
+        TRY(id_append(&e.ids, tokenizer->bos));
+    TRY(encode_text(&e, text, size));
+    if (special)
+        TRY(append_all(&e.ids, &tokenizer->post.after));
+    *count = e.ids.size;
+    *ids = realloc(e.ids.data, (e.ids.size ? e.ids.size : 1) * sizeof(**ids));
+    if (!*ids)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %zu ids", e.ids.size));
+    e.ids.data = NULL;
+done:
+    encoding_finish(&e);
+    return status;
+}
+
+clora_status clora_tokenizer_count_dropped(const clora_tokenizer *tokenizer, const char *text, size_t size,
+                                           size_t *dropped) {
+    encoding e = {.tokenizer = tokenizer};
+    clora_status status = CLORA_OK;
+
+    *dropped = 0;
+    if (tokenizer->may_drop)
+        status = encode_text(&e, text, size);
+    if (status == CLORA_OK)
+        *dropped = e.merging.dropped;
+    encoding_finish(&e);
+    return status;
+}
+
+int32_t clora_tokenizer_vocab_size(const clora_tokenizer *tokenizer) {
+    return tokenizer->size;
+}
+
+int32_t clora_tokenizer_bos(const clora_tokenizer *tokenizer) {
+    return tokenizer->bos;
+}
+
+int32_t clora_tokenizer_eos(const clora_tokenizer *tokenizer) {
+    return tokenizer->eos;
+}
+
+int clora_tokenizer_adds_bos(const clora_tokenizer *tokenizer) {
+    return tokenizer->adds_bos;
+}
+
+int clora_tokenizer_is_special(const clora_tokenizer *tokenizer, int32_t id) {
+    return id >= 0 && id < tokenizer->size && tokenizer->skipped[id];
+}
+
+const char *clora_tokenizer_token(const clora_tokenizer *tokenizer, int32_t id, size_t *size) {
+    const vocab_token none = {0}, *token = id >= 0 && id < tokenizer->size ? &tokenizer->tokens[id] : &none;
+
+    if (size)
+        *size = token->size;
+    return token->text;
+}
+
+int32_t clora_tokenizer_id(const clora_tokenizer *tokenizer, const char *token, size_t size) {
+    const int32_t id = added_find_text(&tokenizer->added, token, size);
+
+    return id >= 0 ? id : vocab_find(&tokenizer->model.vocab, token, size);
+}

@@ -1,0 +1,16 @@
+#ifndef CLORA_IO_TOKENIZER_BYTES_H
+#define CLORA_IO_TOKENIZER_BYTES_H
+
+#include "io/tokenizer_text.h"
+
+/*
+ * GPT-2's alphabet: every byte is written as a visible character, so that any text is a string of them. Printable
+ * Latin-1 stands for itself, the other 68 bytes follow from U+0100 up.
+ */
+uint32_t byte_character(unsigned char byte);
+int byte_of_character(uint32_t c); /* -1 for a character outside the alphabet */
+
+/* Append the bytes of a text, each as its character. */
+clora_status bytes_map(text_buffer *out, const char *text, size_t size);
+
+#endif

@@ -1,0 +1,226 @@
+#include "io/tokenizer_normalize.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "io/tokenizer_forms.h"
+#include "io/tokenizer_json.h"
+#include "io/tokenizer_unicode.h"
+
+typedef enum step_kind { STEP_PREPEND, STEP_REPLACE, STEP_LOWERCASE, STEP_STRIP, STEP_FORM } step_kind;
+
+typedef struct step {
+    step_kind kind;
+    char *content; /* Prepend, Replace */
+    size_t content_size;
+    regex *pattern;           /* Replace */
+    bool left, right;         /* Strip */
+    bool compatible, compose; /* Unicode forms */
+} step;
+
+struct normalizer {
+    step *steps;
+    size_t count, capacity;
+};
+
+static clora_status read_content(step *s, const json_t *specification, const char *key, const char *where) {
+    const char *content;
+    clora_status status = component_string(&content, &s->content_size, specification, key, where);
+
+    if (status != CLORA_OK)
+        return status;
+    s->content = alloc_string_n(content, s->content_size);
+    return s->content ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for a normalizer");
+}
+
+static clora_status read_step(step *s, const json_t *specification, const char *type, const char *where) {
+    static const char *const forms[] = {"NFD", "NFC", "NFKD", "NFKC"}; /* index: 1 composes, 2 is compatible */
+    clora_status status = CLORA_OK;
+
+    for (size_t i = 0; i < 4; i++)
+        if (strcmp(type, forms[i]) == 0) {
+            s->kind = STEP_FORM;
+            s->compose = i & 1;
+            s->compatible = i & 2;
+            return CLORA_OK;
+        }
+    if (strcmp(type, "Prepend") == 0) {
+        s->kind = STEP_PREPEND;
+        TRY(read_content(s, specification, "prepend", where));
+    } else if (strcmp(type, "Replace") == 0) {
+        s->kind = STEP_REPLACE;
+        TRY(read_content(s, specification, "content", where));
+        TRY(regex_create_json(&s->pattern, json_object_get(specification, "pattern"), where));
+    } else if (strcmp(type, "Lowercase") == 0) {
+        s->kind = STEP_LOWERCASE;
+    } else if (strcmp(type, "Strip") == 0) {
+        s->kind = STEP_STRIP;
+        TRY(component_bool(&s->left, specification, "strip_left", where));
+        TRY(component_bool(&s->right, specification, "strip_right", where));
+    } else {
+        TRY(clora_fail(
+            CLORA_ERROR_UNSUPPORTED,
+            "%s: unknown type \"%s\" (clora knows Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase "
+            "and Strip)",
+            where, type));
+    }
+done:
+    return status;
+}
+
+static clora_status add_step(void *user, const json_t *specification, const char *type, const char *where) {
+    normalizer *n = user;
+    clora_status status = CLORA_OK;
+
+    TRY(alloc_grow((void **)&n->steps, &n->capacity, n->count + 1, sizeof(*n->steps)));
+    n->steps[n->count] = (step){0};
+    TRY(read_step(&n->steps[n->count++], specification, type, where));
+done:
+    return status;
+}
+
+clora_status normalizer_create(normalizer **out, const json_t *specification, const char *where) {
+    clora_status status = CLORA_OK;
+    normalizer *n = NULL;
+
+    *out = NULL;
+    if (!specification || json_is_null(specification))
+        return CLORA_OK;
+    n = calloc(1, sizeof(*n));
+    if (!n)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a normalizer");
+    TRY(component_each(specification, "normalizers", where, add_step, n));
+    *out = n;
+    n = NULL;
+done:
+    normalizer_free(n);
+    return status;
+}
+
+void normalizer_free(normalizer *n) {
+    if (!n)
+        return;
+    for (size_t i = 0; i < n->count; i++) {
+        free(n->steps[i].content);
+        regex_free(n->steps[i].pattern);
+    }
+    free(n->steps);
+    free(n);
+}
+
+void normalizer_workspace_finish(normalizer_workspace *workspace) {
+    text_finish(&workspace->buffers[0]);
+    text_finish(&workspace->buffers[1]);
+    text_finish(&workspace->code_points);
+    text_finish(&workspace->sorted);
+}
+
+static clora_status prepend(text_buffer *out, size_t *front, const step *s, const piece *in) {
+    clora_status status = CLORA_OK;
+
+    *front = in->front ? in->front + s->content_size : 0; /* what is prepended belongs to the first character */
+    TRY(text_append(out, s->content, s->content_size));
+    TRY(text_append(out, in->text, in->size));
+done:
+    return status;
+}
+
+/* The replacement belongs to the last character that it replaces. */
+static clora_status replace(text_buffer *out, size_t *front, const step *s, const piece *in, regex_workspace *space) {
+    clora_status status = CLORA_OK;
+    regex_search search;
+    size_t last = 0, start, end;
+    bool found;
+
+    *front = 0;
+    TRY(regex_search_begin(&search, s->pattern, space, in->text, in->size));
+    for (;;) {
+        TRY(regex_search_next(&search, &found, &start, &end));
+        if (!found)
+            break;
+        TRY(text_append(out, in->text + last, start - last));
+        if (last < in->front)
+            *front = out->size - (start > in->front ? start - in->front : 0);
+        TRY(text_append(out, s->content, s->content_size));
+        if (in->front > 0 && end <= in->front)
+            *front = out->size;
+        last = end;
+    }
+    TRY(text_append(out, in->text + last, in->size - last));
+    if (last < in->front)
+        *front = out->size - (in->size - in->front);
+done:
+    return status;
+}
+
+static clora_status lowercase(text_buffer *out, size_t *front, const piece *in) {
+    clora_status status = CLORA_OK;
+    uint32_t c, small[2];
+
+    *front = 0;
+    for (size_t i = 0; i < in->size;) {
+        i += utf8_decode(in->text + i, &c);
+        const size_t n = unicode_lowercase(small, c);
+        for (size_t k = 0; k < n; k++)
+            TRY(text_append_char(out, small[k]));
+        if (i <= in->front)
+            *front = out->size;
+    }
+done:
+    return status;
+}
+
+static void strip(piece *text, const step *s) {
+    size_t start = 0, end = text->size;
+    uint32_t c;
+
+    while (s->left && start < end) {
+        const size_t n = utf8_decode(text->text + start, &c);
+        if (!unicode_is_space(c))
+            break;
+        start += n;
+    }
+    while (s->right && end > start) {
+        const size_t n = utf8_decode_before(text->text, end, &c);
+        if (!unicode_is_space(c))
+            break;
+        end -= n;
+    }
+    text->text += start;
+    text->size = end - start;
+    text->front = text->front > start ? text->front - start : 0;
+}
+
+static clora_status run_step(text_buffer *out, size_t *front, const step *s, const piece *in,
+                             normalizer_workspace *workspace, regex_workspace *regex_space) {
+    switch (s->kind) {
+    case STEP_PREPEND: return prepend(out, front, s, in);
+    case STEP_REPLACE: return replace(out, front, s, in, regex_space);
+    case STEP_LOWERCASE: return lowercase(out, front, in);
+    case STEP_FORM: return forms_normalize(out, front, in, s->compatible, s->compose, workspace);
+    case STEP_STRIP: break; /* needs no room of its own */
+    }
+    return CLORA_OK;
+}
+
+clora_status normalizer_run(const normalizer *n, piece *text, normalizer_workspace *workspace,
+                            regex_workspace *regex_space) {
+    clora_status status = CLORA_OK;
+    size_t turn = 0;
+
+    for (size_t i = 0; n && i < n->count && text->size > 0; i++) {
+        const step *s = &n->steps[i];
+        if (s->kind == STEP_STRIP) {
+            strip(text, s);
+            continue;
+        }
+        text_buffer *out = &workspace->buffers[turn++ & 1]; /* the other one may hold the input */
+        size_t front = 0;
+        out->size = 0;
+        TRY(run_step(out, &front, s, text, workspace, regex_space));
+        *text = (piece){.text = out->data, .size = out->size, .front = front};
+    }
+done:
+    return status;
+}
