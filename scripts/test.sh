@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Build clora in three ways and run all tests: about five minutes on two cores.
+#
+#   build/        gcc, all suites: host, device, model, cli, headers, style, kernels under oclgrind, install
+#   build-asan/   gcc with address and undefined-behaviour sanitizers: suite host
+#   build-clang/  clang: compiles without a warning
+#
+# The last line says "N passed, N failed, N skipped"; the exit status is 0 when none failed.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+scripts/install-deps.sh --tests || exit 1
+
+passed=0
+failed=0
+logs=()
+
+# step NAME COMMAND...: one check that is not a program of `meson test`
+step() {
+    local name=$1
+    shift
+    echo "== $name"
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $name"
+        return 1
+    fi
+}
+
+# build FOLDER TARGET OPTION...: configure, or set the options of what is there, and compile
+build() {
+    local folder=$1 target=$2
+    shift 2
+    if [ ! -f "$folder/build.ninja" ]; then
+        quietly meson setup "$folder" "$@"
+    else
+        quietly meson setup --reconfigure "$folder" "$@" || quietly meson setup --wipe "$folder" "$@"
+    fi && ninja --quiet -C "$folder" "$target"
+}
+
+quietly() {
+    local output
+    output=$("$@" 2>&1) || {
+        local status=$?
+        tail -n 40 <<<"$output"
+        return $status
+    }
+}
+
+# run FOLDER OPTION...: `meson test`, remembered for the sum; its own exit status is in the log
+run() {
+    local folder=$1 log=$1/meson-logs/testlog.json
+    shift
+    echo "== tests in $folder"
+    rm -f "$log"
+    meson test -C "$folder" --no-rebuild --print-errorlogs "$@"
+    local status=$?
+    if [ -s "$log" ]; then
+        logs+=("$log")
+    else
+        failed=$((failed + 1))
+        echo "FAILED: meson test in $folder (exit status $status)"
+    fi
+}
+
+step "gcc, no warnings" build build all -Dtests=true -Dwerror=true && run build
+
+step "gcc with sanitizers" build build-asan host-tests -Dwerror=true -Dbuildtype=debugoptimized -Db_sanitize=address,undefined &&
+    ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        run build-asan --suite host
+
+CC=clang CXX=clang++ step "clang, no warnings" build build-clang all -Dwerror=true -Dbuildtype=debug
+
+echo
+python3 tests/count_tests.py --passed "$passed" --failed "$failed" "${logs[@]}"

@@ -1,0 +1,88 @@
+"""Install into an empty folder and use it as a stranger would: test_install.py MESON SOURCE BUILD CC
+
+Every public header is there; the shared library exports nothing but the interface; examples/*.c compile with the flags of the installed
+clora.pc, and an example runs against the shared and against the static library.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+RUN = "devices.c"  # needs no model
+
+meson, cc = sys.argv[1], sys.argv[4].split()
+source, build = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+
+
+def output(*command, **options):
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if result.returncode != 0:
+        sys.exit(f"failed: {' '.join(map(str, command))}\n{result.stdout}")
+    return result.stdout
+
+
+def one(root, pattern):
+    found = sorted(root.rglob(pattern))
+    if not found:
+        sys.exit(f"not installed: {pattern}")
+    return found[0]
+
+
+def check_headers(root):
+    expected = {p.name.removesuffix(".in") for p in (source / "include/clora").glob("*.h*")}
+    installed = {p.name for p in one(root, "clora/status.h").parent.iterdir()}
+    if expected != installed:
+        sys.exit(f"headers differ, installed against include/clora: {sorted(expected ^ installed)}")
+
+
+def check_symbols(library):
+    names = [line.split()[-1] for line in output("nm", "-D", "--defined-only", library).splitlines()]
+    strange = [n for n in names if not n.startswith("clora_")]
+    if not names or strange:
+        sys.exit(f"{library.name} exports {strange or 'nothing'}")
+    print(f"{library.name} exports {len(names)} functions")
+
+
+def pkg_config(package_file, *arguments):
+    prefix = next(line for line in package_file.read_text().splitlines() if line.startswith("prefix="))[len("prefix=") :]
+    moved = pathlib.Path(str(package_file).split(prefix)[0] + prefix)
+    environment = os.environ | {"PKG_CONFIG_PATH": str(package_file.parent)}
+    return output("pkg-config", f"--define-variable=prefix={moved}", *arguments, "clora", env=environment).split()
+
+
+def compile_examples(root, folder, package_file):
+    examples = sorted((source / "examples").glob("*.c"))
+    flags = pkg_config(package_file, "--cflags", "--libs")
+    if not any(f.startswith(f"-L{root}") for f in flags):
+        sys.exit(f"clora.pc does not lead to the installed library: {flags}")
+    for example in examples:
+        opencl = ["-lOpenCL"] if "clora/opencl.h" in example.read_text() else []
+        output(*cc, "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", example, *flags, *opencl, "-o", folder / example.stem)
+    print(f"{len(examples)} examples compile")
+
+
+def run_example(root, folder, package_file):
+    library = one(root, "libclora.so.0")
+    program = folder / pathlib.Path(RUN).stem
+    output(program, env=os.environ | {"LD_LIBRARY_PATH": str(library.parent)})
+    libs = [f for f in pkg_config(package_file, "--static", "--libs") if f != "-lclora"]
+    static = folder / "static"
+    output(*cc, source / "examples" / RUN, *pkg_config(package_file, "--cflags"), one(root, "libclora.a"), *libs, "-o", static)
+    output(static)
+    print(f"{RUN} runs against the shared and the static library")
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="clora-install-") as name:
+        folder, root = pathlib.Path(name), pathlib.Path(name, "root")
+        output(meson, "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", root)
+        check_headers(root)
+        check_symbols(one(root, "libclora.so.*.*"))
+        package_file = one(root, "clora.pc")
+        compile_examples(root, folder, package_file)
+        run_example(root, folder, package_file)
+
+
+main()
