@@ -196,29 +196,33 @@ done:
     return status;
 }
 
-clora_status safetensors_open(safetensors *out, const char *path) {
+clora_status safetensors_open(safetensors **out, const char *path) {
     clora_status status = CLORA_OK;
+    safetensors *file = calloc(1, sizeof(*file));
     size_t begin = 0;
 
-    *out = (safetensors){.path = alloc_string(path)};
-    if (!out->path)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path);
-    TRY(file_map_open(&out->map, path));
-    TRY(read_header(out, &begin));
-    TRY(read_metadata(out));
-    TRY(read_tensors(out, begin));
+    *out = NULL;
+    if (!file || !(file->path = alloc_string(path)))
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path));
+    TRY(file_map_open(&file->map, path));
+    TRY(read_header(file, &begin));
+    TRY(read_metadata(file));
+    TRY(read_tensors(file, begin));
+    *out = file;
+    file = NULL;
 done:
-    if (status != CLORA_OK)
-        safetensors_close(out);
+    safetensors_close(file);
     return status;
 }
 
 void safetensors_close(safetensors *file) {
+    if (!file)
+        return;
     file_map_close(&file->map);
     json_decref(file->header);
     free(file->tensors);
     free(file->path);
-    *file = (safetensors){.path = NULL};
+    free(file);
 }
 
 const safetensors_tensor *safetensors_find(const safetensors *file, const char *name) {

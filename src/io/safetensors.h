@@ -35,8 +35,8 @@ typedef struct safetensors {
 } safetensors;
 
 /* Map a file and check all of its header: nothing that is reached through the tensors lies outside of the file. */
-clora_status safetensors_open(safetensors *out, const char *path);
-void safetensors_close(safetensors *file);
+clora_status safetensors_open(safetensors **out, const char *path);
+void safetensors_close(safetensors *file); /* NULL is allowed */
 
 /* NULL when there is none. */
 const safetensors_tensor *safetensors_find(const safetensors *file, const char *name);
@@ -52,20 +52,25 @@ const char *safetensors_shape_text(char text[SAFETENSORS_SHAPE_TEXT], int ndim, 
 /* ---- The files of a model directory as one ---- */
 
 typedef struct safetensors_set {
-    safetensors *files; /* model.safetensors, or the shards sorted by name */
+    safetensors **files; /* model.safetensors, or the shards sorted by name */
     size_t file_count;
     const safetensors_tensor **tensors; /* of all files, sorted by name */
     size_t count;
 } safetensors_set;
 
 /* dir/model.safetensors, else the shards that dir/model.safetensors.index.json names. */
-clora_status safetensors_set_open(safetensors_set *out, const char *dir);
-void safetensors_set_close(safetensors_set *set);
+clora_status safetensors_set_open(safetensors_set **out, const char *dir);
+void safetensors_set_close(safetensors_set *set); /* NULL is allowed */
 
+size_t safetensors_set_count(const safetensors_set *set);
+const safetensors_tensor *safetensors_set_tensor(const safetensors_set *set, size_t i); /* i-th by name */
 const safetensors_tensor *safetensors_set_find(const safetensors_set *set, const char *name);
 
-/* The file that a tensor lies in: its path for messages, its map for file_map_release. */
+/* The file that a tensor of the set lies in. */
 const safetensors *safetensors_set_file(const safetensors_set *set, const safetensors_tensor *tensor);
+
+/* This tensor's pages need not stay in memory; they are read again from the file when touched. */
+void safetensors_set_release(const safetensors_set *set, const safetensors_tensor *tensor);
 
 /* ---- Writing ---- */
 

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 
+static const char SINGLE_NAME[] = "model.safetensors";
 static const char INDEX_NAME[] = "model.safetensors.index.json";
 
 static int compare_text(const void *a, const void *b) {
@@ -85,13 +86,13 @@ static clora_status collect(safetensors_set *set) {
     size_t total = 0;
 
     for (size_t f = 0; f < set->file_count; f++)
-        total += set->files[f].count;
+        total += set->files[f]->count;
     set->tensors = alloc_array(total, sizeof(*set->tensors));
     if (!set->tensors)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a list of %zu tensors", total);
     for (size_t f = 0; f < set->file_count; f++)
-        for (size_t i = 0; i < set->files[f].count; i++)
-            set->tensors[set->count++] = &set->files[f].tensors[i];
+        for (size_t i = 0; i < set->files[f]->count; i++)
+            set->tensors[set->count++] = &set->files[f]->tensors[i];
     qsort(set->tensors, set->count, sizeof(*set->tensors), compare_tensors);
     for (size_t i = 1; i < set->count; i++)
         if (strcmp(set->tensors[i - 1]->name, set->tensors[i]->name) == 0)
@@ -104,7 +105,7 @@ static clora_status collect(safetensors_set *set) {
 static const safetensors *file_named(const safetensors_set *set, const char **names, const char *name) {
     const char **found = bsearch(&name, names, set->file_count, sizeof(*names), compare_text);
 
-    return &set->files[found - names];
+    return set->files[found - names];
 }
 
 static clora_status check_map(const safetensors_set *set, json_t *map, const char **names, const char *index) {
@@ -141,45 +142,64 @@ done:
     return status;
 }
 
-static clora_status open_one(safetensors_set *set, const char *path) {
+static clora_status open_one(safetensors_set *set, const char *dir) {
     set->files = alloc_array(1, sizeof(*set->files));
     if (!set->files)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path);
-    const clora_status status = safetensors_open(&set->files[0], path);
-    set->file_count = status == CLORA_OK;
-    return status;
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", dir);
+    return open_file(set, dir, SINGLE_NAME);
 }
 
-clora_status safetensors_set_open(safetensors_set *out, const char *dir) {
-    clora_status status = CLORA_OK;
-    char *single = file_join(dir, "model.safetensors"), *index = file_join(dir, INDEX_NAME);
+/* One file goes before an index, as in Hugging Face's loaders. */
+static clora_status open_files(safetensors_set *set, const char *dir) {
+    char *single = file_join(dir, SINGLE_NAME), *index = file_join(dir, INDEX_NAME);
+    clora_status status;
 
-    *out = (safetensors_set){.files = NULL};
     if (!single || !index)
         status = clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", dir);
     else if (file_exists(single))
-        status = open_one(out, single);
+        status = open_one(set, dir);
     else if (file_exists(index))
-        status = open_index(out, dir, index);
+        status = open_index(set, dir, index);
     else
-        status = clora_fail(CLORA_ERROR_NOT_FOUND,
-                            "%s holds neither model.safetensors nor %s: name a model directory with safetensors files",
-                            dir, INDEX_NAME);
-    if (status == CLORA_OK)
-        status = collect(out);
-    if (status != CLORA_OK)
-        safetensors_set_close(out);
+        status = clora_fail(CLORA_ERROR_NOT_FOUND, "%s holds neither %s nor %s: name a model directory", dir,
+                            SINGLE_NAME, INDEX_NAME);
     free(single);
     free(index);
     return status;
 }
 
+clora_status safetensors_set_open(safetensors_set **out, const char *dir) {
+    clora_status status = CLORA_OK;
+    safetensors_set *set = calloc(1, sizeof(*set));
+
+    *out = NULL;
+    if (!set)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", dir);
+    TRY(open_files(set, dir));
+    TRY(collect(set));
+    *out = set;
+    set = NULL;
+done:
+    safetensors_set_close(set);
+    return status;
+}
+
 void safetensors_set_close(safetensors_set *set) {
+    if (!set)
+        return;
     for (size_t f = 0; f < set->file_count; f++)
-        safetensors_close(&set->files[f]);
+        safetensors_close(set->files[f]);
     free(set->files);
     free(set->tensors);
-    *set = (safetensors_set){.files = NULL};
+    free(set);
+}
+
+size_t safetensors_set_count(const safetensors_set *set) {
+    return set->count;
+}
+
+const safetensors_tensor *safetensors_set_tensor(const safetensors_set *set, size_t i) {
+    return set->tensors[i];
 }
 
 const safetensors_tensor *safetensors_set_find(const safetensors_set *set, const char *name) {
@@ -193,9 +213,16 @@ const safetensors_tensor *safetensors_set_find(const safetensors_set *set, const
 
 const safetensors *safetensors_set_file(const safetensors_set *set, const safetensors_tensor *tensor) {
     for (size_t f = 0; f < set->file_count; f++) {
-        const safetensors *file = &set->files[f];
+        const safetensors *file = set->files[f];
         if (tensor >= file->tensors && tensor < file->tensors + file->count)
             return file;
     }
     return NULL;
+}
+
+void safetensors_set_release(const safetensors_set *set, const safetensors_tensor *tensor) {
+    const safetensors *file = safetensors_set_file(set, tensor);
+
+    if (file)
+        file_map_release(&file->map, tensor->offset, tensor->size);
 }
