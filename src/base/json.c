@@ -144,9 +144,8 @@ static size_t digits_needed(const json_t *value, size_t digits) {
     return digits;
 }
 
-clora_status json_save_path(const json_t *value, const char *path) {
-    const size_t flags = JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(digits_needed(value, 6));
-    char *text = json_dumps(value, flags);
+static clora_status save(const json_t *value, const char *path, size_t flags) {
+    char *text = json_dumps(value, flags | JSON_INDENT(2) | JSON_REAL_PRECISION(digits_needed(value, 6)));
 
     if (!text)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path);
@@ -155,4 +154,12 @@ clora_status json_save_path(const json_t *value, const char *path) {
     clora_status status = file_write_text(path, text, size);
     free(text);
     return status;
+}
+
+clora_status json_save_path(const json_t *value, const char *path) {
+    return save(value, path, JSON_SORT_KEYS);
+}
+
+clora_status json_save_ordered_path(const json_t *value, const char *path) {
+    return save(value, path, 0);
 }
