@@ -1,0 +1,13 @@
+#ifndef CLORA_LORA_PEFT_CHECK_H
+#define CLORA_LORA_PEFT_CHECK_H
+
+#include "base/json.h"
+
+/* That a parsed adapter_config.json is plain LoRA with values of the right types and ranges; errors name path and key.
+ */
+clora_status peft_check(const json_t *root, const char *path);
+
+/* null, false, zero, or an empty text, list or object: a setting that is off. */
+bool peft_is_off(const json_t *value);
+
+#endif
