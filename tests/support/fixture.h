@@ -1,0 +1,41 @@
+#ifndef CLORA_TESTS_FIXTURE_H
+#define CLORA_TESTS_FIXTURE_H
+
+/*
+ * The golden files of tests/fixtures (PyTorch + PEFT): a batch of ids and labels, and reference tensors. Include after
+ * cmocka.h. Each function ends the test when a file is not as it should be.
+ */
+
+#include <clora/dataset.h>
+
+#include "io/dataset.h"
+#include "io/safetensors.h"
+
+/* tests/fixtures/NAME; static buffer, one of four. */
+const char *fixture_path(const char *name);
+
+typedef struct fixture_batch {
+    int B, T;
+    int32_t ids[64], labels[64]; /* (B, T); labels not shifted, -100 = not learnt */
+    int lengths[4];
+    int learnt;
+} fixture_batch;
+
+/* reference/NAME.json */
+void fixture_read_batch(fixture_batch *out, const char *name);
+double fixture_number(const char *name, const char *key, int index); /* index -1: the key is a number, not a list */
+
+/* A batch as the trainer gets it: targets shifted, one sequence a row. Free with fixture_batch_free. */
+void fixture_make_batch(clora_batch *out, const fixture_batch *from);
+void fixture_batch_free(clora_batch *batch);
+
+/* Tensor `key` of reference/NAME.safetensors: n floats, borrowed from the open file. */
+typedef struct fixture_tensors fixture_tensors;
+fixture_tensors *fixture_open(const char *name);
+void fixture_close(fixture_tensors *f);
+const float *fixture_tensor(const fixture_tensors *f, const char *key, size_t n);
+
+/* max|a - b| / max|b|, infinite when something is not finite: the measure of the fixtures' tolerances. */
+double relative_error(const float *a, const float *b, size_t n);
+
+#endif

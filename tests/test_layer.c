@@ -1,0 +1,314 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <clora/lowrank.h>
+#include <clora/opencl.h>
+
+enum { M = 7, N = 37, K = 45, R = 3 };
+static const float scale = 0.75f;
+
+/* The program's own OpenCL objects: a context, an in-order queue, one buffer that holds x, y and dx with gaps. */
+static cl_device_id device;
+static cl_context cl;
+static cl_command_queue queue;
+static clora_context *context;
+
+static void assert_ok(clora_status status) {
+    if (status != CLORA_OK)
+        fail_msg("%s: %s", clora_status_name(status), clora_last_error());
+}
+
+static void fill(float *p, size_t n, unsigned seed) {
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        p[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
+    }
+}
+
+static void assert_close(const float *actual, const double *expected, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)actual[i] - expected[i]) <= 1e-5 * (1.0 + fabs(expected[i]))))
+            fail_msg("element %zu of %zu: %g, expected %g", i, n, (double)actual[i], expected[i]);
+}
+
+/* out (rows, cols) = p (rows, inner) * q (inner, cols), each through a rule for its strides */
+static void product(double *out, const float *p, int p_row, int p_col, const double *q, int q_row, int q_col, int rows,
+                    int inner, int cols) {
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < cols; j++) {
+            double sum = 0.0;
+            for (int k = 0; k < inner; k++)
+                sum += (double)p[i * p_row + k * p_col] * q[k * q_row + j * q_col];
+            out[i * cols + j] = sum;
+        }
+}
+
+typedef struct layer {
+    float w[N * K], a[R * K], b[N * R], x[M * K], dy[M * N];
+    double effective[N * K]; /* W0 + s B A */
+    clora_weight *weight;
+    clora_lowrank *lowrank;
+} layer;
+
+static layer *make_layer(void) {
+    layer *l = calloc(1, sizeof(*l));
+
+    fill(l->w, N * K, 1);
+    fill(l->a, R * K, 2);
+    fill(l->b, N * R, 3);
+    fill(l->x, M * K, 4);
+    fill(l->dy, M * N, 5);
+    for (int n = 0; n < N; n++)
+        for (int k = 0; k < K; k++) {
+            double sum = 0.0;
+            for (int r = 0; r < R; r++)
+                sum += (double)l->b[n * R + r] * (double)l->a[r * K + k];
+            l->effective[n * K + k] = (double)l->w[n * K + k] + (double)scale * sum;
+        }
+    assert_ok(clora_weight_create(&l->weight, context, CLORA_DTYPE_F32, N, K));
+    assert_ok(clora_weight_write(l->weight, l->w, CLORA_DTYPE_F32));
+    assert_ok(clora_lowrank_create(&l->lowrank, l->weight, R, scale, 9));
+    return l;
+}
+
+static void free_layer(layer *l) {
+    clora_lowrank_free(l->lowrank);
+    clora_weight_free(l->weight);
+    free(l);
+}
+
+static clora_tensor *make(int rows, int cols, const float *values) {
+    clora_tensor *t = NULL;
+
+    assert_ok(clora_tensor_create(&t, context, CLORA_DTYPE_F32, 2, (int[]){rows, cols}));
+    if (values)
+        assert_ok(clora_tensor_write(t, values));
+    return t;
+}
+
+static void test_a_fresh_term_changes_nothing(void **state) {
+    (void)state;
+    layer *l = make_layer();
+    float with[M * N], without[M * N], a[R * K], b[N * R];
+    double sum = 0.0;
+    clora_tensor *x = make(M, K, l->x), *y = make(M, N, NULL), *u = make(M, R, NULL);
+
+    assert_ok(clora_lowrank_forward(y, NULL, x, l->weight, NULL));
+    assert_ok(clora_tensor_read(y, without));
+    assert_ok(clora_lowrank_forward(y, u, x, l->weight, l->lowrank));
+    assert_ok(clora_tensor_read(y, with));
+    assert_memory_equal(with, without, sizeof(with));
+    assert_ok(clora_lowrank_read(l->lowrank, a, b));
+    for (int i = 0; i < R * K; i++)
+        sum += (double)a[i] * (double)a[i];
+    assert_true(sum / (R * K) > 0.5 / K && sum / (R * K) < 2.0 / K);
+    for (int i = 0; i < N * R; i++)
+        assert_true(b[i] == 0.0f);
+    clora_tensor_free(x);
+    clora_tensor_free(y);
+    clora_tensor_free(u);
+    free_layer(l);
+}
+
+static void test_forward_and_backward_are_those_of_the_merged_weight(void **state) {
+    (void)state;
+    layer *l = make_layer();
+    float y_host[M * N], dx_host[M * K], da[R * K], db[N * R];
+    double expected[M * N > M * K ? M * N : M * K], grad[N * K], chain[N * K];
+    clora_tensor *x = make(M, K, l->x), *y = make(M, N, NULL), *u = make(M, R, NULL);
+    clora_tensor *dy = make(M, N, l->dy), *dx = make(M, K, NULL);
+
+    assert_ok(clora_lowrank_write(l->lowrank, l->a, l->b));
+    assert_ok(clora_lowrank_forward(y, u, x, l->weight, l->lowrank));
+    assert_ok(clora_tensor_read(y, y_host));
+    product(expected, l->x, K, 1, l->effective, 1, K, M, K, N);
+    assert_close(y_host, expected, M * N);
+
+    assert_ok(clora_lowrank_backward(dx, l->lowrank, dy, x, u, l->weight));
+    assert_ok(clora_tensor_read(dx, dx_host));
+    product(expected, l->dy, N, 1, l->effective, K, 1, M, N, K);
+    assert_close(dx_host, expected, M * K);
+
+    /* dW = dy^T x; dA = s B^T dW, dB = s dW A^T */
+    for (int n = 0; n < N; n++)
+        for (int k = 0; k < K; k++) {
+            grad[n * K + k] = 0.0;
+            for (int m = 0; m < M; m++)
+                grad[n * K + k] += (double)scale * (double)l->dy[m * N + n] * (double)l->x[m * K + k];
+        }
+    assert_ok(clora_lowrank_read_gradients(l->lowrank, da, db));
+    product(chain, l->b, 1, R, grad, K, 1, R, N, K);
+    assert_close(da, chain, R * K);
+    for (int n = 0; n < N; n++)
+        for (int r = 0; r < R; r++) {
+            chain[n * R + r] = 0.0;
+            for (int k = 0; k < K; k++)
+                chain[n * R + r] += grad[n * K + k] * (double)l->a[r * K + k];
+        }
+    assert_close(db, chain, N * R);
+    clora_tensor_free(x);
+    clora_tensor_free(y);
+    clora_tensor_free(u);
+    clora_tensor_free(dy);
+    clora_tensor_free(dx);
+    free_layer(l);
+}
+
+static void test_updates_lower_a_loss(void **state) {
+    (void)state;
+    layer *l = make_layer();
+    float y_host[M * N], dy_host[M * N];
+    double first = 0.0, loss = 0.0;
+    clora_tensor *x = make(M, K, l->x), *y = make(M, N, NULL), *u = make(M, R, NULL), *dy = make(M, N, NULL);
+
+    for (int step = 1; step <= 60; step++) { /* fit the outputs to l->dy: loss = sum (y - target)^2 / 2 */
+        assert_ok(clora_lowrank_forward(y, u, x, l->weight, l->lowrank));
+        assert_ok(clora_tensor_read(y, y_host));
+        loss = 0.0;
+        for (int i = 0; i < M * N; i++) {
+            dy_host[i] = y_host[i] - l->dy[i];
+            loss += 0.5 * (double)dy_host[i] * (double)dy_host[i];
+        }
+        first = step == 1 ? loss : first;
+        assert_ok(clora_tensor_write(dy, dy_host));
+        assert_ok(clora_lowrank_backward(NULL, l->lowrank, dy, x, u, l->weight));
+        assert_ok(clora_lowrank_update(l->lowrank, 0.05f, 0.0f, step));
+    }
+    assert_true(loss < 0.7 * first);
+    clora_tensor_free(x);
+    clora_tensor_free(y);
+    clora_tensor_free(u);
+    clora_tensor_free(dy);
+    free_layer(l);
+}
+
+static void test_works_on_the_callers_buffer_with_offset_and_stride(void **state) {
+    (void)state;
+    enum { X0 = 3, X_STRIDE = K + 5, Y0 = X0 + M * X_STRIDE + 1, Y_STRIDE = N + 2, TOTAL = Y0 + M * Y_STRIDE + 4 };
+    layer *l = make_layer();
+    float host[TOTAL], before[TOTAL];
+    double expected[M * N];
+    cl_int error;
+    clora_tensor *x = NULL, *y = NULL, *u = make(M, R, NULL);
+
+    fill(host, TOTAL, 11);
+    for (int m = 0; m < M; m++)
+        memcpy(host + X0 + m * X_STRIDE, l->x + m * K, K * sizeof(float));
+    memcpy(before, host, sizeof(host));
+    cl_mem buffer = clCreateBuffer(cl, CL_MEM_COPY_HOST_PTR, sizeof(host), host, &error);
+    assert_int_equal(error, CL_SUCCESS);
+    assert_ok(
+        clora_tensor_from_opencl(&x, context, buffer, X0 * sizeof(float), CLORA_DTYPE_F32, 2, (int[]){M, K}, X_STRIDE));
+    assert_ok(
+        clora_tensor_from_opencl(&y, context, buffer, Y0 * sizeof(float), CLORA_DTYPE_F32, 2, (int[]){M, N}, Y_STRIDE));
+    assert_ok(clora_lowrank_write(l->lowrank, l->a, l->b));
+    assert_ok(clora_lowrank_forward(y, u, x, l->weight, l->lowrank));
+    assert_int_equal(clEnqueueReadBuffer(queue, buffer, CL_TRUE, 0, sizeof(host), host, 0, NULL, NULL), CL_SUCCESS);
+    product(expected, l->x, K, 1, l->effective, 1, K, M, K, N);
+    for (int i = 0; i < TOTAL; i++) {
+        const int m = (i - Y0) / Y_STRIDE, n = (i - Y0) % Y_STRIDE;
+        if (i >= Y0 && m < M && n < N)
+            assert_close(&host[i], &expected[m * N + n], 1);
+        else
+            assert_true(host[i] == before[i]); /* not a byte beside y was touched */
+    }
+    float dense[M * N];
+    assert_ok(clora_tensor_read(y, dense));
+    assert_close(dense, expected, M * N);
+    clora_tensor *past = NULL;
+    assert_int_equal(clora_tensor_from_opencl(&past, context, buffer, Y0 * sizeof(float), CLORA_DTYPE_F32, 2,
+                                              (int[]){M + 1, N}, Y_STRIDE + 8),
+                     CLORA_ERROR_SHAPE);
+    assert_int_equal(clora_tensor_from_opencl(&past, context, buffer, 2, CLORA_DTYPE_F32, 1, (int[]){1}, 0),
+                     CLORA_ERROR_ARGUMENT);
+    clora_tensor_free(x);
+    clora_tensor_free(y);
+    clora_tensor_free(u);
+    clReleaseMemObject(buffer);
+    free_layer(l);
+}
+
+static void test_refuses_shapes_that_do_not_fit(void **state) {
+    (void)state;
+    layer *l = make_layer();
+    clora_tensor *x = make(M, K - 1, NULL), *y = make(M, N, NULL), *u = make(M, R, NULL);
+
+    assert_int_equal(clora_lowrank_forward(y, u, x, l->weight, l->lowrank), CLORA_ERROR_SHAPE);
+    assert_int_equal(clora_lowrank_forward(y, NULL, x, l->weight, l->lowrank), CLORA_ERROR_ARGUMENT);
+    clora_lowrank *none = NULL;
+    assert_int_equal(clora_lowrank_create(&none, l->weight, 0, 1.0f, 0), CLORA_ERROR_ARGUMENT);
+    assert_null(none);
+    clora_tensor_free(x);
+    clora_tensor_free(y);
+    clora_tensor_free(u);
+    free_layer(l);
+}
+
+static void test_refuses_weights_that_are_not_finite(void **state) {
+    (void)state;
+    layer *l = make_layer();
+
+    l->w[5] = NAN;
+    assert_int_equal(clora_weight_write(l->weight, l->w, CLORA_DTYPE_F32), CLORA_ERROR_FORMAT);
+    free_layer(l);
+}
+
+static void test_refuses_a_queue_that_is_out_of_order(void **state) {
+    (void)state;
+    cl_int error;
+    clora_context *other = NULL;
+    cl_command_queue wild = clCreateCommandQueue(cl, device, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &error);
+
+    if (error != CL_SUCCESS)
+        skip(); /* the device has no such queues */
+    assert_int_equal(clora_context_from_opencl(&other, cl, wild), CLORA_ERROR_ARGUMENT);
+    assert_null(other);
+    clReleaseCommandQueue(wild);
+}
+
+static int setup(void **state) {
+    cl_int error;
+    cl_platform_id platform;
+
+    (void)state;
+    if (clGetPlatformIDs(1, &platform, NULL) != CL_SUCCESS ||
+        clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &device, NULL) != CL_SUCCESS)
+        return 1;
+    cl = clCreateContext(NULL, 1, &device, NULL, NULL, &error);
+    queue = clCreateCommandQueue(cl, device, 0, &error);
+    return error != CL_SUCCESS || clora_context_from_opencl(&context, cl, queue) != CLORA_OK;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    clora_context_free(context);
+    clReleaseCommandQueue(queue);
+    clReleaseContext(cl);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_fresh_term_changes_nothing),
+        cmocka_unit_test(test_forward_and_backward_are_those_of_the_merged_weight),
+        cmocka_unit_test(test_updates_lower_a_loss),
+        cmocka_unit_test(test_works_on_the_callers_buffer_with_offset_and_stride),
+        cmocka_unit_test(test_refuses_shapes_that_do_not_fit),
+        cmocka_unit_test(test_refuses_weights_that_are_not_finite),
+        cmocka_unit_test(test_refuses_a_queue_that_is_out_of_order),
+    };
+    cl_uint platforms = 0;
+    if (clGetPlatformIDs(0, NULL, &platforms) != CL_SUCCESS || platforms == 0) {
+        fprintf(stderr, "skipped: no OpenCL platform\n");
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,413 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <clora/clora.h>
+
+#include "model/session.h"
+#include "support/fixture.h"
+#include "train/trainer.h"
+
+static clora_context *context;
+static clora_model *model;
+
+enum { V = 97 };
+static const double tolerance = 1e-4;
+
+static const char *const adapters[] = {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns"};
+
+static void assert_ok(clora_status status) {
+    if (status != CLORA_OK)
+        fail_msg("%s: %s", clora_status_name(status), clora_last_error());
+}
+
+static clora_adapter *load_adapter(const char *name) {
+    clora_adapter *adapter = NULL;
+
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path(name)));
+    return adapter;
+}
+
+/* Logits (B, T, V) of the fixture's batch. */
+static void forward(float *logits, const fixture_batch *batch, clora_model *m, clora_adapter *adapter) {
+    clora_session *session = NULL;
+
+    assert_ok(clora_session_create(&session, m, batch->B, batch->T));
+    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_forward(session, logits, batch->ids, batch->T, 1));
+    clora_session_free(session);
+}
+
+/* Rows past a sequence's real length saw padding and are not compared. */
+static void assert_logits(const float *actual, const float *expected, const fixture_batch *batch) {
+    for (int b = 0; b < batch->B; b++) {
+        const size_t start = (size_t)b * (size_t)batch->T * V;
+        const double error = relative_error(actual + start, expected + start, (size_t)batch->lengths[b] * V);
+        if (!(error <= tolerance))
+            fail_msg("sequence %d: relative error %g", b, error);
+    }
+}
+
+static void test_base_logits_are_those_of_pytorch(void **state) {
+    (void)state;
+    fixture_batch batch;
+    static float logits[64 * V];
+    fixture_read_batch(&batch, "tiny-llama");
+    fixture_tensors *f = fixture_open("tiny-llama");
+
+    forward(logits, &batch, model, NULL);
+    assert_logits(logits, fixture_tensor(f, "logits", (size_t)(batch.B * batch.T * V)), &batch);
+    fixture_close(f);
+}
+
+static void test_adapter_logits_are_those_of_peft(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof(adapters) / sizeof(adapters[0]); i++) {
+        fixture_batch batch;
+        static float logits[64 * V];
+        fixture_read_batch(&batch, adapters[i]);
+        fixture_tensors *f = fixture_open(adapters[i]);
+        clora_adapter *adapter = load_adapter(adapters[i]);
+
+        forward(logits, &batch, model, adapter);
+        assert_logits(logits, fixture_tensor(f, "logits_adapter", (size_t)(batch.B * batch.T * V)), &batch);
+        forward(logits, &batch, model, NULL);
+        assert_logits(logits, fixture_tensor(f, "logits_base", (size_t)(batch.B * batch.T * V)), &batch);
+        clora_adapter_free(adapter);
+        fixture_close(f);
+    }
+}
+
+static void test_cached_steps_give_the_logits_of_one_pass(void **state) {
+    (void)state;
+    fixture_batch batch;
+    static float whole[64 * V], last[4 * V];
+    clora_session *session = NULL;
+    int32_t column[4];
+
+    fixture_read_batch(&batch, "tiny-llama");
+    forward(whole, &batch, model, NULL);
+    assert_ok(clora_session_create(&session, model, batch.B, batch.T));
+    for (int t = 0; t < batch.T; t++) {
+        for (int b = 0; b < batch.B; b++)
+            column[b] = batch.ids[b * batch.T + t];
+        assert_ok(clora_session_forward(session, last, column, 1, 0));
+        assert_int_equal(clora_session_length(session), t + 1);
+        for (int b = 0; b < batch.B; b++)
+            assert_true(relative_error(last + b * V, whole + (b * batch.T + t) * V, V) < 1e-5);
+    }
+    assert_int_equal(clora_session_forward(session, last, column, 1, 0), CLORA_ERROR_SHAPE);
+    clora_session_free(session);
+}
+
+static void test_switching_adapters_needs_no_reload(void **state) {
+    (void)state;
+    fixture_batch batch;
+    static float first[64 * V], again[64 * V], other[64 * V];
+    clora_session *session = NULL;
+    clora_adapter *a = load_adapter(adapters[0]), *b = load_adapter(adapters[2]);
+
+    fixture_read_batch(&batch, adapters[0]);
+    assert_ok(clora_session_create(&session, model, batch.B, batch.T));
+    assert_ok(clora_session_select(session, a));
+    assert_ok(clora_session_forward(session, first, batch.ids, batch.T, 1));
+    clora_session_reset(session);
+    assert_ok(clora_session_select(session, b));
+    assert_ok(clora_session_forward(session, other, batch.ids, batch.T, 1));
+    clora_session_reset(session);
+    assert_ok(clora_session_select(session, a));
+    assert_ok(clora_session_forward(session, again, batch.ids, batch.T, 1));
+    const size_t n = (size_t)(batch.B * batch.T * V);
+    assert_memory_equal(first, again, n * sizeof(float));
+    assert_true(relative_error(other, first, n) > 1e-3);
+    clora_session_free(session);
+    clora_adapter_free(a);
+    clora_adapter_free(b);
+}
+
+static void test_refuses_ids_outside_the_vocabulary(void **state) {
+    (void)state;
+    clora_session *session = NULL;
+    float logits[V];
+
+    assert_ok(clora_session_create(&session, model, 1, 4));
+    assert_int_equal(clora_session_forward(session, logits, &(int32_t){V}, 1, 0), CLORA_ERROR_ARGUMENT);
+    assert_int_equal(clora_session_forward(session, logits, &(int32_t){-1}, 1, 0), CLORA_ERROR_ARGUMENT);
+    clora_session_free(session);
+}
+
+/* ---- training ---- */
+
+/* A trainer on the fixture's batch with the fixture's optimizer. */
+static clora_trainer *make_trainer(clora_adapter *adapter, clora_dataset **dataset, const fixture_batch *batch) {
+    clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
+    clora_trainer *trainer = NULL;
+    const int lengths[4] = {batch->T, batch->T, batch->T, batch->T};
+
+    options.steps = 10;
+    options.batch_size = batch->B;
+    options.shuffle = 0;
+    options.lr = 1e-2f;
+    options.weight_decay = 0.01f;
+    options.clip = 0.0f;
+    assert_ok(clora_dataset_from_ids(dataset, batch->ids, batch->labels, lengths, batch->B));
+    assert_ok(clora_trainer_create(&trainer, model, adapter, *dataset, &options));
+    return trainer;
+}
+
+/* Compare each module's A and B (or their gradients / count) with tensors named prefix + PEFT name. */
+static void assert_factors(clora_adapter *adapter, clora_tensor *const *chunks, float factor, const fixture_tensors *f,
+                           const char *prefix, double limit) {
+    for (int site = 0; site < adapter->sites; site++) {
+        const lowrank *lr = adapter->term[site];
+        if (!lr)
+            continue;
+        const clora_tensor a = adapter_view_a(adapter, chunks, site), b = adapter_view_b(adapter, chunks, site);
+        float *pa = malloc(lr->a_count * sizeof(float)), *pb = malloc(lr->b_count * sizeof(float));
+        assert_ok(clora_tensor_read(&a, pa));
+        assert_ok(clora_tensor_read(&b, pb));
+        for (int m = 0; m < lr->modules; m++) {
+            const size_t R = (size_t)lr->module[m].R, K = (size_t)lr->base->K, N = (size_t)lr->base->module[m].N;
+            if (R == 0)
+                continue;
+            float *values = malloc((K > N ? K : N) * R * sizeof(float));
+            for (int which = 0; which < 2; which++) {
+                char key[256];
+                const size_t n = R * (which ? N : K);
+                snprintf(key, sizeof(key), "%sbase_model.model.%s.lora_%c.weight", prefix, adapter->site[site].names[m],
+                         which ? 'B' : 'A');
+                if (which)
+                    lowrank_unpack_b(lr, m, values, pb);
+                else
+                    lowrank_unpack_a(lr, m, values, pa);
+                for (size_t i = 0; i < n; i++)
+                    values[i] *= factor;
+                const double error = relative_error(values, fixture_tensor(f, key, n), n);
+                if (!(error <= limit))
+                    fail_msg("%s: relative error %g", key, error);
+            }
+            free(values);
+        }
+        free(pa);
+        free(pb);
+    }
+}
+
+static void test_training_follows_pytorch(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof(adapters) / sizeof(adapters[0]); i++) {
+        fixture_batch batch;
+        clora_dataset *dataset = NULL;
+        fixture_read_batch(&batch, adapters[i]);
+        fixture_tensors *f = fixture_open(adapters[i]);
+        clora_adapter *adapter = load_adapter(adapters[i]);
+        clora_trainer *trainer = make_trainer(adapter, &dataset, &batch);
+
+        for (int step = 0; step < 10; step++) {
+            clora_train_step done;
+            assert_ok(clora_trainer_step(trainer, &done));
+            const double expected = fixture_number(adapters[i], "loss_trace", step);
+            if (!(fabs((double)done.loss - expected) <= 1e-4))
+                fail_msg("%s: step %d: loss %g, expected %g", adapters[i], step, (double)done.loss, expected);
+            if (step == 0)
+                assert_factors(adapter, trainer->optimizer->gradient, 1.0f / (float)batch.learnt, f, "grad.",
+                               tolerance);
+        }
+        clora_train_step past;
+        assert_int_equal(clora_trainer_step(trainer, &past), CLORA_ERROR_NOT_FOUND);
+        assert_factors(adapter, adapter->chunk, 1.0f, f, "final.", 1e-3);
+        clora_trainer_free(trainer);
+        clora_dataset_free(dataset);
+        clora_adapter_free(adapter);
+        fixture_close(f);
+    }
+}
+
+/* All bytes of all frozen weights. */
+static size_t snapshot(unsigned char *out) {
+    size_t used = 0;
+
+    for (int s = 0; s < model->sites; s++)
+        for (int m = 0; m < model->site[s].weight->modules; m++) {
+            const weight *w = model->site[s].weight;
+            if (out)
+                assert_ok(weight_unpack(w, m, out + used));
+            used += (size_t)w->module[m].N * (size_t)w->K * sizeof(float);
+        }
+    return used;
+}
+
+static void test_training_never_writes_the_frozen_weights(void **state) {
+    (void)state;
+    fixture_batch batch;
+    clora_dataset *dataset = NULL;
+    clora_train_step done;
+    const size_t size = snapshot(NULL);
+    unsigned char *before = malloc(size), *after = malloc(size);
+    clora_adapter *adapter = load_adapter(adapters[0]);
+
+    fixture_read_batch(&batch, adapters[0]);
+    snapshot(before);
+    clora_trainer *trainer = make_trainer(adapter, &dataset, &batch);
+    for (int step = 0; step < 3; step++)
+        assert_ok(clora_trainer_step(trainer, &done));
+    snapshot(after);
+    assert_memory_equal(before, after, size);
+    clora_trainer_free(trainer);
+    clora_dataset_free(dataset);
+    clora_adapter_free(adapter);
+    free(before);
+    free(after);
+}
+
+static void read_chunk(float **out, size_t *n, clora_adapter *adapter) {
+    *n = clora_tensor_count(adapter->chunk[0]);
+    *out = malloc(*n * sizeof(float));
+    assert_ok(clora_tensor_read(adapter->chunk[0], *out));
+}
+
+static void test_two_runs_give_the_same_bits(void **state) {
+    (void)state;
+    float *result[2];
+    size_t n = 0;
+
+    for (int run = 0; run < 2; run++) {
+        fixture_batch batch;
+        clora_dataset *dataset = NULL;
+        clora_train_step done;
+        clora_adapter *adapter = load_adapter(adapters[2]);
+        assert_ok(clora_adapter_set_dropout(adapter, 0.25f));
+        fixture_read_batch(&batch, adapters[2]);
+        clora_trainer *trainer = make_trainer(adapter, &dataset, &batch);
+        for (int step = 0; step < 4; step++)
+            assert_ok(clora_trainer_step(trainer, &done));
+        read_chunk(&result[run], &n, adapter);
+        clora_trainer_free(trainer);
+        clora_dataset_free(dataset);
+        clora_adapter_free(adapter);
+    }
+    assert_memory_equal(result[0], result[1], n * sizeof(float));
+    free(result[0]);
+    free(result[1]);
+}
+
+static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state) {
+    (void)state;
+    fixture_batch batch;
+    clora_dataset *dataset = NULL;
+    clora_train_step done;
+    float *before, *after;
+    size_t n;
+    clora_adapter *adapter = load_adapter(adapters[0]);
+
+    fixture_read_batch(&batch, adapters[0]);
+    clora_trainer *trainer = make_trainer(adapter, &dataset, &batch);
+    assert_ok(clora_trainer_step(trainer, &done));
+    read_chunk(&before, &n, adapter);
+    before[0] = INFINITY;
+    assert_ok(clora_tensor_write(adapter->chunk[0], before));
+    assert_int_equal(clora_trainer_step(trainer, &done), CLORA_ERROR_FORMAT);
+    assert_non_null(strstr(clora_last_error(), "step 2"));
+    read_chunk(&after, &n, adapter);
+    assert_memory_equal(before, after, n * sizeof(float));
+    free(before);
+    free(after);
+    clora_trainer_free(trainer);
+    clora_dataset_free(dataset);
+    clora_adapter_free(adapter);
+}
+
+static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
+    (void)state;
+    /* With the mask fixed by the seed the loss is a smooth function of the factors: a central difference along the
+     * gradient must give the gradient's squared length. */
+    fixture_batch raw;
+    clora_batch batch;
+    workspace *ws = NULL;
+    optimizer *o = NULL;
+    clora_adapter *adapter = load_adapter(adapters[0]);
+    int *ranks = calloc((size_t)adapter->sites, sizeof(int));
+    float staging[64], *p, *g;
+    size_t n;
+
+    fixture_read_batch(&raw, adapters[0]);
+    fixture_make_batch(&batch, &raw);
+    for (int i = 0; i < adapter->sites; i++)
+        ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
+    assert_ok(workspace_plan(&ws, model,
+                             &(workspace_options){.B = batch.B,
+                                                  .T = batch.T,
+                                                  .positions = batch.T,
+                                                  .train = true,
+                                                  .loss = true,
+                                                  .dropout = true,
+                                                  .ranks = ranks}));
+    assert_ok(workspace_commit(ws));
+    assert_ok(optimizer_create(&o, adapter));
+    const selection select = {adapter, o->gradient, 0.3f, 77};
+    assert_ok(batch_upload(ws, &batch));
+    assert_ok(llama_forward(ws, &select, NULL));
+    assert_ok(llama_loss(ws, &select, true));
+    assert_ok(llama_backward(ws, &select));
+    read_chunk(&p, &n, adapter);
+    g = malloc(n * sizeof(float));
+    assert_ok(clora_tensor_read(o->gradient[0], g));
+    double length = 0.0, side[2];
+    for (size_t i = 0; i < n; i++)
+        length += (double)g[i] * (double)g[i];
+    const double h = 1e-3 / sqrt(length);
+    for (int s = 0; s < 2; s++) {
+        float *moved = malloc(n * sizeof(float));
+        for (size_t i = 0; i < n; i++)
+            moved[i] = p[i] + (float)((s ? -h : h) * (double)g[i]);
+        assert_ok(clora_tensor_write(adapter->chunk[0], moved));
+        assert_ok(llama_forward(ws, &select, NULL));
+        assert_ok(llama_loss(ws, &select, false));
+        assert_ok(batch_results(ws, staging, &side[s], NULL));
+        free(moved);
+    }
+    const double slope = (side[0] - side[1]) / (2.0 * h);
+    if (!(fabs(slope - length) <= 0.01 * length))
+        fail_msg("slope %g, squared length of the gradient %g", slope, length);
+    free(p);
+    free(g);
+    free(ranks);
+    optimizer_free(o);
+    workspace_free(ws);
+    fixture_batch_free(&batch);
+    clora_adapter_free(adapter);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_base_logits_are_those_of_pytorch),
+        cmocka_unit_test(test_adapter_logits_are_those_of_peft),
+        cmocka_unit_test(test_cached_steps_give_the_logits_of_one_pass),
+        cmocka_unit_test(test_switching_adapters_needs_no_reload),
+        cmocka_unit_test(test_refuses_ids_outside_the_vocabulary),
+        cmocka_unit_test(test_training_follows_pytorch),
+        cmocka_unit_test(test_training_never_writes_the_frozen_weights),
+        cmocka_unit_test(test_two_runs_give_the_same_bits),
+        cmocka_unit_test(test_a_loss_that_is_not_finite_stops_before_the_update),
+        cmocka_unit_test(test_dropout_gradients_are_those_of_the_masked_loss),
+    };
+    if (clora_context_create(&context, NULL) != CLORA_OK) {
+        fprintf(stderr, "skipped: %s\n", clora_last_error());
+        return 77;
+    }
+    if (clora_model_load(&model, context, fixture_path("tiny-llama"), NULL) != CLORA_OK) {
+        fprintf(stderr, "%s\n", clora_last_error());
+        return 1;
+    }
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    clora_model_free(model);
+    clora_context_free(context);
+    return failed;
+}
