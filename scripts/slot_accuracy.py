@@ -5,7 +5,8 @@ PAIRS    JSONL with "context": "name: Lucky Crown | food: English =>"
 RESULTS  what `clora generate --jsonl PAIRS --json` printed: a line with "text" for each row
 OTHER    the same from another model, whose texts are compared
 
-Prints the share of rows whose text holds all values, and with OTHER how many texts are the same. Exits 1 below --least percent.
+Prints the share of rows whose text holds all values, and with OTHER how many texts are the same. Exits 1 below --least
+percent.
 """
 
 import argparse

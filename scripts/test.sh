@@ -67,7 +67,8 @@ run() {
 
 step "gcc, no warnings" build build all -Dtests=true -Dwerror=true && run build
 
-step "gcc with sanitizers" build build-asan host-tests -Dwerror=true -Dbuildtype=debugoptimized -Db_sanitize=address,undefined &&
+step "gcc with sanitizers" build build-asan host-tests \
+    -Dwerror=true -Dbuildtype=debugoptimized -Db_sanitize=address,undefined &&
     ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         run build-asan --suite host
 

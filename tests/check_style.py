@@ -1,7 +1,7 @@
 """Fail on what no editor shows: check_style.py ROOT
 
-Tabs, blanks at the end of a line, a missing or doubled newline at the end of a file, carriage returns, words that mark unfinished work,
-paths of one machine, files too long to have one subject.
+Tabs, blanks at the end of a line, a missing or doubled newline at the end of a file, carriage returns, words that mark
+unfinished work, paths of one machine, lines too long for the page, files too long to have one subject.
 """
 
 import pathlib
@@ -10,8 +10,9 @@ import subprocess
 import sys
 
 TEXT = {".c", ".h", ".cl", ".cpp", ".in", ".py", ".sh", ".md", ".build", ".txt", ".1", ".bash", ".zsh", ".fish", ""}
-SOURCE = {".c", ".h", ".cl", ".py", ".sh"}
+SOURCE = {".c", ".h", ".cl", ".cpp", ".py", ".sh", ".build"}
 MAX_LINES = 600
+MAX_COLUMNS = 120
 # written so that this file does not contain what it looks for
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X)\b")
 MACHINE = re.compile(r"(^|[^A-Za-z0-9_.$}])/(work|root|home/[a-z]+)/")
@@ -44,6 +45,8 @@ def problems(path, text):
             yield number, "tab"
         if line != line.rstrip():
             yield number, "blank or carriage return at the end of the line"
+        if path.suffix in SOURCE and len(line) > MAX_COLUMNS and not TABLE.search(path.name):
+            yield number, f"{len(line)} columns"
         if UNFINISHED.search(line):
             yield number, "a word that marks unfinished work"
         if MACHINE.search(line):

@@ -1,6 +1,7 @@
 """Add up test results: count_tests.py --passed N --failed N LOG.json...
 
-LOG.json is what `meson test` leaves in meson-logs. A cmocka program counts with each of its tests, any other program as one test.
+LOG.json is what `meson test` leaves in meson-logs. A cmocka program counts with each of its tests, any other program
+as one test.
 Prints the last line of scripts/test.sh; exits 1 when something failed or nothing passed.
 """
 

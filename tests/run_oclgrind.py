@@ -1,7 +1,7 @@
 """Run a test program under oclgrind and fail on anything it reports: run_oclgrind.py OCLGRIND PROGRAM [ARGUMENT...]
 
-oclgrind checks every access of every kernel (bounds, races, barriers), and exits 0 even when it has found something: what counts is its
-log. The program sees CLORA_TEST_SMALL=1 and should keep its shapes small, for this is an interpreter.
+oclgrind checks every access of every kernel (bounds, races, barriers), and exits 0 even when it has found something:
+what counts is its log. The program sees CLORA_TEST_SMALL=1 and keeps its shapes small: this is an interpreter.
 """
 
 import os

@@ -1,16 +1,18 @@
 """Install into an empty folder and use it as a stranger would: test_install.py MESON SOURCE BUILD CC
 
-Every public header is there; the shared library exports nothing but the interface; examples/*.c compile with the flags of the installed
-clora.pc, and an example runs against the shared and against the static library.
+Every public header is there; the shared library exports nothing but the interface; examples/*.c compile with the flags
+of the installed clora.pc, and an example runs against the shared and against the static library.
 """
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 RUN = "devices.c"  # needs no model
+WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 meson, cc = sys.argv[1], sys.argv[4].split()
 source, build = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
@@ -46,7 +48,7 @@ def check_symbols(library):
 
 
 def pkg_config(package_file, *arguments):
-    prefix = next(line for line in package_file.read_text().splitlines() if line.startswith("prefix="))[len("prefix=") :]
+    prefix = re.search("^prefix=(.*)$", package_file.read_text(), re.MULTILINE)[1]
     moved = pathlib.Path(str(package_file).split(prefix)[0] + prefix)
     environment = os.environ | {"PKG_CONFIG_PATH": str(package_file.parent)}
     return output("pkg-config", f"--define-variable=prefix={moved}", *arguments, "clora", env=environment).split()
@@ -59,7 +61,7 @@ def compile_examples(root, folder, package_file):
         sys.exit(f"clora.pc does not lead to the installed library: {flags}")
     for example in examples:
         opencl = ["-lOpenCL"] if "clora/opencl.h" in example.read_text() else []
-        output(*cc, "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", example, *flags, *opencl, "-o", folder / example.stem)
+        output(*cc, *WARNINGS, example, *flags, *opencl, "-o", folder / example.stem)
     print(f"{len(examples)} examples compile")
 
 
@@ -69,7 +71,8 @@ def run_example(root, folder, package_file):
     output(program, env=os.environ | {"LD_LIBRARY_PATH": str(library.parent)})
     libs = [f for f in pkg_config(package_file, "--static", "--libs") if f != "-lclora"]
     static = folder / "static"
-    output(*cc, source / "examples" / RUN, *pkg_config(package_file, "--cflags"), one(root, "libclora.a"), *libs, "-o", static)
+    cflags = pkg_config(package_file, "--cflags")
+    output(*cc, source / "examples" / RUN, *cflags, one(root, "libclora.a"), *libs, "-o", static)
     output(static)
     print(f"{RUN} runs against the shared and the static library")
 
