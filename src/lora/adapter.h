@@ -3,6 +3,7 @@
 
 #include <clora/adapter.h>
 
+#include "lora/target.h"
 #include "ops/lowrank.h"
 
 /* A frozen weight that an adapter may attach to, as the model lists them: its modules' Hugging Face names in order. */
@@ -35,16 +36,16 @@ struct clora_adapter {
     clora_tensor **chunk; /* f32 (1, n) */
     int modules;
     int64_t parameters;
+    json_t *config; /* what adapter_config.json says (lora/peft_config.h) */
+    int targets;    /* modules of all sites, in order, adapted or not */
+    target_module *target;
+    target_choice *choice;
 };
 
 clora_status adapter_create(clora_adapter **out, clora_context *context, const adapter_site *sites, int count,
                             const clora_adapter_options *options);
 clora_status adapter_load(clora_adapter **out, clora_context *context, const adapter_site *sites, int count,
                           const char *directory);
-
-/* Device bytes of the parameters of an adapter with one rank on every site but the head (the plan before anything is
- * loaded). */
-size_t adapter_bytes(const adapter_site *sites, int count, int rank);
 
 /* The views of a term's factors in a set of chunks (parameters, gradients or moments). */
 clora_tensor adapter_view_a(const clora_adapter *adapter, clora_tensor *const *chunks, int site);
