@@ -28,4 +28,7 @@ const kernel_row *kernel_find(const char *name);
 /* The value in use for a parameter of a row: from CLORA_PARAM_<KERNEL>_<NAME> in the environment, else the default. */
 int kernel_parameter_value(const clora_context *context, const kernel_row *row, const kernel_parameter *parameter);
 
+/* The same by names, for a choice between kernels before a launch; both must exist. */
+int kernel_value(const clora_context *context, const char *kernel, const char *parameter);
+
 #endif

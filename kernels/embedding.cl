@@ -1,0 +1,48 @@
+// Rows of a frozen weight gathered from its own layout: y[m] = W0[ids[m]].
+//
+//   y (M, K)   ids (M)   W0 (N, K) in panels of NR rows (NR = 1: plain rows), rows begin .. end of it in this part
+//
+// One work-item makes one element; elements of a row lie NR * KI apart, which costs nothing beside the products. A row whose
+// id is outside 0 .. N is NaN, so that a mistake shows.
+
+#ifndef NR
+#define NR 16 // rows of a panel
+#endif
+#ifndef KI
+#define KI 1 // columns interleaved in a panel
+#endif
+#ifndef STORAGE
+#define STORAGE 0 // of W0: 0 f32, 1 f16, 2 bf16
+#endif
+
+#if STORAGE == 0
+typedef float stored;
+#else
+typedef ushort stored;
+#endif
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void embedding(TENSOR(float, y), const int y_stride,
+                                                                        TENSOR(const int, ids), TENSOR(const stored, w),
+                                                                        const int N, const int K, const int begin,
+                                                                        const int end) {
+    AT(y);
+    AT(ids);
+    AT(w);
+    const int k = get_global_id(0), m = get_global_id(1), n = ids[m];
+    if (k >= K)
+        return;
+    y += (size_t)m * y_stride + k;
+    if (n < 0 || n >= N) {
+        *y = NAN;
+    } else if (n >= begin && n < end) {
+        const int row = n - begin, steps = (K + KI - 1) / KI;
+        const size_t at = (((size_t)(row / NR) * steps + k / KI) * NR + row % NR) * KI + k % KI;
+#if STORAGE == 0
+        *y = w[at];
+#elif STORAGE == 1
+        *y = vload_half(at, (__global const half *)w);
+#else
+        *y = as_float((uint)w[at] << 16);
+#endif
+    }
+}

@@ -1,0 +1,132 @@
+#include "ops/lowrank.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+static int panels_of(int columns, int NR) {
+    return (columns + NR - 1) / NR;
+}
+
+/* Rows of A, and where each module's panels begin in b. */
+static clora_status describe(lowrank *lr, const weight *base, const int *R, const float *scale) {
+    int64_t rows = 0;
+    size_t b = 0;
+
+    *lr = (lowrank){.context = base->context, .base = base, .modules = base->modules};
+    for (int i = 0; i < base->modules; i++) {
+        if (R[i] < 0)
+            return clora_fail(CLORA_ERROR_ARGUMENT, "lowrank: rank %d of module %d", R[i], i);
+        lr->module[i] = (lowrank_module){.R = R[i], .row = (int)rows, .scale = scale[i], .b = b};
+        rows += R[i];
+        b += (size_t)panels_of(base->module[i].N, base->NR) * (size_t)base->NR * (size_t)R[i];
+    }
+    const size_t a = (size_t)panels_of(base->K, base->NR) * (size_t)base->NR * (size_t)rows;
+    if (rows == 0)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "lowrank: every rank is 0");
+    if (rows > INT32_MAX || a > INT32_MAX || b > INT32_MAX)
+        return clora_fail(CLORA_ERROR_SHAPE, "lowrank: rank %lld for N %d, K %d is too large", (long long)rows, base->N,
+                          base->K);
+    lr->R = (int)rows;
+    lr->a_count = a;
+    lr->b_count = b;
+    return CLORA_OK;
+}
+
+static clora_status create_tables(lowrank *lr) {
+    const weight *base = lr->base;
+    clora_status status = CLORA_OK;
+    int32_t *table = alloc_array((size_t)base->panels, 3 * sizeof(int32_t));
+    float *scales = alloc_array((size_t)lr->R, sizeof(float));
+
+    if (!table || !scales)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term"));
+    for (int i = 0; i < lr->modules; i++) {
+        const lowrank_module *m = &lr->module[i];
+        for (int p = 0; p < panels_of(base->module[i].N, base->NR); p++) {
+            int32_t *entry = &table[3 * (base->module[i].panel + p)];
+            entry[0] = (int32_t)(m->b + (size_t)p * (size_t)base->NR * (size_t)m->R);
+            entry[1] = m->R;
+            entry[2] = m->row;
+        }
+        for (int r = 0; r < m->R; r++)
+            scales[m->row + r] = m->scale;
+    }
+    TRY(tensor_new(&lr->table, lr->context, CLORA_DTYPE_I32, base->panels, 3));
+    TRY(clora_tensor_write(lr->table, table));
+    TRY(tensor_new(&lr->scales, lr->context, CLORA_DTYPE_F32, 1, lr->R));
+    TRY(clora_tensor_write(lr->scales, scales));
+done:
+    free(table);
+    free(scales);
+    return status;
+}
+
+clora_status lowrank_create(lowrank **out, const weight *base, const int *R, const float *scale) {
+    clora_status status = CLORA_OK;
+    lowrank *lr = calloc(1, sizeof(*lr));
+
+    *out = NULL;
+    if (!lr)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
+    TRY(describe(lr, base, R, scale));
+    TRY(create_tables(lr));
+    *out = lr;
+    lr = NULL;
+done:
+    lowrank_free(lr);
+    return status;
+}
+
+void lowrank_free(lowrank *lr) {
+    if (!lr)
+        return;
+    clora_tensor_free(lr->table);
+    clora_tensor_free(lr->scales);
+    free(lr);
+}
+
+/* Where element (r, k) of one module's A and element (n, r) of its B lie in the panels. */
+static size_t place_a(const lowrank *lr, int module, int r, int k) {
+    const size_t NR = (size_t)lr->base->NR, row = (size_t)(lr->module[module].row + r);
+    return ((size_t)k / NR * (size_t)lr->R + row) * NR + (size_t)k % NR;
+}
+
+static size_t place_b(const lowrank *lr, int module, int n, int r) {
+    const size_t NR = (size_t)lr->base->NR, R = (size_t)lr->module[module].R;
+    return lr->module[module].b + ((size_t)n / NR * R + (size_t)r) * NR + (size_t)n % NR;
+}
+
+void lowrank_pack_a(const lowrank *lr, int module, float *panels, const float *a) {
+    const int K = lr->base->K, padded = panels_of(K, lr->base->NR) * lr->base->NR;
+
+    for (int r = 0; r < lr->module[module].R; r++)
+        for (int k = 0; k < padded; k++)
+            panels[place_a(lr, module, r, k)] = k < K ? a[(size_t)r * (size_t)K + (size_t)k] : 0.0f;
+}
+
+void lowrank_pack_b(const lowrank *lr, int module, float *panels, const float *b) {
+    const int R = lr->module[module].R, N = lr->base->module[module].N;
+    const int padded = panels_of(N, lr->base->NR) * lr->base->NR;
+
+    for (int n = 0; n < padded; n++)
+        for (int r = 0; r < R; r++)
+            panels[place_b(lr, module, n, r)] = n < N ? b[(size_t)n * (size_t)R + (size_t)r] : 0.0f;
+}
+
+void lowrank_unpack_a(const lowrank *lr, int module, float *a, const float *panels) {
+    const int K = lr->base->K;
+
+    for (int r = 0; r < lr->module[module].R; r++)
+        for (int k = 0; k < K; k++)
+            a[(size_t)r * (size_t)K + (size_t)k] = panels[place_a(lr, module, r, k)];
+}
+
+void lowrank_unpack_b(const lowrank *lr, int module, float *b, const float *panels) {
+    const int R = lr->module[module].R;
+
+    for (int n = 0; n < lr->base->module[module].N; n++)
+        for (int r = 0; r < R; r++)
+            b[(size_t)n * (size_t)R + (size_t)r] = panels[place_b(lr, module, n, r)];
+}

@@ -1,0 +1,92 @@
+#include "ops/matmul.h"
+
+bool matmul_uses_tile(const clora_context *context) {
+    return context->gemm == GEMM_TILE || (context->gemm == GEMM_CLBLAST && !context->is_cpu);
+}
+
+bool matmul_is_shape(const clora_tensor *t, size_t rows, int cols) {
+    return rows <= INT32_MAX && tensor_rows(t) == rows && tensor_cols(t) == cols && t->dtype == CLORA_DTYPE_F32;
+}
+
+bool matmul_is_factor(const clora_tensor *f, size_t count) {
+    return f->buffer && clora_tensor_count(f) == count && f->dtype == CLORA_DTYPE_F32 && tensor_is_dense(f);
+}
+
+clora_status matmul_forward(const forward_product *p) {
+    return matmul_uses_tile(p->y->context) ? matmul_tile_forward(p) : matmul_panel_forward(p);
+}
+
+/* Two views of the same elements. */
+static bool is_same(const clora_tensor *a, const clora_tensor *b) {
+    return a == b || (a && b && a->buffer == b->buffer && a->offset == b->offset && a->stride == b->stride);
+}
+
+/* lr and u come together, of this weight, with the factors set. */
+static bool lowrank_fits(const lowrank *lr, const clora_tensor *u, const weight *w, size_t M) {
+    if (!lr || !u)
+        return !lr && !u;
+    return lr->base == w && matmul_is_shape(u, M, lr->R) && matmul_is_factor(&lr->a, lr->a_count) &&
+           matmul_is_factor(&lr->b, lr->b_count);
+}
+
+clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
+                       const lowrank *lr, const clora_tensor *u) {
+    const size_t M = tensor_rows(y);
+    clora_status status = CLORA_OK;
+
+    if (!matmul_is_shape(y, M, w->N) || !matmul_is_shape(x, M, w->K) ||
+        (residual && !matmul_is_shape(residual, M, w->N)) || !lowrank_fits(lr, u, w, M))
+        return clora_fail(CLORA_ERROR_SHAPE, "matmul: y%s x%s w(%d,%d) residual%s u%s", tensor_shape_text(y),
+                          tensor_shape_text(x), w->N, w->K, tensor_shape_text(residual), tensor_shape_text(u));
+    forward_product p = {.y = y,
+                         .residual = is_same(residual, y) ? y : residual,
+                         .bias = w->bias,
+                         .columns = w->columns,
+                         .M = (int)M,
+                         .N = w->N,
+                         .panels = w->panels};
+    if (lr) {
+        p.u = u;
+        p.b = &lr->b;
+        p.table = lr->table;
+    }
+    if (w->layout == WEIGHT_PANEL) {
+        p.x = x;
+        p.w = w;
+        p.K = w->K;
+        return matmul_forward(&p);
+    }
+    const bool begun = residual || lr || w->bias; /* all but W0's product is in y before CLBlast adds to it */
+    if (lr || w->bias || (p.residual && p.residual != y))
+        TRY(matmul_forward(&p));
+    TRY(matmul_clblast_forward(y, x, w, begun));
+done:
+    return status;
+}
+
+clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
+                          const clora_tensor *du, bool accumulate) {
+    const size_t M = tensor_rows(dx);
+    clora_status status = CLORA_OK;
+
+    if (!matmul_is_shape(dx, M, w->K) || !matmul_is_shape(dy, M, w->N) || !lowrank_fits(lr, du, w, M))
+        return clora_fail(CLORA_ERROR_SHAPE, "matmul_dx: dx%s dy%s w(%d,%d) du%s", tensor_shape_text(dx),
+                          tensor_shape_text(dy), w->N, w->K, tensor_shape_text(du));
+    if (w->layout == WEIGHT_PANEL)
+        return matmul_uses_tile(w->context) ? matmul_tile_dx(dx, dy, w, lr, du, accumulate)
+                                            : matmul_panel_dx(dx, dy, w, lr, du, accumulate);
+    if (lr) {
+        const forward_product p = {.y = dx,
+                                   .residual = accumulate ? dx : NULL,
+                                   .u = du,
+                                   .b = &lr->a,
+                                   .M = (int)M,
+                                   .N = w->K,
+                                   .R = lr->R,
+                                   .panels = (w->K + w->NR - 1) / w->NR};
+        TRY(matmul_forward(&p));
+    }
+    TRY(matmul_clblast_dx(dx, dy, w, accumulate || lr));
+done:
+    return status;
+}

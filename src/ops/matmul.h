@@ -1,0 +1,52 @@
+#ifndef CLORA_OPS_MATMUL_H
+#define CLORA_OPS_MATMUL_H
+
+#include "device/launch.h"
+#include "ops/ops.h"
+
+/*
+ * The paths of the products, behind op_matmul and its kin. Shapes are checked before; w, residual, lr and u may be NULL
+ * as said in ops.h. Two families of kernels read panels: `panel` (explicit vectors, for CPUs) and `tile` (local memory,
+ * for GPUs). The CLBlast path makes the W0 product of a plain weight and leaves the rest to the device's family.
+ */
+
+/* The family that suits the context, also on the CLBlast path. */
+bool matmul_uses_tile(const clora_context *context);
+
+/* An f32 matrix of this shape; a factor's panels, set and dense. */
+bool matmul_is_shape(const clora_tensor *t, size_t rows, int cols);
+bool matmul_is_factor(const clora_tensor *f, size_t count);
+
+/*
+ * y = [residual, or y when it is the same tensor] + x * W0^T + bias + u * b^T, columns and table as the weight and the
+ * low-rank term say. Without w: K = 0. Without columns or table: one module of N columns and rank R.
+ */
+typedef struct forward_product {
+    clora_tensor *y;
+    const clora_tensor *x, *residual, *bias, *columns, *u, *b, *table;
+    const weight *w; /* panels, or NULL */
+    int M, N, K, R, panels;
+} forward_product;
+
+clora_status matmul_forward(const forward_product *p); /* by the context's family */
+clora_status matmul_panel_forward(const forward_product *p);
+clora_status matmul_tile_forward(const forward_product *p);
+
+clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
+                             const clora_tensor *du, bool accumulate);
+clora_status matmul_tile_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
+                            const clora_tensor *du, bool accumulate);
+
+/* y = x * W0^T (+ y), dx = dy * W0 (+ dx) with a plain weight through CLBlast. */
+clora_status matmul_clblast_forward(clora_tensor *y, const clora_tensor *x, const weight *w, bool accumulate);
+clora_status matmul_clblast_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, bool accumulate);
+
+/* u (M,R) = scales * x * f^T and f += d^T * x for one factor f of R rows in panels over the columns of x. */
+clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
+                                const clora_tensor *scales);
+clora_status lowrank_tile_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
+                               const clora_tensor *scales);
+clora_status lowrank_panel_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x);
+clora_status lowrank_tile_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x);
+
+#endif

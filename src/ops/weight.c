@@ -1,0 +1,210 @@
+#include "ops/weight.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/dtype.h"
+#include "ops/weight_pack.h"
+
+/* Two vectors of the device's own width on CPUs (12 accumulators of 6 rows then fit its registers), what coalesces on
+ * GPUs. */
+int weight_panel_width(const clora_context *context) {
+    if (!context->is_cpu || context->info.vector_width >= 16)
+        return 32;
+    return context->info.vector_width >= 8 ? 16 : 8;
+}
+
+size_t weight_panel_elements(const weight *w) {
+    const size_t steps = ((size_t)w->K + (size_t)w->KI - 1) / (size_t)w->KI;
+    return steps * (size_t)w->KI * (size_t)w->NR;
+}
+
+/* Elements of one unit of a part: a panel, or a row of the plain layout. */
+static size_t unit_elements(const weight *w) {
+    return w->layout == WEIGHT_PANEL ? weight_panel_elements(w) : (size_t)w->K;
+}
+
+static int units(const weight *w) {
+    return w->layout == WEIGHT_PANEL ? w->panels : w->N;
+}
+
+/* Everything that follows from the sizes. */
+static clora_status describe(weight *w, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+    int64_t rows = 0, panels = 0;
+
+    if (modules < 1 || modules > WEIGHT_MODULES || K < 1 || dtype == CLORA_DTYPE_I32)
+        return clora_fail(CLORA_ERROR_SHAPE, "weight: %d modules of K %d, type %s", modules, K, dtype_name(dtype));
+    *w = (weight){.context = context, .dtype = dtype, .K = K, .modules = modules, .NR = weight_panel_width(context)};
+    w->layout = context->gemm == GEMM_CLBLAST ? WEIGHT_PLAIN : WEIGHT_PANEL;
+    w->KI = w->layout == WEIGHT_PANEL && dtype == CLORA_DTYPE_BF16 ? 2 : 1;
+    for (int i = 0; i < modules; i++) {
+        if (N[i] < 1)
+            return clora_fail(CLORA_ERROR_SHAPE, "weight: module %d of N %d, K %d", i, N[i], K);
+        w->module[i] = (weight_module){.N = N[i], .col = (int)rows, .panel = (int)panels};
+        rows += N[i];
+        panels += ((int64_t)N[i] + w->NR - 1) / w->NR;
+        if (rows > INT32_MAX || unit_elements(w) > INT32_MAX)
+            return clora_fail(CLORA_ERROR_SHAPE, "weight: module %d of N %d, K %d is too large", i, N[i], K);
+    }
+    w->N = (int)rows;
+    w->panels = (int)panels;
+    return CLORA_OK;
+}
+
+size_t weight_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+    weight w;
+
+    if (describe(&w, (clora_context *)(uintptr_t)context, dtype, K, modules, N) != CLORA_OK)
+        return 0;
+    return (size_t)units(&w) * unit_elements(&w) * dtype_size(dtype) + (size_t)w.panels * 2 * sizeof(int32_t);
+}
+
+static clora_status create_parts(weight *w) {
+    const size_t unit = unit_elements(w) * dtype_size(w->dtype);
+    const size_t most = w->context->info.max_allocation / unit, all = (size_t)units(w);
+    clora_status status = CLORA_OK;
+
+    if (most == 0)
+        return clora_fail(CLORA_ERROR_MEMORY, "weight: a panel of K %d takes %zu MB; the device allows %zu MB", w->K,
+                          unit >> 20, w->context->info.max_allocation >> 20);
+    const size_t parts = (all + most - 1) / most, each = (all + parts - 1) / parts;
+    w->part = alloc_array(parts, sizeof(*w->part));
+    if (!w->part)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
+    for (size_t first = 0; first < all; first += each) {
+        weight_part *part = &w->part[w->parts++];
+        part->panel = (int)first;
+        part->panels = (int)(all - first < each ? all - first : each);
+        TRY(tensor_new(&part->data, w->context, w->dtype, part->panels, (int)unit_elements(w)));
+    }
+done:
+    return status;
+}
+
+/* The product's view of the panels: where each begins in y and how many of its lanes are real. */
+static clora_status create_columns(weight *w) {
+    clora_status status = CLORA_OK;
+    int32_t *columns = alloc_array((size_t)w->panels, 2 * sizeof(int32_t));
+
+    if (!columns)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
+    for (int i = 0; i < w->modules; i++) {
+        const weight_module *m = &w->module[i];
+        for (int n = 0; n < m->N; n += w->NR) {
+            int32_t *entry = &columns[2 * (m->panel + n / w->NR)];
+            entry[0] = m->col + n;
+            entry[1] = m->N - n < w->NR ? m->N - n : w->NR;
+        }
+    }
+    TRY(tensor_new(&w->columns, w->context, CLORA_DTYPE_I32, w->panels, 2));
+    TRY(clora_tensor_write(w->columns, columns));
+done:
+    free(columns);
+    return status;
+}
+
+clora_status weight_create(weight **out, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+    clora_status status = CLORA_OK;
+    weight *w = calloc(1, sizeof(*w));
+
+    *out = NULL;
+    if (!w)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
+    TRY(describe(w, context, dtype, K, modules, N));
+    TRY(create_parts(w));
+    TRY(create_columns(w));
+    *out = w;
+    w = NULL;
+done:
+    weight_free(w);
+    return status;
+}
+
+void weight_free(weight *w) {
+    if (!w)
+        return;
+    for (int i = 0; i < w->parts; i++)
+        clora_tensor_free(w->part[i].data);
+    free(w->part);
+    clora_tensor_free(w->columns);
+    clora_tensor_free(w->bias);
+    free(w);
+}
+
+/* Run pack or unpack on the units of one module, part by part. */
+static clora_status transfer(const weight *w, int module, weight_image *image) {
+    clora_status status = CLORA_OK;
+    const weight_module *m = &w->module[module];
+    const bool panel = w->layout == WEIGHT_PANEL;
+    const int first = panel ? m->panel : m->col, count = panel ? (m->N + w->NR - 1) / w->NR : m->N;
+
+    for (int i = 0; i < w->parts && status == CLORA_OK; i++) {
+        const weight_part *part = &w->part[i];
+        const int from = first > part->panel ? first : part->panel;
+        const int end = first + count < part->panel + part->panels ? first + count : part->panel + part->panels;
+        if (from >= end)
+            continue;
+        const int width = (int)unit_elements(w);
+        const clora_tensor slice =
+            tensor_slice(part->data, (size_t)(from - part->panel) * (size_t)width, end - from, width);
+        TRY(tensor_map(&image->units, &slice, image->pack));
+        image->first = from - first;
+        image->count = end - from;
+        status = weight_image_run(image);
+        const clora_status unmapped = tensor_unmap(&slice, image->units);
+        if (status == CLORA_OK)
+            status = unmapped;
+    }
+done:
+    return status;
+}
+
+clora_status weight_pack(weight *w, int module, const void *data, clora_dtype dtype, bool transposed) {
+    if (module < 0 || module >= w->modules || dtype == CLORA_DTYPE_I32)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "weight_pack: module %d of %d, type %s", module, w->modules,
+                          dtype_name(dtype));
+    weight_image image = {.pack = true,
+                          .source = data,
+                          .source_dtype = dtype,
+                          .transposed = transposed,
+                          .dtype = w->dtype,
+                          .plain = w->layout == WEIGHT_PLAIN,
+                          .N = w->module[module].N,
+                          .K = w->K,
+                          .NR = w->NR,
+                          .KI = w->KI};
+    return transfer(w, module, &image);
+}
+
+clora_status weight_unpack(const weight *w, int module, void *data) {
+    if (module < 0 || module >= w->modules)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "weight_unpack: module %d of %d", module, w->modules);
+    weight_image image = {.rows = data,
+                          .dtype = w->dtype,
+                          .plain = w->layout == WEIGHT_PLAIN,
+                          .N = w->module[module].N,
+                          .K = w->K,
+                          .NR = w->NR,
+                          .KI = w->KI};
+    return transfer(w, module, &image);
+}
+
+clora_status weight_set_bias(weight *w, int module, const float *bias) {
+    clora_status status = CLORA_OK;
+
+    if (module < 0 || module >= w->modules)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "weight_set_bias: module %d of %d", module, w->modules);
+    const weight_module *m = &w->module[module];
+    for (int n = 0; n < m->N; n++)
+        if (!(bias[n] - bias[n] == 0.0f))
+            return clora_fail(CLORA_ERROR_FORMAT, "the bias of row %d is not finite", n);
+    if (!w->bias) {
+        TRY(tensor_new(&w->bias, w->context, CLORA_DTYPE_F32, 1, w->N));
+        TRY(clora_tensor_zero(w->bias));
+    }
+    TRY(tensor_write_part(w->bias, (size_t)m->col, (size_t)m->N, bias));
+done:
+    return status;
+}

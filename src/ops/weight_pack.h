@@ -1,0 +1,29 @@
+#ifndef CLORA_OPS_WEIGHT_PACK_H
+#define CLORA_OPS_WEIGHT_PACK_H
+
+#include "ops/weight.h"
+
+/* Elements of one panel: K' * NR. */
+size_t weight_panel_elements(const weight *w);
+
+/* Units (panels, or rows of the plain layout) of one module in host memory, to be packed from rows or unpacked to rows.
+ */
+typedef struct weight_image {
+    bool pack;         /* else unpack */
+    bool plain;        /* the units are rows */
+    void *units;       /* of the weight's own type */
+    int first, count;  /* which of the module's units */
+    int N, K, NR, KI;  /* of the module */
+    clora_dtype dtype; /* of the units */
+
+    const void *source; /* pack: row major (N, K), or (K, N) when transposed */
+    clora_dtype source_dtype;
+    bool transposed;
+
+    void *rows; /* unpack: row major (N, K) of type dtype */
+} weight_image;
+
+/* On all cores. Packing a value that is not finite is CLORA_ERROR_FORMAT. */
+clora_status weight_image_run(const weight_image *image);
+
+#endif
