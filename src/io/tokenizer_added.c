@@ -34,9 +34,8 @@ static clora_status insert(added_tree *tree, const added_token *token, int32_t i
     clora_status status = CLORA_OK;
     uint32_t node = 0;
 
-    if (token->pattern_size == 0)
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" normalizes to nothing", where,
-                       text_excerpt(quoted, token->content, token->size)));
+    if (token->pattern_size == 0) /* normalized to nothing: is in no text */
+        return CLORA_OK;
     if (tree->count == 0)
         TRY(new_node(tree, '\0'));
     tree->first[(unsigned char)token->pattern[0]] = true;

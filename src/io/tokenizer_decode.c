@@ -409,6 +409,8 @@ done:
 
 /* A token, or a part of one where the stage does not gather, meets its stage. */
 static clora_status work(decode_run *run, size_t k, const char *text, size_t size, bool begins) {
+    if (!text)
+        text = ""; /* an empty buffer */
     run->states[k].tokens += begins;
     switch (run->chain->stages[k].kind) {
     case DECODE_JOIN: return join(run, k, text, size, begins);
@@ -428,8 +430,6 @@ static clora_status put(decode_run *run, size_t k, const char *text, size_t size
 
     if (k == run->chain->count)
         return text_append(run->out, text, size);
-    if (!text)
-        text = ""; /* an empty buffer */
     decode_state *state = &run->states[k];
     if (!run->chain->stages[k].gathers)
         return work(run, k, text, size, begins);

@@ -180,7 +180,7 @@ static clora_status named_property(translator *t) {
  */
 static clora_status escaped_set(translator *t, bool inside, bool *found) {
     clora_status status = CLORA_OK;
-    const char letter = t->end - t->at < 2 ? '\0' : t->at[1];
+    const char letter = t->end - t->at < 2 || *t->at != '\\' ? '\0' : t->at[1];
 
     *found = letter && strchr("sSdDwWhHpP", letter);
     if (!*found)
