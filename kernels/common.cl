@@ -33,6 +33,8 @@ typedef JOIN(int, VW) VI;
 #define AS_VI(v) JOIN(as_int, VW)(v)
 #endif
 
+#define UNROLL _Pragma("unroll")
+
 // The sum and the maximum of a vector's lanes, in a fixed order.
 static inline float sum_lanes(const V v) {
 #if VW == 1

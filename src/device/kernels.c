@@ -11,18 +11,81 @@ static int panel_vector(const clora_context *context) {
     const int width = context->info.vector_width;
     return width >= 16 ? 16 : width >= 8 ? 8 : 4;
 }
-#define ATTENTION                                                                                              \
-    {                                                                                                          \
-        VECTOR, {"VECTORS", rule_attention_vectors, {1, 2, 3, 4}}, {"ITEMS", rule_elements, {1, 32, 64, 128}}, \
-            {"MR", NULL, {4, 6, 8}}, {                                                                         \
-            "BK", rule_attention_rows, {                                                                       \
-                64, 16, 32, 128                                                                                \
-            }                                                                                                  \
-        }                                                                                                      \
-    }
+
+bool kernel_explicit_vectors(const clora_context *context) {
+    return context->is_cpu && context->gemm != GEMM_TILE;
+}
+
+/* Floats in an explicit vector: the device's native width. */
+static int rule_width(const clora_context *context) {
+    int width = 1;
+
+    while (kernel_explicit_vectors(context) && width < 16 && 2 * width <= context->info.vector_width)
+        width *= 2;
+    return width;
+}
+
+static int group_of(const clora_context *context, int wanted) {
+    int group = wanted;
+
+    if (kernel_explicit_vectors(context))
+        return 1;
+    while (group > 1 && (size_t)group > context->info.max_group)
+        group /= 2;
+    return group;
+}
+
+/* Work-items in a group where a group makes a row (of some hundred or some ten thousand columns), or where each makes a
+ * few elements. */
+static int rule_row(const clora_context *context) {
+    return group_of(context, 128);
+}
+static int rule_long_row(const clora_context *context) {
+    return group_of(context, 256);
+}
+static int rule_elements(const clora_context *context) {
+    return group_of(context, 64);
+}
+
+/* Elements of a work-item: enough to pay for its start on CPUs, neighbours' loads side by side on GPUs. */
+static int rule_block(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? 512 : 1;
+}
+static int rule_block_of_four(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? 512 : 4;
+}
+
+/* Attention: vectors of lanes in a work-item, work-items of one lane each, rows of the stream in registers, and rows
+ * between two corrections of the maximum. */
+static int rule_attention_vectors(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? 2 : 1;
+}
+static int rule_attention_rows(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? 64 : 16;
+}
+
+/* clang-format off */
+#define VECTOR {"VW", rule_width, {16, 8, 4, 1}}
+#define ROW_GROUP {"WG", rule_row, {1, 64, 128, 256}}
+#define LONG_ROW_GROUP {"WG", rule_long_row, {1, 128, 256, 512}}
+#define ELEMENT_GROUP {"WG", rule_elements, {1, 32, 64, 128, 256}}
+#define BLOCK {"BLOCK", rule_block, {512, 128, 2048, 1}}
+#define BLOCK_OF_FOUR {"BLOCK", rule_block_of_four, {512, 128, 2048, 4}}
+#define ATTENTION {VECTOR, {"VECTORS", rule_attention_vectors, {1, 2, 3, 4}}, {"ITEMS", rule_elements, {1, 32, 64, 128}}, \
+    {"MR", NULL, {4, 6, 8}}, {"BK", rule_attention_rows, {64, 16, 32, 128}}}
+/* clang-format on */
 
 const kernel_row kernel_rows[] = {
-    {"add", "convert", {{"WG", NULL, {64, 32, 128, 256}}}},
+    {"adamw", "adamw", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"add", "convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"attention", "attention", ATTENTION},
+    {"attention_dkv", "attention", ATTENTION},
+    {"attention_dq", "attention", ATTENTION},
+    {"cache_store", "cache", {VECTOR, ROW_GROUP}},
+    {"clip_scale", "reduce", {VECTOR, LONG_ROW_GROUP}},
+    {"cross_entropy", "loss", {VECTOR, LONG_ROW_GROUP}},
+    {"dropout", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},
+    {"dropout_add", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},
     {"embedding", "embedding", {{"WG", NULL, {64, 32, 128, 256}}}},
     {"lowrank_panel_down",
      "lowrank_panel",
@@ -41,7 +104,15 @@ const kernel_row kernel_rows[] = {
       {"NB", NULL, {256, 128, 384, 512}},
       {"MB", NULL, {240, 120, 480, 960}}}},
     {"matvec_panel", "matmul_panel", {{"VW", panel_vector, {4, 8, 16}}, {"MOST", NULL, {6, 4, 8, 12}}}},
-    {"widen", "convert", {{"WG", NULL, {64, 32, 128, 256}}}},
+    {"rmsnorm", "norm", {VECTOR, ROW_GROUP}},
+    {"rmsnorm_apply", "norm", {VECTOR, ROW_GROUP}},
+    {"rmsnorm_backward", "norm", {VECTOR, ROW_GROUP}},
+    {"rope", "rope", {VECTOR, ROW_GROUP}},
+    {"square_parts", "reduce", {VECTOR, LONG_ROW_GROUP}},
+    {"square_total", "reduce", {VECTOR, LONG_ROW_GROUP}},
+    {"swiglu", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"swiglu_backward", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"widen", "convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
 };
 const size_t kernel_rows_count = sizeof(kernel_rows) / sizeof(kernel_rows[0]);
 

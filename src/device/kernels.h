@@ -25,6 +25,10 @@ extern const size_t kernel_rows_count;
 
 const kernel_row *kernel_find(const char *name);
 
+/* Which family of kernels runs here: explicit vectors with one work-item a group (CPUs), or one lane a work-item (GPUs,
+ * and CPUs where the tile path is forced). */
+bool kernel_explicit_vectors(const clora_context *context);
+
 /* The value in use for a parameter of a row: from CLORA_PARAM_<KERNEL>_<NAME> in the environment, else the default. */
 int kernel_parameter_value(const clora_context *context, const kernel_row *row, const kernel_parameter *parameter);
 

@@ -71,6 +71,11 @@ void launch_tensor(launch *l, const clora_tensor *t) {
     bind(l, sizeof(offset), &offset);
 }
 
+void launch_matrix(launch *l, const clora_tensor *t) {
+    launch_tensor(l, t);
+    launch_int(l, t->stride);
+}
+
 void launch_int(launch *l, int value) {
     bind(l, sizeof(cl_int), &(cl_int){value});
 }

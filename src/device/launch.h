@@ -29,6 +29,8 @@ int launch_parameter(launch *l, const char *name); /* the registry parameter's v
 
 /* A tensor is two arguments: its buffer and its offset in elements (ulong). NULL is allowed: a null buffer and 0. */
 void launch_tensor(launch *l, const clora_tensor *t);
+/* A matrix is three: as above, then its stride (int). */
+void launch_matrix(launch *l, const clora_tensor *t);
 void launch_int(launch *l, int value);
 void launch_uint(launch *l, unsigned value);
 void launch_ulong(launch *l, uint64_t value);

@@ -1,0 +1,64 @@
+// The gated activation of Llama's MLP (Shazeer 2020, SwiGLU).
+//
+//   swiglu:          y (M, F) = silu(g) * u,  gu (M, 2F) = [g, u],  silu(g) = g * sigmoid(g)
+//   swiglu_backward: dg = dy * u * sigmoid(g) * (1 + g * (1 - sigmoid(g))),  du = dy * silu(g);  dgu may be gu
+//
+// One work-item makes BLOCK columns of a row, in vectors of VW. Bandwidth bound, with one exponential an element.
+
+#ifndef BLOCK
+#define BLOCK 512 // columns of a work-item, a multiple of VW; on GPUs VW
+#endif
+#if BLOCK % VW != 0
+#error "BLOCK must be a multiple of VW"
+#endif
+
+static inline V sigmoid(const V x) { return 1.0f / (1.0f + exponential(-x)); }
+
+static inline V gate_gradient(const V g, const V s) { return s * fma(g, 1.0f - s, (V)(1.0f)); }
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void swiglu(TENSOR(float, y), const int y_stride,
+                                                                     TENSOR(const float, gu), const int gu_stride,
+                                                                     const int F) {
+    AT(y);
+    AT(gu);
+    const size_t m = get_global_id(1);
+    const int start = get_global_id(0) * BLOCK, end = min(start + BLOCK, F);
+    __global const float *g = gu + m * gu_stride, *u = g + F;
+    int i = start;
+    y += m * y_stride;
+    for (; i + VW <= end; i += VW) {
+        const V x = LOAD(g + i);
+        STORE(x * sigmoid(x) * LOAD(u + i), y + i);
+    }
+#if VW > 1
+    for (; i < end; i++)
+        y[i] = g[i] / (1.0f + exp(-g[i])) * u[i];
+#endif
+}
+
+// No restrict: dgu may be gu. Every element is read before its own place is written.
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+swiglu_backward(__global float *dgu, const ulong dgu_offset, const int dgu_stride, TENSOR(const float, dy),
+                const int dy_stride, __global const float *gu, const ulong gu_offset, const int gu_stride, const int F) {
+    AT(dgu);
+    AT(dy);
+    AT(gu);
+    const size_t m = get_global_id(1);
+    const int start = get_global_id(0) * BLOCK, end = min(start + BLOCK, F);
+    __global const float *g = gu + m * gu_stride, *u = g + F;
+    int i = start;
+    dgu += m * dgu_stride;
+    dy += m * dy_stride;
+    for (; i + VW <= end; i += VW) {
+        const V x = LOAD(g + i), up = LOAD(u + i), d = LOAD(dy + i), s = sigmoid(x);
+        STORE(d * up * gate_gradient(x, s), dgu + i);
+        STORE(d * x * s, dgu + F + i);
+    }
+#if VW > 1
+    for (; i < end; i++) {
+        const float x = g[i], up = u[i], d = dy[i], s = 1.0f / (1.0f + exp(-x));
+        dgu[i] = d * up * s * fma(x, 1.0f - s, 1.0f);
+        dgu[F + i] = d * x * s;
+    }
+#endif
+}

@@ -1,0 +1,108 @@
+// Cross-entropy of rows of logits, and its gradient in place of them.
+//
+//   nll[m] = log(sum of exp(x - most)) + most - x[target],  hit[m] = x[target] is the largest (the first of equals)
+//   logits[m] = exp(x - most) / sum - [target]               when GRADIENT; zeros when there is no target (< 0)
+//
+// One work-group makes one row of vocab columns: largest, exponentials and their sum, scaling. The row stays in cache between
+// the three passes, so memory sees it once. Any logit that is not finite makes nll NaN: x * 0 is added up beside it.
+
+#ifndef GRADIENT
+#define GRADIENT 1 // 0: leave the logits as they are
+#endif
+
+// Columns from <= c < to, by vectors, then one by one.
+#define FOR_VECTORS(c, from, to) for (int c = (from) + get_local_id(0) * VW; c + VW <= (to); c += WG * VW)
+#define FOR_REST(c, from, to) for (int c = (to) - ((to) - (from)) % VW + get_local_id(0); c < (to); c += WG)
+
+// The largest of an item's share of columns; *odd gets x * 0, which is NaN unless all are finite.
+static inline float largest(__global const float *x, const int from, const int to, float *odd) {
+    V most = (V)(-INFINITY), zeros = (V)(0.0f);
+    float rest = -INFINITY;
+    FOR_VECTORS(c, from, to) {
+        const V v = LOAD(x + c);
+        most = fmax(most, v);
+        zeros = fma(v, (V)(0.0f), zeros);
+    }
+    FOR_REST(c, from, to) {
+        rest = fmax(rest, x[c]);
+        *odd = fma(x[c], 0.0f, *odd);
+    }
+    *odd += sum_lanes(zeros);
+    return fmax(rest, max_lanes(most));
+}
+
+// Sum of exp(x - most) over an item's share of the row; with GRADIENT the exponentials stay in x.
+static inline float exponentials(__global float *x, const int vocab, const float most) {
+    V sum = (V)(0.0f);
+    float rest = 0.0f;
+    FOR_VECTORS(c, 0, vocab) {
+        const V e = exponential(LOAD(x + c) - most);
+        sum += e;
+#if GRADIENT
+        STORE(e, x + c);
+#endif
+    }
+    FOR_REST(c, 0, vocab) {
+        const float e = exp(x[c] - most);
+        rest += e;
+#if GRADIENT
+        x[c] = e;
+#endif
+    }
+    return sum_lanes(sum) + rest;
+}
+
+static inline void scale_row(__global float *x, const int vocab, const float factor) {
+    FOR_VECTORS(c, 0, vocab)
+        STORE(LOAD(x + c) * factor, x + c);
+    FOR_REST(c, 0, vocab)
+        x[c] *= factor;
+}
+
+static inline void zero_row(__global float *x, const int vocab) {
+    FOR_VECTORS(c, 0, vocab)
+        STORE((V)(0.0f), x + c);
+    FOR_REST(c, 0, vocab)
+        x[c] = 0.0f;
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENSOR(float, nll), TENSOR(float, hit),
+                                                                            TENSOR(float, logits), const int stride,
+                                                                            TENSOR(const int, targets),
+                                                                            const int vocab) {
+    __local float space[WG];
+    AT(nll);
+    AT(hit);
+    AT(logits);
+    AT(targets);
+    const size_t m = get_group_id(0);
+    const int target = targets[m], item = get_local_id(0);
+    __global float *x = logits + m * stride;
+
+    if (target < 0) { // the same for the whole group
+#if GRADIENT
+        zero_row(x, vocab);
+#endif
+        if (item == 0)
+            nll[m] = hit[m] = 0.0f;
+        return;
+    }
+    const float wanted = target < vocab ? x[target] : NAN; // an id outside the vocabulary shows as a NaN loss
+    const int split = min(target, vocab);
+    float odd = 0.0f;
+    const float before = max_group(largest(x, 0, split, &odd), space);
+    const float after = max_group(largest(x, min(split + 1, vocab), vocab, &odd), space);
+    const float most = fmax(wanted, fmax(before, after));
+    odd = sum_group(odd, space) + wanted * 0.0f;
+    const float sum = sum_group(exponentials(x, vocab, most), space);
+    if (item == 0) {
+        nll[m] = log(sum) + (most - wanted) + odd;
+        hit[m] = wanted > before && wanted >= after ? 1.0f : 0.0f;
+    }
+#if GRADIENT
+    scale_row(x, vocab, 1.0f / sum + odd);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    if (item == 0 && target < vocab)
+        x[target] -= 1.0f;
+#endif
+}

@@ -1,0 +1,83 @@
+// Root mean square normalisation of rows.
+//
+//   rmsnorm:          rstd = 1 / sqrt(mean(x^2) + eps),  y = x * rstd * g        x, y (M, C)   g (C)   rstd (M)
+//   rmsnorm_apply:    y = x * rstd * g
+//   rmsnorm_backward: dx += rstd * g * dy - x * rstd^3 / C * sum(dy * g * x)
+//
+// One work-group makes one row: its WG items take vectors of VW columns in turn and add up their sums in local memory in a a
+// fixed order. Bandwidth bound: x is read twice, the second time from cache.
+
+#define FOR_VECTORS(c) for (int c = get_local_id(0) * VW; c + VW <= C; c += WG * VW)
+#define FOR_REST(c) for (int c = C / VW * VW + get_local_id(0); c < C; c += WG)
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+rmsnorm(TENSOR(float, y), const int y_stride, TENSOR(float, rstd), TENSOR(const float, x), const int x_stride,
+        TENSOR(const float, g), const int C, const float eps, const int with_rstd) {
+    __local float space[WG];
+    AT(y);
+    AT(rstd);
+    AT(x);
+    AT(g);
+    const size_t m = get_group_id(0);
+    x += m * x_stride;
+    y += m * y_stride;
+    V squares = (V)(0.0f);
+    float rest = 0.0f;
+    FOR_VECTORS(c) {
+        const V v = LOAD(x + c);
+        squares = fma(v, v, squares);
+    }
+    FOR_REST(c)
+        rest = fma(x[c], x[c], rest);
+    const float mean = sum_group(sum_lanes(squares) + rest, space) / C, r = 1.0f / sqrt(mean + eps);
+    FOR_VECTORS(c)
+        STORE(LOAD(x + c) * r * LOAD(g + c), y + c);
+    FOR_REST(c)
+        y[c] = x[c] * r * g[c];
+    if (with_rstd && get_local_id(0) == 0)
+        rstd[m] = r;
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+rmsnorm_apply(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, TENSOR(const float, rstd),
+              TENSOR(const float, g), const int C) {
+    AT(y);
+    AT(x);
+    AT(rstd);
+    AT(g);
+    const size_t m = get_group_id(0);
+    const float r = rstd[m];
+    x += m * x_stride;
+    y += m * y_stride;
+    FOR_VECTORS(c)
+        STORE(LOAD(x + c) * r * LOAD(g + c), y + c);
+    FOR_REST(c)
+        y[c] = x[c] * r * g[c];
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+rmsnorm_backward(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride, TENSOR(const float, x),
+                 const int x_stride, TENSOR(const float, rstd), TENSOR(const float, g), const int C) {
+    __local float space[WG];
+    AT(dx);
+    AT(dy);
+    AT(x);
+    AT(rstd);
+    AT(g);
+    const size_t m = get_group_id(0);
+    const float r = rstd[m];
+    dx += m * dx_stride;
+    dy += m * dy_stride;
+    x += m * x_stride;
+    V products = (V)(0.0f);
+    float rest = 0.0f;
+    FOR_VECTORS(c)
+        products = fma(LOAD(dy + c) * LOAD(g + c), LOAD(x + c), products);
+    FOR_REST(c)
+        rest = fma(dy[c] * g[c], x[c], rest);
+    const float f = sum_group(sum_lanes(products) + rest, space) * r * r * r / C;
+    FOR_VECTORS(c)
+        STORE(LOAD(dx + c) + (LOAD(dy + c) * LOAD(g + c) * r - LOAD(x + c) * f), dx + c);
+    FOR_REST(c)
+        dx[c] += dy[c] * g[c] * r - x[c] * f;
+}

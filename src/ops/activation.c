@@ -1,0 +1,37 @@
+#include "device/launch.h"
+#include "ops/ops.h"
+
+static clora_status run_blocks(launch *l, size_t M, int F) {
+    const size_t block = (size_t)launch_parameter(l, "BLOCK"), group = (size_t)launch_parameter(l, "WG");
+
+    return launch_run(l, ((size_t)F + block - 1) / block, M, 1, group, 1, 1);
+}
+
+clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu) {
+    const int F = tensor_cols(y);
+    launch l;
+
+    if (tensor_rows(y) != tensor_rows(gu) || tensor_cols(gu) != 2 * F)
+        return clora_fail(CLORA_ERROR_SHAPE, "swiglu: y%s gu%s", tensor_shape_text(y), tensor_shape_text(gu));
+    launch_begin(&l, y->context, "swiglu");
+    launch_matrix(&l, y);
+    launch_matrix(&l, gu);
+    launch_int(&l, F);
+    return run_blocks(&l, tensor_rows(y), F);
+}
+
+clora_status op_swiglu_backward(clora_tensor *dgu, const clora_tensor *dy, const clora_tensor *gu) {
+    const int F = tensor_cols(dy);
+    launch l;
+
+    if (tensor_rows(dy) != tensor_rows(gu) || tensor_rows(dgu) != tensor_rows(gu) || tensor_cols(gu) != 2 * F ||
+        tensor_cols(dgu) != 2 * F)
+        return clora_fail(CLORA_ERROR_SHAPE, "swiglu_backward: dgu%s dy%s gu%s", tensor_shape_text(dgu),
+                          tensor_shape_text(dy), tensor_shape_text(gu));
+    launch_begin(&l, dy->context, "swiglu_backward");
+    launch_matrix(&l, dgu);
+    launch_matrix(&l, dy);
+    launch_matrix(&l, gu);
+    launch_int(&l, F);
+    return run_blocks(&l, tensor_rows(dy), F);
+}

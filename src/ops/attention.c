@@ -1,0 +1,172 @@
+#include <math.h>
+
+#include "device/launch.h"
+#include "ops/ops.h"
+
+static bool is_matrix(const clora_tensor *t, size_t rows, int cols) {
+    return tensor_rows(t) == rows && tensor_cols(t) == cols;
+}
+
+static bool is_list(const clora_tensor *t, size_t n) {
+    return clora_tensor_count(t) >= n && tensor_is_dense(t);
+}
+
+static clora_status check(const char *op, const clora_tensor *y, const clora_tensor *q, const clora_tensor *k,
+                          const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
+                          attention_shape s) {
+    const size_t M = (size_t)s.B * (size_t)s.T, keys = (size_t)s.B * (size_t)s.S;
+
+    if (s.G < 1 || s.H % s.G != 0 || !is_matrix(y, M, s.H * s.D) || !is_matrix(q, M, s.H * s.D) ||
+        !is_matrix(k, keys, s.G * s.D) || !is_matrix(v, keys, s.G * s.D))
+        return clora_fail(CLORA_ERROR_SHAPE, "%s: y%s q%s k%s v%s for B %d T %d S %d H %d G %d D %d", op,
+                          tensor_shape_text(y), tensor_shape_text(q), tensor_shape_text(k), tensor_shape_text(v), s.B,
+                          s.T, s.S, s.H, s.G, s.D);
+    if (!is_list(past, (size_t)s.B) || !is_list(first, M))
+        return clora_fail(CLORA_ERROR_SHAPE, "%s: past%s first%s for B %d T %d", op, tensor_shape_text(past),
+                          tensor_shape_text(first), s.B, s.T);
+    return CLORA_OK;
+}
+
+/* Set the head size and the lanes of a group, as many as leave room in local memory for `tiles` of D and `blocks` of BK
+ * rows: WG work-items of a lane each, or NV vectors of one item. Returns the lanes. */
+static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) {
+    const size_t rows = (size_t)tiles * (size_t)D + (size_t)blocks * (size_t)launch_parameter(l, "BK");
+    const int width = launch_parameter(l, "VW");
+    int vectors = launch_parameter(l, "VECTORS");
+
+    *group = launch_parameter(l, "ITEMS");
+    while (*group > 1 && rows * (size_t)*group * sizeof(float) > l->context->info.local_memory)
+        *group /= 2;
+    while (vectors > 1 && rows * (size_t)(vectors * width) * sizeof(float) > l->context->info.local_memory)
+        vectors--;
+    launch_define(l, "D", D);
+    launch_define(l, "WG", *group);
+    launch_define(l, "NV", vectors);
+    return (size_t)(*group * vectors * width);
+}
+
+/* A group for each block of lanes among n, each key/value head, each sequence. */
+static clora_status run(launch *l, size_t n, size_t lanes, int group, attention_shape s) {
+    return launch_run(l, (n + lanes - 1) / lanes * (size_t)group, (size_t)s.G, (size_t)s.B, (size_t)group, 1, 1);
+}
+
+static void launch_shape(launch *l, attention_shape s) {
+    launch_int(l, s.T);
+    launch_int(l, s.S);
+    launch_int(l, s.H);
+    launch_int(l, s.G);
+    launch_float(l, 1.0f / sqrtf((float)s.D));
+}
+
+clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
+                          const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
+                          attention_shape s) {
+    const clora_status status = check("attention", y, q, k, v, past, first, s);
+    int group;
+    launch l;
+
+    if (status != CLORA_OK)
+        return status;
+    if (lse && (!is_matrix(lse, (size_t)s.B * (size_t)s.T, s.H) || !tensor_is_dense(lse)))
+        return clora_fail(CLORA_ERROR_SHAPE, "attention: lse%s for B %d T %d H %d", tensor_shape_text(lse), s.B, s.T,
+                          s.H);
+    launch_begin(&l, y->context, "attention");
+    const size_t lanes = define_lanes(&l, &group, s.D, 2, 1);
+    launch_matrix(&l, y);
+    launch_tensor(&l, lse);
+    launch_matrix(&l, q);
+    launch_matrix(&l, k);
+    launch_matrix(&l, v);
+    launch_tensor(&l, past);
+    launch_tensor(&l, first);
+    launch_shape(&l, s);
+    launch_int(&l, lse != NULL);
+    return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
+}
+
+/* What the two kernels of the backward pass read. */
+typedef struct gradient_inputs {
+    const clora_tensor *dy, *y, *q, *k, *v, *lse, *past, *first, *last;
+} gradient_inputs;
+
+static clora_status run_dq(clora_tensor *dq, clora_tensor *delta, const gradient_inputs *in, attention_shape s) {
+    int group;
+    launch l;
+
+    launch_begin(&l, dq->context, "attention_dq");
+    const size_t lanes = define_lanes(&l, &group, s.D, 3, 2);
+    launch_matrix(&l, dq);
+    launch_tensor(&l, delta);
+    launch_matrix(&l, in->dy);
+    launch_matrix(&l, in->y);
+    launch_matrix(&l, in->q);
+    launch_matrix(&l, in->k);
+    launch_matrix(&l, in->v);
+    launch_tensor(&l, in->lse);
+    launch_tensor(&l, in->past);
+    launch_tensor(&l, in->first);
+    launch_shape(&l, s);
+    return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
+}
+
+static clora_status run_dkv(clora_tensor *dk, clora_tensor *dv, const clora_tensor *delta, const gradient_inputs *in,
+                            attention_shape s) {
+    int group;
+    launch l;
+
+    launch_begin(&l, dk->context, "attention_dkv");
+    const size_t lanes = define_lanes(&l, &group, s.D, 4, 2);
+    launch_matrix(&l, dk);
+    launch_matrix(&l, dv);
+    launch_tensor(&l, delta);
+    launch_matrix(&l, in->dy);
+    launch_matrix(&l, in->q);
+    launch_matrix(&l, in->k);
+    launch_matrix(&l, in->v);
+    launch_tensor(&l, in->lse);
+    launch_tensor(&l, in->past);
+    launch_tensor(&l, in->first);
+    launch_tensor(&l, in->last);
+    launch_shape(&l, s);
+    return run(&l, (size_t)s.S, lanes, group, s);
+}
+
+clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_tensor *dv, clora_tensor *delta,
+                                   const clora_tensor *dy, const clora_tensor *y, const clora_tensor *q,
+                                   const clora_tensor *k, const clora_tensor *v, const clora_tensor *lse,
+                                   const clora_tensor *past, const clora_tensor *first, const clora_tensor *last,
+                                   attention_shape s) {
+    const gradient_inputs in = {dy, y, q, k, v, lse, past, first, last};
+    const size_t M = (size_t)s.B * (size_t)s.T;
+    clora_status status = CLORA_OK;
+
+    TRY(check("attention_backward", y, q, k, v, past, first, s));
+    TRY(check("attention_backward (gradients)", dy, dq, dk, dv, past, first, s));
+    if (!is_matrix(lse, M, s.H) || !is_matrix(delta, M, s.H) || !tensor_is_dense(lse) || !tensor_is_dense(delta) ||
+        !is_list(last, (size_t)s.B * (size_t)s.S))
+        TRY(clora_fail(CLORA_ERROR_SHAPE, "attention_backward: lse%s delta%s last%s for B %d T %d S %d H %d",
+                       tensor_shape_text(lse), tensor_shape_text(delta), tensor_shape_text(last), s.B, s.T, s.S, s.H));
+    TRY(run_dq(dq, delta, &in, s)); /* makes delta too */
+    TRY(run_dkv(dk, dv, delta, &in, s));
+done:
+    return status;
+}
+
+clora_status op_cache_store(clora_tensor *cache, const clora_tensor *x, const clora_tensor *past, int B, int T, int S) {
+    const int W = tensor_cols(x);
+    launch l;
+
+    if (!is_matrix(cache, (size_t)B * (size_t)S, W) || tensor_rows(x) != (size_t)B * (size_t)T ||
+        !is_list(past, (size_t)B))
+        return clora_fail(CLORA_ERROR_SHAPE, "cache_store: cache%s x%s past%s for B %d T %d S %d",
+                          tensor_shape_text(cache), tensor_shape_text(x), tensor_shape_text(past), B, T, S);
+    launch_begin(&l, cache->context, "cache_store");
+    const size_t group = (size_t)launch_parameter(&l, "WG");
+    launch_matrix(&l, cache);
+    launch_matrix(&l, x);
+    launch_tensor(&l, past);
+    launch_int(&l, T);
+    launch_int(&l, S);
+    launch_int(&l, W);
+    return launch_run(&l, (size_t)T * group, (size_t)B, 1, group, 1, 1);
+}
