@@ -1,0 +1,189 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "lora/merge_weights.h"
+
+static const char INDEX_NAME[] = "model.safetensors.index.json";
+
+static clora_status read_config(merge *m, const char *model) {
+    enum { LIMIT = 16 << 20 };
+    char *path = file_join(model, "config.json");
+    clora_status status = CLORA_OK;
+    const char *type;
+
+    if (!path)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", model));
+    TRY(json_load_path(&m->config, path, LIMIT));
+    TRY(json_get_text(&type, m->config, "model_type", "", path));
+    if (strcmp(type, "llama") != 0)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"model_type\" is \"%s\"; clora merges into \"llama\"", path,
+                       type));
+done:
+    free(path);
+    return status;
+}
+
+static clora_status add_module(merge *m, const char *name, size_t length, const safetensors_tensor *t) {
+    char *copy = alloc_string_n(name, length);
+
+    if (!copy)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of layers");
+    m->tensor[m->modules] = t;
+    m->module[m->modules++] = (target_module){copy, (int)t->shape[0], (int)t->shape[1], strcmp(copy, "lm_head") == 0};
+    return CLORA_OK;
+}
+
+/* Every matrix NAME.weight is a linear layer NAME but the embedding, which is the head as well when the two are tied.
+ */
+static clora_status list_modules(merge *m) {
+    static const char ending[] = ".weight";
+    const size_t count = safetensors_set_count(m->set);
+    clora_status status = CLORA_OK;
+    bool tied;
+
+    TRY(json_get_bool(&tied, m->config, "tie_word_embeddings", false, "config.json"));
+    m->module = alloc_array(count + 1, sizeof(*m->module));
+    m->tensor = alloc_array(count + 1, sizeof(*m->tensor));
+    if (!m->module || !m->tensor)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of layers"));
+    m->embedding = safetensors_set_find(m->set, "model.embed_tokens.weight");
+    for (size_t i = 0; i < count; i++) {
+        const safetensors_tensor *t = safetensors_set_tensor(m->set, i);
+        const size_t n = strlen(t->name), suffix = sizeof(ending) - 1;
+        const bool replaced = tied && strcmp(t->name, "lm_head.weight") == 0; /* left there unused */
+        if (t != m->embedding && !replaced && merge_is_matrix(t) && n > suffix &&
+            strcmp(t->name + n - suffix, ending) == 0)
+            TRY(add_module(m, t->name, n - suffix, t));
+    }
+    m->tied_head = -1;
+    if (tied && m->embedding && merge_is_matrix(m->embedding)) {
+        m->tied_head = m->modules;
+        TRY(add_module(m, "lm_head", strlen("lm_head"), m->embedding));
+    }
+done:
+    return status;
+}
+
+static bool set_text(json_t *object, const char *key, const char *text) {
+    return json_object_set_new(object, key, json_string(text)) == 0;
+}
+
+static clora_status write_config(merge *m) {
+    static const char *const names[] = {"float32", "float16", "bfloat16"};
+    const bool new_style = json_object_get(m->config, "dtype") != NULL;
+    clora_status status = CLORA_OK;
+    char *path = NULL;
+    bool ok = true;
+
+    if (m->dtype >= 0)
+        ok = set_text(m->config, new_style ? "dtype" : "torch_dtype", names[m->dtype]);
+    if (m->dtype >= 0 && new_style && json_object_get(m->config, "torch_dtype"))
+        ok = ok && set_text(m->config, "torch_dtype", names[m->dtype]);
+    if (m->untied)
+        ok = ok && json_object_set_new(m->config, "tie_word_embeddings", json_false()) == 0;
+    if (!ok)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for config.json"));
+    TRY(merge_output_path(&path, &m->output, "config.json"));
+    TRY(json_save_path(m->config, path));
+done:
+    free(path);
+    return status;
+}
+
+/* Which file holds which tensor, when there are several. */
+static clora_status write_index(merge *m) {
+    json_t *map = json_object(), *index = NULL;
+    clora_status status = CLORA_OK;
+    char *path = NULL;
+    bool ok = map != NULL;
+
+    for (size_t i = 0; i < safetensors_set_count(m->set); i++) {
+        const safetensors_tensor *t = safetensors_set_tensor(m->set, i);
+        ok = ok && set_text(map, t->name, merge_file_name(safetensors_set_file(m->set, t)));
+    }
+    if (m->untied && !json_object_get(map, "lm_head.weight"))
+        ok = ok && set_text(map, "lm_head.weight", merge_file_name(safetensors_set_file(m->set, m->embedding)));
+    index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)m->bytes, "weight_map", map);
+    if (!ok || !index)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", INDEX_NAME));
+    TRY(merge_output_path(&path, &m->output, INDEX_NAME));
+    TRY(json_save_path(index, path));
+done:
+    json_decref(map);
+    json_decref(index);
+    free(path);
+    return status;
+}
+
+static clora_status write_directory(merge *m, const char *model) {
+    clora_status status = CLORA_OK;
+
+    for (size_t i = 0; i < m->set->file_count; i++)
+        TRY(merge_write_file(m, m->set->files[i]));
+    if (strcmp(merge_file_name(m->set->files[0]), "model.safetensors") != 0)
+        TRY(write_index(m));
+    TRY(merge_copy_others(&m->output, model));
+    TRY(write_config(m)); /* last: a directory without it is no model */
+done:
+    return status;
+}
+
+/* That every weight to be changed can be. */
+static clora_status check_types(const merge *m) {
+    for (int i = 0; i < m->modules; i++)
+        if (m->adapter.choice[i].R > 0 && !m->tensor[i]->supported)
+            return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; clora merges into F32, F16 and BF16",
+                              safetensors_set_file(m->set, m->tensor[i])->path, m->tensor[i]->name,
+                              m->tensor[i]->dtype_text);
+    return CLORA_OK;
+}
+
+static void report_all(const merge *m, clora_merge_callback callback, void *user, clora_merge_report *total) {
+    clora_merge_report sum = {0};
+
+    for (size_t i = 0; i < m->kind_count; i++) {
+        const clora_merge_report *r = &m->kinds[i].report;
+        sum.modules += r->modules;
+        sum.max_change = sum.max_change > r->max_change ? sum.max_change : r->max_change;
+        if (r->max_rounding_error > sum.max_rounding_error)
+            sum.max_rounding_error = r->max_rounding_error;
+        if (callback)
+            callback(user, m->kinds[i].name, r);
+    }
+    if (total)
+        *total = sum;
+}
+
+static void merge_finish(merge *m) {
+    for (int i = 0; m->module && i < m->modules; i++)
+        free((void *)(uintptr_t)m->module[i].name);
+    free(m->module);
+    free(m->tensor);
+    free(m->kinds);
+    peft_close(&m->adapter);
+    safetensors_set_close(m->set);
+    json_decref(m->config);
+}
+
+clora_status clora_merge(const char *model_directory, const char *adapter_directory, const char *out_directory,
+                         int dtype, clora_merge_callback callback, void *user, clora_merge_report *report) {
+    clora_status status = CLORA_OK;
+    merge m = {.dtype = dtype};
+
+    if (dtype < -1 || dtype > CLORA_DTYPE_BF16)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", dtype);
+    TRY(read_config(&m, model_directory));
+    TRY(safetensors_set_open(&m.set, model_directory));
+    TRY(list_modules(&m));
+    TRY(peft_open(&m.adapter, adapter_directory, m.module, m.modules));
+    TRY(check_types(&m));
+    m.untied = m.tied_head >= 0 && m.adapter.choice[m.tied_head].R > 0;
+    TRY(merge_output_open(&m.output, out_directory, model_directory));
+    TRY(write_directory(&m, model_directory));
+    report_all(&m, callback, user, report);
+done:
+    merge_output_close(&m.output, status == CLORA_OK);
+    merge_finish(&m);
+    return status;
+}

@@ -1,0 +1,41 @@
+#ifndef CLORA_LORA_MERGE_WEIGHTS_H
+#define CLORA_LORA_MERGE_WEIGHTS_H
+
+#include <clora/adapter.h>
+
+#include "lora/merge_files.h"
+#include "lora/peft.h"
+
+/* What has happened to the modules of one kind, such as all q_proj. */
+typedef struct merge_kind {
+    const char *name;
+    clora_merge_report report;
+} merge_kind;
+
+typedef struct merge {
+    int dtype; /* of the matrices, or -1 */
+    json_t *config;
+    safetensors_set *set;
+    peft_adapter adapter;
+    target_module *module;             /* the base's linear layers */
+    const safetensors_tensor **tensor; /* and where each one's weight lies */
+    int modules;
+    const safetensors_tensor *embedding;
+    int tied_head; /* the module whose weight is the embedding table, or -1 */
+    bool untied;   /* the adapter changes it, so that it becomes a tensor of its own */
+    merge_output output;
+    merge_kind *kinds;
+    size_t kind_count, kind_capacity;
+    size_t bytes; /* of all tensors written */
+} merge;
+
+/* Write one of the base's files again, its adapted weights merged: tensor by tensor, some rows in memory. */
+clora_status merge_write_file(merge *m, const safetensors *file);
+
+/* The last part of a file's path. */
+const char *merge_file_name(const safetensors *file);
+
+/* Whether a tensor can be a weight (N, K). */
+bool merge_is_matrix(const safetensors_tensor *t);
+
+#endif
