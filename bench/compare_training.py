@@ -3,12 +3,12 @@
 
     bench/compare_training.py MODEL E2E_ZIP [--steps 60] [--rounds 2] [--out result.json]
 
-E2E_ZIP is the published data set of the E2E NLG challenge (trainset.csv, devset.csv). Both sides start from one adapter
-with random A and B = 0, see the same pairs in the same order, and use the same options; the loss on development pairs is
-computed by each side for its own result, and by PyTorch for clora's adapter too. Rounds alternate between the two, for
-a machine that is busy is busy for both. The first update of each round is left out of the rates: it compiles kernels and
-fills caches. Needs the packages torch, transformers and peft. Exits 1 when the losses differ by more than 3 percent or
-clora makes less than half of PyTorch's tokens per second.
+E2E_ZIP is the published data set of the E2E NLG challenge (trainset.csv, devset.csv). Both sides start from one
+adapter with random A and B = 0, see the same pairs in the same order, and use the same options; the loss on
+development pairs is computed by each side for its own result, and by PyTorch for clora's adapter too. Rounds
+alternate between the two, for a machine that is busy is busy for both. The first update of each round is left out of
+the rates: it compiles kernels and fills caches. Needs the packages torch, transformers and peft. Exits 1 when the
+losses differ by more than 3 percent or clora makes less than half of PyTorch's tokens per second.
 """
 
 import argparse
