@@ -42,4 +42,50 @@ void ref_lowrank_dx(float *dx, const float *du, int du_stride, const float *a, i
 void ref_lowrank_grad_a(float *da, const float *du, int du_stride, const float *x, int M, int K, int R);
 void ref_lowrank_grad_b(float *db, const float *dy, int dy_stride, const float *u, int u_stride, int M, int N, int R);
 
+/* ---- between the products (nn.c) ---- */
+
+void ref_rmsnorm(float *y, float *rstd, const float *x, const float *g, float eps, int M, int C);
+void ref_rmsnorm_apply(float *y, const float *x, const float *rstd, const float *g, int M, int C);
+
+/* dx accumulates */
+void ref_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *g, int M, int C);
+
+/* x (M, heads*D) in place */
+void ref_rope(float *x, const int32_t *positions, const float *table, int M, int heads, int D, bool inverse);
+
+/* Sizes as in ops.h's attention_shape; a query that sees no key gives y = 0 and lse = -infinity. lse may be NULL. */
+typedef struct ref_attention_shape {
+    int B, T, S, H, G, D;
+} ref_attention_shape;
+
+void ref_attention(float *y, float *lse, const float *q, const float *k, const float *v, const int32_t *past,
+                   const int32_t *first, ref_attention_shape shape);
+void ref_attention_backward(float *dq, float *dk, float *dv, float *delta, const float *dy, const float *y,
+                            const float *q, const float *k, const float *v, const float *lse, const int32_t *past,
+                            const int32_t *first, ref_attention_shape shape);
+
+void ref_cache_store(float *cache, const float *x, const int32_t *past, int B, int T, int S, int W);
+
+/* gu (M, 2F) holds g then u */
+void ref_swiglu(float *y, const float *gu, int M, int F);
+void ref_swiglu_backward(float *dgu, const float *dy, const float *gu, int M, int F);
+
+/* logits (M, V) in place when gradient */
+void ref_cross_entropy(float *nll, float *hit, float *logits, const int32_t *targets, int M, int V, bool gradient);
+
+void ref_dropout(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);
+void ref_dropout_add(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);
+
+/* ---- optimizer (optim.c) ---- */
+
+float ref_sum_squares(const float *x, size_t n);
+void ref_clip_scale(float scale[2], const float *sums, int n, float factor, float clip);
+
+typedef struct ref_adamw_options {
+    float lr, beta1, beta2, eps, weight_decay;
+    int step;
+} ref_adamw_options;
+
+void ref_adamw(float *p, float *m, float *v, const float *g, float scale, ref_adamw_options options, size_t n);
+
 #endif

@@ -1,0 +1,147 @@
+#include "ref/ref.h"
+
+#include <math.h>
+
+/* One query and the keys and values of its sequence and group. */
+typedef struct query {
+    size_t head;  /* element of lse and delta */
+    size_t q;     /* first element in q and y */
+    size_t kv;    /* first element of key 0 in k and v */
+    size_t step;  /* elements between keys */
+    int from, to; /* sees from <= s < to */
+} query;
+
+static query query_of(ref_attention_shape n, int b, int t, int h, const int32_t *past, const int32_t *first) {
+    const size_t m = (size_t)b * (size_t)n.T + (size_t)t, D = (size_t)n.D;
+
+    return (query){
+        .head = m * (size_t)n.H + (size_t)h,
+        .q = (m * (size_t)n.H + (size_t)h) * D,
+        .kv = ((size_t)b * (size_t)n.S * (size_t)n.G + (size_t)(h / (n.H / n.G))) * D,
+        .step = (size_t)n.G * D,
+        .from = first[m],
+        .to = past[b] + t + 1,
+    };
+}
+
+static double dot(const float *a, const float *b, int n) {
+    double sum = 0.0;
+
+    for (int i = 0; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+static double score(const query *at, int s, const float *q, const float *k, int D) {
+    return dot(q + at->q, k + at->kv + (size_t)s * at->step, D) / sqrt((double)D);
+}
+
+/* log sum exp of the visible scores */
+static double log_sum(const query *at, const float *q, const float *k, int D) {
+    double most = -INFINITY, sum = 0.0;
+
+    for (int s = at->from; s < at->to; s++)
+        most = fmax(most, score(at, s, q, k, D));
+    for (int s = at->from; s < at->to; s++)
+        sum += exp(score(at, s, q, k, D) - most);
+    return most + log(sum);
+}
+
+/* Sums are made for PART elements of a head at a time, so that they fit the stack whatever D. */
+enum { PART = 64 };
+
+static int part_of(int D, int d0) {
+    return D - d0 < PART ? D - d0 : PART;
+}
+
+static void add_row(double *sum, double factor, const float *row, int n) {
+    for (int d = 0; d < n; d++)
+        sum[d] += factor * (double)row[d];
+}
+
+static void store_row(float *out, const double *sum, int n) {
+    for (int d = 0; d < n; d++)
+        out[d] = (float)sum[d];
+}
+
+void ref_attention(float *y, float *lse, const float *q, const float *k, const float *v, const int32_t *past,
+                   const int32_t *first, ref_attention_shape n) {
+    for (int b = 0; b < n.B; b++)
+        for (int t = 0; t < n.T; t++)
+            for (int h = 0; h < n.H; h++) {
+                const query at = query_of(n, b, t, h, past, first);
+                const double total = log_sum(&at, q, k, n.D);
+                if (lse)
+                    lse[at.head] = (float)total;
+                for (int d = 0; d < n.D; d += PART) {
+                    double sum[PART] = {0};
+                    for (int s = at.from; s < at.to; s++)
+                        add_row(sum, exp(score(&at, s, q, k, n.D) - total), v + at.kv + (size_t)s * at.step + d,
+                                part_of(n.D, d));
+                    store_row(y + at.q + d, sum, part_of(n.D, d));
+                }
+            }
+}
+
+/* The probability of a pair and the gradient of its scaled score. */
+typedef struct pair {
+    double p, ds;
+} pair;
+
+typedef struct inputs {
+    const float *dy, *q, *k, *v, *lse, *delta;
+    int D;
+} inputs;
+
+static pair pair_of(const inputs *in, const query *at, int s) {
+    const double p = exp(score(at, s, in->q, in->k, in->D) - (double)in->lse[at->head]);
+    const double dp = dot(in->dy + at->q, in->v + at->kv + (size_t)s * at->step, in->D);
+
+    return (pair){p, p * (dp - (double)in->delta[at->head])};
+}
+
+static void query_gradient(float *dq, const inputs *in, const query *at) {
+    for (int d = 0; d < in->D; d += PART) {
+        double sum[PART] = {0};
+        for (int s = at->from; s < at->to; s++)
+            add_row(sum, pair_of(in, at, s).ds / sqrt((double)in->D), in->k + at->kv + (size_t)s * at->step + d,
+                    part_of(in->D, d));
+        store_row(dq + at->q + d, sum, part_of(in->D, d));
+    }
+}
+
+static void key_gradient(float *dk, float *dv, const inputs *in, ref_attention_shape n, int b, int g, int s,
+                         const int32_t *past, const int32_t *first) {
+    const size_t row = (((size_t)b * (size_t)n.S + (size_t)s) * (size_t)n.G + (size_t)g) * (size_t)n.D;
+    const int per_group = n.H / n.G;
+
+    for (int d = 0; d < n.D; d += PART) {
+        double sum_k[PART] = {0}, sum_v[PART] = {0};
+        for (int i = 0; i < n.T * per_group; i++) {
+            const query at = query_of(n, b, i / per_group, g * per_group + i % per_group, past, first);
+            if (s < at.from || s >= at.to)
+                continue;
+            const pair pair = pair_of(in, &at, s);
+            add_row(sum_k, pair.ds / sqrt((double)n.D), in->q + at.q + d, part_of(n.D, d));
+            add_row(sum_v, pair.p, in->dy + at.q + d, part_of(n.D, d));
+        }
+        store_row(dk + row + d, sum_k, part_of(n.D, d));
+        store_row(dv + row + d, sum_v, part_of(n.D, d));
+    }
+}
+
+void ref_attention_backward(float *dq, float *dk, float *dv, float *delta, const float *dy, const float *y,
+                            const float *q, const float *k, const float *v, const float *lse, const int32_t *past,
+                            const int32_t *first, ref_attention_shape n) {
+    const inputs in = {dy, q, k, v, lse, delta, n.D};
+
+    for (int b = 0; b < n.B; b++) {
+        for (int i = 0; i < n.T * n.H; i++) {
+            const query at = query_of(n, b, i / n.H, i % n.H, past, first);
+            delta[at.head] = (float)dot(dy + at.q, y + at.q, n.D);
+            query_gradient(dq, &in, &at);
+        }
+        for (int i = 0; i < n.S * n.G; i++)
+            key_gradient(dk, dv, &in, n, b, i % n.G, i / n.G, past, first);
+    }
+}
