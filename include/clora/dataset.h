@@ -1,0 +1,115 @@
+/**
+ * @file clora/dataset.h
+ * @brief Tier 3: token sequences to learn from, made of context-target pairs.
+ *
+ * A pair becomes the sequence [bos] context target [eos], of which the target and the eos are learnt: the two texts are
+ * encoded separately and nothing is put between them. The bos is there when the tokenizer adds one. The first id of a
+ * sequence is never predicted.
+ */
+#ifndef CLORA_DATASET_H
+#define CLORA_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <clora/status.h>
+#include <clora/tokenizer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Sequences of token ids, each id learnt or not. Never changes: any number of threads may read it at once. */
+typedef struct clora_dataset clora_dataset;
+
+/** How pairs become sequences. */
+typedef struct clora_dataset_options {
+    int max_length;      /**< longest sequence in ids, bos and eos included; at least 2 (default 512) */
+    int learn_context;   /**< 1: the context is learnt too (default 0) */
+    int eos;             /**< 1: sequences end with the eos; 0: they do not (default 1) */
+    const char *columns; /**< CSV files: "CONTEXT,TARGET", or "TARGET" alone (default NULL: "context,target") */
+    int32_t eos_id;      /**< the eos to use; -1: the tokenizer's (default -1) */
+} clora_dataset_options;
+
+#define CLORA_DATASET_OPTIONS_INIT \
+    { 512, 0, 1, NULL, -1 }
+
+/** What is in a dataset, and what did not fit into it. */
+typedef struct clora_dataset_stats {
+    int64_t sequences;
+    int64_t tokens;             /**< ids of all sequences */
+    int64_t learnt;             /**< of these, the learnt ones */
+    int64_t truncated_contexts; /**< pairs whose context lost ids from its left */
+    int64_t truncated_targets;  /**< pairs whose target lost ids from its right, and the eos */
+    int64_t left_out;           /**< last windows of a text that were one id long, with nothing to learn */
+    int64_t dropped;            /**< characters or bytes that the vocabulary cannot express */
+    int longest;                /**< ids of the longest sequence */
+    int32_t largest_id;         /**< must be below the model's vocabulary size */
+} clora_dataset_stats;
+
+/**
+ * Read a data file: all of it, or nothing at the first line that is wrong.
+ *
+ * The end of the name decides how it is read. Text is UTF-8 without NUL; lines end in LF or CR LF.
+ *
+ * - `.jsonl`, `.ndjson`, `.json`: an object a line with the strings "context" and "target"; or "prompt" and
+ * "completion"; or "instruction" and "output", where a non-empty "input" joins the instruction on a new line; or
+ * "text", a target with an empty context. Other keys are ignored, blank lines are skipped.
+ * - `.csv`: RFC 4180 with a header row; `columns` names what to read.
+ * - `.txt`: one long text, encoded once and cut into windows of max_length ids. The first begins with the bos, the last
+ *   ends with the eos, and all is learnt but the first id of each.
+ *
+ * A pair that is longer than max_length loses ids from the left of its context (the bos stays); when the target alone
+ * is too long, it loses ids from its right and gets no eos. The stats count both.
+ *
+ * @param[out] out        yours to free
+ * @param[in]  path       the data file
+ * @param[in]  tokenizer  used during the call
+ * @param[in]  options    NULL for the defaults
+ *
+ * @return CLORA_ERROR_NOT_FOUND without such a file; CLORA_ERROR_FORMAT for wrong content (the message names the line);
+ *         CLORA_ERROR_UNSUPPORTED for chat messages; CLORA_ERROR_ARGUMENT for options that do not fit.
+ */
+CLORA_API clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
+                                          const clora_dataset_options *options);
+
+/**
+ * Make a dataset of ids that you have, for any objective.
+ *
+ * @param[out] out      yours to free
+ * @param[in]  ids      the sequences one after the other; none negative
+ * @param[in]  labels   as many: what to predict where the id stands (not shifted), usually the id itself; a negative
+ *                      label is not learnt. NULL: all ids are learnt. The first of a sequence is never learnt.
+ * @param[in]  lengths  (count)  ids of each sequence, at least 2
+ * @param[in]  count    sequences, at least 1
+ *
+ * @return CLORA_ERROR_ARGUMENT for a negative id, a length below 2, or a sequence without learnt ids.
+ */
+CLORA_API clora_status clora_dataset_from_ids(clora_dataset **out, const int32_t *ids, const int32_t *labels,
+                                              const int *lengths, size_t count);
+
+/** Free a dataset; NULL is allowed. */
+CLORA_API void clora_dataset_free(clora_dataset *dataset);
+
+/** Number of sequences. */
+CLORA_API size_t clora_dataset_count(const clora_dataset *dataset);
+
+/** Totals and what was cut. */
+CLORA_API clora_dataset_stats clora_dataset_get_stats(const clora_dataset *dataset);
+
+/**
+ * Look at one sequence.
+ *
+ * @param[in]  i       below clora_dataset_count()
+ * @param[out] ids     (result)  borrowed
+ * @param[out] labels  (result)  borrowed; the id to predict where the id stands, -1 when it is not learnt. May be NULL.
+ *
+ * @return the number of ids
+ */
+CLORA_API int clora_dataset_sequence(const clora_dataset *dataset, size_t i, const int32_t **ids,
+                                     const int32_t **labels);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

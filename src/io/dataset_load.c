@@ -1,0 +1,214 @@
+#include "io/dataset.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <utf8proc.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "io/dataset_store.h"
+
+clora_status dataset_fail(const dataset_builder *builder, size_t line, const char *format, ...) {
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    return clora_fail(CLORA_ERROR_FORMAT, "%s: line %zu: %s", builder->path, line, text);
+}
+
+static clora_status encode(dataset_builder *builder, dataset_text text, int32_t **ids, size_t *count) {
+    clora_status status = CLORA_OK;
+    size_t dropped = 0;
+
+    TRY(clora_tokenizer_encode(builder->tokenizer, text.data, text.size, 0, ids, count));
+    TRY(clora_tokenizer_count_dropped(builder->tokenizer, text.data, text.size, &dropped));
+    builder->dataset->stats.dropped += (int64_t)dropped;
+done:
+    return status;
+}
+
+/* What of a pair goes into the sequence. */
+typedef struct cut {
+    size_t context_from; /* first id of the context that stays */
+    size_t target_to;    /* ids of the target that stay */
+    bool eos;
+} cut;
+
+static cut fit(const dataset_builder *builder, size_t context, size_t target) {
+    const size_t room = (size_t)builder->options.max_length - (builder->bos >= 0);
+    const size_t tail = target + (builder->eos >= 0);
+
+    if (tail > room)
+        return (cut){context, target < room ? target : room, false};
+    return (cut){context > room - tail ? context - (room - tail) : 0, target, builder->eos >= 0};
+}
+
+static clora_status add_sequence(dataset_builder *builder, const int32_t *context, size_t context_count,
+                                 const int32_t *target, size_t target_count, size_t *learnt) {
+    clora_dataset *dataset = builder->dataset;
+    const cut c = fit(builder, context_count, target_count);
+    const int32_t *kept = context + c.context_from;
+    clora_status status = CLORA_OK;
+
+    if (builder->bos >= 0)
+        TRY(dataset_push(dataset, &builder->bos, NULL, 1));
+    TRY(dataset_push(dataset, kept, builder->options.learn_context ? kept : NULL, context_count - c.context_from));
+    TRY(dataset_push(dataset, target, target, c.target_to));
+    if (c.eos)
+        TRY(dataset_push(dataset, &builder->eos, &builder->eos, 1));
+    TRY(dataset_close_sequence(dataset, learnt));
+    dataset->stats.truncated_contexts += c.context_from > 0;
+    dataset->stats.truncated_targets += c.target_to < target_count || c.eos != (builder->eos >= 0);
+done:
+    return status;
+}
+
+clora_status dataset_add_pair(dataset_builder *builder, dataset_text context, dataset_text target, size_t line) {
+    clora_status status = CLORA_OK;
+    int32_t *context_ids = NULL, *target_ids = NULL;
+    size_t context_count = 0, target_count = 0, learnt = 0;
+
+    TRY(encode(builder, context, &context_ids, &context_count));
+    TRY(encode(builder, target, &target_ids, &target_count));
+    TRY(add_sequence(builder, context_ids, context_count, target_ids, target_count, &learnt));
+    if (learnt == 0)
+        status = dataset_fail(builder, line, "nothing to learn: the target gives no ids after the sequence's first");
+done:
+    free(context_ids);
+    free(target_ids);
+    return status;
+}
+
+static clora_status add_window(dataset_builder *builder, const int32_t *ids, size_t n) {
+    clora_dataset *dataset = builder->dataset;
+    clora_status status = CLORA_OK;
+    size_t learnt;
+
+    TRY(dataset_push(dataset, ids, ids, n));
+    TRY(dataset_close_sequence(dataset, &learnt));
+    dataset->stats.left_out += learnt == 0;
+done:
+    return status;
+}
+
+clora_status dataset_read_windows(dataset_builder *builder, dataset_text text) {
+    const size_t length = (size_t)builder->options.max_length, bos = builder->bos >= 0, eos = builder->eos >= 0;
+    clora_status status = CLORA_OK;
+    int32_t *ids = NULL, *all = NULL;
+    size_t count = 0;
+
+    if (text.size == 0)
+        return CLORA_OK;
+    TRY(encode(builder, text, &ids, &count));
+    const size_t total = bos + count + eos;
+    all = alloc_array(total, sizeof(*all));
+    if (!all)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %zu ids", total));
+    memcpy(all + bos, ids, count * sizeof(*ids));
+    if (bos)
+        all[0] = builder->bos;
+    if (eos)
+        all[total - 1] = builder->eos;
+    for (size_t i = 0; i < total; i += length)
+        TRY(add_window(builder, all + i, total - i < length ? total - i : length));
+done:
+    free(ids);
+    free(all);
+    return status;
+}
+
+/* All of the file is UTF-8 without NUL; the readers rely on it. */
+static clora_status check_text(const dataset_builder *builder, dataset_text text) {
+    size_t line = 1;
+
+    for (size_t i = 0; i < text.size;) {
+        const unsigned char byte = (unsigned char)text.data[i];
+        utf8proc_int32_t character;
+        if (byte == 0)
+            return dataset_fail(builder, line, "holds a NUL character; is it a text file in UTF-8?");
+        if (byte < 0x80) {
+            line += byte == '\n';
+            i++;
+            continue;
+        }
+        const size_t left = text.size - i < 4 ? text.size - i : 4;
+        const utf8proc_ssize_t n =
+            utf8proc_iterate((const utf8proc_uint8_t *)text.data + i, (utf8proc_ssize_t)left, &character);
+        if (n < 1)
+            return dataset_fail(builder, line, "not UTF-8 (byte 0x%02x); convert the file with iconv", byte);
+        i += (size_t)n;
+    }
+    return CLORA_OK;
+}
+
+static bool ends_in(const char *path, const char *end) {
+    const size_t n = strlen(path), m = strlen(end);
+
+    return n >= m && strcasecmp(path + n - m, end) == 0;
+}
+
+static clora_status read_file(dataset_builder *builder, dataset_text text) {
+    const char *path = builder->path;
+    const bool csv = ends_in(path, ".csv");
+
+    if (builder->options.columns && !csv)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s: columns can be chosen in .csv files only", path);
+    if (csv)
+        return dataset_read_csv(builder, text);
+    if (ends_in(path, ".jsonl") || ends_in(path, ".ndjson") || ends_in(path, ".json"))
+        return dataset_read_jsonl(builder, text);
+    if (ends_in(path, ".txt"))
+        return dataset_read_windows(builder, text);
+    return clora_fail(CLORA_ERROR_ARGUMENT, "%s: what kind of data is it? Its name must end in .jsonl, .csv or .txt",
+                      path);
+}
+
+static clora_status choose_ends(dataset_builder *builder) {
+    const clora_dataset_options *options = &builder->options;
+
+    builder->bos = clora_tokenizer_adds_bos(builder->tokenizer) ? clora_tokenizer_bos(builder->tokenizer) : -1;
+    builder->eos = -1;
+    if (!options->eos)
+        return CLORA_OK;
+    builder->eos = options->eos_id >= 0 ? options->eos_id : clora_tokenizer_eos(builder->tokenizer);
+    if (builder->eos < 0)
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "%s: the tokenizer names no eos to end sequences with: train without "
+                          "one (--eos never)",
+                          builder->path);
+    return CLORA_OK;
+}
+
+clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
+                                const clora_dataset_options *options) {
+    static const clora_dataset_options defaults = CLORA_DATASET_OPTIONS_INIT;
+    dataset_builder builder = {.path = path, .tokenizer = tokenizer, .options = options ? *options : defaults};
+    clora_status status = CLORA_OK;
+    file_map map = {NULL, 0};
+
+    *out = NULL;
+    if (builder.options.max_length < 2)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a maximum length of %d; the least is 2", builder.options.max_length);
+    TRY(choose_ends(&builder));
+    TRY(file_map_open(&map, path));
+    TRY(dataset_new(&builder.dataset));
+    dataset_text text = {map.size ? (const char *)map.data : "", map.size};
+    if (text.size >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0)
+        text = (dataset_text){text.data + 3, text.size - 3};
+    TRY(check_text(&builder, text));
+    TRY(read_file(&builder, text));
+    if (builder.dataset->count == 0)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s holds no sequences", path));
+    *out = builder.dataset;
+    builder.dataset = NULL;
+done:
+    clora_dataset_free(builder.dataset);
+    file_map_close(&map);
+    return status;
+}
