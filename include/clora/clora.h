@@ -24,6 +24,7 @@
 #include <clora/context.h>
 #include <clora/dataset.h>
 #include <clora/generate.h>
+#include <clora/inspect.h>
 #include <clora/lowrank.h>
 #include <clora/model.h>
 #include <clora/status.h>

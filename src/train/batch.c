@@ -2,6 +2,19 @@
 
 #include "train/trainer.h"
 
+clora_status batch_check_ids(const clora_model *model, const clora_dataset *dataset) {
+    const clora_dataset_stats stats = clora_dataset_get_stats(dataset);
+
+    if (stats.largest_id >= model->config.vocab)
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "the dataset holds token id %d; the model's vocabulary has %d: take the model's own tokenizer",
+                          stats.largest_id, model->config.vocab);
+    if (stats.longest > model->config.max_positions)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a sequence of %d tokens; the model has %d positions: lower the length",
+                          stats.longest, model->config.max_positions);
+    return CLORA_OK;
+}
+
 clora_status batch_upload(workspace *ws, const clora_batch *batch) {
     const size_t n = (size_t)batch->B * (size_t)batch->T;
     clora_status status = CLORA_OK;

@@ -81,6 +81,7 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     TRY(check(&t->options));
     if (adapter->context != model->context || adapter->sites != model->sites)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the adapter was made for another model"));
+    TRY(batch_check_ids(model, dataset));
     TRY(clora_loader_create(&t->loader, dataset,
                             &(clora_loader_options){.batch_size = t->options.batch_size,
                                                     .pack = t->options.pack,

@@ -7,6 +7,9 @@
 #include "model/llama.h"
 #include "train/optimizer.h"
 
+/* A dataset made with another tokenizer may hold ids that the model has no embedding for. (batch.c) */
+clora_status batch_check_ids(const clora_model *model, const clora_dataset *dataset);
+
 /* Host staging and upload of a batch; the workspace takes its shape. (batch.c) */
 clora_status batch_upload(workspace *ws, const clora_batch *batch);
 
