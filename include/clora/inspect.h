@@ -63,6 +63,20 @@ CLORA_API clora_status clora_inspect_adapter(clora_inspected_adapter *out, const
 /** Free what clora_inspect_adapter() made. A zeroed one is allowed. */
 CLORA_API void clora_inspected_adapter_finish(clora_inspected_adapter *adapter);
 
+/** What a data file holds. */
+typedef struct clora_inspected_data {
+    int64_t pairs;
+    int64_t context_characters, target_characters; /**< code points */
+    int64_t longest;                               /**< characters of the longest pair */
+} clora_inspected_data;
+
+/**
+ * Read a data file as clora_dataset_load() does and count; no tokenizer is needed.
+ *
+ * @param[in] columns  of a CSV file: "CONTEXT,TARGET"; NULL for "context,target"
+ */
+CLORA_API clora_status clora_inspect_data(clora_inspected_data *out, const char *path, const char *columns);
+
 /**
  * Could a new adapter or model be written to this directory? It must be absent and possible to make (the directory
  * above it is there), or empty and writable. Nothing is left behind.

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "io/dataset.h"
 #include "io/safetensors.h"
 #include "lora/peft_config.h"
 #include "lora/target.h"
@@ -130,6 +131,14 @@ void clora_inspected_adapter_finish(clora_inspected_adapter *adapter) {
     free(adapter->rank_pattern);
     free(adapter->alpha_pattern);
     *adapter = (clora_inspected_adapter){0};
+}
+
+clora_status clora_inspect_data(clora_inspected_data *out, const char *path, const char *columns) {
+    dataset_tally tally;
+    const clora_status status = dataset_count(&tally, path, columns);
+
+    *out = (clora_inspected_data){tally.pairs, tally.context_characters, tally.target_characters, tally.longest};
+    return status;
 }
 
 clora_status clora_inspect_output(const char *directory) {

@@ -1,0 +1,47 @@
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a command returns, and with it the program. */
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+typedef struct cli_state cli_state;
+
+/* One row of the command table in main.c. The texts make the help. */
+typedef struct command {
+    const char *name;
+    const char *summary;                               /* a few words, for the list of commands */
+    const char *usage;                                 /* what follows "clora NAME" */
+    const char *about;                                 /* what it does; paragraphs are parted by empty lines */
+    const char *example;                               /* one line */
+    int (*run)(cli_state *cli, int argc, char **argv); /* argv[0] is the command's name */
+} command;
+
+extern const command command_devices, command_train, command_eval, command_generate, command_merge, command_inspect,
+    command_tokenize;
+
+/* What every command is told in the same way. */
+struct cli_state {
+    const command *command;
+    const char *device; /* --device, or NULL */
+    int json, quiet;
+};
+
+/* "clora train: ..." on standard error, one line. Both return the exit status to hand on. */
+int cli_fail(const cli_state *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int cli_misuse(const cli_state *cli, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));  /* adds where the help is */
+int cli_fail_library(const cli_state *cli); /* the library's message of the last failed call */
+
+/* "clora train: note: ..." on standard error, unless --quiet. */
+void cli_note(const cli_state *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Before anything else: a closed standard stream must not become the first file that is opened; no death by SIGPIPE. */
+void cli_guard_streams(void);
+
+/* Last of all: what was printed must have arrived. Returns `result`, or CLI_FAILED after saying why. */
+int cli_flush(const cli_state *cli, int result);
+
+#endif

@@ -1,0 +1,118 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <clora/context.h>
+
+#include "cli/cli.h"
+#include "cli/json_out.h"
+#include "cli/opt.h"
+#include "cli/text.h"
+
+static json_t *device_json(const clora_device_info *d) {
+    return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:b, s:b, s:b, s:s, s:b}", "index",
+                     d->index, "platform", d->platform, "name", d->name, "vendor", d->vendor, "driver", d->driver,
+                     "type", d->type, "version", d->version, "c_version", d->c_version, "compute_units",
+                     d->compute_units, "global_memory", (json_int_t)d->global_memory, "max_allocation",
+                     (json_int_t)d->max_allocation, "local_memory", (json_int_t)d->local_memory, "fp16", d->fp16,
+                     "fp64", d->fp64, "subgroups", d->subgroups, "gemm", d->gemm, "default", d->is_default);
+}
+
+static const char *kernels_text(const char *gemm) {
+    if (strcmp(gemm, "panel") == 0)
+        return "panel (explicit vectors, for processors)";
+    if (strcmp(gemm, "tile") == 0)
+        return "tile (local memory, for GPUs)";
+    if (strcmp(gemm, "clblast") == 0)
+        return "clblast (the CLBlast library)";
+    return gemm;
+}
+
+static void print_device(const clora_device_info *d) {
+    printf("%d  %s%s\n", d->index, d->name, d->is_default ? "  (default)" : "");
+    printf("   type           %s, %s", d->type, text_amount(d->compute_units, "compute unit", "compute units"));
+    if (d->clock_mhz > 0)
+        printf(", %d MHz", d->clock_mhz);
+    printf("\n");
+    printf("   platform       %s\n", d->platform);
+    printf("   vendor         %s\n", d->vendor);
+    printf("   driver         %s\n", d->driver);
+    printf("   version        %s; %s\n", d->version, d->c_version);
+    printf("   memory         %s, %s at most in one allocation\n", text_bytes(d->global_memory),
+           text_bytes(d->max_allocation));
+    printf("   local memory   %s, %s\n", text_bytes(d->local_memory),
+           d->local_is_dedicated ? "in hardware" : "in ordinary memory");
+    printf("   work-group     %d items at most, float vectors of %d\n", (int)d->max_group, d->vector_width);
+    printf("   features       fp16 %s, fp64 %s, sub-groups %s\n", d->fp16 ? "yes" : "no", d->fp64 ? "yes" : "no",
+           d->subgroups ? "yes" : "no");
+    printf("   kernels        %s\n", kernels_text(d->gemm));
+}
+
+/* --device N|NAME shows one device: the library finds it, so that the name means here what it means elsewhere. */
+static int choose_one(const cli_state *cli, int *chosen) {
+    clora_context *context = NULL;
+
+    if (clora_context_create(&context, cli->device) != CLORA_OK)
+        return cli_fail_library(cli);
+    *chosen = clora_context_device(context)->index;
+    clora_context_free(context);
+    return OPT_GO_ON;
+}
+
+static int print_devices(const cli_state *cli, const clora_device_info *devices, int count, int chosen) {
+    json_t *array = cli->json ? json_array() : NULL;
+    int shown = 0;
+
+    for (int i = 0; i < count; i++) {
+        if (chosen >= 0 && devices[i].index != chosen)
+            continue;
+        if (cli->json) {
+            if (json_array_append_new(array, device_json(&devices[i])) != 0) {
+                json_decref(array);
+                return cli_fail(cli, "cannot write the device '%s' as JSON", devices[i].name);
+            }
+        } else {
+            printf("%s", shown++ ? "\n" : "");
+            print_device(&devices[i]);
+        }
+    }
+    return cli->json ? json_print(cli, array) : CLI_DONE;
+}
+
+static int run(cli_state *cli, int argc, char **argv) {
+    static const char *const names[] = {NULL};
+    const char *positionals[1] = {NULL};
+    clora_device_info *devices = NULL;
+    int count = 0, chosen = -1;
+    int status = opt_parse(cli, NULL, 0, names, 0, positionals, argc, argv);
+
+    if (status != OPT_GO_ON)
+        return status;
+    if (clora_devices_list(&devices, &count) != CLORA_OK)
+        return cli_fail_library(cli);
+    if (count == 0) {
+        status =
+            cli_fail(cli, "no OpenCL device; 'apt install pocl-opencl-icd' makes one of the processor, a GPU needs its "
+                          "maker's OpenCL driver");
+        goto done;
+    }
+    if (cli->device)
+        status = choose_one(cli, &chosen);
+    if (status == OPT_GO_ON)
+        status = print_devices(cli, devices, count, chosen);
+done:
+    free(devices);
+    return status;
+}
+
+const command command_devices = {
+    .name = "devices",
+    .summary = "list the OpenCL devices, and which one clora takes",
+    .usage = "[options]",
+    .about =
+        "Shows every OpenCL device of this machine: what it is, what it can do, which kernels clora uses there, and "
+        "which device is taken when none is asked for. --device, or the variable CLORA_DEVICE, chooses another: by "
+        "number, or by a part of the name.",
+    .example = "clora devices --json",
+    .run = run,
+};

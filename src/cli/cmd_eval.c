@@ -1,0 +1,134 @@
+#include <stdio.h>
+
+#include <clora/train.h>
+
+#include "cli/cli.h"
+#include "cli/data_options.h"
+#include "cli/json_out.h"
+#include "cli/model_options.h"
+#include "cli/opt.h"
+#include "cli/progress.h"
+#include "cli/text.h"
+
+typedef struct eval_args {
+    const char *path, *adapter;
+    data_args data;
+    model_args model;
+} eval_args;
+
+static const opt model_part[] = {
+    {.name = "adapter",
+     .type = OPT_TEXT,
+     .offset = offsetof(eval_args, adapter),
+     .value = "DIR",
+     .help = "apply this PEFT adapter"},
+    {.name = "dtype",
+     .type = OPT_CHOICE,
+     .offset = offsetof(eval_args, model.dtype),
+     .value = "TYPE",
+     .choices = model_dtypes,
+     .help = MODEL_DTYPE_HELP},
+    {.name = NULL},
+};
+
+typedef struct eval_run {
+    const cli_state *cli;
+    clora_context *context;
+    clora_tokenizer *tokenizer;
+    clora_dataset *data;
+    clora_model *model;
+    clora_adapter *adapter;
+    progress bar;
+    clora_eval_result result;
+} eval_run;
+
+static void release(eval_run *run) {
+    clora_adapter_free(run->adapter);
+    clora_model_free(run->model);
+    clora_dataset_free(run->data);
+    clora_tokenizer_free(run->tokenizer);
+    clora_context_free(run->context);
+}
+
+static int show_progress(void *user, int64_t done) {
+    eval_run *run = user;
+
+    progress_update(&run->bar, done, "sequences");
+    return 0;
+}
+
+/* The data before the weights: a mistake in it shows at once. */
+static int load(eval_run *run, const eval_args *args, int *max_length) {
+    const clora_model_options options = model_args_options(&args->model);
+    clora_memory_plan plan;
+    clora_model_info info;
+
+    if (clora_context_create(&run->context, run->cli->device) != CLORA_OK ||
+        clora_model_plan(&plan, &info, run->context, args->path, &options, 1, args->data.batch_size, 1) != CLORA_OK ||
+        clora_tokenizer_load(&run->tokenizer, args->path) != CLORA_OK)
+        return cli_fail_library(run->cli);
+    int status = data_max_length(run->cli, &args->data, &info, max_length);
+    if (status == CLI_DONE)
+        status = data_load(run->cli, &args->data, args->data.data, run->tokenizer, &info, *max_length, &run->data);
+    if (status != CLI_DONE)
+        return status;
+    if (clora_model_load(&run->model, run->context, args->path, &options) != CLORA_OK ||
+        (args->adapter && clora_adapter_load(&run->adapter, run->model, args->adapter) != CLORA_OK))
+        return cli_fail_library(run->cli);
+    return CLI_DONE;
+}
+
+static int evaluate(eval_run *run, const eval_args *args, int max_length) {
+    progress_begin(&run->bar, (int64_t)clora_dataset_get_stats(run->data).sequences, 0, run->cli->quiet);
+    const clora_status status = clora_evaluate(&run->result, run->model, run->adapter, run->data, args->data.batch_size,
+                                               args->data.pack, args->data.pack ? max_length : 0, show_progress, run);
+    progress_end(&run->bar);
+    return status == CLORA_OK ? CLI_DONE : cli_fail_library(run->cli);
+}
+
+static int report(const eval_run *run) {
+    const clora_eval_result *r = &run->result;
+
+    if (run->cli->json)
+        return json_print(run->cli, json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "loss", json_number(r->loss),
+                                              "perplexity", json_number(r->perplexity), "accuracy",
+                                              json_number(r->accuracy), "tokens", (json_int_t)r->learnt, "sequences",
+                                              (json_int_t)r->sequences, "seconds", json_number(r->seconds)));
+    printf("loss        %s per learnt token\n", text_number(r->loss));
+    printf("perplexity  %s\n", text_number(r->perplexity));
+    printf("accuracy    %s of the next tokens\n", text_percent(r->accuracy, 1));
+    printf("data        %s, %s learnt, in %s\n", text_amount(r->sequences, "sequence", "sequences"),
+           text_amount(r->learnt, "token", "tokens"), text_duration(r->seconds));
+    return CLI_DONE;
+}
+
+static int run(cli_state *cli, int argc, char **argv) {
+    static const char *const names[] = {"MODEL", NULL};
+    eval_args args = {.data = DATA_ARGS_INIT(8)};
+    opt_group groups[] = {{.heading = "Data", .options = data_options, .values = &args.data},
+                          {.heading = "Model", .options = model_part, .values = &args}};
+    eval_run work = {.cli = cli};
+    int max_length = 0;
+    int status = opt_parse(cli, groups, 2, names, 1, &args.path, argc, argv);
+
+    if (status != OPT_GO_ON)
+        return status;
+    status = load(&work, &args, &max_length);
+    if (status == CLI_DONE)
+        status = evaluate(&work, &args, max_length);
+    if (status == CLI_DONE)
+        status = report(&work);
+    release(&work);
+    return status;
+}
+
+const command command_eval = {
+    .name = "eval",
+    .summary = "measure a model's loss, perplexity and accuracy on pairs",
+    .usage = "MODEL --data FILE [--adapter DIR] [options]",
+    .about =
+        "Measures how well a model, with or without an adapter, predicts the targets: mean negative log likelihood "
+        "(natural logarithm) and perplexity per learnt token, and how often the likeliest token was right.",
+    .example = "clora eval models/tiny --adapter my-adapter --data data/validation.jsonl",
+    .run = run,
+};

@@ -1,0 +1,110 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/inspect.h"
+#include "cli/opt.h"
+#include "cli/text.h"
+
+static const opt model_part[] = {
+    {.name = "rank",
+     .type = OPT_INT,
+     .offset = offsetof(inspect_args, rank),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "rank of an adapter on all linear layers"},
+    {.name = "batch-size",
+     .type = OPT_INT,
+     .offset = offsetof(inspect_args, data.batch_size),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "sequences in a batch"},
+    {.name = "dtype",
+     .type = OPT_CHOICE,
+     .offset = offsetof(inspect_args, model.dtype),
+     .value = "TYPE",
+     .choices = model_dtypes,
+     .help = MODEL_DTYPE_HELP},
+    {.name = "max-length",
+     .type = OPT_INT,
+     .offset = offsetof(inspect_args, data.max_length),
+     .value = "N",
+     .low = 2,
+     .high = 2147483647,
+     .standard = DATA_LENGTH_STANDARD,
+     .help = "longest sequence in tokens; for data too"},
+    {.name = NULL},
+};
+
+static const opt data_part[] = {
+    {.name = "model",
+     .type = OPT_TEXT,
+     .offset = offsetof(inspect_args, model_path),
+     .value = "MODEL",
+     .help = "count the tokens that the file becomes for this model"},
+    {.name = "columns",
+     .type = OPT_TEXT,
+     .offset = offsetof(inspect_args, data.columns),
+     .value = "C,T",
+     .standard = DATA_COLUMNS_STANDARD,
+     .help = DATA_COLUMNS_HELP},
+    {.name = NULL},
+};
+
+void inspect_print_types(const clora_stored *stored) {
+    for (int i = 0; i < stored->types; i++)
+        printf("%s%s %s", i ? ", " : "", text_count(stored->type[i].elements), stored->type[i].dtype);
+}
+
+json_t *inspect_types_json(const clora_stored *stored) {
+    json_t *types = json_object();
+
+    for (int i = 0; i < stored->types; i++)
+        json_object_set_new(types, stored->type[i].dtype, json_integer(stored->type[i].elements));
+    return types;
+}
+
+static bool holds(const char *directory, const char *name) {
+    char path[4096];
+    struct stat info;
+
+    return snprintf(path, sizeof(path), "%s/%s", directory, name) < (int)sizeof(path) && stat(path, &info) == 0;
+}
+
+static int inspect(const cli_state *cli, const inspect_args *args) {
+    struct stat info;
+
+    if (stat(args->path, &info) != 0)
+        return cli_fail(cli, "cannot read %s: %s", args->path, strerror(errno));
+    if (!S_ISDIR(info.st_mode))
+        return inspect_data(cli, args);
+    if (holds(args->path, "adapter_config.json"))
+        return inspect_adapter(cli, args);
+    if (holds(args->path, "config.json"))
+        return inspect_model(cli, args);
+    return cli_fail(cli, "%s holds neither config.json (a model) nor adapter_config.json (an adapter)", args->path);
+}
+
+static int run(cli_state *cli, int argc, char **argv) {
+    static const char *const names[] = {"PATH", NULL};
+    inspect_args args = {.rank = 8, .data = DATA_ARGS_INIT(4)};
+    opt_group groups[] = {{.heading = "A model: what training it would take", .options = model_part, .values = &args},
+                          {.heading = "A data file", .options = data_part, .values = &args}};
+    const int status = opt_parse(cli, groups, 2, names, 1, &args.path, argc, argv);
+
+    return status == OPT_GO_ON ? inspect(cli, &args) : status;
+}
+
+const command command_inspect = {
+    .name = "inspect",
+    .summary = "say what a model, an adapter or a data file is",
+    .usage = "PATH [options]",
+    .about =
+        "Says in words what lies at PATH: a model directory (sizes, storage types, parameters, the device memory that "
+        "loading and training it take), a PEFT adapter directory, or a file of training data. Weights are not loaded.",
+    .example = "clora inspect models/tiny --rank 16",
+    .run = run,
+};

@@ -1,0 +1,202 @@
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <clora/tokenizer.h>
+
+#include "cli/cli.h"
+#include "cli/input.h"
+#include "cli/json_out.h"
+#include "cli/jsonl.h"
+#include "cli/opt.h"
+#include "cli/text.h"
+
+typedef struct tokenize_args {
+    const char *jsonl;
+    int special, decode, tokens;
+} tokenize_args;
+
+static const opt options[] = {
+    {.name = "jsonl",
+     .type = OPT_TEXT,
+     .offset = offsetof(tokenize_args, jsonl),
+     .value = "FILE",
+     .help = "tokenize the \"text\" of every line of a JSONL file ('-' is standard input); prints {\"ids\":[...]} for "
+             "each"},
+    {.name = "special",
+     .type = OPT_SET,
+     .offset = offsetof(tokenize_args, special),
+     .help =
+         "add the tokens that begin or end a sequence, as the model expects them; with --decode, show special tokens"},
+    {.name = "tokens",
+     .type = OPT_SET,
+     .offset = offsetof(tokenize_args, tokens),
+     .help = "one line for each token: its id and how the vocabulary writes it"},
+    {.name = "decode",
+     .type = OPT_SET,
+     .offset = offsetof(tokenize_args, decode),
+     .help = "the other way: TEXT is a list of ids, such as \"[5, 17]\" or \"5 17\"; prints their text"},
+    {.name = NULL},
+};
+
+/* What is worked on: for messages, and so that the parts need few arguments. */
+typedef struct tokenize_job {
+    const cli_state *cli;
+    const clora_tokenizer *tokenizer;
+    const tokenize_args *args;
+} tokenize_job;
+
+/* Where a text came from, in front of what is said of it: "pairs.jsonl, line 3: ". Empty for the only text. */
+static int encode(const tokenize_job *job, const char *where, const char *text, size_t size, int32_t **ids,
+                  size_t *count) {
+    size_t dropped = 0;
+
+    if (clora_tokenizer_encode(job->tokenizer, text, size, job->args->special, ids, count) != CLORA_OK)
+        return cli_fail(job->cli, "%s%s", where, clora_last_error());
+    if (clora_tokenizer_count_dropped(job->tokenizer, text, size, &dropped) == CLORA_OK && dropped > 0)
+        cli_note(job->cli, "%s%s left out: the vocabulary has no token for them", where,
+                 text_amount((int64_t)dropped, "character or byte is", "characters or bytes are"));
+    return OPT_GO_ON;
+}
+
+static int print_tokens(const tokenize_job *job, const int32_t *ids, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        size_t size = 0;
+        const char *token = clora_tokenizer_token(job->tokenizer, ids[i], &size);
+        json_t *quoted = json_stringn(token ? token : "", size);
+        char *shown = quoted ? json_dumps(quoted, JSON_ENCODE_ANY) : NULL;
+        json_decref(quoted);
+        if (!shown)
+            return cli_fail(job->cli, "token %d cannot be shown", (int)ids[i]);
+        printf("%7d  %s\n", (int)ids[i], shown);
+        free(shown);
+    }
+    return CLI_DONE;
+}
+
+static int tokenize_text(const tokenize_job *job, const char *text, size_t size) {
+    int32_t *ids = NULL;
+    size_t count = 0;
+    int status = encode(job, "", text, size, &ids, &count);
+
+    if (status == OPT_GO_ON)
+        status = job->args->tokens ? print_tokens(job, ids, count) : json_print(job->cli, json_ids(ids, count));
+    free(ids);
+    return status;
+}
+
+static int tokenize_line(void *user, const char *where, const json_t *object) {
+    const tokenize_job *job = user;
+    const json_t *text = json_object_get(object, "text");
+    int32_t *ids = NULL;
+    size_t count = 0;
+
+    if (!json_is_string(text))
+        return cli_fail(job->cli, "%sno \"text\" with a string; lines look like {\"text\": \"...\"}", where);
+    int status = encode(job, where, json_string_value(text), json_string_length(text), &ids, &count);
+    if (status == OPT_GO_ON)
+        status = json_print(job->cli, json_pack("{s:o}", "ids", json_ids(ids, count)));
+    free(ids);
+    return status;
+}
+
+/* "[1, 2]", "1,2" or "1 2". The brackets and commas say nothing that the numbers do not. */
+static int parse_ids(const tokenize_job *job, const char *text, int32_t **ids, size_t *count) {
+    const int32_t vocab = clora_tokenizer_vocab_size(job->tokenizer);
+    size_t room = 0;
+
+    for (const char *at = text;;) {
+        at += strspn(at, " \t\r\n,[]");
+        if (!*at)
+            return OPT_GO_ON;
+        char *end = NULL;
+        const long id = strtol(at, &end, 10);
+        if (!isdigit((unsigned char)*at) || (*end && !strchr(" \t\r\n,]", *end)))
+            return cli_fail(job->cli, "'%.20s' is not a token id; --decode takes numbers such as \"[5, 17]\"", at);
+        if (id >= vocab)
+            return cli_fail(job->cli, "token id %.*s is beyond the vocabulary of %s", (int)(end - at), at,
+                            text_amount(vocab, "token", "tokens"));
+        if (*count == room) {
+            room = room ? 2 * room : 64;
+            int32_t *larger = realloc(*ids, room * sizeof(**ids));
+            if (!larger)
+                return cli_fail(job->cli, "no memory for the ids");
+            *ids = larger;
+        }
+        (*ids)[(*count)++] = (int32_t)id;
+        at = end;
+    }
+}
+
+static int decode_ids(const tokenize_job *job, const char *list) {
+    int32_t *ids = NULL;
+    size_t count = 0, size = 0;
+    char *text = NULL;
+    int status = parse_ids(job, list, &ids, &count);
+
+    if (status != OPT_GO_ON)
+        goto done;
+    status = CLI_DONE;
+    if (clora_tokenizer_decode(job->tokenizer, ids, count, !job->args->special, &text, &size) != CLORA_OK) {
+        status = cli_fail_library(job->cli);
+    } else if (job->cli->json) {
+        status = json_print(job->cli, json_pack("{s:o}", "text", json_stringn(text, size)));
+    } else {
+        fwrite(text, 1, size, stdout);
+        putchar('\n');
+    }
+done:
+    free(text);
+    free(ids);
+    return status;
+}
+
+/* TEXT of the command line, else all of standard input, byte for byte. */
+static int work_on_text(const tokenize_job *job, const char *given) {
+    char *input = NULL;
+    size_t size = given ? strlen(given) : 0;
+    int status = CLI_DONE;
+
+    if (!given)
+        status = input_read_standard(job->cli, &input, &size, job->args->decode ? "ids" : "text");
+    const char *text = given ? given : input;
+    if (status == CLI_DONE)
+        status = job->args->decode ? decode_ids(job, text) : tokenize_text(job, text, size);
+    free(input);
+    return status;
+}
+
+static int run(cli_state *cli, int argc, char **argv) {
+    static const char *const names[] = {"MODEL", "TEXT", NULL};
+    const char *words[2];
+    tokenize_args args = {.jsonl = NULL};
+    opt_group groups[] = {{.heading = "Options", .options = options, .values = &args}};
+    clora_tokenizer *tokenizer = NULL;
+    int status = opt_parse(cli, groups, 1, names, 1, words, argc, argv);
+
+    if (status != OPT_GO_ON)
+        return status;
+    if (args.jsonl && (words[1] || args.decode || args.tokens))
+        return cli_misuse(cli, "--jsonl goes with neither TEXT nor --decode nor --tokens");
+    if (args.tokens && (args.decode || cli->json))
+        return cli_misuse(cli, "--tokens goes with neither --decode nor --json");
+    if (clora_tokenizer_load(&tokenizer, words[0]) != CLORA_OK)
+        return cli_fail_library(cli);
+    tokenize_job job = {cli, tokenizer, &args};
+    status = args.jsonl ? jsonl_read(cli, args.jsonl, tokenize_line, &job) : work_on_text(&job, words[1]);
+    clora_tokenizer_free(tokenizer);
+    return status;
+}
+
+const command command_tokenize = {
+    .name = "tokenize",
+    .summary = "turn text into token ids, or ids into text",
+    .usage = "MODEL [TEXT | --jsonl FILE] [options]",
+    .about =
+        "Prints the token ids of TEXT, or of standard input, as a JSON array. Special tokens that are written in the "
+        "text, such as </s>, become their ids. The tokens that begin and end a sequence are added only with --special. "
+        "Tokenizing runs on the host: --device is of no consequence.",
+    .example = "clora tokenize models/tiny \"once upon a time\" --tokens",
+    .run = run,
+};

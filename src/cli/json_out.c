@@ -1,0 +1,48 @@
+#include "cli/json_out.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+json_t *json_number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *json_float(float value) {
+    char text[32];
+
+    if (!isfinite(value))
+        return json_null();
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value)
+            break;
+    }
+    return json_real(strtod(text, NULL));
+}
+
+json_t *json_ids(const int32_t *ids, size_t count) {
+    json_t *array = json_array();
+
+    for (size_t i = 0; array && i < count; i++)
+        if (json_array_append_new(array, json_integer(ids[i])) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+int json_put_line(json_t *value, FILE *stream) {
+    if (!value)
+        return -1;
+    const int failed = json_dumpf(value, stream, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(value);
+    return failed || fputc('\n', stream) == EOF ? -1 : 0;
+}
+
+int json_print(const cli_state *cli, json_t *value) {
+    if (!value)
+        return cli_fail(cli, "no memory for the result");
+    json_put_line(value, stdout); /* a stream that fails is noticed at the end */
+    return CLI_DONE;
+}

@@ -1,0 +1,27 @@
+#ifndef CLI_JSON_OUT_H
+#define CLI_JSON_OUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+
+/* A number with nine significant digits; null when it is not finite, which JSON cannot say. */
+json_t *json_number(double value);
+
+/* The shortest decimal that reads back as this float: 0.0002, where the float widened to double is 0.000199999995. */
+json_t *json_float(float value);
+
+/* An array of token ids. */
+json_t *json_ids(const int32_t *ids, size_t count);
+
+/* One line to a stream; frees the value. NULL values (no memory) fail. Returns 0, or -1 when it was not written. */
+int json_put_line(json_t *value, FILE *stream);
+
+/* The result of a command, on standard output: the exit status. */
+int json_print(const cli_state *cli, json_t *value);
+
+#endif

@@ -1,0 +1,15 @@
+#include "cli/model_options.h"
+
+const char *const model_dtypes[] = {"file", "f32", "f16", "bf16", NULL};
+
+int model_dtype_value(int choice) {
+    static const int values[] = {-1, CLORA_DTYPE_F32, CLORA_DTYPE_F16, CLORA_DTYPE_BF16};
+    return values[choice];
+}
+
+clora_model_options model_args_options(const model_args *args) {
+    clora_model_options options = CLORA_MODEL_OPTIONS_INIT;
+
+    options.dtype = model_dtype_value(args->dtype);
+    return options;
+}

@@ -1,0 +1,20 @@
+#ifndef CLI_MODEL_OPTIONS_H
+#define CLI_MODEL_OPTIONS_H
+
+#include <clora/model.h>
+
+/* --dtype, as the commands that put a model on the device have it: an index into model_dtypes. */
+typedef struct model_args {
+    int dtype;
+} model_args;
+
+extern const char *const model_dtypes[]; /* "file", "f32", "f16", "bf16" */
+
+#define MODEL_DTYPE_HELP "how the weights are held on the device: file (as in their files), f32, f16 or bf16"
+
+/* A clora_dtype, or -1 for "file". */
+int model_dtype_value(int choice);
+
+clora_model_options model_args_options(const model_args *args);
+
+#endif

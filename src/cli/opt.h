@@ -1,0 +1,85 @@
+#ifndef CLI_OPT_H
+#define CLI_OPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/cli.h"
+
+/* What an option's value is, and the type of the field that takes it. */
+typedef enum opt_type {
+    OPT_SET,    /* int: becomes 1, takes no value */
+    OPT_CLEAR,  /* int: becomes 0, takes no value */
+    OPT_INT,    /* int in [low, high] */
+    OPT_FLOAT,  /* float in [low, high] */
+    OPT_DOUBLE, /* double in [low, high] */
+    OPT_SEED,   /* uint64_t, any */
+    OPT_TEXT,   /* const char * */
+    OPT_LIST,   /* opt_list: every use adds one */
+    OPT_CHOICE, /* int: index into choices */
+    OPT_HELP,   /* prints the help */
+} opt_type;
+
+enum {
+    OPT_REQUIRED = 1, /* the command cannot do without it */
+    OPT_ABOVE = 2,    /* low itself is out */
+    OPT_BELOW = 4,    /* high itself is out */
+};
+
+/* One option. What its field holds before parsing is the default, and the help says so. */
+typedef struct opt {
+    const char *name; /* without the dashes */
+    opt_type type;
+    size_t offset;     /* of the field in the group's values */
+    const char *value; /* what the help calls the value, such as "FILE" */
+    const char *help;
+    const char *standard; /* the default in words where the field does not tell it; "" says nothing */
+    double low, high;
+    int flags;
+    const char *const *choices; /* NULL-terminated */
+} opt;
+
+enum { OPT_LIST_MAX = 32 };
+
+/* Values of a repeatable option, NULL-terminated; borrowed from argv. */
+typedef struct opt_list {
+    const char *items[OPT_LIST_MAX + 1];
+    int count;
+} opt_list;
+
+/* Options that stand together in the help and in one struct. */
+typedef struct opt_group {
+    const char *heading;
+    const opt *options; /* ends with a NULL name */
+    void *values;
+    uint64_t given; /* bit i: option i was on the command line */
+} opt_group;
+
+enum { OPT_GO_ON = -1 };
+
+/*
+ * Read a command line into the groups' values and the positional arguments.
+ *
+ * names        of the positional arguments, NULL-terminated; the first `required` must be there
+ * positionals  one for each name, NULL where it was not given
+ *
+ * Returns OPT_GO_ON, or the exit status after printing help or what is wrong. The options that every command has
+ * (--device, --json, --quiet, --help) are added here.
+ */
+int opt_parse(cli_state *cli, opt_group *groups, int group_count, const char *const *names, int required,
+              const char **positionals, int argc, char **argv);
+
+/* Was it on the command line? The name must be in one of the groups. */
+bool opt_given(const opt_group *groups, int group_count, const char *name);
+
+/* The whole help of a command, on standard output. */
+void opt_print_help(const cli_state *cli, const opt_group *groups, int group_count);
+
+/* Text with paragraphs, filled to the width of the page, each line indented. */
+void opt_print_filled(const char *text, int indent);
+
+/* Print the heading of a part of a help text, bold on a terminal. */
+void opt_print_heading(const char *heading);
+
+#endif

@@ -1,0 +1,35 @@
+#ifndef CLI_PROMPT_H
+#define CLI_PROMPT_H
+
+#include <stdint.h>
+
+#include <clora/tokenizer.h>
+
+#include "cli/cli.h"
+
+/* Token ids to continue. */
+typedef struct prompt {
+    int32_t *ids;
+    size_t count;
+} prompt;
+
+typedef struct prompt_list {
+    prompt *items;
+    size_t count, room;
+    size_t longest; /* tokens */
+} prompt_list;
+
+/* Encode with the bos that the model expects and add; `where` goes in front of messages. Returns CLI_DONE or
+ * CLI_FAILED. */
+int prompt_add(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *where,
+               const char *text, size_t size);
+
+/* All of standard input as one prompt, without its last line's end. */
+int prompt_add_input(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer);
+
+/* The context of every line of a JSONL file, under the names that training data has. */
+int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path);
+
+void prompt_list_finish(prompt_list *list);
+
+#endif

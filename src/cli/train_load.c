@@ -1,0 +1,155 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include <clora/inspect.h>
+
+#include "cli/text.h"
+#include "cli/train.h"
+
+static int load_data(train_state *state) {
+    const train_args *args = state->args;
+    const clora_model_options options = model_args_options(&args->model);
+    clora_memory_plan plan;
+    clora_model_info info;
+    int status;
+
+    /* From config.json alone: a broken data file is found before gigabytes of weights are read. */
+    if (clora_model_plan(&plan, &info, state->context, args->model_path, &options, args->adapter.rank,
+                         args->data.batch_size, 1) != CLORA_OK ||
+        clora_tokenizer_load(&state->tokenizer, args->model_path) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    status = data_max_length(state->cli, &args->data, &info, &state->max_length);
+    if (status == CLI_DONE)
+        status = data_load(state->cli, &args->data, args->data.data, state->tokenizer, &info, state->max_length,
+                           &state->data);
+    if (status == CLI_DONE && args->val)
+        status = data_load(state->cli, &args->data, args->val, state->tokenizer, &info, state->max_length, &state->val);
+    return status;
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Parts between commas, sorted; the count. The parts point into text, whose commas become ends. */
+static size_t split_sorted(char *text, char **parts, size_t most) {
+    size_t count = 0;
+
+    for (char *next, *part = strtok_r(text, ",", &next); part && count < most; part = strtok_r(NULL, ",", &next))
+        parts[count++] = part;
+    qsort(parts, count, sizeof(*parts), by_text);
+    return count;
+}
+
+static bool same_lists(const char *a, const char *b) {
+    enum { MOST = 256 };
+    char *x = strdup(a), *y = strdup(b), *parts_x[MOST], *parts_y[MOST];
+    bool same = false;
+
+    if (x && y) {
+        const size_t n = split_sorted(x, parts_x, MOST), m = split_sorted(y, parts_y, MOST);
+        same = n == m;
+        for (size_t i = 0; same && i < n; i++)
+            same = strcmp(parts_x[i], parts_y[i]) == 0;
+    }
+    free(x);
+    free(y);
+    return same;
+}
+
+static bool same_targets(const train_state *state, const clora_adapter_info *info) {
+    const char *asked = state->args->adapter.target_modules;
+    int linear = 0;
+
+    if (strcmp(asked, "all-linear") != 0)
+        return same_lists(asked, info->target_modules);
+    for (int i = 0; i < clora_model_module_count(state->model); i++)
+        linear += !clora_model_module(state->model, i).is_head;
+    return info->modules == linear;
+}
+
+/* The adapter that is continued decides; an option that says otherwise is a mistake and not to be passed over. */
+static int check_continued(const train_state *state) {
+    const train_args *args = state->args;
+    const clora_adapter_info info = clora_adapter_get_info(state->adapter);
+
+    if (args->given_rank && args->adapter.rank != info.rank)
+        return cli_misuse(state->cli, "--rank %d, but the adapter %s has rank %d: leave --rank out", args->adapter.rank,
+                          args->init_adapter, info.rank);
+    if (args->given_alpha && args->adapter.alpha != info.alpha)
+        return cli_misuse(state->cli, "--alpha %g, but the adapter %s has alpha %g: leave --alpha out",
+                          (double)args->adapter.alpha, args->init_adapter, (double)info.alpha);
+    if (args->given_rslora && !info.rslora)
+        return cli_misuse(state->cli, "--rslora, but the adapter %s is not rank-stabilised: leave --rslora out",
+                          args->init_adapter);
+    if (args->given_targets && !same_targets(state, &info))
+        return cli_misuse(state->cli, "--target-modules %s, but the adapter %s is on %s: leave --target-modules out",
+                          args->adapter.target_modules, args->init_adapter, info.target_modules);
+    return CLI_DONE;
+}
+
+static int load_adapter(train_state *state) {
+    const train_args *args = state->args;
+
+    if (!args->init_adapter)
+        return clora_adapter_create(&state->adapter, state->model, &args->adapter) == CLORA_OK
+                   ? CLI_DONE
+                   : cli_fail_library(state->cli);
+    if (clora_adapter_load(&state->adapter, state->model, args->init_adapter) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    const int status = check_continued(state);
+    if (status != CLI_DONE)
+        return status;
+    if (args->given_dropout && clora_adapter_set_dropout(state->adapter, args->adapter.dropout) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    return CLI_DONE;
+}
+
+static int load_model(train_state *state) {
+    const clora_model_options options = model_args_options(&state->args->model);
+
+    if (clora_model_load(&state->model, state->context, state->args->model_path, &options) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    return CLI_DONE;
+}
+
+static int make_trainer(train_state *state) {
+    clora_train_options options = state->args->train;
+
+    options.batch_size = state->args->data.batch_size;
+    options.pack = state->args->data.pack;
+    options.max_length = options.pack ? state->max_length : 0; /* unpacked rows end with the longest sequence */
+    if (clora_trainer_create(&state->trainer, state->model, state->adapter, state->data, &options) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    return CLI_DONE;
+}
+
+int train_load(train_state *state) {
+    int status = train_log_check(state->cli, state->args);
+
+    state->report = state->cli->json ? stderr : stdout;
+    state->val_step = -1;
+    if (status == CLI_DONE && (clora_inspect_output(state->args->out) != CLORA_OK ||
+                               clora_context_create(&state->context, state->cli->device) != CLORA_OK))
+        status = cli_fail_library(state->cli);
+    if (status == CLI_DONE)
+        status = load_data(state);
+    if (status == CLI_DONE)
+        status = load_model(state);
+    if (status == CLI_DONE)
+        status = load_adapter(state);
+    if (status == CLI_DONE)
+        status = make_trainer(state);
+    return status;
+}
+
+void train_release(train_state *state) {
+    train_log_close(&state->log);
+    clora_trainer_free(state->trainer);
+    clora_adapter_free(state->adapter);
+    clora_model_free(state->model);
+    clora_dataset_free(state->val);
+    clora_dataset_free(state->data);
+    clora_tokenizer_free(state->tokenizer);
+    clora_context_free(state->context);
+}
