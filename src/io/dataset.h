@@ -46,9 +46,17 @@ size_t clora_loader_batches_per_epoch(const clora_loader *loader);
 
 /* ---- Making a dataset (dataset.c), for its readers ---- */
 
+/* What a data file holds, in characters (code points): known without a tokenizer. */
+typedef struct dataset_tally {
+    int64_t pairs;
+    int64_t context_characters, target_characters;
+    int64_t longest; /* characters of the longest pair */
+} dataset_tally;
+
 typedef struct dataset_builder {
     const char *path; /* of the data file, for messages */
     const clora_tokenizer *tokenizer;
+    dataset_tally *tally; /* where not NULL, pairs are only counted, and the tokenizer may be NULL */
     clora_dataset_options options;
     int32_t bos, eos; /* -1: sequences have none */
     clora_dataset *dataset;
@@ -61,6 +69,9 @@ typedef struct dataset_text {
 
 /* Encode a pair and add it; line is where it begins in the file. */
 clora_status dataset_add_pair(dataset_builder *builder, dataset_text context, dataset_text target, size_t line);
+
+/* Read a whole data file as clora_dataset_load() does, but only count. columns is that of its options. */
+clora_status dataset_count(dataset_tally *out, const char *path, const char *columns);
 
 /* An error about one line of the file: "PATH: line N: ...". */
 clora_status dataset_fail(const dataset_builder *builder, size_t line, const char *format, ...)

@@ -69,11 +69,33 @@ done:
     return status;
 }
 
+static int64_t count_characters(dataset_text text) {
+    int64_t count = 0;
+
+    for (size_t i = 0; i < text.size; i++)
+        count += ((unsigned char)text.data[i] & 0xC0) != 0x80; /* the bytes that do not continue a character */
+    return count;
+}
+
+static void tally_pair(dataset_tally *tally, dataset_text context, dataset_text target) {
+    const int64_t before = count_characters(context), after = count_characters(target);
+
+    tally->pairs++;
+    tally->context_characters += before;
+    tally->target_characters += after;
+    if (before + after > tally->longest)
+        tally->longest = before + after;
+}
+
 clora_status dataset_add_pair(dataset_builder *builder, dataset_text context, dataset_text target, size_t line) {
     clora_status status = CLORA_OK;
     int32_t *context_ids = NULL, *target_ids = NULL;
     size_t context_count = 0, target_count = 0, learnt = 0;
 
+    if (builder->tally) {
+        tally_pair(builder->tally, context, target);
+        return CLORA_OK;
+    }
     TRY(encode(builder, context, &context_ids, &context_count));
     TRY(encode(builder, target, &target_ids, &target_count));
     TRY(add_sequence(builder, context_ids, context_count, target_ids, target_count, &learnt));
@@ -105,6 +127,10 @@ clora_status dataset_read_windows(dataset_builder *builder, dataset_text text) {
 
     if (text.size == 0)
         return CLORA_OK;
+    if (builder->tally) {
+        tally_pair(builder->tally, (dataset_text){"", 0}, text);
+        return CLORA_OK;
+    }
     TRY(encode(builder, text, &ids, &count));
     const size_t total = bos + count + eos;
     all = alloc_array(total, sizeof(*all));
@@ -185,30 +211,50 @@ static clora_status choose_ends(dataset_builder *builder) {
     return CLORA_OK;
 }
 
+static clora_status read_path(dataset_builder *builder) {
+    clora_status status = CLORA_OK;
+    file_map map = {NULL, 0};
+
+    TRY(file_map_open(&map, builder->path));
+    dataset_text text = {map.size ? (const char *)map.data : "", map.size};
+    if (text.size >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0)
+        text = (dataset_text){text.data + 3, text.size - 3};
+    TRY(check_text(builder, text));
+    TRY(read_file(builder, text));
+done:
+    file_map_close(&map);
+    return status;
+}
+
+clora_status dataset_count(dataset_tally *out, const char *path, const char *columns) {
+    dataset_builder builder = {.path = path, .tally = out, .options = {.columns = columns}};
+    clora_status status = CLORA_OK;
+
+    *out = (dataset_tally){0};
+    TRY(read_path(&builder));
+    if (out->pairs == 0)
+        status = clora_fail(CLORA_ERROR_FORMAT, "%s holds no sequences", path);
+done:
+    return status;
+}
+
 clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
                                 const clora_dataset_options *options) {
     static const clora_dataset_options defaults = CLORA_DATASET_OPTIONS_INIT;
     dataset_builder builder = {.path = path, .tokenizer = tokenizer, .options = options ? *options : defaults};
     clora_status status = CLORA_OK;
-    file_map map = {NULL, 0};
 
     *out = NULL;
     if (builder.options.max_length < 2)
         return clora_fail(CLORA_ERROR_ARGUMENT, "a maximum length of %d; the least is 2", builder.options.max_length);
     TRY(choose_ends(&builder));
-    TRY(file_map_open(&map, path));
     TRY(dataset_new(&builder.dataset));
-    dataset_text text = {map.size ? (const char *)map.data : "", map.size};
-    if (text.size >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0)
-        text = (dataset_text){text.data + 3, text.size - 3};
-    TRY(check_text(&builder, text));
-    TRY(read_file(&builder, text));
+    TRY(read_path(&builder));
     if (builder.dataset->count == 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s holds no sequences", path));
     *out = builder.dataset;
     builder.dataset = NULL;
 done:
     clora_dataset_free(builder.dataset);
-    file_map_close(&map);
     return status;
 }
