@@ -4,7 +4,7 @@
 //   matvec_panel      the same for few rows
 //   matmul_panel_dx   dx (M, K) = [dx] + dy (M, N) * W0 + du (M, R) * A
 //
-// One work-item (a group of its own) makes NR columns of the output for MB rows, MR rows at a time: MR x NV vectors of
+// One work-item (a group of its own) makes NR columns of the output for a share of the rows, MR at a time: MR x NV vectors of
 // accumulators stay in registers while it walks K in steps of one broadcast value a row and NV vectors of the panel. The
 // low-rank term is R more such steps into the same accumulators. K is cut in blocks of KC whose part of the panel (KC x NR
 // floats) stays in the first cache while the rows pass; between blocks the sums wait in the output. 16-bit weights are
@@ -104,7 +104,7 @@ static inline V widen(__global const ushort *p) {
     TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, TENSOR(const stored, w),         \
         TENSOR(const float, residual), const int residual_stride, TENSOR(const float, bias),                           \
         TENSOR(const int, columns), TENSOR(const float, u), const int u_stride, TENSOR(const float, b),                \
-        TENSOR(const int, table), const int M, const int N, const int K, const int R, const int MB, const int first,   \
+        TENSOR(const int, table), const int M, const int N, const int K, const int R, const int share, const int first,   \
         const int accumulate
 
 #define FORWARD_PANEL                                                                                                  \
@@ -130,7 +130,7 @@ static inline V widen(__global const ushort *p) {
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWARD_ARGUMENTS) {
     FORWARD_PANEL;
-    const int begin = get_global_id(1) * MB, end = min(M, begin + MB);
+    const int begin = get_global_id(1) * share, end = min(M, begin + share);
 #if STORAGE != 0
     __local float wide[KC * NR];
 #endif
@@ -285,11 +285,11 @@ static inline void turn(__local float *turned, __global const stored *w, const i
 }
 
 // Each block of up to NB rows of W0 (whole panels) is turned once into local memory, where it is a panel over K, and used for
-// MB rows: MB should be large. Only real lanes are kept, so that the block's rows are consecutive columns of dy.
+// all rows of the item: their share should be large. Only real lanes are kept, so that the block's rows are consecutive columns of dy.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_panel_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride,
                 TENSOR(const stored, w), TENSOR(const int, columns), TENSOR(const float, du), const int du_stride,
-                TENSOR(const float, a), const int M, const int K, const int R, const int MB, const int first,
+                TENSOR(const float, a), const int M, const int K, const int R, const int share, const int first,
                 const int panels, const int accumulate) {
     AT(dx);
     AT(dy);
@@ -297,7 +297,7 @@ matmul_panel_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy),
     AT(columns);
     AT(du);
     AT(a);
-    const int k = get_global_id(0) * NR, begin = get_global_id(1) * MB, end = min(M, begin + MB);
+    const int k = get_global_id(0) * NR, begin = get_global_id(1) * share, end = min(M, begin + share);
     const int lanes = min(NR, K - k);
     const size_t panel = ((size_t)(K + KI - 1) / KI * KI) * NR;
     __local float turned[(NB + NR) * NR];

@@ -73,7 +73,7 @@ void launch_tensor(launch *l, const clora_tensor *t) {
 
 void launch_matrix(launch *l, const clora_tensor *t) {
     launch_tensor(l, t);
-    launch_int(l, t->stride);
+    launch_int(l, t ? t->stride : 0);
 }
 
 void launch_int(launch *l, int value) {

@@ -61,6 +61,54 @@ size_t weight_bytes(const clora_context *context, clora_dtype dtype, int K, int 
     return (size_t)units(&w) * unit_elements(&w) * dtype_size(dtype) + (size_t)w.panels * 2 * sizeof(int32_t);
 }
 
+/* Elements of the scratch that this weight needs: all of it, or as many whole rows as 64 MB and one buffer hold. */
+static size_t scratch_elements(const weight *w) {
+    enum { MOST = 64 << 20 };
+    const size_t allowed = w->context->info.max_allocation < MOST ? w->context->info.max_allocation : MOST;
+    size_t rows = allowed / sizeof(float) / (size_t)w->K;
+
+    if (w->layout != WEIGHT_PLAIN || w->dtype == CLORA_DTYPE_F32)
+        return 0;
+    if (rows > (size_t)w->N)
+        rows = (size_t)w->N;
+    return (rows ? rows : 1) * (size_t)w->K;
+}
+
+size_t weight_scratch_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+    weight w;
+
+    if (describe(&w, (clora_context *)(uintptr_t)context, dtype, K, modules, N) != CLORA_OK)
+        return 0;
+    return scratch_elements(&w) * sizeof(float);
+}
+
+/* The context's scratch grows to what this weight needs; it goes with the last weight that needs one. */
+static clora_status join_scratch(weight *w) {
+    clora_context *context = w->context;
+    const size_t needed = scratch_elements(w);
+    clora_status status = CLORA_OK;
+
+    if (needed == 0)
+        return CLORA_OK;
+    if (!context->widened || clora_tensor_count(context->widened) < needed) {
+        clora_tensor *larger;
+        TRY(tensor_new(&larger, context, CLORA_DTYPE_F32, 1, (int)needed));
+        clora_tensor_free(context->widened);
+        context->widened = larger;
+    }
+    context->widened_users++;
+    w->uses_scratch = true;
+done:
+    return status;
+}
+
+static void leave_scratch(weight *w) {
+    if (!w->uses_scratch || --w->context->widened_users > 0)
+        return;
+    clora_tensor_free(w->context->widened);
+    w->context->widened = NULL;
+}
+
 static clora_status create_parts(weight *w) {
     const size_t unit = unit_elements(w) * dtype_size(w->dtype);
     const size_t most = w->context->info.max_allocation / unit, all = (size_t)units(w);
@@ -115,6 +163,7 @@ clora_status weight_create(weight **out, clora_context *context, clora_dtype dty
     TRY(describe(w, context, dtype, K, modules, N));
     TRY(create_parts(w));
     TRY(create_columns(w));
+    TRY(join_scratch(w));
     *out = w;
     w = NULL;
 done:
@@ -125,6 +174,7 @@ done:
 void weight_free(weight *w) {
     if (!w)
         return;
+    leave_scratch(w);
     for (int i = 0; i < w->parts; i++)
         clora_tensor_free(w->part[i].data);
     free(w->part);

@@ -42,6 +42,7 @@ typedef struct weight {
     weight_part *part;
     clora_tensor *columns; /* i32 (panels, 2): first column in y and number of valid lanes of each panel */
     clora_tensor *bias;    /* f32 (N) or NULL */
+    bool uses_scratch;     /* counted among the context's widened_users */
 } weight;
 
 /* The panel width of every frozen weight and low-rank factor on this device. */
@@ -54,6 +55,10 @@ void weight_free(weight *w);
 
 /* Bytes of device memory weight_create would take. */
 size_t weight_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
+
+/* Bytes of the one f32 scratch that all 16-bit weights of the CLBlast path share: the largest answer of any weight
+ * counts. Zero on the other paths and for f32. */
+size_t weight_scratch_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
 
 /*
  * Fill one module from host memory: row major (N, K) of the weight's own type or of any float type (converted);

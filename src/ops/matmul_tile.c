@@ -1,0 +1,118 @@
+#include "ops/matmul.h"
+
+static size_t divide_up(int a, int b) {
+    return (size_t)((a + b - 1) / b);
+}
+
+/* One launch makes the columns of one part of the weight, or of all panels when there is no weight. */
+static clora_status forward_part(const forward_product *p, const weight_part *part) {
+    clora_context *context = p->y->context;
+    const int NR = weight_panel_width(context), panels = part ? part->panels : p->panels;
+    const bool accumulate = p->residual == p->y, few = p->M <= kernel_value(context, "matvec_tile", "MOST");
+    launch l;
+
+    launch_begin(&l, context, few ? "matvec_tile" : "matmul_tile");
+    launch_define(&l, "NR", NR);
+    launch_define(&l, "STORAGE", p->w ? (int)p->w->dtype : 0);
+    if (few)
+        launch_define(&l, "ROWS", p->M);
+    launch_matrix(&l, p->y);
+    launch_matrix(&l, p->x);
+    launch_tensor(&l, part ? part->data : NULL);
+    launch_matrix(&l, accumulate ? NULL : p->residual);
+    launch_tensor(&l, p->bias);
+    launch_tensor(&l, p->columns);
+    launch_matrix(&l, p->u);
+    launch_tensor(&l, p->b);
+    launch_tensor(&l, p->table);
+    launch_int(&l, p->M);
+    launch_int(&l, p->N);
+    launch_int(&l, p->K);
+    launch_int(&l, p->R);
+    launch_int(&l, part ? part->panel : 0);
+    launch_int(&l, panels);
+    launch_int(&l, accumulate);
+    if (few) {
+        const size_t slices = (size_t)launch_parameter(&l, "SLICES");
+        return launch_run(&l, (size_t)panels * (size_t)NR, slices, 1, (size_t)NR, slices, 1);
+    }
+    const size_t WX = (size_t)launch_parameter(&l, "WX"), WY = (size_t)launch_parameter(&l, "WY");
+    return launch_run(&l, divide_up(panels, launch_parameter(&l, "TN") / NR) * WX,
+                      divide_up(p->M, launch_parameter(&l, "TM")) * WY, 1, WX, WY, 1);
+}
+
+clora_status matmul_tile_forward(const forward_product *p) {
+    clora_status status = p->w ? CLORA_OK : forward_part(p, NULL);
+
+    for (int i = 0; p->w && i < p->w->parts && status == CLORA_OK; i++)
+        status = forward_part(p, &p->w->part[i]);
+    return status;
+}
+
+clora_status matmul_tile_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
+                            const clora_tensor *du, bool accumulate) {
+    const int M = (int)tensor_rows(dx);
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < w->parts && status == CLORA_OK; i++) {
+        const weight_part *part = &w->part[i];
+        const bool first = i == 0;
+        launch l;
+
+        launch_begin(&l, w->context, "matmul_tile_dx");
+        launch_define(&l, "NR", w->NR);
+        launch_define(&l, "STORAGE", (int)w->dtype);
+        launch_matrix(&l, dx);
+        launch_matrix(&l, dy);
+        launch_tensor(&l, part->data);
+        launch_tensor(&l, w->columns);
+        launch_matrix(&l, first ? du : NULL);
+        launch_tensor(&l, first && lr ? &lr->a : NULL);
+        launch_int(&l, M);
+        launch_int(&l, w->K);
+        launch_int(&l, first && lr ? lr->R : 0);
+        launch_int(&l, part->panel);
+        launch_int(&l, part->panels);
+        launch_int(&l, accumulate || !first);
+        const size_t WX = (size_t)launch_parameter(&l, "WX"), WY = (size_t)launch_parameter(&l, "WY");
+        status = launch_run(&l, divide_up(w->K, launch_parameter(&l, "TN")) * WX,
+                            divide_up(M, launch_parameter(&l, "TM")) * WY, 1, WX, WY, 1);
+    }
+    return status;
+}
+
+clora_status lowrank_tile_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
+                               const clora_tensor *scales) {
+    const int M = (int)tensor_rows(u), R = tensor_cols(u);
+    launch l;
+
+    launch_begin(&l, u->context, "lowrank_tile_down");
+    launch_define(&l, "NR", weight_panel_width(u->context));
+    const int TR = launch_parameter(&l, "TR");
+    const size_t side = (size_t)TR;
+    launch_matrix(&l, u);
+    launch_matrix(&l, x);
+    launch_tensor(&l, f);
+    launch_tensor(&l, scales);
+    launch_int(&l, M);
+    launch_int(&l, tensor_cols(x));
+    launch_int(&l, R);
+    return launch_run(&l, divide_up(R, TR) * side, divide_up(M, TR) * side, 1, side, side, 1);
+}
+
+clora_status lowrank_tile_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x) {
+    const int NR = weight_panel_width(f->context), R = tensor_cols(d), C = tensor_cols(x);
+    launch l;
+
+    launch_begin(&l, f->context, "lowrank_tile_grad");
+    launch_define(&l, "NR", NR);
+    const size_t slices = (size_t)launch_parameter(&l, "SLICES");
+    launch_tensor(&l, f);
+    launch_matrix(&l, d);
+    launch_matrix(&l, x);
+    launch_int(&l, (int)tensor_rows(x));
+    launch_int(&l, C);
+    launch_int(&l, R);
+    return launch_run(&l, divide_up(C, NR) * (size_t)NR, divide_up(R, launch_parameter(&l, "GR")) * slices, 1,
+                      (size_t)NR, slices, 1);
+}
