@@ -6,9 +6,10 @@ clora_status batch_check_ids(const clora_model *model, const clora_dataset *data
     const clora_dataset_stats stats = clora_dataset_get_stats(dataset);
 
     if (stats.largest_id >= model->config.vocab)
-        return clora_fail(CLORA_ERROR_ARGUMENT,
-                          "the dataset holds token id %d; the model's vocabulary has %d: take the model's own tokenizer",
-                          stats.largest_id, model->config.vocab);
+        return clora_fail(
+            CLORA_ERROR_ARGUMENT,
+            "the dataset holds token id %d; the model's vocabulary has %d: take the model's own tokenizer",
+            stats.largest_id, model->config.vocab);
     if (stats.longest > model->config.max_positions)
         return clora_fail(CLORA_ERROR_ARGUMENT, "a sequence of %d tokens; the model has %d positions: lower the length",
                           stats.longest, model->config.max_positions);
