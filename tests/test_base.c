@@ -1,0 +1,639 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/dtype.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "support/assert.h"
+#include "support/scratch.h"
+
+/* ---- status, alloc ---- */
+
+static void test_a_failure_keeps_its_message_and_takes_words_in_front(void **state) {
+    (void)state;
+    assert_int_equal(clora_fail(CLORA_ERROR_SHAPE, "%d is odd", 3), CLORA_ERROR_SHAPE);
+    assert_int_equal(clora_fail_within(CLORA_ERROR_IO, "file %s", "x"), CLORA_ERROR_IO);
+    assert_string_equal(clora_last_error(), "file x: 3 is odd");
+    clora_fail(CLORA_ERROR_IO, "again: %s", clora_last_error());
+    assert_string_equal(clora_last_error(), "again: file x: 3 is odd");
+}
+
+static void test_a_message_of_any_length_is_cut_not_overrun(void **state) {
+    (void)state;
+    char *text = malloc(20001);
+
+    memset(text, 'x', 20000);
+    text[20000] = '\0';
+    clora_fail(CLORA_ERROR_IO, "%s", text);
+    assert_true(strlen(clora_last_error()) > 1000 && strlen(clora_last_error()) < 20000);
+    clora_fail_within(CLORA_ERROR_IO, "%s", text);
+    assert_true(strlen(clora_last_error()) < 20000);
+    free(text);
+}
+
+static void test_sizes_that_overflow_are_refused(void **state) {
+    (void)state;
+    size_t n, capacity = 0;
+    void *array = NULL;
+
+    assert_false(size_mul(SIZE_MAX / 2, 3, &n));
+    assert_false(size_add(SIZE_MAX, 1, &n));
+    assert_null(alloc_array(SIZE_MAX / 2, 16));
+    assert_refused(alloc_grow(&array, &capacity, SIZE_MAX / 2, 16), CLORA_ERROR_MEMORY, "no memory");
+    assert_null(array);
+    assert_int_equal(capacity, 0);
+}
+
+static void test_growing_keeps_what_was_there(void **state) {
+    (void)state;
+    int *array = NULL;
+    size_t capacity = 0;
+
+    for (size_t i = 0; i < 1000; i++) {
+        assert_ok(alloc_grow((void **)&array, &capacity, i + 1, sizeof(*array)));
+        array[i] = (int)i;
+    }
+    for (size_t i = 0; i < 1000; i++)
+        assert_int_equal(array[i], i);
+    free(array);
+}
+
+/* ---- dtype ---- */
+
+static float from_bits(uint32_t bits) {
+    float f;
+
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
+static double f16_value(unsigned h) {
+    const unsigned exponent = h >> 10 & 31, mantissa = h & 1023;
+    const double sign = h & 0x8000 ? -1.0 : 1.0;
+
+    if (exponent == 31)
+        return mantissa ? NAN : sign * INFINITY;
+    return sign * (exponent ? ldexp(1024 + mantissa, (int)exponent - 25) : ldexp(mantissa, -24));
+}
+
+static void test_every_f16_becomes_its_value_and_returns(void **state) {
+    (void)state;
+    for (unsigned h = 0; h < 65536; h++) {
+        const float f = dtype_f16_to_f32((uint16_t)h);
+        const double value = f16_value(h);
+        if (isnan(value)) {
+            assert_true(isnan(f) && isnan(dtype_f16_to_f32(dtype_f32_to_f16(f))));
+            continue;
+        }
+        if (!((double)f == value && !signbit(f) == !(h & 0x8000)))
+            fail_msg("%04x is %g, wanted %g", h, (double)f, value);
+        assert_int_equal(dtype_f32_to_f16(f), h);
+    }
+}
+
+static void test_narrowing_to_f16_rounds_to_nearest_even(void **state) {
+    (void)state;
+    /* just below, at and just above the middle between each value and the next */
+    for (unsigned h = 0; h < 0x7bff; h++) {
+        const double middle = (f16_value(h) + f16_value(h + 1)) / 2; /* exact in a float */
+        const unsigned even = h & 1 ? h + 1 : h;
+        assert_int_equal(dtype_f32_to_f16((float)middle), even);
+        assert_int_equal(dtype_f32_to_f16(-(float)middle), even | 0x8000);
+        assert_int_equal(dtype_f32_to_f16(nextafterf((float)middle, 0.0f)), h);
+        assert_int_equal(dtype_f32_to_f16(nextafterf((float)middle, 1e9f)), h + 1);
+    }
+    assert_int_equal(dtype_f32_to_f16(65519.0f), 0x7bff);
+    assert_int_equal(dtype_f32_to_f16(65520.0f), 0x7c00);
+    assert_int_equal(dtype_f32_to_f16(3e38f), 0x7c00);
+    assert_int_equal(dtype_f32_to_f16(-INFINITY), 0xfc00);
+    assert_int_equal(dtype_f32_to_f16(1e-45f), 0);
+}
+
+static void test_bf16_is_the_upper_half_rounded_to_nearest_even(void **state) {
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h++) {
+        const float f = dtype_bf16_to_f32((uint16_t)h);
+        const uint32_t bits = h << 16;
+        assert_memory_equal(&f, &bits, sizeof(f));
+        if (isnan(f)) {
+            assert_true(isnan(dtype_bf16_to_f32(dtype_f32_to_bf16(f))));
+            continue;
+        }
+        assert_int_equal(dtype_f32_to_bf16(f), h);
+        if ((h & 0x7fff) < 0x7f80) {
+            assert_int_equal(dtype_f32_to_bf16(from_bits(bits | 0x7fff)), h);
+            assert_int_equal(dtype_f32_to_bf16(from_bits(bits | 0x8000)), h + (h & 1));
+            assert_int_equal(dtype_f32_to_bf16(from_bits(bits | 0x8001)), h + 1);
+        }
+    }
+    assert_true(isnan(dtype_bf16_to_f32(dtype_f32_to_bf16(from_bits(0x7f800001))))); /* not cut to infinity */
+}
+
+static void test_arrays_convert_as_their_elements_do_at_any_address(void **state) {
+    (void)state;
+    enum { N = 259 };
+    unsigned char packed[2 * N + 1];
+    float in[N], out[N], expected[N];
+
+    for (int i = 0; i < N; i++)
+        in[i] = (float)(i - 100) * 0.37f * powf(10.0f, (float)(i % 9 - 6));
+    for (int dtype = CLORA_DTYPE_F16; dtype <= CLORA_DTYPE_BF16; dtype++) {
+        for (int i = 0; i < N; i++)
+            expected[i] = dtype == CLORA_DTYPE_F16 ? dtype_f16_to_f32(dtype_f32_to_f16(in[i]))
+                                                   : dtype_bf16_to_f32(dtype_f32_to_bf16(in[i]));
+        dtype_from_f32(packed + 1, (clora_dtype)dtype, in, N);
+        dtype_to_f32(out, packed + 1, (clora_dtype)dtype, N);
+        assert_memory_equal(out, expected, sizeof(out));
+        assert_close(out, in, N, 5e-3, 1e-7);
+    }
+    dtype_from_f32(out, CLORA_DTYPE_F32, in, N);
+    assert_memory_equal(out, in, sizeof(out));
+    dtype_to_f32(expected, out, CLORA_DTYPE_F32, N);
+    assert_memory_equal(expected, in, sizeof(out));
+}
+
+static void test_types_have_sizes_and_names(void **state) {
+    (void)state;
+    assert_int_equal(dtype_size(CLORA_DTYPE_F32), 4);
+    assert_int_equal(dtype_size(CLORA_DTYPE_F16), 2);
+    assert_int_equal(dtype_size(CLORA_DTYPE_BF16), 2);
+    assert_int_equal(dtype_size(CLORA_DTYPE_I32), 4);
+    assert_string_equal(dtype_name(CLORA_DTYPE_BF16), "bf16");
+}
+
+/* ---- rng ---- */
+
+static void test_philox_gives_the_published_vectors(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t counter[4], key[2], out[4];
+    } known[] = {
+        {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+        {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xa4093822, 0x299f31d0},
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    };
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        uint32_t out[4];
+        rng_philox(out, known[i].counter, known[i].key);
+        assert_memory_equal(out, known[i].out, sizeof(out));
+    }
+}
+
+static void test_a_value_depends_on_seed_stream_and_index_alone(void **state) {
+    (void)state;
+    const uint64_t seed = 0x299f31d0a4093822u;
+    uint32_t out[4];
+
+    rng_philox(out, (uint32_t[4]){9, 1, 7, 0}, (uint32_t[2]){0xa4093822, 0x299f31d0});
+    for (uint64_t lane = 0; lane < 4; lane++)
+        assert_int_equal(rng_bits(seed, 7, (((uint64_t)1 << 32) + 9) * 4 + lane), out[lane]);
+    assert_int_not_equal(rng_bits(1, 0, 0), rng_bits(2, 0, 0));
+    assert_int_not_equal(rng_bits(1, 0, 0), rng_bits(1, 1, 0));
+}
+
+static void test_uniform_and_normal_numbers_have_their_moments(void **state) {
+    (void)state;
+    enum { N = 100000 };
+    double sum = 0, square = 0, normal = 0, normal_square = 0, neighbours = 0, fourth = 0;
+
+    for (uint64_t i = 0; i < N; i++) {
+        const double u = (double)rng_uniform(42, 3, i), z = (double)rng_normal(42, 4, i);
+        assert_true(u >= 0.0 && u < 1.0 && isfinite(z));
+        sum += u;
+        square += u * u;
+        normal += z;
+        normal_square += z * z;
+        fourth += z * z * z * z;
+        neighbours += z * (double)rng_normal(42, 4, i ^ 1);
+    }
+    assert_true(fabs(sum / N - 0.5) < 0.005);
+    assert_true(fabs(square / N - 1.0 / 3.0) < 0.005);
+    assert_true(fabs(normal / N) < 0.02);
+    assert_true(fabs(normal_square / N - 1.0) < 0.03);
+    assert_true(fabs(fourth / N - 3.0) < 0.2);
+    assert_true(fabs(neighbours / N) < 0.02);
+}
+
+static void test_a_permutation_holds_each_number_once_and_changes_with_the_stream(void **state) {
+    (void)state;
+    enum { N = 1000 };
+    size_t a[N], b[N], seen[N] = {0};
+
+    rng_permutation(a, N, 5, 0);
+    for (size_t i = 0; i < N; i++)
+        seen[a[i]]++;
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(seen[i], 1);
+    rng_permutation(b, N, 5, 0);
+    assert_memory_equal(a, b, sizeof(a));
+    rng_permutation(b, N, 5, 1);
+    assert_memory_not_equal(a, b, sizeof(a));
+    rng_permutation(b, 0, 5, 1);
+    rng_permutation(b, 1, 5, 1);
+    assert_int_equal(b[0], 0);
+}
+
+static void test_all_permutations_are_equally_likely(void **state) {
+    (void)state;
+    size_t order[3], count[27] = {0};
+
+    for (uint32_t stream = 0; stream < 6000; stream++) {
+        rng_permutation(order, 3, 11, stream);
+        count[order[0] * 9 + order[1] * 3 + order[2]]++;
+    }
+    for (size_t i = 0; i < 27; i++)
+        assert_true(count[i] == 0 || (count[i] > 880 && count[i] < 1120));
+}
+
+/* ---- json ---- */
+
+static json_t *parse(const char *text) {
+    json_t *value = NULL;
+
+    assert_ok(json_load_bytes(&value, text, strlen(text), "text"));
+    return value;
+}
+
+static void test_json_values_are_read_by_type(void **state) {
+    (void)state;
+    json_t *o = parse("{\"i\": 7, \"f\": 16.0, \"r\": 0.5, \"b\": true, \"s\": \"hi\", \"n\": null}");
+    int64_t i;
+    double r;
+    bool b;
+    const char *s;
+
+    assert_ok(json_get_int(&i, o, "i", 1, "o"));
+    assert_int_equal(i, 7);
+    assert_ok(json_get_int(&i, o, "f", 1, "o"));
+    assert_int_equal(i, 16);
+    assert_ok(json_get_int(&i, o, "absent", 3, "o"));
+    assert_int_equal(i, 3);
+    assert_ok(json_get_int(&i, o, "n", 4, "o"));
+    assert_int_equal(i, 4);
+    assert_ok(json_get_real(&r, o, "r", 1, "o"));
+    assert_true(r == 0.5);
+    assert_ok(json_get_real(&r, o, "i", 1, "o"));
+    assert_true(r == 7.0);
+    assert_ok(json_get_bool(&b, o, "b", false, "o"));
+    assert_true(b);
+    assert_ok(json_get_text(&s, o, "s", NULL, "o"));
+    assert_string_equal(s, "hi");
+    assert_ok(json_get_text(&s, o, "n", "none", "o"));
+    assert_string_equal(s, "none");
+    json_decref(o);
+}
+
+static void test_json_values_of_another_type_are_errors_that_name_the_key(void **state) {
+    (void)state;
+    json_t *o = parse("{\"i\": \"7\", \"r\": 0.5, \"b\": 1, \"s\": [], \"z\": \"a\\u0000b\"}");
+    json_t *list = parse("[1]");
+    int64_t i;
+    double r;
+    bool b;
+    const char *s;
+
+    assert_refused(json_get_int(&i, o, "i", 1, "config.json"), CLORA_ERROR_FORMAT, "config.json: \"i\" must be an int");
+    assert_refused(json_get_int(&i, o, "r", 1, "o"), CLORA_ERROR_FORMAT, "\"r\" must be an integer");
+    assert_refused(json_get_real(&r, o, "i", 1, "o"), CLORA_ERROR_FORMAT, "\"i\" must be a number, not a string");
+    assert_refused(json_get_bool(&b, o, "b", 1, "o"), CLORA_ERROR_FORMAT, "\"b\" must be true or false");
+    assert_refused(json_get_text(&s, o, "s", "", "o"), CLORA_ERROR_FORMAT, "\"s\" must be a string, not an array");
+    assert_refused(json_get_text(&s, o, "z", "", "o"), CLORA_ERROR_FORMAT, "NUL");
+    assert_refused(json_get_int(&i, list, "i", 1, "o"), CLORA_ERROR_FORMAT, "wanted an object");
+    json_decref(o);
+    json_decref(list);
+}
+
+static void test_broken_json_is_refused_with_its_place(void **state) {
+    (void)state;
+    static const char *const broken[] = {"",          "{",     "{\"a\": 1,}",   "{\"a\": 1, \"a\": 2}", "{\"a\": NaN}",
+                                         "\"\xff\"]", "[1] 2", "{\"a\": 1e999}"};
+    json_t *value;
+
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        assert_refused(json_load_bytes(&value, broken[i], strlen(broken[i]), "x.json"), CLORA_ERROR_FORMAT,
+                       "x.json is not valid JSON: line ");
+        assert_null(value);
+    }
+    scratch_text("bad.json", "{\n\"a\": }");
+    assert_refused(json_load_path(&value, scratch_path("bad.json"), 100), CLORA_ERROR_FORMAT, "line 2");
+    assert_refused(json_load_path(&value, scratch_path("bad.json"), 5), CLORA_ERROR_FORMAT, "larger than");
+    assert_refused(json_load_path(&value, scratch_path("none.json"), 5), CLORA_ERROR_NOT_FOUND, "none.json");
+}
+
+static void test_json_of_any_depth_does_no_harm(void **state) {
+    (void)state;
+    enum { DEPTH = 1000000 };
+    char *text = malloc(DEPTH);
+    json_t *value;
+
+    memset(text, '[', DEPTH);
+    assert_refused(json_load_bytes(&value, text, DEPTH, "deep"), CLORA_ERROR_FORMAT, "depth");
+    free(text);
+}
+
+static void test_saved_json_is_sorted_and_its_numbers_are_short(void **state) {
+    (void)state;
+    json_t *o = parse("{\"z\": 0.1, \"a\": 1e-05, \"m\": [1, 10000.0, 0.3333333333333333]}");
+    json_t *again;
+    size_t size;
+
+    assert_ok(json_save_path(o, scratch_path("o.json")));
+    assert_ok(json_load_path(&again, scratch_path("o.json"), 1000));
+    assert_true(json_equal(o, again));
+    json_decref(again);
+    json_object_del(o, "m");
+    assert_ok(json_save_path(o, scratch_path("o.json")));
+    char *text = read_whole(&size, scratch_path("o.json"));
+    assert_string_equal(text, "{\n  \"a\": 1e-5,\n  \"z\": 0.1\n}\n");
+    free(text);
+    json_decref(o);
+}
+
+/* ---- file: reading ---- */
+
+static void test_a_file_is_mapped_whole(void **state) {
+    (void)state;
+    enum { N = 100000 };
+    unsigned char *data = malloc(N);
+    file_map map;
+
+    for (int i = 0; i < N; i++)
+        data[i] = (unsigned char)(i * 7);
+    scratch_write("data", data, N);
+    assert_ok(file_map_open(&map, scratch_path("data")));
+    assert_int_equal(map.size, N);
+    assert_memory_equal(map.data, data, N);
+    file_map_release(&map, 5000, 90000);
+    file_map_release(&map, 0, SIZE_MAX);
+    file_map_release(&map, N + 5, 10);
+    assert_memory_equal(map.data, data, N); /* read again */
+    file_map_close(&map);
+    assert_null(map.data);
+    free(data);
+}
+
+static void test_an_empty_file_maps_to_nothing(void **state) {
+    (void)state;
+    file_map map;
+    char *text;
+    size_t size;
+
+    scratch_text("empty", "");
+    assert_ok(file_map_open(&map, scratch_path("empty")));
+    assert_null(map.data);
+    assert_int_equal(map.size, 0);
+    file_map_release(&map, 0, 1);
+    file_map_close(&map);
+    assert_ok(file_read_text(&text, &size, scratch_path("empty"), 0));
+    assert_string_equal(text, "");
+    free(text);
+}
+
+static void test_what_is_no_file_is_not_read(void **state) {
+    (void)state;
+    file_map map;
+    char *text;
+
+    assert_int_equal(mkfifo(scratch_path("pipe"), 0600), 0);
+    assert_refused(file_map_open(&map, scratch_path("none")), CLORA_ERROR_NOT_FOUND, "none: No such file");
+    assert_refused(file_map_open(&map, scratch_path("")), CLORA_ERROR_IO, "Is a directory");
+    assert_refused(file_map_open(&map, scratch_path("pipe")), CLORA_ERROR_UNSUPPORTED, "not a regular file");
+    assert_refused(file_read_text(&text, NULL, scratch_path("none"), 9), CLORA_ERROR_NOT_FOUND, "none");
+    assert_refused(file_read_text(&text, NULL, scratch_path(""), 9), CLORA_ERROR_IO, "Is a directory");
+}
+
+static void test_a_text_above_its_limit_is_refused(void **state) {
+    (void)state;
+    char *text;
+    size_t size;
+
+    scratch_text("ten", "0123456789");
+    assert_ok(file_read_text(&text, &size, scratch_path("ten"), 10));
+    assert_string_equal(text, "0123456789");
+    assert_int_equal(size, 10);
+    free(text);
+    assert_refused(file_read_text(&text, &size, scratch_path("ten"), 9), CLORA_ERROR_FORMAT, "larger than the 9 bytes");
+    assert_null(text);
+}
+
+static void test_names_are_joined_with_one_slash(void **state) {
+    (void)state;
+    char *a = file_join("dir", "name"), *b = file_join("dir/", "name"), *c = file_join("", "name");
+
+    assert_string_equal(a, "dir/name");
+    assert_string_equal(b, "dir/name");
+    assert_string_equal(c, "name");
+    free(a);
+    free(b);
+    free(c);
+}
+
+/* ---- file: writing ---- */
+
+static void assert_holds(const char *name, const char *expected) {
+    size_t size;
+    char *text = read_whole(&size, scratch_path(name));
+
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void test_a_written_file_appears_when_it_is_complete(void **state) {
+    (void)state;
+    file_writer writer;
+
+    scratch_text("f", "old");
+    assert_ok(file_writer_open(&writer, scratch_path("f")));
+    assert_ok(file_writer_write(&writer, "new!", 4));
+    assert_int_equal(fflush(writer.stream), 0);
+    assert_holds("f", "old");
+    assert_ok(file_writer_commit(&writer));
+    assert_holds("f", "new!");
+    file_writer_abandon(&writer);
+    assert_holds("f", "new!");
+    assert_int_equal(scratch_entries(scratch_path("")), 1);
+}
+
+static void test_an_abandoned_file_leaves_nothing(void **state) {
+    (void)state;
+    file_writer writer = {0};
+
+    file_writer_abandon(&writer);
+    assert_ok(file_writer_open(&writer, scratch_path("f")));
+    assert_ok(file_writer_write(&writer, "x", 1));
+    file_writer_abandon(&writer);
+    assert_int_equal(scratch_entries(scratch_path("")), 0);
+}
+
+static void test_a_full_disk_keeps_the_old_file_and_leaves_no_half_of_a_new_one(void **state) {
+    (void)state;
+    enum { N = 100000 };
+    char *data = calloc(N, 1);
+
+    scratch_text("f", "old");
+    disk_full_after(5000);
+    const clora_status status = file_write_text(scratch_path("f"), data, N);
+    const clora_status small = file_write_text(scratch_path("g"), "small", 5);
+    disk_is_free();
+    assert_int_equal(status, CLORA_ERROR_IO);
+    assert_ok(small);
+    assert_holds("f", "old");
+    assert_int_equal(scratch_entries(scratch_path("")), 2);
+    disk_full_after(5000);
+    const clora_status again = file_write_text(scratch_path("f"), data, N);
+    disk_is_free();
+    assert_refused(again, CLORA_ERROR_IO, "f: File too large; raise the limit");
+    free(data);
+}
+
+static void test_no_space_left_is_said_in_one_line(void **state) {
+    (void)state;
+    if (access("/dev/full", W_OK) != 0)
+        skip();
+    assert_refused(file_write_text("/dev/full", "text", 4), CLORA_ERROR_IO,
+                   "cannot write /dev/full: No space left on device; free some space");
+    assert_int_equal(access("/dev/full", W_OK), 0); /* a device is written to, never replaced */
+}
+
+static void test_places_that_cannot_be_written_are_named_with_the_reason(void **state) {
+    (void)state;
+    file_writer writer;
+
+    scratch_text("file", "");
+    assert_refused(file_writer_open(&writer, scratch_path("file/below")), CLORA_ERROR_IO,
+                   "file/below: Not a directory; a part of the path is a file");
+    assert_refused(file_writer_open(&writer, scratch_path("none/f")), CLORA_ERROR_IO, "create the directory above");
+    assert_refused(file_writer_open(&writer, scratch_path("")), CLORA_ERROR_IO, "Is a directory");
+    assert_refused(file_writer_open(&writer, ""), CLORA_ERROR_IO, "cannot write");
+    assert_null(writer.stream);
+}
+
+static void test_a_link_stays_a_link(void **state) {
+    (void)state;
+    struct stat info;
+
+    scratch_text("target", "old");
+    assert_int_equal(symlink("target", scratch_path("link")), 0);
+    assert_ok(file_write_text(scratch_path("link"), "new", 3));
+    assert_holds("target", "new");
+    assert_int_equal(lstat(scratch_path("link"), &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+}
+
+static void test_the_longest_allowed_name_can_be_written(void **state) {
+    (void)state;
+    char name[256];
+
+    memset(name, 'n', 255);
+    name[255] = '\0';
+    assert_ok(file_write_text(scratch_path(name), "x", 1));
+    assert_holds(name, "x");
+}
+
+static void test_a_copy_is_the_same_or_is_not_there(void **state) {
+    (void)state;
+    enum { N = 3000000 };
+    char *data = malloc(N);
+
+    for (int i = 0; i < N; i++)
+        data[i] = (char)(i * 31 / 7);
+    scratch_write("from", data, N);
+    assert_ok(file_copy(scratch_path("to"), scratch_path("from")));
+    assert_same_file(scratch_path("to"), scratch_path("from"));
+    disk_full_after(2000000);
+    const clora_status status = file_copy(scratch_path("other"), scratch_path("from"));
+    disk_is_free();
+    assert_int_equal(status, CLORA_ERROR_IO);
+    assert_false(file_exists(scratch_path("other")));
+    assert_int_equal(scratch_entries(scratch_path("")), 2);
+    assert_refused(file_copy(scratch_path("other"), scratch_path("none")), CLORA_ERROR_NOT_FOUND, "none");
+    free(data);
+}
+
+static void test_an_output_directory_is_made_or_must_be_empty(void **state) {
+    (void)state;
+    bool created;
+
+    assert_ok(file_prepare_output(scratch_path("out"), &created));
+    assert_true(created && file_is_directory(scratch_path("out")));
+    assert_ok(file_prepare_output(scratch_path("out/"), &created));
+    assert_false(created);
+    scratch_text("out/f", "");
+    assert_refused(file_prepare_output(scratch_path("out"), &created), CLORA_ERROR_ARGUMENT, "is not empty");
+    assert_refused(file_prepare_output(scratch_path("out/f"), &created), CLORA_ERROR_IO, "Not a directory");
+    assert_refused(file_prepare_output(scratch_path("out/f/g"), &created), CLORA_ERROR_IO, "Not a directory");
+    assert_refused(file_prepare_output(scratch_path("a/b"), &created), CLORA_ERROR_IO, "No such file or directory");
+    assert_refused(file_prepare_output("", &created), CLORA_ERROR_IO, "cannot write");
+    assert_false(created);
+}
+
+static void test_files_that_a_killed_run_left_unfinished_do_not_fill_a_directory(void **state) {
+    (void)state;
+    bool created;
+    file_writer writer;
+
+    scratch_mkdir("out");
+    assert_ok(file_writer_open(&writer, scratch_path("out/f")));
+    assert_int_equal(scratch_entries(scratch_path("out")), 1);
+    assert_ok(file_prepare_output(scratch_path("out"), &created));
+    file_writer_abandon(&writer);
+}
+
+#define T(name) cmocka_unit_test(name)
+#define D(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        T(test_a_failure_keeps_its_message_and_takes_words_in_front),
+        T(test_a_message_of_any_length_is_cut_not_overrun),
+        T(test_sizes_that_overflow_are_refused),
+        T(test_growing_keeps_what_was_there),
+        T(test_every_f16_becomes_its_value_and_returns),
+        T(test_narrowing_to_f16_rounds_to_nearest_even),
+        T(test_bf16_is_the_upper_half_rounded_to_nearest_even),
+        T(test_arrays_convert_as_their_elements_do_at_any_address),
+        T(test_types_have_sizes_and_names),
+        T(test_philox_gives_the_published_vectors),
+        T(test_a_value_depends_on_seed_stream_and_index_alone),
+        T(test_uniform_and_normal_numbers_have_their_moments),
+        T(test_a_permutation_holds_each_number_once_and_changes_with_the_stream),
+        T(test_all_permutations_are_equally_likely),
+        T(test_json_values_are_read_by_type),
+        T(test_json_values_of_another_type_are_errors_that_name_the_key),
+        D(test_broken_json_is_refused_with_its_place),
+        T(test_json_of_any_depth_does_no_harm),
+        D(test_saved_json_is_sorted_and_its_numbers_are_short),
+        D(test_a_file_is_mapped_whole),
+        D(test_an_empty_file_maps_to_nothing),
+        D(test_what_is_no_file_is_not_read),
+        D(test_a_text_above_its_limit_is_refused),
+        T(test_names_are_joined_with_one_slash),
+        D(test_a_written_file_appears_when_it_is_complete),
+        D(test_an_abandoned_file_leaves_nothing),
+        D(test_a_full_disk_keeps_the_old_file_and_leaves_no_half_of_a_new_one),
+        T(test_no_space_left_is_said_in_one_line),
+        D(test_places_that_cannot_be_written_are_named_with_the_reason),
+        D(test_a_link_stays_a_link),
+        D(test_the_longest_allowed_name_can_be_written),
+        D(test_a_copy_is_the_same_or_is_not_there),
+        D(test_an_output_directory_is_made_or_must_be_empty),
+        D(test_files_that_a_killed_run_left_unfinished_do_not_fill_a_directory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
