@@ -164,7 +164,7 @@ INLINE void hide(__local V *s, const queries *r, const int key, const int n) {
         const VI lo = LOAD(r->lo + v * VW), hi = LOAD(r->hi + v * VW);
         for (int j = 0; j < n; j++) {
             const VI k = (VI)(key + j);
-            TILE(s, j, v) = (k >= lo) & (k <= hi) ? TILE(s, j, v) : (V)(-INFINITY);
+            TILE(s, j, v) = ((k >= lo) & (k <= hi)) ? TILE(s, j, v) : (V)(-INFINITY);
         }
     }
 }

@@ -76,8 +76,8 @@ static inline float max_lanes(const V v) {
     }
 #define ADD(a, b) ((a) + (b))
 #if WG == 1
-#define sum_group(part, space) (part)
-#define max_group(part, space) (part)
+#define sum_group(part, space) ((void)(space), (part))
+#define max_group(part, space) ((void)(space), (part))
 #else
 GROUP_REDUCTION(sum_group, ADD)
 GROUP_REDUCTION(max_group, fmax)

@@ -77,32 +77,29 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENS
     AT(targets);
     const size_t m = get_group_id(0);
     const int target = targets[m], item = get_local_id(0);
+    const int columns = target < 0 ? 0 : vocab; // without a target the passes are empty: every item meets every barrier
+    const int split = min(max(target, 0), columns);
     __global float *x = logits + m * stride;
+    float odd = 0.0f, wanted = 0.0f;
 
-    if (target < 0) { // the same for the whole group
-#if GRADIENT
-        zero_row(x, vocab);
-#endif
-        if (item == 0)
-            nll[m] = hit[m] = 0.0f;
-        return;
-    }
-    const float wanted = target < vocab ? x[target] : NAN; // an id outside the vocabulary shows as a NaN loss
-    const int split = min(target, vocab);
-    float odd = 0.0f;
+    if (target >= 0)
+        wanted = target < vocab ? x[target] : NAN; // an id outside the vocabulary shows as a NaN loss
     const float before = max_group(largest(x, 0, split, &odd), space);
-    const float after = max_group(largest(x, min(split + 1, vocab), vocab, &odd), space);
+    const float after = max_group(largest(x, min(split + 1, columns), columns, &odd), space);
     const float most = fmax(wanted, fmax(before, after));
     odd = sum_group(odd, space) + wanted * 0.0f;
-    const float sum = sum_group(exponentials(x, vocab, most), space);
+    const float sum = sum_group(exponentials(x, columns, most), space);
     if (item == 0) {
-        nll[m] = log(sum) + (most - wanted) + odd;
-        hit[m] = wanted > before && wanted >= after ? 1.0f : 0.0f;
+        nll[m] = target < 0 ? 0.0f : log(sum) + (most - wanted) + odd;
+        hit[m] = target >= 0 && wanted > before && wanted >= after ? 1.0f : 0.0f;
     }
 #if GRADIENT
-    scale_row(x, vocab, 1.0f / sum + odd);
+    if (target < 0)
+        zero_row(x, vocab);
+    else
+        scale_row(x, vocab, 1.0f / sum + odd);
     barrier(CLK_GLOBAL_MEM_FENCE);
-    if (item == 0 && target < vocab)
+    if (item == 0 && target >= 0 && target < vocab)
         x[target] -= 1.0f;
 #endif
 }

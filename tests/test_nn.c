@@ -1,0 +1,284 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "case.h"
+
+/* Both families of kernels on one device: what it would take itself, and the one of GPUs. */
+static clora_context *contexts[2];
+
+enum { WIDTH = 37 };
+
+static void assert_ok(clora_status status) {
+    if (status != CLORA_OK)
+        fail_msg("%s: %s", clora_status_name(status), clora_last_error());
+}
+
+static clora_tensor *floats(clora_context *context, int rows, int cols, const float *values) {
+    clora_tensor *t = NULL;
+
+    assert_ok(tensor_new(&t, context, CLORA_DTYPE_F32, rows, cols));
+    assert_ok(clora_tensor_write(t, values));
+    return t;
+}
+
+static clora_tensor *integers(clora_context *context, int n, const int32_t *values) {
+    clora_tensor *t = NULL;
+
+    assert_ok(tensor_new(&t, context, CLORA_DTYPE_I32, n, 1));
+    assert_ok(clora_tensor_write(t, values));
+    return t;
+}
+
+/* Interpreters are slow: under one, only shapes of few products. */
+static bool skipped(const op_case *op, const op_shape *shape) {
+    return getenv("CLORA_TEST_SMALL") && op->flops(shape) > 1e6;
+}
+
+static void check_case(const op_case *op) {
+    for (size_t c = 0; c < 2; c++)
+        for (size_t i = 0; i < op->shapes_count; i++) {
+            case_run run;
+            if (skipped(op, &op->shapes[i]))
+                continue;
+            clora_status status = case_begin(&run, contexts[c], op, &op->shapes[i], true);
+            if (status == CLORA_OK)
+                status = case_check(&run);
+            case_end(&run);
+            if (status != CLORA_OK)
+                fail_msg("%s kernels: %s", c ? "GPU" : "own", clora_last_error());
+        }
+}
+
+static void test_operations_between_products_are_their_references(void **state) {
+    (void)state;
+    for (const op_case *op = cases_nn; op->name; op++)
+        check_case(op);
+}
+
+static void test_attention_is_its_reference(void **state) {
+    (void)state;
+    for (const op_case *op = cases_attention; op->name; op++)
+        check_case(op);
+}
+
+static void test_dropout_masks_are_the_bits_of_the_host_generator(void **state) {
+    enum { ROWS = 5 };
+    const uint64_t seeds[] = {0, 1, 0xfedcba9876543210u};
+    float ones[ROWS * WIDTH], out[ROWS * WIDTH];
+
+    (void)state;
+    for (int i = 0; i < ROWS * WIDTH; i++)
+        ones[i] = 1.0f;
+    for (size_t c = 0; c < 2; c++)
+        for (size_t s = 0; s < sizeof(seeds) / sizeof(seeds[0]); s++) {
+            clora_tensor *x = floats(contexts[c], ROWS, WIDTH, ones), *y = floats(contexts[c], ROWS, WIDTH, ones);
+            assert_ok(op_dropout(y, x, 0.5f, seeds[s], (uint32_t)s + 9));
+            assert_ok(clora_tensor_read(y, out));
+            for (size_t i = 0; i < ROWS * WIDTH; i++)
+                assert_true(out[i] == (rng_uniform(seeds[s], (uint32_t)s + 9, i) >= 0.5f ? 2.0f : 0.0f));
+            clora_tensor_free(x);
+            clora_tensor_free(y);
+        }
+}
+
+static void test_dropout_refuses_a_probability_outside_zero_to_one(void **state) {
+    const float one = 1.0f;
+    clora_tensor *x = floats(contexts[0], 1, 1, &one);
+
+    (void)state;
+    assert_int_equal(op_dropout(x, x, 1.0f, 0, 0), CLORA_ERROR_ARGUMENT);
+    assert_int_equal(op_dropout(x, x, -0.1f, 0, 0), CLORA_ERROR_ARGUMENT);
+    assert_int_equal(op_dropout(x, x, NAN, 0, 0), CLORA_ERROR_ARGUMENT);
+    clora_tensor_free(x);
+}
+
+/* nll of one row of WIDTH logits, of which one is replaced */
+static float loss_with(clora_context *context, int at, float value, int32_t target, float *gradient) {
+    float row[WIDTH], out[2];
+
+    for (int i = 0; i < WIDTH; i++)
+        row[i] = (float)(i % 5);
+    row[at] = value;
+    clora_tensor *logits = floats(context, 1, WIDTH, row), *results = floats(context, 1, 2, row);
+    clora_tensor *targets = integers(context, 1, &target);
+    clora_tensor nll = tensor_slice(results, 0, 1, 1), hit = tensor_slice(results, 1, 1, 1);
+    assert_ok(op_cross_entropy(&nll, &hit, logits, targets, true));
+    assert_ok(clora_tensor_read(results, out));
+    assert_ok(clora_tensor_read(logits, row));
+    *gradient = row[0];
+    clora_tensor_free(logits);
+    clora_tensor_free(results);
+    clora_tensor_free(targets);
+    return out[0];
+}
+
+static void test_a_logit_that_is_not_finite_shows_in_loss_and_gradient(void **state) {
+    const float odd[] = {NAN, INFINITY, -INFINITY};
+    const int places[] = {0, 17, WIDTH - 1};
+    float gradient;
+
+    (void)state;
+    for (size_t c = 0; c < 2; c++) {
+        for (size_t i = 0; i < 3; i++)
+            for (size_t p = 0; p < 3; p++) {
+                assert_false(isfinite(loss_with(contexts[c], places[p], odd[i], 17, &gradient)));
+                assert_false(isfinite(gradient));
+            }
+        assert_true(isfinite(loss_with(contexts[c], 0, 1.0f, 17, &gradient)));
+        assert_true(isfinite(gradient));
+    }
+}
+
+static void test_a_target_outside_the_vocabulary_shows_in_the_loss(void **state) {
+    float gradient;
+
+    (void)state;
+    for (size_t c = 0; c < 2; c++)
+        assert_true(isnan(loss_with(contexts[c], 0, 1.0f, WIDTH, &gradient)));
+}
+
+static void test_logits_far_apart_neither_overflow_nor_lose_the_target(void **state) {
+    float gradient;
+
+    (void)state;
+    for (size_t c = 0; c < 2; c++) {
+        assert_true(fabsf(loss_with(contexts[c], 3, 3e4f, 3, &gradient)) == 0.0f);
+        assert_true(fabsf(loss_with(contexts[c], 3, 3e4f, 0, &gradient) - 3e4f) < 0.01f);
+        assert_true(gradient == -1.0f);
+    }
+}
+
+static void test_the_norm_of_gradients_that_overflow_stops_the_update(void **state) {
+    const float sums[] = {1.0f, INFINITY};
+    float scale[2];
+
+    (void)state;
+    for (size_t c = 0; c < 2; c++) {
+        clora_tensor *s = floats(contexts[c], 1, 2, sums), *out = floats(contexts[c], 1, 2, sums);
+        assert_ok(op_clip_scale(out, s, 2, 1.0f, 1.0f));
+        assert_ok(clora_tensor_read(out, scale));
+        assert_true(isnan(scale[0]));
+        assert_false(isfinite(scale[1]));
+        clora_tensor_free(s);
+        clora_tensor_free(out);
+    }
+}
+
+/* Attention of T = 3 queries on S = 5 keys of one head of 4, of which row `unseen` of k and v is a NaN. */
+static void attend(clora_context *context, float *y, int unseen, const int32_t *first) {
+    enum { T = 3, S = 5, D = 4 };
+    const attention_shape shape = {1, T, S, 1, 1, D};
+    float values[S * D], lse[T];
+
+    case_fill(values, S * D, 3);
+    clora_tensor *q = floats(context, T, D, values), *out = floats(context, T, D, values),
+                 *sums = floats(context, T, 1, values);
+    for (int d = 0; d < D && unseen >= 0; d++)
+        values[unseen * D + d] = NAN;
+    clora_tensor *k = floats(context, S, D, values), *v = floats(context, S, D, values);
+    clora_tensor *past = integers(context, 1, (const int32_t[]){1}), *from = integers(context, T, first);
+    assert_ok(op_attention(out, sums, q, k, v, past, from, shape));
+    assert_ok(clora_tensor_read(out, y));
+    assert_ok(clora_tensor_read(sums, lse));
+    for (clora_tensor **t = (clora_tensor *[]){q, out, sums, k, v, past, from, NULL}; *t; t++)
+        clora_tensor_free(*t);
+}
+
+static void test_attention_reads_no_key_behind_the_last_query(void **state) {
+    const int32_t first[] = {0, 0, 0};
+    float y[12];
+
+    (void)state;
+    for (size_t c = 0; c < 2; c++) {
+        attend(contexts[c], y, 4, first); /* past 1 and 3 queries: keys 0..3 */
+        for (int i = 0; i < 12; i++)
+            assert_true(isfinite(y[i]));
+    }
+}
+
+static void test_a_key_that_is_not_a_number_shows_in_attention(void **state) {
+    const int32_t first[] = {0, 0, 0};
+    float y[12];
+
+    (void)state;
+    for (size_t c = 0; c < 2; c++) {
+        attend(contexts[c], y, 0, first);
+        for (int i = 0; i < 12; i++)
+            assert_true(isnan(y[i]));
+    }
+}
+
+static void test_a_query_that_sees_no_key_gives_zeros(void **state) {
+    const int32_t first[] = {0, 3, 0};
+    float y[12];
+
+    (void)state;
+    for (size_t c = 0; c < 2; c++) {
+        attend(contexts[c], y, -1, first); /* query 1 stands at 2 */
+        for (int d = 0; d < 4; d++) {
+            assert_true(y[4 + d] == 0.0f);
+            assert_true(isfinite(y[d]) && isfinite(y[8 + d]));
+        }
+    }
+}
+
+static void test_shapes_that_do_not_fit_are_refused(void **state) {
+    const float zeros[24] = {0};
+    clora_tensor *a = floats(contexts[0], 2, 6, zeros), *b = floats(contexts[0], 3, 4, zeros);
+
+    (void)state;
+    assert_int_equal(op_rmsnorm(a, NULL, b, b, 1e-5f), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_rope(a, b, b, 2, false), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_swiglu(a, b), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_swiglu_backward(a, a, b), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_cross_entropy(a, a, b, a, false), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_dropout(a, b, 0.1f, 0, 0), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_add(a, b), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_sum_squares(a, 12, b), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_cache_store(a, b, a, 1, 3, 2), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, (attention_shape){1, 2, 3, 3, 2, 2}), CLORA_ERROR_SHAPE);
+    clora_tensor_free(a);
+    clora_tensor_free(b);
+}
+
+static int create_contexts(void **state) {
+    (void)state;
+    setenv("CLORA_GEMM", "panel", 1);
+    if (clora_context_create(&contexts[0], NULL) != CLORA_OK)
+        return -1;
+    setenv("CLORA_GEMM", "tile", 1);
+    return clora_context_create(&contexts[1], NULL) == CLORA_OK ? 0 : -1;
+}
+
+static int free_contexts(void **state) {
+    (void)state;
+    clora_context_free(contexts[0]);
+    clora_context_free(contexts[1]);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_operations_between_products_are_their_references),
+        cmocka_unit_test(test_attention_is_its_reference),
+        cmocka_unit_test(test_dropout_masks_are_the_bits_of_the_host_generator),
+        cmocka_unit_test(test_dropout_refuses_a_probability_outside_zero_to_one),
+        cmocka_unit_test(test_a_logit_that_is_not_finite_shows_in_loss_and_gradient),
+        cmocka_unit_test(test_a_target_outside_the_vocabulary_shows_in_the_loss),
+        cmocka_unit_test(test_logits_far_apart_neither_overflow_nor_lose_the_target),
+        cmocka_unit_test(test_the_norm_of_gradients_that_overflow_stops_the_update),
+        cmocka_unit_test(test_attention_reads_no_key_behind_the_last_query),
+        cmocka_unit_test(test_a_key_that_is_not_a_number_shows_in_attention),
+        cmocka_unit_test(test_a_query_that_sees_no_key_gives_zeros),
+        cmocka_unit_test(test_shapes_that_do_not_fit_are_refused),
+    };
+    return cmocka_run_group_tests(tests, create_contexts, free_contexts);
+}
