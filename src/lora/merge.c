@@ -6,14 +6,14 @@
 
 static const char INDEX_NAME[] = "model.safetensors.index.json";
 
-static clora_status read_config(merge *m, const char *model) {
+static clora_status read_config(merge *m) {
     enum { LIMIT = 16 << 20 };
-    char *path = file_join(model, "config.json");
+    char *path = file_join(m->model, "config.json");
     clora_status status = CLORA_OK;
     const char *type;
 
     if (!path)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", model));
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", m->model));
     TRY(json_load_path(&m->config, path, LIMIT));
     TRY(json_get_text(&type, m->config, "model_type", "", path));
     if (strcmp(type, "llama") != 0)
@@ -69,11 +69,10 @@ static bool set_text(json_t *object, const char *key, const char *text) {
     return json_object_set_new(object, key, json_string(text)) == 0;
 }
 
-static clora_status write_config(merge *m) {
+/* config.json with the type and the head as they are now. */
+static clora_status change_config(merge *m) {
     static const char *const names[] = {"float32", "float16", "bfloat16"};
     const bool new_style = json_object_get(m->config, "dtype") != NULL;
-    clora_status status = CLORA_OK;
-    char *path = NULL;
     bool ok = true;
 
     if (m->dtype >= 0)
@@ -82,12 +81,25 @@ static clora_status write_config(merge *m) {
         ok = ok && set_text(m->config, "torch_dtype", names[m->dtype]);
     if (m->untied)
         ok = ok && json_object_set_new(m->config, "tie_word_embeddings", json_false()) == 0;
-    if (!ok)
+    return ok ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for config.json");
+}
+
+static clora_status write_config(merge *m) {
+    char *from = file_join(m->model, "config.json"), *to = NULL;
+    clora_status status = CLORA_OK;
+
+    if (!from)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for config.json"));
-    TRY(merge_output_path(&path, &m->output, "config.json"));
-    TRY(json_save_path(m->config, path));
+    TRY(merge_output_path(&to, &m->output, "config.json"));
+    if (m->dtype < 0 && !m->untied) {
+        TRY(file_copy(to, from));
+    } else {
+        TRY(change_config(m));
+        TRY(json_save_path(m->config, to));
+    }
 done:
-    free(path);
+    free(from);
+    free(to);
     return status;
 }
 
@@ -116,14 +128,14 @@ done:
     return status;
 }
 
-static clora_status write_directory(merge *m, const char *model) {
+static clora_status write_directory(merge *m) {
     clora_status status = CLORA_OK;
 
     for (size_t i = 0; i < m->set->file_count; i++)
         TRY(merge_write_file(m, m->set->files[i]));
     if (strcmp(merge_file_name(m->set->files[0]), "model.safetensors") != 0)
         TRY(write_index(m));
-    TRY(merge_copy_others(&m->output, model));
+    TRY(merge_copy_others(&m->output, m->model));
     TRY(write_config(m)); /* last: a directory without it is no model */
 done:
     return status;
@@ -169,18 +181,18 @@ static void merge_finish(merge *m) {
 clora_status clora_merge(const char *model_directory, const char *adapter_directory, const char *out_directory,
                          int dtype, clora_merge_callback callback, void *user, clora_merge_report *report) {
     clora_status status = CLORA_OK;
-    merge m = {.dtype = dtype};
+    merge m = {.model = model_directory, .dtype = dtype};
 
     if (dtype < -1 || dtype > CLORA_DTYPE_BF16)
         return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", dtype);
-    TRY(read_config(&m, model_directory));
+    TRY(read_config(&m));
     TRY(safetensors_set_open(&m.set, model_directory));
     TRY(list_modules(&m));
     TRY(peft_open(&m.adapter, adapter_directory, m.module, m.modules));
     TRY(check_types(&m));
     m.untied = m.tied_head >= 0 && m.adapter.choice[m.tied_head].R > 0;
     TRY(merge_output_open(&m.output, out_directory, model_directory));
-    TRY(write_directory(&m, model_directory));
+    TRY(write_directory(&m));
     report_all(&m, callback, user, report);
 done:
     merge_output_close(&m.output, status == CLORA_OK);

@@ -13,7 +13,8 @@ typedef struct merge_kind {
 } merge_kind;
 
 typedef struct merge {
-    int dtype; /* of the matrices, or -1 */
+    const char *model; /* its directory */
+    int dtype;         /* of the matrices, or -1 */
     json_t *config;
     safetensors_set *set;
     peft_adapter adapter;

@@ -1,0 +1,602 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <clora/adapter.h>
+
+#include "base/json.h"
+#include "io/safetensors.h"
+#include "support/scratch.h"
+
+static const char *fixture(const char *name) {
+    static char paths[4][1024];
+    static int next;
+    const char *folder = getenv("CLORA_TEST_FIXTURES");
+    char *path = paths[next = (next + 1) % 4];
+
+    snprintf(path, sizeof(paths[0]), "%s/%s", folder ? folder : "tests/fixtures", name);
+    return path;
+}
+
+static clora_status merge(const char *model, const char *adapter, const char *out) {
+    return clora_merge(model, adapter, out, -1, NULL, NULL, NULL);
+}
+
+static safetensors *open_model(const char *directory) {
+    safetensors *file = NULL;
+    char path[1024];
+
+    snprintf(path, sizeof(path), "%s/model.safetensors", directory);
+    assert_ok(safetensors_open(&file, path));
+    return file;
+}
+
+static const safetensors_tensor *tensor(const safetensors *file, const char *name) {
+    const safetensors_tensor *t = safetensors_find(file, name);
+
+    if (!t)
+        fail_msg("%s has no tensor %s", file->path, name);
+    return t;
+}
+
+static float element(const safetensors_tensor *t, size_t i) {
+    float value;
+
+    dtype_to_f32(&value, (const char *)t->data + i * dtype_size(t->dtype), t->dtype, 1);
+    return value;
+}
+
+/* ---- against PEFT ---- */
+
+/* Every base parameter is either as the reference's merged.NAME or the base's own bytes. */
+static void assert_merged_as_peft(const char *adapter) {
+    char path[128];
+    safetensors *reference = NULL;
+
+    assert_ok(merge(fixture("tiny-llama"), fixture(adapter), scratch_path(adapter)));
+    snprintf(path, sizeof(path), "reference/%s.safetensors", adapter);
+    assert_ok(safetensors_open(&reference, fixture(path)));
+    safetensors *base = open_model(fixture("tiny-llama")), *merged = open_model(scratch_path(adapter));
+    int changed = 0;
+    assert_int_equal(base->count, merged->count);
+    for (size_t i = 0; i < merged->count; i++) {
+        const safetensors_tensor *t = &merged->tensors[i];
+        char key[256];
+        snprintf(key, sizeof(key), "merged.%s", t->name);
+        const safetensors_tensor *expected = safetensors_find(reference, key);
+        assert_int_equal(t->dtype, CLORA_DTYPE_F32);
+        if (!expected) {
+            assert_memory_equal(t->data, tensor(base, t->name)->data, t->size);
+            continue;
+        }
+        changed++;
+        assert_int_equal(t->size, expected->size);
+        for (size_t k = 0; k < safetensors_elements(t); k++) {
+            const double difference = fabs((double)element(t, k) - (double)element(expected, k));
+            if (!(difference <= 1e-6))
+                fail_msg("%s[%zu]: %g, PEFT has %g", t->name, k, (double)element(t, k), (double)element(expected, k));
+        }
+    }
+    assert_int_equal(changed, 6);
+    safetensors_close(reference);
+    safetensors_close(base);
+    safetensors_close(merged);
+}
+
+static void test_merged_weights_are_those_of_peft(void **state) {
+    (void)state;
+    assert_merged_as_peft("tiny-llama-lora");
+    assert_merged_as_peft("tiny-llama-rslora");
+    assert_merged_as_peft("tiny-llama-patterns");
+}
+
+static void test_the_other_files_come_along(void **state) {
+    (void)state;
+    assert_ok(merge(fixture("tiny-llama"), fixture("tiny-llama-lora"), scratch_path("out")));
+    assert_same_file(scratch_path("out/config.json"), fixture("tiny-llama/config.json"));
+    assert_same_file(scratch_path("out/generation_config.json"), fixture("tiny-llama/generation_config.json"));
+    assert_int_equal(scratch_entries(scratch_path("out")), 3);
+}
+
+typedef struct seen {
+    char kinds[256];
+    clora_merge_report total;
+} seen;
+
+static void note_kind(void *user, const char *kind, const clora_merge_report *report) {
+    seen *s = user;
+
+    snprintf(s->kinds + strlen(s->kinds), sizeof(s->kinds) - strlen(s->kinds), "%s:%d ", kind, report->modules);
+    assert_true(report->max_change > 0.0);
+    s->total.modules += report->modules;
+    s->total.max_change = fmax(s->total.max_change, report->max_change);
+    s->total.max_rounding_error = fmax(s->total.max_rounding_error, report->max_rounding_error);
+}
+
+static void test_each_kind_of_module_is_reported(void **state) {
+    (void)state;
+    clora_merge_report report;
+    seen s = {.kinds = ""};
+
+    assert_ok(clora_merge(fixture("tiny-llama"), fixture("tiny-llama-lora"), scratch_path("out"), -1, note_kind, &s,
+                          &report));
+    assert_string_equal(s.kinds, "down_proj:2 q_proj:2 v_proj:2 ");
+    assert_int_equal(report.modules, 6);
+    assert_true(report.max_change == s.total.max_change);
+    assert_true(report.max_rounding_error == s.total.max_rounding_error);
+
+    safetensors *base = open_model(fixture("tiny-llama")), *merged = open_model(scratch_path("out"));
+    double change = 0.0;
+    for (size_t i = 0; i < merged->count; i++)
+        for (size_t k = 0; k < safetensors_elements(&merged->tensors[i]); k++)
+            change = fmax(change, fabs((double)element(&merged->tensors[i], k) -
+                                       (double)element(tensor(base, merged->tensors[i].name), k)));
+    assert_true(fabs(report.max_change - change) < 1e-6);
+    assert_true(report.max_rounding_error > 0.0 && report.max_rounding_error < 1e-6);
+    safetensors_close(base);
+    safetensors_close(merged);
+}
+
+/* ---- models of our own ---- */
+
+/* A model with one layer's q_proj (N, K), an embedding (3, K) and a norm (K), all of one type, and a rank 1 adapter. */
+typedef struct tiny {
+    int N, K;
+    clora_dtype dtype;
+    bool tied, head; /* lm_head.weight is in the file */
+    const float *w;  /* (N, K) */
+    const float *a, *b;
+    const char *target;
+    float scale;
+} tiny;
+
+static void write_one(const char *path, const char *const *names, const int (*shapes)[2], const float *const *values,
+                      size_t n, clora_dtype dtype) {
+    safetensors_entry entries[8];
+    safetensors_writer writer;
+
+    for (size_t i = 0; i < n; i++) {
+        entries[i] = (safetensors_entry){.name = names[i], .dtype = dtype, .ndim = shapes[i][0] ? 2 : 1};
+        entries[i].shape[0] = shapes[i][0] ? shapes[i][0] : shapes[i][1];
+        entries[i].shape[1] = shapes[i][0] ? shapes[i][1] : 0;
+    }
+    assert_ok(safetensors_writer_begin(&writer, scratch_path(path), entries, n, NULL));
+    while (writer.next < writer.count) {
+        const size_t i = writer.order[writer.next], size = writer.bytes[writer.next];
+        void *data = calloc(1, size);
+        dtype_from_f32(data, dtype, values[i], size / dtype_size(dtype));
+        assert_ok(safetensors_writer_tensor(&writer, data, size));
+        free(data);
+    }
+    assert_ok(safetensors_writer_finish(&writer));
+}
+
+static const float ONES[64] = {1, 1, 1, 1, 1, 1, 1, 1}, TABLE[64] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+
+static void write_adapter(const tiny *t) {
+    const bool head = strcmp(t->target, "lm_head") == 0;
+    char names[2][128], config[256];
+
+    snprintf(names[0], sizeof(names[0]), "base_model.model.%s%s.lora_A.weight", head ? "" : "model.layers.0.self_attn.",
+             t->target);
+    snprintf(names[1], sizeof(names[1]), "base_model.model.%s%s.lora_B.weight", head ? "" : "model.layers.0.self_attn.",
+             t->target);
+    scratch_mkdir("adapter");
+    write_one("adapter/adapter_model.safetensors", (const char *const[]){names[0], names[1]},
+              (const int[][2]){{1, t->K}, {head ? 3 : t->N, 1}}, (const float *const[]){t->a, t->b}, 2,
+              CLORA_DTYPE_F32);
+    snprintf(config, sizeof(config),
+             "{\"peft_type\": \"LORA\", \"r\": 1, \"lora_alpha\": %.9g, \"target_modules\": [\"%s\"]}",
+             (double)t->scale, t->target);
+    scratch_text("adapter/adapter_config.json", config);
+}
+
+static void write_tiny(const tiny *t) {
+    char config[256];
+
+    scratch_mkdir("model");
+    write_one("model/model.safetensors",
+              (const char *const[]){"model.layers.0.self_attn.q_proj.weight", "model.embed_tokens.weight",
+                                    "model.norm.weight", "lm_head.weight"},
+              (const int[][2]){{t->N, t->K}, {3, t->K}, {0, t->K}, {3, t->K}},
+              (const float *const[]){t->w, TABLE, ONES, ONES}, t->head ? 4 : 3, t->dtype);
+    snprintf(config, sizeof(config), "{\"model_type\": \"llama\", \"torch_dtype\": \"x\", \"tie_word_embeddings\": %s}",
+             t->tied ? "true" : "false");
+    scratch_text("model/config.json", config);
+    write_adapter(t);
+}
+
+static const char Q_PROJ[] = "model.layers.0.self_attn.q_proj.weight";
+
+/* bf16 keeps 8 bits: between 1 and 2 its step is 2^-7. */
+static void test_a_sum_is_rounded_once(void **state) {
+    (void)state;
+    /*
+     * exact sums: 1 + 2^-8 + 2^-33 is above the middle of 1 and 1 + 2^-7 by less than a float can say, so rounding to
+     * float first would find a tie and go to 1; 1 + 3 * 2^-8 - 2^-33 likewise, downwards
+     */
+    const float w[2] = {1.0f, 1.0f}, b[1] = {1.0f};
+    const float a[2] = {0x1p-8f + 0x1p-31f, 0x1.8p-7f - 0x1p-30f};
+    const tiny t = {.N = 1, .K = 2, .dtype = CLORA_DTYPE_BF16, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
+    clora_merge_report report;
+
+    write_tiny(&t);
+    assert_true((float)(1.0 + (double)a[0]) == 1.0f + 0x1p-8f); /* what a float would make of it */
+    assert_true((float)(1.0 + (double)a[1]) == 1.0f + 0x1.8p-7f);
+    assert_ok(
+        clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), -1, NULL, NULL, &report));
+    safetensors *merged = open_model(scratch_path("out"));
+    const safetensors_tensor *q = tensor(merged, Q_PROJ);
+    assert_int_equal(q->dtype, CLORA_DTYPE_BF16);
+    assert_true(element(q, 0) == 1.0f + 0x1p-7f);
+    assert_true(element(q, 1) == 1.0f + 0x1p-7f);
+    assert_true(fabs(report.max_rounding_error - 0x1p-8) < 1e-8);
+    safetensors_close(merged);
+}
+
+static void test_a_type_can_be_asked_for(void **state) {
+    (void)state;
+    const float w[4] = {1.0f / 3, -2.5f, 1e-3f, 7.0f}, a[2] = {0.25f, -0.5f}, b[2] = {1.0f, 3.0f};
+    const tiny t = {.N = 2, .K = 2, .dtype = CLORA_DTYPE_F32, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 2};
+    static const char *const names[] = {"float32", "float16", "bfloat16"};
+
+    write_tiny(&t);
+    for (int dtype = CLORA_DTYPE_F16; dtype <= CLORA_DTYPE_BF16; dtype++) {
+        const char *out = dtype == CLORA_DTYPE_F16 ? "f16" : "bf16", *name;
+        char path[64];
+        json_t *config = NULL;
+        assert_ok(
+            clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path(out), dtype, NULL, NULL, NULL));
+        safetensors *merged = open_model(scratch_path(out));
+        assert_int_equal(tensor(merged, Q_PROJ)->dtype, dtype);
+        assert_int_equal(tensor(merged, "model.embed_tokens.weight")->dtype, dtype);
+        assert_int_equal(tensor(merged, "model.norm.weight")->dtype, CLORA_DTYPE_F32);
+        for (size_t i = 0; i < 4; i++) {
+            const float exact = w[i] + 2.0f * b[i / 2] * a[i % 2];
+            const float expected = dtype == CLORA_DTYPE_F16 ? dtype_f16_to_f32(dtype_f32_to_f16(exact))
+                                                            : dtype_bf16_to_f32(dtype_f32_to_bf16(exact));
+            assert_true(element(tensor(merged, Q_PROJ), i) == expected);
+        }
+        safetensors_close(merged);
+        snprintf(path, sizeof(path), "%s/config.json", out);
+        assert_ok(json_load_path(&config, scratch_path(path), 1 << 20));
+        assert_ok(json_get_text(&name, config, "torch_dtype", "", path));
+        assert_string_equal(name, names[dtype]);
+        json_decref(config);
+    }
+    assert_refused(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("x"), CLORA_DTYPE_I32, NULL,
+                               NULL, NULL),
+                   CLORA_ERROR_ARGUMENT, "type 3");
+}
+
+static void test_a_large_weight_is_the_sum_of_its_parts_in_every_row(void **state) {
+    (void)state;
+    enum { N = 517, K = 301 }; /* several threads, uneven shares */
+    float *w = calloc((size_t)N * K, sizeof(*w)), a[K], b[N];
+    const tiny t = {.N = N, .K = K, .dtype = CLORA_DTYPE_F32, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
+
+    for (int i = 0; i < N * K; i++)
+        w[i] = (float)(i % 1009) - 500.0f;
+    for (int k = 0; k < K; k++)
+        a[k] = (float)(k % 7) - 3.0f;
+    for (int n = 0; n < N; n++)
+        b[n] = (float)(n % 11) * 0.5f;
+    scratch_mkdir("model");
+    write_one("model/model.safetensors", (const char *const[]){Q_PROJ}, (const int[][2]){{N, K}},
+              (const float *const[]){w}, 1, CLORA_DTYPE_F32);
+    scratch_text("model/config.json", "{\"model_type\": \"llama\"}");
+    write_adapter(&t);
+    assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")));
+    safetensors *merged = open_model(scratch_path("out"));
+    for (int i = 0; i < N * K; i++)
+        if (element(tensor(merged, Q_PROJ), (size_t)i) != w[i] + b[i / K] * a[i % K])
+            fail_msg("row %d, column %d", i / K, i % K);
+    safetensors_close(merged);
+    free(w);
+}
+
+/* ---- the head ---- */
+
+static void merge_tied(bool stale_head) {
+    const float w[2] = {1.0f, 2.0f}, a[2] = {0.5f, -1.0f}, b[3] = {1.0f, 2.0f, 4.0f};
+    const tiny t = {.N = 1,
+                    .K = 2,
+                    .dtype = CLORA_DTYPE_F32,
+                    .tied = true,
+                    .head = stale_head,
+                    .w = w,
+                    .a = a,
+                    .b = b,
+                    .target = "lm_head",
+                    .scale = 1};
+    json_t *config = NULL;
+
+    write_tiny(&t);
+    assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")));
+    safetensors *merged = open_model(scratch_path("out"));
+    assert_int_equal(merged->count, 4);
+    for (size_t i = 0; i < 6; i++) {
+        assert_true(element(tensor(merged, "model.embed_tokens.weight"), i) == TABLE[i]);
+        assert_true(element(tensor(merged, "lm_head.weight"), i) == TABLE[i] + b[i / 2] * a[i % 2]);
+    }
+    safetensors_close(merged);
+    assert_ok(json_load_path(&config, scratch_path("out/config.json"), 1 << 20));
+    assert_true(json_is_false(json_object_get(config, "tie_word_embeddings")));
+    json_decref(config);
+}
+
+static void test_a_tied_head_that_is_adapted_comes_off_the_embedding(void **state) {
+    (void)state;
+    merge_tied(false);
+}
+
+static void test_an_unused_head_beside_a_tied_one_is_replaced(void **state) {
+    (void)state;
+    merge_tied(true);
+}
+
+/* ---- shards ---- */
+
+static void write_shards(const char *config) {
+    const float w[4] = {1, 2, 3, 4}, a[2] = {1, 1}, b[2] = {1, 1};
+    const tiny t = {.N = 2, .K = 2, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
+
+    scratch_mkdir("model");
+    write_one("model/model-00001-of-00002.safetensors", (const char *const[]){"model.embed_tokens.weight"},
+              (const int[][2]){{3, 2}}, (const float *const[]){TABLE}, 1, CLORA_DTYPE_F32);
+    write_one("model/model-00002-of-00002.safetensors", (const char *const[]){Q_PROJ}, (const int[][2]){{2, 2}},
+              (const float *const[]){w}, 1, CLORA_DTYPE_F32);
+    scratch_text("model/model.safetensors.index.json",
+                 "{\"metadata\": {\"total_size\": 40}, \"weight_map\": {"
+                 "\"model.embed_tokens.weight\": \"model-00001-of-00002.safetensors\", "
+                 "\"model.layers.0.self_attn.q_proj.weight\": \"model-00002-of-00002.safetensors\"}}");
+    scratch_text("model/config.json", config);
+    write_adapter(&t);
+}
+
+static void test_shards_keep_their_names_and_index(void **state) {
+    (void)state;
+    safetensors_set *set = NULL;
+    json_t *index = NULL;
+
+    write_shards("{\"model_type\": \"llama\"}");
+    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), CLORA_DTYPE_BF16, NULL,
+                          NULL, NULL));
+    assert_int_equal(scratch_entries(scratch_path("out")), 4);
+    assert_ok(safetensors_set_open(&set, scratch_path("out")));
+    assert_int_equal(set->file_count, 2);
+    const safetensors_tensor *q = safetensors_set_find(set, Q_PROJ);
+    assert_non_null(strstr(safetensors_set_file(set, q)->path, "model-00002-of-00002.safetensors"));
+    assert_true(element(q, 0) == 2.0f && element(q, 3) == 5.0f);
+    safetensors_set_close(set);
+    assert_ok(json_load_path(&index, scratch_path("out/model.safetensors.index.json"), 1 << 20));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(index, "metadata"), "total_size")), 20);
+    json_decref(index);
+}
+
+static void test_an_untied_head_is_in_the_index(void **state) {
+    (void)state;
+    const float a[2] = {1, 1}, b[3] = {1, 2, 3};
+    const tiny t = {.N = 2, .K = 2, .a = a, .b = b, .target = "lm_head", .scale = 1};
+    safetensors_set *set = NULL;
+
+    write_shards("{\"model_type\": \"llama\", \"tie_word_embeddings\": true}");
+    assert_int_equal(rename(scratch_path("adapter"), scratch_path("unused")), 0);
+    write_adapter(&t);
+    assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")));
+    assert_ok(safetensors_set_open(&set, scratch_path("out")));
+    assert_true(element(safetensors_set_find(set, "lm_head.weight"), 5) == TABLE[5] + 3.0f);
+    safetensors_set_close(set);
+}
+
+/* ---- what is copied ---- */
+
+static void test_weights_of_other_formats_and_hidden_files_stay_behind(void **state) {
+    (void)state;
+    const float w[4] = {1, 2, 3, 4}, a[2] = {1, 1}, b[2] = {1, 1};
+    const tiny t = {.N = 2, .K = 2, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
+    static const char *const copied[] = {"tokenizer.json", "tokenizer.model", "merges.txt",
+                                         "LICENSE",        "README.md",       "chat_template.jinja"};
+    static const char *const left[] = {
+        "pytorch_model.bin", "pytorch_model.bin.index.json", "model.gguf", ".hidden", "consolidated.00.pth",
+        "other.safetensors", "adapter_config.json"};
+    char path[128];
+
+    write_tiny(&t);
+    for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
+        snprintf(path, sizeof(path), "model/%s", copied[i]);
+        scratch_text(path, copied[i]);
+    }
+    for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+        snprintf(path, sizeof(path), "model/%s", left[i]);
+        scratch_text(path, "x");
+    }
+    scratch_mkdir("model/onnx");
+    assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")));
+    for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
+        char from[128];
+        snprintf(path, sizeof(path), "out/%s", copied[i]);
+        snprintf(from, sizeof(from), "model/%s", copied[i]);
+        assert_same_file(scratch_path(path), scratch_path(from));
+    }
+    assert_int_equal(scratch_entries(scratch_path("out")), (int)(sizeof(copied) / sizeof(copied[0])) + 2);
+}
+
+/* ---- refusals ---- */
+
+static void write_small(clora_dtype dtype, float w, float a) {
+    const float ws[4] = {w, 2, 3, 4}, as[2] = {a, 1}, b[2] = {1, 1};
+    const tiny t = {.N = 2, .K = 2, .dtype = dtype, .w = ws, .a = as, .b = b, .target = "q_proj", .scale = 1};
+
+    write_tiny(&t);
+}
+
+static void refuse_merge(clora_status expected, const char *words) {
+    assert_refused(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")), expected, words);
+    assert_int_equal(scratch_entries(scratch_path("out")), -1);
+}
+
+static void test_a_sum_beyond_the_type_is_refused_and_leaves_nothing(void **state) {
+    (void)state;
+    write_small(CLORA_DTYPE_F16, 65000.0f, 1000.0f);
+    refuse_merge(CLORA_ERROR_FORMAT, "q_proj.weight: a merged value is not finite in f16");
+    /* in a wider type it fits */
+    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), CLORA_DTYPE_F32, NULL,
+                          NULL, NULL));
+}
+
+static void test_a_base_that_is_not_finite_is_refused_and_leaves_nothing(void **state) {
+    (void)state;
+    write_small(CLORA_DTYPE_BF16, (float)NAN, 1.0f);
+    refuse_merge(CLORA_ERROR_FORMAT, "q_proj.weight: a merged value is not finite");
+}
+
+static void test_an_adapter_that_is_not_finite_is_refused_and_leaves_nothing(void **state) {
+    (void)state;
+    write_small(CLORA_DTYPE_F32, 1.0f, (float)INFINITY);
+    refuse_merge(CLORA_ERROR_FORMAT, "q_proj.lora_A.weight holds a value that is not finite");
+}
+
+static void test_an_existing_directory_is_left_empty_on_failure(void **state) {
+    (void)state;
+    write_small(CLORA_DTYPE_F16, 65000.0f, 1000.0f);
+    scratch_mkdir("out");
+    assert_refused(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")), CLORA_ERROR_FORMAT,
+                   "not finite");
+    assert_int_equal(scratch_entries(scratch_path("out")), 0);
+}
+
+static void test_the_model_directory_is_never_the_output(void **state) {
+    (void)state;
+    write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
+    static const char *const places[] = {"model", "model/",     "model/merged", "model/../model/merged",
+                                         "link",  "link/merged"};
+    assert_int_equal(symlink(scratch_path("model"), scratch_path("link")), 0);
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        assert_refused(merge(scratch_path("model"), scratch_path("adapter"), scratch_path(places[i])),
+                       CLORA_ERROR_ARGUMENT, "never written to");
+        assert_int_equal(scratch_entries(scratch_path("model")), 2);
+    }
+    /* a neighbour whose name begins the same is not inside */
+    assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("model-merged")));
+}
+
+static void test_the_model_is_not_changed(void **state) {
+    (void)state;
+    write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
+    scratch_copy("weights", scratch_path("model/model.safetensors"));
+    scratch_copy("config", scratch_path("model/config.json"));
+    assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")));
+    assert_same_file(scratch_path("weights"), scratch_path("model/model.safetensors"));
+    assert_same_file(scratch_path("config"), scratch_path("model/config.json"));
+    assert_int_equal(scratch_entries(scratch_path("model")), 2);
+}
+
+static void test_an_output_that_holds_files_is_refused_and_kept(void **state) {
+    (void)state;
+    write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
+    scratch_mkdir("out");
+    scratch_text("out/precious", "x");
+    assert_refused(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")), CLORA_ERROR_ARGUMENT,
+                   "not empty");
+    assert_int_equal(scratch_entries(scratch_path("out")), 1);
+    assert_refused(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out/precious")), CLORA_ERROR_IO,
+                   "precious");
+    assert_refused(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("no/parent")), CLORA_ERROR_IO,
+                   "no/parent");
+}
+
+static void test_a_full_disk_leaves_nothing(void **state) {
+    (void)state;
+    disk_full_after(20000);
+    const clora_status status = merge(fixture("tiny-llama"), fixture("tiny-llama-lora"), scratch_path("out"));
+    disk_is_free();
+    assert_refused(status, CLORA_ERROR_IO, "model.safetensors");
+    assert_int_equal(scratch_entries(scratch_path("out")), -1);
+}
+
+static void test_an_adapter_for_another_base_is_refused(void **state) {
+    (void)state;
+    write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
+    assert_refused(merge(scratch_path("model"), fixture("tiny-llama-lora"), scratch_path("out")), CLORA_ERROR_FORMAT,
+                   "q_proj.lora_A.weight is (4, 32)");
+    assert_refused(merge(fixture("tiny-llama"), scratch_path("adapter"), scratch_path("out")), CLORA_ERROR_FORMAT,
+                   "q_proj.lora_A.weight is (1, 2)");
+    assert_int_equal(scratch_entries(scratch_path("out")), -1);
+}
+
+static void test_dora_is_refused_by_name(void **state) {
+    (void)state;
+    assert_refused(merge(fixture("tiny-llama"), fixture("tiny-llama-dora"), scratch_path("out")),
+                   CLORA_ERROR_UNSUPPORTED, "\"use_dora\"");
+    assert_int_equal(scratch_entries(scratch_path("out")), -1);
+}
+
+static void test_models_that_cannot_be_merged_into_are_named(void **state) {
+    (void)state;
+    write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
+    assert_refused(merge(scratch_path("nowhere"), scratch_path("adapter"), scratch_path("out")), CLORA_ERROR_NOT_FOUND,
+                   "nowhere/config.json");
+    scratch_text("model/config.json", "{\"model_type\": \"gpt2\"}");
+    refuse_merge(CLORA_ERROR_UNSUPPORTED, "\"gpt2\"");
+    scratch_text("model/config.json", "{\"model_type\": \"llama\", \"tie_word_embeddings\": 1}");
+    refuse_merge(CLORA_ERROR_FORMAT, "tie_word_embeddings");
+    scratch_text("model/config.json", "{\"model_type\"");
+    refuse_merge(CLORA_ERROR_FORMAT, "config.json");
+    scratch_text("model/config.json", "{\"model_type\": \"llama\"}");
+    assert_int_equal(unlink(scratch_path("model/model.safetensors")), 0);
+    refuse_merge(CLORA_ERROR_NOT_FOUND, "model.safetensors");
+    scratch_text("model/model.safetensors", "short");
+    refuse_merge(CLORA_ERROR_FORMAT, "model.safetensors");
+}
+
+static void test_a_weight_of_another_type_is_refused_by_name(void **state) {
+    (void)state;
+    const safetensors_entry entry = {.name = Q_PROJ, .dtype_text = "I8", .ndim = 2, .shape = {2, 2}};
+    safetensors_writer writer;
+
+    write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
+    assert_ok(safetensors_writer_begin(&writer, scratch_path("model/model.safetensors"), &entry, 1, NULL));
+    assert_ok(safetensors_writer_tensor(&writer, "abcd", 4));
+    assert_ok(safetensors_writer_finish(&writer));
+    refuse_merge(CLORA_ERROR_UNSUPPORTED, "q_proj.weight has type I8");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_merged_weights_are_those_of_peft),
+        TEST(test_the_other_files_come_along),
+        TEST(test_each_kind_of_module_is_reported),
+        TEST(test_a_sum_is_rounded_once),
+        TEST(test_a_type_can_be_asked_for),
+        TEST(test_a_large_weight_is_the_sum_of_its_parts_in_every_row),
+        TEST(test_a_tied_head_that_is_adapted_comes_off_the_embedding),
+        TEST(test_an_unused_head_beside_a_tied_one_is_replaced),
+        TEST(test_shards_keep_their_names_and_index),
+        TEST(test_an_untied_head_is_in_the_index),
+        TEST(test_weights_of_other_formats_and_hidden_files_stay_behind),
+        TEST(test_a_sum_beyond_the_type_is_refused_and_leaves_nothing),
+        TEST(test_a_base_that_is_not_finite_is_refused_and_leaves_nothing),
+        TEST(test_an_adapter_that_is_not_finite_is_refused_and_leaves_nothing),
+        TEST(test_an_existing_directory_is_left_empty_on_failure),
+        TEST(test_the_model_directory_is_never_the_output),
+        TEST(test_the_model_is_not_changed),
+        TEST(test_an_output_that_holds_files_is_refused_and_kept),
+        TEST(test_a_full_disk_leaves_nothing),
+        TEST(test_an_adapter_for_another_base_is_refused),
+        TEST(test_dora_is_refused_by_name),
+        TEST(test_models_that_cannot_be_merged_into_are_named),
+        TEST(test_a_weight_of_another_type_is_refused_by_name),
+    };
+    return cmocka_run_group_tests_name("merge", tests, NULL, NULL);
+}
