@@ -10,6 +10,9 @@
 
 static const op_case *const lists[] = {
     cases_matmul,
+    cases_lowrank,
+    cases_nn,
+    cases_attention,
 };
 
 enum { GUARD = 37 /* elements: odd, so that a kernel that relies on alignment shows */ };

@@ -59,6 +59,7 @@ typedef struct case_run {
     case_buffer buffer[CASE_BUFFERS]; /* in the order in which setup made them */
     int memories;
     void *memory[CASE_MEMORIES]; /* from case_memory */
+    void *data;                  /* what setup keeps for launch and reference, from case_memory */
     weight *w;                   /* freed with the run */
     lowrank *lr;                 /* freed with the run */
     float *w0;                   /* the values in w, (N, K) */
@@ -117,6 +118,9 @@ const op_case *case_find(const char *name);
 
 /* The lists that case.c joins, each ended by a row without a name. */
 extern const op_case cases_matmul[];
+extern const op_case cases_lowrank[];
+extern const op_case cases_nn[];
+extern const op_case cases_attention[];
 
 #define CASE_SHAPES(array) (array), sizeof(array) / sizeof((array)[0])
 

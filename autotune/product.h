@@ -1,0 +1,28 @@
+#ifndef CLORA_AUTOTUNE_PRODUCT_H
+#define CLORA_AUTOTUNE_PRODUCT_H
+
+#include "case.h"
+
+/* What the cases of the products share: a packed weight of some modules with its low-rank term, and their host values.
+ */
+typedef struct product {
+    int modules, R;
+    int N[WEIGHT_MODULES], rank[WEIGHT_MODULES], col[WEIGHT_MODULES], row[WEIGHT_MODULES];
+    float scale[WEIGHT_MODULES];
+    float *a[WEIGHT_MODULES], *b[WEIGHT_MODULES]; /* (R_i, K) and (N_i, R_i) */
+    float *bias;                                  /* (N) or NULL */
+    case_buffer *y, *x, *residual, *u, *fa, *fb;  /* fa, fb: the factors' panels */
+} product;
+
+/* Options of the products' shapes, to be added. */
+enum { PRODUCT_RESIDUAL = 1, PRODUCT_IN_PLACE = 2, PRODUCT_BIAS = 4 };
+
+/* Make run->w with values (also in run->w0) and, when the shape has a rank, run->lr with values in a and b; factor
+ * panels become buffers of the given roles. Modules share N unevenly; the second of several has no adapter. */
+product *product_setup(case_run *run, case_role a_role, case_role b_role);
+
+/* The factors' expected panels from row-major values. */
+void product_expect_a(case_run *run, float *const *a);
+void product_expect_b(case_run *run, float *const *b);
+
+#endif
