@@ -1,0 +1,42 @@
+# bash completion for clora(1). Options come from the command's own help, so that they are never out of date.
+
+_clora_options() { # COMMAND
+    clora "$1" --help 2>/dev/null | sed -n 's/^  \(--[a-z-]*\).*/\1/p'
+}
+
+_clora() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} words
+    local commands="devices train eval generate merge inspect tokenize"
+
+    COMPREPLY=()
+    if [ "$cur" = = ]; then # bash parts words at "=": --opt=value is three of them
+        cur=
+    elif [ "$prev" = = ] && [ "$COMP_CWORD" -ge 3 ]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        words="$commands help --help --version"
+    elif [ "$command" = help ]; then
+        words=$commands
+    else
+        case $prev in
+        --dtype) words="file f32 f16 bf16" ;;
+        --eos) words="always never" ;;
+        --init) words="gaussian kaiming peft-gaussian" ;;
+        --schedule) words="constant linear cosine" ;;
+        --target-modules) words="all-linear q_proj k_proj v_proj o_proj gate_proj up_proj down_proj" ;;
+        --device) words=$(clora devices 2>/dev/null | sed -n 's/^\([0-9][0-9]*\)  .*/\1/p') ;;
+        *)
+            if [[ $cur == -* ]]; then
+                words=$(_clora_options "$command")
+            else
+                compopt -o default 2>/dev/null # file names
+                return
+            fi
+            ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+complete -F _clora clora

@@ -1,0 +1,23 @@
+# fish completion for clora(1). Options come from the command's own help, so that they are never out of date.
+
+function __clora_options
+    set -l words (commandline -opc)
+    clora $words[2] --help 2>/dev/null | string match -rg '^  (--[a-z-]+)'
+end
+
+function __clora_commands
+    clora --help 2>/dev/null | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) *\(.*\)/\1\t\2/p'
+end
+
+function __clora_after
+    set -l words (commandline -opc)
+    test "$words[-1]" = $argv[1]
+end
+
+complete -c clora -n __fish_use_subcommand -f -a '(__clora_commands)'
+complete -c clora -n '__fish_seen_subcommand_from help' -f -a '(__clora_commands)'
+complete -c clora -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' -f -a '(__clora_options)'
+complete -c clora -n '__clora_after --dtype' -f -a 'file f32 f16 bf16'
+complete -c clora -n '__clora_after --eos' -f -a 'always never'
+complete -c clora -n '__clora_after --init' -f -a 'gaussian kaiming peft-gaussian'
+complete -c clora -n '__clora_after --schedule' -f -a 'constant linear cosine'

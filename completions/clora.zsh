@@ -1,0 +1,31 @@
+#compdef clora
+# zsh completion for clora(1). Options come from the command's own help, so that they are never out of date.
+
+_clora() {
+    local -a commands options
+    commands=(${(f)"$(clora --help 2>/dev/null | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) *\(.*\)/\1:\2/p')"})
+    if ((CURRENT == 2)); then
+        _describe command commands
+        return
+    fi
+    case $words[CURRENT-1] in
+    --dtype) compadd file f32 f16 bf16 ;;
+    --eos) compadd always never ;;
+    --init) compadd gaussian kaiming peft-gaussian ;;
+    --schedule) compadd constant linear cosine ;;
+    --target-modules) compadd all-linear q_proj k_proj v_proj o_proj gate_proj up_proj down_proj ;;
+    --device) compadd $(clora devices 2>/dev/null | sed -n 's/^\([0-9][0-9]*\)  .*/\1/p') ;;
+    *)
+        if [[ $words[CURRENT] == -* ]]; then
+            options=(${(f)"$(clora $words[2] --help 2>/dev/null | sed -n 's/^  \(--[a-z-]*\).*/\1/p')"})
+            compadd -a options
+        elif [[ $words[2] == help ]]; then
+            _describe command commands
+        else
+            _files
+        fi
+        ;;
+    esac
+}
+
+_clora "$@"
