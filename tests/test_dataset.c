@@ -1,0 +1,757 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <jansson.h>
+
+#include "io/dataset.h"
+#include "support/scratch.h"
+
+/* ---- A tokenizer of bytes: the id of a byte is its value, except that byte 4 has no token ---- */
+
+enum { BOS = 256, EOS = 257 };
+
+static clora_tokenizer *plain, *with_bos;
+
+static json_t *added_token(int id, const char *text) {
+    return json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", text, "single_word", 0, "lstrip", 0,
+                     "rstrip", 0, "normalized", 0, "special", 1);
+}
+
+/* GPT-2's names for bytes: printable ones stand for themselves, the others are counted from 256. */
+static json_t *byte_vocabulary(void) {
+    json_t *vocabulary = json_object();
+    int other = 256;
+
+    for (int byte = 0; byte < 256; byte++) {
+        const int printable = (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+        const int c = printable ? byte : other++;
+        const char name[3] = {(char)(c < 128 ? c : 0xc0 | c >> 6), (char)(c < 128 ? 0 : 0x80 | (c & 63)), 0};
+        json_object_set_new(vocabulary, byte == 4 ? "unreachable" : name, json_integer(byte));
+    }
+    return vocabulary;
+}
+
+static clora_tokenizer *make_tokenizer(const char *config) {
+    clora_tokenizer *tokenizer = NULL;
+    json_t *bytes = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1,
+                              "use_regex", 1);
+    json_t *root =
+        json_pack("{s:s, s:n, s:n, s:[o, o], s:n, s:O, s:n, s:o, s:{s:s, s:n, s:n, s:b, s:o, s:[]}}", "version", "1.0",
+                  "truncation", "padding", "added_tokens", added_token(BOS, "<s>"), added_token(EOS, "</s>"),
+                  "normalizer", "pre_tokenizer", bytes, "post_processor", "decoder", bytes, "model", "type", "BPE",
+                  "dropout", "unk_token", "byte_fallback", 0, "vocab", byte_vocabulary(), "merges");
+
+    assert_non_null(root);
+    assert_int_equal(json_dump_file(root, scratch_path("tokenizer.json"), 0), 0);
+    json_decref(root);
+    scratch_text("tokenizer_config.json", config);
+    assert_ok(clora_tokenizer_load(&tokenizer, scratch_path("")));
+    return tokenizer;
+}
+
+static int make_tokenizers(void **state) {
+    scratch_setup(state);
+    plain = make_tokenizer("{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"add_bos_token\": false}");
+    with_bos = make_tokenizer("{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"add_bos_token\": true}");
+    return scratch_teardown(state);
+}
+
+static int free_tokenizers(void **state) {
+    (void)state;
+    clora_tokenizer_free(plain);
+    clora_tokenizer_free(with_bos);
+    return 0;
+}
+
+/* ---- Loading ---- */
+
+static clora_dataset_options options_of_length(int length) {
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+
+    options.max_length = length;
+    return options;
+}
+
+static clora_dataset *load_with(const char *name, const char *text, const clora_tokenizer *tokenizer,
+                                const clora_dataset_options *options) {
+    clora_dataset *dataset = NULL;
+
+    scratch_text(name, text);
+    assert_ok(clora_dataset_load(&dataset, scratch_path(name), tokenizer, options));
+    return dataset;
+}
+
+static clora_dataset *load(const char *name, const char *text) {
+    return load_with(name, text, plain, NULL);
+}
+
+static void assert_not_loaded(const char *name, const void *text, size_t size, const clora_dataset_options *options,
+                              clora_status expected, const char *words) {
+    clora_dataset *dataset = (clora_dataset *)1;
+
+    scratch_write(name, text, size);
+    assert_refused(clora_dataset_load(&dataset, scratch_path(name), plain, options), expected, words);
+    assert_null(dataset);
+}
+
+static void assert_bad(const char *name, const char *text, const char *words) {
+    assert_not_loaded(name, text, strlen(text), NULL, CLORA_ERROR_FORMAT, words);
+}
+
+/* ids as text: ^ is bos, $ is eos; learnt has a + for each learnt id and a - for each other */
+static void assert_sequence(const clora_dataset *dataset, size_t i, const char *text, const char *learnt) {
+    const int32_t *ids, *labels;
+    const int n = clora_dataset_sequence(dataset, i, &ids, &labels);
+
+    assert_int_equal(n, strlen(text));
+    for (int t = 0; t < n; t++) {
+        const int id = text[t] == '^' ? BOS : text[t] == '$' ? EOS : (unsigned char)text[t];
+        if (ids[t] != id || labels[t] != (learnt[t] == '+' ? id : -1))
+            fail_msg("sequence %zu, id %d: %d with label %d; wanted \"%s\" with %s", i, t, ids[t], labels[t], text,
+                     learnt);
+    }
+}
+
+static void test_a_pair_is_context_target_eos_of_which_the_context_is_masked(void **state) {
+    (void)state;
+    clora_dataset *d = load("d.jsonl", "{\"context\": \"ab\", \"target\": \" cd\"}\n");
+
+    assert_int_equal(clora_dataset_count(d), 1);
+    assert_sequence(d, 0, "ab cd$", "--++++");
+    const clora_dataset_stats stats = clora_dataset_get_stats(d);
+    assert_int_equal(stats.sequences, 1);
+    assert_int_equal(stats.tokens, 6);
+    assert_int_equal(stats.learnt, 4);
+    assert_int_equal(stats.longest, 6);
+    assert_int_equal(stats.largest_id, EOS);
+    assert_int_equal(stats.truncated_contexts + stats.truncated_targets + stats.left_out + stats.dropped, 0);
+    clora_dataset_free(d);
+    clora_dataset_free(NULL);
+}
+
+static void test_a_bos_comes_first_when_the_tokenizer_adds_one(void **state) {
+    (void)state;
+    clora_dataset *d = load_with("d.jsonl", "{\"context\": \"ab\", \"target\": \"c\"}", with_bos, NULL);
+
+    assert_sequence(d, 0, "^abc$", "---++");
+    clora_dataset_free(d);
+}
+
+static void test_the_options_choose_eos_and_what_is_learnt(void **state) {
+    (void)state;
+    const char *line = "{\"context\": \"ab\", \"target\": \"cd\"}";
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+    clora_dataset *d;
+
+    options.learn_context = 1;
+    d = load_with("d.jsonl", line, with_bos, &options);
+    assert_sequence(d, 0, "^abcd$", "-+++++");
+    clora_dataset_free(d);
+    d = load_with("d.jsonl", line, plain, &options);
+    assert_sequence(d, 0, "abcd$", "-++++"); /* nothing stands before the first */
+    clora_dataset_free(d);
+    options.learn_context = 0;
+    options.eos = 0;
+    d = load_with("d.jsonl", line, plain, &options);
+    assert_sequence(d, 0, "abcd", "--++");
+    clora_dataset_free(d);
+    options.eos = 1;
+    options.eos_id = '!';
+    d = load_with("d.jsonl", line, plain, &options);
+    assert_sequence(d, 0, "abcd!", "--+++");
+    clora_dataset_free(d);
+}
+
+static void test_special_tokens_in_a_text_become_their_ids(void **state) {
+    (void)state;
+    clora_dataset *d = load("d.jsonl", "{\"context\": \"<s>a\", \"target\": \"b</s>\"}");
+
+    assert_sequence(d, 0, "^ab$$", "--+++");
+    clora_dataset_free(d);
+}
+
+static void test_the_other_names_of_a_pair_are_read(void **state) {
+    (void)state;
+    clora_dataset *d =
+        load("d.jsonl", "{\"prompt\": \"ab\", \"completion\": \"c\"}\n"
+                        "{\"instruction\": \"ab\", \"output\": \"c\"}\n"
+                        "{\"instruction\": \"ab\", \"input\": \"\", \"output\": \"c\"}\n"
+                        "{\"instruction\": \"ab\", \"input\": null, \"output\": \"c\"}\n"
+                        "{\"instruction\": \"ab\", \"input\": \"x\", \"output\": \"c\", \"text\": \"z\"}\n"
+                        "{\"text\": \"abc\"}\n");
+
+    assert_int_equal(clora_dataset_count(d), 6);
+    for (size_t i = 0; i < 4; i++)
+        assert_sequence(d, i, "abc$", "--++");
+    assert_sequence(d, 4, "ab\nxc$", "----++");
+    assert_sequence(d, 5, "abc$", "-+++");
+    clora_dataset_free(d);
+}
+
+static void test_blank_lines_other_keys_and_foreign_line_ends_do_no_harm(void **state) {
+    (void)state;
+    clora_dataset *d = load("d.JSONL", "\xEF\xBB\xBF\r\n  \t\n{\"context\": \"a\", \"target\": \"\\u00e9\", \"n\": "
+                                       "123456789012345678901234567890, \"x\": [{}]}\r\n\n\n"
+                                       "{\"target\":\"d\",\"context\":\"\"}");
+
+    assert_int_equal(clora_dataset_count(d), 2);
+    assert_sequence(d, 0, "a\xc3\xa9$", "-+++");
+    assert_sequence(d, 1, "d$", "-+");
+    clora_dataset_free(d);
+}
+
+static void test_a_long_context_loses_ids_from_its_left_but_not_the_bos(void **state) {
+    (void)state;
+    const clora_dataset_options options = options_of_length(6);
+    clora_dataset *d = load_with("d.jsonl",
+                                 "{\"context\": \"abc\", \"target\": \"xy\"}\n"
+                                 "{\"context\": \"ab\", \"target\": \"xy\"}\n"
+                                 "{\"context\": \"abcdef\", \"target\": \"wxyz\"}\n",
+                                 with_bos, &options);
+
+    assert_sequence(d, 0, "^bcxy$", "---+++");
+    assert_sequence(d, 1, "^abxy$", "---+++");
+    assert_sequence(d, 2, "^wxyz$", "-+++++");
+    assert_int_equal(clora_dataset_get_stats(d).truncated_contexts, 2);
+    assert_int_equal(clora_dataset_get_stats(d).truncated_targets, 0);
+    clora_dataset_free(d);
+}
+
+static void test_a_target_that_alone_is_too_long_is_cut_on_the_right_without_eos(void **state) {
+    (void)state;
+    const clora_dataset_options options = options_of_length(5);
+    clora_dataset *d = load_with("d.jsonl",
+                                 "{\"context\": \"abc\", \"target\": \"uvwxyz\"}\n"
+                                 "{\"context\": \"\", \"target\": \"wxyz\"}\n"
+                                 "{\"context\": \"\", \"target\": \"xyz\"}\n",
+                                 with_bos, &options);
+
+    assert_sequence(d, 0, "^uvwx", "-++++");
+    assert_sequence(d, 1, "^wxyz", "-++++");
+    assert_sequence(d, 2, "^xyz$", "-++++");
+    assert_int_equal(clora_dataset_get_stats(d).truncated_contexts, 1);
+    assert_int_equal(clora_dataset_get_stats(d).truncated_targets, 2);
+    assert_int_equal(clora_dataset_get_stats(d).longest, 5);
+    clora_dataset_free(d);
+}
+
+static void test_characters_without_a_token_are_counted(void **state) {
+    (void)state;
+    clora_dataset *d = load("d.jsonl", "{\"context\": \"a\\u0004\", \"target\": \"b\\u0004\\u0004\"}");
+
+    assert_sequence(d, 0, "ab$", "-++");
+    assert_int_equal(clora_dataset_get_stats(d).dropped, 3);
+    clora_dataset_free(d);
+}
+
+/* ---- Text files ---- */
+
+static void test_a_text_is_cut_into_windows(void **state) {
+    (void)state;
+    const clora_dataset_options options = options_of_length(4);
+    clora_dataset *d = load_with("d.txt",
+                                 "\xEF\xBB\xBF"
+                                 "abcdef\nhi",
+                                 with_bos, &options);
+
+    assert_int_equal(clora_dataset_count(d), 3);
+    assert_sequence(d, 0, "^abc", "-+++");
+    assert_sequence(d, 1, "def\n", "-+++");
+    assert_sequence(d, 2, "hi$", "-++");
+    clora_dataset_free(d);
+}
+
+static void test_a_last_window_of_one_id_is_left_out_and_counted(void **state) {
+    (void)state;
+    const clora_dataset_options options = options_of_length(4);
+    clora_dataset *d = load_with("d.txt", "abcdefgh", plain, &options);
+
+    assert_int_equal(clora_dataset_count(d), 2);
+    assert_int_equal(clora_dataset_get_stats(d).left_out, 1);
+    assert_int_equal(clora_dataset_get_stats(d).tokens, 8);
+    clora_dataset_free(d);
+}
+
+/* ---- CSV files ---- */
+
+static clora_dataset *load_csv(const char *text, const char *columns) {
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+
+    options.columns = columns;
+    return load_with("d.csv", text, plain, &options);
+}
+
+static void test_csv_columns_are_taken_by_name(void **state) {
+    (void)state;
+    clora_dataset *d = load_csv("id,ref,mr\n1,b,a\n2,d,c", "mr,ref");
+
+    assert_int_equal(clora_dataset_count(d), 2);
+    assert_sequence(d, 0, "ab$", "-++");
+    assert_sequence(d, 1, "cd$", "-++");
+    clora_dataset_free(d);
+    d = load_csv("target,context\nb,a\n", NULL);
+    assert_sequence(d, 0, "ab$", "-++");
+    clora_dataset_free(d);
+    d = load_csv("x\nabc\n", "x");
+    assert_sequence(d, 0, "abc$", "-+++");
+    clora_dataset_free(d);
+}
+
+static void test_csv_quotes_hold_commas_quotes_and_line_ends(void **state) {
+    (void)state;
+    clora_dataset *d = load_csv("\xEF\xBB\xBF\"mr\",\"r\"\"f\"\r\n"
+                                "\"a,\"\"b\"\"\r\nc\",\"\"\"\"\r\n"
+                                "\r\n"
+                                "\"\",x y\r\n"
+                                ",\"y\"",
+                                "mr,r\"f");
+
+    assert_int_equal(clora_dataset_count(d), 3);
+    assert_sequence(d, 0, "a,\"b\"\r\nc\"$", "--------++");
+    assert_sequence(d, 1, "x y$", "-+++");
+    assert_sequence(d, 2, "y$", "-+");
+    clora_dataset_free(d);
+}
+
+static void test_wrong_csv_is_refused_with_its_line(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *words;
+    } cases[] = {
+        {"context,target\na,b\n\nc\n", "line 4: 1 fields where the header has 2"},
+        {"context,target\n\"a\nb\",c,d\n", "line 2: 3 fields"},
+        {"context,target\n\"a\n\n\",b\nc,d,e\n", "line 5: 3 fields"},
+        {"context,target\na,b\nc,\"d\ne\nf", "line 3: a quoted field begins here and never ends"},
+        {"context,target\na,b\"c\"\n", "line 2: a quote inside a field without quotes"},
+        {"context,target\na,\"b\" c\n", "line 2: text after a field's closing quote"},
+        {"context,target\na,b\n\xff,c\n", "line 3: not UTF-8"},
+        {"context,target\n", "holds no sequences"},
+        {"context,target", "holds no sequences"},
+        {"\n\n", "holds no sequences"},
+        {"", "holds no sequences"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_bad("d.csv", cases[i].text, cases[i].words);
+    assert_not_loaded("d.csv", "context,target\na,b\0\n", 19, NULL, CLORA_ERROR_FORMAT, "line 2: holds a NUL");
+}
+
+static void test_a_csv_column_that_is_not_there_is_named_with_those_that_are(void **state) {
+    (void)state;
+    static const char text[] = "mr,ref,ref\na,b,c\n";
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+
+    assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT,
+                      "no column \"context\"; its columns are \"mr\", \"ref\", \"ref\" (choose with --columns)");
+    options.columns = "mr,ref";
+    assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, "more than one column \"ref\"");
+    options.columns = "mr,";
+    assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, "no column \"\"");
+    options.columns = "a,b,c";
+    assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, "columns \"a,b,c\"");
+    assert_not_loaded("d.jsonl", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, ".csv files only");
+}
+
+/* ---- Bad files ---- */
+
+static void test_a_wrong_line_is_refused_with_its_number(void **state) {
+    (void)state;
+    static const struct {
+        const char *line, *words;
+    } cases[] = {
+        {"{\"context\": \"a\"}", "line 3: has \"context\" but no \"target\""},
+        {"{\"target\": \"a\"}", "line 3: has \"target\" but no \"context\""},
+        {"{\"prompt\": \"a\", \"target\": \"a\"}", "line 3: has \"target\" but no \"context\""},
+        {"{\"prompt\": \"a\", \"text\": \"b\"}", "line 3: has \"prompt\" but no \"completion\""},
+        {"{\"a\": 1}", "line 3: needs \"context\" and \"target\""},
+        {"{}", "line 3: needs \"context\" and \"target\""},
+        {"{\"context\": \"a\", \"target\": 1}", "line 3: \"target\" must be a string"},
+        {"{\"context\": null, \"target\": \"a\"}", "line 3: \"context\" must be a string"},
+        {"{\"instruction\": \"a\", \"input\": 1, \"output\": \"a\"}", "line 3: \"input\" must be a string"},
+        {"{\"text\": [\"a\"]}", "line 3: \"text\" must be a string"},
+        {"{\"context\": \"a\", \"target\": \"b\\u0000\"}", "line 3: \"target\" holds a NUL"},
+        {"{\"context\": \"a\", \"target\": \"b\"", "line 3: not JSON: "},
+        {"{\"context\": \"a\", \"context\": \"b\", \"target\": \"b\"}", "line 3: not JSON: duplicate"},
+        {"{\"context\": \"\\ud800\", \"target\": \"b\"}", "line 3: not JSON: "},
+        {"hello", "line 3: not JSON: "},
+        {"[{\"text\": \"a\"}]", "line 3: not a JSON object; an array must be taken apart"},
+        {"\"text\"", "line 3: not a JSON object"},
+        {"{\"text\": \"\xc3\"}", "line 3: not UTF-8 (byte 0xc3)"},
+        {"{\"text\": \"\xed\xa0\x80\"}", "line 3: not UTF-8"},
+        {"{\"text\": \"\xc0\xaf\"}", "line 3: not UTF-8"},
+        {"{\"text\": \"\xf4\x90\x80\x80\"}", "line 3: not UTF-8"},
+        {"{\"x\": \"\xff\", \"text\": \"a\"}", "line 3: not UTF-8"},
+        {"{\"text\": \"\"}", "line 3: nothing to learn"},
+        {"{\"context\": \"\", \"target\": \"\"}", "line 3: nothing to learn"},
+    };
+    char text[512];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(text, sizeof(text), "{\"text\": \"ok\"}\n\n%s\n{\"text\": \"ok\"}\n", cases[i].line);
+        assert_bad("d.jsonl", text, cases[i].words);
+    }
+    assert_not_loaded("d.jsonl", "{\"text\": \"ok\"}\n\0\n", 17, NULL, CLORA_ERROR_FORMAT, "line 2: holds a NUL");
+    static const char chat[] = "{\"text\": \"ok\"}\n{\"messages\": []}";
+    assert_not_loaded("d.jsonl", chat, strlen(chat), NULL, CLORA_ERROR_UNSUPPORTED, "line 2: chat \"messages\"");
+}
+
+static void test_an_empty_target_is_learnt_by_its_eos_or_refused(void **state) {
+    (void)state;
+    static const char line[] = "{\"context\": \"ab\", \"target\": \"\"}";
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+    clora_dataset *d = load("d.jsonl", line);
+
+    assert_sequence(d, 0, "ab$", "--+");
+    clora_dataset_free(d);
+    options.eos = 0;
+    assert_not_loaded("d.jsonl", line, strlen(line), &options, CLORA_ERROR_FORMAT, "line 1: nothing to learn");
+}
+
+static void test_a_deep_line_is_refused(void **state) {
+    (void)state;
+    enum { DEPTH = 500000 };
+    char *text = malloc(DEPTH + 1);
+
+    memset(text, '[', DEPTH);
+    text[DEPTH] = '\0';
+    assert_bad("d.jsonl", text, "line 1: not JSON: maximum parsing depth");
+    free(text);
+}
+
+static void test_a_file_without_sequences_is_refused(void **state) {
+    (void)state;
+    assert_bad("d.jsonl", "", "d.jsonl holds no sequences");
+    assert_bad("d.jsonl", "\xEF\xBB\xBF", "holds no sequences");
+    assert_bad("d.jsonl", "\r\n \n", "holds no sequences");
+    assert_bad("d.txt", "", "d.txt holds no sequences");
+    assert_bad("d.txt", "\n\xe2\x28\xa1", "line 2: not UTF-8");
+}
+
+static void test_options_that_fit_nothing_are_refused(void **state) {
+    (void)state;
+    clora_dataset_options options = options_of_length(1);
+    clora_dataset *dataset = NULL;
+    clora_tokenizer *without = make_tokenizer("{}");
+
+    assert_not_loaded("d.jsonl", "", 0, &options, CLORA_ERROR_ARGUMENT, "a maximum length of 1; the least is 2");
+    assert_not_loaded("d.xml", "", 0, NULL, CLORA_ERROR_ARGUMENT, "must end in .jsonl, .csv or .txt");
+    scratch_text("d.jsonl", "{\"text\": \"ab\"}");
+    assert_refused(clora_dataset_load(&dataset, scratch_path("d.jsonl"), without, NULL), CLORA_ERROR_ARGUMENT,
+                   "names no eos");
+    assert_refused(clora_dataset_load(&dataset, scratch_path("none.jsonl"), plain, NULL), CLORA_ERROR_NOT_FOUND,
+                   "none.jsonl");
+    scratch_mkdir("dir.jsonl");
+    assert_refused(clora_dataset_load(&dataset, scratch_path("dir.jsonl"), plain, NULL), CLORA_ERROR_IO, "directory");
+    clora_tokenizer_free(without);
+}
+
+/* ---- Own ids ---- */
+
+static void test_own_ids_and_labels_make_a_dataset(void **state) {
+    (void)state;
+    static const int32_t ids[] = {5, 6, 7, 8, 9}, labels[] = {5, -100, 70, -1, 9};
+    static const int lengths[] = {3, 2};
+    const int32_t *i, *l;
+    clora_dataset *d = NULL;
+
+    assert_ok(clora_dataset_from_ids(&d, ids, labels, lengths, 2));
+    assert_int_equal(clora_dataset_sequence(d, 0, &i, &l), 3);
+    assert_memory_equal(i, ids, 3 * sizeof(*i));
+    assert_memory_equal(l, ((const int32_t[]){-1, -1, 70}), 3 * sizeof(*l));
+    assert_int_equal(clora_dataset_sequence(d, 1, &i, NULL), 2);
+    assert_int_equal(clora_dataset_get_stats(d).learnt, 2);
+    assert_int_equal(clora_dataset_get_stats(d).largest_id, 70);
+    clora_dataset_free(d);
+    assert_ok(clora_dataset_from_ids(&d, ids, NULL, lengths, 2));
+    assert_int_equal(clora_dataset_get_stats(d).learnt, 3);
+    clora_dataset_free(d);
+}
+
+static void test_own_ids_that_make_no_sequence_are_refused(void **state) {
+    (void)state;
+    static const int32_t ids[] = {1, 2, -3, 4}, none[] = {1, -100, -100, -100};
+    clora_dataset *d = (clora_dataset *)1;
+
+    assert_refused(clora_dataset_from_ids(&d, ids, NULL, (const int[]){4}, 1), CLORA_ERROR_ARGUMENT, "id -3");
+    assert_refused(clora_dataset_from_ids(&d, ids, NULL, (const int[]){2, 1}, 2), CLORA_ERROR_ARGUMENT,
+                   "sequence 1 has length 1");
+    assert_refused(clora_dataset_from_ids(&d, ids, none, (const int[]){2}, 1), CLORA_ERROR_ARGUMENT, "no learnt ids");
+    assert_refused(clora_dataset_from_ids(&d, ids, NULL, NULL, 0), CLORA_ERROR_ARGUMENT, "at least one");
+    assert_null(d);
+}
+
+/* ---- Batches ---- */
+
+enum { COUNT = 7 };
+static const int counted_lengths[COUNT] = {3, 5, 2, 4, 6, 2, 3};
+
+/* Sequence i is 10 i, 10 i + 1, ...; its second id is not learnt when it is longer than two. */
+static clora_dataset *counted(void) {
+    int32_t ids[32], labels[32];
+    clora_dataset *dataset = NULL;
+    size_t n = 0;
+
+    for (int i = 0; i < COUNT; i++)
+        for (int t = 0; t < counted_lengths[i]; t++, n++) {
+            ids[n] = 10 * i + t;
+            labels[n] = t == 1 && counted_lengths[i] > 2 ? -100 : ids[n];
+        }
+    assert_ok(clora_dataset_from_ids(&dataset, ids, labels, counted_lengths, COUNT));
+    return dataset;
+}
+
+static clora_loader *make_loader(const clora_dataset *dataset, clora_loader_options options) {
+    clora_loader *loader = NULL;
+
+    assert_ok(clora_loader_create(&loader, dataset, &options));
+    return loader;
+}
+
+static const clora_batch *next(clora_loader *loader) {
+    const clora_batch *batch = NULL;
+
+    assert_ok(clora_loader_next(loader, &batch));
+    return batch;
+}
+
+/* Everything that must hold in any batch of counted(); adds to seen[] how often each sequence is in it. */
+static void assert_batch_is_sound(const clora_batch *batch, int *seen) {
+    size_t tokens = 0, learnt = 0, sequences = 0;
+
+    for (int b = 0; b < batch->B; b++)
+        for (int t = 0; t < batch->T; t++) {
+            const int e = b * batch->T + t;
+            const int first = batch->first[e], last = batch->last[e], position = batch->positions[e];
+            if (first == t && last == t) { /* no sequence is that short: padding */
+                assert_true(batch->ids[e] == 0 && batch->targets[e] == -1 && position == 0);
+                continue;
+            }
+            const int i = batch->ids[e] / 10;
+            assert_int_equal(position, t - first);
+            assert_int_equal(batch->ids[e], 10 * i + position);
+            assert_int_equal(last - first + 1, counted_lengths[i]);
+            const int masked = t == last || (position == 0 && counted_lengths[i] > 2);
+            assert_int_equal(batch->targets[e], masked ? -1 : batch->ids[e] + 1);
+            tokens++;
+            learnt += batch->targets[e] >= 0;
+            sequences += position == 0;
+            seen[i] += position == 0;
+        }
+    assert_int_equal(batch->tokens, tokens);
+    assert_int_equal(batch->learnt, learnt);
+    assert_int_equal(batch->sequences, sequences);
+}
+
+static void test_a_batch_is_padded_to_its_longest_and_shifted_by_one(void **state) {
+    (void)state;
+    clora_dataset *d = counted();
+    clora_loader *loader = make_loader(d, (clora_loader_options){.batch_size = 3});
+    const clora_batch *batch = next(loader);
+
+    assert_int_equal(clora_loader_batches_per_epoch(loader), 3);
+    assert_int_equal(batch->B, 3);
+    assert_int_equal(batch->T, 5);
+    static const int32_t ids[] = {0, 1, 2, 0, 0, 10, 11, 12, 13, 14, 20, 21, 0, 0, 0};
+    static const int32_t targets[] = {-1, 2, -1, -1, -1, -1, 12, 13, 14, -1, 21, -1, -1, -1, -1};
+    static const int32_t positions[] = {0, 1, 2, 0, 0, 0, 1, 2, 3, 4, 0, 1, 0, 0, 0};
+    static const int32_t first[] = {0, 0, 0, 3, 4, 0, 0, 0, 0, 0, 0, 0, 2, 3, 4};
+    static const int32_t last[] = {2, 2, 2, 3, 4, 4, 4, 4, 4, 4, 1, 1, 2, 3, 4};
+    assert_memory_equal(batch->ids, ids, sizeof(ids));
+    assert_memory_equal(batch->targets, targets, sizeof(targets));
+    assert_memory_equal(batch->positions, positions, sizeof(positions));
+    assert_memory_equal(batch->first, first, sizeof(first));
+    assert_memory_equal(batch->last, last, sizeof(last));
+    assert_int_equal(batch->tokens, 10);
+    assert_int_equal(batch->learnt, 5);
+    assert_int_equal(batch->sequences, 3);
+    clora_loader_free(loader);
+    clora_dataset_free(d);
+}
+
+static void test_no_batch_spans_two_epochs(void **state) {
+    (void)state;
+    clora_dataset *d = counted();
+    clora_loader *loader = make_loader(d, (clora_loader_options){.batch_size = 3});
+
+    for (int epoch = 0; epoch < 2; epoch++) {
+        assert_int_equal(next(loader)->ids[0], 0);
+        assert_int_equal(next(loader)->ids[0], 30);
+        const clora_batch *batch = next(loader);
+        assert_int_equal(batch->B, 1);
+        assert_int_equal(batch->T, 3);
+        assert_int_equal(batch->ids[0], 60);
+    }
+    clora_loader_free(loader);
+    clora_dataset_free(d);
+}
+
+static void test_packed_rows_hold_whole_sequences_in_order(void **state) {
+    (void)state;
+    clora_dataset *d = counted();
+    clora_loader *loader = make_loader(d, (clora_loader_options){.batch_size = 2, .pack = 1, .max_length = 8});
+    const clora_batch *batch = next(loader);
+    static const int32_t ids[] = {0, 1, 2, 10, 11, 12, 13, 14, 20, 21, 30, 31, 32, 33, 0, 0};
+    static const int32_t positions[] = {0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 0, 1, 2, 3, 0, 0};
+    static const int32_t first[] = {0, 0, 0, 3, 3, 3, 3, 3, 0, 0, 2, 2, 2, 2, 6, 7};
+    static const int32_t last[] = {2, 2, 2, 7, 7, 7, 7, 7, 1, 1, 5, 5, 5, 5, 6, 7};
+    static const int32_t targets[] = {-1, 2, -1, -1, 12, 13, 14, -1, 21, -1, -1, 32, 33, -1, -1, -1};
+
+    assert_int_equal(clora_loader_batches_per_epoch(loader), 2); /* rows: 3 + 5, 2 + 4, 6 + 2, 3 */
+    assert_int_equal(batch->T, 8);
+    assert_memory_equal(batch->ids, ids, sizeof(ids));
+    assert_memory_equal(batch->positions, positions, sizeof(positions));
+    assert_memory_equal(batch->first, first, sizeof(first));
+    assert_memory_equal(batch->last, last, sizeof(last));
+    assert_memory_equal(batch->targets, targets, sizeof(targets));
+    assert_int_equal(batch->sequences, 4);
+    batch = next(loader);
+    assert_int_equal(batch->B, 2);
+    assert_int_equal(batch->ids[0], 40);
+    assert_int_equal(batch->ids[8], 60);
+    clora_loader_free(loader);
+    clora_dataset_free(d);
+}
+
+static void test_each_epoch_holds_each_sequence_once_in_an_order_of_its_own(void **state) {
+    (void)state;
+    clora_dataset *d = counted();
+
+    for (int pack = 0; pack < 2; pack++) {
+        clora_loader *loader = make_loader(
+            d, (clora_loader_options){.batch_size = 2, .pack = pack, .max_length = 7, .shuffle = 1, .seed = 3});
+        int32_t firsts[8] = {0};
+        for (int epoch = 0; epoch < 8; epoch++) {
+            int seen[COUNT] = {0};
+            assert_ok(clora_loader_seek(loader, (uint32_t)epoch, 0));
+            for (size_t n = clora_loader_batches_per_epoch(loader); n > 0; n--) {
+                const clora_batch *batch = next(loader);
+                assert_true(batch->T <= 7);
+                assert_batch_is_sound(batch, seen);
+                firsts[epoch] = firsts[epoch] * 3 + batch->ids[0];
+            }
+            for (int i = 0; i < COUNT; i++)
+                assert_int_equal(seen[i], 1);
+        }
+        int same = 0;
+        for (int epoch = 1; epoch < 8; epoch++)
+            same += firsts[epoch] == firsts[0];
+        assert_true(same < 3);
+        clora_loader_free(loader);
+    }
+    clora_dataset_free(d);
+}
+
+static void test_seeking_gives_what_walking_there_gives(void **state) {
+    (void)state;
+    clora_dataset *d = counted();
+    const clora_loader_options options = {.batch_size = 2, .pack = 1, .max_length = 7, .shuffle = 1, .seed = 9};
+    clora_loader *walker = make_loader(d, options), *jumper = make_loader(d, options);
+
+    for (uint32_t epoch = 0; epoch < 5; epoch++) {
+        size_t batches = 1;
+        for (size_t i = 0; i < batches; i++) {
+            const clora_batch *a = next(walker);
+            batches = clora_loader_batches_per_epoch(walker);   /* known once the walker is in that epoch */
+            assert_ok(clora_loader_seek(jumper, epoch + 1, 0)); /* somewhere else first */
+            assert_ok(clora_loader_seek(jumper, epoch, i));
+            const clora_batch *b = next(jumper);
+            assert_true(a->B == b->B && a->T == b->T && a->learnt == b->learnt);
+            assert_memory_equal(a->ids, b->ids, (size_t)(a->B * a->T) * sizeof(int32_t));
+        }
+    }
+    assert_refused(clora_loader_seek(jumper, 0, 99), CLORA_ERROR_ARGUMENT, "no batch 99");
+    assert_ok(clora_loader_seek(jumper, 0, clora_loader_batches_per_epoch(jumper)));
+    const clora_batch *wrapped = next(jumper);
+    const int32_t id = wrapped->ids[0];
+    assert_ok(clora_loader_seek(walker, 1, 0));
+    assert_int_equal(next(walker)->ids[0], id);
+    clora_loader_free(walker);
+    clora_loader_free(jumper);
+    clora_dataset_free(d);
+}
+
+static void test_the_seed_decides_the_order(void **state) {
+    (void)state;
+    clora_dataset *d = counted();
+    int differ = 0;
+
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        const clora_loader_options options = {.batch_size = COUNT, .shuffle = 1, .seed = seed};
+        clora_loader *a = make_loader(d, options), *b = make_loader(d, options);
+        const clora_batch *x = next(a), *y = next(b);
+        assert_memory_equal(x->ids, y->ids, (size_t)(x->B * x->T) * sizeof(int32_t));
+        differ += x->ids[0] != 0;
+        clora_loader_free(a);
+        clora_loader_free(b);
+    }
+    assert_true(differ > 3);
+    clora_dataset_free(d);
+}
+
+static void test_loader_options_that_fit_nothing_are_refused(void **state) {
+    (void)state;
+    clora_dataset *d = counted();
+    clora_loader *loader = (clora_loader *)1;
+
+    assert_refused(clora_loader_create(&loader, d, &(clora_loader_options){.batch_size = 0}), CLORA_ERROR_ARGUMENT,
+                   "batch size 0");
+    assert_refused(clora_loader_create(&loader, d, &(clora_loader_options){.batch_size = 1, .max_length = 5}),
+                   CLORA_ERROR_ARGUMENT, "a sequence of 6 ids is longer than the maximum length 5");
+    assert_refused(clora_loader_create(&loader, d, &(clora_loader_options){.batch_size = 1, .max_length = -1}),
+                   CLORA_ERROR_ARGUMENT, "maximum length of -1");
+    assert_refused(
+        clora_loader_create(&loader, d, &(clora_loader_options){.batch_size = 7, .pack = 1, .max_length = INT32_MAX}),
+        CLORA_ERROR_ARGUMENT, "too many");
+    assert_null(loader);
+    loader = make_loader(d, (clora_loader_options){.batch_size = INT32_MAX});
+    assert_int_equal(next(loader)->B, COUNT);
+    clora_loader_free(loader);
+    clora_loader_free(NULL);
+    clora_dataset_free(d);
+}
+
+#define T(name) cmocka_unit_test(name)
+#define D(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        D(test_a_pair_is_context_target_eos_of_which_the_context_is_masked),
+        D(test_a_bos_comes_first_when_the_tokenizer_adds_one),
+        D(test_the_options_choose_eos_and_what_is_learnt),
+        D(test_special_tokens_in_a_text_become_their_ids),
+        D(test_the_other_names_of_a_pair_are_read),
+        D(test_blank_lines_other_keys_and_foreign_line_ends_do_no_harm),
+        D(test_a_long_context_loses_ids_from_its_left_but_not_the_bos),
+        D(test_a_target_that_alone_is_too_long_is_cut_on_the_right_without_eos),
+        D(test_characters_without_a_token_are_counted),
+        D(test_a_text_is_cut_into_windows),
+        D(test_a_last_window_of_one_id_is_left_out_and_counted),
+        D(test_csv_columns_are_taken_by_name),
+        D(test_csv_quotes_hold_commas_quotes_and_line_ends),
+        D(test_wrong_csv_is_refused_with_its_line),
+        D(test_a_csv_column_that_is_not_there_is_named_with_those_that_are),
+        D(test_a_wrong_line_is_refused_with_its_number),
+        D(test_an_empty_target_is_learnt_by_its_eos_or_refused),
+        D(test_a_deep_line_is_refused),
+        D(test_a_file_without_sequences_is_refused),
+        D(test_options_that_fit_nothing_are_refused),
+        T(test_own_ids_and_labels_make_a_dataset),
+        T(test_own_ids_that_make_no_sequence_are_refused),
+        T(test_a_batch_is_padded_to_its_longest_and_shifted_by_one),
+        T(test_no_batch_spans_two_epochs),
+        T(test_packed_rows_hold_whole_sequences_in_order),
+        T(test_each_epoch_holds_each_sequence_once_in_an_order_of_its_own),
+        T(test_seeking_gives_what_walking_there_gives),
+        T(test_the_seed_decides_the_order),
+        T(test_loader_options_that_fit_nothing_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, make_tokenizers, free_tokenizers);
+}
