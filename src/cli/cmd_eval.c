@@ -97,8 +97,8 @@ static int report(const eval_run *run) {
     printf("loss        %s per learnt token\n", text_number(r->loss));
     printf("perplexity  %s\n", text_number(r->perplexity));
     printf("accuracy    %s of the next tokens\n", text_percent(r->accuracy, 1));
-    printf("data        %s, %s learnt, in %s\n", text_amount(r->sequences, "sequence", "sequences"),
-           text_amount(r->learnt, "token", "tokens"), text_duration(r->seconds));
+    printf("data        %s, %s, in %s\n", text_amount(r->sequences, "sequence", "sequences"),
+           text_amount(r->learnt, "learnt token", "learnt tokens"), text_duration(r->seconds));
     return CLI_DONE;
 }
 

@@ -49,7 +49,8 @@ static const opt text_options[] = {
     {.name = "stats",
      .type = OPT_SET,
      .offset = offsetof(generate_args, stats),
-     .help = "print tokens per second of prompt and of new text on standard error"},
+     .help = "print tokens per second of prompt and new text on standard error; the first run on a machine "
+             "also compiles kernels"},
     {.name = NULL},
 };
 
@@ -202,8 +203,8 @@ static int print_json(const cli_state *cli, const prompt *p, const clora_generat
 static void print_stats(const prompt *p, const clora_generation *g) {
     fflush(stdout);
     fprintf(stderr, "prompt: %s, %s tokens/s; new text: %s, %s tokens/s; ended by %s\n",
-            text_amount((int64_t)p->count, "token", "tokens"), text_number(prefill_rate(p, g)),
-            text_amount(g->count, "token", "tokens"), text_number(decode_rate(g)), g->stop);
+            text_amount((int64_t)p->count, "token", "tokens"), text_rate((double)p->count, g->prefill_seconds),
+            text_amount(g->count, "token", "tokens"), text_rate(g->count - 1.0, g->decode_seconds), g->stop);
 }
 
 static int generate(const generate_run *run, const prompt *p, const generate_args *args) {

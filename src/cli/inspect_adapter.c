@@ -22,7 +22,7 @@ static void print_adapter(const char *path, const clora_inspected_adapter *a) {
     printf("adapter      %s (LoRA, PEFT directory)\n", path);
     if (*a->base)
         printf("base         %s\n", a->base);
-    printf("rank         %d, alpha %g, scale %s%s\n", a->rank, (double)a->alpha, text_number(scale_of(a)),
+    printf("rank         %d, alpha %g, scale %g%s\n", a->rank, (double)a->alpha, scale_of(a),
            a->rslora ? " (rank-stabilised)" : "");
     if (*a->rank_pattern)
         printf("other ranks  %s\n", a->rank_pattern);

@@ -28,9 +28,10 @@ const char *text_bytes(uint64_t bytes) {
     return out;
 }
 
-const char *text_count(int64_t count) {
+enum { COUNT_ROOM = 40 };
+
+static void put_count(char out[COUNT_ROOM], int64_t count) {
     char digits[32];
-    char *out = next_buffer();
     const int length = snprintf(digits, sizeof(digits), "%lld", (long long)count);
     const int sign = digits[0] == '-';
     int at = 0;
@@ -41,13 +42,21 @@ const char *text_count(int64_t count) {
         out[at++] = digits[i];
     }
     out[at] = '\0';
+}
+
+const char *text_count(int64_t count) {
+    char *out = next_buffer();
+
+    put_count(out, count);
     return out;
 }
 
 const char *text_amount(int64_t count, const char *one, const char *many) {
+    char number[COUNT_ROOM];
     char *out = next_buffer();
 
-    snprintf(out, ROOM, "%s %s", text_count(count), count == 1 ? one : many);
+    put_count(number, count);
+    snprintf(out, ROOM, "%s %s", number, count == 1 ? one : many);
     return out;
 }
 
@@ -78,19 +87,32 @@ const char *text_percent(double part, double whole) {
     return out;
 }
 
+static int decimals(double size) {
+    if (size >= 1000)
+        return 0;
+    if (size >= 10)
+        return size >= 100 ? 1 : 2;
+    return size >= 0.1 || size == 0 ? 4 : 5;
+}
+
 const char *text_number(double value) {
     char *out = next_buffer();
     const double size = fabs(value);
 
-    if (size == 0 || (size >= 0.001 && size < 100000))
-        snprintf(out, ROOM, "%.*f",
-                 size >= 1000               ? 1
-                 : size >= 100              ? 2
-                 : size >= 10               ? 3
-                 : size >= 0.1 || size == 0 ? 4
-                                            : 5,
-                 value);
+    if (size == 0 || (size >= 0.001 && size < 1e6))
+        snprintf(out, ROOM, "%.*f", decimals(size), value);
     else
         snprintf(out, ROOM, "%.3g", value);
     return out;
+}
+
+const char *text_rate(double count, double seconds) {
+    char *out = next_buffer();
+    const double rate = seconds > 0 ? count / seconds : 0;
+
+    if (rate < 9.95 || rate > 1e15) {
+        snprintf(out, ROOM, rate < 9.95 ? "%.1f" : "%.3g", rate);
+        return out;
+    }
+    return text_count(llround(rate));
 }

@@ -12,6 +12,7 @@ const char *text_count(int64_t count);                                     /* "1
 const char *text_amount(int64_t count, const char *one, const char *many); /* "1 pair", "1,024 pairs" */
 const char *text_duration(double seconds);                                 /* "0.8 s", "12 s", "3:05", "1:02:45" */
 const char *text_percent(double part, double whole);                       /* "0.36 %" */
-const char *text_number(double value); /* four significant digits, no exponent where it can be helped: "0.0123" */
+const char *text_number(double value); /* as many digits as a loss needs: "0.0123", "4.4989", "89.92", "1204" */
+const char *text_rate(double count, double seconds); /* a second: "2.5", "1,234" */
 
 #endif

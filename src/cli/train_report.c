@@ -1,6 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "cli/interrupt.h"
 #include "cli/json_out.h"
 #include "cli/text.h"
 #include "cli/train.h"
@@ -32,11 +33,12 @@ static void plan_training(FILE *out, const train_state *state) {
 static void plan_memory(FILE *out, const train_state *state) {
     const clora_memory_plan p = clora_trainer_plan(state->trainer);
 
-    fprintf(out, "memory      %s: weights %s, adapter %s, activations %s", text_bytes(p.total), text_bytes(p.weights),
+    fprintf(out, "memory      %s of the device's %s: weights %s, adapter %s, activations %s", text_bytes(p.total),
+            text_bytes(clora_context_device(state->context)->global_memory), text_bytes(p.weights),
             text_bytes(p.adapter), text_bytes(p.activations));
     if (p.scratch > 0)
         fprintf(out, ", scratch %s", text_bytes(p.scratch));
-    fprintf(out, "; the device has %s\n", text_bytes(clora_context_device(state->context)->global_memory));
+    fprintf(out, "\n");
 }
 
 void train_report_plan(const train_state *state) {
@@ -72,7 +74,7 @@ static int digits(int n) {
 }
 
 static const char *rate(const clora_train_step *s) {
-    return text_count(llround(s->tokens / s->seconds));
+    return text_rate(s->tokens, s->seconds);
 }
 
 /* The first and the last step, about twenty in between, and never a long silence. */
@@ -137,11 +139,12 @@ int train_report_end(const train_state *state) {
     if (state->cli->quiet)
         return CLI_DONE;
     fprintf(state->report, "\n%s in %s, %s tokens/s", text_amount(state->last.step, "step", "steps"),
-            text_duration(state->seconds),
-            text_count(state->step_seconds > 0 ? llround((double)state->tokens / state->step_seconds) : 0));
+            text_duration(state->seconds), text_rate((double)state->tokens, state->step_seconds));
     if (state->val && state->val_step > 0)
         fprintf(state->report, "; validation loss %s before, %s after", text_number(state->val_before),
                 text_number(state->val_loss));
-    fprintf(state->report, "\n%s holds the adapter\n", state->args->out);
+    fprintf(state->report, "\n");
+    if (!interrupt_seen()) /* else that is the message's part */
+        fprintf(state->report, "%s holds the adapter\n", state->args->out);
     return CLI_DONE;
 }
