@@ -1,0 +1,98 @@
+"""Adapters and merged models that clora writes, read by PEFT and transformers: check_peft.py PEFT_EXCHANGE [FIXTURES]
+
+Every directory that peft_exchange writes must load without a complaint and give clora's logits within 1e-4 relative (the
+largest difference over the largest value). PEFT's own adapters, saved again by clora, must hold the same float32 values.
+Needs torch, transformers and peft: exits with 77 (skipped) without them. CLORA_TEST_PYTHON names another Python that has
+them.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import warnings
+
+TOLERANCE = 1e-4
+REAL = (11, 8)  # what follows in a row is padding, which nobody compares
+
+
+def find_packages():
+    other = os.environ.get("CLORA_TEST_PYTHON")
+    if other and os.environ.get("CLORA_TEST_PYTHON_RUNS") != "1":
+        os.environ["CLORA_TEST_PYTHON_RUNS"] = "1"
+        os.execv(other, [other] + sys.argv)
+    try:
+        import peft  # noqa: F401
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        print(f"skipped: {error}; set CLORA_TEST_PYTHON to a Python with torch, transformers and peft")
+        sys.exit(77)
+
+
+def relative(actual, expected):
+    worst = 0.0
+    for row, n in enumerate(REAL):
+        a, b = actual[row, :n].double(), expected[row, :n].double()
+        worst = max(worst, ((a - b).abs().max() / b.abs().max()).item())
+    return worst
+
+
+def check_case(folder, fixtures, ids):
+    """Problems of one adapter, as texts."""
+    import torch
+    from peft import PeftModel
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    expected = load_file(folder / "logits.safetensors")["logits"]
+    base = AutoModelForCausalLM.from_pretrained(fixtures / "tiny-llama", dtype=torch.float32).eval()
+    with torch.no_grad(), warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        model = PeftModel.from_pretrained(base, folder / "adapter").eval()
+        adapted = model(input_ids=ids).logits
+        model.disable_adapter_layers()
+        untouched = model(input_ids=ids).logits
+        merged = AutoModelForCausalLM.from_pretrained(folder / "merged", dtype=torch.float32).eval()
+        merged_logits = merged(input_ids=ids).logits
+    for complaint in complaints:
+        if "adapter keys" in str(complaint.message):  # missing or unexpected
+            yield str(complaint.message)
+    for name, logits in (("adapter", adapted), ("merged", merged_logits)):
+        error = relative(logits, expected)
+        print(f"{folder.name:20} {name:8} {error:.1e}")
+        if not error <= TOLERANCE:
+            yield f"{name}: relative error {error:g}"
+    if relative(untouched, expected) < 1e-2:
+        yield "the adapter changes nothing, so that the comparison says nothing"
+    own = fixtures / folder.name / "adapter_model.safetensors"
+    if own.exists():
+        a, b = load_file(own), load_file(folder / "adapter" / "adapter_model.safetensors")
+        if a.keys() != b.keys() or any(not torch.equal(a[k], b[k]) for k in a):
+            yield "tensors differ from those of the file that was loaded"
+
+
+def main():
+    find_packages()
+    import torch
+
+    tool = pathlib.Path(sys.argv[1]).resolve()
+    default = pathlib.Path(__file__).resolve().parent / "fixtures"
+    fixtures = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else os.environ.get("CLORA_TEST_FIXTURES", default)).resolve()
+    ids = torch.tensor(json.loads((fixtures / "reference" / "tiny-llama.json").read_text())["input_ids"])
+    torch.set_num_threads(1)
+    failed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        names = subprocess.run([tool, fixtures, scratch], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        for name in names:
+            for problem in check_case(pathlib.Path(scratch) / name, fixtures, ids):
+                print(f"{name}: {problem}")
+                failed += 1
+    print(f"{len(names)} adapters, {failed} problems")
+    return 1 if failed or not names else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

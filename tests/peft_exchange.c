@@ -1,0 +1,134 @@
+/*
+ * Write what check_peft.py compares with PEFT: peft_exchange FIXTURES OUT
+ *
+ * For each adapter, OUT/NAME/adapter is the directory that clora writes, OUT/NAME/logits.safetensors what clora makes
+ * of the fixtures' batch with it, and OUT/NAME/merged the merged model. The first adapters are PEFT's own, saved again;
+ * the others were never near PEFT.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <clora/clora.h>
+
+#include "base/rng.h"
+#include "io/safetensors.h"
+#include "lora/adapter.h"
+
+enum { B = 2, T = 11, V = 97 };
+
+/* The batch of make_fixtures.py. */
+static const int32_t IDS[B * T] = {5, 17, 42, 88, 3, 61, 29, 96, 11, 54, 7, 71, 2, 33, 90, 14, 14, 58, 26, 0, 0, 0};
+
+typedef struct exchange {
+    const char *name;
+    bool resaved; /* a fixture; else made from the options */
+    clora_adapter_options options;
+} exchange;
+
+static const exchange CASES[] = {
+    {"tiny-llama-lora", true, {0}},
+    {"tiny-llama-rslora", true, {0}},
+    {"tiny-llama-patterns", true, {0}},
+    {"all-linear", false, {8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 1}},
+    {"list", false, {3, 0.7f, 0, 0.1f, "v_proj,layers.1.mlp.up_proj", NULL, NULL, CLORA_INIT_KAIMING, 2}},
+    {"expression", false, {1, 5.0f, 1, 0.0f, ".*\\.(q|gate)_proj", NULL, NULL, CLORA_INIT_PEFT_GAUSSIAN, 3}},
+    {"head", false, {4, 8.0f, 0, 0.0f, "lm_head,o_proj", NULL, NULL, CLORA_INIT_GAUSSIAN, 4}},
+    /* the second entry would win in alphabetical order; the files must keep the order that was asked for */
+    {"patterns",
+     false,
+     {2, 4.0f, 1, 0.0f, "q_proj,down_proj", "layers.1.mlp.down_proj=7,down_proj=5,q_proj=33", "q_proj=9.5",
+      CLORA_INIT_GAUSSIAN, 5}},
+};
+
+static clora_status fill_b(clora_adapter *adapter, uint64_t seed) {
+    clora_status status = CLORA_OK;
+
+    for (int s = 0; s < adapter->sites; s++) {
+        const lowrank *term = adapter->term[s];
+        if (!term)
+            continue;
+        float *panels = calloc(term->b_count, sizeof(*panels)), *b = NULL;
+        for (int m = 0; m < term->modules; m++) {
+            const size_t n = (size_t)term->base->module[m].N * (size_t)term->module[m].R;
+            b = realloc(b, (n + 1) * sizeof(*b));
+            for (size_t i = 0; i < n; i++)
+                b[i] = 0.2f * rng_normal(seed, (uint32_t)(4 * s + m), i);
+            lowrank_pack_b(term, m, panels, b);
+        }
+        status = tensor_write_part(adapter->chunk[adapter->slot[s].chunk], adapter->slot[s].b, term->b_count, panels);
+        free(panels);
+        free(b);
+        if (status != CLORA_OK)
+            break;
+    }
+    return status;
+}
+
+static clora_status write_logits(const char *path, const float *logits) {
+    const safetensors_entry entry = {.name = "logits", .dtype = CLORA_DTYPE_F32, .ndim = 3, .shape = {B, T, V}};
+    safetensors_writer writer;
+    clora_status status = safetensors_writer_begin(&writer, path, &entry, 1, NULL);
+
+    if (status == CLORA_OK)
+        status = safetensors_writer_tensor(&writer, logits, sizeof(float) * B * T * V);
+    return status == CLORA_OK ? safetensors_writer_finish(&writer) : status;
+}
+
+static clora_status run_case(clora_model *model, const exchange *c, const char *fixtures, const char *out) {
+    static float logits[B * T * V];
+    char base[1024], from[1024], folder[1024], adapter_path[1100], merged[1100], logits_path[1100];
+    clora_session *session = NULL;
+    clora_adapter *adapter = NULL;
+    clora_status status;
+
+    snprintf(base, sizeof(base), "%s/tiny-llama", fixtures);
+    snprintf(from, sizeof(from), "%s/%s", fixtures, c->name);
+    snprintf(folder, sizeof(folder), "%s/%s", out, c->name);
+    snprintf(adapter_path, sizeof(adapter_path), "%s/adapter", folder);
+    snprintf(merged, sizeof(merged), "%s/merged", folder);
+    snprintf(logits_path, sizeof(logits_path), "%s/logits.safetensors", folder);
+    mkdir(folder, 0777);
+    if (c->resaved) {
+        TRY(clora_adapter_load(&adapter, model, from));
+    } else {
+        TRY(clora_adapter_create(&adapter, model, &c->options));
+        TRY(fill_b(adapter, c->options.seed));
+    }
+    TRY(clora_adapter_save(adapter, adapter_path, base));
+    TRY(clora_merge(base, adapter_path, merged, -1, NULL, NULL, NULL));
+    TRY(clora_session_create(&session, model, B, T));
+    TRY(clora_session_select(session, adapter));
+    TRY(clora_session_forward(session, logits, IDS, T, 1));
+    TRY(write_logits(logits_path, logits));
+    printf("%s\n", c->name);
+done:
+    clora_session_free(session);
+    clora_adapter_free(adapter);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    clora_context *context = NULL;
+    clora_model *model = NULL;
+    clora_status status;
+    char base[1024];
+
+    if (argc != 3) {
+        fprintf(stderr, "usage: peft_exchange FIXTURES OUT\n");
+        return 2;
+    }
+    snprintf(base, sizeof(base), "%s/tiny-llama", argv[1]);
+    TRY(clora_context_create(&context, NULL));
+    TRY(clora_model_load(&model, context, base, NULL));
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        TRY(run_case(model, &CASES[i], argv[1], argv[2]));
+done:
+    if (status != CLORA_OK)
+        fprintf(stderr, "peft_exchange: %s\n", clora_last_error());
+    clora_model_free(model);
+    clora_context_free(context);
+    return status == CLORA_OK ? 0 : 1;
+}
