@@ -29,24 +29,24 @@ step() {
     fi
 }
 
-# build FOLDER TARGET OPTION...: configure, or set the options of what is there, and compile
-build() {
-    local folder=$1 target=$2
-    shift 2
-    if [ ! -f "$folder/build.ninja" ]; then
-        quietly meson setup "$folder" "$@"
+# configure FOLDER OPTION...: make a build folder, or set the options of the one that is there
+configure() {
+    if [ ! -f "$1/build.ninja" ]; then
+        meson setup "$@"
     else
-        quietly meson setup --reconfigure "$folder" "$@" || quietly meson setup --wipe "$folder" "$@"
-    fi && ninja --quiet -C "$folder" "$target"
+        meson setup --reconfigure "$@" || meson setup --wipe "$@"
+    fi
 }
 
-quietly() {
-    local output
-    output=$("$@" 2>&1) || {
-        local status=$?
-        tail -n 40 <<<"$output"
-        return $status
+# build FOLDER TARGET OPTION...: configure and compile
+build() {
+    local folder=$1 target=$2 output
+    shift 2
+    output=$(configure "$folder" "$@" 2>&1) || {
+        tail -n 12 <<<"$output"
+        return 1
     }
+    ninja --quiet -C "$folder" "$target"
 }
 
 # run FOLDER OPTION...: `meson test`, remembered for the sum; its own exit status is in the log
