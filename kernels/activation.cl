@@ -39,7 +39,8 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void swiglu(TENSOR(floa
 // No restrict: dgu may be gu. Every element is read before its own place is written.
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 swiglu_backward(__global float *dgu, const ulong dgu_offset, const int dgu_stride, TENSOR(const float, dy),
-                const int dy_stride, __global const float *gu, const ulong gu_offset, const int gu_stride, const int F) {
+                const int dy_stride, __global const float *gu, const ulong gu_offset, const int gu_stride,
+                const int F) {
     AT(dgu);
     AT(dy);
     AT(gu);

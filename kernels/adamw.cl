@@ -3,7 +3,8 @@
 //   g' = scale[0] * g;  p -= lr*wd*p;  m += (1-b1) * (g' - m);  v = b2*v + (1-b2) * g'^2
 //   p -= step_size * m / (sqrt(v) / root + eps)      step_size = lr / (1 - b1^step)   root = sqrt(1 - b2^step)
 //
-// n elements; nothing changes when scale[0] is NaN. One work-item makes BLOCK elements. Bandwidth bound: 28 bytes an element.
+// n elements; nothing changes when scale[0] is NaN. One work-item makes BLOCK elements. Bandwidth bound: 28 bytes an
+// element.
 
 #ifndef BLOCK
 #define BLOCK 1024 // elements of a work-item, a multiple of VW; on GPUs VW

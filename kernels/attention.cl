@@ -2,17 +2,18 @@
 //
 //   y = softmax(q k^T / sqrt(D)) v      q, y (B*T, H*D)   k, v (B*S, G*D)   lse (B*T, H)
 //
-// Row r = 0 .. T*H/G - 1 of a sequence and key/value head g is query t = r / (H/G) of head g*(H/G) + r % (H/G): the heads
-// of a group stand side by side, so that they share every key that is read, also when T = 1.
+// Row r = 0 .. T*H/G - 1 of a sequence and key/value head g is query t = r / (H/G) of head g*(H/G) + r % (H/G): the
+// heads of a group stand side by side, so that they share every key that is read, also when T = 1.
 //
-// A work-group holds one side of the products still (LANES rows, or LANES keys in attention_dkv) as tiles of shape (D, LANES)
-// in local memory; the other side streams past in its own layout, BK at a time. So every product is broadcasts of the
-// stream times vectors of the tile, in register tiles of MR x NV vectors, and no sum runs across lanes:
+// A work-group holds one side of the products still (LANES rows, or LANES keys in attention_dkv) as tiles of shape (D,
+// LANES) in local memory; the other side streams past in its own layout, BK at a time. So every product is broadcasts
+// of the stream times vectors of the tile, in register tiles of MR x NV vectors, and no sum runs across lanes:
 //   dots        s (BK, LANES) = stream (BK, D) * tile (D, LANES)
 //   accumulate  o (D, LANES) += stream^T (D, BK) * p (BK, LANES)
-// On CPUs the lanes are NV vectors of VW floats of one work-item; on GPUs (VW = NV = 1) each of the WG items is a lane. An item
-// touches its own lanes of local memory only: no barriers. Cost: 4 D flops a visible pair forward, 14 D backward (the
-// probabilities are made again by each of the two kernels), and (D + BK) * LANES floats of local memory a tile.
+// On CPUs the lanes are NV vectors of VW floats of one work-item; on GPUs (VW = NV = 1) each of the WG items is a lane.
+// An item touches its own lanes of local memory only: no barriers. Cost: 4 D flops a visible pair forward, 14 D
+// backward (the probabilities are made again by each of the two kernels), and (D + BK) * LANES floats of local memory a
+// tile.
 
 #ifndef D
 #define D 64 // head size
@@ -116,7 +117,8 @@ INLINE void scatter(__global float *x, const size_t *at, __local V *tile, const 
     }
 }
 
-// The queries in the lanes of a group: where they stand and which keys they see. Lanes past the end repeat the last row.
+// The queries in the lanes of a group: where they stand and which keys they see. Lanes past the end repeat the last
+// row.
 typedef struct {
     size_t m[NV * VW]; // row of q
     int head[NV * VW];
@@ -324,7 +326,8 @@ INLINE void key_places(size_t *at, const key_lanes *s, const int stride, const i
         at[l] = s->row[l] * stride + g * D;
 }
 
-// Scores s and dp = dy v^T of query t and the lanes' keys become p and ds = p * (dp - delta), zero where t does not see.
+// Scores s and dp = dy v^T of query t and the lanes' keys become p and ds = p * (dp - delta), zero where t does not
+// see.
 INLINE void key_gradients(__local V *s, __local V *dp, const key_lanes *keys, const int from, const int to,
                           const float lse, const float delta) {
     const bool clear = from <= keys->lowest && keys->highest <= to;
@@ -340,7 +343,8 @@ INLINE void key_gradients(__local V *s, __local V *dp, const key_lanes *keys, co
     }
 }
 
-// dv = sum over queries of p * dy,  dk = scale * sum over queries of ds * q: the queries of the group's heads stream past.
+// dv = sum over queries of p * dy,  dk = scale * sum over queries of ds * q: the queries of the group's heads stream
+// past.
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 attention_dkv(TENSOR(float, dk), const int dk_stride, TENSOR(float, dv), const int dv_stride,
               TENSOR(const float, delta), TENSOR(const float, dy), const int dy_stride, TENSOR(const float, q),

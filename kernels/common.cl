@@ -1,8 +1,8 @@
 // In front of every kernel: the offset idiom, vectors, sums over a work-group, the exponential.
 //
-// A tensor argument is a buffer and the index of its first element: TENSOR(const float, x) declares both, AT(x) moves the
-// pointer. OpenCL 1.2 cannot pass a pointer into the middle of a buffer, and sub-buffers need an alignment that views
-// lack.
+// A tensor argument is a buffer and the index of its first element: TENSOR(const float, x) declares both, AT(x) moves
+// the pointer. OpenCL 1.2 cannot pass a pointer into the middle of a buffer, and sub-buffers need an alignment that
+// views lack.
 
 #define TENSOR(type, name) __global type *restrict name, const ulong name##_offset
 #define AT(name) name += name##_offset
@@ -83,8 +83,8 @@ GROUP_REDUCTION(sum_group, ADD)
 GROUP_REDUCTION(max_group, fmax)
 #endif
 
-// e^x within 2 ulp; 0 below -87, infinity above 88, NaN for NaN. x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its minimax
-// polynomial; adding 1.5 * 2^23 rounds to the integer n and leaves it in the low bits.
+// e^x within 2 ulp; 0 below -87, infinity above 88, NaN for NaN. x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its
+// minimax polynomial; adding 1.5 * 2^23 rounds to the integer n and leaves it in the low bits.
 static inline V exponential(const V x) {
     const V shifted = fma(x, (V)(1.44269504f), (V)(12582912.0f)), n = shifted - 12582912.0f;
     const V r = fma(n, (V)(-1.42860682e-6f), fma(n, (V)(-0.693145752f), x));

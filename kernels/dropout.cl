@@ -3,8 +3,9 @@
 //   dropout:     y (M, C)  = x * mask / (1 - p)
 //   dropout_add: y (M, C) += x * mask / (1 - p)
 //
-// The mask of element i = m*C + c is uniform(i) >= p, where uniform(i) is the upper 24 bits of word i % 4 of Philox-4x32-10
-// (Salmon et al. 2011) at counter (i / 4, stream) under the key seed: bit for bit the numbers of base/rng.
+// The mask of element i = m*C + c is uniform(i) >= p, where uniform(i) is the upper 24 bits of word i % 4 of
+// Philox-4x32-10 (Salmon et al. 2011) at counter (i / 4, stream) under the key seed: bit for bit the numbers of
+// base/rng.
 //
 // One work-item makes BLOCK columns of a row. Bound by the 20 multiplications of each four elements.
 
@@ -23,7 +24,8 @@ typedef JOIN(uint, VW) VU;
 #define TO_V(u) JOIN(convert_float, VW)(u)
 #endif
 
-enum { WORDS = (BLOCK + 3 + 4 * VW) / (4 * VW) * (4 * VW) }; // BLOCK elements that start anywhere in four, by whole vectors
+// BLOCK elements that start anywhere in four, by whole vectors
+enum { WORDS = (BLOCK + 3 + 4 * VW) / (4 * VW) * (4 * VW) };
 
 static inline VU lane_numbers(void) {
     uint lane[VW];
@@ -32,8 +34,8 @@ static inline VU lane_numbers(void) {
     return LOAD(lane);
 }
 
-// The four words of VW blocks from `block` on, interleaved: the uniform numbers of elements 4*block .. 4*(block + VW) - 1
-// become factors, 0 or scale.
+// The four words of VW blocks from `block` on, interleaved: the uniform numbers of elements 4*block .. 4*(block + VW) -
+// 1 become factors, 0 or scale.
 static inline void factors_of(float *factor, const ulong block, const uint stream, const ulong seed, const float p,
                               const float scale) {
     const VU lane = lane_numbers(), low = (VU)((uint)block) + lane;

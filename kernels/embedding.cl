@@ -2,8 +2,8 @@
 //
 //   y (M, K)   ids (M)   W0 (N, K) in panels of NR rows (NR = 1: plain rows), rows begin .. end of it in this part
 //
-// One work-item makes one element; elements of a row lie NR * KI apart, which costs nothing beside the products. A row whose
-// id is outside 0 .. N is NaN, so that a mistake shows.
+// One work-item makes one element; elements of a row lie NR * KI apart, which costs nothing beside the products. A row
+// whose id is outside 0 .. N is NaN, so that a mistake shows.
 
 #ifndef NR
 #define NR 16 // rows of a panel

@@ -3,8 +3,9 @@
 //   nll[m] = log(sum of exp(x - most)) + most - x[target],  hit[m] = x[target] is the largest (the first of equals)
 //   logits[m] = exp(x - most) / sum - [target]               when GRADIENT; zeros when there is no target (< 0)
 //
-// One work-group makes one row of vocab columns: largest, exponentials and their sum, scaling. The row stays in cache between
-// the three passes, so memory sees it once. Any logit that is not finite makes nll NaN: x * 0 is added up beside it.
+// One work-group makes one row of vocab columns: largest, exponentials and their sum, scaling. The row stays in cache
+// between the three passes, so memory sees it once. Any logit that is not finite makes nll NaN: x * 0 is added up
+// beside it.
 
 #ifndef GRADIENT
 #define GRADIENT 1 // 0: leave the logits as they are

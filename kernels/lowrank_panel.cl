@@ -1,12 +1,12 @@
-// Products with one factor of a low-rank term, in explicit vectors: for CPUs. The factor f has R rows over the C columns of
-// x, in panels: element (r, c) at (c / NR * R + r) * NR + c % NR; lanes past C are zero and stay zero.
+// Products with one factor of a low-rank term, in explicit vectors: for CPUs. The factor f has R rows over the C
+// columns of x, in panels: element (r, c) at (c / NR * R + r) * NR + c % NR; lanes past C are zero and stay zero.
 //
 //   lowrank_panel_down   u (M, R) = scales (R) * x (M, C) * f^T
 //   lowrank_panel_grad   f (R, C) += d (M, R)^T * x (M, C)
 //
-// down: a work-item makes MB rows by RB ranks, DM x DR dot products at a time in vectors along C, summed over their lanes at
-// the end. grad: a work-item makes all R rows of PB panels; blocks of rows of x stay in the first cache while the ranks pass,
-// GR x NV vectors of sums at a time. Both in a fixed order.
+// down: a work-item makes MB rows by RB ranks, DM x DR dot products at a time in vectors along C, summed over their
+// lanes at the end. grad: a work-item makes all R rows of PB panels; blocks of rows of x stay in the first cache while
+// the ranks pass, GR x NV vectors of sums at a time. Both in a fixed order.
 
 #ifndef NR
 #define NR 16 // columns of a panel; a multiple of VW

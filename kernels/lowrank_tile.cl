@@ -1,12 +1,12 @@
-// Products with one factor of a low-rank term, in tiles of local memory: for GPUs. The factor f has R rows over the C columns
-// of x, in panels: element (r, c) at (c / NR * R + r) * NR + c % NR; lanes past C are zero and stay zero.
+// Products with one factor of a low-rank term, in tiles of local memory: for GPUs. The factor f has R rows over the C
+// columns of x, in panels: element (r, c) at (c / NR * R + r) * NR + c % NR; lanes past C are zero and stay zero.
 //
 //   lowrank_tile_down   u (M, R) = scales (R) * x (M, C) * f^T
 //   lowrank_tile_grad   f (R, C) += d (M, R)^T * x (M, C)
 //
-// down: a group makes TR rows by TR ranks, one an item, NR columns of both in local memory at a time. grad: a group makes GR
-// ranks of one panel; NR lanes read neighbouring elements of x, SLICES items share the rows of a lane and their sums meet in
-// local memory. Both in a fixed order.
+// down: a group makes TR rows by TR ranks, one an item, NR columns of both in local memory at a time. grad: a group
+// makes GR ranks of one panel; NR lanes read neighbouring elements of x, SLICES items share the rows of a lane and
+// their sums meet in local memory. Both in a fixed order.
 
 #ifndef NR
 #define NR 32 // columns of a panel

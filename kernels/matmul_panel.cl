@@ -4,14 +4,14 @@
 //   matvec_panel      the same for few rows
 //   matmul_panel_dx   dx (M, K) = [dx] + dy (M, N) * W0 + du (M, R) * A
 //
-// One work-item (a group of its own) makes NR columns of the output for a share of the rows, MR at a time: MR x NV vectors of
-// accumulators stay in registers while it walks K in steps of one broadcast value a row and NV vectors of the panel. The
-// low-rank term is R more such steps into the same accumulators. K is cut in blocks of KC whose part of the panel (KC x NR
-// floats) stays in the first cache while the rows pass; between blocks the sums wait in the output. 16-bit weights are
-// widened once a block into local memory.
+// One work-item (a group of its own) makes NR columns of the output for a share of the rows, MR at a time: MR x NV
+// vectors of accumulators stay in registers while it walks K in steps of one broadcast value a row and NV vectors of
+// the panel. The low-rank term is R more such steps into the same accumulators. K is cut in blocks of KC whose part of
+// the panel (KC x NR floats) stays in the first cache while the rows pass; between blocks the sums wait in the output.
+// 16-bit weights are widened once a block into local memory.
 //
-// Rows past M repeat the last row and are not stored; lanes past a panel's end are summed (their weights are zero) and not
-// stored. Nothing is read or written outside the matrices.
+// Rows past M repeat the last row and are not stored; lanes past a panel's end are summed (their weights are zero) and
+// not stored. Nothing is read or written outside the matrices.
 
 #ifndef NR
 #define NR 16 // columns of a panel; a multiple of VW
@@ -98,13 +98,15 @@ static inline V widen(__global const ushort *p) {
                 (p)[row[i] + e] = edge[i * NR + e];                                                                    \
     }
 
-// What both forward kernels take. `columns` (panels, 2) and `table` (panels, 3) as in ops/weight.h and ops/lowrank.h; null
-// tables mean one module: panel p begins at column p * NR and at b[p * NR * R]. `first` is the panel of W0's first group.
+// What both forward kernels take. `columns` (panels, 2) and `table` (panels, 3) as in ops/weight.h and ops/lowrank.h;
+// null tables mean one module: panel p begins at column p * NR and at b[p * NR * R]. `first` is the panel of W0's first
+// group.
 #define FORWARD_ARGUMENTS                                                                                              \
     TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, TENSOR(const stored, w),         \
         TENSOR(const float, residual), const int residual_stride, TENSOR(const float, bias),                           \
         TENSOR(const int, columns), TENSOR(const float, u), const int u_stride, TENSOR(const float, b),                \
-        TENSOR(const int, table), const int M, const int N, const int K, const int R, const int share, const int first,   \
+        TENSOR(const int, table), const int M, const int N, const int K, const int R, const int share, \
+        const int first,   \
         const int accumulate
 
 #define FORWARD_PANEL                                                                                                  \
@@ -176,8 +178,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWAR
 #define ROWS 1 // of matvec_panel: at least M
 #endif
 
-// Few rows read W0 once and wait for memory: no blocks, 16-bit weights widened in registers, even and odd steps summed apart
-// so that one row's chain of additions is not the limit.
+// Few rows read W0 once and wait for memory: no blocks, 16-bit weights widened in registers, even and odd steps summed
+// apart so that one row's chain of additions is not the limit.
 #define VECTOR_STEPS(part, at)                                                                                         \
     UNROLL for (int i = 0; i < ROWS; i++) {                                                                            \
         const V value = (V)(x[row[i] + (at)]);                                                                         \
@@ -284,8 +286,9 @@ static inline void turn(__local float *turned, __global const stored *w, const i
         }
 }
 
-// Each block of up to NB rows of W0 (whole panels) is turned once into local memory, where it is a panel over K, and used for
-// all rows of the item: their share should be large. Only real lanes are kept, so that the block's rows are consecutive columns of dy.
+// Each block of up to NB rows of W0 (whole panels) is turned once into local memory, where it is a panel over K, and
+// used for all rows of the item: their share should be large. Only real lanes are kept, so that the block's rows are
+// consecutive columns of dy.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_panel_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride,
                 TENSOR(const stored, w), TENSOR(const int, columns), TENSOR(const float, du), const int du_stride,

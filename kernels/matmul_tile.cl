@@ -4,10 +4,10 @@
 //   matvec_tile      the same for few rows
 //   matmul_tile_dx   dx (M, K) = [dx] + dy (M, N) * W0 + du (M, R) * A
 //
-// A group of WX x WY items makes a tile of TM x TN outputs, each item TM / WY rows by TN / WX columns that lie WX apart. It
-// brings STEP columns of the left matrix and STEP rows of the right one into local memory and multiplies them; neighbouring
-// items read neighbouring elements of both. The low-rank term is more such steps into the same accumulators. Rows and
-// columns past the edges are zero in local memory and not stored.
+// A group of WX x WY items makes a tile of TM x TN outputs, each item TM / WY rows by TN / WX columns that lie WX
+// apart. It brings STEP columns of the left matrix and STEP rows of the right one into local memory and multiplies
+// them; neighbouring items read neighbouring elements of both. The low-rank term is more such steps into the same
+// accumulators. Rows and columns past the edges are zero in local memory and not stored.
 
 #ifndef NR
 #define NR 32 // columns of a panel
@@ -57,7 +57,8 @@ typedef ushort stored;
 #endif
 
 // sum += left (STEP, TM)^T * right (STEP, TN), both in local memory.
-static inline void multiply(float sum[RM][RN], __local const float (*left)[TM + 1], __local const float (*right)[TN + 1]) {
+static inline void multiply(float sum[RM][RN], __local const float (*left)[TM + 1],
+                            __local const float (*right)[TN + 1]) {
     const int lx = get_local_id(0), ly = get_local_id(1);
     for (int step = 0; step < STEP; step++) {
         float a[RM], b[RN];
@@ -183,7 +184,8 @@ matmul_tile_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), 
         load_left(left, du + r, du_stride, m, M, R - r);
         for (int e = item; e < TN * STEP; e += ITEMS) {
             const int n = e % TN, step = e / TN;
-            right[step][n] = k + n < K && r + step < R ? a[((size_t)((k + n) / NR) * R + r + step) * NR + n % NR] : 0.0f;
+            right[step][n] =
+                k + n < K && r + step < R ? a[((size_t)((k + n) / NR) * R + r + step) * NR + n % NR] : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         multiply(sum, left, right);
@@ -205,8 +207,8 @@ matmul_tile_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), 
 #define SLICES 8 // items that share a lane of matvec_tile, each with its part of K; a power of two
 #endif
 
-// One group makes one panel's columns of all rows: NR lanes read neighbouring weights, SLICES items share the steps of a lane
-// and their sums meet in local memory, in a fixed order.
+// One group makes one panel's columns of all rows: NR lanes read neighbouring weights, SLICES items share the steps of
+// a lane and their sums meet in local memory, in a fixed order.
 __kernel __attribute__((reqd_work_group_size(NR, SLICES, 1))) void
 matvec_tile(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, TENSOR(const stored, w),
             TENSOR(const float, residual), const int residual_stride, TENSOR(const float, bias),

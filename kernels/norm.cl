@@ -4,8 +4,8 @@
 //   rmsnorm_apply:    y = x * rstd * g
 //   rmsnorm_backward: dx += rstd * g * dy - x * rstd^3 / C * sum(dy * g * x)
 //
-// One work-group makes one row: its WG items take vectors of VW columns in turn and add up their sums in local memory in a a
-// fixed order. Bandwidth bound: x is read twice, the second time from cache.
+// One work-group makes one row: its WG items take vectors of VW columns in turn and add up their sums in local memory
+// in a a fixed order. Bandwidth bound: x is read twice, the second time from cache.
 
 #define FOR_VECTORS(c) for (int c = get_local_id(0) * VW; c + VW <= C; c += WG * VW)
 #define FOR_REST(c) for (int c = C / VW * VW + get_local_id(0); c < C; c += WG)
@@ -39,7 +39,8 @@ rmsnorm(TENSOR(float, y), const int y_stride, TENSOR(float, rstd), TENSOR(const 
 }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
-rmsnorm_apply(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, TENSOR(const float, rstd),
+rmsnorm_apply(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride,
+              TENSOR(const float, rstd),
               TENSOR(const float, g), const int C) {
     AT(y);
     AT(x);
@@ -56,7 +57,8 @@ rmsnorm_apply(TENSOR(float, y), const int y_stride, TENSOR(const float, x), cons
 }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
-rmsnorm_backward(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride, TENSOR(const float, x),
+rmsnorm_backward(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride,
+                 TENSOR(const float, x),
                  const int x_stride, TENSOR(const float, rstd), TENSOR(const float, g), const int C) {
     __local float space[WG];
     AT(dx);

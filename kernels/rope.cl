@@ -2,8 +2,8 @@
 //
 //   per head of x (M, heads*D), halves a and b:  (a, b) -> (a cos - b sin, b cos + a sin) at positions[m]
 //
-// table (P, D) holds cos (D/2) then sin (D/2) of every position. sign = -1 rotates back: the gradient. One work-group makes
-// one row; each of its WG items takes vectors of VW pairs in turn. Bandwidth bound.
+// table (P, D) holds cos (D/2) then sin (D/2) of every position. sign = -1 rotates back: the gradient. One work-group
+// makes one row; each of its WG items takes vectors of VW pairs in turn. Bandwidth bound.
 
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void rope(TENSOR(float, x), const int x_stride,

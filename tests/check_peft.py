@@ -1,9 +1,9 @@
 """Adapters and merged models that clora writes, read by PEFT and transformers: check_peft.py PEFT_EXCHANGE [FIXTURES]
 
-Every directory that peft_exchange writes must load without a complaint and give clora's logits within 1e-4 relative (the
-largest difference over the largest value). PEFT's own adapters, saved again by clora, must hold the same float32 values.
-Needs torch, transformers and peft: exits with 77 (skipped) without them. CLORA_TEST_PYTHON names another Python that has
-them.
+Every directory that peft_exchange writes must load without a complaint and give clora's logits within 1e-4 relative
+(the largest difference over the largest value). PEFT's own adapters, saved again by clora, must hold the same float32
+values. Needs torch, transformers and peft: exits with 77 (skipped) without them. CLORA_TEST_PYTHON names another
+Python that has them.
 """
 
 import json
@@ -80,7 +80,8 @@ def main():
 
     tool = pathlib.Path(sys.argv[1]).resolve()
     default = pathlib.Path(__file__).resolve().parent / "fixtures"
-    fixtures = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else os.environ.get("CLORA_TEST_FIXTURES", default)).resolve()
+    given = sys.argv[2] if len(sys.argv) > 2 else os.environ.get("CLORA_TEST_FIXTURES", default)
+    fixtures = pathlib.Path(given).resolve()
     ids = torch.tensor(json.loads((fixtures / "reference" / "tiny-llama.json").read_text())["input_ids"])
     torch.set_num_threads(1)
     failed = 0

@@ -12,10 +12,11 @@
  *     clora_train(model, adapter, pairs, NULL, NULL, NULL);
  *     clora_adapter_save(adapter, "my-adapter", "models/tiny");
  *
- * Each call returns a clora_status; clora_last_error() says what went wrong. examples/finetune.c is the same with its checks.
+ * Each call returns a clora_status; clora_last_error() says what went wrong. examples/finetune.c is the same with its
+ * checks.
  *
- * Tiers, each built on those before it: status; context, tensor, opencl; lowrank; model, tokenizer, dataset, adapter; train,
- * generate. A program enters where it fits.
+ * Tiers, each built on those before it: status; context, tensor, opencl; lowrank; model, tokenizer, dataset, adapter;
+ * train, generate. A program enters where it fits.
  */
 #ifndef CLORA_CLORA_H
 #define CLORA_CLORA_H

@@ -4,8 +4,8 @@
     python3 models/recipe/make_tiny.py --out models/tiny
 
 Needs torch, transformers, tokenizers, safetensors and the files of Debian's wordnet-base. One processor core takes
-about forty minutes. The same seed, versions and number of threads give the same files again; README.md beside this file says
-more.
+about forty minutes. The same seed, versions and number of threads give the same files again; README.md beside this
+file says more.
 """
 
 import argparse

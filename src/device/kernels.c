@@ -71,8 +71,8 @@ static int rule_attention_rows(const clora_context *context) {
 #define ELEMENT_GROUP {"WG", rule_elements, {1, 32, 64, 128, 256}}
 #define BLOCK {"BLOCK", rule_block, {512, 128, 2048, 1}}
 #define BLOCK_OF_FOUR {"BLOCK", rule_block_of_four, {512, 128, 2048, 4}}
-#define ATTENTION {VECTOR, {"VECTORS", rule_attention_vectors, {1, 2, 3, 4}}, {"ITEMS", rule_elements, {1, 32, 64, 128}}, \
-    {"MR", NULL, {4, 6, 8}}, {"BK", rule_attention_rows, {64, 16, 32, 128}}}
+#define ATTENTION {VECTOR, {"VECTORS", rule_attention_vectors, {1, 2, 3, 4}}, \
+    {"ITEMS", rule_elements, {1, 32, 64, 128}}, {"MR", NULL, {4, 6, 8}}, {"BK", rule_attention_rows, {64, 16, 32, 128}}}
 /* clang-format on */
 
 const kernel_row kernel_rows[] = {
