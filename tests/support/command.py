@@ -1,0 +1,95 @@
+"""Running the built command in tests: its path is in CLORA_BIN."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLORA = os.environ.get("CLORA_BIN", "clora")
+MODEL = ROOT / "models/tiny"
+TRAIN = ROOT / "data/train.jsonl"
+VALIDATION = ROOT / "data/validation.jsonl"
+FIXTURES = pathlib.Path(os.environ.get("CLORA_TEST_FIXTURES", ROOT / "tests/fixtures"))
+COMMANDS = ["devices", "train", "eval", "generate", "merge", "inspect", "tokenize"]
+
+
+def clora(*arguments, stdin="", **options):
+    """Run to the end: (exit status, standard output, standard error)."""
+    if isinstance(stdin, str):
+        options["input"] = stdin.encode()
+    else:
+        options["stdin"] = stdin
+    options.setdefault("stdout", subprocess.PIPE)
+    options.setdefault("stderr", subprocess.PIPE)
+    done = subprocess.run([CLORA, *map(str, arguments)], timeout=240, check=False, **options)
+    return done.returncode, (done.stdout or b"").decode(), (done.stderr or b"").decode()
+
+
+def has_device():
+    return clora("devices", "--quiet")[0] == 0
+
+
+needs_device = unittest.skipUnless(has_device(), "no OpenCL device")
+
+
+def help_options(command):
+    """{"--rank": "N"} as the help lists them; None for options without a value."""
+    _, out, _ = clora(command, "--help")
+    found = re.findall(r"^  (--[a-z-]+)(?: ([A-Z][A-Z|,]*))?(?:  .*)?$", out, re.MULTILINE)
+    return {name: value or None for name, value in found}
+
+
+class CommandTest(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="clora-command-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def succeeds(self, *arguments, **options):
+        """Standard output of a run that must end well."""
+        status, out, err = clora(*arguments, **options)
+        self.assertEqual(status, 0, f"clora {arguments}: {err}")
+        return out
+
+    def gives_json(self, *arguments, **options):
+        """The one object of a run with --json."""
+        return json.loads(self.succeeds(*arguments, "--json", **options))
+
+    def one_line(self, err, *parts):
+        """An error is one line that begins with the command's name and holds the parts."""
+        self.assertRegex(err, r"\Aclora[^\n]*: [^\n]+\n\Z")
+        for part in parts:
+            self.assertIn(part, err)
+
+    def fails(self, status, *arguments, says=(), **options):
+        """The run must end with this status and one line that says what is wrong."""
+        found, out, err = clora(*arguments, **options)
+        self.assertEqual(found, status, f"clora {arguments}: {out}{err}")
+        self.one_line(err, *([says] if isinstance(says, str) else says))
+        return err
+
+
+def main():
+    """Run the tests of the calling module; the last line is what tests/count_tests.py reads."""
+    program = unittest.main(exit=False, verbosity=2)
+    result = program.result
+    bad = len(result.failures) + len(result.errors)
+    sys.stdout.flush()
+    print(f"[  PASSED  ] {result.testsRun - bad - len(result.skipped)} test(s).")
+    if bad:
+        print(f"[  FAILED  ] {bad} test(s)")
+    if result.skipped:
+        print(f"[  SKIPPED ] {len(result.skipped)} test(s)")
+    sys.exit(bad > 0)

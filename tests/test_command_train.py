@@ -1,0 +1,330 @@
+"""clora train and clora eval on the bundled model: plan, log, JSON, files, continued adapters, interruption, failures."""
+
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.command import CLORA, FIXTURES, MODEL, TRAIN, VALIDATION, CommandTest, clora, main, needs_device
+
+STEP_KEYS = ["step", "loss", "lr", "grad_norm", "tokens", "tokens_per_second"]
+FILES = ["adapter_config.json", "adapter_model.safetensors"]
+
+
+def small_files():
+    """RLIMIT_FSIZE with SIGXFSZ ignored: a file beyond 2 MiB fails as on a full disk, compiled kernels fit."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
+
+
+class TrainTest(CommandTest):
+    def setUp(self):
+        super().setUp()
+        rows = TRAIN.read_text(encoding="utf-8").splitlines(keepends=True)
+        self.data = self.write("train.jsonl", "".join(rows[:12]))
+        self.val = self.write("val.jsonl", "".join(VALIDATION.read_text(encoding="utf-8").splitlines(keepends=True)[:4]))
+        self.out = self.folder / "adapter"
+
+    def train(self, *arguments, out=None, data=None, **options):
+        """Standard output of a short run that must end well."""
+        return self.succeeds("train", MODEL, "--data", data or self.data, "--out", out or self.out, *arguments, **options)
+
+    def saved(self, out=None):
+        return [(out or self.out).joinpath(name).read_bytes() for name in FILES]
+
+
+@needs_device
+class Train(TrainTest):
+    def test_the_plan_is_printed_before_the_first_step(self):
+        out = self.train("--steps", "2", "--val", self.val)
+        plan, run = out.split("\n\n", 1)
+        for line in (r"device +\d+ .*", r"model +.*llama.*parameters in f32", r"adapter +rank 8, alpha 16 on 42 modules .*",
+                     r"trainable +112,128 of 1,481,856 parameters \(7\.57 %\)", r"data +.*12 sequences, [\d,]+ tokens.*learnt",
+                     r"validation +.*4 sequences.*", r"training +2 steps of 4 sequences, learning rate 0\.0002 constant.*",
+                     r"memory +[\d.]+ MiB of .*: weights .*, adapter .*, activations .*"):
+            self.assertRegex(plan, rf"(?m)^{line}$")
+        self.assertRegex(run, r"\Avalidation loss [\d.]+ \(perplexity [\d.]+\) before training\nstep 1/2  loss ")
+        self.assertRegex(run, r"(?m)^validation loss [\d.]+ \(perplexity [\d.]+\) after step 2$")
+        self.assertTrue(out.endswith(f"{self.out} holds the adapter\n"))
+
+    def test_the_plan_counts_what_was_cut(self):
+        out = self.train("--steps", "1", "--max-length", "24")
+        self.assertRegex(out, r"(?m)^ +too long: [\d]+ contexts? cut on the left, [\d]+ targets? on the right$")
+
+    def test_quiet_prints_nothing(self):
+        status, out, err = clora("train", MODEL, "--data", self.data, "--out", self.out, "--steps", "1", "--quiet")
+        self.assertEqual((status, out, err), (0, "", ""))
+        self.assertTrue(all(self.saved()))
+
+    def test_log_has_a_line_for_every_step_and_validation(self):
+        log = self.folder / "log.jsonl"
+        result = json.loads(self.train("--steps", "4", "--val", self.val, "--eval-every", "2", "--log", log, "--json"))
+        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        steps = [line for line in lines if "loss" in line]
+        validations = [line for line in lines if "val_loss" in line]
+        self.assertEqual([list(line) for line in steps], [STEP_KEYS] * 4)
+        self.assertEqual([line["step"] for line in steps], [1, 2, 3, 4])
+        self.assertEqual([(line["step"], list(line)) for line in validations],
+                         [(i, ["step", "val_loss"]) for i in (0, 2, 4)])
+        self.assertEqual(steps[0]["lr"], 0.0002)
+        self.assertIn('"lr":0.0002,', log.read_text(encoding="utf-8"))
+        for key in ("step", "loss", "lr", "grad_norm"):
+            self.assertEqual(result[key], steps[-1][key])
+        self.assertEqual(result["tokens"], sum(line["tokens"] for line in steps))
+        self.assertEqual(result["val_loss"], validations[-1]["val_loss"])
+        self.assertEqual(result["val_loss_before"], validations[0]["val_loss"])
+        self.assertLess(result["val_loss"], result["val_loss_before"])
+
+    def test_json_is_one_object_and_the_plan_goes_to_standard_error(self):
+        status, out, err = clora("train", MODEL, "--data", self.data, "--out", self.out, "--steps", "1", "--json")
+        self.assertEqual(status, 0)
+        result = json.loads(out)
+        self.assertEqual(out.count("\n"), 1)
+        for key, kind in {"step": int, "loss": float, "lr": float, "grad_norm": float, "tokens": int, "steps": int,
+                          "tokens_per_second": float, "seconds": float, "peak_device_bytes": int,
+                          "trainable_parameters": int, "val_loss": type(None)}.items():
+            self.assertIs(type(result[key]), kind, key)
+        self.assertEqual((result["steps"], result["trainable_parameters"]), (1, 112128))
+        self.assertIn("trainable   112,128", err)
+
+    def test_the_log_may_lie_in_the_output_directory(self):
+        self.train("--steps", "1", "--log", self.out / "log.jsonl")
+        self.assertEqual(sorted(os.listdir(self.out)), [*FILES, "log.jsonl"])
+
+    def test_steps_follow_from_epochs_batches_and_accumulation(self):
+        for arguments, steps in ((["--epochs", "2"], 6), (["--epochs", "1.5", "--batch-size", "5"], 5),
+                                 (["--accumulate", "2"], 2), (["--batch-size", "12"], 1)):
+            with self.subTest(arguments):
+                out = self.folder / "-".join(arguments).strip("-")
+                self.assertEqual(json.loads(self.train(*arguments, "--json", "--quiet", out=out))["steps"], steps)
+
+    def test_same_seed_gives_the_same_bytes_and_another_seed_others(self):
+        outs = [self.folder / name for name in "abc"]
+        for out, seed in zip(outs, (7, 7, 8)):
+            self.train("--steps", "3", "--seed", seed, "--dropout", "0.1", "--quiet", out=out)
+        self.assertEqual(self.saved(outs[0]), self.saved(outs[1]))
+        self.assertNotEqual(self.saved(outs[0]), self.saved(outs[2]))
+
+    def test_options_reach_the_saved_settings(self):
+        self.train("--steps", "1", "--rank", "3", "--alpha", "6", "--rslora", "--dropout", "0.25", "--target-modules",
+                   "v_proj,q_proj", "--rank-pattern", "layers.0.self_attn.q_proj=2", "--alpha-pattern", "v_proj=12",
+                   "--init", "kaiming")
+        settings = json.loads(self.out.joinpath(FILES[0]).read_text(encoding="utf-8"))
+        expected = {"r": 3, "lora_alpha": 6, "use_rslora": True, "lora_dropout": 0.25,
+                    "target_modules": ["q_proj", "v_proj"], "rank_pattern": {"layers.0.self_attn.q_proj": 2},
+                    "alpha_pattern": {"v_proj": 12}, "init_lora_weights": True, "base_model_name_or_path": str(MODEL)}
+        self.assertEqual({key: settings[key] for key in expected}, expected)
+
+    def test_packing_and_schedules_run(self):
+        result = json.loads(self.train("--pack", "--max-length", "256", "--batch-size", "2", "--schedule", "cosine",
+                                       "--warmup", "2", "--steps", "4", "--learn-context", "--eos", "never", "--clip", "0",
+                                       "--weight-decay", "0.1", "--no-shuffle", "--json"))
+        self.assertLess(result["lr"], 0.0002)
+        self.assertGreater(result["grad_norm"], 0)
+
+    def test_the_model_is_never_written_to(self):
+        before = {path.name: path.read_bytes() for path in MODEL.iterdir()}
+        self.train("--steps", "2", "--quiet")
+        self.assertEqual(before, {path.name: path.read_bytes() for path in MODEL.iterdir()})
+
+
+@needs_device
+class Continue(TrainTest):
+    def setUp(self):
+        super().setUp()
+        self.first = self.folder / "first"
+        self.train("--steps", "2", "--rank", "4", "--alpha", "8", "--target-modules", "q_proj,v_proj", "--dropout", "0.5",
+                   "--quiet", out=self.first)
+
+    def goes_on(self, *arguments):
+        return self.train("--steps", "1", "--init-adapter", self.first, *arguments)
+
+    def refuses(self, *arguments, says):
+        self.fails(2, "train", MODEL, "--data", self.data, "--out", self.out, "--init-adapter", self.first, *arguments,
+                   says=says)
+        self.assertFalse(self.out.exists())
+
+    def test_an_adapter_goes_on_with_its_own_settings(self):
+        out = self.goes_on()
+        self.assertIn("rank 4, alpha 8, continued, on 12 modules (q_proj,v_proj), dropout 0.5", out)
+        settings = json.loads(self.out.joinpath(FILES[0]).read_text(encoding="utf-8"))
+        self.assertEqual((settings["r"], settings["lora_alpha"], settings["target_modules"]), (4, 8, ["q_proj", "v_proj"]))
+
+    def test_the_same_settings_may_be_given_and_dropout_applies(self):
+        self.goes_on("--rank", "4", "--alpha", "8", "--target-modules", "v_proj,q_proj", "--dropout", "0")
+        settings = json.loads(self.out.joinpath(FILES[0]).read_text(encoding="utf-8"))
+        self.assertEqual(settings["lora_dropout"], 0)
+
+    def test_other_settings_are_refused(self):
+        self.refuses("--rank", "8", says=["--rank 8", "rank 4"])
+        self.refuses("--alpha", "16", says=["--alpha 16", "alpha 8"])
+        self.refuses("--rslora", says="not rank-stabilised")
+        self.refuses("--target-modules", "q_proj", says=["--target-modules q_proj", "q_proj,v_proj"])
+        self.refuses("--target-modules", "all-linear", says="--target-modules all-linear")
+
+
+@needs_device
+class Interrupt(TrainTest):
+    def start(self, *arguments):
+        return subprocess.Popen([CLORA, "train", MODEL, "--data", self.data, "--out", self.out, "--steps", "1000000",
+                                 *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait_for_steps(self, process):
+        for line in process.stdout:
+            if line.startswith("step "):
+                return
+        self.fail(f"no step: {process.stderr.read()}")
+
+    def test_a_signal_ends_the_run_and_saves_the_adapter(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(number.name), self.start() as process:
+                self.wait_for_steps(process)
+                process.send_signal(number)
+                out, err = process.communicate(timeout=120)
+                self.assertEqual(process.returncode, 1, err)
+                self.assertIn("interrupted; ending this step and saving the adapter", err)
+                self.assertRegex(err, r"clora train: interrupted after [\d]+ of 1000000 steps; .* holds the adapter so far\n\Z")
+                self.assertRegex(out, r"(?m)^\d+ steps? in ")
+                self.assertTrue(all(self.saved()))
+                self.assertEqual(clora("eval", MODEL, "--adapter", self.out, "--data", self.val)[0], 0)
+            for name in FILES:
+                self.out.joinpath(name).unlink()
+
+    def test_a_second_signal_ends_it_at_once(self):
+        with self.start("--batch-size", "12", "--accumulate", "1000") as process:
+            deadline = time.monotonic() + 120
+            while not self.out.exists() and time.monotonic() < deadline:  # it is made when the first step begins
+                time.sleep(0.05)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+            self.assertEqual(process.returncode, -signal.SIGINT)
+        self.assertEqual(os.listdir(self.out), [])
+
+
+@needs_device
+class Failures(TrainTest):
+    def refuses(self, *arguments, says, data=None, out=None, status=1, **options):
+        err = self.fails(status, "train", MODEL, "--data", data or self.data, "--out", out or self.out, "--steps", "2",
+                         "--quiet", *arguments, says=says, **options)
+        self.assertFalse(self.out.exists(), err)
+
+    def test_an_output_that_cannot_be_written_is_refused_before_the_work(self):
+        full = self.folder / "full"
+        full.mkdir()
+        full.joinpath("file").touch()
+        self.refuses(out=full, says=[str(full), "not empty"])
+        self.assertEqual(os.listdir(full), ["file"])
+        self.refuses(out=self.data, says=str(self.data))
+        self.refuses(out=self.data / "below", says=str(self.data))
+        self.refuses(out=self.folder / "not" / "there", says="there")
+
+    def test_an_empty_output_directory_is_used(self):
+        self.out.mkdir()
+        self.train("--steps", "1", "--quiet")
+        self.assertTrue(all(self.saved()))
+
+    def test_a_log_that_cannot_be_written_is_refused_before_the_work(self):
+        self.refuses("--log", self.folder / "not" / "there", says=["cannot write the log", "No such file or directory"])
+        self.refuses("--log", self.folder, says="cannot write the log")
+        self.refuses("--log", self.data, status=2, says="would write over the data")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["train.jsonl", "val.jsonl"])
+
+    def test_an_old_log_survives_a_run_that_does_not_begin(self):
+        log = self.write("log.jsonl", "old\n")
+        self.refuses("--log", log, data=self.folder / "none.jsonl", says="none.jsonl")
+        self.assertEqual(log.read_text(encoding="utf-8"), "old\n")
+
+    def test_a_log_that_fills_the_disk_is_said_and_the_adapter_saved(self):
+        self.fails(1, "train", MODEL, "--data", self.data, "--out", self.out, "--steps", "2", "--quiet", "--log", "/dev/full",
+                   says=["the log /dev/full is incomplete: No space left on device", "the adapter is saved"])
+        self.assertTrue(all(self.saved()))
+
+    def test_a_full_disk_leaves_no_half_written_adapter(self):
+        self.fails(1, "train", MODEL, "--data", self.data, "--out", self.out, "--steps", "1", "--quiet",
+                   "--rank", "64", preexec_fn=small_files, says=["the adapter is not saved", "File too large"])
+        self.assertNotIn(FILES[1], os.listdir(self.out))
+        self.assertFalse([name for name in os.listdir(self.out) if name not in FILES])
+
+    def test_a_loss_that_is_not_finite_keeps_the_last_good_adapter(self):
+        err = self.fails(1, "train", MODEL, "--data", self.data, "--out", self.out, "--steps", "50", "--quiet", "--lr", "1e9",
+                         says=["step ", "not finite", f"{self.out} holds the adapter as it was before"])
+        self.assertRegex(err, r"step \d+: ")
+        self.assertEqual(clora("eval", MODEL, "--adapter", self.out, "--data", self.val)[0], 0)
+
+    def test_data_that_is_wrong_is_refused_with_its_line(self):
+        good = '{"context": "a", "target": "b"}\n'
+        for name, text, says in (
+                ("empty.jsonl", "", ["empty.jsonl", "holds no sequences"]),
+                ("target.jsonl", good + '{"context": "a"}\n', ["target.jsonl", "line 2", "target"]),
+                ("broken.jsonl", good + '{"context": "a", "target": \n', ["line 2", "not JSON"]),
+                ("utf8.jsonl", good.encode() + b'{"context": "\xff", "target": "b"}\n', ["line 2", "not UTF-8"]),
+                ("table.csv", "x,y\n1,2\n", ["table.csv", "context"]),
+                ("what.dat", good, ["what.dat", ".jsonl"])):
+            with self.subTest(name):
+                self.refuses(data=self.write(name, text), says=says)
+        self.refuses(data=self.folder / "none.jsonl", says=["none.jsonl", "No such file"])
+        self.refuses("--val", self.folder / "none.jsonl", says=["none.jsonl", "No such file"])
+        self.refuses("--columns", "a,b", says="columns")
+
+    def test_a_model_that_is_not_there_or_too_short_is_said(self):
+        self.fails(1, "train", self.folder, "--data", self.data, "--out", self.out, says="config.json")
+        self.fails(1, "train", self.folder / "none", "--data", self.data, "--out", self.out, says="none")
+        self.refuses("--max-length", "257", says=["--max-length 257", "256 positions"])
+
+    def test_targets_that_match_nothing_list_what_there_is(self):
+        self.refuses("--target-modules", "c_attn", says=["c_attn", "q_proj"])
+        self.refuses("--target-modules", "(", says="(")
+        self.refuses("--rank-pattern", "q_proj", says="q_proj")
+        self.refuses("--init-adapter", self.folder, says="adapter_config.json")
+
+
+@needs_device
+class Eval(TrainTest):
+    def test_json_has_loss_perplexity_accuracy_and_counts(self):
+        result = self.gives_json("eval", MODEL, "--data", self.val)
+        for key, kind in {"loss": float, "perplexity": float, "accuracy": float, "tokens": int, "sequences": int,
+                          "seconds": float}.items():
+            self.assertIs(type(result[key]), kind, key)
+        self.assertEqual(result["sequences"], 4)
+        self.assertAlmostEqual(result["perplexity"], 2.718281828459045 ** result["loss"], delta=1e-5 * result["perplexity"])
+        out = self.succeeds("eval", MODEL, "--data", self.val)
+        self.assertIn(f"loss        {result['loss']:.4f} per learnt token", out)
+        self.assertIn(f"4 sequences, {result['tokens']:,} learnt tokens", out)
+
+    def test_batches_and_packing_do_not_change_the_loss(self):
+        losses = [self.gives_json("eval", MODEL, "--data", self.val, *arguments)["loss"]
+                  for arguments in ([], ["--batch-size", "1"], ["--pack", "--max-length", "256"])]
+        for loss in losses[1:]:
+            self.assertAlmostEqual(loss, losses[0], delta=2e-5)
+
+    def test_options_of_the_data_change_what_is_measured(self):
+        base = self.gives_json("eval", MODEL, "--data", self.val)
+        self.assertEqual(self.gives_json("eval", MODEL, "--data", self.val, "--eos", "never")["tokens"], base["tokens"] - 4)
+        self.assertGreater(self.gives_json("eval", MODEL, "--data", self.val, "--learn-context")["tokens"], base["tokens"])
+        rows = [json.loads(line) for line in self.val.read_text(encoding="utf-8").splitlines()]
+        table = "in,out\n" + "".join('"{context}","{target}"\n'.format(**row) for row in rows)
+        csv = self.gives_json("eval", MODEL, "--data", self.write("val.csv", table), "--columns", "in,out")
+        self.assertAlmostEqual(csv["loss"], base["loss"], delta=1e-6)
+
+    def test_training_lowers_the_loss_that_eval_measures(self):
+        self.train("--steps", "12", "--lr", "1e-3", "--quiet")
+        base = self.gives_json("eval", MODEL, "--data", self.data)["loss"]
+        adapted = self.gives_json("eval", MODEL, "--data", self.data, "--adapter", self.out)["loss"]
+        self.assertLess(adapted, base - 0.3)
+
+    def test_an_adapter_that_is_not_there_or_of_another_model_is_said(self):
+        self.fails(1, "eval", MODEL, "--data", self.val, "--adapter", self.folder, says="adapter_config.json")
+        self.fails(1, "eval", MODEL, "--data", self.val, "--adapter", FIXTURES / "tiny-llama-lora", says="lora_")
+        self.fails(1, "eval", MODEL, "--data", self.val, "--adapter", FIXTURES / "tiny-llama-dora", says="dora")
+
+
+if __name__ == "__main__":
+    main()
