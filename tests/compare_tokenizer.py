@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Compare `clora tokenize` with the `tokenizers` package: compare_tokenizer.py [MODEL ...] [options]
 
-Each MODEL is a directory with a tokenizer.json. Without one, the tokenizers of tests/fixtures are taken, and besides, where
-they are there, $CLORA_TEST_MODELS/smollm2 and $CLORA_TEST_DATA/models/stories260K-hf. The texts are those of
-tests/fixtures/tokenizers/samples.py. Exits 77 when something is not there, 1 when ids or texts differ.
+Each MODEL is a directory with a tokenizer.json. Without one, the tokenizers of tests/fixtures are taken, and besides,
+where they are there, $CLORA_TEST_MODELS/smollm2 and $CLORA_TEST_DATA/models/stories260K-hf. The texts are those
+of tests/fixtures/tokenizers/samples.py. Exits 77 when something is not there, 1 when ids or texts differ.
 """
 
 import argparse
