@@ -217,9 +217,9 @@ static void test_what_is_no_safetensors_file_is_refused(void **state) {
     assert_not_opened(scratch_path("f"), CLORA_ERROR_FORMAT, "limit");
 }
 
-static void test_hundreds_of_thousands_of_tensors_are_read(void **state) {
+static void test_a_hundred_thousand_tensors_are_read(void **state) {
     (void)state;
-    enum { N = 300000 };
+    enum { N = 100000 };
     char *header = malloc((size_t)N * 80), name[32];
     size_t used = 0;
     safetensors *file;
@@ -564,7 +564,7 @@ int main(void) {
         D(test_a_header_length_is_checked_before_it_is_used),
         D(test_a_deep_header_is_refused),
         D(test_what_is_no_safetensors_file_is_refused),
-        D(test_hundreds_of_thousands_of_tensors_are_read),
+        D(test_a_hundred_thousand_tensors_are_read),
         D(test_a_model_is_one_file_or_its_shards),
         D(test_a_missing_shard_is_named),
         D(test_shards_outside_of_the_directory_are_refused),

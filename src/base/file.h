@@ -26,7 +26,8 @@ bool file_is_directory(const char *path);
 /* "dir/name"; the caller frees. NULL without memory. */
 char *file_join(const char *dir, const char *name);
 
-/* A file that appears under its name complete or not at all: written beside it, fsync, rename, fsync of the directory. */
+/* A file that appears under its name complete or not at all: written beside it, fsync, rename, fsync of the directory.
+ */
 typedef struct file_writer {
     FILE *stream;
     char *path, *temporary;

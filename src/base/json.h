@@ -15,7 +15,8 @@
 clora_status json_load_path(json_t **out, const char *path, size_t limit_bytes);
 clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what);
 
-/* object[key] by type. A missing key or null gives the fallback; a value of another type is an error that names `where`. */
+/* object[key] by type. A missing key or null gives the fallback; a value of another type is an error that names
+ * `where`. */
 clora_status json_get_int(int64_t *out, const json_t *object, const char *key, int64_t fallback, const char *where);
 clora_status json_get_real(double *out, const json_t *object, const char *key, double fallback, const char *where);
 clora_status json_get_bool(bool *out, const json_t *object, const char *key, bool fallback, const char *where);

@@ -53,4 +53,6 @@ const char *clora_status_name(clora_status status) {
     return "unknown status";
 }
 
-const char *clora_version(void) { return CLORA_VERSION; }
+const char *clora_version(void) {
+    return CLORA_VERSION;
+}
