@@ -23,18 +23,16 @@ typedef struct share {
 
 /*
  * The float next to x towards zero, its last bit set when that is not exact ("round to odd"): rounded further to f16 or
- * bf16 it gives what rounding x itself would, where rounding to nearest twice might not.
+ * bf16 it gives what rounding x itself would, where rounding to nearest twice might not. Beyond the floats it gives the
+ * largest one, which both types round to infinity.
  */
-static float float_to_odd(double x) {
+static inline float float_to_odd(double x) {
     float f = (float)x;
     uint32_t bits;
 
-    if (!isfinite(f) || (double)f == x)
-        return f;
     memcpy(&bits, &f, sizeof(bits));
-    if (fabs((double)f) > fabs(x))
-        bits--; /* magnitudes order like their bits */
-    bits |= 1;
+    bits -= fabs((double)f) > fabs(x); /* magnitudes order like their bits */
+    bits |= (double)f != x;
     memcpy(&f, &bits, sizeof(f));
     return f;
 }
@@ -52,24 +50,32 @@ static void make_delta(double *delta, const merge_factors *factors, int n) {
     }
 }
 
+/* The larger one; a NaN in x is passed over. Unlike fmax() it is compiled in line. */
+static inline double larger(double max, double x) {
+    return x > max ? x : max;
+}
+
 /* One row; delta and values are scratch of K elements. */
 static bool merge_row(unsigned char *out, share *s, const unsigned char *w, int n, double *delta, float *values) {
     const size_t K = (size_t)s->factors->K;
+    double change = s->change.change, rounding = s->change.rounding;
     bool finite = true;
 
     make_delta(delta, s->factors, n);
     dtype_to_f32(values, w, s->from, K);
     for (size_t k = 0; k < K; k++) {
-        s->change.change = fmax(s->change.change, fabs(delta[k]));
+        change = larger(change, fabs(delta[k]));
         delta[k] += (double)values[k]; /* the exact sum from here on */
-        values[k] = s->to == CLORA_DTYPE_F32 ? (float)delta[k] : float_to_odd(delta[k]);
     }
+    for (size_t k = 0; k < K; k++)
+        values[k] = s->to == CLORA_DTYPE_F32 ? (float)delta[k] : float_to_odd(delta[k]);
     dtype_from_f32(out, s->to, values, K);
     dtype_to_f32(values, out, s->to, K);
     for (size_t k = 0; k < K; k++) {
-        finite = finite && isfinite(values[k]);
-        s->change.rounding = fmax(s->change.rounding, fabs((double)values[k] - delta[k]));
+        finite &= isfinite(values[k]) != 0;
+        rounding = larger(rounding, fabs((double)values[k] - delta[k]));
     }
+    s->change = (merge_change){change, rounding};
     return finite;
 }
 
@@ -126,8 +132,8 @@ clora_status merge_rows(void *out, merge_change *change, const void *w, clora_dt
     for (int i = 0; i < count; i++) {
         if (started[i])
             pthread_join(thread[i], NULL);
-        change->change = fmax(change->change, part[i].change.change);
-        change->rounding = fmax(change->rounding, part[i].change.rounding);
+        change->change = larger(change->change, part[i].change.change);
+        change->rounding = larger(change->rounding, part[i].change.rounding);
         if (part[i].status != CLORA_OK && status == CLORA_OK)
             status = part[i].status;
     }
