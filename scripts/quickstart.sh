@@ -58,7 +58,8 @@ texts <"$out/base.jsonl"
 before=$("$clora" eval "$model" --data "$validation" --json | number loss)
 
 title "4. Fine-tune an adapter"
-run train "$model" --data data/train.jsonl --out "$out/adapter"
+run train "$model" --data data/train.jsonl --val "$validation" --out "$out/adapter" \
+    --batch-size 16 --lr 5e-3 --schedule cosine
 
 title "5. The adapted model, on pairs it has not seen"
 after=$("$clora" eval "$model" --adapter "$out/adapter" --data "$validation" --json | number loss)
