@@ -149,13 +149,21 @@ static void test_a_full_disk_keeps_the_old_file_and_leaves_no_half_of_a_new_one(
     free(data);
 }
 
+static bool is_device(const char *path) {
+    struct stat info;
+
+    return stat(path, &info) == 0 && S_ISCHR(info.st_mode);
+}
+
 static void test_no_space_left_is_said_in_one_line(void **state) {
     (void)state;
-    if (access("/dev/full", W_OK) != 0)
+    if (!is_device("/dev/full")) {
+        print_message("skipped: this system has no /dev/full\n");
         skip();
+    }
     assert_refused(file_write_text("/dev/full", "text", 4), CLORA_ERROR_IO,
                    "cannot write /dev/full: No space left on device; free some space");
-    assert_int_equal(access("/dev/full", W_OK), 0); /* a device is written to, never replaced */
+    assert_true(is_device("/dev/full")); /* a device is written to, never replaced */
 }
 
 static void test_places_that_cannot_be_written_are_named_with_the_reason(void **state) {
