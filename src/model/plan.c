@@ -29,6 +29,8 @@ static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_dtype 
         for (int i = 0; i < modules; i++)
             rows += N[i];
         const int biases = (kind <= SITE_O ? c->attention_bias : c->mlp_bias) ? rows : 0;
+        const size_t scratch = weight_scratch_bytes(shape->context, dtype, K, modules, N);
+        out->scratch = scratch > out->scratch ? scratch : out->scratch;
         out->weights += layers * (weight_bytes(shape->context, dtype, K, modules, N) + (size_t)biases * sizeof(float));
         out->adapter += layers * 4 * sizeof(float) * factor_elements(shape->context, rank, modules, N, K);
         shape->info.parameters += c->layers * ((int64_t)rows * K + biases);
@@ -40,6 +42,9 @@ static void plan_rest(clora_memory_plan *out, clora_model *shape, clora_dtype dt
     const int tables = c->tied ? 1 : 2;
     const size_t norms = (size_t)(2 * c->layers + 1) * (size_t)c->hidden;
 
+    const size_t scratch = weight_scratch_bytes(shape->context, dtype, c->hidden, 1, &c->vocab);
+
+    out->scratch = scratch > out->scratch ? scratch : out->scratch;
     out->weights +=
         (size_t)tables * weight_bytes(shape->context, dtype, c->hidden, 1, &c->vocab) + norms * sizeof(float);
     shape->info.parameters += (int64_t)tables * c->vocab * c->hidden + (int64_t)norms;
@@ -105,7 +110,7 @@ clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, cl
     plan_layers(out, &shape, dtype, rank);
     plan_rest(out, &shape, dtype);
     TRY(plan_activations(out, &shape, rank, batch, length));
-    out->total = out->weights + out->adapter + out->activations;
+    out->total = out->weights + out->adapter + out->activations + out->scratch;
     if (info) {
         model_info_fill(info, &shape.config);
         info->model_type = "llama";

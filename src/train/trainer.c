@@ -117,7 +117,11 @@ clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
     clora_memory_plan plan = {.weights = t->model->info.device_bytes,
                               .adapter = optimizer_bytes(t->optimizer),
                               .activations = workspace_bytes(t->ws)};
-    plan.total = plan.weights + plan.adapter + plan.activations;
+    if (t->model->context->widened) { /* made with the weights, and counted with them then */
+        plan.scratch = clora_tensor_count(t->model->context->widened) * sizeof(float);
+        plan.weights -= plan.scratch;
+    }
+    plan.total = plan.scratch + plan.weights + plan.adapter + plan.activations;
     return plan;
 }
 
