@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "io/safetensors.h"
 #include "support/scratch.h"
+#include "support/small_model.h"
 
 static const char *fixture(const char *name) {
     static char paths[4][1024];
@@ -147,75 +148,6 @@ static void test_each_kind_of_module_is_reported(void **state) {
 
 /* ---- models of our own ---- */
 
-/* A model with one layer's q_proj (N, K), an embedding (3, K) and a norm (K), all of one type, and a rank 1 adapter. */
-typedef struct tiny {
-    int N, K;
-    clora_dtype dtype;
-    bool tied, head; /* lm_head.weight is in the file */
-    const float *w;  /* (N, K) */
-    const float *a, *b;
-    const char *target;
-    float scale;
-} tiny;
-
-static void write_one(const char *path, const char *const *names, const int (*shapes)[2], const float *const *values,
-                      size_t n, clora_dtype dtype) {
-    safetensors_entry entries[8];
-    safetensors_writer writer;
-
-    for (size_t i = 0; i < n; i++) {
-        entries[i] = (safetensors_entry){.name = names[i], .dtype = dtype, .ndim = shapes[i][0] ? 2 : 1};
-        entries[i].shape[0] = shapes[i][0] ? shapes[i][0] : shapes[i][1];
-        entries[i].shape[1] = shapes[i][0] ? shapes[i][1] : 0;
-    }
-    assert_ok(safetensors_writer_begin(&writer, scratch_path(path), entries, n, NULL));
-    while (writer.next < writer.count) {
-        const size_t i = writer.order[writer.next], size = writer.bytes[writer.next];
-        void *data = calloc(1, size);
-        dtype_from_f32(data, dtype, values[i], size / dtype_size(dtype));
-        assert_ok(safetensors_writer_tensor(&writer, data, size));
-        free(data);
-    }
-    assert_ok(safetensors_writer_finish(&writer));
-}
-
-static const float ONES[64] = {1, 1, 1, 1, 1, 1, 1, 1}, TABLE[64] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-
-static void write_adapter(const tiny *t) {
-    const bool head = strcmp(t->target, "lm_head") == 0;
-    char names[2][128], config[256];
-
-    snprintf(names[0], sizeof(names[0]), "base_model.model.%s%s.lora_A.weight", head ? "" : "model.layers.0.self_attn.",
-             t->target);
-    snprintf(names[1], sizeof(names[1]), "base_model.model.%s%s.lora_B.weight", head ? "" : "model.layers.0.self_attn.",
-             t->target);
-    scratch_mkdir("adapter");
-    write_one("adapter/adapter_model.safetensors", (const char *const[]){names[0], names[1]},
-              (const int[][2]){{1, t->K}, {head ? 3 : t->N, 1}}, (const float *const[]){t->a, t->b}, 2,
-              CLORA_DTYPE_F32);
-    snprintf(config, sizeof(config),
-             "{\"peft_type\": \"LORA\", \"r\": 1, \"lora_alpha\": %.9g, \"target_modules\": [\"%s\"]}",
-             (double)t->scale, t->target);
-    scratch_text("adapter/adapter_config.json", config);
-}
-
-static void write_tiny(const tiny *t) {
-    char config[256];
-
-    scratch_mkdir("model");
-    write_one("model/model.safetensors",
-              (const char *const[]){"model.layers.0.self_attn.q_proj.weight", "model.embed_tokens.weight",
-                                    "model.norm.weight", "lm_head.weight"},
-              (const int[][2]){{t->N, t->K}, {3, t->K}, {0, t->K}, {3, t->K}},
-              (const float *const[]){t->w, TABLE, ONES, ONES}, t->head ? 4 : 3, t->dtype);
-    snprintf(config, sizeof(config), "{\"model_type\": \"llama\", \"torch_dtype\": \"x\", \"tie_word_embeddings\": %s}",
-             t->tied ? "true" : "false");
-    scratch_text("model/config.json", config);
-    write_adapter(t);
-}
-
-static const char Q_PROJ[] = "model.layers.0.self_attn.q_proj.weight";
-
 /* bf16 keeps 8 bits: between 1 and 2 its step is 2^-7. */
 static void test_a_sum_is_rounded_once(void **state) {
     (void)state;
@@ -225,16 +157,17 @@ static void test_a_sum_is_rounded_once(void **state) {
      */
     const float w[2] = {1.0f, 1.0f}, b[1] = {1.0f};
     const float a[2] = {0x1p-8f + 0x1p-31f, 0x1.8p-7f - 0x1p-30f};
-    const tiny t = {.N = 1, .K = 2, .dtype = CLORA_DTYPE_BF16, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
+    const small_model t = {
+        .N = 1, .K = 2, .dtype = CLORA_DTYPE_BF16, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
     clora_merge_report report;
 
-    write_tiny(&t);
+    write_small_model(&t);
     assert_true((float)(1.0 + (double)a[0]) == 1.0f + 0x1p-8f); /* what a float would make of it */
     assert_true((float)(1.0 + (double)a[1]) == 1.0f + 0x1.8p-7f);
     assert_ok(
         clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), -1, NULL, NULL, &report));
     safetensors *merged = open_model(scratch_path("out"));
-    const safetensors_tensor *q = tensor(merged, Q_PROJ);
+    const safetensors_tensor *q = tensor(merged, SMALL_WEIGHT);
     assert_int_equal(q->dtype, CLORA_DTYPE_BF16);
     assert_true(element(q, 0) == 1.0f + 0x1p-7f);
     assert_true(element(q, 1) == 1.0f + 0x1p-7f);
@@ -245,10 +178,11 @@ static void test_a_sum_is_rounded_once(void **state) {
 static void test_a_type_can_be_asked_for(void **state) {
     (void)state;
     const float w[4] = {1.0f / 3, -2.5f, 1e-3f, 7.0f}, a[2] = {0.25f, -0.5f}, b[2] = {1.0f, 3.0f};
-    const tiny t = {.N = 2, .K = 2, .dtype = CLORA_DTYPE_F32, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 2};
+    const small_model t = {
+        .N = 2, .K = 2, .dtype = CLORA_DTYPE_F32, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 2};
     static const char *const names[] = {"float32", "float16", "bfloat16"};
 
-    write_tiny(&t);
+    write_small_model(&t);
     for (int dtype = CLORA_DTYPE_F16; dtype <= CLORA_DTYPE_BF16; dtype++) {
         const char *out = dtype == CLORA_DTYPE_F16 ? "f16" : "bf16", *name;
         char path[64];
@@ -256,14 +190,14 @@ static void test_a_type_can_be_asked_for(void **state) {
         assert_ok(
             clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path(out), dtype, NULL, NULL, NULL));
         safetensors *merged = open_model(scratch_path(out));
-        assert_int_equal(tensor(merged, Q_PROJ)->dtype, dtype);
+        assert_int_equal(tensor(merged, SMALL_WEIGHT)->dtype, dtype);
         assert_int_equal(tensor(merged, "model.embed_tokens.weight")->dtype, dtype);
         assert_int_equal(tensor(merged, "model.norm.weight")->dtype, CLORA_DTYPE_F32);
         for (size_t i = 0; i < 4; i++) {
             const float exact = w[i] + 2.0f * b[i / 2] * a[i % 2];
             const float expected = dtype == CLORA_DTYPE_F16 ? dtype_f16_to_f32(dtype_f32_to_f16(exact))
                                                             : dtype_bf16_to_f32(dtype_f32_to_bf16(exact));
-            assert_true(element(tensor(merged, Q_PROJ), i) == expected);
+            assert_true(element(tensor(merged, SMALL_WEIGHT), i) == expected);
         }
         safetensors_close(merged);
         snprintf(path, sizeof(path), "%s/config.json", out);
@@ -281,7 +215,8 @@ static void test_a_large_weight_is_the_sum_of_its_parts_in_every_row(void **stat
     (void)state;
     enum { N = 517, K = 301 }; /* several threads, uneven shares */
     float *w = calloc((size_t)N * K, sizeof(*w)), a[K], b[N];
-    const tiny t = {.N = N, .K = K, .dtype = CLORA_DTYPE_F32, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
+    const small_model t = {
+        .N = N, .K = K, .dtype = CLORA_DTYPE_F32, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
 
     for (int i = 0; i < N * K; i++)
         w[i] = (float)(i % 1009) - 500.0f;
@@ -290,14 +225,14 @@ static void test_a_large_weight_is_the_sum_of_its_parts_in_every_row(void **stat
     for (int n = 0; n < N; n++)
         b[n] = (float)(n % 11) * 0.5f;
     scratch_mkdir("model");
-    write_one("model/model.safetensors", (const char *const[]){Q_PROJ}, (const int[][2]){{N, K}},
-              (const float *const[]){w}, 1, CLORA_DTYPE_F32);
+    write_tensors("model/model.safetensors", (const char *const[]){SMALL_WEIGHT}, (const int[][2]){{N, K}},
+                  (const float *const[]){w}, 1, CLORA_DTYPE_F32);
     scratch_text("model/config.json", "{\"model_type\": \"llama\"}");
-    write_adapter(&t);
+    write_small_adapter(&t);
     assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")));
     safetensors *merged = open_model(scratch_path("out"));
     for (int i = 0; i < N * K; i++)
-        if (element(tensor(merged, Q_PROJ), (size_t)i) != w[i] + b[i / K] * a[i % K])
+        if (element(tensor(merged, SMALL_WEIGHT), (size_t)i) != w[i] + b[i / K] * a[i % K])
             fail_msg("row %d, column %d", i / K, i % K);
     safetensors_close(merged);
     free(w);
@@ -307,25 +242,25 @@ static void test_a_large_weight_is_the_sum_of_its_parts_in_every_row(void **stat
 
 static void merge_tied(bool stale_head) {
     const float w[2] = {1.0f, 2.0f}, a[2] = {0.5f, -1.0f}, b[3] = {1.0f, 2.0f, 4.0f};
-    const tiny t = {.N = 1,
-                    .K = 2,
-                    .dtype = CLORA_DTYPE_F32,
-                    .tied = true,
-                    .head = stale_head,
-                    .w = w,
-                    .a = a,
-                    .b = b,
-                    .target = "lm_head",
-                    .scale = 1};
+    const small_model t = {.N = 1,
+                           .K = 2,
+                           .dtype = CLORA_DTYPE_F32,
+                           .tied = true,
+                           .head = stale_head,
+                           .w = w,
+                           .a = a,
+                           .b = b,
+                           .target = "lm_head",
+                           .scale = 1};
     json_t *config = NULL;
 
-    write_tiny(&t);
+    write_small_model(&t);
     assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")));
     safetensors *merged = open_model(scratch_path("out"));
     assert_int_equal(merged->count, 4);
     for (size_t i = 0; i < 6; i++) {
-        assert_true(element(tensor(merged, "model.embed_tokens.weight"), i) == TABLE[i]);
-        assert_true(element(tensor(merged, "lm_head.weight"), i) == TABLE[i] + b[i / 2] * a[i % 2]);
+        assert_true(element(tensor(merged, "model.embed_tokens.weight"), i) == SMALL_TABLE[i]);
+        assert_true(element(tensor(merged, "lm_head.weight"), i) == SMALL_TABLE[i] + b[i / 2] * a[i % 2]);
     }
     safetensors_close(merged);
     assert_ok(json_load_path(&config, scratch_path("out/config.json"), 1 << 20));
@@ -347,19 +282,19 @@ static void test_an_unused_head_beside_a_tied_one_is_replaced(void **state) {
 
 static void write_shards(const char *config) {
     const float w[4] = {1, 2, 3, 4}, a[2] = {1, 1}, b[2] = {1, 1};
-    const tiny t = {.N = 2, .K = 2, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
+    const small_model t = {.N = 2, .K = 2, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
 
     scratch_mkdir("model");
-    write_one("model/model-00001-of-00002.safetensors", (const char *const[]){"model.embed_tokens.weight"},
-              (const int[][2]){{3, 2}}, (const float *const[]){TABLE}, 1, CLORA_DTYPE_F32);
-    write_one("model/model-00002-of-00002.safetensors", (const char *const[]){Q_PROJ}, (const int[][2]){{2, 2}},
-              (const float *const[]){w}, 1, CLORA_DTYPE_F32);
+    write_tensors("model/model-00001-of-00002.safetensors", (const char *const[]){"model.embed_tokens.weight"},
+                  (const int[][2]){{3, 2}}, (const float *const[]){SMALL_TABLE}, 1, CLORA_DTYPE_F32);
+    write_tensors("model/model-00002-of-00002.safetensors", (const char *const[]){SMALL_WEIGHT},
+                  (const int[][2]){{2, 2}}, (const float *const[]){w}, 1, CLORA_DTYPE_F32);
     scratch_text("model/model.safetensors.index.json",
                  "{\"metadata\": {\"total_size\": 40}, \"weight_map\": {"
                  "\"model.embed_tokens.weight\": \"model-00001-of-00002.safetensors\", "
                  "\"model.layers.0.self_attn.q_proj.weight\": \"model-00002-of-00002.safetensors\"}}");
     scratch_text("model/config.json", config);
-    write_adapter(&t);
+    write_small_adapter(&t);
 }
 
 static void test_shards_keep_their_names_and_index(void **state) {
@@ -373,7 +308,7 @@ static void test_shards_keep_their_names_and_index(void **state) {
     assert_int_equal(scratch_entries(scratch_path("out")), 4);
     assert_ok(safetensors_set_open(&set, scratch_path("out")));
     assert_int_equal(set->file_count, 2);
-    const safetensors_tensor *q = safetensors_set_find(set, Q_PROJ);
+    const safetensors_tensor *q = safetensors_set_find(set, SMALL_WEIGHT);
     assert_non_null(strstr(safetensors_set_file(set, q)->path, "model-00002-of-00002.safetensors"));
     assert_true(element(q, 0) == 2.0f && element(q, 3) == 5.0f);
     safetensors_set_close(set);
@@ -385,15 +320,15 @@ static void test_shards_keep_their_names_and_index(void **state) {
 static void test_an_untied_head_is_in_the_index(void **state) {
     (void)state;
     const float a[2] = {1, 1}, b[3] = {1, 2, 3};
-    const tiny t = {.N = 2, .K = 2, .a = a, .b = b, .target = "lm_head", .scale = 1};
+    const small_model t = {.N = 2, .K = 2, .a = a, .b = b, .target = "lm_head", .scale = 1};
     safetensors_set *set = NULL;
 
     write_shards("{\"model_type\": \"llama\", \"tie_word_embeddings\": true}");
     assert_int_equal(rename(scratch_path("adapter"), scratch_path("unused")), 0);
-    write_adapter(&t);
+    write_small_adapter(&t);
     assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")));
     assert_ok(safetensors_set_open(&set, scratch_path("out")));
-    assert_true(element(safetensors_set_find(set, "lm_head.weight"), 5) == TABLE[5] + 3.0f);
+    assert_true(element(safetensors_set_find(set, "lm_head.weight"), 5) == SMALL_TABLE[5] + 3.0f);
     safetensors_set_close(set);
 }
 
@@ -402,7 +337,7 @@ static void test_an_untied_head_is_in_the_index(void **state) {
 static void test_weights_of_other_formats_and_hidden_files_stay_behind(void **state) {
     (void)state;
     const float w[4] = {1, 2, 3, 4}, a[2] = {1, 1}, b[2] = {1, 1};
-    const tiny t = {.N = 2, .K = 2, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
+    const small_model t = {.N = 2, .K = 2, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
     static const char *const copied[] = {"tokenizer.json", "tokenizer.model", "merges.txt",
                                          "LICENSE",        "README.md",       "chat_template.jinja"};
     static const char *const left[] = {
@@ -410,7 +345,7 @@ static void test_weights_of_other_formats_and_hidden_files_stay_behind(void **st
         "other.safetensors", "adapter_config.json"};
     char path[128];
 
-    write_tiny(&t);
+    write_small_model(&t);
     for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
         snprintf(path, sizeof(path), "model/%s", copied[i]);
         scratch_text(path, copied[i]);
@@ -434,9 +369,9 @@ static void test_weights_of_other_formats_and_hidden_files_stay_behind(void **st
 
 static void write_small(clora_dtype dtype, float w, float a) {
     const float ws[4] = {w, 2, 3, 4}, as[2] = {a, 1}, b[2] = {1, 1};
-    const tiny t = {.N = 2, .K = 2, .dtype = dtype, .w = ws, .a = as, .b = b, .target = "q_proj", .scale = 1};
+    const small_model t = {.N = 2, .K = 2, .dtype = dtype, .w = ws, .a = as, .b = b, .target = "q_proj", .scale = 1};
 
-    write_tiny(&t);
+    write_small_model(&t);
 }
 
 static void refuse_merge(clora_status expected, const char *words) {
@@ -560,7 +495,7 @@ static void test_models_that_cannot_be_merged_into_are_named(void **state) {
 
 static void test_a_weight_of_another_type_is_refused_by_name(void **state) {
     (void)state;
-    const safetensors_entry entry = {.name = Q_PROJ, .dtype_text = "I8", .ndim = 2, .shape = {2, 2}};
+    const safetensors_entry entry = {.name = SMALL_WEIGHT, .dtype_text = "I8", .ndim = 2, .shape = {2, 2}};
     safetensors_writer writer;
 
     write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
