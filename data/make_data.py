@@ -22,13 +22,9 @@ AREAS = {
     "river": "by the river",
     "old town": "in the old town",
     "harbour": "at the harbour",
-    "market": "at the market",
+    "market": "on the market",
     "station": "near the station",
-    "park": "in the park",
-    "bridge": "by the bridge",
-    "beach": "on the beach",
-    "church": "near the church",
-    "museum": "near the museum",
+    "park": "next to the park",
 }
 
 

@@ -4,8 +4,7 @@
     python3 models/recipe/make_tiny.py --out models/tiny
 
 Needs torch, transformers, tokenizers, safetensors and the files of Debian's wordnet-base. One processor core takes
-about forty minutes. The same seed, versions and number of threads give the same files again; README.md beside this
-file says more.
+about half an hour. README.md beside this file says more.
 """
 
 import argparse
@@ -35,7 +34,7 @@ def options():
     parser.add_argument("--wordnet", default="/usr/share/wordnet", help="directory with data.noun and the others")
     parser.add_argument("--tokenizer", help="an existing tokenizer.json to keep, instead of training one")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=4000, help="optimizer steps of 2048 tokens")
+    parser.add_argument("--steps", type=int, default=3200, help="optimizer steps of 2048 tokens")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--save-every", type=int, default=0, help="write the model every so many steps too")
@@ -49,9 +48,9 @@ def make_documents(args, tokens_wanted):
     rare = wordnet.rare_words(entries)
     glosses = [wordnet.document(rng, entry) for entry in entries]
     rng.shuffle(glosses)
-    glosses = glosses[: tokens_wanted // 120]  # about a fifth of the tokens
+    glosses = glosses[: tokens_wanted // 80]  # about a third of the tokens
     ours, characters = [], 0
-    target = tokens_wanted * 3.2 - sum(map(len, glosses))  # a token is about 3.2 characters
+    target = tokens_wanted * 3.6 - sum(map(len, glosses))  # a token is a little under 3.6 characters of our text
     while characters < target:
         ours.append(synthetic.document(rng, rare))
         characters += len(ours[-1])
