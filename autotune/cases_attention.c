@@ -175,6 +175,7 @@ static const op_shape shapes[] = {
     {.B = 2, .T = 7, .S = 7, .H = 3, .G = 1, .D = 8, .pad = 5},
     {.B = 1, .T = 17, .S = 17, .H = 4, .G = 2, .D = 12, .option = PACKED},
     {.B = 2, .T = 1, .S = 71, .H = 6, .G = 2, .D = 16, .pad = 3, .option = NO_LSE},
+    {.B = 8, .T = 1, .S = 67, .H = 8, .G = 2, .D = 20, .pad = 2},
     {.B = 2, .T = 5, .S = 70, .H = 2, .G = 2, .D = 34},
     {.B = 1, .T = 67, .S = 67, .H = 3, .G = 1, .D = 64, .pad = 128},
     {.B = 2, .T = 65, .S = 65, .H = 2, .G = 1, .D = 13, .pad = 1, .option = PACKED},

@@ -35,46 +35,59 @@ typedef JOIN(int, VW) VI;
 
 #define UNROLL _Pragma("unroll")
 
-// The sum and the maximum of a vector's lanes, in a fixed order.
-static inline float sum_lanes(const V v) {
+// The sum and the maximum of a vector's lanes, by halves: a fixed order.
+#define ADD(a, b) ((a) + (b))
+#define LANES_2(v, combine) combine((v).lo, (v).hi)
 #if VW == 1
-    return v;
+#define LANE_REDUCTION(name, combine)                                                                                  \
+    static inline float name(const V v) { return v; }
+#elif VW == 2
+#define LANE_REDUCTION(name, combine)                                                                                  \
+    static inline float name(const V v) { return LANES_2(v, combine); }
+#elif VW == 4
+#define LANE_REDUCTION(name, combine)                                                                                  \
+    static inline float name(const V v) {                                                                              \
+        const float2 v2 = LANES_2(v, combine);                                                                         \
+        return LANES_2(v2, combine);                                                                                   \
+    }
 #else
-    float lane[VW], sum = 0.0f;
-    STORE(v, lane);
-    for (int i = 0; i < VW; i++)
-        sum += lane[i];
-    return sum;
+#define LANE_REDUCTION(name, combine)                                                                                  \
+    static inline float name(const V v) {                                                                              \
+        const float8 v8 = LANES_8(v, combine);                                                                         \
+        const float4 v4 = LANES_2(v8, combine);                                                                        \
+        const float2 v2 = LANES_2(v4, combine);                                                                        \
+        return LANES_2(v2, combine);                                                                                   \
+    }
+#if VW == 16
+#define LANES_8(v, combine) LANES_2(v, combine)
+#else
+#define LANES_8(v, combine) (v)
 #endif
-}
+#endif
+LANE_REDUCTION(sum_lanes, ADD)
+LANE_REDUCTION(max_lanes, fmax)
 
-static inline float max_lanes(const V v) {
-#if VW == 1
-    return v;
+// A barrier where there is something to wait for: drivers for CPUs keep variables in memory across barriers.
+#if WG == 1
+#define GROUP_BARRIER
 #else
-    float lane[VW], most = -INFINITY;
-    STORE(v, lane);
-    for (int i = 0; i < VW; i++)
-        most = fmax(most, lane[i]);
-    return most;
+#define GROUP_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
 #endif
-}
 
 // The sum and the maximum over the items of a group, in every item; space holds WG floats and may be used again.
 #define GROUP_REDUCTION(name, combine)                                                                                 \
     static inline float name(const float part, __local float *space) {                                                 \
         const int i = get_local_id(0);                                                                                 \
-        barrier(CLK_LOCAL_MEM_FENCE);                                                                                  \
+        GROUP_BARRIER;                                                                                                 \
         space[i] = part;                                                                                               \
         for (int step = WG / 2; step > 0; step /= 2) {                                                                 \
-            barrier(CLK_LOCAL_MEM_FENCE);                                                                              \
+            GROUP_BARRIER;                                                                                             \
             if (i < step)                                                                                              \
                 space[i] = combine(space[i], space[i + step]);                                                         \
         }                                                                                                              \
-        barrier(CLK_LOCAL_MEM_FENCE);                                                                                  \
+        GROUP_BARRIER;                                                                                                 \
         return space[0];                                                                                               \
     }
-#define ADD(a, b) ((a) + (b))
 #if WG == 1
 #define sum_group(part, space) ((void)(space), (part))
 #define max_group(part, space) ((void)(space), (part))

@@ -64,6 +64,14 @@ static int rule_attention_rows(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 64 : 16;
 }
 
+/* Attention by rows: keys at a time, vectors of columns in registers. */
+static int rule_row_keys(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? 64 : rule_row(context);
+}
+static int rule_row_columns(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? 4 : 1;
+}
+
 /* clang-format off */
 #define VECTOR {"VW", rule_width, {16, 8, 4, 1}}
 #define ROW_GROUP {"WG", rule_row, {1, 64, 128, 256}}
@@ -81,6 +89,9 @@ const kernel_row kernel_rows[] = {
     {"attention", "attention", ATTENTION},
     {"attention_dkv", "attention", ATTENTION},
     {"attention_dq", "attention", ATTENTION},
+    {"attention_row",
+     "attention_row",
+     {VECTOR, ROW_GROUP, {"BK", rule_row_keys, {64, 128}}, {"NC", rule_row_columns, {4, 8, 1}}}},
     {"cache_store", "cache", {VECTOR, ROW_GROUP}},
     {"clip_scale", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"cross_entropy", "loss", {VECTOR, LONG_ROW_GROUP}},
@@ -97,14 +108,16 @@ const kernel_row kernel_rows[] = {
      "matmul_panel",
      {{"VW", panel_vector, {4, 8, 16}},
       {"MR", NULL, {6, 4, 8, 12}},
-      {"KC", NULL, {256, 128, 384, 512}},
-      {"MB", NULL, {240, 120, 480, 960}}}},
+      {"KC", NULL, {640, 256, 384, 512, 768, 1024}},
+      {"MB", NULL, {120, 60, 240, 480, 960}},
+      {"PB", NULL, {4, 1, 2, 8}}}},
     {"matmul_panel_dx",
      "matmul_panel",
      {{"VW", panel_vector, {4, 8, 16}},
       {"MR", NULL, {6, 4, 8, 12}},
       {"NB", NULL, {256, 128, 384, 512}},
-      {"MB", NULL, {240, 120, 480, 960}}}},
+      {"MB", NULL, {240, 120, 480, 960}},
+      {"PB", NULL, {4, 1, 2, 8}}}},
     {"matmul_tile",
      "matmul_tile",
      {{"TM", NULL, {64, 32, 128}},

@@ -45,6 +45,12 @@ static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) 
     return (size_t)(*group * vectors * width);
 }
 
+/* The lanes of a group where local memory is no concern. */
+static size_t lanes_wanted(const clora_context *context) {
+    return (size_t)(kernel_value(context, "attention", "VECTORS") * kernel_value(context, "attention", "VW") *
+                    kernel_value(context, "attention", "ITEMS"));
+}
+
 /* A group for each block of lanes among n, each key/value head, each sequence. */
 static clora_status run(launch *l, size_t n, size_t lanes, int group, attention_shape s) {
     return launch_run(l, (n + lanes - 1) / lanes * (size_t)group, (size_t)s.G, (size_t)s.B, (size_t)group, 1, 1);
@@ -58,6 +64,45 @@ static void launch_shape(launch *l, attention_shape s) {
     launch_float(l, 1.0f / sqrtf((float)s.D));
 }
 
+static void launch_forward(launch *l, clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
+                           const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
+                           attention_shape s) {
+    launch_matrix(l, y);
+    launch_tensor(l, lse);
+    launch_matrix(l, q);
+    launch_matrix(l, k);
+    launch_matrix(l, v);
+    launch_tensor(l, past);
+    launch_tensor(l, first);
+    launch_shape(l, s);
+    launch_int(l, lse != NULL);
+}
+
+/* Heads that a work-group makes from one reading of their keys: as many as leave four groups for each compute unit. */
+static int heads_together(const clora_context *context, attention_shape s) {
+    const size_t rows = (size_t)s.B * (size_t)s.T * (size_t)s.H, least = 4 * (size_t)context->info.compute_units;
+    int heads = s.H / s.G;
+
+    while (heads > 1 && (s.H / s.G % heads != 0 || rows / (size_t)heads < least))
+        heads--;
+    return heads;
+}
+
+/* A group for each row of each head: when the rows of a sequence fill less than half the lanes of the other kernel. */
+static clora_status attention_rows(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
+                                   const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
+                                   attention_shape s) {
+    launch l;
+
+    launch_begin(&l, y->context, "attention_row");
+    const int heads = heads_together(y->context, s);
+    const size_t group = (size_t)launch_parameter(&l, "WG");
+    launch_define(&l, "D", s.D);
+    launch_define(&l, "HEADS", heads);
+    launch_forward(&l, y, lse, q, k, v, past, first, s);
+    return launch_run(&l, (size_t)(s.H / heads) * group, (size_t)s.T, (size_t)s.B, group, 1, 1);
+}
+
 clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
                           const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
                           attention_shape s) {
@@ -67,21 +112,16 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
 
     if (status != CLORA_OK)
         return status;
+    const size_t rows = (size_t)s.T * (size_t)(s.H / s.G);
     if (lse && (!is_matrix(lse, (size_t)s.B * (size_t)s.T, s.H) || !tensor_is_dense(lse)))
         return clora_fail(CLORA_ERROR_SHAPE, "attention: lse%s for B %d T %d H %d", tensor_shape_text(lse), s.B, s.T,
                           s.H);
+    if (rows * 2 <= lanes_wanted(y->context))
+        return attention_rows(y, lse, q, k, v, past, first, s);
     launch_begin(&l, y->context, "attention");
     const size_t lanes = define_lanes(&l, &group, s.D, 2, 1);
-    launch_matrix(&l, y);
-    launch_tensor(&l, lse);
-    launch_matrix(&l, q);
-    launch_matrix(&l, k);
-    launch_matrix(&l, v);
-    launch_tensor(&l, past);
-    launch_tensor(&l, first);
-    launch_shape(&l, s);
-    launch_int(&l, lse != NULL);
-    return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
+    launch_forward(&l, y, lse, q, k, v, past, first, s);
+    return run(&l, rows, lanes, group, s);
 }
 
 /* What the two kernels of the backward pass read. */
