@@ -6,11 +6,11 @@ import os
 import pathlib
 import shutil
 import struct
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import CLORA, FIXTURES, MODEL, TRAIN, VALIDATION, CommandTest, clora, main, needs_device
+from support.command import (FIXTURES, MODEL, TRAIN, VALIDATION, CommandTest, clora, main, needs_device,
+                             needs_full_device)
 
 PROMPT = "name: Rusty Pumpkin | type: restaurant | food: Greek =>"
 
@@ -63,7 +63,8 @@ class Generate(UseTest):
 
     def test_text_is_what_json_says_and_ends_with_a_newline(self):
         result = self.generate("--prompt", PROMPT, "--max-tokens", "20")
-        self.assertEqual(self.succeeds("generate", MODEL, "--prompt", PROMPT, "--max-tokens", "20"), result["text"] + "\n")
+        out = self.succeeds("generate", MODEL, "--prompt", PROMPT, "--max-tokens", "20")
+        self.assertEqual(out, result["text"] + "\n")
 
     def test_a_prompt_may_come_from_standard_input(self):
         expected = self.generate("--prompt", PROMPT, "--max-tokens", "5")["ids"]
@@ -109,19 +110,21 @@ class Generate(UseTest):
                          self.generate(*sample[:4])["ids"])
 
     def test_an_option_without_effect_is_noted(self):
-        _, _, err = clora("generate", MODEL, "--prompt", "a", "--max-tokens", "1", "--top-k", "5")
-        self.one_line(err, "note: --top-k changes nothing at temperature 0")
-        self.assertEqual(clora("generate", MODEL, "--prompt", "a", "--max-tokens", "1", "--top-k", "5", "--quiet")[2], "")
+        arguments = ["generate", MODEL, "--prompt", "a", "--max-tokens", "1", "--top-k", "5"]
+        self.one_line(clora(*arguments)[2], "note: --top-k changes nothing at temperature 0")
+        self.assertEqual(clora(*arguments, "--quiet")[2], "")
 
     def test_stats_go_to_standard_error(self):
         status, out, err = clora("generate", MODEL, "--prompt", PROMPT, "--max-tokens", "4", "--stats")
         self.assertEqual((status, out.count("\n")), (0, 1))
-        self.assertRegex(err, r"\Aprompt: \d+ tokens, [\d.,]+ tokens/s; new text: 4 tokens, [\d.,]+ tokens/s; ended by length\n\Z")
+        rate = r"tokens, [\d.,]+ tokens/s"
+        self.assertRegex(err, rf"\Aprompt: \d+ {rate}; new text: 4 {rate}; ended by length\n\Z")
 
     def test_every_line_of_a_file_is_continued(self):
         rows = VALIDATION.read_text(encoding="utf-8").splitlines()[:3]
         contexts = [json.loads(row)["context"] for row in rows]
-        out = self.succeeds("generate", MODEL, "--jsonl", self.write("rows.jsonl", "\n".join(rows)), "--max-tokens", "6", "--json")
+        data = self.write("rows.jsonl", "\n".join(rows))
+        out = self.succeeds("generate", MODEL, "--jsonl", data, "--max-tokens", "6", "--json")
         results = [json.loads(line) for line in out.splitlines()]
         self.assertEqual([r["ids"] for r in results],
                          [self.generate("--prompt", c, "--max-tokens", "6")["ids"] for c in contexts])
@@ -130,17 +133,19 @@ class Generate(UseTest):
                          "".join(r["text"] + "\n" for r in results))
 
     def test_a_wrong_line_of_a_file_is_named(self):
-        for text, says in (('{"prompt": "a"}\n{"x": 1}\n', 'line 2: no "context"'), ("[]\n", "line 1: not a JSON object"),
-                           ("{\n", "line 1: not JSON"), ('{"prompt": "a"}\n\n', "line 2: empty"), ("", "holds no lines")):
+        good = '{"prompt": "a"}\n'
+        for text, says in ((good + '{"x": 1}\n', 'line 2: no "context"'), ("[]\n", "line 1: not a JSON object"),
+                           ("{\n", "line 1: not JSON"), (good + "\n", "line 2: empty"), ("", "holds no lines")):
             self.fails(1, "generate", MODEL, "--jsonl", self.write("rows.jsonl", text), says=says)
         self.fails(1, "generate", MODEL, "--jsonl", self.folder / "none", says=["none", "No such file"])
 
     def test_text_that_is_not_utf8_is_refused(self):
-        done = subprocess.run([CLORA, "generate", MODEL], input=b"a\xff", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              check=False)
-        self.assertEqual(done.returncode, 1)
-        self.one_line(done.stderr.decode(), "UTF-8")
+        data = self.write("prompt", b"a\xff")
+        with data.open("rb") as stream:
+            self.fails(1, "generate", MODEL, stdin=stream, says="UTF-8")
+        self.fails(1, "generate", MODEL, "--prompt", os.fsdecode(b"a\xff"), says="UTF-8")
 
+    @needs_full_device
     def test_a_full_disk_or_a_reader_who_went_away_ends_it(self):
         with open("/dev/full", "wb") as full:
             self.fails(1, "generate", MODEL, "--prompt", PROMPT, stdout=full, says="cannot write to standard output")
@@ -150,8 +155,9 @@ class Generate(UseTest):
             self.fails(1, "generate", MODEL, "--prompt", PROMPT, stdout=pipe, says="Broken pipe")
 
     def test_an_adapter_changes_the_text(self):
-        base = self.generate("--prompt", PROMPT, "--max-tokens", "12")["ids"]
-        self.assertNotEqual(self.generate("--prompt", PROMPT, "--max-tokens", "12", "--adapter", self.adapter())["ids"], base)
+        arguments = ["--prompt", PROMPT, "--max-tokens", "12"]
+        self.assertNotEqual(self.generate(*arguments, "--adapter", self.adapter())["ids"],
+                            self.generate(*arguments)["ids"])
 
     def test_weights_may_be_held_in_another_type(self):
         for dtype in ("f16", "bf16"):
@@ -212,7 +218,8 @@ class Inspect(UseTest):
         base = self.gives_json("inspect", MODEL)["training"]
         for arguments, part in ((["--rank", "64"], "adapter"), (["--batch-size", "8"], "activations")):
             self.assertGreater(self.gives_json("inspect", MODEL, *arguments)["training"][part], base[part])
-        self.assertLess(self.gives_json("inspect", MODEL, "--max-length", "64")["training"]["activations"], base["activations"])
+        shorter = self.gives_json("inspect", MODEL, "--max-length", "64")["training"]
+        self.assertLess(shorter["activations"], base["activations"])
         self.assertLess(self.gives_json("inspect", MODEL, "--dtype", "bf16")["training"]["weights"], base["weights"])
         self.fails(1, "inspect", MODEL, "--max-length", "257", says="256 positions")
 
@@ -273,9 +280,9 @@ class Tokenize(UseTest):
         self.assertEqual(self.ids(text, "--special"), [0] + ids)
         self.assertEqual(self.ids(stdin=text), ids)
         self.assertEqual(self.succeeds("tokenize", MODEL, "--decode", "--special", json.dumps(ids)), text + "\n")
-        self.assertEqual(self.succeeds("tokenize", MODEL, "--decode", " ".join(map(str, ids))), text.replace("</s>", "") + "\n")
-        self.assertEqual(json.loads(self.succeeds("tokenize", MODEL, "--decode", "--special", "--json", stdin=str(ids))),
-                         {"text": text})
+        self.assertEqual(self.succeeds("tokenize", MODEL, "--decode", " ".join(map(str, ids))),
+                         text.replace("</s>", "") + "\n")
+        self.assertEqual(self.gives_json("tokenize", MODEL, "--decode", "--special", stdin=str(ids)), {"text": text})
 
     def test_standard_input_is_taken_byte_for_byte(self):
         self.assertNotEqual(self.ids(stdin="a\n"), self.ids(stdin="a"))
@@ -297,7 +304,8 @@ class Tokenize(UseTest):
     def test_characters_without_a_token_are_noted(self):
         tokenizer = {"version": "1.0", "added_tokens": [], "normalizer": None, "post_processor": None,
                      "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
-                     "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}
+                     "decoder": {"type": "ByteLevel"},
+                     "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}
         self.write("tokenizer.json", json.dumps(tokenizer))
         status, out, err = clora("tokenize", self.folder, "abcab")
         self.assertEqual((status, json.loads(out)), (0, [0, 1, 0, 1]))
@@ -310,14 +318,13 @@ class Tokenize(UseTest):
         self.fails(1, "tokenize", MODEL, "--decode", "1 -2", says="is not a token id")
         self.fails(1, "tokenize", MODEL, "--decode", "5 2048", says=["2048", "beyond the vocabulary"])
         self.fails(1, "tokenize", MODEL, "--decode", "9" * 40, says="beyond the vocabulary")
-        for text, says in (('{"text": "a"}\n{"text": 1}\n', 'line 2: no "text"'), ('{"text": "\\ud800"}\n', "line 1: not JSON"),
+        for text, says in (('{"text": "a"}\n{"text": 1}\n', 'line 2: no "text"'),
+                           ('{"text": "\\ud800"}\n', "line 1: not JSON"),
                            ('{"text": "a", "text": "b"}\n', "line 1: not JSON")):
             status, _, err = clora("tokenize", MODEL, "--jsonl", "-", stdin=text)
             self.assertEqual(status, 1)
             self.one_line(err, says)
-        done = subprocess.run([CLORA, "tokenize", MODEL, b"\xc3("], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
-        self.assertEqual(done.returncode, 1)
-        self.one_line(done.stderr.decode(), "UTF-8")
+        self.fails(1, "tokenize", MODEL, os.fsdecode(b"\xc3("), says="UTF-8")
 
 
 if __name__ == "__main__":

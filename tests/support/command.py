@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import stat
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,12 @@ def has_device():
     return clora("devices", "--quiet")[0] == 0
 
 
+def is_character_device(path):
+    return os.path.exists(path) and stat.S_ISCHR(os.stat(path).st_mode)
+
+
 needs_device = unittest.skipUnless(has_device(), "no OpenCL device")
+needs_full_device = unittest.skipUnless(is_character_device("/dev/full"), "no /dev/full")
 
 
 def help_options(command):
