@@ -98,18 +98,17 @@ static inline V widen(__global const ushort *p) {
                 (p)[row[i] + e] = edge[i * NR + e];                                                                    \
     }
 
-// What both forward kernels take. `columns` (panels, 2) and `table` (panels, 3) as in ops/weight.h and ops/lowrank.h;
-// null tables mean one module: panel p begins at column p * NR and at b[p * NR * R]. `first` is the panel of W0's first
-// group.
+// What both forward kernels take. `columns` (panels, 2) and `table` (panels, 3) as in ops/weight.h and ops/lowrank.h; null
+// tables mean one module: panel p begins at column p * NR and at b[p * NR * R]. `first` is the panel of W0's first in this
+// part, which has `panels`.
 #define FORWARD_ARGUMENTS                                                                                              \
     TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, TENSOR(const stored, w),         \
         TENSOR(const float, residual), const int residual_stride, TENSOR(const float, bias),                           \
         TENSOR(const int, columns), TENSOR(const float, u), const int u_stride, TENSOR(const float, b),                \
-        TENSOR(const int, table), const int M, const int N, const int K, const int R, const int share, \
-        const int first,   \
-        const int accumulate
+        TENSOR(const int, table), const int M, const int N, const int K, const int R, const int first,                 \
+        const int panels, const int accumulate, const int row_share, const int panel_share, const int block
 
-#define FORWARD_PANEL                                                                                                  \
+#define FORWARD_BEGIN                                                                                                  \
     AT(y);                                                                                                             \
     AT(x);                                                                                                             \
     AT(w);                                                                                                             \
@@ -118,57 +117,62 @@ static inline V widen(__global const ushort *p) {
     AT(columns);                                                                                                       \
     AT(u);                                                                                                             \
     AT(b);                                                                                                             \
-    AT(table);                                                                                                         \
-    const int p = first + get_global_id(0);                                                                            \
+    AT(table)
+
+// Of one panel q of the part: where it begins in y and in the factor, how many lanes and ranks it has, its column in u.
+#define FORWARD_PANEL                                                                                                  \
+    const int p = first + q;                                                                                           \
     const int col = columns ? columns[2 * p] : p * NR;                                                                 \
     const int lanes = columns ? columns[2 * p + 1] : min(NR, N - p * NR);                                              \
     const int rank = table ? table[3 * p + 1] : R;                                                                     \
-    y += col;                                                                                                          \
-    residual = residual ? residual + col : residual;                                                                   \
-    bias = bias ? bias + col : bias;                                                                                   \
-    b += table ? (size_t)table[3 * p] : (size_t)p * NR * R;                                                            \
-    u += table ? table[3 * p + 2] : 0;                                                                                 \
-    w += get_global_id(0) * ((size_t)(K + KI - 1) / KI * KI) * NR
+    const int u_col = table ? table[3 * p + 2] : 0;                                                                    \
+    __global const float *factor = b + (table ? (size_t)table[3 * p] : (size_t)p * NR * R);                            \
+    __global const stored *panel = w + (size_t)q * ((size_t)(K + KI - 1) / KI * KI) * NR
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWARD_ARGUMENTS) {
-    FORWARD_PANEL;
-    const int begin = get_global_id(1) * share, end = min(M, begin + share);
+    FORWARD_BEGIN;
+    const int begin = get_global_id(1) * row_share, end = min(M, begin + row_share);
+    const int q_begin = get_global_id(0) * panel_share, q_end = min(panels, q_begin + panel_share);
 #if STORAGE != 0
     __local float wide[KC * NR];
 #endif
     int k = 0;
-    do {
-        const int steps = min(KC, K - k);
-        __global const stored *block = w + (size_t)k * NR;
+    do { // at least once: without W0 there is still the rest
+        const int steps = min(block, K - k);
+        for (int q = q_begin; q < q_end; q++) {
+            FORWARD_PANEL;
 #if STORAGE == 1
-        for (int e = 0; e < steps * NR; e += VW)
-            STORE(widen(block + e), wide + e);
+            for (int e = 0; e < steps * NR; e += VW)
+                STORE(widen(panel + (size_t)k * NR + e), wide + e);
 #elif STORAGE == 2
-        for (int pair = 0; pair < (steps + 1) / 2; pair++)
-            UNROLL for (int j = 0; j < NV; j++) {
-                const JOIN(uint, VW) two = JOIN(vload, VW)(pair * NV + j, (__global const uint *)block);
-                STORE(JOIN(as_float, VW)(two << 16), wide + 2 * pair * NR + j * VW);
-                STORE(JOIN(as_float, VW)(two & 0xffff0000u), wide + (2 * pair + 1) * NR + j * VW);
-            }
+            __global const uint *pairs = (__global const uint *)(panel + (size_t)k * NR);
+            for (int pair = 0; pair < (steps + 1) / 2; pair++)
+                UNROLL for (int j = 0; j < NV; j++) {
+                    const JOIN(uint, VW) two = JOIN(vload, VW)(pair * NV + j, pairs);
+                    STORE(JOIN(as_float, VW)(two << 16), wide + 2 * pair * NR + j * VW);
+                    STORE(JOIN(as_float, VW)(two & 0xffff0000u), wide + (2 * pair + 1) * NR + j * VW);
+                }
 #else
-        __global const float *wide = block;
+            __global const float *wide = panel + (size_t)k * NR;
 #endif
-        __global const float *from = k > 0 || accumulate ? y : residual;
-        __global const float *plus = k > 0 ? 0 : bias;
-        const int from_stride = k > 0 || accumulate ? y_stride : residual_stride;
-        for (int m = begin; m < end; m += MR) {
-            V c[MR][NV];
-            size_t row[MR];
-            ROWS_FROM(row, MR, m, end, from_stride);
-            START(c, MR, from, row, plus, lanes);
-            ROWS_FROM(row, MR, m, end, x_stride);
-            MULTIPLY(c, MR, x + k, row, wide, steps);
-            if (k + steps == K) {
-                ROWS_FROM(row, MR, m, end, u_stride);
-                MULTIPLY(c, MR, u, row, b, rank);
+            __global const float *from = k > 0 || accumulate ? y : residual;
+            from = from ? from + col : from;
+            __global const float *plus = k > 0 || !bias ? 0 : bias + col;
+            const int from_stride = k > 0 || accumulate ? y_stride : residual_stride;
+            for (int m = begin; m < end; m += MR) {
+                V c[MR][NV];
+                size_t row[MR];
+                ROWS_FROM(row, MR, m, end, from_stride);
+                START(c, MR, from, row, plus, lanes);
+                ROWS_FROM(row, MR, m, end, x_stride);
+                MULTIPLY(c, MR, x + k, row, wide, steps);
+                if (k + steps == K) {
+                    ROWS_FROM(row, MR, m, end, u_stride);
+                    MULTIPLY(c, MR, u + u_col, row, factor, rank);
+                }
+                ROWS_FROM(row, MR, m, end, y_stride);
+                FINISH(c, MR, y + col, row, end - m, lanes);
             }
-            ROWS_FROM(row, MR, m, end, y_stride);
-            FINISH(c, MR, y, row, end - m, lanes);
         }
         k += steps;
     } while (k < K);
@@ -187,12 +191,16 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWAR
     }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWARD_ARGUMENTS) {
+    FORWARD_BEGIN;
+    const int q = get_global_id(0);
     FORWARD_PANEL;
     V c[ROWS][NV], odd[ROWS][NV];
     size_t row[ROWS];
     __global const float *from = accumulate ? y : residual;
+    from = from ? from + col : from;
+    __global const float *plus = bias ? bias + col : 0;
     ROWS_FROM(row, ROWS, 0, M, accumulate ? y_stride : residual_stride);
-    START(c, ROWS, from, row, bias, lanes);
+    START(c, ROWS, from, row, plus, lanes);
     UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) odd[i][j] = (V)(0.0f);
     ROWS_FROM(row, ROWS, 0, M, x_stride);
     for (int k = 0; k < K; k += 2) {
@@ -200,13 +208,13 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWAR
 #if STORAGE == 2
         JOIN(uint, VW) two[NV];
         UNROLL for (int j = 0; j < NV; j++) {
-            two[j] = JOIN(vload, VW)(k / 2 * NV + j, (__global const uint *)w);
+            two[j] = JOIN(vload, VW)(k / 2 * NV + j, (__global const uint *)panel);
             now[j] = JOIN(as_float, VW)(two[j] << 16);
         }
 #elif STORAGE == 1
-        UNROLL for (int j = 0; j < NV; j++) now[j] = widen(w + (size_t)k * NR + j * VW);
+        UNROLL for (int j = 0; j < NV; j++) now[j] = widen(panel + (size_t)k * NR + j * VW);
 #else
-        UNROLL for (int j = 0; j < NV; j++) now[j] = LOAD(w + (size_t)k * NR + j * VW);
+        UNROLL for (int j = 0; j < NV; j++) now[j] = LOAD(panel + (size_t)k * NR + j * VW);
 #endif
         VECTOR_STEPS(c, k);
         if (k + 1 == K)
@@ -214,9 +222,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWAR
 #if STORAGE == 2
         UNROLL for (int j = 0; j < NV; j++) now[j] = JOIN(as_float, VW)(two[j] & 0xffff0000u);
 #elif STORAGE == 1
-        UNROLL for (int j = 0; j < NV; j++) now[j] = widen(w + (size_t)(k + 1) * NR + j * VW);
+        UNROLL for (int j = 0; j < NV; j++) now[j] = widen(panel + (size_t)(k + 1) * NR + j * VW);
 #else
-        UNROLL for (int j = 0; j < NV; j++) now[j] = LOAD(w + (size_t)(k + 1) * NR + j * VW);
+        UNROLL for (int j = 0; j < NV; j++) now[j] = LOAD(panel + (size_t)(k + 1) * NR + j * VW);
 #endif
 #if ROWS <= 2
         VECTOR_STEPS(odd, k + 1);
@@ -226,13 +234,16 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWAR
     }
     UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) c[i][j] += odd[i][j];
     ROWS_FROM(row, ROWS, 0, M, u_stride);
-    MULTIPLY(c, ROWS, u, row, b, rank);
+    MULTIPLY(c, ROWS, u + u_col, row, factor, rank);
     ROWS_FROM(row, ROWS, 0, M, y_stride);
-    FINISH(c, ROWS, y, row, M, lanes);
+    FINISH(c, ROWS, y + col, row, M, lanes);
 }
 
 #ifndef NB
 #define NB 256 // rows of W0 in a block of matmul_panel_dx; a multiple of NR
+#endif
+#ifndef PB
+#define PB 4 // most panels over K of an item of matmul_panel_dx
 #endif
 #if NB % NR != 0
 #error "NB must be a multiple of NR"
@@ -286,50 +297,53 @@ static inline void turn(__local float *turned, __global const stored *w, const i
         }
 }
 
-// Each block of up to NB rows of W0 (whole panels) is turned once into local memory, where it is a panel over K, and
-// used for all rows of the item: their share should be large. Only real lanes are kept, so that the block's rows are
-// consecutive columns of dy.
+// Each block of up to NB rows of W0 (whole panels) is turned once into local memory, where it is a few panels over K, and used
+// for all rows of the item: their share should be large, or turning costs too much; the block of dy that goes with it (rows by
+// NB) should stay in the second cache while the item's panels over K pass. Only real lanes are kept, so that the block's rows
+// are consecutive columns of dy.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_panel_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride,
                 TENSOR(const stored, w), TENSOR(const int, columns), TENSOR(const float, du), const int du_stride,
-                TENSOR(const float, a), const int M, const int K, const int R, const int share, const int first,
-                const int panels, const int accumulate) {
+                TENSOR(const float, a), const int M, const int K, const int R, const int first, const int panels,
+                const int accumulate, const int row_share, const int panel_share) {
     AT(dx);
     AT(dy);
     AT(w);
     AT(columns);
     AT(du);
     AT(a);
-    const int k = get_global_id(0) * NR, begin = get_global_id(1) * share, end = min(M, begin + share);
-    const int lanes = min(NR, K - k);
-    const size_t panel = ((size_t)(K + KI - 1) / KI * KI) * NR;
-    __local float turned[(NB + NR) * NR];
+    const int begin = get_global_id(1) * row_share, end = min(M, begin + row_share);
+    const int k_begin = get_global_id(0) * panel_share * NR, k_end = min(K, k_begin + panel_share * NR);
+    const size_t size = ((size_t)(K + KI - 1) / KI * KI) * NR;
+    __local float turned[PB][(NB + NR) * NR];
     __global const float *none = 0;
-    dx += k;
-    a += (size_t)k * R;
-    w += (size_t)k * NR;
     for (int p = 0; p < panels; p += NB / NR) {
         const int last = p + NB / NR >= panels;
         const int col = columns[2 * (first + p)];
         int steps = 0;
         for (int q = p; q < min(panels, p + NB / NR); q++) {
-            turn(turned + steps * NR, w + q * panel, lanes);
+            for (int k = k_begin; k < k_end; k += NR)
+                turn(turned[(k - k_begin) / NR] + steps * NR, w + q * size + (size_t)k * NR, min(NR, K - k));
             steps += columns[2 * (first + q) + 1];
         }
-        __global const float *from = p > 0 || accumulate ? dx : 0;
-        for (int m = begin; m < end; m += MR) {
-            V c[MR][NV];
-            size_t row[MR];
-            ROWS_FROM(row, MR, m, end, dx_stride);
-            START(c, MR, from, row, none, lanes);
-            ROWS_FROM(row, MR, m, end, dy_stride);
-            MULTIPLY(c, MR, dy + col, row, turned, steps);
-            if (last) {
-                ROWS_FROM(row, MR, m, end, du_stride);
-                MULTIPLY(c, MR, du, row, a, R);
+        for (int k = k_begin; k < k_end; k += NR) {
+            const int lanes = min(NR, K - k);
+            __local const float *right = turned[(k - k_begin) / NR];
+            __global const float *from = p > 0 || accumulate ? dx + k : 0;
+            for (int m = begin; m < end; m += MR) {
+                V c[MR][NV];
+                size_t row[MR];
+                ROWS_FROM(row, MR, m, end, dx_stride);
+                START(c, MR, from, row, none, lanes);
+                ROWS_FROM(row, MR, m, end, dy_stride);
+                MULTIPLY(c, MR, dy + col, row, right, steps);
+                if (last) {
+                    ROWS_FROM(row, MR, m, end, du_stride);
+                    MULTIPLY(c, MR, du, row, a + (size_t)k * R, R);
+                }
+                ROWS_FROM(row, MR, m, end, dx_stride);
+                FINISH(c, MR, dx + k, row, end - m, lanes);
             }
-            ROWS_FROM(row, MR, m, end, dx_stride);
-            FINISH(c, MR, dx, row, end - m, lanes);
         }
     }
 }

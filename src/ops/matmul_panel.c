@@ -1,15 +1,33 @@
 #include "ops/matmul.h"
 
-/* Rows for one work-item: as many as allowed while every core still gets several items. */
-static int rows_per_item(const clora_context *context, int most, int step, int M, int panels) {
+static int divide_up(int a, int b) {
+    return (a + b - 1) / b;
+}
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+/* The largest number that cuts `all` into as many parts as `most` does, and is a multiple of `unit`. */
+static int even_share(int all, int most, int unit) {
+    return divide_up(divide_up(all, divide_up(all, most)), unit) * unit;
+}
+
+/* Rows and panels of one work-item: as many as the parameters allow while every core still gets several items. */
+typedef struct share {
+    int rows, panels;
+} share;
+
+static share share_out(const clora_context *context, int M, int panels, int most_rows, int most_panels, int MR) {
     enum { ITEMS_PER_CORE = 4 };
     const int wanted = ITEMS_PER_CORE * (context->info.compute_units > 0 ? context->info.compute_units : 1);
-    const int blocks = (wanted + panels - 1) / panels;
-    int rows = (M + blocks - 1) / blocks;
+    share s = {even_share(M, most_rows, MR), least(most_panels, panels)};
 
-    if (rows > most)
-        rows = (M + (M + most - 1) / most - 1) / ((M + most - 1) / most);
-    return (rows + step - 1) / step * step;
+    while (s.panels > 1 && divide_up(M, s.rows) * divide_up(panels, s.panels) < wanted)
+        s.panels = divide_up(s.panels, 2);
+    if (divide_up(M, s.rows) * panels < wanted)
+        s.rows = even_share(M, divide_up(M, divide_up(wanted, panels)), MR);
+    return s;
 }
 
 static void define_panel(launch *l, const weight *w, clora_context *context) {
@@ -23,14 +41,16 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     const int panels = part ? part->panels : p->panels;
     const bool accumulate = p->residual == p->y;
     const bool few = p->M <= kernel_value(context, "matvec_panel", "MOST");
-    int MB = p->M;
+    share each = {p->M, 1};
     launch l;
 
     launch_begin(&l, context, few ? "matvec_panel" : "matmul_panel");
     if (few)
         launch_define(&l, "ROWS", p->M);
     else
-        MB = rows_per_item(context, launch_parameter(&l, "MB"), launch_parameter(&l, "MR"), p->M, panels);
+        each = share_out(context, p->M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"),
+                         launch_parameter(&l, "MR"));
+    const int block = few ? 0 : even_share(p->K ? p->K : 1, launch_parameter(&l, "KC"), 2);
     define_panel(&l, p->w, context);
     launch_tensor(&l, p->y);
     launch_int(&l, p->y->stride);
@@ -49,10 +69,13 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     launch_int(&l, p->N);
     launch_int(&l, p->K);
     launch_int(&l, p->R);
-    launch_int(&l, MB);
     launch_int(&l, part ? part->panel : 0);
+    launch_int(&l, panels);
     launch_int(&l, accumulate);
-    return launch_run(&l, (size_t)panels, (size_t)((p->M + MB - 1) / MB), 1, 1, 1, 1);
+    launch_int(&l, each.rows);
+    launch_int(&l, each.panels);
+    launch_int(&l, block);
+    return launch_run(&l, (size_t)divide_up(panels, each.panels), (size_t)divide_up(p->M, each.rows), 1, 1, 1, 1);
 }
 
 clora_status matmul_panel_forward(const forward_product *p) {
@@ -74,7 +97,8 @@ clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const wei
         launch l;
 
         launch_begin(&l, w->context, "matmul_panel_dx");
-        const int MB = rows_per_item(w->context, launch_parameter(&l, "MB"), launch_parameter(&l, "MR"), M, panels);
+        const share each = share_out(w->context, M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"),
+                                     launch_parameter(&l, "MR"));
         define_panel(&l, w, w->context);
         launch_tensor(&l, dx);
         launch_int(&l, dx->stride);
@@ -88,11 +112,12 @@ clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const wei
         launch_int(&l, M);
         launch_int(&l, w->K);
         launch_int(&l, first && lr ? lr->R : 0);
-        launch_int(&l, MB);
         launch_int(&l, part->panel);
         launch_int(&l, part->panels);
         launch_int(&l, accumulate || !first);
-        status = launch_run(&l, (size_t)panels, (size_t)((M + MB - 1) / MB), 1, 1, 1, 1);
+        launch_int(&l, each.rows);
+        launch_int(&l, each.panels);
+        status = launch_run(&l, (size_t)divide_up(panels, each.panels), (size_t)divide_up(M, each.rows), 1, 1, 1, 1);
     }
     return status;
 }
