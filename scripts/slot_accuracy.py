@@ -5,12 +5,13 @@ PAIRS    JSONL with "context": "name: Lucky Crown | food: English =>"
 RESULTS  what `clora generate --jsonl PAIRS --json` printed: a line with "text" for each row
 OTHER    the same from another model, whose texts are compared
 
-Prints the share of rows whose text holds all values, and with OTHER how many texts are the same. Exits 1 below --least
-percent.
+Prints how many texts hold all values of their row, and with OTHER how many are the same there. Exits 1 when one of the
+two is below --least percent.
 """
 
 import argparse
 import json
+import pathlib
 import sys
 
 
@@ -30,7 +31,7 @@ def main():
     parser.add_argument("results")
     parser.add_argument("other", nargs="?")
     parser.add_argument("--show", type=int, default=0, metavar="N", help="print the first N rows that lack a value")
-    parser.add_argument("--least", type=float, default=0, metavar="PERCENT", help="exit 1 below this share")
+    parser.add_argument("--least", type=float, default=0, metavar="PERCENT", help="exit 1 below it")
     options = parser.parse_args()
     rows = lines(options.pairs)
     texts = [result["text"] for result in lines(options.results)]
@@ -44,7 +45,8 @@ def main():
         print(f"  lacks {', '.join(lacks)}:{text}")
     if options.other:
         same = sum(a == b["text"] for a, b in zip(texts, lines(options.other)))
-        print(f"{same} of {len(rows)} texts are the same in {options.other}")
+        share = min(share, 100 * same / len(rows))
+        print(f"{same} of {len(rows)} texts are the same from the {pathlib.Path(options.other).stem} model")
     sys.exit(share < options.least)
 
 
