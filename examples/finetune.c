@@ -48,15 +48,12 @@ int main(int argc, char **argv) {
     TRY(clora_model_load(&model, context, argv[1], NULL));
     TRY(clora_tokenizer_load(&tokenizer, argv[1]));
     clora_dataset_options data = CLORA_DATASET_OPTIONS_INIT;
-    data.max_length =
-        clora_model_get_info(model)->max_positions < 512 ? clora_model_get_info(model)->max_positions : 512;
+    data.max_length = clora_model_get_info(model)->max_positions;
     TRY(clora_dataset_load(&pairs, argv[2], tokenizer, &data));
 
-    clora_adapter_options lora = CLORA_ADAPTER_OPTIONS_INIT;
     clora_train_options train = CLORA_TRAIN_OPTIONS_INIT;
-    lora.rank = 8;
     train.lr = 1e-3f;
-    TRY(clora_adapter_create(&adapter, model, &lora));
+    TRY(clora_adapter_create(&adapter, model, NULL));
     TRY(clora_train(model, adapter, pairs, &train, on_step, NULL));
     TRY(clora_adapter_save(adapter, argv[3], argv[1]));
 
