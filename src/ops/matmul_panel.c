@@ -30,6 +30,15 @@ static share share_out(const clora_context *context, int M, int panels, int most
     return s;
 }
 
+/* Rows of a register tile, a definition: with few rows an even cut, so that the last tile is not computed in vain; with
+ * many always the most, so that every length takes the same program. */
+static int tile_rows(launch *l, int M) {
+    const int most = launch_parameter(l, "MOST_ROWS"), rows = M > 4 * most ? most : even_share(M, most, 1);
+
+    launch_define(l, "MR", rows);
+    return rows;
+}
+
 static void define_panel(launch *l, const weight *w, clora_context *context) {
     launch_define(l, "NR", weight_panel_width(context));
     launch_define(l, "STORAGE", w ? (int)w->dtype : 0);
@@ -40,17 +49,19 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     clora_context *context = p->y->context;
     const int panels = part ? part->panels : p->panels;
     const bool accumulate = p->residual == p->y;
-    const bool few = p->M <= kernel_value(context, "matvec_panel", "MOST");
+    const bool few = p->M <= kernel_value(context, "matvec_panel", "MOST_ROWS");
     share each = {p->M, 1};
+    int block = 0;
     launch l;
 
     launch_begin(&l, context, few ? "matvec_panel" : "matmul_panel");
-    if (few)
+    if (few) {
         launch_define(&l, "ROWS", p->M);
-    else
-        each = share_out(context, p->M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"),
-                         launch_parameter(&l, "MR"));
-    const int block = few ? 0 : even_share(p->K ? p->K : 1, launch_parameter(&l, "KC"), 2);
+    } else {
+        const int MR = tile_rows(&l, p->M);
+        each = share_out(context, p->M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"), MR);
+        block = even_share(p->K ? p->K : 1, launch_parameter(&l, "KC"), 2);
+    }
     define_panel(&l, p->w, context);
     launch_tensor(&l, p->y);
     launch_int(&l, p->y->stride);
@@ -97,8 +108,8 @@ clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const wei
         launch l;
 
         launch_begin(&l, w->context, "matmul_panel_dx");
-        const share each = share_out(w->context, M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"),
-                                     launch_parameter(&l, "MR"));
+        const int MR = tile_rows(&l, M);
+        const share each = share_out(w->context, M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"), MR);
         define_panel(&l, w, w->context);
         launch_tensor(&l, dx);
         launch_int(&l, dx->stride);
