@@ -15,6 +15,12 @@
 // backward (the probabilities are made again by each of the two kernels), and (D + BK) * LANES floats of local memory a
 // tile.
 
+#define FORWARD 0
+#define QUERY_GRADIENT 1
+#define KEY_GRADIENT 2
+#ifndef PASS
+#define PASS FORWARD // one kernel a program: some drivers add up the local memory of all its kernels
+#endif
 #ifndef D
 #define D 64 // head size
 #endif
@@ -117,6 +123,8 @@ INLINE void scatter(__global float *x, const size_t *at, __local V *tile, const 
     }
 }
 
+#if PASS != KEY_GRADIENT
+
 // The queries in the lanes of a group: where they stand and which keys they see. Lanes past the end repeat the last
 // row.
 typedef struct {
@@ -128,28 +136,26 @@ typedef struct {
     int clear_from, clear_to;     // keys that all lanes see
 } queries;
 
-INLINE queries queries_of(__global const int *first, const int past, const int T, const int b, const int g,
-                          const int per_group, const int base) {
+INLINE void find_queries(queries *s, __global const int *first, const int past, const int T, const int b, const int g,
+                         const int per_group, const int base) {
     const int rows = T * per_group;
-    queries s;
-    s.from = s.clear_to = INT_MAX;
-    s.to = s.clear_from = 0;
+    s->from = s->clear_to = INT_MAX;
+    s->to = s->clear_from = 0;
     FOR_LANES(v, i) {
         const int l = v * VW + i, row = min(base + LANE(v, i), rows - 1), t = row / per_group;
-        s.m[l] = (size_t)b * T + t;
-        s.head[l] = g * per_group + row % per_group;
-        s.real[l] = base + LANE(v, i) < rows;
-        s.lo[l] = first[s.m[l]];
-        s.hi[l] = past + t;
-        s.from = min(s.from, s.lo[l]);
-        s.to = max(s.to, s.hi[l] + 1);
-        s.clear_from = max(s.clear_from, s.lo[l]);
-        s.clear_to = min(s.clear_to, s.hi[l] + 1);
+        s->m[l] = (size_t)b * T + t;
+        s->head[l] = g * per_group + row % per_group;
+        s->real[l] = base + LANE(v, i) < rows;
+        s->lo[l] = first[s->m[l]];
+        s->hi[l] = past + t;
+        s->from = min(s->from, s->lo[l]);
+        s->to = max(s->to, s->hi[l] + 1);
+        s->clear_from = max(s->clear_from, s->lo[l]);
+        s->clear_to = min(s->clear_to, s->hi[l] + 1);
     }
 #if WG > 1
-    s.from = s.from / BK * BK; // so that the items of a group read the same keys at a time
+    s->from = s->from / BK * BK; // so that the items of a group read the same keys at a time
 #endif
-    return s;
 }
 
 // The first element of each lane's head in a matrix.
@@ -171,6 +177,10 @@ INLINE void hide(__local V *s, const queries *r, const int key, const int n) {
     }
 }
 
+#endif
+
+#if PASS == FORWARD
+
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 attention(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const float, q), const int q_stride,
           TENSOR(const float, k), const int k_stride, TENSOR(const float, v), const int v_stride,
@@ -188,7 +198,9 @@ attention(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const
     AT(first);
     const int g = get_global_id(1), b = get_global_id(2);
     const int base = (get_num_groups(0) - 1 - get_group_id(0)) * LANES; // the longest rows first
-    const queries r = queries_of(first, past[b], T, b, g, H / G, base);
+    queries r;
+
+    find_queries(&r, first, past[b], T, b, g, H / G, base);
     __global const float *keys = k + (size_t)b * S * k_stride + g * D, *values = v + (size_t)b * S * v_stride + g * D;
 
     places(at, &r, q_stride);
@@ -232,8 +244,12 @@ attention(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const
             lse[r.m[c * VW + i] * H + r.head[c * VW + i]] = ((const float *)&most[c])[i];
 }
 
+#endif
+
 // A query that saw no key has lse = -infinity, which must not meet the -infinity of a hidden score.
 INLINE float finite_lse(const float lse) { return lse == -INFINITY ? 0.0f : lse; }
+
+#if PASS == QUERY_GRADIENT
 
 // delta = sum(dy * y) of each head, and dq = scale * sum over keys of ds * k
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
@@ -257,7 +273,9 @@ attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(float, delta), TENSO
     AT(first);
     const int g = get_global_id(1), b = get_global_id(2);
     const int base = (get_num_groups(0) - 1 - get_group_id(0)) * LANES;
-    const queries r = queries_of(first, past[b], T, b, g, H / G, base);
+    queries r;
+
+    find_queries(&r, first, past[b], T, b, g, H / G, base);
     __global const float *keys = k + (size_t)b * S * k_stride + g * D, *values = v + (size_t)b * S * v_stride + g * D;
 
     places(at, &r, q_stride);
@@ -296,6 +314,10 @@ attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(float, delta), TENSO
     scatter(dq, at, ot, r.real);
 }
 
+#endif
+
+#if PASS == KEY_GRADIENT
+
 // The keys in the lanes of a group.
 typedef struct {
     size_t row[NV * VW]; // of k
@@ -305,20 +327,18 @@ typedef struct {
     int to; // no query from here on sees one of them
 } key_lanes;
 
-INLINE key_lanes keys_of(__global const int *last, const int S, const int b, const int base) {
-    key_lanes s;
-    s.lowest = INT_MAX;
-    s.highest = s.to = 0;
+INLINE void find_keys(key_lanes *s, __global const int *last, const int S, const int b, const int base) {
+    s->lowest = INT_MAX;
+    s->highest = s->to = 0;
     FOR_LANES(v, i) {
         const int l = v * VW + i;
-        s.key[l] = min(base + LANE(v, i), S - 1);
-        s.real[l] = base + LANE(v, i) < S;
-        s.row[l] = (size_t)b * S + s.key[l];
-        s.lowest = min(s.lowest, s.key[l]);
-        s.highest = max(s.highest, s.key[l]);
-        s.to = max(s.to, last[s.row[l]] + 1);
+        s->key[l] = min(base + LANE(v, i), S - 1);
+        s->real[l] = base + LANE(v, i) < S;
+        s->row[l] = (size_t)b * S + s->key[l];
+        s->lowest = min(s->lowest, s->key[l]);
+        s->highest = max(s->highest, s->key[l]);
+        s->to = max(s->to, last[s->row[l]] + 1);
     }
-    return s;
 }
 
 INLINE void key_places(size_t *at, const key_lanes *s, const int stride, const int g) {
@@ -367,7 +387,9 @@ attention_dkv(TENSOR(float, dk), const int dk_stride, TENSOR(float, dv), const i
     AT(first);
     AT(last);
     const int g = get_global_id(1), b = get_global_id(2), per_group = H / G, before = past[b];
-    const key_lanes keys = keys_of(last, S, b, get_group_id(0) * LANES);
+    key_lanes keys;
+
+    find_keys(&keys, last, S, b, get_group_id(0) * LANES);
     const int start = max(0, keys.lowest - before), end = min(keys.to, T);
 
     key_places(at, &keys, k_stride, g);
@@ -397,3 +419,5 @@ attention_dkv(TENSOR(float, dk), const int dk_stride, TENSOR(float, dv), const i
     key_places(at, &keys, dv_stride, g);
     scatter(dv, at, dvt, keys.real);
 }
+
+#endif

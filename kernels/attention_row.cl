@@ -1,9 +1,9 @@
 // Attention of few queries over many keys: decoding. See attention.cl for the equation and the shapes.
 //
-// One work-group makes one query row of HEADS heads that share their keys: it walks the visible keys BK at a time, scores
-// them with vectors along D (each item its own keys), and adds their values (each item its own columns). attention.cl is
-// faster when there are enough rows to fill its lanes; here every core has work as soon as there are B * H / HEADS rows.
-// Bandwidth bound.
+// One work-group makes one query row of HEADS heads that share their keys: it walks the visible keys BK at a time,
+// scores them with vectors along D (each item its own keys), and adds their values (each item its own columns).
+// attention.cl is faster when there are enough rows to fill its lanes; here every core has work as soon as there are B
+// * H / HEADS rows. Bandwidth bound.
 
 #ifndef D
 #define D 64 // head size

@@ -89,6 +89,9 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENS
     const float after = max_group(largest(x, min(split + 1, columns), columns, &odd), space);
     const float most = fmax(wanted, fmax(before, after));
     odd = sum_group(odd, space) + wanted * 0.0f;
+#if WG > 1
+    barrier(CLK_GLOBAL_MEM_FENCE); // all have read what the others now overwrite
+#endif
     const float sum = sum_group(exponentials(x, columns, most), space);
     if (item == 0) {
         nll[m] = target < 0 ? 0.0f : log(sum) + (most - wanted) + odd;
@@ -99,7 +102,9 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENS
         zero_row(x, vocab);
     else
         scale_row(x, vocab, 1.0f / sum + odd);
+#if WG > 1
     barrier(CLK_GLOBAL_MEM_FENCE);
+#endif
     if (item == 0 && target >= 0 && target < vocab)
         x[target] -= 1.0f;
 #endif

@@ -101,9 +101,9 @@ static inline V widen(__global const ushort *p) {
                 (p)[row[i] + e] = edge[i * NR + e];                                                                    \
     }
 
-// What both forward kernels take. `columns` (panels, 2) and `table` (panels, 3) as in ops/weight.h and ops/lowrank.h; null
-// tables mean one module: panel p begins at column p * NR and at b[p * NR * R]. `first` is the panel of W0's first in this
-// part, which has `panels`.
+// What both forward kernels take. `columns` (panels, 2) and `table` (panels, 3) as in ops/weight.h and ops/lowrank.h;
+// null tables mean one module: panel p begins at column p * NR and at b[p * NR * R]. `first` is the panel of W0's first
+// in this part, which has `panels`.
 #define FORWARD_ARGUMENTS                                                                                              \
     TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, TENSOR(const stored, w),         \
         TENSOR(const float, residual), const int residual_stride, TENSOR(const float, bias),                           \
@@ -297,10 +297,10 @@ static inline void turn(__local float *turned, __global const stored *w, const i
         }
 }
 
-// Each block of up to NB rows of W0 (whole panels) is turned once into local memory, where it is a few panels over K, and used
-// for all rows of the item: their share should be large, or turning costs too much; the block of dy that goes with it (rows by
-// NB) should stay in the second cache while the item's panels over K pass. Only real lanes are kept, so that the block's rows
-// are consecutive columns of dy.
+// Each block of up to NB rows of W0 (whole panels) is turned once into local memory, where it is a few panels over K,
+// and used for all rows of the item: their share should be large, or turning costs too much; the block of dy that goes
+// with it (rows by NB) should stay in the second cache while the item's panels over K pass. Only real lanes are kept,
+// so that the block's rows are consecutive columns of dy.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_panel_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride,
                 TENSOR(const stored, w), TENSOR(const int, columns), TENSOR(const float, du), const int du_stride,

@@ -27,9 +27,12 @@ static clora_status check(const char *op, const clora_tensor *y, const clora_ten
     return CLORA_OK;
 }
 
+/* The kernels of attention.cl, by its PASS. */
+typedef enum pass { FORWARD, QUERY_GRADIENT, KEY_GRADIENT } pass;
+
 /* Set the head size and the lanes of a group, as many as leave room in local memory for `tiles` of D and `blocks` of BK
  * rows: WG work-items of a lane each, or NV vectors of one item. Returns the lanes. */
-static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) {
+static size_t define_lanes(launch *l, int *group, int D, pass pass, int tiles, int blocks) {
     const size_t rows = (size_t)tiles * (size_t)D + (size_t)blocks * (size_t)launch_parameter(l, "BK");
     const int width = launch_parameter(l, "VW");
     int vectors = launch_parameter(l, "VECTORS");
@@ -39,6 +42,7 @@ static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) 
         *group /= 2;
     while (vectors > 1 && rows * (size_t)(vectors * width) * sizeof(float) > l->context->info.local_memory)
         vectors--;
+    launch_define(l, "PASS", (int)pass);
     launch_define(l, "D", D);
     launch_define(l, "WG", *group);
     launch_define(l, "NV", vectors);
@@ -119,7 +123,7 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
     if (rows * 2 <= lanes_wanted(y->context))
         return attention_rows(y, lse, q, k, v, past, first, s);
     launch_begin(&l, y->context, "attention");
-    const size_t lanes = define_lanes(&l, &group, s.D, 2, 1);
+    const size_t lanes = define_lanes(&l, &group, s.D, FORWARD, 2, 1);
     launch_forward(&l, y, lse, q, k, v, past, first, s);
     return run(&l, rows, lanes, group, s);
 }
@@ -134,7 +138,7 @@ static clora_status run_dq(clora_tensor *dq, clora_tensor *delta, const gradient
     launch l;
 
     launch_begin(&l, dq->context, "attention_dq");
-    const size_t lanes = define_lanes(&l, &group, s.D, 3, 2);
+    const size_t lanes = define_lanes(&l, &group, s.D, QUERY_GRADIENT, 3, 2);
     launch_matrix(&l, dq);
     launch_tensor(&l, delta);
     launch_matrix(&l, in->dy);
@@ -155,7 +159,7 @@ static clora_status run_dkv(clora_tensor *dk, clora_tensor *dv, const clora_tens
     launch l;
 
     launch_begin(&l, dk->context, "attention_dkv");
-    const size_t lanes = define_lanes(&l, &group, s.D, 4, 2);
+    const size_t lanes = define_lanes(&l, &group, s.D, KEY_GRADIENT, 4, 2);
     launch_matrix(&l, dk);
     launch_matrix(&l, dv);
     launch_tensor(&l, delta);

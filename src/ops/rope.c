@@ -12,11 +12,11 @@ clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora
                           tensor_shape_text(positions), tensor_shape_text(table), heads);
     launch_begin(&l, x->context, "rope");
     const size_t group = (size_t)launch_parameter(&l, "WG");
+    launch_define(&l, "D", D);
     launch_matrix(&l, x);
     launch_tensor(&l, positions);
     launch_tensor(&l, table);
     launch_int(&l, heads);
-    launch_int(&l, D);
     launch_float(&l, inverse ? -1.0f : 1.0f);
     return launch_run(&l, tensor_rows(x) * group, 1, 1, group, 1, 1);
 }
