@@ -121,9 +121,9 @@ static void key_gradient(float *dk, float *dv, const inputs *in, ref_attention_s
             const query at = query_of(n, b, i / per_group, g * per_group + i % per_group, past, first);
             if (s < at.from || s >= at.to)
                 continue;
-            const pair pair = pair_of(in, &at, s);
-            add_row(sum_k, pair.ds / sqrt((double)n.D), in->q + at.q + d, part_of(n.D, d));
-            add_row(sum_v, pair.p, in->dy + at.q + d, part_of(n.D, d));
+            const pair both = pair_of(in, &at, s);
+            add_row(sum_k, both.ds / sqrt((double)n.D), in->q + at.q + d, part_of(n.D, d));
+            add_row(sum_v, both.p, in->dy + at.q + d, part_of(n.D, d));
         }
         store_row(dk + row + d, sum_k, part_of(n.D, d));
         store_row(dv + row + d, sum_v, part_of(n.D, d));

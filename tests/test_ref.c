@@ -1,0 +1,483 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "ref/ref.h"
+
+/*
+ * Every gradient of the reference against finite differences of its forward. An operation is seen as
+ * loss(x) = sum of weight[i] * f(x)[i] with fixed weights; its backward with dy = weight must give d loss / dx.
+ */
+
+enum { MOST = 512 };
+
+static void fill(float *out, size_t n, unsigned seed) {
+    for (size_t i = 0; i < n; i++)
+        out[i] = 2.0f * rng_uniform(seed, 0, i) - 1.0f;
+}
+
+static double weighted(const float *y, size_t n) {
+    float weight[MOST];
+    double sum = 0.0;
+
+    assert_true(n <= MOST);
+    fill(weight, n, 1);
+    for (size_t i = 0; i < n; i++)
+        sum += (double)weight[i] * (double)y[i];
+    return sum;
+}
+
+/* dy of weighted() */
+static void weights(float *dy, size_t n) {
+    fill(dy, n, 1);
+}
+
+typedef double (*loss_function)(void);
+
+static double central(loss_function loss, float *x, float step) {
+    const float kept = *x, up = kept + step, down = kept - step;
+
+    *x = up;
+    const double above = loss();
+    *x = down;
+    const double below = loss();
+    *x = kept;
+    return (above - below) / ((double)up - (double)down);
+}
+
+/* Two step sizes, extrapolated: the error of fourth order is far below float's rounding. */
+static double slope(loss_function loss, float *x) {
+    return (4.0 * central(loss, x, 0.01f) - central(loss, x, 0.02f)) / 3.0;
+}
+
+/* gradient[] against the slope along each of x[] */
+static void assert_gradient(loss_function loss, float *x, const float *gradient, size_t n) {
+    double largest = 0.0;
+
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs((double)gradient[i]));
+    assert_true(largest > 0.01); /* all zeros would prove nothing */
+    for (size_t i = 0; i < n; i++) {
+        const double expected = slope(loss, &x[i]), difference = fabs((double)gradient[i] - expected);
+        if (!(difference <= 2e-4 * largest))
+            fail_msg("element %zu: gradient %g, slope %g, largest %g", i, (double)gradient[i], expected, largest);
+    }
+}
+
+/* ---- products ---- */
+
+enum { M = 3, N = 5, K = 4, R = 2 };
+static float x[M * K], w[N * K], bias[N], residual[M * N], a[R * K], b[N * R];
+static const float lora_scale = 1.5f;
+
+static void fill_products(void) {
+    fill(x, M * K, 2);
+    fill(w, N * K, 3);
+    fill(bias, N, 4);
+    fill(residual, M * N, 5);
+    fill(a, R * K, 6);
+    fill(b, N * R, 7);
+}
+
+/* y = residual + x W0^T + bias + s (x A^T) B^T */
+static double adapted_loss(void) {
+    float y[M * N], u[M * R];
+
+    ref_matmul(y, x, w, residual, bias, M, N, K);
+    ref_lowrank_down(u, R, x, a, lora_scale, M, K, R);
+    ref_lowrank_up(y, N, u, R, b, M, N, R);
+    return weighted(y, M * N);
+}
+
+static void test_matmul_is_the_sum_it_says(void **state) {
+    float y[M * N];
+
+    (void)state;
+    fill_products();
+    ref_matmul(y, x, w, residual, bias, M, N, K);
+    for (int m = 0; m < M; m++)
+        for (int n = 0; n < N; n++) {
+            double sum = (double)residual[m * N + n] + (double)bias[n];
+            for (int k = 0; k < K; k++)
+                sum += (double)x[m * K + k] * (double)w[n * K + k];
+            assert_true(fabs(sum - (double)y[m * N + n]) < 1e-6);
+        }
+}
+
+static void test_gradients_of_an_adapted_product_are_its_slopes(void **state) {
+    float dy[M * N], du[M * R], u[M * R], dx[M * K], da[R * K] = {0}, db[N * R] = {0};
+
+    (void)state;
+    fill_products();
+    weights(dy, M * N);
+    ref_lowrank_down(u, R, x, a, lora_scale, M, K, R);
+    ref_lowrank_down_grad(du, R, dy, N, b, lora_scale, M, N, R);
+    ref_matmul_dx(dx, dy, w, false, M, N, K);
+    ref_lowrank_dx(dx, du, R, a, M, K, R);
+    ref_lowrank_grad_a(da, du, R, x, M, K, R);
+    ref_lowrank_grad_b(db, dy, N, u, R, M, N, R);
+    assert_gradient(adapted_loss, x, dx, M * K);
+    assert_gradient(adapted_loss, a, da, R * K);
+    assert_gradient(adapted_loss, b, db, N * R);
+}
+
+static void test_gradients_of_factors_accumulate(void **state) {
+    float dy[M * N], du[M * R], u[M * R], da[R * K] = {0}, db[N * R] = {0}, twice_a[R * K] = {0}, twice_b[N * R] = {0};
+
+    (void)state;
+    fill_products();
+    weights(dy, M * N);
+    fill(du, M * R, 8);
+    fill(u, M * R, 9);
+    ref_lowrank_grad_a(da, du, R, x, M, K, R);
+    ref_lowrank_grad_b(db, dy, N, u, R, M, N, R);
+    for (int i = 0; i < 2; i++) {
+        ref_lowrank_grad_a(twice_a, du, R, x, M, K, R);
+        ref_lowrank_grad_b(twice_b, dy, N, u, R, M, N, R);
+    }
+    for (int i = 0; i < R * K; i++)
+        assert_true(fabsf(twice_a[i] - 2.0f * da[i]) < 1e-5f);
+    for (int i = 0; i < N * R; i++)
+        assert_true(fabsf(twice_b[i] - 2.0f * db[i]) < 1e-5f);
+}
+
+static void test_an_embedding_is_a_row_of_the_weight(void **state) {
+    const int32_t ids[M] = {4, 0, 4};
+    float y[M * K];
+
+    (void)state;
+    fill_products();
+    ref_embedding(y, ids, w, M, N, K);
+    for (int m = 0; m < M; m++)
+        assert_memory_equal(y + m * K, w + ids[m] * K, K * sizeof(float));
+}
+
+/* ---- norm ---- */
+
+static float g[K];
+static const float eps = 1e-5f;
+
+static double rmsnorm_loss(void) {
+    float y[M * K];
+
+    ref_rmsnorm(y, NULL, x, g, eps, M, K);
+    return weighted(y, M * K);
+}
+
+static void test_the_gradient_of_rmsnorm_is_its_slope_and_accumulates(void **state) {
+    float y[M * K], again[M * K], rstd[M], dy[M * K], dx[M * K], start[M * K];
+
+    (void)state;
+    fill_products();
+    fill(g, K, 10);
+    weights(dy, M * K);
+    ref_rmsnorm(y, rstd, x, g, eps, M, K);
+    ref_rmsnorm_apply(again, x, rstd, g, M, K);
+    for (int i = 0; i < M * K; i++)
+        assert_true(fabsf(y[i] - again[i]) < 1e-6f);
+    fill(start, M * K, 11);
+    memcpy(dx, start, sizeof(dx));
+    ref_rmsnorm_backward(dx, dy, x, rstd, g, M, K);
+    for (int i = 0; i < M * K; i++)
+        dx[i] -= start[i];
+    assert_gradient(rmsnorm_loss, x, dx, M * K);
+}
+
+static void test_rmsnorm_makes_rows_of_mean_square_one(void **state) {
+    float y[M * K];
+    const float ones[K] = {1.0f, 1.0f, 1.0f, 1.0f};
+
+    (void)state;
+    fill_products();
+    ref_rmsnorm(y, NULL, x, ones, 0.0f, M, K);
+    for (int m = 0; m < M; m++) {
+        double squares = 0.0;
+        for (int k = 0; k < K; k++)
+            squares += (double)y[m * K + k] * (double)y[m * K + k];
+        assert_true(fabs(squares / K - 1.0) < 1e-5);
+    }
+}
+
+/* ---- rope ---- */
+
+enum { HEADS = 2, HEAD = 6, ROPE = M * HEADS * HEAD, PLACES = 9 };
+static float turned[ROPE], table[PLACES * HEAD];
+static const int32_t places[M] = {8, 0, 3};
+
+static void fill_rope(void) {
+    fill(turned, ROPE, 12);
+    for (int p = 0; p < PLACES; p++)
+        for (int i = 0; i < HEAD / 2; i++) {
+            const double angle = p * pow(100.0, -2.0 * i / HEAD);
+            table[p * HEAD + i] = (float)cos(angle);
+            table[p * HEAD + HEAD / 2 + i] = (float)sin(angle);
+        }
+}
+
+static double rope_loss(void) {
+    float y[ROPE];
+
+    memcpy(y, turned, sizeof(y));
+    ref_rope(y, places, table, M, HEADS, HEAD, false);
+    return weighted(y, ROPE);
+}
+
+static void test_the_gradient_of_rope_is_the_inverse_rotation(void **state) {
+    float d[ROPE];
+
+    (void)state;
+    fill_rope();
+    weights(d, ROPE);
+    ref_rope(d, places, table, M, HEADS, HEAD, true);
+    assert_gradient(rope_loss, turned, d, ROPE);
+}
+
+static void test_rope_back_and_forth_changes_nothing(void **state) {
+    float y[ROPE];
+
+    (void)state;
+    fill_rope();
+    memcpy(y, turned, sizeof(y));
+    ref_rope(y, places, table, M, HEADS, HEAD, false);
+    assert_true(fabsf(y[0] - turned[0]) > 1e-3f);
+    ref_rope(y, places, table, M, HEADS, HEAD, true);
+    for (int i = 0; i < ROPE; i++)
+        assert_true(fabsf(y[i] - turned[i]) < 1e-6f);
+}
+
+/* ---- attention: two sequences, one with a past, grouped heads ---- */
+
+static const ref_attention_shape attention = {.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3};
+enum { QUERIES = 2 * 4 * 4 * 3, KEYS = 2 * 6 * 2 * 3, SUMS = 2 * 4 * 4 };
+static float q[QUERIES], k[KEYS], v[KEYS];
+static const int32_t past[2] = {0, 2}, first[8] = {0, 0, 2, 2, 0, 0, 0, 4};
+
+static double attention_loss(void) {
+    float y[QUERIES];
+
+    ref_attention(y, NULL, q, k, v, past, first, attention);
+    return weighted(y, QUERIES);
+}
+
+static void test_gradients_of_attention_are_its_slopes(void **state) {
+    float y[QUERIES], lse[SUMS], dy[QUERIES], dq[QUERIES], dk[KEYS], dv[KEYS], delta[SUMS];
+
+    (void)state;
+    fill(q, QUERIES, 13);
+    fill(k, KEYS, 14);
+    fill(v, KEYS, 15);
+    weights(dy, QUERIES);
+    ref_attention(y, lse, q, k, v, past, first, attention);
+    ref_attention_backward(dq, dk, dv, delta, dy, y, q, k, v, lse, past, first, attention);
+    assert_gradient(attention_loss, q, dq, QUERIES);
+    assert_gradient(attention_loss, k, dk, KEYS);
+    assert_gradient(attention_loss, v, dv, KEYS);
+}
+
+static void test_keys_that_nobody_saw_have_no_gradient(void **state) {
+    float y[QUERIES], lse[SUMS], dy[QUERIES], dq[QUERIES], dk[KEYS], dv[KEYS], delta[SUMS];
+
+    (void)state;
+    fill(q, QUERIES, 13);
+    fill(k, KEYS, 14);
+    fill(v, KEYS, 15);
+    weights(dy, QUERIES);
+    ref_attention(y, lse, q, k, v, past, first, attention);
+    ref_attention_backward(dq, dk, dv, delta, dy, y, q, k, v, lse, past, first, attention);
+    for (int i = 4 * 2 * 3; i < 6 * 2 * 3; i++) /* keys 4 and 5 of the sequence without past */
+        assert_true(dk[i] == 0.0f && dv[i] == 0.0f);
+}
+
+static void test_attention_to_one_key_is_its_value(void **state) {
+    const ref_attention_shape one = {.B = 1, .T = 1, .S = 1, .H = 2, .G = 1, .D = 3};
+    const int32_t zero = 0;
+    float y[6];
+
+    (void)state;
+    fill(q, 6, 13);
+    fill(k, 3, 14);
+    fill(v, 3, 15);
+    ref_attention(y, NULL, q, k, v, &zero, &zero, one);
+    for (int i = 0; i < 6; i++)
+        assert_true(fabsf(y[i] - v[i % 3]) < 1e-6f);
+}
+
+static void test_cache_rows_land_behind_the_past(void **state) {
+    const int32_t before[2] = {1, 0};
+    const float rows[4] = {1.0f, 2.0f, 3.0f, 4.0f}, expected[6] = {0.0f, 1.0f, 2.0f, 3.0f, 4.0f, 0.0f};
+    float cache[6] = {0};
+
+    (void)state;
+    ref_cache_store(cache, rows, before, 2, 2, 3, 1);
+    assert_memory_equal(cache, expected, sizeof(cache));
+}
+
+/* ---- activation ---- */
+
+enum { F = 5 };
+static float gu[M * 2 * F];
+
+static double swiglu_loss(void) {
+    float y[M * F];
+
+    ref_swiglu(y, gu, M, F);
+    return weighted(y, M * F);
+}
+
+static void test_the_gradient_of_swiglu_is_its_slope(void **state) {
+    float dy[M * F], dgu[M * 2 * F];
+
+    (void)state;
+    fill(gu, M * 2 * F, 16);
+    weights(dy, M * F);
+    ref_swiglu_backward(dgu, dy, gu, M, F);
+    assert_gradient(swiglu_loss, gu, dgu, M * 2 * F);
+    memcpy(dgu, gu, sizeof(gu));
+    ref_swiglu_backward(dgu, dy, dgu, M, F); /* in place */
+    assert_gradient(swiglu_loss, gu, dgu, M * 2 * F);
+}
+
+/* ---- loss ---- */
+
+enum { V = 7 };
+static float logits[M * V];
+static const int32_t targets[M] = {6, -1, 0};
+
+static double cross_entropy_loss(void) {
+    float nll[M], hit[M];
+    double sum = 0.0;
+
+    ref_cross_entropy(nll, hit, logits, targets, M, V, false);
+    for (int m = 0; m < M; m++)
+        sum += (double)nll[m];
+    return sum;
+}
+
+static void test_the_gradient_of_cross_entropy_is_its_slope(void **state) {
+    float nll[M], hit[M], d[M * V];
+
+    (void)state;
+    fill(logits, M * V, 17);
+    memcpy(d, logits, sizeof(d));
+    ref_cross_entropy(nll, hit, d, targets, M, V, true);
+    assert_gradient(cross_entropy_loss, logits, d, M * V);
+    assert_true(nll[1] == 0.0f && hit[1] == 0.0f);
+}
+
+static void test_equal_logits_cost_the_logarithm_of_their_number(void **state) {
+    float even[V] = {0}, nll, hit;
+    const int32_t target = 3;
+
+    (void)state;
+    ref_cross_entropy(&nll, &hit, even, &target, 1, V, false);
+    assert_true(fabs((double)nll - log((double)V)) < 1e-6);
+}
+
+static void test_the_lowest_of_equal_logits_is_the_hit(void **state) {
+    float tie[V] = {0.0f, 2.0f, 1.0f, 2.0f}, nll, hit;
+
+    (void)state;
+    ref_cross_entropy(&nll, &hit, tie, &(int32_t){1}, 1, V, false);
+    assert_true(hit == 1.0f);
+    ref_cross_entropy(&nll, &hit, tie, &(int32_t){3}, 1, V, false);
+    assert_true(hit == 0.0f);
+}
+
+/* ---- dropout ---- */
+
+static void test_dropout_keeps_the_mean_and_adds_the_same_mask(void **state) {
+    enum { MANY = 20000 };
+    static float ones[MANY], y[MANY], sum[MANY];
+    double total = 0.0;
+
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        ones[i] = sum[i] = 1.0f;
+    ref_dropout(y, ones, 0.3f, 5, 6, MANY);
+    ref_dropout_add(sum, ones, 0.3f, 5, 6, MANY);
+    for (int i = 0; i < MANY; i++) {
+        assert_true(y[i] == 0.0f || fabsf(y[i] - 1.0f / 0.7f) < 1e-6f);
+        assert_true(fabsf(sum[i] - 1.0f - y[i]) < 1e-6f);
+        total += (double)y[i];
+    }
+    assert_true(fabs(total / MANY - 1.0) < 0.02);
+}
+
+/* ---- optimizer ---- */
+
+static void test_adamw_takes_the_steps_of_its_equation(void **state) {
+    const ref_adamw_options options = {.lr = 0.1f, .beta1 = 0.5f, .beta2 = 0.75f, .eps = 0.0f, .weight_decay = 0.5f};
+    const float gradient = 4.0f;
+    float p = 1.0f, m = 0.0f, s = 0.0f;
+
+    (void)state;
+    ref_adamw_options first_step = options, second_step = options;
+    first_step.step = 1;
+    second_step.step = 2;
+    /* the first step moves by lr against the gradient's sign, after the decay by lr * weight_decay */
+    ref_adamw(&p, &m, &s, &gradient, 0.5f, first_step, 1);
+    assert_true(fabsf(p - (0.95f - 0.1f)) < 1e-6f);
+    assert_true(fabsf(m - 1.0f) < 1e-6f && fabsf(s - 1.0f) < 1e-6f);
+    /* m = 1.5, corrected by 1 - 1/4: 2; v = 1.75, corrected by 1 - 9/16: 4 */
+    ref_adamw(&p, &m, &s, &gradient, 0.5f, second_step, 1);
+    assert_true(fabsf(p - (0.85f * 0.95f - 0.1f)) < 1e-6f);
+}
+
+static void test_adamw_does_nothing_without_a_scale(void **state) {
+    const ref_adamw_options options = {0.1f, 0.9f, 0.999f, 1e-8f, 0.1f, 1};
+    const float gradient = 1.0f;
+    float p = 1.0f, m = 2.0f, s = 3.0f;
+
+    (void)state;
+    ref_adamw(&p, &m, &s, &gradient, NAN, options, 1);
+    assert_true(p == 1.0f && m == 2.0f && s == 3.0f);
+}
+
+static void test_clipping_scales_to_the_wanted_norm(void **state) {
+    const float sums[2] = {9.0f, 16.0f}, overflow = INFINITY;
+    float scale[2];
+
+    (void)state;
+    ref_clip_scale(scale, sums, 2, 0.5f, 1.0f); /* norm 2.5 */
+    assert_true(fabsf(scale[1] - 2.5f) < 1e-6f && fabsf(scale[0] - 0.2f) < 1e-6f);
+    ref_clip_scale(scale, sums, 2, 0.5f, 3.0f);
+    assert_true(scale[0] == 0.5f);
+    ref_clip_scale(scale, sums, 2, 0.5f, 0.0f);
+    assert_true(scale[0] == 0.5f);
+    ref_clip_scale(scale, &overflow, 1, 0.5f, 0.0f);
+    assert_true(isnan(scale[0]));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_matmul_is_the_sum_it_says),
+        cmocka_unit_test(test_gradients_of_an_adapted_product_are_its_slopes),
+        cmocka_unit_test(test_gradients_of_factors_accumulate),
+        cmocka_unit_test(test_an_embedding_is_a_row_of_the_weight),
+        cmocka_unit_test(test_the_gradient_of_rmsnorm_is_its_slope_and_accumulates),
+        cmocka_unit_test(test_rmsnorm_makes_rows_of_mean_square_one),
+        cmocka_unit_test(test_the_gradient_of_rope_is_the_inverse_rotation),
+        cmocka_unit_test(test_rope_back_and_forth_changes_nothing),
+        cmocka_unit_test(test_gradients_of_attention_are_its_slopes),
+        cmocka_unit_test(test_keys_that_nobody_saw_have_no_gradient),
+        cmocka_unit_test(test_attention_to_one_key_is_its_value),
+        cmocka_unit_test(test_cache_rows_land_behind_the_past),
+        cmocka_unit_test(test_the_gradient_of_swiglu_is_its_slope),
+        cmocka_unit_test(test_the_gradient_of_cross_entropy_is_its_slope),
+        cmocka_unit_test(test_equal_logits_cost_the_logarithm_of_their_number),
+        cmocka_unit_test(test_the_lowest_of_equal_logits_is_the_hit),
+        cmocka_unit_test(test_dropout_keeps_the_mean_and_adds_the_same_mask),
+        cmocka_unit_test(test_adamw_takes_the_steps_of_its_equation),
+        cmocka_unit_test(test_adamw_does_nothing_without_a_scale),
+        cmocka_unit_test(test_clipping_scales_to_the_wanted_norm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
