@@ -79,8 +79,7 @@ static int load(eval_run *run, const eval_args *args, int *max_length) {
 }
 
 static int evaluate(eval_run *run, const eval_args *args, int max_length) {
-    progress_begin(&run->bar, clora_dataset_get_stats(run->data).sequences, 0,
-                   run->cli->quiet ? PROGRESS_NOTHING : PROGRESS_BAR_OR_LINES);
+    progress_begin(&run->bar, (int64_t)clora_dataset_get_stats(run->data).sequences, 0, run->cli->quiet);
     const clora_status status = clora_evaluate(&run->result, run->model, run->adapter, run->data, args->data.batch_size,
                                                args->data.pack, args->data.pack ? max_length : 0, show_progress, run);
     progress_end(&run->bar);

@@ -1,6 +1,5 @@
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <clora/generate.h>
 
@@ -8,7 +7,6 @@
 #include "cli/json_out.h"
 #include "cli/model_options.h"
 #include "cli/opt.h"
-#include "cli/progress.h"
 #include "cli/prompt.h"
 #include "cli/text.h"
 
@@ -204,7 +202,6 @@ static int print_json(const cli_state *cli, const prompt *p, const clora_generat
 
 static void print_stats(const prompt *p, const clora_generation *g) {
     fflush(stdout);
-    progress_clear_all();
     fprintf(stderr, "prompt: %s, %s tokens/s; new text: %s, %s tokens/s; ended by %s\n",
             text_amount((int64_t)p->count, "token", "tokens"), text_rate((double)p->count, g->prefill_seconds),
             text_amount(g->count, "token", "tokens"), text_rate(g->count - 1.0, g->decode_seconds), g->stop);
@@ -227,21 +224,6 @@ static int generate(const generate_run *run, const prompt *p, const generate_arg
     if (args->stats)
         print_stats(p, &result);
     clora_generation_free(&result);
-    return status;
-}
-
-/* Beside texts on a terminal a bar would be in the way; a single prompt has no parts to count. */
-static int generate_all(const generate_run *run, const generate_args *args) {
-    const bool counted = run->prompts.count > 1 && !isatty(STDOUT_FILENO) && !run->cli->quiet;
-    progress bar;
-    int status = CLI_DONE;
-
-    progress_begin(&bar, (int64_t)run->prompts.count, 0, counted ? PROGRESS_BAR_OR_LINES : PROGRESS_NOTHING);
-    for (size_t i = 0; status == CLI_DONE && i < run->prompts.count && !ferror(stdout); i++) {
-        progress_update(&bar, (int64_t)i, "prompts");
-        status = generate(run, &run->prompts.items[i], args);
-    }
-    progress_end(&bar);
     return status;
 }
 
@@ -277,8 +259,8 @@ static int run(cli_state *cli, int argc, char **argv) {
     status = read_prompts(&work, path, &args);
     if (status == CLI_DONE)
         status = load(&work, path, &args);
-    if (status == CLI_DONE)
-        status = generate_all(&work, &args);
+    for (size_t i = 0; status == CLI_DONE && i < work.prompts.count && !ferror(stdout); i++)
+        status = generate(&work, &work.prompts.items[i], &args);
     release(&work);
     return status;
 }

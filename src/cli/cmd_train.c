@@ -227,6 +227,6 @@ const command command_train = {
     .about = "Trains a low-rank adapter on pairs of context and target and saves it as a PEFT directory. The weights "
              "of MODEL "
              "are only read. The plan is shown before the first step. Ctrl-C ends the run and saves what was learnt.",
-    .example = "clora train models/tiny --data data/train.jsonl --out my-adapter",
+    .example = "clora train models/tiny --data data/train.jsonl --val data/validation.jsonl --out my-adapter",
     .run = run,
 };

@@ -89,11 +89,9 @@ void data_print_stats(FILE *out, const char *label, const char *path, const clor
     fprintf(out, "%s%s: %s, %s (longest %s), %s learnt\n", label, path,
             text_amount(s.sequences, "sequence", "sequences"), text_amount(s.tokens, "token", "tokens"),
             text_count(s.longest), text_count(s.learnt));
-    if (s.truncated_contexts > 0)
-        fprintf(out, "%*stoo long: %s without the beginning\n", indent, "",
-                text_amount(s.truncated_contexts, "context", "contexts"));
-    if (s.truncated_targets > 0)
-        fprintf(out, "%*stoo long: %s without the end\n", indent, "",
+    if (s.truncated_contexts > 0 || s.truncated_targets > 0)
+        fprintf(out, "%*stoo long: %s cut on the left, %s on the right\n", indent, "",
+                text_amount(s.truncated_contexts, "context", "contexts"),
                 text_amount(s.truncated_targets, "target", "targets"));
     if (s.left_out > 0)
         fprintf(out, "%*sleft out: a last window of one token\n", indent, "");

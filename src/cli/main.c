@@ -27,13 +27,13 @@ static int print_help(void) {
     opt_print_heading("Options");
     printf("  --help     show this help; 'clora COMMAND --help' and 'clora help COMMAND' show a command's\n"
            "  --version  show the version\n\n");
-    opt_print_heading("Arguments");
+    opt_print_heading("Arguments that recur");
     printf("  MODEL      a Hugging Face directory: config.json, *.safetensors, tokenizer.json\n"
            "  ADAPTER    a PEFT directory: adapter_config.json, adapter_model.safetensors\n\n");
     opt_print_heading("Exit status");
     printf("  0 done, 1 failed, 2 wrong usage\n\n");
     opt_print_heading("Example");
-    printf("  clora train models/tiny --data data/train.jsonl --out my-adapter\n");
+    printf("  clora train models/tiny --data data/train.jsonl --val data/validation.jsonl --out my-adapter\n");
     return CLI_DONE;
 }
 

@@ -11,7 +11,7 @@
 
 enum { BAR = 24, LINE = 512 };
 
-static const double redraw_seconds = 0.1, line_seconds = 20;
+static const double redraw_seconds = 0.1;
 static bool on_screen; /* a bar stands in the terminal's last line */
 
 double progress_clock(void) {
@@ -33,60 +33,43 @@ static bool can_draw(void) {
     return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
-void progress_begin(progress *p, int64_t total, int64_t done, progress_show show) {
-    const bool terminal = can_draw();
+void progress_begin(progress *p, int64_t total, int64_t done, bool quiet) {
+    const double now = progress_clock();
 
-    *p = (progress){.total = total > 0 ? total : 1,
-                    .bar = show != PROGRESS_NOTHING && terminal,
-                    .lines = show == PROGRESS_BAR_OR_LINES && !terminal,
-                    .drawn = progress_clock(),
-                    .base = done};
-}
-
-/* "32/200  loss 3.16  15 s left" */
-static void describe(char out[LINE], const progress *p, int64_t done, const char *label, double now) {
-    int used = snprintf(out, LINE, "%s/%s %s", text_count(done), text_count(p->total), label);
-
-    if (done > p->base && done < p->total && used < LINE)
-        snprintf(out + used, LINE - (size_t)used, "  %s left",
-                 text_duration((now - p->base_time) / (double)(done - p->base) * (double)(p->total - done)));
-}
-
-static void draw(const progress *p, int64_t done, const char *text) {
-    const double share = (double)done / (double)p->total;
-    const int filled = share >= 1 ? BAR : (int)(share * BAR);
-    char bar[BAR + 1], line[LINE + BAR + 16];
-
-    memset(bar, '-', BAR);
-    memset(bar, '#', (size_t)filled);
-    bar[BAR] = '\0';
-    snprintf(line, sizeof(line), "%3d%% [%s] %s", (int)(share * 100), bar, text);
-    fflush(stdout);
-    fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line);
-    fflush(stderr);
-    on_screen = true;
+    *p = (progress){.total = total > 0 ? total : 1, .shown = !quiet && can_draw(), .drawn = now, .base = done};
 }
 
 void progress_update(progress *p, int64_t done, const char *label) {
-    const double now = progress_clock(), since = now - p->drawn;
-    char text[LINE];
+    const double now = progress_clock();
+    char bar[BAR + 1], line[LINE];
 
     if (p->base_time == 0 && done > p->base) {
         p->base = done;
         p->base_time = now;
     }
-    if (!(p->bar && (!on_screen || since >= redraw_seconds)) && !(p->lines && since >= line_seconds))
+    if (!p->shown || (on_screen && now - p->drawn < redraw_seconds))
         return;
-    describe(text, p, done, label, now);
-    if (p->bar)
-        draw(p, done, text);
-    else
-        fprintf(stderr, "%s\n", text);
+    const double share = (double)done / (double)p->total;
+    const int filled = share >= 1 ? BAR : (int)(share * BAR);
+    memset(bar, '-', BAR);
+    memset(bar, '#', (size_t)filled);
+    bar[BAR] = '\0';
+    int used = snprintf(line, sizeof(line), "%3d%% [%s] %s/%s", (int)(share * 100), bar, text_count(done),
+                        text_count(p->total));
+    if (label && *label)
+        used += snprintf(line + used, sizeof(line) - (size_t)used, "  %s", label);
+    if (done > p->base && done < p->total && used < LINE)
+        snprintf(line + used, sizeof(line) - (size_t)used, "  %s left",
+                 text_duration((now - p->base_time) / (double)(done - p->base) * (double)(p->total - done)));
+    fflush(stdout);
+    fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line);
+    fflush(stderr);
+    on_screen = true;
     p->drawn = now;
 }
 
 void progress_end(progress *p) {
-    p->bar = p->lines = false;
+    p->shown = false;
     progress_clear_all();
 }
 
@@ -96,4 +79,13 @@ void progress_clear_all(void) {
     fputs("\r\033[K", stderr);
     fflush(stderr);
     on_screen = false;
+}
+
+bool progress_is_due(double *last, double seconds) {
+    const double now = progress_clock();
+
+    if (now - *last < seconds)
+        return false;
+    *last = now;
+    return true;
 }

@@ -30,24 +30,11 @@ static void plan_training(FILE *out, const train_state *state) {
     fprintf(out, "%s, seed %llu\n", t->shuffle ? "" : ", in the file's order", (unsigned long long)t->seed);
 }
 
-static void plan_adapter(FILE *out, const train_state *state) {
-    const int64_t frozen = clora_model_get_info(state->model)->parameters;
-    const clora_adapter_info a = clora_adapter_get_info(state->adapter);
-
-    fprintf(out, "adapter     rank %d, alpha %g%s", a.rank, (double)a.alpha, a.rslora ? ", rank-stabilised" : "");
-    if (a.dropout > 0)
-        fprintf(out, ", dropout %g", (double)a.dropout);
-    if (state->args->init_adapter)
-        fprintf(out, ", continued from %s", state->args->init_adapter);
-    fprintf(out, "\nlayers      %s: %s\n", text_amount(a.modules, "module", "modules"), a.target_modules);
-    fprintf(out, "trainable   %s of %s parameters (%s)\n", text_count(a.parameters), text_count(frozen + a.parameters),
-            text_percent((double)a.parameters, (double)(frozen + a.parameters)));
-}
-
 static void plan_memory(FILE *out, const train_state *state) {
     const clora_memory_plan p = clora_trainer_plan(state->trainer);
 
-    fprintf(out, "memory      %s: weights %s, adapter %s, activations %s", text_bytes(p.total), text_bytes(p.weights),
+    fprintf(out, "memory      %s of the device's %s: weights %s, adapter %s, activations %s", text_bytes(p.total),
+            text_bytes(clora_context_device(state->context)->global_memory), text_bytes(p.weights),
             text_bytes(p.adapter), text_bytes(p.activations));
     if (p.scratch > 0)
         fprintf(out, ", scratch %s", text_bytes(p.scratch));
@@ -56,15 +43,23 @@ static void plan_memory(FILE *out, const train_state *state) {
 
 void train_report_plan(const train_state *state) {
     const clora_model_info *m = clora_model_get_info(state->model);
+    const clora_adapter_info a = clora_adapter_get_info(state->adapter);
     const clora_device_info *d = clora_context_device(state->context);
     FILE *out = state->report;
 
     if (state->cli->quiet)
         return;
-    fprintf(out, "device      %d %s with %s (%s kernels)\n", d->index, d->name, text_bytes(d->global_memory), d->gemm);
+    fprintf(out, "device      %d %s (%s kernels)\n", d->index, d->name, d->gemm);
     fprintf(out, "model       %s: %s, %d layers of width %d, %s parameters in %s\n", state->args->model_path,
             m->model_type, m->layers, m->hidden, text_count(m->parameters), m->dtype);
-    plan_adapter(out, state);
+    fprintf(out, "adapter     rank %d, alpha %g%s%s on %s (%s)", a.rank, (double)a.alpha,
+            a.rslora ? " (rank-stabilised)" : "", state->args->init_adapter ? ", continued," : "",
+            text_amount(a.modules, "module", "modules"), a.target_modules);
+    if (a.dropout > 0)
+        fprintf(out, ", dropout %g", (double)a.dropout);
+    fprintf(out, "\ntrainable   %s of %s parameters (%s)\n", text_count(a.parameters),
+            text_count(m->parameters + a.parameters),
+            text_percent((double)a.parameters, (double)(m->parameters + a.parameters)));
     data_print_stats(out, "data        ", state->args->data.data, state->data);
     if (state->val)
         data_print_stats(out, "validation  ", state->args->val, state->val);
@@ -103,7 +98,7 @@ void train_report_step(train_state *state) {
         fflush(state->report);
         state->said_at = progress_clock();
     }
-    snprintf(label, sizeof(label), " loss %s  %s tokens/s", text_number((double)s->loss), rate(s));
+    snprintf(label, sizeof(label), "loss %s  %s tokens/s", text_number((double)s->loss), rate(s));
     progress_update(&state->bar, s->step, label);
 }
 

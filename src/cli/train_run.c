@@ -10,12 +10,12 @@ static const char interrupt_notice[] =
 static int go_on(void *user, int64_t done) {
     train_state *state = user;
 
-    progress_update(&state->bar, done, "sequences of the validation");
+    progress_update(&state->bar, done, "validation");
     return interrupt_seen();
 }
 
-static progress_show how(const train_state *state, progress_show show) {
-    return state->cli->quiet ? PROGRESS_NOTHING : show;
+static void begin_bar(train_state *state, int64_t total, int64_t done) {
+    progress_begin(&state->bar, total, done, state->cli->quiet);
 }
 
 static int save(const train_state *state) {
@@ -41,7 +41,7 @@ static int validate(train_state *state, int step) {
 
     if (!state->val)
         return CLI_DONE;
-    progress_begin(&state->bar, clora_dataset_get_stats(state->val).sequences, 0, how(state, PROGRESS_BAR_OR_LINES));
+    begin_bar(state, (int64_t)clora_dataset_get_stats(state->val).sequences, 0);
     const clora_status status = clora_evaluate(&result, state->model, state->adapter, state->val, d->batch_size,
                                                d->pack, d->pack ? state->max_length : 0, go_on, state);
     progress_end(&state->bar);
@@ -78,12 +78,12 @@ static int loop(train_state *state) {
     const int steps = clora_trainer_steps(state->trainer), every = state->args->eval_every;
     int status = validate(state, 0);
 
-    progress_begin(&state->bar, steps, 0, how(state, PROGRESS_BAR)); /* steps have lines of their own */
+    begin_bar(state, steps, 0);
     for (int i = 1; status == CLI_DONE && i <= steps && !interrupt_seen(); i++) {
         status = step_once(state);
         if (status == CLI_DONE && !interrupt_seen() && (i == steps || (every > 0 && i % every == 0))) {
             status = validate(state, i);
-            progress_begin(&state->bar, steps, i, how(state, PROGRESS_BAR));
+            begin_bar(state, steps, i);
         }
     }
     progress_end(&state->bar);
