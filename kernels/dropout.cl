@@ -25,6 +25,14 @@ typedef JOIN(uint, VW) VU;
 #endif
 
 // BLOCK elements that start anywhere in four, by whole vectors
+#if VW == 16
+#define PAIRS 8
+#elif VW == 8
+#define PAIRS 4
+#else
+#define PAIRS 2
+#endif
+
 enum { WORDS = (BLOCK + 3 + 4 * VW) / (4 * VW) * (4 * VW) };
 
 static inline VU lane_numbers(void) {
@@ -32,6 +40,20 @@ static inline VU lane_numbers(void) {
     for (uint i = 0; i < VW; i++)
         lane[i] = i;
     return LOAD(lane);
+}
+
+// The upper and lower halves of m * x. Drivers take mul_hi apart into single numbers; products of even and odd lanes as
+// 64-bit numbers stay vectors.
+static inline void multiply(VU *high, VU *low, const uint m, const VU x) {
+#if VW <= 2 || !defined(__ENDIAN_LITTLE__)
+    *high = mul_hi((VU)(m), x);
+    *low = m * x;
+#else
+    const JOIN(ulong, PAIRS) lower = 0xffffffffu, pair = JOIN(as_ulong, PAIRS)(x);
+    const JOIN(ulong, PAIRS) even = (pair & lower) * m, odd = (pair >> 32) * m;
+    *high = JOIN(as_uint, VW)(even >> 32 | (odd & ~lower));
+    *low = JOIN(as_uint, VW)((even & lower) | odd << 32);
+#endif
 }
 
 // The four words of VW blocks from `block` on, interleaved: the uniform numbers of elements 4*block .. 4*(block + VW) -
@@ -42,21 +64,22 @@ static inline void factors_of(float *factor, const ulong block, const uint strea
     VU c0 = low, c1 = (VU)((uint)(block >> 32)) + (low < lane ? (VU)(1) : (VU)(0)), c2 = (VU)(stream), c3 = (VU)(0);
     uint k0 = (uint)seed, k1 = (uint)(seed >> 32);
     for (int round = 0; round < 10; round++) {
-        const VU h0 = mul_hi((VU)(0xD2511F53u), c0), l0 = 0xD2511F53u * c0;
-        const VU h1 = mul_hi((VU)(0xCD9E8D57u), c2), l1 = 0xCD9E8D57u * c2;
-        c0 = h1 ^ c1 ^ k0;
-        c1 = l1;
-        c2 = h0 ^ c3 ^ k1;
-        c3 = l0;
+        VU high0, low0, high1, low1;
+        multiply(&high0, &low0, 0xD2511F53u, c0);
+        multiply(&high1, &low1, 0xCD9E8D57u, c2);
+        c0 = high1 ^ c1 ^ k0;
+        c1 = low1;
+        c2 = high0 ^ c3 ^ k1;
+        c3 = low0;
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
     const VU word[4] = {c0, c1, c2, c3};
     for (int w = 0; w < 4; w++) {
-        float uniform[VW];
-        STORE(TO_V(word[w] >> 8) * 0x1p-24f, uniform);
+        float lanes[VW];
+        STORE(TO_V(word[w] >> 8) * 0x1p-24f >= p ? (V)(scale) : (V)(0.0f), lanes);
         for (int i = 0; i < VW; i++)
-            factor[4 * i + w] = uniform[i] >= p ? scale : 0.0f;
+            factor[4 * i + w] = lanes[i];
     }
 }
 

@@ -85,9 +85,9 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENS
 
     if (target >= 0)
         wanted = target < vocab ? x[target] : NAN; // an id outside the vocabulary shows as a NaN loss
-    const float before = max_group(largest(x, 0, split, &odd), space);
-    const float after = max_group(largest(x, min(split + 1, columns), columns, &odd), space);
-    const float most = fmax(wanted, fmax(before, after));
+    const float before = largest(x, 0, split, &odd), after = largest(x, min(split + 1, columns), columns, &odd);
+    const float most = max_group(fmax(wanted, fmax(before, after)), space);
+    const float beaten = max_group(before >= wanted || after > wanted ? 1.0f : 0.0f, space);
     odd = sum_group(odd, space) + wanted * 0.0f;
 #if WG > 1
     barrier(CLK_GLOBAL_MEM_FENCE); // all have read what the others now overwrite
@@ -95,7 +95,7 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENS
     const float sum = sum_group(exponentials(x, columns, most), space);
     if (item == 0) {
         nll[m] = target < 0 ? 0.0f : log(sum) + (most - wanted) + odd;
-        hit[m] = target >= 0 && wanted > before && wanted >= after ? 1.0f : 0.0f;
+        hit[m] = target >= 0 && wanted == most && beaten == 0.0f ? 1.0f : 0.0f;
     }
 #if GRADIENT
     if (target < 0)

@@ -17,8 +17,9 @@ static bool is_too_large(const op_shape *s) {
     return getenv("CLORA_TEST_SMALL") && work > 20000.0;
 }
 
-static void check_case(const op_case *op) {
-    for (size_t i = 0; i < op->shapes_count; i++) {
+/* Every step-th shape of a case. */
+static void check_case(const op_case *op, size_t step) {
+    for (size_t i = 0; i < op->shapes_count; i += step) {
         case_run run;
         if (is_too_large(&op->shapes[i]))
             continue;
@@ -30,14 +31,14 @@ static void check_case(const op_case *op) {
     }
 }
 
-static void check_products(gemm_path path) {
+static void check_products(gemm_path path, size_t step) {
     const gemm_path usual = context->gemm;
 
     context->gemm = path;
     for (const op_case *op = cases_matmul; op->name; op++)
-        check_case(op);
+        check_case(op, step);
     for (const op_case *op = cases_lowrank; op->name; op++)
-        check_case(op);
+        check_case(op, step);
     context->gemm = usual;
 }
 
@@ -59,7 +60,7 @@ static void test_every_operation_between_the_products_matches_its_reference(void
         skip(); /* test_nn does these there */
     for (size_t i = 0; i < case_count(); i++)
         if (!is_product(case_at(i))) {
-            check_case(case_at(i));
+            check_case(case_at(i), 1);
             checked++;
         }
     assert_true(checked > 0);
@@ -67,19 +68,46 @@ static void test_every_operation_between_the_products_matches_its_reference(void
 
 static void test_the_panel_path_matches_the_reference(void **state) {
     (void)state;
-    check_products(GEMM_PANEL);
+    check_products(GEMM_PANEL, 1);
+}
+
+/* As on devices with other vectors than this one's: panels of 8 and 32 columns. */
+static void test_panels_of_every_width_match_the_reference(void **state) {
+    static const int widths[] = {4, 16};
+    const int usual = context->info.vector_width;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+        context->info.vector_width = widths[i];
+        assert_int_equal(weight_panel_width(context), 2 * widths[i]);
+        check_products(GEMM_PANEL, 3);
+    }
+    context->info.vector_width = usual;
+}
+
+/* As on a GPU, whose panels have 32 columns. */
+static void test_the_paths_of_gpus_match_the_reference(void **state) {
+    const bool usual = context->is_cpu;
+
+    (void)state;
+    context->is_cpu = false;
+    assert_int_equal(weight_panel_width(context), 32);
+    check_products(GEMM_TILE, 2);
+    if (!getenv("CLORA_TEST_SMALL"))
+        check_products(GEMM_CLBLAST, 5);
+    context->is_cpu = usual;
 }
 
 static void test_the_tile_path_matches_the_reference(void **state) {
     (void)state;
-    check_products(GEMM_TILE);
+    check_products(GEMM_TILE, 1);
 }
 
 static void test_the_clblast_path_matches_the_reference(void **state) {
     (void)state;
     if (getenv("CLORA_TEST_SMALL"))
         skip(); /* not our kernels */
-    check_products(GEMM_CLBLAST);
+    check_products(GEMM_CLBLAST, 1);
     size_t now;
     clora_context_memory(context, &now, NULL);
     assert_int_equal(now, 0); /* the scratch went with the last weight */
@@ -168,7 +196,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_operation_between_the_products_matches_its_reference),
         cmocka_unit_test(test_the_panel_path_matches_the_reference),
+        cmocka_unit_test(test_panels_of_every_width_match_the_reference),
         cmocka_unit_test(test_the_tile_path_matches_the_reference),
+        cmocka_unit_test(test_the_paths_of_gpus_match_the_reference),
         cmocka_unit_test(test_the_clblast_path_matches_the_reference),
         cmocka_unit_test(test_a_wrong_result_fails_the_check),
         cmocka_unit_test(test_a_written_guard_fails_the_check),

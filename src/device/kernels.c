@@ -83,6 +83,37 @@ static int rule_row_columns(const clora_context *context) {
     {"ITEMS", rule_elements, {1, 32, 64, 128}}, {"MR", NULL, {4, 6, 8}}, {"BK", rule_attention_rows, {64, 16, 32, 128}}}
 /* clang-format on */
 
+/* Columns of a panel on a CPU: two vectors. (ops/weight.h, which this layer must not know, says the same.) */
+static int panel_columns(const clora_context *context) {
+    return 2 * panel_vector(context);
+}
+
+/* Rows of so many panels that fit local memory, and not more of it than leaves room in a second cache. */
+static int rows_in_local_memory(const clora_context *context, int panels) {
+    enum { SHARE = 128 << 10 };
+    const size_t local = context->info.local_memory < SHARE ? context->info.local_memory : SHARE;
+    return (int)(local / sizeof(float)) / (panels * panel_columns(context));
+}
+
+/* Steps of a block: 16-bit weights are widened into local memory. */
+static int panel_steps(const clora_context *context) {
+    enum { MOST = 640 };
+    const int rows = rows_in_local_memory(context, 1);
+    return rows >= MOST ? MOST : rows < 2 ? 2 : rows / 2 * 2;
+}
+
+/* Panels over K that are turned together, and rows of W0 in them; the last panel's lanes may reach NR further. */
+static int turned_panels(const clora_context *context) {
+    enum { MOST = 4 };
+    return rows_in_local_memory(context, MOST) >= 4 * panel_columns(context) ? MOST : 1;
+}
+
+static int turned_rows(const clora_context *context) {
+    enum { MOST = 384 };
+    const int NR = panel_columns(context), rows = rows_in_local_memory(context, turned_panels(context)) - NR;
+    return rows >= MOST ? MOST : rows < NR ? NR : rows / NR * NR;
+}
+
 const kernel_row kernel_rows[] = {
     {"adamw", "adamw", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"add", "convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
@@ -108,16 +139,16 @@ const kernel_row kernel_rows[] = {
      "matmul_panel",
      {{"VW", panel_vector, {4, 8, 16}},
       {"MOST_ROWS", NULL, {6, 4, 8, 12}},
-      {"KC", NULL, {640, 256, 384, 512, 768, 1024}},
+      {"KC", panel_steps, {640, 256, 384, 512, 768, 1024}},
       {"MB", NULL, {120, 60, 240, 480, 960}},
       {"PB", NULL, {4, 1, 2, 8}}}},
     {"matmul_panel_dx",
      "matmul_panel",
      {{"VW", panel_vector, {4, 8, 16}},
       {"MOST_ROWS", NULL, {6, 4, 8, 12}},
-      {"NB", NULL, {384, 128, 256, 512}},
+      {"NB", turned_rows, {384, 128, 256, 512}},
       {"MB", NULL, {480, 120, 240, 960}},
-      {"PB", NULL, {4, 1, 2, 8}}}},
+      {"PB", turned_panels, {4, 1, 2, 8}}}},
     {"matmul_tile",
      "matmul_tile",
      {{"TM", NULL, {64, 32, 128}},
