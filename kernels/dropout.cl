@@ -24,7 +24,7 @@ typedef JOIN(uint, VW) VU;
 #define TO_V(u) JOIN(convert_float, VW)(u)
 #endif
 
-// BLOCK elements that start anywhere in four, by whole vectors
+// 64-bit numbers in a vector of VU's size
 #if VW == 16
 #define PAIRS 8
 #elif VW == 8
@@ -33,6 +33,7 @@ typedef JOIN(uint, VW) VU;
 #define PAIRS 2
 #endif
 
+// BLOCK elements that start anywhere in four, by whole vectors
 enum { WORDS = (BLOCK + 3 + 4 * VW) / (4 * VW) * (4 * VW) };
 
 static inline VU lane_numbers(void) {

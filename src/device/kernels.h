@@ -16,7 +16,7 @@ typedef struct kernel_parameter {
 /* THE REGISTRY: one row a kernel. A new variant is one .cl file and one row. */
 typedef struct kernel_row {
     const char *name;   /* the kernel function */
-    const char *source; /* stem of its .cl file */
+    const char *source; /* stem of its .cl file, after the stem of what it shares with others: "panel matmul_panel" */
     kernel_parameter parameters[KERNEL_PARAMETERS];
 } kernel_row;
 

@@ -49,12 +49,12 @@ void program_cache_free(program_cache *cache) {
 }
 
 /* The text of a source: the embedded one, or for development the file of CLORA_KERNEL_DIR. The caller frees. */
-static clora_status source_text(char **out, const char *stem) {
+static clora_status source_text(char **out, const char *stem, size_t length) {
     const char *folder = getenv("CLORA_KERNEL_DIR");
 
     if (folder && *folder) {
         size_t size;
-        char *path = alloc_format("%s/%s.cl", folder, stem);
+        char *path = alloc_format("%s/%.*s.cl", folder, (int)length, stem);
         if (!path)
             return clora_fail(CLORA_ERROR_MEMORY, "no memory for a path");
         const clora_status status = file_read_text(out, &size, path, (size_t)1 << 24);
@@ -62,11 +62,11 @@ static clora_status source_text(char **out, const char *stem) {
         return status;
     }
     for (size_t i = 0; i < kernel_sources_count; i++)
-        if (strcmp(kernel_sources[i].name, stem) == 0) {
+        if (strlen(kernel_sources[i].name) == length && memcmp(kernel_sources[i].name, stem, length) == 0) {
             *out = alloc_string_n((const char *)kernel_sources[i].text, kernel_sources[i].size);
-            return *out ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for kernel source %s", stem);
+            return *out ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for a kernel's source");
         }
-    return clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel source %s", stem);
+    return clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel source %.*s", (int)length, stem);
 }
 
 enum { LOG_LINES = 8 };
@@ -85,34 +85,41 @@ static clora_status build_fail(clora_context *context, cl_program program, const
     for (end = log; end && *end; end++)
         if (*end == '\n' && ++lines == LOG_LINES)
             *end-- = '\0';
-    status = clora_fail(CLORA_ERROR_OPENCL, "kernel %s.cl (%s) does not build on %s: %s\n%s", stem, options,
+    status = clora_fail(CLORA_ERROR_OPENCL, "kernel %s (%s) does not build on %s: %s\n%s", stem, options,
                         context->info.name, opencl_error_name(error), log && *log ? log : "(no build log)");
     free(log);
     return status;
 }
 
-static clora_status program_build(cl_program *out, clora_context *context, const char *stem, const char *options) {
+/* `stems` are names with blanks between them; common.cl stands in front of all. */
+static clora_status program_build(cl_program *out, clora_context *context, const char *stems, const char *options) {
+    enum { MOST = 4 };
     clora_status status = CLORA_OK;
     cl_int error;
     cl_program program = NULL;
-    char *common = NULL, *text = NULL;
+    char *text[MOST] = {0};
+    cl_uint count = 0;
 
     *out = NULL;
-    TRY(source_text(&common, "common"));
-    TRY(source_text(&text, stem));
-    program = clCreateProgramWithSource(context->cl, 2, (const char *[]){common, text}, NULL, &error);
+    TRY(source_text(&text[count++], "common", strlen("common")));
+    for (const char *stem = stems; *stem && count < MOST; stem += strspn(stem, " ")) {
+        const size_t length = strcspn(stem, " ");
+        TRY(source_text(&text[count++], stem, length));
+        stem += length;
+    }
+    program = clCreateProgramWithSource(context->cl, count, (const char **)text, NULL, &error);
     if (error != CL_SUCCESS)
         TRY(opencl_fail(error, "cannot make an OpenCL program"));
     error = clBuildProgram(program, 1, &context->device, options, NULL, NULL);
     if (error != CL_SUCCESS)
-        TRY(build_fail(context, program, stem, options, error));
+        TRY(build_fail(context, program, stems, options, error));
     *out = program;
     program = NULL;
 done:
     if (program)
         clReleaseProgram(program);
-    free(text);
-    free(common);
+    for (size_t i = 0; i < MOST; i++)
+        free(text[i]);
     return status;
 }
 
@@ -165,7 +172,7 @@ clora_status program_kernel(cl_kernel *out, clora_context *context, const char *
     entry.kernel = clCreateKernel(program, name, &error);
     if (error != CL_SUCCESS) {
         free(entry.options);
-        TRY(clora_fail(CLORA_ERROR_OPENCL, "kernel %s of %s.cl: %s", name, stem, opencl_error_name(error)));
+        TRY(clora_fail(CLORA_ERROR_OPENCL, "kernel %s of %s: %s", name, stem, opencl_error_name(error)));
     }
     cache->kernels[cache->kernels_count++] = entry;
     *out = entry.kernel;

@@ -1,0 +1,113 @@
+// dx (M, K) = [dx] + dy (M, N) * W0 + du (M, R) * A, in explicit vectors: for CPUs.
+//
+// As panel.cl says, with rows of W0 for steps: a block of panels is turned into local memory, where a step's NR
+// elements of K lie side by side.
+
+#ifndef MR
+#define MR 6 // rows of a register tile; MR * NR / VW vectors are held
+#endif
+#ifndef NB
+#define NB 256 // rows of W0 in a block; a multiple of NR
+#endif
+#ifndef PB
+#define PB 4 // most panels over K of an item
+#endif
+#if NB % NR != 0
+#error "NB must be a multiple of NR"
+#endif
+
+#if STORAGE == 1
+#define ELEMENT(w, lane, step) vload_half((size_t)(step) * NR + (lane), (__global const half *)(w))
+#elif STORAGE == 2
+#define ELEMENT(w, lane, step) as_float((uint)(w)[((size_t)((step) / 2) * NR + (lane)) * 2 + (step) % 2] << 16)
+#else
+#define ELEMENT(w, lane, step) ((w)[(size_t)(step)*NR + (lane)])
+#endif
+
+// Four lanes of four steps, which lie apart in the panel.
+static inline void square_load(float4 s[4], __global const stored *w) {
+#if STORAGE == 2
+    for (int i = 0; i < 2; i++) {
+        const uint4 two = vload4(0, (__global const uint *)(w + i * 2 * NR));
+        s[2 * i] = as_float4(two << 16);
+        s[2 * i + 1] = as_float4(two & 0xffff0000u);
+    }
+#elif STORAGE == 1
+    for (int i = 0; i < 4; i++)
+        s[i] = vload_half4(0, (__global const half *)(w + i * NR));
+#else
+    for (int i = 0; i < 4; i++)
+        s[i] = vload4(0, w + i * NR);
+#endif
+}
+
+// turned[lane * NR + step] = the panel's element, for NR lanes and `steps` steps; further steps are zero.
+static inline void turn(__local float *turned, __global const stored *w, const int steps) {
+    if (steps < NR) {
+        for (int step = 0; step < NR; step++)
+            for (int lane = 0; lane < NR; lane++)
+                turned[lane * NR + step] = step < steps ? ELEMENT(w, lane, step) : 0.0f;
+        return;
+    }
+    for (int step = 0; step < NR; step += 4)
+        UNROLL for (int lane = 0; lane < NR; lane += 4) {
+            float4 s[4];
+            square_load(s, w + step * NR + lane * KI);
+            __local float *to = turned + lane * NR + step;
+            vstore4((float4)(s[0].s0, s[1].s0, s[2].s0, s[3].s0), 0, to);
+            vstore4((float4)(s[0].s1, s[1].s1, s[2].s1, s[3].s1), 0, to + NR);
+            vstore4((float4)(s[0].s2, s[1].s2, s[2].s2, s[3].s2), 0, to + 2 * NR);
+            vstore4((float4)(s[0].s3, s[1].s3, s[2].s3, s[3].s3), 0, to + 3 * NR);
+        }
+}
+
+// Each block of up to NB rows of W0 (whole panels) is turned once into local memory, where it is a few panels over K,
+// and used for all rows of the item: their share should be large, or turning costs too much; the block of dy that goes
+// with it (rows by NB) should stay in the second cache while the item's panels over K pass. Only real lanes are kept,
+// so that the block's rows are consecutive columns of dy.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+matmul_panel_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride,
+                TENSOR(const stored, w), TENSOR(const int, columns), TENSOR(const float, du), const int du_stride,
+                TENSOR(const float, a), const int M, const int K, const int R, const int first, const int panels,
+                const int accumulate, const int row_share, const int panel_share) {
+    AT(dx);
+    AT(dy);
+    AT(w);
+    AT(columns);
+    AT(du);
+    AT(a);
+    const int begin = get_global_id(1) * row_share, end = min(M, begin + row_share);
+    const int k_begin = get_global_id(0) * panel_share * NR, k_end = min(K, k_begin + panel_share * NR);
+    const size_t size = ((size_t)(K + KI - 1) / KI * KI) * NR;
+    __local float turned[PB][(NB + NR) * NR];
+    __global const float *none = 0;
+    for (int p = 0; p < panels; p += NB / NR) {
+        const int last = p + NB / NR >= panels;
+        const int col = columns[2 * (first + p)];
+        int steps = 0;
+        for (int q = p; q < min(panels, p + NB / NR); q++) {
+            for (int k = k_begin; k < k_end; k += NR)
+                turn(turned[(k - k_begin) / NR] + steps * NR, w + q * size + (size_t)k * NR, min(NR, K - k));
+            steps += columns[2 * (first + q) + 1];
+        }
+        for (int k = k_begin; k < k_end; k += NR) {
+            const int lanes = min(NR, K - k);
+            __local const float *right = turned[(k - k_begin) / NR];
+            __global const float *from = p > 0 || accumulate ? dx + k : 0;
+            for (int m = begin; m < end; m += MR) {
+                V c[MR][NV];
+                size_t row[MR];
+                ROWS_FROM(row, MR, m, end, dx_stride);
+                START(c, MR, from, row, none, lanes);
+                ROWS_FROM(row, MR, m, end, dy_stride);
+                MULTIPLY(c, MR, dy + col, row, right, steps);
+                if (last) {
+                    ROWS_FROM(row, MR, m, end, du_stride);
+                    MULTIPLY(c, MR, du, row, a + (size_t)k * R, R);
+                }
+                ROWS_FROM(row, MR, m, end, dx_stride);
+                FINISH(c, MR, dx + k, row, end - m, lanes);
+            }
+        }
+    }
+}
