@@ -161,6 +161,10 @@ static const opt train_options[] = {
      .offset = TRAIN(seed),
      .value = "N",
      .help = "of the first factor, the order of the data and the dropout"},
+    {.name = "recompute",
+     .type = OPT_SET,
+     .offset = TRAIN(recompute),
+     .help = "keep less of the forward pass and compute it again: the same result, less memory, more time"},
     {.name = "no-shuffle", .type = OPT_CLEAR, .offset = TRAIN(shuffle), .help = "keep the order of the file"},
     {.name = NULL},
 };

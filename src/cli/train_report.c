@@ -36,6 +36,8 @@ static void plan_memory(FILE *out, const train_state *state) {
     fprintf(out, "memory      %s of the device's %s: weights %s, adapter %s, activations %s", text_bytes(p.total),
             text_bytes(clora_context_device(state->context)->global_memory), text_bytes(p.weights),
             text_bytes(p.adapter), text_bytes(p.activations));
+    if (state->args->train.recompute)
+        fprintf(out, " (recomputed)");
     if (p.scratch > 0)
         fprintf(out, ", scratch %s", text_bytes(p.scratch));
     fprintf(out, "\n");
