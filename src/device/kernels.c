@@ -1,9 +1,6 @@
 #include "device/kernels.h"
 
 #include <assert.h>
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Floats in a vector of the panel kernels: what the device computes at once, as far as OpenCL C and a panel go. */
@@ -184,24 +181,21 @@ const kernel_row *kernel_find(const char *name) {
     return NULL;
 }
 
-int kernel_parameter_value(const clora_context *context, const kernel_row *row, const kernel_parameter *parameter) {
-    char variable[128];
-
-    snprintf(variable, sizeof(variable), "CLORA_PARAM_%s_%s", row->name, parameter->name);
-    for (char *c = variable; *c; c++)
-        *c = (char)toupper((unsigned char)*c);
-    const char *forced = getenv(variable);
-    if (forced && atoi(forced) > 0)
-        return atoi(forced);
+int kernel_default(const clora_context *context, const kernel_parameter *parameter) {
     return parameter->rule ? parameter->rule(context) : parameter->values[0];
 }
 
-int kernel_value(const clora_context *context, const char *kernel, const char *parameter) {
-    const kernel_row *row = kernel_find(kernel);
+bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, int value) {
+    for (size_t i = 0; i < sizeof(parameter->values) / sizeof(parameter->values[0]) && parameter->values[i]; i++)
+        if (parameter->values[i] == value)
+            return true;
+    return value == kernel_default(context, parameter);
+}
 
-    for (int i = 0; row && i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
+int kernel_parameter_index(const kernel_row *row, const char *parameter) {
+    for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
         if (strcmp(row->parameters[i].name, parameter) == 0)
-            return kernel_parameter_value(context, row, &row->parameters[i]);
+            return i;
     assert(!"a registry name that does not exist");
     return 0;
 }
