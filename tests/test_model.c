@@ -107,6 +107,33 @@ static void test_cached_steps_give_the_logits_of_one_pass(void **state) {
     clora_session_free(session);
 }
 
+static void test_sequences_of_different_lengths_go_on_side_by_side(void **state) {
+    (void)state;
+    fixture_batch batch;
+    static float whole[64 * V], last[4 * V];
+    clora_session *session = NULL;
+    int32_t column[4];
+
+    fixture_read_batch(&batch, "tiny-llama");
+    forward(whole, &batch, model, NULL);
+    assert_ok(clora_session_create(&session, model, batch.B, batch.T));
+    for (int b = batch.B - 1; b >= 0; b--) { /* sequence b begins with b + 1 tokens */
+        const int32_t *ids = batch.ids + b * batch.T;
+        assert_ok(session_prefill(session, b, last, ids + 1, 1)); /* an earlier text leaves nothing behind */
+        session_forget(session, b);
+        assert_ok(session_prefill(session, b, last, ids, b + 1));
+        assert_true(relative_error(last, whole + (b * batch.T + b) * V, V) < 1e-5);
+    }
+    for (int step = 1; step <= 3; step++) {
+        for (int b = 0; b < batch.B; b++)
+            column[b] = batch.ids[b * batch.T + b + step];
+        assert_ok(session_step(session, last, column, batch.B));
+        for (int b = 0; b < batch.B; b++)
+            assert_true(relative_error(last + b * V, whole + (b * batch.T + b + step) * V, V) < 1e-5);
+    }
+    clora_session_free(session);
+}
+
 static void test_switching_adapters_needs_no_reload(void **state) {
     (void)state;
     fixture_batch batch;
@@ -414,6 +441,7 @@ int main(void) {
         cmocka_unit_test(test_base_logits_are_those_of_pytorch),
         cmocka_unit_test(test_adapter_logits_are_those_of_peft),
         cmocka_unit_test(test_cached_steps_give_the_logits_of_one_pass),
+        cmocka_unit_test(test_sequences_of_different_lengths_go_on_side_by_side),
         cmocka_unit_test(test_switching_adapters_needs_no_reload),
         cmocka_unit_test(test_refuses_ids_outside_the_vocabulary),
         cmocka_unit_test(test_training_follows_pytorch),

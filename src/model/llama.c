@@ -56,16 +56,21 @@ static attention_shape shape_of(const workspace *ws, int S) {
     return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim};
 }
 
+/* The rows of the step's sequences in a layer's keys or values. */
+static clora_tensor cache_view(const workspace *ws, const kv_cache *cache, const clora_tensor *t) {
+    return tensor_view(t, cache->first * cache->capacity, ws->B * cache->capacity, 0, tensor_cols(t));
+}
+
 static clora_status attend(workspace *ws, layer_activations *a, const qkv_views *p, kv_cache *cache, int l) {
     clora_status status = CLORA_OK;
 
     if (!cache)
         return op_attention(&a->att, ws->train ? &a->lse : NULL, &p->q, &p->k, &p->v, &ws->past, &ws->first,
                             shape_of(ws, ws->T));
-    TRY(op_cache_store(&cache->k[l], &p->k, &ws->past, ws->B, ws->T, cache->capacity));
-    TRY(op_cache_store(&cache->v[l], &p->v, &ws->past, ws->B, ws->T, cache->capacity));
-    TRY(op_attention(&a->att, NULL, &p->q, &cache->k[l], &cache->v[l], &ws->past, &ws->first,
-                     shape_of(ws, cache->capacity)));
+    clora_tensor k = cache_view(ws, cache, &cache->k[l]), v = cache_view(ws, cache, &cache->v[l]);
+    TRY(op_cache_store(&k, &p->k, &ws->past, ws->B, ws->T, cache->capacity));
+    TRY(op_cache_store(&v, &p->v, &ws->past, ws->B, ws->T, cache->capacity));
+    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, shape_of(ws, cache->capacity)));
 done:
     return status;
 }
