@@ -254,6 +254,20 @@ class Inspect(UseTest):
         edit(copy / "adapter_config.json", lambda c: c.update(peft_type="IA3"))
         self.fails(1, "inspect", copy, says="IA3")
 
+    def test_what_a_hostile_file_holds_is_escaped(self):
+        copy = self.folder / "copy"
+        shutil.copytree(FIXTURES / "tiny-llama-lora", copy)
+        for path in [copy, *copy.iterdir()]:
+            path.chmod(0o755)
+        hostile = {"base_model_name_or_path": "a\x1b[2J\nb", "target_modules": ["q\r"], "rank_pattern": {"x\x9b": 2}}
+        edit(copy / "adapter_config.json", lambda c: c.update(hostile))
+        out = self.succeeds("inspect", copy)
+        for text in ("base         a\\u001b[2J\\u000ab\n", "q\\u000d\n", "x\\u009b=2\n"):
+            self.assertIn(text, out)
+        data = json.dumps({"a\x1b[2J\nb": {"dtype": "F32", "shape": [1], "data_offsets": [0, 8]}}).encode()
+        copy.joinpath("adapter_model.safetensors").write_bytes(struct.pack("<Q", len(data)) + data + bytes(8))
+        self.fails(1, "inspect", copy, says="a\\u001b[2J\\u000ab")
+
     def test_a_data_file_is_counted(self):
         text = '{"context": "caf\u00e9 ", "target": "two"}\n{"prompt": "", "completion": "three"}\n'
         data = self.write("pairs.jsonl", text)
