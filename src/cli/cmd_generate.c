@@ -7,6 +7,7 @@
 #include "cli/json_out.h"
 #include "cli/model_options.h"
 #include "cli/opt.h"
+#include "cli/profile.h"
 #include "cli/prompt.h"
 #include "cli/text.h"
 
@@ -17,7 +18,7 @@ typedef struct generate_args {
     model_args model;
     clora_generate_options generate;
     opt_list stop;
-    int stats;
+    int stats, profile;
 } generate_args;
 
 #define SAMPLE(field) offsetof(generate_args, generate.sample.field)
@@ -51,6 +52,7 @@ static const opt text_options[] = {
      .offset = offsetof(generate_args, stats),
      .help = "print tokens per second of prompt and new text on standard error; the first run on a machine "
              "also compiles kernels"},
+    {.name = "profile", .type = OPT_SET, .offset = offsetof(generate_args, profile), .help = PROFILE_HELP},
     {.name = NULL},
 };
 
@@ -189,12 +191,18 @@ static double decode_rate(const clora_generation *g) {
     return per_second(g->count - 1.0, g->decode_seconds);
 }
 
-static int print_json(const cli_state *cli, const prompt *p, const clora_generation *g) {
+/* The profile is that of this prompt alone. */
+static int print_json(const generate_run *run, const prompt *p, const clora_generation *g, bool profile) {
     json_t *object = json_pack("{s:o, s:o, s:o, s:s, s:o, s:o}", "text", json_stringn(g->text, g->size), "ids",
                                json_ids(g->ids, (size_t)g->count), "prompt_ids", json_ids(p->ids, p->count), "stop",
                                g->stop, "prefill_tokens_per_second", json_number(prefill_rate(p, g)),
                                "decode_tokens_per_second", json_number(decode_rate(g)));
-    const int status = json_print(cli, object);
+    if (object && profile && json_object_set_new(object, "profile", profile_json(profile_read(run->context))) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    clora_context_profile_reset(run->context);
+    const int status = json_print(run->cli, object);
 
     fflush(stdout);
     return status;
@@ -218,7 +226,7 @@ static int generate(const generate_run *run, const prompt *p, const generate_arg
                        run->cli->json ? NULL : print_piece, NULL) != CLORA_OK)
         return cli_fail_library(run->cli);
     if (run->cli->json)
-        status = print_json(run->cli, p, &result);
+        status = print_json(run, p, &result, args->profile);
     else
         putchar('\n');
     if (args->stats)
@@ -259,8 +267,14 @@ static int run(cli_state *cli, int argc, char **argv) {
     status = read_prompts(&work, path, &args);
     if (status == CLI_DONE)
         status = load(&work, path, &args);
+    if (status == CLI_DONE && args.profile)
+        status = profile_begin(cli, work.context);
     for (size_t i = 0; status == CLI_DONE && i < work.prompts.count && !ferror(stdout); i++)
         status = generate(&work, &work.prompts.items[i], &args);
+    if (status == CLI_DONE && args.profile && !cli->json) {
+        fflush(stdout);
+        profile_print(stderr, profile_read(work.context));
+    }
     release(&work);
     return status;
 }
