@@ -9,6 +9,7 @@
 #include "cli/json_out.h"
 #include "cli/model_options.h"
 #include "cli/opt.h"
+#include "cli/profile.h"
 #include "cli/progress.h"
 #include "cli/prompt.h"
 #include "cli/text.h"
@@ -21,7 +22,7 @@ typedef struct generate_args {
     clora_generate_options generate;
     opt_list stop;
     int batch_size;
-    int stats;
+    int stats, profile;
 } generate_args;
 
 #define SAMPLE(field) offsetof(generate_args, generate.sample.field)
@@ -62,6 +63,7 @@ static const opt text_options[] = {
      .offset = offsetof(generate_args, stats),
      .help = "print tokens per second of prompt and new text on standard error; the first run on a machine "
              "also compiles kernels"},
+    {.name = "profile", .type = OPT_SET, .offset = offsetof(generate_args, profile), .help = PROFILE_HELP},
     {.name = NULL},
 };
 
@@ -205,12 +207,16 @@ static double decode_rate(const clora_generation *g) {
     return per_second(g->count - 1.0, g->decode_seconds);
 }
 
-static int print_json(const cli_state *cli, const prompt *p, const clora_generation *g) {
+static int print_json(const generate_run *run, const prompt *p, const clora_generation *g, bool profile) {
     json_t *object = json_pack("{s:o, s:o, s:o, s:s, s:o, s:o}", "text", json_stringn(g->text, g->size), "ids",
                                json_ids(g->ids, (size_t)g->count), "prompt_ids", json_ids(p->ids, p->count), "stop",
                                g->stop, "prefill_tokens_per_second", json_number(prefill_rate(p, g)),
                                "decode_tokens_per_second", json_number(decode_rate(g)));
-    const int status = json_print(cli, object);
+    if (object && profile && json_object_set_new(object, "profile", profile_json(profile_read(run->context))) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    const int status = json_print(run->cli, object);
 
     fflush(stdout);
     return status;
@@ -242,7 +248,7 @@ static int generate_one(const generate_run *run, const generate_args *args) {
                        run->cli->json ? NULL : print_piece, NULL) != CLORA_OK)
         return cli_fail_library(run->cli);
     if (run->cli->json)
-        status = print_json(run->cli, p, &result);
+        status = print_json(run, p, &result, args->profile);
     else
         putchar('\n');
     if (args->stats)
@@ -271,7 +277,7 @@ static int print_ended(void *user, int index, const clora_generation *result) {
     for (; b->printed < list->count && b->ended[b->printed] && b->status == CLI_DONE; b->printed++) {
         const clora_generation *g = &b->results[b->printed];
         if (b->run->cli->json)
-            b->status = print_json(b->run->cli, &list->items[b->printed], g);
+            b->status = print_json(b->run, &list->items[b->printed], g, false);
         else if (fwrite(g->text, 1, g->size, stdout) == g->size)
             putchar('\n');
     }
@@ -352,8 +358,15 @@ static int run(cli_state *cli, int argc, char **argv) {
     status = read_prompts(&work, path, &args);
     if (status == CLI_DONE)
         status = load(&work, path, &args);
+    if (status == CLI_DONE && args.profile)
+        status = profile_begin(cli, work.context);
+    const bool alone = work.prompts.count == 1;
     if (status == CLI_DONE)
-        status = work.prompts.count == 1 ? generate_one(&work, &args) : generate_all(&work, &args);
+        status = alone ? generate_one(&work, &args) : generate_all(&work, &args);
+    if (status == CLI_DONE && args.profile && !(alone && cli->json)) {
+        fflush(stdout);
+        profile_print(stderr, profile_read(work.context));
+    }
     release(&work);
     return status;
 }
