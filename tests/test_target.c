@@ -228,6 +228,9 @@ static void test_pattern_texts_that_say_nothing_clear_are_refused(void **state) 
                        "rank_pattern");
         assert_null(pattern);
     }
+    assert_refused(target_parse_pattern(&pattern, "q_proj=0", false, "alpha_pattern"), CLORA_ERROR_ARGUMENT, "above 0");
+    assert_refused(target_parse_pattern(&pattern, "q_proj=-2", false, "alpha_pattern"), CLORA_ERROR_ARGUMENT,
+                   "above 0");
 }
 
 int main(void) {

@@ -15,7 +15,7 @@ typedef struct merge_args {
 
 static const opt options[] = {
     {.name = "out",
-     .type = OPT_TEXT,
+     .type = OPT_PATH,
      .offset = offsetof(merge_args, out),
      .value = "DIR",
      .flags = OPT_REQUIRED,
