@@ -57,6 +57,7 @@ class Help(CommandTest):
     def test_manual_page_knows_every_option_and_no_other(self):
         page = (ROOT / "man/clora.1").read_text(encoding="utf-8").replace("\\-", "-")
         options = {option for command in COMMANDS for option in help_options(command)} | {"--version"}
+        self.assertRegex(page, rf'\A\.TH CLORA 1 "\d{{4}}-\d\d-\d\d" "{self.succeeds("--version").strip()}" ')
         self.assertEqual(set(re.findall(r"--[a-z][a-z-]*", page)) - {"--opt"}, options)
 
     def test_completion_offers_commands_options_and_values(self):
