@@ -132,6 +132,16 @@ class Generate(UseTest):
         self.assertEqual(self.succeeds("generate", MODEL, "--jsonl", "-", "--max-tokens", "6", stdin=prompts),
                          "".join(r["text"] + "\n" for r in results))
 
+    def test_lines_side_by_side_give_the_texts_that_they_give_alone(self):
+        data = self.write("rows.jsonl", "".join(VALIDATION.read_text(encoding="utf-8").splitlines(keepends=True)[:20]))
+        sampled = ["--temperature", "1", "--top-k", "40", "--seed", "3"]
+        for options in [], sampled, ["--stop", "e"]:
+            call = ["generate", MODEL, "--jsonl", data, "--max-tokens", "12", *options]
+            alone = self.succeeds(*call, "--batch-size", "1")
+            for size in "3", "8", "33":
+                self.assertEqual(self.succeeds(*call, "--batch-size", size), alone)
+        self.fails(2, "generate", MODEL, "--prompt", "a", "--batch-size", "2", says="--jsonl")
+
     def test_a_wrong_line_of_a_file_is_named(self):
         good = '{"prompt": "a"}\n'
         for text, says in ((good + '{"x": 1}\n', 'line 2: no "context"'), ("[]\n", "line 1: not a JSON object"),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "case.h"
+#include "device/tuning.h"
 
 static clora_context *context;
 
@@ -35,11 +36,13 @@ static void check_products(gemm_path path, size_t step) {
     const gemm_path usual = context->gemm;
 
     context->gemm = path;
+    tuning_forget(context);
     for (const op_case *op = cases_matmul; op->name; op++)
         check_case(op, step);
     for (const op_case *op = cases_lowrank; op->name; op++)
         check_case(op, step);
     context->gemm = usual;
+    tuning_forget(context);
 }
 
 static bool is_product(const op_case *op) {

@@ -9,7 +9,7 @@
 
 static const command *const commands[] = {
     &command_devices, &command_train,   &command_eval,     &command_generate,
-    &command_merge,   &command_inspect, &command_tokenize,
+    &command_merge,   &command_inspect, &command_tokenize, &command_bench,
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

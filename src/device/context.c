@@ -6,6 +6,7 @@
 #include "device/devices.h"
 #include "device/profile.h"
 #include "device/program.h"
+#include "device/tuning.h"
 
 const char *opencl_error_name(cl_int error) {
     static const struct {
@@ -66,6 +67,7 @@ static clora_status context_init(clora_context *context, cl_platform_id platform
     context->address_align = align_bits >= 512 ? align_bits / 8 : 64;
     device_query(&context->info, platform, context->device);
     TRY(device_gemm_path(&context->gemm, context->is_cpu));
+    TRY(tuning_create(&context->tuning));
     TRY(program_cache_create(&context->programs));
 done:
     return status;
@@ -138,6 +140,7 @@ void clora_context_free(clora_context *context) {
     if (context->queue)
         clFinish(context->queue);
     profile_free(context->profile);
+    tuning_free(context->tuning);
     if (context->programs) {
         program_cache_free(context->programs);
         pthread_mutex_destroy(&context->lock);

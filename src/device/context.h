@@ -10,12 +10,13 @@
 
 struct program_cache;
 struct profile;
+struct tuning;
 
 /* Which kernels make the W0 products: panel = explicit vectors, one work-item a group (CPUs); tile = local memory
  * (GPUs). */
 typedef enum gemm_path { GEMM_PANEL, GEMM_TILE, GEMM_CLBLAST } gemm_path;
 
-/* All machine knowledge: device, queue, limits, programs. */
+/* All machine knowledge: device, queue, limits, programs, parameters. */
 struct clora_context {
     cl_context cl;
     cl_device_id device;
@@ -26,6 +27,7 @@ struct clora_context {
     size_t address_align; /* bytes; CL_DEVICE_MEM_BASE_ADDR_ALIGN */
     size_t memory_now, memory_peak;
     struct program_cache *programs;
+    struct tuning *tuning;
     struct profile *profile; /* NULL: off */
     bool borrowed;           /* the queue is the caller's */
     pthread_mutex_t lock;    /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */

@@ -1,9 +1,6 @@
 #include "device/kernels.h"
 
 #include <assert.h>
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Floats in a vector of the panel kernels: what the device computes at once, as far as OpenCL C and a panel go. */
@@ -95,7 +92,12 @@ static int rows_in_local_memory(const clora_context *context, int panels) {
     return (int)(local / sizeof(float)) / (panels * panel_columns(context));
 }
 
-/* Steps of a block: 16-bit weights are widened into local memory. */
+/* 16-bit weights are widened by every tile of rows, or once a block where conversions compete with the products. */
+static int rule_widen(const clora_context *context) {
+    return panel_vector(context) == 16 ? 2 : 1;
+}
+
+/* Steps of a block, which 16-bit weights may be widened in. */
 static int panel_steps(const clora_context *context) {
     enum { MOST = 640 };
     const int rows = rows_in_local_memory(context, 1);
@@ -141,7 +143,8 @@ const kernel_row kernel_rows[] = {
       {"MOST_ROWS", NULL, {6, 4, 8, 12}},
       {"KC", panel_steps, {640, 256, 384, 512, 768, 1024}},
       {"MB", NULL, {120, 60, 240, 480, 960}},
-      {"PB", NULL, {4, 1, 2, 8}}}},
+      {"PB", NULL, {4, 1, 2, 8}},
+      {"WIDEN", rule_widen, {1, 2}}}},
     {"matmul_panel_dx",
      "panel matmul_panel_dx",
      {{"VW", panel_vector, {4, 8, 16}},
@@ -184,24 +187,21 @@ const kernel_row *kernel_find(const char *name) {
     return NULL;
 }
 
-int kernel_parameter_value(const clora_context *context, const kernel_row *row, const kernel_parameter *parameter) {
-    char variable[128];
-
-    snprintf(variable, sizeof(variable), "CLORA_PARAM_%s_%s", row->name, parameter->name);
-    for (char *c = variable; *c; c++)
-        *c = (char)toupper((unsigned char)*c);
-    const char *forced = getenv(variable);
-    if (forced && atoi(forced) > 0)
-        return atoi(forced);
+int kernel_default(const clora_context *context, const kernel_parameter *parameter) {
     return parameter->rule ? parameter->rule(context) : parameter->values[0];
 }
 
-int kernel_value(const clora_context *context, const char *kernel, const char *parameter) {
-    const kernel_row *row = kernel_find(kernel);
+bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, int value) {
+    for (size_t i = 0; i < sizeof(parameter->values) / sizeof(parameter->values[0]) && parameter->values[i]; i++)
+        if (parameter->values[i] == value)
+            return true;
+    return value == kernel_default(context, parameter);
+}
 
-    for (int i = 0; row && i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
+int kernel_parameter_index(const kernel_row *row, const char *parameter) {
+    for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
         if (strcmp(row->parameters[i].name, parameter) == 0)
-            return kernel_parameter_value(context, row, &row->parameters[i]);
+            return i;
     assert(!"a registry name that does not exist");
     return 0;
 }

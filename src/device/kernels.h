@@ -29,10 +29,20 @@ const kernel_row *kernel_find(const char *name);
  * and CPUs where the tile path is forced). */
 bool kernel_explicit_vectors(const clora_context *context);
 
-/* The value in use for a parameter of a row: from CLORA_PARAM_<KERNEL>_<NAME> in the environment, else the default. */
-int kernel_parameter_value(const clora_context *context, const kernel_row *row, const kernel_parameter *parameter);
+/* The shape that a kernel's parameters are chosen for, in the letters of ops.h; 0 where a kernel has no such size. */
+typedef struct kernel_key {
+    int dtype;   /* storage of the weight: a clora_dtype */
+    int M;       /* rows */
+    int N, K, R; /* outputs, inputs, rank */
+} kernel_key;
 
-/* The same by names, for a choice between kernels before a launch; both must exist. */
-int kernel_value(const clora_context *context, const char *kernel, const char *parameter);
+/* The analytic default of a parameter on a device. */
+int kernel_default(const clora_context *context, const kernel_parameter *parameter);
+
+/* Could the tuner have chosen this value here? One of the list, or the default. */
+bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, int value);
+
+/* The parameter's place in the row; both must exist. */
+int kernel_parameter_index(const kernel_row *row, const char *parameter);
 
 #endif

@@ -1,64 +1,49 @@
 #include "device/launch.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "device/profile.h"
-#include "device/program.h"
 
-static void append_option(launch *l, const char *name, int value) {
-    const size_t room = sizeof(l->options) - l->options_used;
-    const int n = snprintf(l->options + l->options_used, room, " -D%s=%d", name, value);
+void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_key key) {
+    tuning_entry found;
 
-    if (n < 0 || (size_t)n >= room)
-        l->status = clora_fail(CLORA_ERROR_ARGUMENT, "kernel %s: too many options", l->row->name);
-    else
-        l->options_used += (size_t)n;
-}
-
-void launch_begin(launch *l, clora_context *context, const char *kernel) {
-    *l = (launch){.context = context, .row = kernel_find(kernel)};
+    memset(l, 0, sizeof(*l)); /* padding too: a build is compared by its bytes */
+    l->context = context;
     pthread_mutex_lock(&context->lock);
-    if (!l->row) {
-        l->status = clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel %s in the registry", kernel);
+    l->status = tuning_resolve(&found, context, kernel, &key);
+    if (l->status != CLORA_OK)
         return;
-    }
-    if (context->process != (int)getpid()) {
+    l->build.row = found.row;
+    memcpy(l->build.values, found.values, sizeof(l->build.values));
+    if (context->process != (int)getpid())
         l->status =
             clora_fail(CLORA_ERROR_ARGUMENT, "an OpenCL context does not survive fork(): make one in the child");
-        return;
-    }
-    l->options_used = (size_t)snprintf(l->options, sizeof(l->options), "-cl-std=CL1.2");
-    for (int i = 0; i < KERNEL_PARAMETERS && l->row->parameters[i].name; i++)
-        append_option(l, l->row->parameters[i].name, kernel_parameter_value(context, l->row, &l->row->parameters[i]));
 }
 
 void launch_define(launch *l, const char *name, int value) {
-    if (l->status == CLORA_OK)
-        append_option(l, name, value);
+    if (l->status == CLORA_OK && l->build.defines == KERNEL_DEFINES)
+        l->status = clora_fail(CLORA_ERROR_ARGUMENT, "kernel %s: too many definitions", l->build.row->name);
+    if (l->status != CLORA_OK)
+        return;
+    l->build.define[l->build.defines].name = name;
+    l->build.define[l->build.defines].value = value;
+    l->build.defines++;
 }
 
 int launch_parameter(launch *l, const char *name) {
-    if (!l->row)
-        return 1;
-    for (int i = 0; i < KERNEL_PARAMETERS && l->row->parameters[i].name; i++)
-        if (strcmp(l->row->parameters[i].name, name) == 0)
-            return kernel_parameter_value(l->context, l->row, &l->row->parameters[i]);
-    if (l->status == CLORA_OK)
-        l->status = clora_fail(CLORA_ERROR_ARGUMENT, "kernel %s has no parameter %s", l->row->name, name);
-    return 1;
+    return l->build.row ? l->build.values[kernel_parameter_index(l->build.row, name)] : 1;
 }
 
 /* The first argument ends the defines: now the program is known. */
 static void bind(launch *l, size_t size, const void *value) {
     if (l->status == CLORA_OK && !l->kernel)
-        l->status = program_kernel(&l->kernel, l->context, l->row->source, l->row->name, l->options);
+        l->status = program_kernel(&l->kernel, l->context, &l->build);
     if (l->status != CLORA_OK)
         return;
     const cl_int error = clSetKernelArg(l->kernel, l->index, size, value);
     if (error != CL_SUCCESS)
-        l->status = clora_fail(CLORA_ERROR_OPENCL, "kernel %s, argument %u: %s", l->row->name, l->index,
+        l->status = clora_fail(CLORA_ERROR_OPENCL, "kernel %s, argument %u: %s", l->build.row->name, l->index,
                                opencl_error_name(error));
     l->index++;
 }
@@ -101,10 +86,11 @@ clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, s
         const cl_int error = clEnqueueNDRangeKernel(l->context->queue, l->kernel, 3, NULL, global, local, 0, NULL,
                                                     l->context->profile ? &event : NULL);
         if (error != CL_SUCCESS)
-            l->status = clora_fail(CLORA_ERROR_OPENCL, "cannot run kernel %s (%zu x %zu x %zu by %zu x %zu x %zu): %s",
-                                   l->row->name, global[0], global[1], global[2], lx, ly, lz, opencl_error_name(error));
+            l->status =
+                clora_fail(CLORA_ERROR_OPENCL, "cannot run kernel %s (%zu x %zu x %zu by %zu x %zu x %zu): %s",
+                           l->build.row->name, global[0], global[1], global[2], lx, ly, lz, opencl_error_name(error));
         else if (event)
-            profile_add(l->context->profile, l->row->name, event);
+            profile_add(l->context->profile, l->build.row->name, event);
     }
     pthread_mutex_unlock(&l->context->lock);
     return l->status;

@@ -3,27 +3,27 @@
 
 #include <stdint.h>
 
-#include "device/kernels.h"
+#include "device/program.h"
 #include "device/tensor.h"
+#include "device/tuning.h"
 
 /*
  * One kernel call: begin, [define], arguments in order, run. The first failure sticks and comes back from launch_run,
  * so a caller has one status to check. The context is locked from begin to run: run must always be called.
  *
- * Registry parameters become -DNAME=value; launch_define adds what the caller decides (a storage type, a flag). Both
- * are part of the program's key, so keep the number of different values small.
+ * Registry parameters become -DNAME=value, chosen for the key; launch_define adds what the caller decides (a storage
+ * type, a flag). Both are part of the program's key, so keep the number of different values small. Names are literals:
+ * they are kept.
  */
 typedef struct launch {
     clora_context *context;
-    const kernel_row *row;
+    kernel_build build;
     cl_kernel kernel;
     cl_uint index;
     clora_status status;
-    char options[512];
-    size_t options_used;
 } launch;
 
-void launch_begin(launch *l, clora_context *context, const char *kernel);
+void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_key key);
 void launch_define(launch *l, const char *name, int value);
 int launch_parameter(launch *l, const char *name); /* the registry parameter's value here, for the grid */
 

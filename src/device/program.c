@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "base/alloc.h"
 #include "base/file.h"
 #include "device/source.h"
@@ -14,8 +16,8 @@ typedef struct program_entry {
 } program_entry;
 
 typedef struct kernel_entry {
-    const char *name; /* the registry's: compared by address first */
-    char *options;
+    kernel_build build;
+    XXH64_hash_t hash; /* of the build: looked at first */
     cl_kernel kernel;
 } kernel_entry;
 
@@ -34,10 +36,8 @@ clora_status program_cache_create(program_cache **out) {
 void program_cache_free(program_cache *cache) {
     if (!cache)
         return;
-    for (size_t i = 0; i < cache->kernels_count; i++) {
+    for (size_t i = 0; i < cache->kernels_count; i++)
         clReleaseKernel(cache->kernels[i].kernel);
-        free(cache->kernels[i].options);
-    }
     for (size_t i = 0; i < cache->programs_count; i++) {
         clReleaseProgram(cache->programs[i].program);
         free(cache->programs[i].stem);
@@ -150,31 +150,48 @@ done:
     return status;
 }
 
-clora_status program_kernel(cl_kernel *out, clora_context *context, const char *stem, const char *name,
-                            const char *options) {
+static clora_status append(char *options, size_t size, const char *name, int value) {
+    const size_t used = strlen(options);
+    const int n = snprintf(options + used, size - used, " -D%s=%d", name, value);
+
+    return n >= 0 && (size_t)n < size - used ? CLORA_OK
+                                             : clora_fail(CLORA_ERROR_ARGUMENT, "too many options: %s", options);
+}
+
+static clora_status build_options(char *out, size_t size, const kernel_build *build) {
+    clora_status status = CLORA_OK;
+
+    snprintf(out, size, "-cl-std=CL1.2");
+    for (int i = 0; i < KERNEL_PARAMETERS && build->row->parameters[i].name; i++)
+        TRY(append(out, size, build->row->parameters[i].name, build->values[i]));
+    for (int i = 0; i < build->defines; i++)
+        TRY(append(out, size, build->define[i].name, build->define[i].value));
+done:
+    return status;
+}
+
+clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel_build *build) {
     program_cache *cache = context->programs;
     clora_status status = CLORA_OK;
     cl_program program;
     cl_int error;
-    kernel_entry entry = {.name = name};
+    char options[512];
+    kernel_entry entry = {.hash = XXH3_64bits(build, sizeof(*build))};
 
     for (size_t i = 0; i < cache->kernels_count; i++)
-        if ((cache->kernels[i].name == name || strcmp(cache->kernels[i].name, name) == 0) &&
-            strcmp(cache->kernels[i].options, options) == 0) {
+        if (cache->kernels[i].hash == entry.hash && memcmp(&cache->kernels[i].build, build, sizeof(*build)) == 0) {
             *out = cache->kernels[i].kernel;
             return CLORA_OK;
         }
+    memcpy(&entry.build, build, sizeof(*build)); /* padding included: it is compared */
     TRY(alloc_grow((void **)&cache->kernels, &cache->kernels_capacity, cache->kernels_count + 1, sizeof(entry)));
-    TRY(program_find(&program, context, stem, options));
-    entry.options = alloc_string(options);
-    if (!entry.options)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for kernel %s", name));
-    entry.kernel = clCreateKernel(program, name, &error);
-    if (error != CL_SUCCESS) {
-        free(entry.options);
-        TRY(clora_fail(CLORA_ERROR_OPENCL, "kernel %s of %s: %s", name, stem, opencl_error_name(error)));
-    }
-    cache->kernels[cache->kernels_count++] = entry;
+    TRY(build_options(options, sizeof(options), build));
+    TRY(program_find(&program, context, build->row->source, options));
+    entry.kernel = clCreateKernel(program, build->row->name, &error);
+    if (error != CL_SUCCESS)
+        TRY(clora_fail(CLORA_ERROR_OPENCL, "kernel %s of %s: %s", build->row->name, build->row->source,
+                       opencl_error_name(error)));
+    memcpy(&cache->kernels[cache->kernels_count++], &entry, sizeof(entry));
     *out = entry.kernel;
 done:
     return status;

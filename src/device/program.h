@@ -1,7 +1,9 @@
 #ifndef CLORA_DEVICE_PROGRAM_H
 #define CLORA_DEVICE_PROGRAM_H
 
-#include "device/context.h"
+#include "device/kernels.h"
+
+enum { KERNEL_DEFINES = 8 };
 
 /* Compiled programs and their kernels, kept for the life of the context. */
 typedef struct program_cache program_cache;
@@ -9,11 +11,22 @@ typedef struct program_cache program_cache;
 clora_status program_cache_create(program_cache **out);
 void program_cache_free(program_cache *cache);
 
+/* What a kernel is built from: its registry row, the values of the row's parameters, what the caller defines. */
+typedef struct kernel_build {
+    const kernel_row *row;
+    int values[KERNEL_PARAMETERS];
+    struct {
+        const char *name; /* lives as long as the program */
+        int value;
+    } define[KERNEL_DEFINES];
+    int defines;
+} kernel_build;
+
 /*
- * The kernel `name` of the source `stem` built with `options`; built on first use. common.cl stands in front of every
- * source. With CLORA_KERNEL_DIR set, sources are read from that folder instead of the embedded ones.
+ * The kernel of a build; compiled on first use, found again by its numbers (so unused fields must be zero). common.cl
+ * stands in front of every source. With CLORA_KERNEL_DIR set, sources are read from that folder instead of the embedded
+ * ones.
  */
-clora_status program_kernel(cl_kernel *out, clora_context *context, const char *stem, const char *name,
-                            const char *options);
+clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel_build *build);
 
 #endif

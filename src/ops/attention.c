@@ -27,6 +27,11 @@ static clora_status check(const char *op, const clora_tensor *y, const clora_ten
     return CLORA_OK;
 }
 
+/* Queries a sequence, keys (in buckets, for they grow), head size, queries that share a key. */
+static kernel_key key_of(attention_shape s) {
+    return (kernel_key){.M = s.T, .N = tuning_bucket(s.S), .K = s.D, .R = s.H / s.G};
+}
+
 /* The kernels of attention.cl, by its PASS. */
 typedef enum pass { FORWARD, QUERY_GRADIENT, KEY_GRADIENT } pass;
 
@@ -50,9 +55,10 @@ static size_t define_lanes(launch *l, int *group, int D, pass pass, int tiles, i
 }
 
 /* The lanes of a group where local memory is no concern. */
-static size_t lanes_wanted(const clora_context *context) {
-    return (size_t)(kernel_value(context, "attention", "VECTORS") * kernel_value(context, "attention", "VW") *
-                    kernel_value(context, "attention", "ITEMS"));
+static size_t lanes_wanted(const clora_context *context, attention_shape s) {
+    const kernel_key key = key_of(s);
+    return (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
+                    tuning_value(context, "attention", "VW", &key) * tuning_value(context, "attention", "ITEMS", &key));
 }
 
 /* A group for each block of lanes among n, each key/value head, each sequence. */
@@ -98,7 +104,7 @@ static clora_status attention_rows(clora_tensor *y, clora_tensor *lse, const clo
                                    attention_shape s) {
     launch l;
 
-    launch_begin(&l, y->context, "attention_row");
+    launch_begin(&l, y->context, "attention_row", key_of(s));
     const int heads = heads_together(y->context, s);
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_define(&l, "D", s.D);
@@ -120,9 +126,9 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
     if (lse && (!is_matrix(lse, (size_t)s.B * (size_t)s.T, s.H) || !tensor_is_dense(lse)))
         return clora_fail(CLORA_ERROR_SHAPE, "attention: lse%s for B %d T %d H %d", tensor_shape_text(lse), s.B, s.T,
                           s.H);
-    if (rows * 2 <= lanes_wanted(y->context))
+    if (rows * 2 <= lanes_wanted(y->context, s))
         return attention_rows(y, lse, q, k, v, past, first, s);
-    launch_begin(&l, y->context, "attention");
+    launch_begin(&l, y->context, "attention", key_of(s));
     const size_t lanes = define_lanes(&l, &group, s.D, FORWARD, 2, 1);
     launch_forward(&l, y, lse, q, k, v, past, first, s);
     return run(&l, rows, lanes, group, s);
@@ -137,7 +143,7 @@ static clora_status run_dq(clora_tensor *dq, clora_tensor *delta, const gradient
     int group;
     launch l;
 
-    launch_begin(&l, dq->context, "attention_dq");
+    launch_begin(&l, dq->context, "attention_dq", key_of(s));
     const size_t lanes = define_lanes(&l, &group, s.D, QUERY_GRADIENT, 3, 2);
     launch_matrix(&l, dq);
     launch_tensor(&l, delta);
@@ -158,7 +164,7 @@ static clora_status run_dkv(clora_tensor *dk, clora_tensor *dv, const clora_tens
     int group;
     launch l;
 
-    launch_begin(&l, dk->context, "attention_dkv");
+    launch_begin(&l, dk->context, "attention_dkv", key_of(s));
     const size_t lanes = define_lanes(&l, &group, s.D, KEY_GRADIENT, 4, 2);
     launch_matrix(&l, dk);
     launch_matrix(&l, dv);
@@ -204,7 +210,7 @@ clora_status op_cache_store(clora_tensor *cache, const clora_tensor *x, const cl
         !is_list(past, (size_t)B))
         return clora_fail(CLORA_ERROR_SHAPE, "cache_store: cache%s x%s past%s for B %d T %d S %d",
                           tensor_shape_text(cache), tensor_shape_text(x), tensor_shape_text(past), B, T, S);
-    launch_begin(&l, cache->context, "cache_store");
+    launch_begin(&l, cache->context, "cache_store", (kernel_key){.M = B * T, .K = W});
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_matrix(&l, cache);
     launch_matrix(&l, x);

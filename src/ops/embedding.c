@@ -14,7 +14,7 @@ clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight
         const int unit = w->layout == WEIGHT_PANEL ? w->NR : 1; /* rows of W0 in one unit of a part */
         launch l;
 
-        launch_begin(&l, w->context, "embedding");
+        launch_begin(&l, w->context, "embedding", (kernel_key){.dtype = w->dtype, .M = (int)M, .N = w->N, .K = w->K});
         launch_define(&l, "NR", unit);
         launch_define(&l, "KI", w->KI);
         launch_define(&l, "STORAGE", (int)w->dtype);

@@ -24,7 +24,7 @@ clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const cl
     const int M = (int)tensor_rows(u), R = tensor_cols(u);
     launch l;
 
-    launch_begin(&l, context, "lowrank_panel_down");
+    launch_begin(&l, context, "lowrank_panel_down", lowrank_key(u, x));
     const int DM = least(launch_parameter(&l, "MOST_ROWS"), M), DR = even_tile(R, launch_parameter(&l, "MOST_RANKS"));
     const int MB = divide_up(divide_up(M, ITEMS_PER_CORE * cores(context)), DM) * DM, blocks = divide_up(M, MB);
     const int RB = blocks >= cores(context) ? R : divide_up(divide_up(R, divide_up(cores(context), blocks)), DR) * DR;
@@ -53,7 +53,7 @@ clora_status lowrank_panel_grad(clora_tensor *f, const clora_tensor *d, const cl
     const int rows = CACHE / (int)sizeof(float) / (PB * NR);
     launch l;
 
-    launch_begin(&l, context, "lowrank_panel_grad");
+    launch_begin(&l, context, "lowrank_panel_grad", lowrank_key(d, x));
     launch_define(&l, "NR", NR);
     launch_define(&l, "GR", even_tile(R, launch_parameter(&l, "MOST_RANKS")));
     launch_tensor(&l, f);

@@ -12,6 +12,19 @@ bool matmul_is_factor(const clora_tensor *f, size_t count) {
     return f->buffer && clora_tensor_count(f) == count && f->dtype == CLORA_DTYPE_F32 && tensor_is_dense(f);
 }
 
+kernel_key forward_key(const forward_product *p) {
+    return (kernel_key){
+        .dtype = p->w ? p->w->dtype : 0, .M = p->M, .N = p->N, .K = p->K, .R = p->u ? tensor_cols(p->u) : 0};
+}
+
+kernel_key dx_key(const weight *w, const lowrank *lr, int M) {
+    return (kernel_key){.dtype = w->dtype, .M = M, .N = w->N, .K = w->K, .R = lr ? lr->R : 0};
+}
+
+kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x) {
+    return (kernel_key){.M = (int)tensor_rows(x), .K = tensor_cols(x), .R = tensor_cols(u)};
+}
+
 clora_status matmul_forward(const forward_product *p) {
     return matmul_uses_tile(p->y->context) ? matmul_tile_forward(p) : matmul_panel_forward(p);
 }

@@ -28,6 +28,11 @@ typedef struct forward_product {
     int M, N, K, R, panels;
 } forward_product;
 
+/* What the products' parameters depend on. */
+kernel_key forward_key(const forward_product *p);
+kernel_key dx_key(const weight *w, const lowrank *lr, int M);
+kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x); /* a factor of R rows over the columns of x */
+
 clora_status matmul_forward(const forward_product *p); /* by the context's family */
 clora_status matmul_panel_forward(const forward_product *p);
 clora_status matmul_tile_forward(const forward_product *p);

@@ -49,12 +49,13 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     clora_context *context = p->y->context;
     const int panels = part ? part->panels : p->panels;
     const bool accumulate = p->residual == p->y;
-    const bool few = p->M <= kernel_value(context, "matvec_panel", "MOST_ROWS");
+    const kernel_key key = forward_key(p);
+    const bool few = p->M <= tuning_value(context, "matvec_panel", "MOST_ROWS", &key);
     share each = {p->M, 1};
     int block = 0;
     launch l;
 
-    launch_begin(&l, context, few ? "matvec_panel" : "matmul_panel");
+    launch_begin(&l, context, few ? "matvec_panel" : "matmul_panel", key);
     if (few) {
         launch_define(&l, "ROWS", p->M);
     } else {
@@ -107,7 +108,7 @@ clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const wei
         const bool first = i == 0;
         launch l;
 
-        launch_begin(&l, w->context, "matmul_panel_dx");
+        launch_begin(&l, w->context, "matmul_panel_dx", dx_key(w, first ? lr : NULL, M));
         const int MR = tile_rows(&l, M);
         const share each = share_out(w->context, M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"), MR);
         define_panel(&l, w, w->context);

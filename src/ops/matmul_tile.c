@@ -8,10 +8,11 @@ static size_t divide_up(int a, int b) {
 static clora_status forward_part(const forward_product *p, const weight_part *part) {
     clora_context *context = p->y->context;
     const int NR = weight_panel_width(context), panels = part ? part->panels : p->panels;
-    const bool accumulate = p->residual == p->y, few = p->M <= kernel_value(context, "matvec_tile", "MOST");
+    const kernel_key key = forward_key(p);
+    const bool accumulate = p->residual == p->y, few = p->M <= tuning_value(context, "matvec_tile", "MOST", &key);
     launch l;
 
-    launch_begin(&l, context, few ? "matvec_tile" : "matmul_tile");
+    launch_begin(&l, context, few ? "matvec_tile" : "matmul_tile", key);
     launch_define(&l, "NR", NR);
     launch_define(&l, "STORAGE", p->w ? (int)p->w->dtype : 0);
     if (few)
@@ -59,7 +60,7 @@ clora_status matmul_tile_dx(clora_tensor *dx, const clora_tensor *dy, const weig
         const bool first = i == 0;
         launch l;
 
-        launch_begin(&l, w->context, "matmul_tile_dx");
+        launch_begin(&l, w->context, "matmul_tile_dx", dx_key(w, first ? lr : NULL, M));
         launch_define(&l, "NR", w->NR);
         launch_define(&l, "STORAGE", (int)w->dtype);
         launch_matrix(&l, dx);
@@ -86,7 +87,7 @@ clora_status lowrank_tile_down(clora_tensor *u, const clora_tensor *x, const clo
     const int M = (int)tensor_rows(u), R = tensor_cols(u);
     launch l;
 
-    launch_begin(&l, u->context, "lowrank_tile_down");
+    launch_begin(&l, u->context, "lowrank_tile_down", lowrank_key(u, x));
     launch_define(&l, "NR", weight_panel_width(u->context));
     const int TR = launch_parameter(&l, "TR");
     const size_t side = (size_t)TR;
@@ -104,7 +105,7 @@ clora_status lowrank_tile_grad(clora_tensor *f, const clora_tensor *d, const clo
     const int NR = weight_panel_width(f->context), R = tensor_cols(d), C = tensor_cols(x);
     launch l;
 
-    launch_begin(&l, f->context, "lowrank_tile_grad");
+    launch_begin(&l, f->context, "lowrank_tile_grad", lowrank_key(d, x));
     launch_define(&l, "NR", NR);
     const size_t slices = (size_t)launch_parameter(&l, "SLICES");
     launch_tensor(&l, f);

@@ -11,6 +11,10 @@ static clora_status check(const char *op, const clora_tensor *y, const clora_ten
 }
 
 /* One group a row. */
+static kernel_key key_of(const clora_tensor *x) {
+    return (kernel_key){.M = (int)tensor_rows(x), .K = tensor_cols(x)};
+}
+
 static clora_status run_rows(launch *l, const clora_tensor *x) {
     const size_t group = (size_t)launch_parameter(l, "WG");
 
@@ -23,7 +27,7 @@ clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor 
 
     if (status != CLORA_OK)
         return status;
-    launch_begin(&l, y->context, "rmsnorm");
+    launch_begin(&l, y->context, "rmsnorm", key_of(x));
     launch_matrix(&l, y);
     launch_tensor(&l, rstd);
     launch_matrix(&l, x);
@@ -40,7 +44,7 @@ clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clor
 
     if (status != CLORA_OK)
         return status;
-    launch_begin(&l, y->context, "rmsnorm_apply");
+    launch_begin(&l, y->context, "rmsnorm_apply", key_of(x));
     launch_matrix(&l, y);
     launch_matrix(&l, x);
     launch_tensor(&l, rstd);
@@ -56,7 +60,7 @@ clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const
 
     TRY(check("rmsnorm_backward", dx, x, rstd, g));
     TRY(check("rmsnorm_backward", dy, x, rstd, g));
-    launch_begin(&l, dx->context, "rmsnorm_backward");
+    launch_begin(&l, dx->context, "rmsnorm_backward", key_of(x));
     launch_matrix(&l, dx);
     launch_matrix(&l, dy);
     launch_matrix(&l, x);

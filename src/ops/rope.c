@@ -10,7 +10,7 @@ clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora
         !tensor_is_dense(table))
         return clora_fail(CLORA_ERROR_SHAPE, "rope: x%s positions%s table%s, %d heads", tensor_shape_text(x),
                           tensor_shape_text(positions), tensor_shape_text(table), heads);
-    launch_begin(&l, x->context, "rope");
+    launch_begin(&l, x->context, "rope", (kernel_key){.M = (int)tensor_rows(x), .K = tensor_cols(x)});
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_define(&l, "D", D);
     launch_matrix(&l, x);

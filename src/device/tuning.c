@@ -1,0 +1,268 @@
+#include "device/tuning.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "base/alloc.h"
+
+/* An answer that was given before. The name is compared by address: another literal of the same text is another slot.
+ */
+typedef struct memo_slot {
+    const char *kernel;
+    kernel_key key;
+    tuning_entry found;
+} memo_slot;
+
+struct tuning {
+    pthread_mutex_t lock;
+    tuning_entry *entries;
+    size_t entries_count, entries_capacity;
+    tuning_entry *forced; /* keys do not matter */
+    size_t forced_count, forced_capacity;
+    memo_slot *slots; /* open addressing; a power of two of them */
+    size_t slots_count, slots_used;
+};
+
+const char *tuning_source_name(tuning_source source) {
+    static const char *const names[] = {"analytic default",        "similar shape or rank", "shipped table",
+                                        "entry of another driver", "exact entry",           "set by hand"};
+    return names[source];
+}
+
+clora_status tuning_create(tuning **out) {
+    *out = calloc(1, sizeof(**out));
+    if (!*out)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the tuned parameters");
+    pthread_mutex_init(&(*out)->lock, NULL);
+    return CLORA_OK;
+}
+
+void tuning_free(tuning *t) {
+    if (!t)
+        return;
+    pthread_mutex_destroy(&t->lock);
+    free(t->entries);
+    free(t->forced);
+    free(t->slots);
+    free(t);
+}
+
+int tuning_bucket(int M) {
+    enum { DENSE = 16, LARGEST = 1 << 30 };
+    int bucket = M > 0 ? 1 : 0;
+
+    while (bucket < M && bucket < LARGEST)
+        bucket *= bucket < DENSE ? 2 : 4;
+    return bucket;
+}
+
+static bool is_same_key(const kernel_key *a, const kernel_key *b) {
+    return a->dtype == b->dtype && a->M == b->M && a->N == b->N && a->K == b->K && a->R == b->R;
+}
+
+/* ---- what was asked before ---- */
+
+static memo_slot *memo_find(const tuning *t, const char *kernel, const kernel_key *key) {
+    const struct {
+        const char *kernel;
+        int numbers[5], zero;
+    } hashed = {kernel, {key->dtype, key->M, key->N, key->K, key->R}, 0};
+    size_t at = (size_t)XXH3_64bits(&hashed, sizeof(hashed));
+
+    for (;; at++) {
+        memo_slot *slot = &t->slots[at & (t->slots_count - 1)];
+        if (!slot->kernel || (slot->kernel == kernel && is_same_key(&slot->key, key)))
+            return slot;
+    }
+}
+
+/* At least half of the slots stay free. */
+static clora_status memo_grow(tuning *t) {
+    enum { FIRST = 128 };
+    const size_t old_count = t->slots_count;
+    memo_slot *old = t->slots;
+
+    if (t->slots_count > 2 * t->slots_used)
+        return CLORA_OK;
+    memo_slot *slots = alloc_array(old_count ? 2 * old_count : FIRST, sizeof(*slots));
+    if (!slots)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the tuned parameters");
+    t->slots = slots;
+    t->slots_count = old_count ? 2 * old_count : FIRST;
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i].kernel)
+            *memo_find(t, old[i].kernel, &old[i].key) = old[i];
+    free(old);
+    return CLORA_OK;
+}
+
+static void memo_clear(tuning *t) {
+    if (t->slots_used)
+        memset(t->slots, 0, t->slots_count * sizeof(*t->slots));
+    t->slots_used = 0;
+}
+
+/* ---- the table ---- */
+
+/* How far apart two shapes are: doublings of every size; infinite for another storage type or a size that one lacks. */
+static double distance(const kernel_key *a, const kernel_key *b) {
+    const int from[] = {a->M, a->N, a->K}, to[] = {b->M, b->N, b->K};
+    double sum = fabs(log2((a->R + 4.0) / (b->R + 4.0)));
+
+    for (int i = 0; i < 3; i++) {
+        if ((from[i] == 0) != (to[i] == 0))
+            return INFINITY;
+        sum += from[i] ? fabs(log2((double)from[i] / to[i])) : 0.0;
+    }
+    return a->dtype == b->dtype ? sum : INFINITY;
+}
+
+/* The table's best for a key: the same key, most trusted first, else the nearest within reach. */
+static const tuning_entry *entry_for(const tuning *t, const kernel_row *row, const kernel_key *key) {
+    double nearest = 3.0; /* doublings */
+    const tuning_entry *best = NULL;
+
+    for (size_t i = 0; i < t->entries_count; i++) {
+        const tuning_entry *e = &t->entries[i];
+        if (e->row != row)
+            continue;
+        const double apart = distance(&e->key, key);
+        if (apart < nearest || (apart <= nearest && best && e->source > best->source)) {
+            nearest = apart;
+            best = e;
+        }
+    }
+    return best;
+}
+
+/* CLORA_PARAM_<KERNEL>_<NAME> in the environment, or 0. */
+static int value_from_environment(const kernel_row *row, const kernel_parameter *parameter) {
+    char variable[128];
+
+    snprintf(variable, sizeof(variable), "CLORA_PARAM_%s_%s", row->name, parameter->name);
+    for (char *c = variable; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    const char *text = getenv(variable);
+    return text && atoi(text) > 0 ? atoi(text) : 0;
+}
+
+static void look_up(tuning_entry *out, const clora_context *context, const kernel_row *row, const kernel_key *key) {
+    const tuning *t = context->tuning;
+    const tuning_entry *entry = entry_for(t, row, key);
+
+    for (size_t i = 0; i < t->forced_count; i++)
+        if (t->forced[i].row == row)
+            entry = &t->forced[i];
+    *out = (tuning_entry){.row = row, .key = *key, .source = entry ? entry->source : TUNING_DEFAULT};
+    if (entry && entry->source < TUNING_SET && !is_same_key(&entry->key, key))
+        out->source = TUNING_SIMILAR;
+    for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++) {
+        const int forced = value_from_environment(row, &row->parameters[i]);
+        out->values[i] = forced ? forced : entry ? entry->values[i] : kernel_default(context, &row->parameters[i]);
+        if (forced)
+            out->source = TUNING_SET;
+    }
+}
+
+clora_status tuning_resolve(tuning_entry *out, const clora_context *context, const char *kernel,
+                            const kernel_key *key) {
+    tuning *t = context->tuning;
+    kernel_key wanted = *key;
+    clora_status status = CLORA_OK;
+    const kernel_row *row;
+
+    wanted.M = tuning_bucket(key->M);
+    pthread_mutex_lock(&t->lock);
+    TRY(memo_grow(t));
+    memo_slot *slot = memo_find(t, kernel, &wanted);
+    if (!slot->kernel) {
+        row = kernel_find(kernel);
+        if (!row)
+            TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel %s in the registry", kernel));
+        slot->kernel = kernel;
+        slot->key = wanted;
+        look_up(&slot->found, context, row, &wanted);
+        t->slots_used++;
+    }
+    *out = slot->found;
+done:
+    pthread_mutex_unlock(&t->lock);
+    return status;
+}
+
+static clora_status check_values(const clora_context *context, const kernel_row *row, const int *values) {
+    for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
+        if (!kernel_allows(context, &row->parameters[i], values[i]))
+            return clora_fail(CLORA_ERROR_ARGUMENT, "kernel %s takes no %s of %d here", row->name,
+                              row->parameters[i].name, values[i]);
+    return CLORA_OK;
+}
+
+clora_status tuning_add(clora_context *context, const tuning_entry *entry) {
+    tuning *t = context->tuning;
+    tuning_entry *place = NULL;
+    clora_status status = CLORA_OK;
+
+    pthread_mutex_lock(&t->lock);
+    TRY(check_values(context, entry->row, entry->values));
+    for (size_t i = 0; i < t->entries_count && !place; i++)
+        if (t->entries[i].row == entry->row && is_same_key(&t->entries[i].key, &entry->key))
+            place = &t->entries[i];
+    if (place && place->source > entry->source)
+        goto done;
+    if (!place) {
+        TRY(alloc_grow((void **)&t->entries, &t->entries_capacity, t->entries_count + 1, sizeof(*t->entries)));
+        place = &t->entries[t->entries_count++];
+    }
+    *place = *entry;
+    memo_clear(t);
+done:
+    pthread_mutex_unlock(&t->lock);
+    return status;
+}
+
+clora_status tuning_force(clora_context *context, const kernel_row *row, const int *values) {
+    tuning *t = context->tuning;
+    clora_status status = CLORA_OK;
+    size_t i = 0;
+
+    pthread_mutex_lock(&t->lock);
+    memo_clear(t);
+    while (i < t->forced_count && t->forced[i].row != row)
+        i++;
+    if (!values) {
+        if (i < t->forced_count)
+            t->forced[i] = t->forced[--t->forced_count];
+        goto done;
+    }
+    if (i == t->forced_count)
+        TRY(alloc_grow((void **)&t->forced, &t->forced_capacity, t->forced_count + 1, sizeof(*t->forced)));
+    t->forced[i] = (tuning_entry){.row = row, .source = TUNING_SET};
+    memcpy(t->forced[i].values, values, sizeof(t->forced[i].values));
+    if (i == t->forced_count)
+        t->forced_count++;
+done:
+    pthread_mutex_unlock(&t->lock);
+    return status;
+}
+
+void tuning_forget(clora_context *context) {
+    pthread_mutex_lock(&context->tuning->lock);
+    memo_clear(context->tuning);
+    pthread_mutex_unlock(&context->tuning->lock);
+}
+
+int tuning_value(const clora_context *context, const char *kernel, const char *parameter, const kernel_key *key) {
+    tuning_entry found;
+
+    if (tuning_resolve(&found, context, kernel, key) == CLORA_OK)
+        return found.values[kernel_parameter_index(found.row, parameter)];
+    assert(!"a registry name that does not exist");
+    return 1;
+}
