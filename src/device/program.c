@@ -69,6 +69,24 @@ static clora_status source_text(char **out, const char *stem, size_t length) {
     return clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel source %.*s", (int)length, stem);
 }
 
+XXH128_hash_t program_sources_hash(void) {
+    XXH3_state_t *state = XXH3_createState();
+    XXH128_hash_t hash = {0};
+
+    if (!state)
+        return hash;
+    XXH3_128bits_reset(state);
+    for (size_t i = 0; i < kernel_sources_count; i++) {
+        char *text = NULL;
+        if (source_text(&text, kernel_sources[i].name, strlen(kernel_sources[i].name)) == CLORA_OK)
+            XXH3_128bits_update(state, text, strlen(text) + 1);
+        free(text);
+    }
+    hash = XXH3_128bits_digest(state);
+    XXH3_freeState(state);
+    return hash;
+}
+
 enum { LOG_LINES = 8 };
 
 /* The kernel, the device and the first lines of the build log. */
