@@ -51,9 +51,10 @@ const char *case_text(const op_case *op, const op_shape *s) {
     const struct {
         const char *name;
         int value;
-    } fields[] = {{"M", s->M},     {"N", s->N},          {"K", s->K}, {"R", s->R}, {"B", s->B}, {"T", s->T},
-                  {"S", s->S},     {"H", s->H},          {"G", s->G}, {"D", s->D}, {"V", s->V}, {"modules", s->modules},
-                  {"pad", s->pad}, {"option", s->option}};
+    } fields[] = {{"M", s->M},         {"N", s->N},     {"K", s->K},          {"R", s->R},
+                  {"B", s->B},         {"T", s->T},     {"S", s->S},          {"H", s->H},
+                  {"G", s->G},         {"D", s->D},     {"V", s->V},          {"modules", s->modules},
+                  {"first", s->first}, {"pad", s->pad}, {"option", s->option}};
     size_t used = (size_t)snprintf(out, sizeof(text[0]), "%s %s", op->name, dtype_name(s->dtype));
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)

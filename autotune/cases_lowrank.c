@@ -127,19 +127,19 @@ static void grad_b_reference(case_run *run) {
 }
 
 static double k_flops(const op_shape *s) {
-    return 2.0 * s->M * s->K * s->R;
+    return 2.0 * s->M * s->K * product_ranks(s);
 }
 
 static double n_flops(const op_shape *s) {
-    return 2.0 * s->M * s->N * s->R;
+    return 2.0 * s->M * product_b_elements(s);
 }
 
 static double k_bytes(const op_shape *s) {
-    return 4.0 * ((double)s->M * s->K + (double)s->M * s->R + (double)s->R * s->K);
+    return 4.0 * ((double)s->M * s->K + ((double)s->M + s->K) * product_ranks(s));
 }
 
 static double n_bytes(const op_shape *s) {
-    return 4.0 * ((double)s->M * s->N + (double)s->M * s->R + (double)s->R * s->N);
+    return 4.0 * ((double)s->M * s->N + (double)s->M * product_ranks(s) + product_b_elements(s));
 }
 
 #define SHAPES CASE_SHAPES(lowrank_shapes)

@@ -88,15 +88,15 @@ static void dx_reference(case_run *run) {
 }
 
 static double product_flops(const op_shape *s) {
-    return 2.0 * s->M * ((double)s->N * s->K + (double)s->R * s->N);
+    return 2.0 * s->M * ((double)s->N * s->K + product_b_elements(s));
 }
 
 static double dx_flops(const op_shape *s) {
-    return 2.0 * s->M * ((double)s->N * s->K + (double)s->R * s->K);
+    return 2.0 * s->M * ((double)s->N * s->K + (double)product_ranks(s) * s->K);
 }
 
 static double product_bytes(const op_shape *s) {
-    return (double)dtype_size(s->dtype) * s->N * s->K + 4.0 * s->M * ((double)s->N + s->K + s->R);
+    return (double)dtype_size(s->dtype) * s->N * s->K + 4.0 * s->M * ((double)s->N + s->K + product_ranks(s));
 }
 
 /* ---- embedding ---- */

@@ -2,14 +2,28 @@
 
 #include "base/dtype.h"
 
+/* Rows of module i when `used` are taken: the last has what is left. */
+static int rows_of(const op_shape *s, int modules, int i, int used) {
+    if (i == modules - 1)
+        return s->N - used;
+    if (s->first)
+        return i == 0 ? s->first : (s->N - s->first) / (modules - 1);
+    return s->N / (modules + i);
+}
+
+static int rank_of(const op_shape *s, int i) {
+    if (s->first || s->R == 0)
+        return s->R;
+    return i == 0 ? s->R : i == 1 ? 0 : s->R / 2 + 1;
+}
+
 static void describe(product *p, const op_shape *s) {
     p->modules = s->modules ? s->modules : 1;
     for (int i = 0, used = 0; i < p->modules; i++) {
-        const bool last = i == p->modules - 1;
-        p->N[i] = last ? s->N - used : s->N / (p->modules + i);
+        p->N[i] = rows_of(s, p->modules, i, used);
         p->col[i] = used;
         used += p->N[i];
-        p->rank[i] = s->R == 0 || i == 1 ? 0 : i == 0 ? s->R : s->R / 2 + 1;
+        p->rank[i] = rank_of(s, i);
         p->row[i] = p->R;
         p->R += p->rank[i];
         p->scale[i] = 0.5f + (float)i;
@@ -73,6 +87,23 @@ product *product_setup(case_run *run, case_role a_role, case_role b_role) {
     if (p->R > 0)
         make_factors(run, p, a_role, b_role);
     return p;
+}
+
+int product_ranks(const op_shape *s) {
+    product p = {.modules = 0};
+
+    describe(&p, s);
+    return p.R;
+}
+
+double product_b_elements(const op_shape *s) {
+    product p = {.modules = 0};
+    double sum = 0.0;
+
+    describe(&p, s);
+    for (int i = 0; i < p.modules; i++)
+        sum += (double)p.rank[i] * p.N[i];
+    return sum;
 }
 
 void product_expect_a(case_run *run, float *const *a) {

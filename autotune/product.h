@@ -18,8 +18,13 @@ typedef struct product {
 enum { PRODUCT_RESIDUAL = 1, PRODUCT_IN_PLACE = 2, PRODUCT_BIAS = 4 };
 
 /* Make run->w with values (also in run->w0) and, when the shape has a rank, run->lr with values in a and b; factor
- * panels become buffers of the given roles. Modules share N unevenly; the second of several has no adapter. */
+ * panels become buffers of the given roles. Unless the shape says how, modules share N unevenly and the second of
+ * several has no adapter. */
 product *product_setup(case_run *run, case_role a_role, case_role b_role);
+
+/* What the factors add to the costs: columns of u, and scalars of all B. */
+int product_ranks(const op_shape *s);
+double product_b_elements(const op_shape *s);
 
 /* The factors' expected panels from row-major values. */
 void product_expect_a(case_run *run, float *const *a);

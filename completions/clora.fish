@@ -20,4 +20,5 @@ complete -c clora -n 'not __fish_use_subcommand; and string match -q -- "-*" (co
 complete -c clora -n '__clora_after --dtype' -f -a 'file f32 f16 bf16'
 complete -c clora -n '__clora_after --eos' -f -a 'always never'
 complete -c clora -n '__clora_after --init' -f -a 'gaussian kaiming peft-gaussian'
+complete -c clora -n '__clora_after --only' -f -a 'all train prefill decode'
 complete -c clora -n '__clora_after --schedule' -f -a 'constant linear cosine'

@@ -49,7 +49,6 @@
 #define FOR_LANES(v, i)                                                                                                \
     for (int v = 0; v < NV; v++)                                                                                       \
         for (int i = 0; i < VW; i++)
-#define INLINE static inline __attribute__((always_inline))
 
 // s[r] = sum over d of rows[r][d] * x[d], r < MR; past the last row it is repeated
 INLINE void dots_tile(__local V *s, __global const float *rows, const int stride, const int last, __local const V *x) {

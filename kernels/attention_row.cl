@@ -23,7 +23,7 @@
 
 enum { WHOLE = D / VW * VW }; // columns in whole vectors
 
-static inline float dot_row(__global const float *k, __local const float *q) {
+INLINE float dot_row(__global const float *k, __local const float *q) {
     V even = (V)(0.0f), odd = (V)(0.0f);
     float rest = 0.0f;
     int d = 0;
@@ -39,10 +39,8 @@ static inline float dot_row(__global const float *k, __local const float *q) {
 }
 
 // out[c] = out[c] * shrink + sum over j < n of p[j] * v[j][c], for `count` vectors of columns
-static inline __attribute__((always_inline)) void add_columns(__local float *out, const float shrink,
-                                                              __local const float *p, const int n,
-                                                              __global const float *v, const int stride,
-                                                              const int count) {
+INLINE void add_columns(__local float *out, const float shrink, __local const float *p, const int n,
+                        __global const float *v, const int stride, const int count) {
     V sum[NC];
     UNROLL for (int c = 0; c < count; c++) sum[c] = LOAD(out + c * VW) * shrink;
     for (int j = 0; j < n; j++) {
@@ -52,8 +50,8 @@ static inline __attribute__((always_inline)) void add_columns(__local float *out
     UNROLL for (int c = 0; c < count; c++) STORE(sum[c], out + c * VW);
 }
 
-static inline void add_block(__local float *out, const float shrink, __local const float *p, const int n,
-                             __global const float *v, const int stride) {
+INLINE void add_block(__local float *out, const float shrink, __local const float *p, const int n,
+                      __global const float *v, const int stride) {
     const int item = get_local_id(0);
     for (int d = item * NC * VW; d + NC * VW <= D; d += WG * NC * VW)
         add_columns(out + d, shrink, p, n, v + d, stride, NC);
@@ -68,7 +66,7 @@ static inline void add_block(__local float *out, const float shrink, __local con
 }
 
 // Scores become exp(score - maximum); the running maximum and sum follow. Returns what the output so far shrinks by.
-static inline float probabilities(__local float *p, const int n, float *most, float *sum, __local float *space) {
+INLINE float probabilities(__local float *p, const int n, float *most, float *sum, __local float *space) {
     const int item = get_local_id(0);
     float top = *most, part = 0.0f;
     for (int j = item; j < n; j += WG)

@@ -35,6 +35,10 @@ typedef JOIN(int, VW) VI;
 
 #define UNROLL _Pragma("unroll")
 
+// For every function that takes local memory. Left as a call, PoCL's compiler may put the one array that all calls pass
+// into the function itself, where PoCL does not see that each work-group needs its own: two cores then share it.
+#define INLINE static inline __attribute__((always_inline))
+
 // The sum and the maximum of a vector's lanes, by halves: a fixed order.
 #define ADD(a, b) ((a) + (b))
 #define LANES_2(v, combine) combine((v).lo, (v).hi)
@@ -76,7 +80,7 @@ LANE_REDUCTION(max_lanes, fmax)
 
 // The sum and the maximum over the items of a group, in every item; space holds WG floats and may be used again.
 #define GROUP_REDUCTION(name, combine)                                                                                 \
-    static inline float name(const float part, __local float *space) {                                                 \
+    INLINE float name(const float part, __local float *space) {                                                        \
         const int i = get_local_id(0);                                                                                 \
         GROUP_BARRIER;                                                                                                 \
         space[i] = part;                                                                                               \

@@ -1,4 +1,4 @@
-"""Turn files into one C file that holds their bytes: embed.py OUTPUT ARRAY FILES makes ARRAY[] = {name, bytes, size}."""
+"""Turn files into one C file with their bytes: embed.py OUTPUT ARRAY FILES makes ARRAY[] = {name, bytes, size}."""
 
 import pathlib
 import sys

@@ -1,14 +1,21 @@
 // y (M, N) = [residual or y] + x (M, K) * W0^T + bias + u (M, R) * B^T, in explicit vectors: for CPUs.
 //
 // As panel.cl says, MR rows at a time. K is cut in blocks of KC whose part of the panel (KC x NR floats) stays in the
-// first cache while the rows pass; between blocks the sums wait in the output. 16-bit weights are widened once a block
-// into local memory. See matvec_panel for few rows.
+// first cache while the rows pass; between blocks the sums wait in the output. See matvec_panel for few rows.
 
 #ifndef MR
 #define MR 6 // rows of a register tile; MR * NR / VW vectors are held
 #endif
 #ifndef KC
 #define KC 256 // steps of a block; even
+#endif
+#ifndef WIDEN
+#define WIDEN 1 // 16-bit weights: 1 in registers, by every tile; 2 once a block, into local memory
+#endif
+#if WIDEN == 2 && STORAGE != 0
+#define MULTIPLY_WIDE MULTIPLY
+#else
+#define MULTIPLY_WIDE MULTIPLY_STORED
 #endif
 #if KC % 2 != 0
 #error "KC must be even"
@@ -18,7 +25,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWAR
     FORWARD_BEGIN;
     const int begin = get_global_id(1) * row_share, end = min(M, begin + row_share);
     const int q_begin = get_global_id(0) * panel_share, q_end = min(panels, q_begin + panel_share);
-#if STORAGE != 0
+#if WIDEN == 2 && STORAGE != 0
     __local float wide[KC * NR];
 #endif
     int k = 0;
@@ -26,10 +33,10 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWAR
         const int steps = min(block, K - k);
         for (int q = q_begin; q < q_end; q++) {
             FORWARD_PANEL;
-#if STORAGE == 1
+#if WIDEN == 2 && STORAGE == 1
             for (int e = 0; e < steps * NR; e += VW)
                 STORE(widen(panel + (size_t)k * NR + e), wide + e);
-#elif STORAGE == 2
+#elif WIDEN == 2 && STORAGE == 2
             __global const uint *pairs = (__global const uint *)(panel + (size_t)k * NR);
             for (int pair = 0; pair < (steps + 1) / 2; pair++)
                 UNROLL for (int j = 0; j < NV; j++) {
@@ -38,7 +45,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWAR
                     STORE(JOIN(as_float, VW)(two & 0xffff0000u), wide + (2 * pair + 1) * NR + j * VW);
                 }
 #else
-            __global const float *wide = panel + (size_t)k * NR;
+            __global const stored *wide = panel + (size_t)k * NR;
 #endif
             __global const float *from = k > 0 || accumulate ? y : residual;
             from = from ? from + col : from;
@@ -50,7 +57,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWAR
                 ROWS_FROM(row, MR, m, end, from_stride);
                 START(c, MR, from, row, plus, lanes);
                 ROWS_FROM(row, MR, m, end, x_stride);
-                MULTIPLY(c, MR, x + k, row, wide, steps);
+                MULTIPLY_WIDE(c, MR, x + k, row, wide, steps);
                 if (k + steps == K) {
                     ROWS_FROM(row, MR, m, end, u_stride);
                     MULTIPLY(c, MR, u + u_col, row, factor, rank);

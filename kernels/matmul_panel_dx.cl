@@ -42,7 +42,7 @@ static inline void square_load(float4 s[4], __global const stored *w) {
 }
 
 // turned[lane * NR + step] = the panel's element, for NR lanes and `steps` steps; further steps are zero.
-static inline void turn(__local float *turned, __global const stored *w, const int steps) {
+INLINE void turn(__local float *turned, __global const stored *w, const int steps) {
     if (steps < NR) {
         for (int step = 0; step < NR; step++)
             for (int lane = 0; lane < NR; lane++)

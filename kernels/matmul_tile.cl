@@ -57,8 +57,8 @@ typedef ushort stored;
 #endif
 
 // sum += left (STEP, TM)^T * right (STEP, TN), both in local memory.
-static inline void multiply(float sum[RM][RN], __local const float (*left)[TM + 1],
-                            __local const float (*right)[TN + 1]) {
+INLINE void multiply(float sum[RM][RN], __local const float (*left)[TM + 1],
+                     __local const float (*right)[TN + 1]) {
     const int lx = get_local_id(0), ly = get_local_id(1);
     for (int step = 0; step < STEP; step++) {
         float a[RM], b[RN];
@@ -69,8 +69,8 @@ static inline void multiply(float sum[RM][RN], __local const float (*left)[TM + 
 }
 
 // left[step][row] = a[m + row][step], zero past `rows` rows and `steps` steps.
-static inline void load_left(__local float (*left)[TM + 1], __global const float *a, const int stride, const int m,
-                             const int rows, const int steps) {
+INLINE void load_left(__local float (*left)[TM + 1], __global const float *a, const int stride, const int m,
+                      const int rows, const int steps) {
     for (int e = get_local_id(1) * WX + get_local_id(0); e < TM * STEP; e += ITEMS) {
         const int row = e / STEP, step = e % STEP;
         left[step][row] = m + row < rows && step < steps ? a[(size_t)(m + row) * stride + step] : 0.0f;

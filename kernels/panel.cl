@@ -40,16 +40,46 @@ static inline V widen(__global const ushort *p) {
 }
 #endif
 
+#define MULTIPLY_STEP(c, rows, a, row, step, part)                                                                     \
+    UNROLL for (int i = 0; i < rows; i++) {                                                                            \
+        const V value = (V)((a)[row[i] + (step)]);                                                                     \
+        UNROLL for (int j = 0; j < NV; j++) c[i][j] = fma(value, part[j], c[i][j]);                                    \
+    }
+
 // c[i][j] += a[row[i] + step] * w[step * NR + lanes of j], for `steps` steps.
 #define MULTIPLY(c, rows, a, row, w, steps)                                                                            \
     for (int step = 0; step < (steps); step++) {                                                                       \
         V part[NV];                                                                                                    \
         UNROLL for (int j = 0; j < NV; j++) part[j] = LOAD((w) + (size_t)step * NR + j * VW);                          \
-        UNROLL for (int i = 0; i < rows; i++) {                                                                        \
-            const V value = (V)((a)[row[i] + step]);                                                                   \
-            UNROLL for (int j = 0; j < NV; j++) c[i][j] = fma(value, part[j], c[i][j]);                                \
-        }                                                                                                              \
+        MULTIPLY_STEP(c, rows, a, row, step, part);                                                                    \
     }
+
+// The same with the panel as it is stored. `step` is even at the start; bf16 has two steps in a load.
+#if STORAGE == 0
+#define MULTIPLY_STORED MULTIPLY
+#elif STORAGE == 1
+#define MULTIPLY_STORED(c, rows, a, row, w, steps)                                                                     \
+    for (int step = 0; step < (steps); step++) {                                                                       \
+        V part[NV];                                                                                                    \
+        UNROLL for (int j = 0; j < NV; j++) part[j] = widen((w) + (size_t)step * NR + j * VW);                         \
+        MULTIPLY_STEP(c, rows, a, row, step, part);                                                                    \
+    }
+#else
+#define MULTIPLY_STORED(c, rows, a, row, w, steps)                                                                     \
+    for (int step = 0; step < (steps); step += 2) {                                                                    \
+        JOIN(uint, VW) two[NV];                                                                                        \
+        V part[NV];                                                                                                    \
+        UNROLL for (int j = 0; j < NV; j++) {                                                                          \
+            two[j] = JOIN(vload, VW)(0, (__global const uint *)((w) + (size_t)step * NR) + j * VW);                    \
+            part[j] = JOIN(as_float, VW)(two[j] << 16);                                                                \
+        }                                                                                                              \
+        MULTIPLY_STEP(c, rows, a, row, step, part);                                                                    \
+        if (step + 1 == (steps))                                                                                       \
+            break;                                                                                                     \
+        UNROLL for (int j = 0; j < NV; j++) part[j] = JOIN(as_float, VW)(two[j] & 0xffff0000u);                        \
+        MULTIPLY_STEP(c, rows, a, row, step + 1, part);                                                                \
+    }
+#endif
 
 // Where the rows m, m + 1, ... begin in a matrix; rows past the end are the last one.
 #define ROWS_FROM(row, rows, m, end, stride)                                                                           \

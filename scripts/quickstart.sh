@@ -34,6 +34,7 @@ build() {
     [ -f build/build.ninja ] || meson setup build -Dtests=false || return
     ninja -C build src/clora
 }
+echo "Building in build/: the command alone, without tests"
 if ! build >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     echo "quickstart: the build failed" >&2

@@ -1,7 +1,8 @@
 """Fail on what no editor shows: check_style.py ROOT
 
 Tabs, blanks at the end of a line, a missing or doubled newline at the end of a file, carriage returns, words that mark
-unfinished work, paths of one machine, lines too long for the page, files too long to have one subject.
+unfinished work, paths of one machine, lines too long for the page, files too long to have one subject; in kernels,
+functions that take local memory and may stay calls.
 """
 
 import pathlib
@@ -16,6 +17,7 @@ MAX_COLUMNS = 120
 # written so that this file does not contain what it looks for
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X)\b")
 MACHINE = re.compile(r"(^|[^A-Za-z0-9_.$}])/(work|root|home/[a-z]+)/")
+LOCAL = re.compile(r"static inline [^{;]*__local[^{;]*\{")  # in a kernel; see INLINE in kernels/common.cl
 TABLE = re.compile(r"_data\.h$")  # generated tables may be long
 
 
@@ -37,6 +39,9 @@ def problems(path, text):
         yield 0, "no newline at the end of the file"
     if text.endswith("\n\n"):
         yield 0, "empty lines at the end of the file"
+    if path.suffix == ".cl":
+        for found in LOCAL.finditer(text):
+            yield text.count("\n", 0, found.start()) + 1, "a function that takes local memory must be INLINE"
     lines = text.split("\n")
     if path.suffix in SOURCE and len(lines) - 1 > MAX_LINES and not TABLE.search(path.name):
         yield 0, f"{len(lines) - 1} lines; over {MAX_LINES} a file has more than one subject"

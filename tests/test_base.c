@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/dtype.h"
 #include "base/json.h"
+#include "base/plain.h"
 #include "base/rng.h"
 #include "support/assert.h"
 #include "support/scratch.h"
@@ -38,6 +39,36 @@ static void test_a_message_of_any_length_is_cut_not_overrun(void **state) {
     clora_fail_within(CLORA_ERROR_IO, "%s", text);
     assert_true(strlen(clora_last_error()) < 20000);
     free(text);
+}
+
+static void test_names_in_a_message_cannot_act_on_a_terminal(void **state) {
+    (void)state;
+    clora_fail(CLORA_ERROR_FORMAT, "tensor %s", "a\x1b[31m\nb\x7f\xc2\x9bz \xc3\xa9\xc2\xa0");
+    assert_string_equal(clora_last_error(), "tensor a\\u001b[31m\\u000ab\\u007f\\u009bz \xc3\xa9\xc2\xa0");
+    clora_fail_within(CLORA_ERROR_FORMAT, "file %s", "\r");
+    assert_memory_equal(clora_last_error(), "file \\u000d: tensor a\\u001b", 26);
+}
+
+static void test_lines_below_a_message_stay_lines(void **state) {
+    (void)state;
+    clora_fail(CLORA_ERROR_OPENCL, "kernel x");
+    assert_int_equal(clora_fail_below(CLORA_ERROR_OPENCL, "1: error\n2: error"), CLORA_ERROR_OPENCL);
+    clora_fail_within(CLORA_ERROR_OPENCL, "device y");
+    assert_string_equal(clora_last_error(), "device y: kernel x\n1: error\n2: error");
+}
+
+static void test_plain_text_is_cut_before_what_does_not_fit(void **state) {
+    (void)state;
+    char out[9];
+    char *all = plain_text("ab\n\n");
+
+    assert_string_equal(all, "ab\\u000a\\u000a");
+    free(all);
+    assert_int_equal(plain_copy(out, sizeof(out), "ab\n\n"), 8);
+    assert_string_equal(out, "ab\\u000a");
+    assert_int_equal(plain_copy(out, 8, "ab\n"), 2);
+    assert_int_equal(plain_copy(out, 1, "ab"), 0);
+    assert_string_equal(out, "");
 }
 
 static void test_sizes_that_overflow_are_refused(void **state) {
@@ -368,6 +399,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(test_a_failure_keeps_its_message_and_takes_words_in_front),
         T(test_a_message_of_any_length_is_cut_not_overrun),
+        T(test_names_in_a_message_cannot_act_on_a_terminal),
+        T(test_lines_below_a_message_stay_lines),
+        T(test_plain_text_is_cut_before_what_does_not_fit),
         T(test_sizes_that_overflow_are_refused),
         T(test_growing_keeps_what_was_there),
         T(test_every_f16_becomes_its_value_and_returns),

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -19,11 +20,12 @@ NEEDED = {
     "merge": ["m", "a", "--out", "o"],
     "inspect": ["p"],
     "tokenize": ["m", "t"],
+    "bench": ["m"],
 }
 NOT_INTEGERS = ["", "x", "1x", "1.5", "1e3", " 1", "0x10", "--1", "nan"]
 NOT_NUMBERS = ["", "x", "1x", "1,5", "nan", "inf", "-inf", "0x1p3", " 1", "1e999", "1e", "."]
 LEAST_IS_ZERO = {"--warmup", "--top-k", "--seed"}
-WORDS = {"--dtype": "f64", "--eos": "sometimes", "--init": "zero", "--schedule": "steps"}
+WORDS = {"--dtype": "f64", "--eos": "sometimes", "--init": "zero", "--schedule": "steps", "--only": "some"}
 
 
 class Help(CommandTest):
@@ -228,6 +230,22 @@ class Devices(CommandTest):
         environment = os.environ | {"OCL_ICD_VENDORS": str(self.folder), "OPENCL_VENDOR_PATH": str(self.folder)}
         self.fails(1, "devices", env=environment, says=["no OpenCL device", "apt install pocl-opencl-icd"])
         self.fails(1, "generate", MODEL, "--prompt", "x", env=environment, says="OpenCL")
+
+    @needs_device
+    def test_a_kernel_that_does_not_build_is_named_with_the_device_and_the_log(self):
+        kernels = self.folder / "kernels"
+        shutil.copytree(ROOT / "kernels", kernels)
+        for path in kernels.glob("embedding*.cl"):
+            path.chmod(0o644)
+            path.write_text(path.read_text(encoding="utf-8") + "\nthis_is_no_type x;\n", encoding="utf-8")
+        environment = os.environ | {"CLORA_KERNEL_DIR": str(kernels)}
+        status, out, err = clora("generate", MODEL, "--prompt", "x", env=environment)
+        self.assertEqual((status, out), (1, ""))
+        first, *log = err[err.index("clora generate: "):].splitlines()  # a driver may have written before
+        self.assertRegex(first, r": kernel embedding\S* .*does not build on .*BUILD_PROGRAM_FAILURE\Z")
+        self.assertIn(self.gives_json("devices")[0]["name"], first)
+        self.assertIn("this_is_no_type", "\n".join(log))
+        self.assertLessEqual(len(log), 8)
 
     @needs_device
     def test_json_is_an_array_with_every_key_and_one_default(self):

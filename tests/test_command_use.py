@@ -132,6 +132,16 @@ class Generate(UseTest):
         self.assertEqual(self.succeeds("generate", MODEL, "--jsonl", "-", "--max-tokens", "6", stdin=prompts),
                          "".join(r["text"] + "\n" for r in results))
 
+    def test_lines_side_by_side_give_the_texts_that_they_give_alone(self):
+        data = self.write("rows.jsonl", "".join(VALIDATION.read_text(encoding="utf-8").splitlines(keepends=True)[:20]))
+        sampled = ["--temperature", "1", "--top-k", "40", "--seed", "3"]
+        for options in [], sampled, ["--stop", "e"]:
+            call = ["generate", MODEL, "--jsonl", data, "--max-tokens", "12", *options]
+            alone = self.succeeds(*call, "--batch-size", "1")
+            for size in "3", "8", "33":
+                self.assertEqual(self.succeeds(*call, "--batch-size", size), alone)
+        self.fails(2, "generate", MODEL, "--prompt", "a", "--batch-size", "2", says="--jsonl")
+
     def test_a_wrong_line_of_a_file_is_named(self):
         good = '{"prompt": "a"}\n'
         for text, says in ((good + '{"x": 1}\n', 'line 2: no "context"'), ("[]\n", "line 1: not a JSON object"),
@@ -243,6 +253,20 @@ class Inspect(UseTest):
             path.chmod(0o755)
         edit(copy / "adapter_config.json", lambda c: c.update(peft_type="IA3"))
         self.fails(1, "inspect", copy, says="IA3")
+
+    def test_what_a_hostile_file_holds_is_escaped(self):
+        copy = self.folder / "copy"
+        shutil.copytree(FIXTURES / "tiny-llama-lora", copy)
+        for path in [copy, *copy.iterdir()]:
+            path.chmod(0o755)
+        hostile = {"base_model_name_or_path": "a\x1b[2J\nb", "target_modules": ["q\r"], "rank_pattern": {"x\x9b": 2}}
+        edit(copy / "adapter_config.json", lambda c: c.update(hostile))
+        out = self.succeeds("inspect", copy)
+        for text in ("base         a\\u001b[2J\\u000ab\n", "q\\u000d\n", "x\\u009b=2\n"):
+            self.assertIn(text, out)
+        data = json.dumps({"a\x1b[2J\nb": {"dtype": "F32", "shape": [1], "data_offsets": [0, 8]}}).encode()
+        copy.joinpath("adapter_model.safetensors").write_bytes(struct.pack("<Q", len(data)) + data + bytes(8))
+        self.fails(1, "inspect", copy, says="a\\u001b[2J\\u000ab")
 
     def test_a_data_file_is_counted(self):
         text = '{"context": "caf\u00e9 ", "target": "two"}\n{"prompt": "", "completion": "three"}\n'

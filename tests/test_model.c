@@ -107,6 +107,33 @@ static void test_cached_steps_give_the_logits_of_one_pass(void **state) {
     clora_session_free(session);
 }
 
+static void test_sequences_of_different_lengths_go_on_side_by_side(void **state) {
+    (void)state;
+    fixture_batch batch;
+    static float whole[64 * V], last[4 * V];
+    clora_session *session = NULL;
+    int32_t column[4];
+
+    fixture_read_batch(&batch, "tiny-llama");
+    forward(whole, &batch, model, NULL);
+    assert_ok(clora_session_create(&session, model, batch.B, batch.T));
+    for (int b = batch.B - 1; b >= 0; b--) { /* sequence b begins with b + 1 tokens */
+        const int32_t *ids = batch.ids + b * batch.T;
+        assert_ok(session_prefill(session, b, last, ids + 1, 1)); /* an earlier text leaves nothing behind */
+        session_forget(session, b);
+        assert_ok(session_prefill(session, b, last, ids, b + 1));
+        assert_true(relative_error(last, whole + (b * batch.T + b) * V, V) < 1e-5);
+    }
+    for (int step = 1; step <= 3; step++) {
+        for (int b = 0; b < batch.B; b++)
+            column[b] = batch.ids[b * batch.T + b + step];
+        assert_ok(session_step(session, last, column, batch.B));
+        for (int b = 0; b < batch.B; b++)
+            assert_true(relative_error(last + b * V, whole + (b * batch.T + b + step) * V, V) < 1e-5);
+    }
+    clora_session_free(session);
+}
+
 static void test_switching_adapters_needs_no_reload(void **state) {
     (void)state;
     fixture_batch batch;
@@ -146,7 +173,8 @@ static void test_refuses_ids_outside_the_vocabulary(void **state) {
 /* ---- training ---- */
 
 /* A trainer on the fixture's batch with the fixture's optimizer. */
-static clora_trainer *make_trainer(clora_adapter *adapter, clora_dataset **dataset, const fixture_batch *batch) {
+static clora_trainer *make_trainer(clora_adapter *adapter, clora_dataset **dataset, const fixture_batch *batch,
+                                   int recompute) {
     clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
     clora_trainer *trainer = NULL;
     const int lengths[4] = {batch->T, batch->T, batch->T, batch->T};
@@ -157,6 +185,7 @@ static clora_trainer *make_trainer(clora_adapter *adapter, clora_dataset **datas
     options.lr = 1e-2f;
     options.weight_decay = 0.01f;
     options.clip = 0.0f;
+    options.recompute = recompute;
     assert_ok(clora_dataset_from_ids(dataset, batch->ids, batch->labels, lengths, batch->B));
     assert_ok(clora_trainer_create(&trainer, model, adapter, *dataset, &options));
     return trainer;
@@ -208,7 +237,7 @@ static void test_training_follows_pytorch(void **state) {
         fixture_read_batch(&batch, adapters[i]);
         fixture_tensors *f = fixture_open(adapters[i]);
         clora_adapter *adapter = load_adapter(adapters[i]);
-        clora_trainer *trainer = make_trainer(adapter, &dataset, &batch);
+        clora_trainer *trainer = make_trainer(adapter, &dataset, &batch, 0);
 
         for (int step = 0; step < 10; step++) {
             clora_train_step done;
@@ -255,7 +284,7 @@ static void test_training_never_writes_the_frozen_weights(void **state) {
 
     fixture_read_batch(&batch, adapters[0]);
     snapshot(before);
-    clora_trainer *trainer = make_trainer(adapter, &dataset, &batch);
+    clora_trainer *trainer = make_trainer(adapter, &dataset, &batch, 0);
     for (int step = 0; step < 3; step++)
         assert_ok(clora_trainer_step(trainer, &done));
     snapshot(after);
@@ -273,29 +302,51 @@ static void read_chunk(float **out, size_t *n, clora_adapter *adapter) {
     assert_ok(clora_tensor_read(adapter->chunk[0], *out));
 }
 
-static void test_two_runs_give_the_same_bits(void **state) {
-    (void)state;
-    float *result[2];
-    size_t n = 0;
+/* The factors after some steps with dropout; the bytes of the arena. */
+static size_t train_with_dropout(float **out, size_t *n, int recompute) {
+    fixture_batch batch;
+    clora_dataset *dataset = NULL;
+    clora_train_step done;
+    clora_adapter *adapter = load_adapter(adapters[2]);
 
-    for (int run = 0; run < 2; run++) {
-        fixture_batch batch;
-        clora_dataset *dataset = NULL;
-        clora_train_step done;
-        clora_adapter *adapter = load_adapter(adapters[2]);
-        assert_ok(clora_adapter_set_dropout(adapter, 0.25f));
-        fixture_read_batch(&batch, adapters[2]);
-        clora_trainer *trainer = make_trainer(adapter, &dataset, &batch);
-        for (int step = 0; step < 4; step++)
-            assert_ok(clora_trainer_step(trainer, &done));
-        read_chunk(&result[run], &n, adapter);
-        clora_trainer_free(trainer);
-        clora_dataset_free(dataset);
-        clora_adapter_free(adapter);
-    }
-    assert_memory_equal(result[0], result[1], n * sizeof(float));
-    free(result[0]);
-    free(result[1]);
+    assert_ok(clora_adapter_set_dropout(adapter, 0.25f));
+    fixture_read_batch(&batch, adapters[2]);
+    clora_trainer *trainer = make_trainer(adapter, &dataset, &batch, recompute);
+    for (int step = 0; step < 4; step++)
+        assert_ok(clora_trainer_step(trainer, &done));
+    const size_t bytes = clora_trainer_plan(trainer).activations;
+    read_chunk(out, n, adapter);
+    clora_trainer_free(trainer);
+    clora_dataset_free(dataset);
+    clora_adapter_free(adapter);
+    return bytes;
+}
+
+static void assert_same_training(int recompute, size_t *bytes, size_t *again_bytes) {
+    float *first, *again;
+    size_t n;
+
+    *bytes = train_with_dropout(&first, &n, 0);
+    *again_bytes = train_with_dropout(&again, &n, recompute);
+    assert_memory_equal(first, again, n * sizeof(float));
+    free(first);
+    free(again);
+}
+
+static void test_two_runs_give_the_same_bits(void **state) {
+    size_t bytes, again_bytes;
+
+    (void)state;
+    assert_same_training(0, &bytes, &again_bytes);
+    assert_int_equal(bytes, again_bytes);
+}
+
+static void test_recomputed_layers_give_the_same_bits_in_less_memory(void **state) {
+    size_t bytes, again_bytes;
+
+    (void)state;
+    assert_same_training(1, &bytes, &again_bytes);
+    assert_true(again_bytes < bytes);
 }
 
 static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state) {
@@ -308,7 +359,7 @@ static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state)
     clora_adapter *adapter = load_adapter(adapters[0]);
 
     fixture_read_batch(&batch, adapters[0]);
-    clora_trainer *trainer = make_trainer(adapter, &dataset, &batch);
+    clora_trainer *trainer = make_trainer(adapter, &dataset, &batch, 0);
     assert_ok(clora_trainer_step(trainer, &done));
     read_chunk(&before, &n, adapter);
     before[0] = INFINITY;
@@ -390,11 +441,13 @@ int main(void) {
         cmocka_unit_test(test_base_logits_are_those_of_pytorch),
         cmocka_unit_test(test_adapter_logits_are_those_of_peft),
         cmocka_unit_test(test_cached_steps_give_the_logits_of_one_pass),
+        cmocka_unit_test(test_sequences_of_different_lengths_go_on_side_by_side),
         cmocka_unit_test(test_switching_adapters_needs_no_reload),
         cmocka_unit_test(test_refuses_ids_outside_the_vocabulary),
         cmocka_unit_test(test_training_follows_pytorch),
         cmocka_unit_test(test_training_never_writes_the_frozen_weights),
         cmocka_unit_test(test_two_runs_give_the_same_bits),
+        cmocka_unit_test(test_recomputed_layers_give_the_same_bits_in_less_memory),
         cmocka_unit_test(test_a_loss_that_is_not_finite_stops_before_the_update),
         cmocka_unit_test(test_dropout_gradients_are_those_of_the_masked_loss),
     };

@@ -10,6 +10,8 @@
 
 #include "base/rng.h"
 #include "case.h"
+#include "ref/ref.h"
+#include "support/assert.h"
 
 /* Both families of kernels on one device: the one of CPUs and the one of GPUs. */
 static clora_context *contexts[2];
@@ -74,6 +76,39 @@ static void test_either_family_of_attention_matches_the_reference(void **state) 
     for (size_t c = 0; c < 2; c++)
         for (const op_case *op = cases_attention; op->name && is_checked_here(contexts[c]); op++)
             check_case(contexts[c], op);
+}
+
+/* Each group needs local memory of its own: with many rows, groups run on all cores at once. */
+static void test_rows_that_run_side_by_side_do_not_meet(void **state) {
+    enum { M = 4000, V = 97, TIMES = 5 };
+    static float logits[M * V], nll[M], hit[M], expected_nll[M], expected_hit[M];
+    static int32_t targets[M];
+
+    (void)state;
+    if (getenv("CLORA_TEST_SMALL"))
+        skip();
+    for (int i = 0; i < M * V; i++)
+        logits[i] = rng_normal(5, 1, (uint64_t)i) * 4.0f;
+    for (int m = 0; m < M; m++)
+        targets[m] = m * 31 % V;
+    for (int m = 0; m < M; m += 2)
+        logits[m * V + targets[m]] = 40.0f;
+    ref_cross_entropy(expected_nll, expected_hit, logits, targets, M, V, false);
+    for (size_t c = 0; c < 2; c++) {
+        clora_tensor *x = floats(contexts[c], M, V, logits), *to = integers(contexts[c], M, targets);
+        clora_tensor *loss = floats(contexts[c], M, 1, nll), *found = floats(contexts[c], M, 1, hit);
+        for (int i = 0; i < TIMES; i++) {
+            assert_ok(op_cross_entropy(loss, found, x, to, false));
+            assert_ok(clora_tensor_read(loss, nll));
+            assert_ok(clora_tensor_read(found, hit));
+            assert_close(nll, expected_nll, M, 1e-5, 1e-5);
+            assert_close(hit, expected_hit, M, 0, 0);
+        }
+        clora_tensor_free(x);
+        clora_tensor_free(to);
+        clora_tensor_free(loss);
+        clora_tensor_free(found);
+    }
 }
 
 static void test_dropout_masks_are_the_bits_of_the_host_generator(void **state) {
@@ -278,6 +313,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_either_family_matches_the_reference),
         cmocka_unit_test(test_either_family_of_attention_matches_the_reference),
+        cmocka_unit_test(test_rows_that_run_side_by_side_do_not_meet),
         cmocka_unit_test(test_dropout_masks_are_the_bits_of_the_host_generator),
         cmocka_unit_test(test_dropout_refuses_a_probability_outside_zero_to_one),
         cmocka_unit_test(test_a_logit_that_is_not_finite_shows_in_loss_and_gradient),

@@ -88,7 +88,7 @@ typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
  * Continue a prompt.
  *
  * @param[out] out       yours to free with clora_generation_free()
- * @param[in]  session   of batch 1; reset first
+ * @param[in]  session   reset first; its first sequence is used
  * @param[in]  prompt    count ids, at least one (bos for an empty prompt)
  * @param[in]  callback  may be NULL
  */
@@ -96,6 +96,32 @@ CLORA_API clora_status clora_generate(clora_generation *out, clora_session *sess
                                       const int32_t *prompt, int count, const clora_generate_options *options,
                                       clora_text_callback callback, void *user);
 CLORA_API void clora_generation_free(clora_generation *generation);
+
+/** Ids to continue: at least one. */
+typedef struct clora_prompt {
+    const int32_t *ids; /**< borrowed */
+    int count;
+} clora_prompt;
+
+/** A text of a batch has ended; return non-zero to stop. */
+typedef int (*clora_generation_callback)(void *user, int prompt, const clora_generation *result);
+
+/**
+ * Continue several prompts side by side, as many at a time as the session has sequences: each step reads the weights
+ * once for all of them. Prompts may differ in length; a sequence whose text has ended takes the next prompt.
+ *
+ * @param[out] out       (count) results in the order of the prompts, each yours to free; zeros for those that a
+ * callback's stop left out
+ * @param[in]  session   reset first
+ * @param[in]  callback  called when a text has ended, in the order in which they end; may be NULL
+ *
+ * Each text is chosen as clora_generate() would alone, from the same seed; its logits may differ in rounding, because
+ * kernels for more rows add up in another order.
+ */
+CLORA_API clora_status clora_generate_batch(clora_generation *out, clora_session *session,
+                                            const clora_tokenizer *tokenizer, const clora_prompt *prompts, int count,
+                                            const clora_generate_options *options, clora_generation_callback callback,
+                                            void *user);
 
 #ifdef __cplusplus
 }

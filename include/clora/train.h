@@ -38,10 +38,13 @@ typedef struct clora_train_options {
     float weight_decay;      /**< decoupled (default 0) */
     float clip;              /**< largest gradient norm; 0 = off (default 1) */
     float beta1, beta2, eps; /**< AdamW's (default 0.9, 0.999, 1e-8) */
+    int recompute; /**< 1: keep only each layer's input and compute the layer again in the backward pass: the same bits
+                      in less memory and more time (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost;
+                      default 0) */
 } clora_train_options;
 
 #define CLORA_TRAIN_OPTIONS_INIT \
-    { 0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f }
+    { 0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f, 0 }
 
 /** One update, after it is done. */
 typedef struct clora_train_step {

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/plain.h"
+
 enum { MESSAGE_SIZE = 4096 };
 
 static _Thread_local char message[MESSAGE_SIZE];
@@ -17,20 +19,27 @@ clora_status clora_fail(clora_status code, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    memcpy(message, text, sizeof(message));
+    plain_copy(message, sizeof(message), text);
     return code;
 }
 
 clora_status clora_fail_within(clora_status code, const char *format, ...) {
-    char text[MESSAGE_SIZE];
+    char text[MESSAGE_SIZE], old[MESSAGE_SIZE];
     va_list args;
 
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    const size_t used = strlen(text);
-    snprintf(text + used, sizeof(text) - used, ": %.*s", (int)(sizeof(text) - used - 3), message);
-    memcpy(message, text, sizeof(message));
+    memcpy(old, message, sizeof(old));
+    const size_t used = plain_copy(message, sizeof(message), text);
+    snprintf(message + used, sizeof(message) - used, ": %s", old);
+    return code;
+}
+
+clora_status clora_fail_below(clora_status code, const char *lines) {
+    const size_t used = strlen(message);
+
+    snprintf(message + used, sizeof(message) - used, "\n%s", lines);
     return code;
 }
 

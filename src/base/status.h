@@ -3,11 +3,17 @@
 
 #include <clora/status.h>
 
-/* Record a message for clora_last_error() and return the code: setting and returning are one expression. */
+/*
+ * Record a message for clora_last_error() and return the code: setting and returning are one expression. Names in it
+ * may come from anyone's file: control characters are written as escapes, and the message is one line.
+ */
 clora_status clora_fail(clora_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Put words in front of the message that is there ("adapter x: ...") and return the code. */
 clora_status clora_fail_within(clora_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Put lines below the message that is there, as they are (a compiler's log), and return the code. */
+clora_status clora_fail_below(clora_status code, const char *lines);
 
 /* Leave by the function's one exit, carrying the first failure. */
 #define TRY(call)                          \

@@ -1,4 +1,6 @@
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <clora/generate.h>
@@ -7,6 +9,8 @@
 #include "cli/json_out.h"
 #include "cli/model_options.h"
 #include "cli/opt.h"
+#include "cli/profile.h"
+#include "cli/progress.h"
 #include "cli/prompt.h"
 #include "cli/text.h"
 
@@ -17,7 +21,8 @@ typedef struct generate_args {
     model_args model;
     clora_generate_options generate;
     opt_list stop;
-    int stats;
+    int batch_size;
+    int stats, profile;
 } generate_args;
 
 #define SAMPLE(field) offsetof(generate_args, generate.sample.field)
@@ -33,7 +38,14 @@ static const opt text_options[] = {
      .type = OPT_TEXT,
      .offset = offsetof(generate_args, jsonl),
      .value = "FILE",
-     .help = "continue the \"context\" (\"prompt\", \"text\") of every line of a JSONL file, one after the other"},
+     .help = "continue the \"context\" (\"prompt\", \"text\") of every line of a JSONL file"},
+    {.name = "batch-size",
+     .type = OPT_INT,
+     .offset = offsetof(generate_args, batch_size),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "lines of --jsonl that are continued side by side"},
     {.name = "max-tokens",
      .type = OPT_INT,
      .offset = offsetof(generate_args, generate.max_tokens),
@@ -51,6 +63,7 @@ static const opt text_options[] = {
      .offset = offsetof(generate_args, stats),
      .help = "print tokens per second of prompt and new text on standard error; the first run on a machine "
              "also compiles kernels"},
+    {.name = "profile", .type = OPT_SET, .offset = offsetof(generate_args, profile), .help = PROFILE_HELP},
     {.name = NULL},
 };
 
@@ -151,6 +164,11 @@ static int room_behind(const generate_run *run, size_t count, int wanted) {
     return wanted < room ? wanted : (int)room;
 }
 
+/* Sequences side by side. */
+static int sequences(const generate_run *run, const generate_args *args) {
+    return run->prompts.count < (size_t)args->batch_size ? (int)run->prompts.count : args->batch_size;
+}
+
 static int load(generate_run *run, const char *path, const generate_args *args) {
     const clora_model_options options = model_args_options(&args->model);
 
@@ -165,7 +183,7 @@ static int load(generate_run *run, const char *path, const generate_args *args) 
                         text_amount((int64_t)longest, "token", "tokens"),
                         text_amount(clora_model_get_info(run->model)->max_positions, "position", "positions"));
     const int capacity = (int)longest + room_behind(run, longest, args->generate.max_tokens) - 1;
-    if (clora_session_create(&run->session, run->model, 1, capacity) != CLORA_OK ||
+    if (clora_session_create(&run->session, run->model, sequences(run, args), capacity) != CLORA_OK ||
         clora_session_select(run->session, run->adapter) != CLORA_OK)
         return cli_fail_library(run->cli);
     return CLI_DONE;
@@ -189,12 +207,16 @@ static double decode_rate(const clora_generation *g) {
     return per_second(g->count - 1.0, g->decode_seconds);
 }
 
-static int print_json(const cli_state *cli, const prompt *p, const clora_generation *g) {
+static int print_json(const generate_run *run, const prompt *p, const clora_generation *g, bool profile) {
     json_t *object = json_pack("{s:o, s:o, s:o, s:s, s:o, s:o}", "text", json_stringn(g->text, g->size), "ids",
                                json_ids(g->ids, (size_t)g->count), "prompt_ids", json_ids(p->ids, p->count), "stop",
                                g->stop, "prefill_tokens_per_second", json_number(prefill_rate(p, g)),
                                "decode_tokens_per_second", json_number(decode_rate(g)));
-    const int status = json_print(cli, object);
+    if (object && profile && json_object_set_new(object, "profile", profile_json(profile_read(run->context))) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    const int status = json_print(run->cli, object);
 
     fflush(stdout);
     return status;
@@ -207,18 +229,26 @@ static void print_stats(const prompt *p, const clora_generation *g) {
             text_amount(g->count, "token", "tokens"), text_rate(g->count - 1.0, g->decode_seconds), g->stop);
 }
 
-static int generate(const generate_run *run, const prompt *p, const generate_args *args) {
+static clora_generate_options options_of(const generate_args *args) {
     clora_generate_options options = args->generate;
+
+    options.stop = args->stop.count ? args->stop.items : NULL;
+    return options;
+}
+
+/* One prompt: the text is printed as it comes. */
+static int generate_one(const generate_run *run, const generate_args *args) {
+    const prompt *p = &run->prompts.items[0];
+    clora_generate_options options = options_of(args);
     clora_generation result;
     int status = CLI_DONE;
 
-    options.stop = args->stop.count ? args->stop.items : NULL;
     options.max_tokens = room_behind(run, p->count, options.max_tokens);
     if (clora_generate(&result, run->session, run->tokenizer, p->ids, (int)p->count, &options,
                        run->cli->json ? NULL : print_piece, NULL) != CLORA_OK)
         return cli_fail_library(run->cli);
     if (run->cli->json)
-        status = print_json(run->cli, p, &result);
+        status = print_json(run, p, &result, args->profile);
     else
         putchar('\n');
     if (args->stats)
@@ -227,9 +257,78 @@ static int generate(const generate_run *run, const prompt *p, const generate_arg
     return status;
 }
 
+/* Several prompts: texts are printed in the order of the prompts, each when it and all before it have ended. */
+typedef struct generate_batch {
+    const generate_run *run;
+    clora_prompt *prompts;
+    clora_generation *results;
+    bool *ended;
+    size_t printed;
+    int64_t tokens;
+    int status;
+} generate_batch;
+
+static int print_ended(void *user, int index, const clora_generation *result) {
+    generate_batch *b = user;
+    const prompt_list *list = &b->run->prompts;
+
+    b->ended[index] = true;
+    b->tokens += result->count;
+    for (; b->printed < list->count && b->ended[b->printed] && b->status == CLI_DONE; b->printed++) {
+        const clora_generation *g = &b->results[b->printed];
+        if (b->run->cli->json)
+            b->status = print_json(b->run, &list->items[b->printed], g, false);
+        else if (fwrite(g->text, 1, g->size, stdout) == g->size)
+            putchar('\n');
+    }
+    return b->status != CLI_DONE || fflush(stdout) != 0; /* a reader who went away ends it */
+}
+
+static void print_batch_stats(const generate_batch *b, double seconds) {
+    fprintf(stderr, "%s: %s of new text in %s, %s tokens/s\n",
+            text_amount((int64_t)b->run->prompts.count, "prompt", "prompts"), text_amount(b->tokens, "token", "tokens"),
+            text_duration(seconds), text_rate((double)b->tokens, seconds));
+}
+
+static int run_batch(generate_batch *b, const generate_args *args) {
+    const generate_run *run = b->run;
+    const size_t count = run->prompts.count;
+    const clora_generate_options options = options_of(args);
+    const double begin = progress_clock();
+
+    if (!b->prompts || !b->results || !b->ended)
+        return cli_fail(run->cli, "no memory for %zu prompts", count);
+    for (size_t i = 0; i < count; i++)
+        b->prompts[i] = (clora_prompt){run->prompts.items[i].ids, (int)run->prompts.items[i].count};
+    if (clora_generate_batch(b->results, run->session, run->tokenizer, b->prompts, (int)count, &options, print_ended,
+                             b) != CLORA_OK)
+        return cli_fail_library(run->cli);
+    if (args->stats)
+        print_batch_stats(b, progress_clock() - begin);
+    return b->status;
+}
+
+static int generate_all(const generate_run *run, const generate_args *args) {
+    const size_t count = run->prompts.count;
+    generate_batch b = {.run = run,
+                        .prompts = calloc(count, sizeof(*b.prompts)),
+                        .results = calloc(count, sizeof(*b.results)),
+                        .ended = calloc(count, sizeof(*b.ended))};
+    const int status = run_batch(&b, args);
+
+    for (size_t i = 0; b.results && i < count; i++)
+        clora_generation_free(&b.results[i]);
+    free(b.prompts);
+    free(b.results);
+    free(b.ended);
+    return status;
+}
+
 static int check(const cli_state *cli, const generate_args *args, const opt_group *groups, int count) {
     static const char *const idle[] = {"top-k", "top-p", "min-p", NULL};
 
+    if (!args->jsonl && opt_given(groups, count, "batch-size"))
+        return cli_misuse(cli, "--batch-size is for the lines of --jsonl FILE");
     if (args->prompt && args->jsonl)
         return cli_misuse(cli, "--prompt and --jsonl both say what to continue: give one");
     for (int i = 0; i < args->stop.count; i++)
@@ -244,7 +343,7 @@ static int check(const cli_state *cli, const generate_args *args, const opt_grou
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", NULL};
     const char *path;
-    generate_args args = {.generate = CLORA_GENERATE_OPTIONS_INIT};
+    generate_args args = {.generate = CLORA_GENERATE_OPTIONS_INIT, .batch_size = 8};
     opt_group groups[] = {{.heading = "Text", .options = text_options, .values = &args},
                           {.heading = "Choice of tokens", .options = sample_options, .values = &args},
                           {.heading = "Model", .options = model_part, .values = &args}};
@@ -259,8 +358,15 @@ static int run(cli_state *cli, int argc, char **argv) {
     status = read_prompts(&work, path, &args);
     if (status == CLI_DONE)
         status = load(&work, path, &args);
-    for (size_t i = 0; status == CLI_DONE && i < work.prompts.count && !ferror(stdout); i++)
-        status = generate(&work, &work.prompts.items[i], &args);
+    if (status == CLI_DONE && args.profile)
+        status = profile_begin(cli, work.context);
+    const bool alone = work.prompts.count == 1;
+    if (status == CLI_DONE)
+        status = alone ? generate_one(&work, &args) : generate_all(&work, &args);
+    if (status == CLI_DONE && args.profile && !(alone && cli->json)) {
+        fflush(stdout);
+        profile_print(stderr, profile_read(work.context));
+    }
     release(&work);
     return status;
 }

@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "cli/opt.h"
+#include "cli/profile.h"
 #include "cli/train.h"
 
 #define TRAIN(field) offsetof(train_args, train.field)
@@ -161,7 +162,12 @@ static const opt train_options[] = {
      .offset = TRAIN(seed),
      .value = "N",
      .help = "of the first factor, the order of the data and the dropout"},
+    {.name = "recompute",
+     .type = OPT_SET,
+     .offset = TRAIN(recompute),
+     .help = "keep less of the forward pass and compute it again: the same result, less memory, more time"},
     {.name = "no-shuffle", .type = OPT_CLEAR, .offset = TRAIN(shuffle), .help = "keep the order of the file"},
+    {.name = "profile", .type = OPT_SET, .offset = offsetof(train_args, profile), .help = PROFILE_HELP},
     {.name = NULL},
 };
 

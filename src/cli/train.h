@@ -17,7 +17,7 @@
 typedef struct train_args {
     const char *model_path;
     const char *out, *val, *log, *init_adapter;
-    int eval_every;
+    int eval_every, profile;
     data_args data;
     model_args model;
     clora_adapter_options adapter;

@@ -3,6 +3,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/json_out.h"
+#include "cli/profile.h"
 #include "cli/text.h"
 #include "cli/train.h"
 
@@ -36,6 +37,8 @@ static void plan_memory(FILE *out, const train_state *state) {
     fprintf(out, "memory      %s of the device's %s: weights %s, adapter %s, activations %s", text_bytes(p.total),
             text_bytes(clora_context_device(state->context)->global_memory), text_bytes(p.weights),
             text_bytes(p.adapter), text_bytes(p.activations));
+    if (state->args->train.recompute)
+        fprintf(out, " (recomputed)");
     if (p.scratch > 0)
         fprintf(out, ", scratch %s", text_bytes(p.scratch));
     fprintf(out, "\n");
@@ -130,14 +133,20 @@ static int print_json(const train_state *state) {
         (json_int_t)clora_adapter_get_info(state->adapter).parameters, "val_loss",
         state->val_step >= 0 ? json_number(state->val_loss) : json_null(), "val_loss_before",
         state->val ? json_number(state->val_before) : json_null(), "out", state->args->out);
+    if (object && state->args->profile &&
+        json_object_set_new(object, "profile", profile_json(profile_read(state->context))) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
     return json_print(state->cli, object);
 }
 
-int train_report_end(const train_state *state) {
-    if (state->cli->json)
-        return print_json(state);
-    if (state->cli->quiet)
-        return CLI_DONE;
+static void print_profile(const train_state *state) {
+    fflush(stdout);
+    profile_print(stderr, profile_read(state->context));
+}
+
+static void print_summary(const train_state *state) {
     fprintf(state->report, "\n%s in %s, %s tokens/s", text_amount(state->last.step, "step", "steps"),
             text_duration(state->seconds), text_rate((double)state->tokens, state->step_seconds));
     if (state->val && state->val_step > 0)
@@ -146,5 +155,14 @@ int train_report_end(const train_state *state) {
     fprintf(state->report, "\n");
     if (!interrupt_seen()) /* else that is the message's part */
         fprintf(state->report, "%s holds the adapter\n", state->args->out);
+}
+
+int train_report_end(const train_state *state) {
+    if (state->cli->json)
+        return print_json(state);
+    if (!state->cli->quiet)
+        print_summary(state);
+    if (state->args->profile)
+        print_profile(state);
     return CLI_DONE;
 }

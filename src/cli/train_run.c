@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "cli/interrupt.h"
+#include "cli/profile.h"
 #include "cli/train.h"
 
 static const char interrupt_notice[] =
@@ -113,6 +114,8 @@ int train_run(train_state *state) {
     mkdir(state->args->out, 0777); /* the log may lie in it; that it can be made was checked */
     int status = train_log_open(state->cli, &state->log, state->args->log);
     if (status != CLI_DONE)
+        return status;
+    if (state->args->profile && (status = profile_begin(state->cli, state->context)) != CLI_DONE)
         return status;
     state->begin = state->said_at = progress_clock();
     status = loop(state);

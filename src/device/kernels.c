@@ -92,7 +92,12 @@ static int rows_in_local_memory(const clora_context *context, int panels) {
     return (int)(local / sizeof(float)) / (panels * panel_columns(context));
 }
 
-/* Steps of a block: 16-bit weights are widened into local memory. */
+/* 16-bit weights are widened by every tile of rows, or once a block where conversions compete with the products. */
+static int rule_widen(const clora_context *context) {
+    return panel_vector(context) == 16 ? 2 : 1;
+}
+
+/* Steps of a block, which 16-bit weights may be widened in. */
 static int panel_steps(const clora_context *context) {
     enum { MOST = 640 };
     const int rows = rows_in_local_memory(context, 1);
@@ -138,7 +143,8 @@ const kernel_row kernel_rows[] = {
       {"MOST_ROWS", NULL, {6, 4, 8, 12}},
       {"KC", panel_steps, {640, 256, 384, 512, 768, 1024}},
       {"MB", NULL, {120, 60, 240, 480, 960}},
-      {"PB", NULL, {4, 1, 2, 8}}}},
+      {"PB", NULL, {4, 1, 2, 8}},
+      {"WIDEN", rule_widen, {1, 2}}}},
     {"matmul_panel_dx",
      "panel matmul_panel_dx",
      {{"VW", panel_vector, {4, 8, 16}},

@@ -94,7 +94,6 @@ static clora_status build_fail(clora_context *context, cl_program program, const
                                cl_int error) {
     size_t size = 0, lines = 0;
     char *log = NULL, *end;
-    clora_status status;
 
     clGetProgramBuildInfo(program, context->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
     log = alloc_array(size + 1, 1);
@@ -103,10 +102,11 @@ static clora_status build_fail(clora_context *context, cl_program program, const
     for (end = log; end && *end; end++)
         if (*end == '\n' && ++lines == LOG_LINES)
             *end-- = '\0';
-    status = clora_fail(CLORA_ERROR_OPENCL, "kernel %s (%s) does not build on %s: %s\n%s", stem, options,
-                        context->info.name, opencl_error_name(error), log && *log ? log : "(no build log)");
+    clora_fail(CLORA_ERROR_OPENCL, "kernel %s (%s) does not build on %s: %s", stem, options, context->info.name,
+               opencl_error_name(error));
+    clora_fail_below(CLORA_ERROR_OPENCL, log && *log ? log : "(no build log)");
     free(log);
-    return status;
+    return CLORA_ERROR_OPENCL;
 }
 
 /* `stems` are names with blanks between them; common.cl stands in front of all. */

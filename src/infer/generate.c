@@ -7,16 +7,34 @@
 #include "infer/sampler.h"
 #include "model/session.h"
 
+/* One text in the making. */
 typedef struct generation {
-    clora_session *session;
+    int prompt; /* its number */
     sampler sampler;
     output output;
     clora_decoder *decoder;
-    float *logits;
     int32_t *ids;
     int count;
-    const char *stop;
+    const char *stop; /* NULL: goes on */
+    double start, prefilled;
 } generation;
+
+/* Prompts to continue in the sequences of a session: a sequence whose text has ended takes the next prompt. */
+typedef struct run {
+    clora_session *session;
+    const clora_tokenizer *tokenizer;
+    const clora_generate_options *options;
+    const clora_prompt *prompts;
+    int count, next; /* prompts, and those begun */
+    clora_generation *out;
+    clora_text_callback on_text; /* of a single prompt */
+    clora_generation_callback on_end;
+    void *user;
+    bool cancelled;
+    generation *sequence; /* one for each of the session's */
+    float *logits;        /* (sequences, V) */
+    int32_t *last;        /* the last id of each sequence */
+} run;
 
 static double seconds_now(void) {
     struct timespec now;
@@ -32,35 +50,31 @@ static bool is_eos(const clora_model_info *info, int32_t id) {
     return false;
 }
 
-static clora_status prepare(generation *g, const clora_tokenizer *tokenizer, const int32_t *prompt, int count,
-                            const clora_generate_options *options) {
-    const clora_model_info *info = clora_model_get_info(g->session->model);
-    clora_status status = CLORA_OK;
+static clora_status check(const run *r) {
+    const int capacity = r->session->cache.capacity;
 
-    if (count < 1)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "a prompt needs at least one token");
-    if (g->session->cache.B != 1)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "generation takes a session of one sequence, not %d",
-                          g->session->cache.B);
-    if (options->max_tokens < 0)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "%d tokens to generate", options->max_tokens);
-    if (count > g->session->cache.capacity)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "the prompt has %d tokens; the session holds %d", count,
-                          g->session->cache.capacity);
-    TRY(sampler_init(&g->sampler, &options->sample, info->vocab));
-    for (int i = 0; i < count; i++)
-        sampler_see(&g->sampler, prompt[i]);
-    TRY(clora_decoder_create(&g->decoder, tokenizer, prompt, (size_t)count));
-    g->logits = alloc_array((size_t)info->vocab, sizeof(*g->logits));
-    g->ids = alloc_array((size_t)options->max_tokens, sizeof(*g->ids));
-    if (!g->logits || !g->ids)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a generation"));
-done:
-    return status;
+    if (r->options->max_tokens < 0)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%d tokens to generate", r->options->max_tokens);
+    for (int i = 0; i < r->count; i++) {
+        if (r->prompts[i].count < 1)
+            return clora_fail(CLORA_ERROR_ARGUMENT, "a prompt needs at least one token");
+        if (r->prompts[i].count > capacity)
+            return clora_fail(CLORA_ERROR_ARGUMENT, "the prompt has %d tokens; the session holds %d",
+                              r->prompts[i].count, capacity);
+    }
+    return CLORA_OK;
+}
+
+static void generation_finish(generation *g) {
+    clora_decoder_free(g->decoder);
+    sampler_finish(&g->sampler);
+    output_finish(&g->output);
+    free(g->ids);
+    *g = (generation){.prompt = -1};
 }
 
 /* Take one id; g->stop is set when it was the last. */
-static clora_status take(generation *g, int32_t id) {
+static clora_status take(generation *g, const clora_model_info *info, int32_t id) {
     clora_status status = CLORA_OK;
     const char *piece;
     size_t size;
@@ -68,7 +82,7 @@ static clora_status take(generation *g, int32_t id) {
 
     g->ids[g->count++] = id;
     sampler_see(&g->sampler, id);
-    if (is_eos(clora_model_get_info(g->session->model), id)) {
+    if (is_eos(info, id)) {
         g->stop = "eos";
         return CLORA_OK;
     }
@@ -76,23 +90,6 @@ static clora_status take(generation *g, int32_t id) {
     TRY(output_add(&g->output, piece, size, &found));
     if (found)
         g->stop = "text";
-done:
-    return status;
-}
-
-static clora_status decode(generation *g, int max_tokens) {
-    clora_status status = CLORA_OK;
-    int32_t id;
-
-    while (!g->stop && !g->output.cancelled && g->count < max_tokens) {
-        TRY(sampler_next(&g->sampler, &id, g->logits));
-        TRY(take(g, id));
-        if (g->stop || g->count == max_tokens || clora_session_length(g->session) == g->session->cache.capacity)
-            break;
-        TRY(clora_session_forward(g->session, g->logits, &id, 1, 0));
-    }
-    if (!g->stop)
-        g->stop = "length";
 done:
     return status;
 }
@@ -113,40 +110,169 @@ done:
     return status;
 }
 
+/* A text has ended: its result is the caller's, its sequence is free. */
+static clora_status end(run *r, generation *g) {
+    clora_generation *out = &r->out[g->prompt];
+    clora_status status = CLORA_OK;
+
+    TRY(flush(g));
+    *out = (clora_generation){.text = g->output.text,
+                              .size = g->output.size,
+                              .ids = g->ids,
+                              .count = g->count,
+                              .stop = g->stop,
+                              .prefill_seconds = g->prefilled - g->start,
+                              .decode_seconds = seconds_now() - g->prefilled};
+    g->output.text = NULL;
+    g->ids = NULL;
+    if (r->on_end && r->on_end(r->user, g->prompt, out))
+        r->cancelled = true;
+    generation_finish(g);
+done:
+    return status;
+}
+
+/* The next id of a sequence from its logits. */
+static clora_status advance(run *r, int sequence) {
+    const clora_session *s = r->session;
+    const clora_model_info *info = clora_model_get_info(s->model);
+    generation *g = &r->sequence[sequence];
+    clora_status status = CLORA_OK;
+    int32_t id;
+
+    if (g->count < r->options->max_tokens) {
+        TRY(sampler_next(&g->sampler, &id, r->logits + (size_t)sequence * (size_t)info->vocab));
+        TRY(take(g, info, id));
+        r->last[sequence] = id;
+    }
+    if (!g->stop &&
+        (g->output.cancelled || g->count >= r->options->max_tokens || s->length[sequence] == s->cache.capacity))
+        g->stop = "length";
+    if (g->stop)
+        TRY(end(r, g));
+done:
+    return status;
+}
+
+/* Give the next prompt to a free sequence. */
+static clora_status begin(run *r, int sequence) {
+    clora_session *s = r->session;
+    const int vocab = clora_model_get_info(s->model)->vocab;
+    generation *g = &r->sequence[sequence];
+    const clora_prompt *p = &r->prompts[r->next];
+    clora_status status = CLORA_OK;
+
+    *g = (generation){.prompt = r->next++, .start = seconds_now()};
+    g->output = (output){.stop = r->options->stop, .callback = r->on_text, .user = r->user};
+    TRY(sampler_init(&g->sampler, &r->options->sample, vocab));
+    for (int i = 0; i < p->count; i++)
+        sampler_see(&g->sampler, p->ids[i]);
+    TRY(clora_decoder_create(&g->decoder, r->tokenizer, p->ids, (size_t)p->count));
+    g->ids = alloc_array((size_t)r->options->max_tokens, sizeof(*g->ids));
+    if (!g->ids)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a generation"));
+    session_forget(s, sequence);
+    TRY(session_prefill(s, sequence, r->logits + (size_t)sequence * (size_t)vocab, p->ids, p->count));
+    g->prefilled = seconds_now();
+    TRY(advance(r, sequence));
+done:
+    return status;
+}
+
+/* One more id for every text in the making: all sequences up to the last of them take part, the free ones idly. */
+static clora_status step(run *r) {
+    clora_session *s = r->session;
+    int B = s->cache.B;
+    clora_status status = CLORA_OK;
+
+    while (B > 0 && r->sequence[B - 1].prompt < 0)
+        B--;
+    if (B == 0)
+        return CLORA_OK;
+    for (int i = 0; i < B; i++)
+        if (r->sequence[i].prompt < 0) {
+            session_forget(s, i);
+            r->last[i] = 0;
+        }
+    TRY(session_step(s, r->logits, r->last, B));
+    for (int i = 0; i < B && !r->cancelled; i++)
+        if (r->sequence[i].prompt >= 0)
+            TRY(advance(r, i));
+done:
+    return status;
+}
+
+static bool is_going(const run *r) {
+    bool going = r->next < r->count;
+
+    for (int i = 0; i < r->session->cache.B; i++)
+        going = going || r->sequence[i].prompt >= 0;
+    return going && !r->cancelled;
+}
+
+static clora_status run_all(run *r) {
+    const size_t B = (size_t)r->session->cache.B, vocab = (size_t)clora_model_get_info(r->session->model)->vocab;
+    clora_status status = CLORA_OK;
+
+    memset(r->out, 0, (size_t)r->count * sizeof(*r->out));
+    TRY(check(r));
+    r->sequence = alloc_array(B, sizeof(*r->sequence));
+    r->logits = alloc_array(B * vocab, sizeof(*r->logits));
+    r->last = alloc_array(B, sizeof(*r->last));
+    if (!r->sequence || !r->logits || !r->last)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a generation"));
+    for (size_t i = 0; i < B; i++)
+        r->sequence[i].prompt = -1;
+    clora_session_reset(r->session);
+    while (is_going(r)) {
+        for (size_t i = 0; i < B && r->next < r->count && !r->cancelled; i++)
+            if (r->sequence[i].prompt < 0)
+                TRY(begin(r, (int)i));
+        if (!r->cancelled)
+            TRY(step(r));
+    }
+done:
+    for (size_t i = 0; r->sequence && i < B; i++)
+        generation_finish(&r->sequence[i]);
+    for (int i = 0; status != CLORA_OK && i < r->count; i++)
+        clora_generation_free(&r->out[i]);
+    free(r->sequence);
+    free(r->logits);
+    free(r->last);
+    return status;
+}
+
+static const clora_generate_options defaults = CLORA_GENERATE_OPTIONS_INIT;
+
 clora_status clora_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
                             const int32_t *prompt, int count, const clora_generate_options *options,
                             clora_text_callback callback, void *user) {
-    static const clora_generate_options defaults = CLORA_GENERATE_OPTIONS_INIT;
-    clora_status status = CLORA_OK;
-    generation g = {.session = session};
+    const clora_prompt one = {prompt, count};
+    run r = {.session = session,
+             .tokenizer = tokenizer,
+             .options = options ? options : &defaults,
+             .prompts = &one,
+             .count = 1,
+             .out = out,
+             .on_text = callback,
+             .user = user};
 
-    *out = (clora_generation){0};
-    if (!options)
-        options = &defaults;
-    g.output = (output){.stop = options->stop, .callback = callback, .user = user};
-    TRY(prepare(&g, tokenizer, prompt, count, options));
-    const double start = seconds_now();
-    clora_session_reset(session);
-    TRY(clora_session_forward(session, g.logits, prompt, count, 0));
-    const double prefilled = seconds_now();
-    TRY(decode(&g, options->max_tokens));
-    TRY(flush(&g));
-    *out = (clora_generation){.text = g.output.text,
-                              .size = g.output.size,
-                              .ids = g.ids,
-                              .count = g.count,
-                              .stop = g.stop,
-                              .prefill_seconds = prefilled - start,
-                              .decode_seconds = seconds_now() - prefilled};
-    g.output.text = NULL;
-    g.ids = NULL;
-done:
-    clora_decoder_free(g.decoder);
-    sampler_finish(&g.sampler);
-    output_finish(&g.output);
-    free(g.logits);
-    free(g.ids);
-    return status;
+    return run_all(&r);
+}
+
+clora_status clora_generate_batch(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
+                                  const clora_prompt *prompts, int count, const clora_generate_options *options,
+                                  clora_generation_callback callback, void *user) {
+    run r = {.session = session,
+             .tokenizer = tokenizer,
+             .options = options ? options : &defaults,
+             .prompts = prompts,
+             .count = count,
+             .out = out,
+             .on_end = callback,
+             .user = user};
+
+    return run_all(&r);
 }
 
 void clora_generation_free(clora_generation *generation) {

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/plain.h"
 #include "io/dataset.h"
 #include "io/safetensors.h"
 #include "lora/peft_config.h"
@@ -96,7 +97,7 @@ static clora_status read_settings(clora_inspected_adapter *out, const char *path
     out->alpha = (float)alpha;
     out->dropout = (float)dropout;
     out->rslora = rslora;
-    out->base = alloc_string(base);
+    out->base = plain_text(base);
     out->target_modules = target_modules_text(json_object_get(config, "target_modules"));
     out->rank_pattern = target_pattern_text(json_object_get(config, "rank_pattern"));
     out->alpha_pattern = target_pattern_text(json_object_get(config, "alpha_pattern"));

@@ -19,7 +19,8 @@ clora_status linear_forward(clora_tensor *y, const clora_tensor *x, const weight
         return op_matmul(y, x, w, residual, NULL, NULL);
     TRY(dropped(&xd, x, drop));
     TRY(op_lowrank_down(u, &xd, lr));
-    TRY(op_matmul(y, x, w, residual, lr, u));
+    if (y)
+        TRY(op_matmul(y, x, w, residual, lr, u));
 done:
     return status;
 }

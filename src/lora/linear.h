@@ -15,7 +15,7 @@ typedef struct linear_dropout {
 
 /*
  * y (M,N) overwritten = [residual] + x W0^T + bias + s (drop(x) A^T) B^T
- * lr NULL: W0 alone. u (M,R) overwritten = s drop(x) A^T, which the backward pass needs.
+ * lr NULL: W0 alone. u (M,R) overwritten = s drop(x) A^T, which the backward pass needs. y NULL: u alone.
  */
 clora_status linear_forward(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
                             const lowrank *lr, clora_tensor *u, const linear_dropout *drop);

@@ -35,8 +35,10 @@ clora_status target_sort(json_t **out, const json_t *names);
 /* "name=rank,name=rank" as an object in the order of the text; NULL or "" is an empty one. whole: integers from 1. */
 clora_status target_parse_pattern(json_t **out, const char *text, bool whole, const char *option);
 
-/* The reverse, for people: a list with commas, or the expression; "name=rank,..." or "". The caller frees; NULL without
- * memory. */
+/*
+ * The reverse, for people, control characters escaped: a list with commas, or the expression; "name=rank,..." or "".
+ * The caller frees; NULL without memory.
+ */
 char *target_modules_text(const json_t *targets);
 char *target_pattern_text(const json_t *pattern);
 

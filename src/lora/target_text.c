@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/plain.h"
 #include "lora/target.h"
 
 static int compare_text(const void *a, const void *b) {
@@ -161,13 +162,21 @@ static char *append(char *text, const char *more) {
     return longer;
 }
 
+/* The text with its control characters escaped: it comes from anyone's file. Frees text. */
+static char *shown(char *text) {
+    char *plain = text ? plain_text(text) : NULL;
+
+    free(text);
+    return plain;
+}
+
 char *target_modules_text(const json_t *targets) {
     if (json_is_string(targets))
-        return alloc_string(json_string_value(targets));
+        return plain_text(json_string_value(targets));
     char *text = alloc_string("");
     for (size_t i = 0; i < json_array_size(targets); i++)
         text = append(text, json_string_value(json_array_get(targets, i)));
-    return text;
+    return shown(text);
 }
 
 char *target_pattern_text(const json_t *pattern) {
@@ -184,5 +193,5 @@ char *target_pattern_text(const json_t *pattern) {
         text = append(text, entry);
         free(entry);
     }
-    return text;
+    return shown(text);
 }

@@ -11,7 +11,7 @@ static linear_dropout dropout(const workspace *ws, const selection *s, int site)
     return (linear_dropout){s->dropout, s->dropout_seed, (uint32_t)site, ws->dropped};
 }
 
-/* y = [residual +] x W0^T + the adapter's term, at a site of the model */
+/* y = [residual +] x W0^T + the adapter's term, at a site of the model; without y only the term's u is made */
 static clora_status linear(workspace *ws, const selection *s, int site, clora_tensor *y, const clora_tensor *x,
                            const clora_tensor *residual, clora_tensor *u_space) {
     const lowrank *lr = term(s, site);
@@ -56,55 +56,79 @@ static attention_shape shape_of(const workspace *ws, int S) {
     return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim};
 }
 
+/* The rows of the step's sequences in a layer's keys or values. */
+static clora_tensor cache_view(const workspace *ws, const kv_cache *cache, const clora_tensor *t) {
+    return tensor_view(t, cache->first * cache->capacity, ws->B * cache->capacity, 0, tensor_cols(t));
+}
+
 static clora_status attend(workspace *ws, layer_activations *a, const qkv_views *p, kv_cache *cache, int l) {
     clora_status status = CLORA_OK;
 
     if (!cache)
         return op_attention(&a->att, ws->train ? &a->lse : NULL, &p->q, &p->k, &p->v, &ws->past, &ws->first,
                             shape_of(ws, ws->T));
-    TRY(op_cache_store(&cache->k[l], &p->k, &ws->past, ws->B, ws->T, cache->capacity));
-    TRY(op_cache_store(&cache->v[l], &p->v, &ws->past, ws->B, ws->T, cache->capacity));
-    TRY(op_attention(&a->att, NULL, &p->q, &cache->k[l], &cache->v[l], &ws->past, &ws->first,
-                     shape_of(ws, cache->capacity)));
+    clora_tensor k = cache_view(ws, cache, &cache->k[l]), v = cache_view(ws, cache, &cache->v[l]);
+    TRY(op_cache_store(&k, &p->k, &ws->past, ws->B, ws->T, cache->capacity));
+    TRY(op_cache_store(&v, &p->v, &ws->past, ws->B, ws->T, cache->capacity));
+    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, shape_of(ws, cache->capacity)));
+done:
+    return status;
+}
+
+/* All that a layer keeps for its backward pass, and the activation in front of its last product. */
+static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *cache, int l) {
+    const model_config *c = &ws->model->config;
+    const llama_layer *w = &ws->model->layer[l];
+    const int site = l * SITES_PER_LAYER;
+    const clora_tensor *x = workspace_stream(ws, l);
+    layer_activations *a = workspace_layer(ws, l);
+    qkv_views p = split_qkv(&a->qkv, c);
+    clora_status status = CLORA_OK;
+
+    TRY(op_rmsnorm(&ws->normed, &a->rstd_attention, x, w->norm_attention, c->norm_eps));
+    TRY(linear(ws, s, site + SITE_QKV, &a->qkv, &ws->normed, NULL, &a->u[SITE_QKV]));
+    TRY(op_rope(&p.q, &ws->positions, &ws->rope, c->heads, false));
+    TRY(op_rope(&p.k, &ws->positions, &ws->rope, c->kv_heads, false));
+    TRY(attend(ws, a, &p, cache, l));
+    TRY(linear(ws, s, site + SITE_O, &a->mid, &a->att, x, &a->u[SITE_O]));
+    TRY(op_rmsnorm(&ws->normed, &a->rstd_mlp, &a->mid, w->norm_mlp, c->norm_eps));
+    TRY(linear(ws, s, site + SITE_GATE_UP, &a->gu, &ws->normed, NULL, &a->u[SITE_GATE_UP]));
+    TRY(op_swiglu(&ws->act, &a->gu));
 done:
     return status;
 }
 
 static clora_status layer_forward(workspace *ws, const selection *s, kv_cache *cache, int l) {
-    const model_config *c = &ws->model->config;
-    const llama_layer *w = &ws->model->layer[l];
-    const int site = l * SITES_PER_LAYER;
     layer_activations *a = workspace_layer(ws, l);
-    clora_tensor *next = !ws->train ? &a->x : l + 1 < c->layers ? &ws->layer[l + 1].x : &ws->out;
-    qkv_views p = split_qkv(&a->qkv, c);
     clora_status status = CLORA_OK;
 
-    TRY(op_rmsnorm(&ws->normed, &a->rstd_attention, &a->x, w->norm_attention, c->norm_eps));
-    TRY(linear(ws, s, site + SITE_QKV, &a->qkv, &ws->normed, NULL, &a->u[SITE_QKV]));
-    TRY(op_rope(&p.q, &ws->positions, &ws->rope, c->heads, false));
-    TRY(op_rope(&p.k, &ws->positions, &ws->rope, c->kv_heads, false));
-    TRY(attend(ws, a, &p, cache, l));
-    TRY(linear(ws, s, site + SITE_O, &a->mid, &a->att, &a->x, &a->u[SITE_O]));
-    TRY(op_rmsnorm(&ws->normed, &a->rstd_mlp, &a->mid, w->norm_mlp, c->norm_eps));
-    TRY(linear(ws, s, site + SITE_GATE_UP, &a->gu, &ws->normed, NULL, &a->u[SITE_GATE_UP]));
-    TRY(op_swiglu(&ws->act, &a->gu));
-    TRY(linear(ws, s, site + SITE_DOWN, next, &ws->act, &a->mid, &a->u[SITE_DOWN]));
+    TRY(layer_inside(ws, s, cache, l));
+    TRY(linear(ws, s, l * SITES_PER_LAYER + SITE_DOWN, workspace_stream(ws, l + 1), &ws->act, &a->mid,
+               &a->u[SITE_DOWN]));
 done:
     return status;
 }
 
-static const clora_tensor *stream_end(const workspace *ws) {
-    return ws->train ? &ws->out : &ws->layer[0].x;
+/* The same bits again, from the layer's input. */
+static clora_status layer_again(workspace *ws, const selection *s, int l) {
+    const int site = l * SITES_PER_LAYER + SITE_DOWN;
+    clora_status status = CLORA_OK;
+
+    TRY(layer_inside(ws, s, NULL, l));
+    if (term(s, site)) /* of the last product only u is wanted */
+        TRY(linear(ws, s, site, NULL, &ws->act, NULL, &workspace_layer(ws, l)->u[SITE_DOWN]));
+done:
+    return status;
 }
 
 clora_status llama_forward(workspace *ws, const selection *select, kv_cache *cache) {
     const clora_model *m = ws->model;
     clora_status status = CLORA_OK;
 
-    TRY(op_embedding(&ws->layer[0].x, &ws->ids, m->embedding));
+    TRY(op_embedding(workspace_stream(ws, 0), &ws->ids, m->embedding));
     for (int l = 0; l < m->config.layers; l++)
         TRY(layer_forward(ws, select, cache, l));
-    TRY(op_rmsnorm(&ws->normed, &ws->rstd_final, stream_end(ws), m->norm, m->config.norm_eps));
+    TRY(op_rmsnorm(&ws->normed, &ws->rstd_final, workspace_stream(ws, m->config.layers), m->norm, m->config.norm_eps));
 done:
     return status;
 }
@@ -157,6 +181,7 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     const model_config *c = &ws->model->config;
     const llama_layer *w = &ws->model->layer[l];
     const int site = l * SITES_PER_LAYER;
+    const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
     const qkv_views p = split_qkv(&a->qkv, c);
     qkv_views d = split_qkv(&ws->dqkv, c);
@@ -188,11 +213,11 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     TRY(op_rope(&d.k, &ws->positions, &ws->rope, c->kv_heads, true));
 
     if (term(s, site + SITE_QKV))
-        TRY(op_rmsnorm_apply(&ws->normed, &a->x, &a->rstd_attention, w->norm_attention));
+        TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, w->norm_attention));
     TRY(linear_gradient(ws, s, site + SITE_QKV, first < site ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
                         &a->u[SITE_QKV]));
     if (first < site)
-        TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->x, &a->rstd_attention, w->norm_attention));
+        TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, w->norm_attention));
 done:
     return status;
 }
@@ -204,9 +229,12 @@ clora_status llama_backward(workspace *ws, const selection *select) {
     if (first >= layers * SITES_PER_LAYER)
         return CLORA_OK; /* only the head is adapted */
     TRY(clora_tensor_zero(&ws->dstream));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, stream_end(ws), &ws->rstd_final, ws->model->norm));
-    for (int l = layers - 1; l >= first / SITES_PER_LAYER; l--)
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, workspace_stream(ws, layers), &ws->rstd_final, ws->model->norm));
+    for (int l = layers - 1; l >= first / SITES_PER_LAYER; l--) {
+        if (ws->recompute)
+            TRY(layer_again(ws, select, l));
         TRY(layer_backward(ws, select, l, first));
+    }
 done:
     return status;
 }

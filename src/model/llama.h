@@ -3,9 +3,11 @@
 
 #include "model/workspace.h"
 
-/* Keys and values of all positions so far: per layer f32 (B * capacity, G*D). */
+/* Keys and values of all positions so far: per layer f32 (B * capacity, G*D). A step works on sequences from `first`
+ * on. */
 typedef struct kv_cache {
     int B, capacity;
+    int first;
     clora_tensor *k, *v; /* one view a layer */
 } kv_cache;
 

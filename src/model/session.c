@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 
-/* A longer prompt is fed in pieces of this many tokens. */
+/* More tokens than these, of all sequences together, are fed in pieces. */
 enum { PREFILL = 512, LOGITS_ROWS = 64 };
 
 static clora_status plan_cache(clora_session *s, int batch, int capacity) {
@@ -17,7 +17,8 @@ static clora_status plan_cache(clora_session *s, int batch, int capacity) {
     s->k = alloc_array((size_t)c->layers, sizeof(*s->k));
     s->v = alloc_array((size_t)c->layers, sizeof(*s->v));
     s->host = alloc_array((size_t)rows, sizeof(*s->host));
-    if (!s->k || !s->v || !s->host)
+    s->length = alloc_array((size_t)batch, sizeof(*s->length));
+    if (!s->k || !s->v || !s->host || !s->length)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a session");
     arena_init(&s->memory, s->model->context);
     for (int l = 0; l < c->layers; l++) {
@@ -26,7 +27,8 @@ static clora_status plan_cache(clora_session *s, int batch, int capacity) {
     }
     TRY(arena_add(&s->memory, &s->logits, CLORA_DTYPE_F32, batch > LOGITS_ROWS ? batch : LOGITS_ROWS, c->vocab));
     TRY(arena_commit(&s->memory));
-    s->cache = (kv_cache){batch, capacity, s->k, s->v};
+    s->cache = (kv_cache){batch, capacity, 0, s->k, s->v};
+    clora_session_reset(s);
 done:
     return status;
 }
@@ -34,7 +36,7 @@ done:
 clora_status clora_session_create(clora_session **out, clora_model *model, int batch, int capacity) {
     clora_status status = CLORA_OK;
     clora_session *s = calloc(1, sizeof(*s));
-    const int prefill = capacity < PREFILL ? capacity : PREFILL;
+    const int share = batch < 1 || batch > PREFILL ? 1 : PREFILL / batch, prefill = capacity < share ? capacity : share;
 
     *out = NULL;
     if (!s)
@@ -65,6 +67,7 @@ void clora_session_free(clora_session *s) {
     free(s->k);
     free(s->v);
     free(s->host);
+    free(s->length);
     free(s);
 }
 
@@ -97,12 +100,21 @@ done:
     return status;
 }
 
+void session_forget(clora_session *s, int sequence) {
+    s->length[sequence] = 0;
+}
+
 void clora_session_reset(clora_session *s) {
-    s->length = 0;
+    for (int b = 0; b < s->cache.B; b++)
+        session_forget(s, b);
 }
 
 int clora_session_length(const clora_session *s) {
-    return s->length;
+    int most = 0;
+
+    for (int b = 0; b < s->cache.B; b++)
+        most = s->length[b] > most ? s->length[b] : most;
+    return most;
 }
 
 /* Upload n rows made by a rule; the staging array holds a step's rows. */
@@ -110,25 +122,35 @@ static clora_status upload(clora_session *s, clora_tensor *to, int n) {
     return tensor_write_part(to, 0, (size_t)n, s->host);
 }
 
-/* T tokens for every sequence, from column t0 of ids (B, T_all). */
-static clora_status feed(clora_session *s, const int32_t *ids, int T_all, int t0, int T) {
+/* Some sequences of the session and the ids (B, T) to append to them. */
+typedef struct piece {
+    int first, B;
+    const int32_t *ids;
+    int T;
+} piece;
+
+/* T tokens for every sequence of the piece, from column t0 of its ids. */
+static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     workspace *ws = s->ws;
-    const int B = s->cache.B;
+    const int B = p->B;
+    int *length = s->length + p->first;
     clora_status status = CLORA_OK;
 
     workspace_set_shape(ws, B, T);
+    s->cache.first = p->first;
     for (int i = 0; i < B * T; i++)
-        s->host[i] = ids[(size_t)(i / T) * (size_t)T_all + (size_t)(t0 + i % T)];
+        s->host[i] = p->ids[(size_t)(i / T) * (size_t)p->T + (size_t)(t0 + i % T)];
     TRY(upload(s, &ws->ids, B * T));
     for (int i = 0; i < B * T; i++)
-        s->host[i] = s->length + i % T;
+        s->host[i] = length[i / T] + i % T;
     TRY(upload(s, &ws->positions, B * T));
     for (int b = 0; b < B; b++)
-        s->host[b] = s->length;
+        s->host[b] = length[b];
     TRY(upload(s, &ws->past, B));
     TRY(clora_tensor_zero(&ws->first));
     TRY(llama_forward(ws, &s->select, &s->cache));
-    s->length += T;
+    for (int b = 0; b < B; b++)
+        length[b] += T;
 done:
     return status;
 }
@@ -147,13 +169,13 @@ done:
     return status;
 }
 
-/* All rows of a piece of T tokens at column t0 into logits (B, T_all, V). */
-static clora_status read_all(clora_session *s, float *logits, int T_all, int t0, int T) {
+/* All rows of the step at column t0 into logits (B, T_all, V). */
+static clora_status read_all(clora_session *s, float *logits, int T_all, int t0) {
     const size_t V = (size_t)s->model->config.vocab;
-    const int chunk = s->logits.shape[0];
+    const int chunk = s->logits.shape[0], T = s->ws->T;
     clora_status status = CLORA_OK;
 
-    for (int b = 0; b < s->cache.B; b++)
+    for (int b = 0; b < s->ws->B; b++)
         for (int t = 0; t < T; t += chunk)
             TRY(read_logits(s, logits + ((size_t)b * (size_t)T_all + (size_t)(t0 + t)) * V, b * T + t, 1,
                             T - t < chunk ? T - t : chunk));
@@ -161,25 +183,42 @@ done:
     return status;
 }
 
-clora_status clora_session_forward(clora_session *s, float *logits, const int32_t *ids, int T, int all) {
-    const int B = s->cache.B, longest = s->ws->max_rows / B;
+static clora_status check(const clora_session *s, const piece *p) {
+    for (int b = 0; b < p->B; b++)
+        if (p->T < 1 || p->T > s->cache.capacity - s->length[p->first + b])
+            return clora_fail(CLORA_ERROR_SHAPE, "%d tokens after %d: the session holds %d", p->T,
+                              s->length[p->first + b], s->cache.capacity);
+    for (int i = 0; i < p->B * p->T; i++)
+        if (p->ids[i] < 0 || p->ids[i] >= s->model->config.vocab)
+            return clora_fail(CLORA_ERROR_ARGUMENT, "token id %d: the vocabulary has %d", p->ids[i],
+                              s->model->config.vocab);
+    return CLORA_OK;
+}
+
+static clora_status forward(clora_session *s, float *logits, const piece *p, bool all) {
+    const int longest = s->ws->max_rows / p->B;
     clora_status status = CLORA_OK;
 
-    if (T < 1 || T > s->cache.capacity - s->length)
-        return clora_fail(CLORA_ERROR_SHAPE, "%d tokens after %d: the session holds %d", T, s->length,
-                          s->cache.capacity);
-    for (int i = 0; i < B * T; i++)
-        if (ids[i] < 0 || ids[i] >= s->model->config.vocab)
-            return clora_fail(CLORA_ERROR_ARGUMENT, "token id %d: the vocabulary has %d", ids[i],
-                              s->model->config.vocab);
-    for (int t0 = 0; t0 < T; t0 += longest) {
-        const int piece = T - t0 < longest ? T - t0 : longest;
-        TRY(feed(s, ids, T, t0, piece));
+    TRY(check(s, p));
+    for (int t0 = 0; t0 < p->T; t0 += longest) {
+        TRY(feed(s, p, t0, p->T - t0 < longest ? p->T - t0 : longest));
         if (all)
-            TRY(read_all(s, logits, T, t0, piece));
+            TRY(read_all(s, logits, p->T, t0));
     }
     if (!all)
-        TRY(read_logits(s, logits, s->ws->T - 1, s->ws->T, B));
+        TRY(read_logits(s, logits, s->ws->T - 1, s->ws->T, p->B));
 done:
     return status;
+}
+
+clora_status clora_session_forward(clora_session *s, float *logits, const int32_t *ids, int T, int all) {
+    return forward(s, logits, &(piece){0, s->cache.B, ids, T}, all != 0);
+}
+
+clora_status session_prefill(clora_session *s, int sequence, float *logits, const int32_t *ids, int T) {
+    return forward(s, logits, &(piece){sequence, 1, ids, T}, false);
+}
+
+clora_status session_step(clora_session *s, float *logits, const int32_t *ids, int B) {
+    return forward(s, logits, &(piece){0, B, ids, 1}, false);
 }

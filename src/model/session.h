@@ -15,7 +15,16 @@ struct clora_session {
     clora_tensor logits; /* (rows, V) */
     clora_tensor *u;     /* (rows, R) scratch of the adapter's term; grows with the largest rank selected */
     int32_t *host;       /* staging for ids, positions */
-    int length;
+    int *length;         /* tokens of each sequence in the cache */
 };
+
+/*
+ * The sequences of a session may also go on alone, for batches of texts of different lengths. Forget one; append T
+ * tokens to one, with the logits (V) of the last; append one token to each of sequences 0 .. B - 1, with logits (B, V).
+ * These two wait.
+ */
+void session_forget(clora_session *s, int sequence);
+clora_status session_prefill(clora_session *s, int sequence, float *logits, const int32_t *ids, int T);
+clora_status session_step(clora_session *s, float *logits, const int32_t *ids, int B);
 
 #endif

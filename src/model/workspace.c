@@ -25,7 +25,6 @@ static clora_status add_floats(workspace *ws, clora_tensor *view, int cols) {
 static clora_status plan_layer(workspace *ws, layer_activations *a, const model_config *c, const int *ranks) {
     clora_status status = CLORA_OK;
 
-    TRY(add_floats(ws, &a->x, c->hidden));
     TRY(add_floats(ws, &a->rstd_attention, 1));
     TRY(add_floats(ws, &a->qkv, (c->heads + 2 * c->kv_heads) * c->head_dim));
     TRY(add_floats(ws, &a->att, c->heads * c->head_dim));
@@ -48,15 +47,29 @@ static int largest(const int *values, int n) {
     return most;
 }
 
-/* Without training one layer's views serve all, so u must hold the largest rank of each site. */
+static clora_status plan_stream(workspace *ws, const model_config *c) {
+    const int count = ws->train ? c->layers + 1 : 1;
+    clora_status status = CLORA_OK;
+
+    ws->stream = alloc_array((size_t)count, sizeof(*ws->stream));
+    if (!ws->stream)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
+    for (int l = 0; l < count; l++)
+        TRY(add_floats(ws, &ws->stream[l], c->hidden));
+done:
+    return status;
+}
+
+/* Where one layer's views serve all, u must hold the largest rank of each site. */
 static clora_status plan_layers(workspace *ws, const model_config *c, const int *ranks) {
     clora_status status = CLORA_OK;
     int shared[SITES_PER_LAYER] = {0};
+    const bool each = ws->train && !ws->recompute;
 
-    ws->layer = alloc_array(ws->train ? (size_t)c->layers : 1, sizeof(*ws->layer));
+    ws->layer = alloc_array(each ? (size_t)c->layers : 1, sizeof(*ws->layer));
     if (!ws->layer)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
-    if (ws->train) {
+    if (each) {
         for (int l = 0; l < c->layers; l++)
             TRY(plan_layer(ws, &ws->layer[l], c, ranks ? ranks + l * SITES_PER_LAYER : NULL));
         return CLORA_OK;
@@ -111,9 +124,8 @@ static clora_status plan_all(workspace *ws, const model_config *c, const workspa
     TRY(add_rows(ws, &ws->last, CLORA_DTYPE_I32, 1));
     TRY(arena_add(&ws->memory, &ws->past, CLORA_DTYPE_I32, o->B, 1));
     TRY(arena_add(&ws->memory, &ws->rope, CLORA_DTYPE_F32, o->positions, c->head_dim));
+    TRY(plan_stream(ws, c));
     TRY(plan_layers(ws, c, o->ranks));
-    if (o->train)
-        TRY(add_floats(ws, &ws->out, c->hidden));
     TRY(add_floats(ws, &ws->rstd_final, 1));
     TRY(add_floats(ws, &ws->normed, c->hidden));
     TRY(add_floats(ws, &ws->act, c->ffn));
@@ -137,6 +149,7 @@ clora_status workspace_plan(workspace **out, const clora_model *model, const wor
     arena_init(&ws->memory, model->context);
     ws->model = model;
     ws->train = options->train;
+    ws->recompute = options->recompute;
     if (__builtin_mul_overflow(options->B, options->T, &ws->max_rows))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a batch of %d sequences of %d tokens is too large", options->B,
                        options->T));
@@ -169,6 +182,7 @@ void workspace_free(workspace *ws) {
     arena_finish(&ws->memory);
     free(ws->rows);
     free(ws->layer);
+    free(ws->stream);
     free(ws);
 }
 

@@ -4,10 +4,9 @@
 #include "device/arena.h"
 #include "model/model.h"
 
-/* What the backward pass needs of a layer. Everything else it computes again: norms, gated activation, attention
- * weights. */
+/* What the backward pass needs of a layer besides its input. Everything else it computes again: norms, gated
+ * activation, attention weights. */
 typedef struct layer_activations {
-    clora_tensor x;                  /* (M, C) residual stream at the layer's input */
     clora_tensor rstd_attention;     /* (M, 1) */
     clora_tensor qkv;                /* (M, (H+2G)D) after the rotation */
     clora_tensor att;                /* (M, H*D) attention's output */
@@ -18,16 +17,17 @@ typedef struct layer_activations {
     clora_tensor u[SITES_PER_LAYER]; /* (M, R) of adapted sites */
 } layer_activations;
 
-/* All activations of a step of at most B x T tokens, in one arena. Without `train` the layers share one set of views.
- */
+/* All activations of a step of at most B x T tokens, in one arena. Without `train`, and with `recompute`, the layers
+ * share one set of activations; without `train` they share the stream too. */
 typedef struct workspace {
     arena memory;
     const clora_model *model;
     int B, T, M; /* of the step in hand */
     int max_rows;
-    bool train;
+    bool train, recompute;
     layer_activations *layer;
-    clora_tensor out, rstd_final, normed, act, u_head; /* out: the stream after the last layer */
+    clora_tensor *stream; /* (M, C) the residual stream in front of each layer and behind the last */
+    clora_tensor rstd_final, normed, act, u_head;
     clora_tensor dstream, dnorm, dact, dqkv, datt, delta, du, dropped;
     clora_tensor logits; /* (chunk, V): the head works through the rows chunk by chunk */
     clora_tensor nll, hit;
@@ -41,7 +41,8 @@ typedef struct workspace_options {
     int B, T;      /* largest step */
     int positions; /* rows of the rotation's table */
     bool train;
-    bool loss; /* targets, logits by chunks, nll: training and evaluation */
+    bool recompute; /* keep a layer's input only and compute the rest again in the backward pass */
+    bool loss;      /* targets, logits by chunks, nll: training and evaluation */
     bool dropout;
     const int *ranks; /* columns of u per site (0: none), or NULL */
 } workspace_options;
@@ -58,7 +59,12 @@ size_t workspace_bytes(const workspace *ws);
 void workspace_set_shape(workspace *ws, int B, int T);
 
 static inline layer_activations *workspace_layer(workspace *ws, int l) {
-    return &ws->layer[ws->train ? l : 0];
+    return &ws->layer[ws->train && !ws->recompute ? l : 0];
+}
+
+/* The stream in front of layer l, which is that behind layer l - 1. */
+static inline clora_tensor *workspace_stream(workspace *ws, int l) {
+    return &ws->stream[ws->train ? l : 0];
 }
 
 #endif

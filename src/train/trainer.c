@@ -54,6 +54,7 @@ static clora_status make_workspace(clora_trainer *t, const clora_dataset *datase
                                             .T = length,
                                             .positions = length,
                                             .train = true,
+                                            .recompute = t->options.recompute != 0,
                                             .loss = true,
                                             .dropout = t->adapter->options.dropout > 0.0f,
                                             .ranks = ranks}));
