@@ -23,7 +23,8 @@ typedef struct line {
     const kernel_row *row;
     kernel_key key;
     int values[KERNEL_PARAMETERS];
-    double ratio;
+    double ratio, seconds, minimum, spread;
+    int count;
 } line;
 
 struct journal {
@@ -61,6 +62,9 @@ static clora_status read_line(journal *j, const char *text, size_t size) {
     TRY(json_get_real(&l.ratio, json, "ratio", INFINITY, j->path));
     if (!(l.ratio > 0.0))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "a ratio that is not positive"));
+    TRY(json_get_real(&l.seconds, json, "median_s", 0.0, j->path));
+    TRY(json_get_real(&l.minimum, json, "minimum_s", 0.0, j->path));
+    TRY(json_get_real(&l.spread, json, "spread", 0.0, j->path));
     TRY(remember(j, &l));
 done:
     json_decref(json);
@@ -102,7 +106,7 @@ static void end_last_line(const journal *j) {
         (void)!write(j->fd, "\n", 1);
 }
 
-clora_status journal_open(journal **out, clora_context *context) {
+static clora_status open_journal(journal **out, clora_context *context, bool to_write) {
     const char *directory = tuning_store_directory(context);
     clora_status status = CLORA_OK;
     journal *j = calloc(1, sizeof(*j));
@@ -115,15 +119,25 @@ clora_status journal_open(journal **out, clora_context *context) {
     if (!j->path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the journal"));
     TRY(read_all(j, context));
-    j->fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (j->fd < 0)
-        TRY(file_error_write(j->path, errno));
-    end_last_line(j);
+    if (to_write) {
+        j->fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+        if (j->fd < 0)
+            TRY(file_error_write(j->path, errno));
+        end_last_line(j);
+    }
     *out = j;
     j = NULL;
 done:
     journal_close(j);
     return status;
+}
+
+clora_status journal_open(journal **out, clora_context *context) {
+    return open_journal(out, context, true);
+}
+
+clora_status journal_open_to_read(journal **out, clora_context *context) {
+    return open_journal(out, context, false);
 }
 
 void journal_close(journal *j) {
@@ -134,6 +148,27 @@ void journal_close(journal *j) {
     free(j->path);
     free(j->lines);
     free(j);
+}
+
+clora_status journal_list(clora_tune_entry **out, int *count, const journal *j) {
+    *count = 0;
+    *out = alloc_array(j->count + 1, sizeof(**out));
+    if (!*out)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the journal");
+    for (size_t i = 0; i < j->count; i++) {
+        const line *l = &j->lines[i];
+        if (l->event != RESULT)
+            continue;
+        tuning_entry row = {.row = l->row, .key = l->key, .source = CLORA_TUNE_EXACT};
+        memcpy(row.values, l->values, sizeof(row.values));
+        clora_tune_entry *e = &(*out)[(*count)++];
+        tuning_entry_fill(e, &row);
+        e->seconds = l->seconds;
+        e->minimum = l->minimum;
+        e->spread = l->spread;
+        e->default_seconds = l->seconds / l->ratio; /* the default's time of that moment */
+    }
+    return CLORA_OK;
 }
 
 static bool is_values(const line *l, const kernel_row *row, const int *values) {

@@ -1,6 +1,8 @@
 #ifndef CLORA_AUTOTUNE_JOURNAL_H
 #define CLORA_AUTOTUNE_JOURNAL_H
 
+#include <clora/tune.h>
+
 #include "bench.h"
 
 /*
@@ -15,11 +17,17 @@ typedef struct journal journal;
 clora_status journal_open(journal **out, clora_context *context);
 void journal_close(journal *j);
 
+/* The same without going on: nothing is made when there is no journal. */
+clora_status journal_open_to_read(journal **out, clora_context *context);
+
 typedef struct journal_record {
     bool is_measured; /* at this key */
     double ratio;     /* time over that of the default; infinite when it cannot be used */
     bool is_poison;   /* at any key */
 } journal_record;
+
+/* Every result as an entry, in order; seconds are 0 where it could not be used. The caller frees. */
+clora_status journal_list(clora_tune_entry **out, int *count, const journal *j);
 
 journal_record journal_find(const journal *j, const kernel_row *row, const kernel_key *key, const int *values);
 

@@ -182,15 +182,41 @@ CLORA_API clora_status clora_tune_worker(const char *device, int in, int out);
 /** The cache directory's entries for the context's environment; free() the array. */
 CLORA_API clora_status clora_tune_entries(clora_tune_entry **out, int *count, clora_context *context);
 
+/** Every configuration that was ever measured in this environment, in that order; `seconds` is 0 where it could not be
+ * used. free() the array. */
+CLORA_API clora_status clora_tune_measurements(clora_tune_entry **out, int *count, clora_context *context);
+
+/** What became of an entry that was checked again. */
+typedef struct clora_tune_check {
+    clora_tune_entry entry; /**< its speed and the default's as measured now, in turns */
+    int is_right;           /**< 0: it was deleted, and `why` says what was wrong */
+    const char *why;
+} clora_tune_check;
+
+/** Called for each; return non-zero to stop. */
+typedef int (*clora_tune_check_callback)(void *user, const clora_tune_check *check);
+
+/**
+ * Check the results of every entry again and time it against the default. Of the options, limit and worker count.
+ *
+ * @param[out] wrong  entries that were deleted
+ */
+CLORA_API clora_status clora_tune_verify(int *wrong, clora_context *context, const clora_tune_options *options,
+                                         clora_tune_check_callback callback, void *user);
+
 /** The directory that holds them, as long as the context lives. */
 CLORA_API const char *clora_tune_directory(clora_context *context);
 
-/** Write every entry and every measurement as T4 JSON, or take over the entries of such a file. */
+/** Write every entry and every measurement as T4 JSON, which Kernel Tuner and KTT read. */
 CLORA_API clora_status clora_tune_export(clora_context *context, const char *path);
+
+/** Take over the entries of such a file, for this device. Those whose kernel or values this clora does not have are
+ * left out and logged. */
 CLORA_API clora_status clora_tune_import(int *count, clora_context *context, const char *path);
 
-/** Delete the directories of environments that this machine has no more, and unusable files. */
-CLORA_API clora_status clora_tune_prune(int *directories, int *files, clora_context *context);
+/** Delete unusable entries of this environment, and with `others` the directories of all other environments: other
+ * devices, drivers and versions of clora. */
+CLORA_API clora_status clora_tune_prune(int *directories, int *files, clora_context *context, int others);
 
 #ifdef __cplusplus
 }

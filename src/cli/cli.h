@@ -26,7 +26,7 @@ extern const command command_devices, command_tune, command_train, command_eval,
 struct cli_state {
     const command *command;
     const char *device; /* --device, or NULL */
-    int json, quiet;
+    int json, quiet, verbose;
 };
 
 /* "clora train: ..." on standard error, one line. Both return the exit status to hand on. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/device.h"
 #include "cli/model_options.h"
 #include "cli/opt.h"
 #include "cli/tune.h"
@@ -137,9 +138,8 @@ static int run_measure(cli_state *cli, int argc, char **argv) {
 
     if (status != OPT_GO_ON)
         return status;
-    if (clora_context_create(&context, cli->device) != CLORA_OK)
+    if (cli_context_create(&context, cli) != CLORA_OK)
         return cli_fail_library(cli);
-    clora_tune_set_log(context, tune_log_note, cli, 0);
     status = clora_tune_plan_create(&plan, context) == CLORA_OK ? fill_plan(cli, plan, &args) : cli_fail_library(cli);
     if (status == CLI_DONE)
         status = args.dry_run ? tune_list(cli, plan) : tune_measure(cli, context, plan, &args);
@@ -149,7 +149,8 @@ static int run_measure(cli_state *cli, int argc, char **argv) {
 }
 
 static int run(cli_state *cli, int argc, char **argv) {
-    static const command *const parts[] = {&command_tune_show};
+    static const command *const parts[] = {&command_tune_show,   &command_tune_verify, &command_tune_export,
+                                           &command_tune_import, &command_tune_prune,  &command_tune_report};
 
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return tune_run_worker(cli, argc - 1, argv + 1);
@@ -164,7 +165,7 @@ static int run(cli_state *cli, int argc, char **argv) {
 const command command_tune = {
     .name = "tune",
     .summary = "measure the kernels on this machine and keep the fastest settings",
-    .usage = "MODEL [--rank R,...] [options], or: clora tune show | verify | export | import | prune | report",
+    .usage = "[MODEL | show | verify | export | import | prune | report] [options]",
     .about =
         "Finds the parameters with which each kernel is fastest for the shapes of a model, and keeps them on disk, "
         "where every later command finds them. Run it once for a device and a model; run it again to go on where "

@@ -35,10 +35,6 @@ const char *tune_key_text(const clora_tune_key *k) {
     return text;
 }
 
-void tune_log_note(void *user, const char *line) {
-    cli_note(user, "%s", line);
-}
-
 /* A bar on a terminal, a line now and then elsewhere, and every event as a line. */
 static int show(void *user, const clora_tune_state *s) {
     view *v = user;
@@ -96,23 +92,35 @@ static int report(const cli_state *cli, clora_context *context, const clora_tune
     return CLI_DONE;
 }
 
+int tune_worker_find(tune_worker_command *out, const cli_state *cli) {
+    const ssize_t length = readlink("/proc/self/exe", out->path, sizeof(out->path) - 1);
+
+    if (length <= 0)
+        return cli_fail(cli, "cannot tell where this program lies");
+    out->path[length] = '\0';
+    out->words[0] = out->path;
+    out->words[1] = "tune";
+    out->words[2] = "--worker";
+    out->words[3] = cli->device ? cli->device : "";
+    out->words[4] = NULL;
+    return CLI_DONE;
+}
+
 int tune_measure(cli_state *cli, clora_context *context, clora_tune_plan *plan, const tune_args *args) {
-    char self[4096];
-    const ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    const char *const worker[] = {self, "tune", "--worker", cli->device ? cli->device : "", NULL};
+    tune_worker_command worker;
     clora_tune_options options = CLORA_TUNE_OPTIONS_INIT;
     clora_tune_result result;
     view v = {.cli = cli, .last_line = progress_clock()};
 
     if (!read_seconds(&options.budget, args->budget))
         return cli_misuse(cli, "--budget takes a time such as 90, 90s or 3m, not '%s'", args->budget);
-    if (length <= 0)
-        return cli_fail(cli, "cannot tell where this program lies");
-    self[length] = '\0';
+    const int found = tune_worker_find(&worker, cli);
+    if (found != CLI_DONE)
+        return found;
     options.full = args->full;
     options.again = args->again;
     options.limit = args->limit;
-    options.worker = worker;
+    options.worker = worker.words;
     options.progress = show;
     options.user = &v;
     interrupt_watch("\nstopping; what was found is kept (once more to stop at once)\n");

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/device.h"
 #include "cli/json_out.h"
 #include "cli/opt.h"
 #include "cli/text.h"
@@ -21,24 +22,25 @@ static json_t *entry_object(const clora_tune_entry *e) {
                      json_number(e->seconds), "default_seconds", json_number(e->default_seconds), "date", e->date);
 }
 
-/* The most that any entry of this device reached: what shares are told of. */
-static void find_peaks(double *flops, double *bytes, const clora_tune_entry *entries, int count) {
-    *flops = *bytes = 0.0;
+tune_peaks tune_find_peaks(const clora_tune_entry *entries, int count) {
+    tune_peaks most = {0.0, 0.0};
+
     for (int i = 0; i < count; i++)
         if (entries[i].seconds > 0.0) {
             const double f = entries[i].flops / entries[i].seconds, b = entries[i].bytes / entries[i].seconds;
-            *flops = f > *flops ? f : *flops;
-            *bytes = b > *bytes ? b : *bytes;
+            most.flops = f > most.flops ? f : most.flops;
+            most.bytes = b > most.bytes ? b : most.bytes;
         }
+    return most;
 }
 
-/* Share of the roofline: the speed over what the device did at best for this ratio of operations to bytes. */
-static double roofline_share(const clora_tune_entry *e, double flops, double bytes) {
-    const double by_flops = flops > 0.0 ? e->flops / flops : 0.0, by_bytes = bytes > 0.0 ? e->bytes / bytes : 0.0;
-    return e->seconds > 0.0 ? (by_flops > by_bytes ? by_flops : by_bytes) / e->seconds : 0.0;
+double tune_bound(const clora_tune_entry *e, tune_peaks peaks) {
+    const double by_flops = peaks.flops > 0.0 ? e->flops / peaks.flops : 0.0;
+    const double by_bytes = peaks.bytes > 0.0 ? e->bytes / peaks.bytes : 0.0;
+    return by_flops > by_bytes ? by_flops : by_bytes;
 }
 
-static void print_entry(const clora_tune_entry *e, double flops, double bytes) {
+static void print_entry(const clora_tune_entry *e, tune_peaks peaks) {
     printf("%s %s\n    ", e->key.kernel, tune_key_text(&e->key));
     print_values(e);
     printf("\n    %s, %.10s", clora_tune_source_name(e->source), e->date);
@@ -46,7 +48,7 @@ static void print_entry(const clora_tune_entry *e, double flops, double bytes) {
         printf(", %s us, %.2f times the default's speed, %s GFLOP/s, %s GB/s, %s of the measured roofline",
                text_number(e->seconds * 1e6), e->default_seconds / e->seconds,
                text_number(e->flops / e->seconds * 1e-9), text_number(e->bytes / e->seconds * 1e-9),
-               text_percent(roofline_share(e, flops, bytes), 1.0));
+               text_percent(tune_bound(e, peaks), e->seconds));
     printf("\n");
 }
 
@@ -54,24 +56,22 @@ static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {NULL};
     clora_context *context = NULL;
     clora_tune_entry *entries = NULL;
-    double flops, bytes;
     int count = 0, status = opt_parse(cli, NULL, 0, names, 0, NULL, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
-    if (clora_context_create(&context, cli->device) != CLORA_OK)
+    if (cli_context_create(&context, cli) != CLORA_OK)
         return cli_fail_library(cli);
-    clora_tune_set_log(context, tune_log_note, cli, 0);
     status = CLI_DONE;
     if (clora_tune_entries(&entries, &count, context) != CLORA_OK)
         status = cli_fail_library(cli);
-    find_peaks(&flops, &bytes, entries, count);
+    const tune_peaks peaks = tune_find_peaks(entries, count);
     json_t *list = cli->json ? json_array() : NULL;
     for (int i = 0; i < count; i++)
         if (list)
             json_array_append_new(list, entry_object(&entries[i]));
         else
-            print_entry(&entries[i], flops, bytes);
+            print_entry(&entries[i], peaks);
     if (list)
         status = json_print(cli, list);
     else if (status == CLI_DONE)

@@ -261,6 +261,10 @@ static clora_status check_values(const clora_context *context, const kernel_row 
     return CLORA_OK;
 }
 
+bool tuning_allows(const clora_context *context, const tuning_entry *entry) {
+    return check_values(context, entry->row, entry->values) == CLORA_OK;
+}
+
 clora_status tuning_add(clora_context *context, const tuning_entry *entry) {
     tuning *t = context->tuning;
     tuning_entry *place = NULL;

@@ -39,6 +39,9 @@ clora_status tuning_resolve(tuning_entry *out, clora_context *context, const cha
  * not allow here are CLORA_ERROR_ARGUMENT. */
 clora_status tuning_add(clora_context *context, const tuning_entry *entry);
 
+/* Could this entry be added? */
+bool tuning_allows(const clora_context *context, const tuning_entry *entry);
+
 /* From now on the kernel runs with these values at every key; NULL ends it. For measuring. */
 clora_status tuning_force(clora_context *context, const kernel_row *row, const int *values);
 

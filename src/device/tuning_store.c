@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <xxhash.h>
 
@@ -101,6 +102,14 @@ done:
     json_decref(json);
     free(path);
     return status;
+}
+
+void tuning_store_delete(clora_context *context, const clora_tune_entry *entry) {
+    char *path = entry_path(context, entry);
+
+    if (path)
+        unlink(path);
+    free(path);
 }
 
 /* ---- reading ---- */

@@ -27,6 +27,9 @@ void tuning_store_load(clora_context *context);
  * logged. The caller frees. */
 clora_status tuning_store_list(clora_tune_entry **out, int *count, clora_context *context);
 
+/* Forget an entry. */
+void tuning_store_delete(clora_context *context, const clora_tune_entry *entry);
+
 clora_status tuning_store_save(clora_context *context, const clora_tune_entry *entry);
 
 #endif
