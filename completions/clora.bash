@@ -6,7 +6,7 @@ _clora_options() { # COMMAND
 
 _clora() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} words
-    local commands="devices train eval generate merge inspect tokenize bench"
+    local commands="devices tune train eval generate merge inspect tokenize bench"
 
     COMPREPLY=()
     if [ "$cur" = = ]; then # bash parts words at "=": --opt=value is three of them
@@ -24,6 +24,7 @@ _clora() {
         --eos) words="always never" ;;
         --init) words="gaussian kaiming peft-gaussian" ;;
         --only) words="all train prefill decode" ;;
+        --for) words="train generate train,generate" ;;
         --schedule) words="constant linear cosine" ;;
         --target-modules) words="all-linear q_proj k_proj v_proj o_proj gate_proj up_proj down_proj" ;;
         --device) words=$(clora devices 2>/dev/null | sed -n 's/^\([0-9][0-9]*\)  .*/\1/p') ;;

@@ -1,15 +1,16 @@
-"""Turn .cl files into one C file that holds their bytes: kernel_sources[] = {name, bytes, size}."""
+"""Turn files into one C file with their bytes: embed.py OUTPUT ARRAY FILES makes ARRAY[] = {name, bytes, size}."""
 
 import pathlib
 import sys
 
-out, *files = sys.argv[1:]
+out, array, *files = sys.argv[1:]
 paths = [pathlib.Path(f) for f in files]
 with open(out, "w", encoding="ascii") as f:
     f.write('#include "device/source.h"\n\n')
-    for p in paths:
-        f.write(f"static const unsigned char source_{p.stem}[] = {{{','.join(str(b) for b in p.read_bytes())}}};\n")
-    f.write("\nconst kernel_source kernel_sources[] = {\n")
-    for p in paths:
-        f.write(f'    {{"{p.stem}", source_{p.stem}, sizeof(source_{p.stem})}},\n')
-    f.write("};\n\nconst size_t kernel_sources_count = sizeof(kernel_sources) / sizeof(kernel_sources[0]);\n")
+    for i, p in enumerate(paths):
+        f.write(f"static const unsigned char text_{i}[] = {{{','.join(str(b) for b in p.read_bytes())}}};\n")
+    f.write(f"\nconst kernel_source {array}[] = {{\n")
+    for i, p in enumerate(paths):
+        f.write(f'    {{"{p.stem}", text_{i}, sizeof(text_{i})}},\n')
+    f.write("    {0},\n" if not paths else "")
+    f.write(f"}};\n\nconst size_t {array}_count = {len(paths)};\n")

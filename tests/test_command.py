@@ -14,6 +14,7 @@ from support.command import (CLORA, COMMANDS, MODEL, ROOT, CommandTest, clora, h
 # What each command needs besides the option that is tried, so that nothing else can be wrong.
 NEEDED = {
     "devices": [],
+    "tune": ["m"],
     "train": ["m", "--data", "d.jsonl", "--out", "o"],
     "eval": ["m", "--data", "d.jsonl"],
     "generate": ["m", "--prompt", "p"],

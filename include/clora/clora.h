@@ -15,8 +15,8 @@
  * Each call returns a clora_status; clora_last_error() says what went wrong. examples/finetune.c is the same with its
  * checks.
  *
- * Tiers, each built on those before it: status; context, tensor, opencl; lowrank; model, tokenizer, dataset, adapter;
- * train, generate. A program enters where it fits.
+ * Tiers, each built on those before it: status; context, tensor, opencl, tune; lowrank; model, tokenizer, dataset,
+ * adapter; train, generate. A program enters where it fits.
  */
 #ifndef CLORA_CLORA_H
 #define CLORA_CLORA_H
@@ -32,6 +32,7 @@
 #include <clora/tensor.h>
 #include <clora/tokenizer.h>
 #include <clora/train.h>
+#include <clora/tune.h>
 #include <clora/version.h>
 
 #endif

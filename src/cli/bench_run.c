@@ -1,3 +1,4 @@
+#include "cli/device.h"
 #include "cli/bench.h"
 
 #include <stdio.h>
@@ -194,7 +195,7 @@ static int load(bench_state *state) {
     const clora_model_options options = model_args_options(&state->args->model);
     const double begin = progress_clock();
 
-    if (clora_context_create(&state->context, state->cli->device) != CLORA_OK ||
+    if (cli_context_create(&state->context, state->cli) != CLORA_OK ||
         clora_model_load(&state->model, state->context, state->args->path, &options) != CLORA_OK ||
         clora_adapter_create(&state->adapter, state->model, &state->args->adapter) != CLORA_OK)
         return cli_fail_library(state->cli);

@@ -19,14 +19,14 @@ typedef struct command {
     int (*run)(cli_state *cli, int argc, char **argv); /* argv[0] is the command's name */
 } command;
 
-extern const command command_devices, command_train, command_eval, command_generate, command_merge, command_inspect,
-    command_tokenize, command_bench;
+extern const command command_devices, command_tune, command_train, command_eval, command_generate, command_merge,
+    command_inspect, command_tokenize, command_bench;
 
 /* What every command is told in the same way. */
 struct cli_state {
     const command *command;
     const char *device; /* --device, or NULL */
-    int json, quiet;
+    int json, quiet, verbose;
 };
 
 /* "clora train: ..." on standard error, one line. Both return the exit status to hand on. */

@@ -3,6 +3,7 @@
 #include <clora/train.h>
 
 #include "cli/cli.h"
+#include "cli/device.h"
 #include "cli/data_options.h"
 #include "cli/json_out.h"
 #include "cli/model_options.h"
@@ -63,7 +64,7 @@ static int load(eval_run *run, const eval_args *args, int *max_length) {
     clora_memory_plan plan;
     clora_model_info info;
 
-    if (clora_context_create(&run->context, run->cli->device) != CLORA_OK ||
+    if (cli_context_create(&run->context, run->cli) != CLORA_OK ||
         clora_model_plan(&plan, &info, run->context, args->path, &options, 1, args->data.batch_size, 1) != CLORA_OK ||
         clora_tokenizer_load(&run->tokenizer, args->path) != CLORA_OK)
         return cli_fail_library(run->cli);

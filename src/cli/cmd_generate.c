@@ -6,6 +6,7 @@
 #include <clora/generate.h>
 
 #include "cli/cli.h"
+#include "cli/device.h"
 #include "cli/json_out.h"
 #include "cli/model_options.h"
 #include "cli/opt.h"
@@ -172,7 +173,7 @@ static int sequences(const generate_run *run, const generate_args *args) {
 static int load(generate_run *run, const char *path, const generate_args *args) {
     const clora_model_options options = model_args_options(&args->model);
 
-    if (clora_context_create(&run->context, run->cli->device) != CLORA_OK ||
+    if (cli_context_create(&run->context, run->cli) != CLORA_OK ||
         clora_model_load(&run->model, run->context, path, &options) != CLORA_OK ||
         (args->adapter && clora_adapter_load(&run->adapter, run->model, args->adapter) != CLORA_OK))
         return cli_fail_library(run->cli);

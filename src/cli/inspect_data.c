@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "cli/device.h"
 #include "cli/inspect.h"
 #include "cli/json_out.h"
 #include "cli/text.h"
@@ -48,7 +49,7 @@ static int count_tokens(const cli_state *cli, const inspect_args *args, data_vie
     clora_memory_plan plan;
     clora_model_info info;
 
-    if (clora_context_create(&v->context, cli->device) != CLORA_OK ||
+    if (cli_context_create(&v->context, cli) != CLORA_OK ||
         clora_model_plan(&plan, &info, v->context, args->model_path, &options, 1, 1, 1) != CLORA_OK ||
         clora_tokenizer_load(&v->tokenizer, args->model_path) != CLORA_OK)
         return cli_fail_library(cli);

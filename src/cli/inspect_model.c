@@ -2,6 +2,7 @@
 
 #include <clora/tokenizer.h>
 
+#include "cli/device.h"
 #include "cli/inspect.h"
 #include "cli/json_out.h"
 #include "cli/text.h"
@@ -92,8 +93,7 @@ static void print_model(const model_view *v, const inspect_args *args) {
 static int look(const cli_state *cli, const inspect_args *args, model_view *v) {
     const clora_model_options options = model_args_options(&args->model);
 
-    if (clora_inspect_model(&v->stored, args->path) != CLORA_OK ||
-        clora_context_create(&v->context, cli->device) != CLORA_OK ||
+    if (clora_inspect_model(&v->stored, args->path) != CLORA_OK || cli_context_create(&v->context, cli) != CLORA_OK ||
         clora_model_plan(&v->plan, &v->info, v->context, args->path, &options, args->rank, args->data.batch_size, 1) !=
             CLORA_OK)
         return cli_fail_library(cli);

@@ -8,7 +8,7 @@
 #include "cli/suggest.h"
 
 static const command *const commands[] = {
-    &command_devices, &command_train,   &command_eval,     &command_generate,
+    &command_devices, &command_tune,    &command_train,    &command_eval,  &command_generate,
     &command_merge,   &command_inspect, &command_tokenize, &command_bench,
 };
 

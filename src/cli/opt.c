@@ -22,6 +22,10 @@ static const opt common_options[] = {
      .offset = offsetof(cli_state, json),
      .help = "print the result as JSON and nothing else"},
     {.name = "quiet", .type = OPT_SET, .offset = offsetof(cli_state, quiet), .help = "no progress and no notes"},
+    {.name = "verbose",
+     .type = OPT_SET,
+     .offset = offsetof(cli_state, verbose),
+     .help = "note which parameters each kernel runs with, and where they come from"},
     {.name = "help", .type = OPT_HELP, .help = "show this help"},
     {.name = NULL},
 };

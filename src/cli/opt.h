@@ -66,7 +66,7 @@ enum { OPT_GO_ON = -1 };
  * positionals  one for each name, NULL where it was not given
  *
  * Returns OPT_GO_ON, or the exit status after printing help or what is wrong. The options that every command has
- * (--device, --json, --quiet, --help) are added here.
+ * (--device, --json, --quiet, --verbose, --help) are added here.
  */
 int opt_parse(cli_state *cli, opt_group *groups, int group_count, const char *const *names, int required,
               const char **positionals, int argc, char **argv);

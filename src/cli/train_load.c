@@ -3,6 +3,7 @@
 
 #include <clora/inspect.h>
 
+#include "cli/device.h"
 #include "cli/text.h"
 #include "cli/train.h"
 
@@ -130,7 +131,7 @@ int train_load(train_state *state) {
     state->report = state->cli->json ? stderr : stdout;
     state->val_step = -1;
     if (status == CLI_DONE && (clora_inspect_output(state->args->out) != CLORA_OK ||
-                               clora_context_create(&state->context, state->cli->device) != CLORA_OK))
+                               cli_context_create(&state->context, state->cli) != CLORA_OK))
         status = cli_fail_library(state->cli);
     if (status == CLI_DONE)
         status = load_data(state);

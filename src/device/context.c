@@ -141,6 +141,7 @@ void clora_context_free(clora_context *context) {
         clFinish(context->queue);
     profile_free(context->profile);
     tuning_free(context->tuning);
+    free(context->tune_directory);
     if (context->programs) {
         program_cache_free(context->programs);
         pthread_mutex_destroy(&context->lock);

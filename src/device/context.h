@@ -10,6 +10,7 @@
 
 struct program_cache;
 struct profile;
+struct recorder;
 struct tuning;
 
 /* Which kernels make the W0 products: panel = explicit vectors, one work-item a group (CPUs); tile = local memory
@@ -28,12 +29,14 @@ struct clora_context {
     size_t memory_now, memory_peak;
     struct program_cache *programs;
     struct tuning *tuning;
-    struct profile *profile; /* NULL: off */
-    bool borrowed;           /* the queue is the caller's */
-    pthread_mutex_t lock;    /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
-    int process;             /* a context does not survive fork() */
-    clora_tensor *widened;   /* f32 scratch of the CLBlast path: 16-bit weights are widened into it, slice by slice */
-    int widened_users;       /* weights that need it */
+    char *tune_directory;      /* of this environment, once it was asked for */
+    struct recorder *recorder; /* NULL: launches are not noted */
+    struct profile *profile;   /* NULL: off */
+    bool borrowed;             /* the queue is the caller's */
+    pthread_mutex_t lock;      /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
+    int process;               /* a context does not survive fork() */
+    clora_tensor *widened;     /* f32 scratch of the CLBlast path: 16-bit weights are widened into it, slice by slice */
+    int widened_users;         /* weights that need it */
 };
 
 const char *opencl_error_name(cl_int error); /* "CL_OUT_OF_RESOURCES" */

@@ -187,6 +187,10 @@ const kernel_row *kernel_find(const char *name) {
     return NULL;
 }
 
+bool kernel_key_is(const kernel_key *a, const kernel_key *b) {
+    return a->dtype == b->dtype && a->M == b->M && a->N == b->N && a->K == b->K && a->R == b->R;
+}
+
 int kernel_default(const clora_context *context, const kernel_parameter *parameter) {
     return parameter->rule ? parameter->rule(context) : parameter->values[0];
 }

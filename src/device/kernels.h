@@ -36,6 +36,8 @@ typedef struct kernel_key {
     int N, K, R; /* outputs, inputs, rank */
 } kernel_key;
 
+bool kernel_key_is(const kernel_key *a, const kernel_key *b);
+
 /* The analytic default of a parameter on a device. */
 int kernel_default(const clora_context *context, const kernel_parameter *parameter);
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "device/profile.h"
+#include "device/recorder.h"
 
 void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_key key) {
     tuning_entry found;
@@ -15,6 +16,7 @@ void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_
     if (l->status != CLORA_OK)
         return;
     l->build.row = found.row;
+    l->key = found.key;
     memcpy(l->build.values, found.values, sizeof(l->build.values));
     if (context->process != (int)getpid())
         l->status =
@@ -37,6 +39,8 @@ int launch_parameter(launch *l, const char *name) {
 
 /* The first argument ends the defines: now the program is known. */
 static void bind(launch *l, size_t size, const void *value) {
+    if (recorder_rehearses(l->context))
+        return;
     if (l->status == CLORA_OK && !l->kernel)
         l->status = program_kernel(&l->kernel, l->context, &l->build);
     if (l->status != CLORA_OK)
@@ -81,7 +85,9 @@ static size_t round_up(size_t n, size_t step) {
 clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, size_t ly, size_t lz) {
     const size_t global[3] = {round_up(gx, lx), round_up(gy, ly), round_up(gz, lz)}, local[3] = {lx, ly, lz};
 
-    if (l->status == CLORA_OK) {
+    if (l->status == CLORA_OK && l->context->recorder)
+        l->status = recorder_note(l->context->recorder, &l->build, &l->key);
+    if (l->status == CLORA_OK && !recorder_rehearses(l->context)) {
         cl_event event = NULL;
         const cl_int error = clEnqueueNDRangeKernel(l->context->queue, l->kernel, 3, NULL, global, local, 0, NULL,
                                                     l->context->profile ? &event : NULL);

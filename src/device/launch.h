@@ -18,6 +18,7 @@
 typedef struct launch {
     clora_context *context;
     kernel_build build;
+    kernel_key key; /* its rows a bucket */
     cl_kernel kernel;
     cl_uint index;
     clora_status status;

@@ -1,5 +1,7 @@
 #include "device/program.h"
 
+#include <ctype.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +71,24 @@ static clora_status source_text(char **out, const char *stem, size_t length) {
     return clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel source %.*s", (int)length, stem);
 }
 
+XXH128_hash_t program_sources_hash(void) {
+    XXH3_state_t *state = XXH3_createState();
+    XXH128_hash_t hash = {0};
+
+    if (!state)
+        return hash;
+    XXH3_128bits_reset(state);
+    for (size_t i = 0; i < kernel_sources_count; i++) {
+        char *text = NULL;
+        if (source_text(&text, kernel_sources[i].name, strlen(kernel_sources[i].name)) == CLORA_OK)
+            XXH3_128bits_update(state, text, strlen(text) + 1);
+        free(text);
+    }
+    hash = XXH3_128bits_digest(state);
+    XXH3_freeState(state);
+    return hash;
+}
+
 enum { LOG_LINES = 8 };
 
 /* The kernel, the device and the first lines of the build log. */
@@ -91,25 +111,58 @@ static clora_status build_fail(clora_context *context, cl_program program, const
     return CLORA_ERROR_OPENCL;
 }
 
-/* `stems` are names with blanks between them; common.cl stands in front of all. */
-static clora_status program_build(cl_program *out, clora_context *context, const char *stems, const char *options) {
-    enum { MOST = 4 };
-    clora_status status = CLORA_OK;
-    cl_int error;
-    cl_program program = NULL;
-    char *text[MOST] = {0};
-    cl_uint count = 0;
+enum { SOURCES = 4 };
 
-    *out = NULL;
-    TRY(source_text(&text[count++], "common", strlen("common")));
-    for (const char *stem = stems; *stem && count < MOST; stem += strspn(stem, " ")) {
+/* The texts a program is made of: `stems` are names with blanks between them; common.cl stands in front of all. */
+typedef struct program_text {
+    char *text[SOURCES];
+    cl_uint count;
+} program_text;
+
+static void text_free(program_text *t) {
+    for (cl_uint i = 0; i < t->count; i++)
+        free(t->text[i]);
+}
+
+static clora_status text_read(program_text *out, const char *stems) {
+    clora_status status = CLORA_OK;
+
+    *out = (program_text){0};
+    TRY(source_text(&out->text[out->count++], "common", strlen("common")));
+    for (const char *stem = stems; *stem && out->count < SOURCES; stem += strspn(stem, " ")) {
         const size_t length = strcspn(stem, " ");
-        TRY(source_text(&text[count++], stem, length));
+        TRY(source_text(&out->text[out->count++], stem, length));
         stem += length;
     }
-    program = clCreateProgramWithSource(context->cl, count, (const char **)text, NULL, &error);
+done:
+    return status;
+}
+
+static bool is_part_of_name(char c) {
+    return c == '_' || isalnum((unsigned char)c);
+}
+
+/* Does the word stand anywhere in the texts? */
+static bool text_names(const program_text *t, const char *word) {
+    const size_t length = strlen(word);
+
+    for (cl_uint i = 0; i < t->count; i++)
+        for (const char *at = strstr(t->text[i], word); at; at = strstr(at + 1, word))
+            if (!is_part_of_name(at[length]) && (at == t->text[i] || !is_part_of_name(at[-1])))
+                return true;
+    return false;
+}
+
+static clora_status program_build(cl_program *out, clora_context *context, const program_text *t, const char *stems,
+                                  const char *options) {
+    clora_status status = CLORA_OK;
+    cl_int error;
+    cl_program program =
+        clCreateProgramWithSource(context->cl, t->count, (const char **)(uintptr_t)t->text, NULL, &error);
+
+    *out = NULL;
     if (error != CL_SUCCESS)
-        TRY(opencl_fail(error, "cannot make an OpenCL program"));
+        return opencl_fail(error, "cannot make an OpenCL program");
     error = clBuildProgram(program, 1, &context->device, options, NULL, NULL);
     if (error != CL_SUCCESS)
         TRY(build_fail(context, program, stems, options, error));
@@ -118,12 +171,11 @@ static clora_status program_build(cl_program *out, clora_context *context, const
 done:
     if (program)
         clReleaseProgram(program);
-    for (size_t i = 0; i < MOST; i++)
-        free(text[i]);
     return status;
 }
 
-static clora_status program_find(cl_program *out, clora_context *context, const char *stem, const char *options) {
+static clora_status program_find(cl_program *out, clora_context *context, const program_text *t, const char *stem,
+                                 const char *options) {
     program_cache *cache = context->programs;
     clora_status status = CLORA_OK;
     program_entry entry = {0};
@@ -134,7 +186,7 @@ static clora_status program_find(cl_program *out, clora_context *context, const 
             return CLORA_OK;
         }
     TRY(alloc_grow((void **)&cache->programs, &cache->programs_capacity, cache->programs_count + 1, sizeof(entry)));
-    TRY(program_build(&entry.program, context, stem, options));
+    TRY(program_build(&entry.program, context, t, stem, options));
     entry.stem = alloc_string(stem);
     entry.options = alloc_string(options);
     if (!entry.stem || !entry.options)
@@ -158,12 +210,14 @@ static clora_status append(char *options, size_t size, const char *name, int val
                                              : clora_fail(CLORA_ERROR_ARGUMENT, "too many options: %s", options);
 }
 
-static clora_status build_options(char *out, size_t size, const kernel_build *build) {
+/* A parameter that the source does not name is the launch's own: it makes no other program. */
+static clora_status build_options(char *out, size_t size, const program_text *t, const kernel_build *build) {
     clora_status status = CLORA_OK;
 
     snprintf(out, size, "-cl-std=CL1.2");
     for (int i = 0; i < KERNEL_PARAMETERS && build->row->parameters[i].name; i++)
-        TRY(append(out, size, build->row->parameters[i].name, build->values[i]));
+        if (text_names(t, build->row->parameters[i].name))
+            TRY(append(out, size, build->row->parameters[i].name, build->values[i]));
     for (int i = 0; i < build->defines; i++)
         TRY(append(out, size, build->define[i].name, build->define[i].value));
 done:
@@ -173,6 +227,7 @@ done:
 clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel_build *build) {
     program_cache *cache = context->programs;
     clora_status status = CLORA_OK;
+    program_text text = {0};
     cl_program program;
     cl_int error;
     char options[512];
@@ -185,8 +240,9 @@ clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel
         }
     memcpy(&entry.build, build, sizeof(*build)); /* padding included: it is compared */
     TRY(alloc_grow((void **)&cache->kernels, &cache->kernels_capacity, cache->kernels_count + 1, sizeof(entry)));
-    TRY(build_options(options, sizeof(options), build));
-    TRY(program_find(&program, context, build->row->source, options));
+    TRY(text_read(&text, build->row->source));
+    TRY(build_options(options, sizeof(options), &text, build));
+    TRY(program_find(&program, context, &text, build->row->source, options));
     entry.kernel = clCreateKernel(program, build->row->name, &error);
     if (error != CL_SUCCESS)
         TRY(clora_fail(CLORA_ERROR_OPENCL, "kernel %s of %s: %s", build->row->name, build->row->source,
@@ -194,5 +250,6 @@ clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel
     memcpy(&cache->kernels[cache->kernels_count++], &entry, sizeof(entry));
     *out = entry.kernel;
 done:
+    text_free(&text);
     return status;
 }

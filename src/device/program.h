@@ -1,6 +1,8 @@
 #ifndef CLORA_DEVICE_PROGRAM_H
 #define CLORA_DEVICE_PROGRAM_H
 
+#include <xxhash.h>
+
 #include "device/kernels.h"
 
 enum { KERNEL_DEFINES = 8 };
@@ -28,5 +30,8 @@ typedef struct kernel_build {
  * ones.
  */
 clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel_build *build);
+
+/* A hash of all kernel sources, those of CLORA_KERNEL_DIR included. */
+XXH128_hash_t program_sources_hash(void);
 
 #endif

@@ -13,4 +13,8 @@ typedef struct kernel_source {
 extern const kernel_source kernel_sources[];
 extern const size_t kernel_sources_count;
 
+/* The tables of kernels/tuned/, likewise. */
+extern const kernel_source tuned_tables[];
+extern const size_t tuned_tables_count;
+
 #endif

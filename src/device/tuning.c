@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
+#include "device/tuning_entry.h"
+#include "device/tuning_store.h"
 
 /* An answer that was given before. The name is compared by address: another literal of the same text is another slot.
  */
@@ -27,19 +30,37 @@ struct tuning {
     size_t forced_count, forced_capacity;
     memo_slot *slots; /* open addressing; a power of two of them */
     size_t slots_count, slots_used;
+    clora_tune_mode mode;
+    bool loaded;    /* the cache directory was read */
+    recorder noted; /* in the mode tune */
+    clora_tune_log log;
+    void *log_user;
+    bool verbose;
 };
 
-const char *tuning_source_name(tuning_source source) {
+const char *clora_tune_source_name(clora_tune_source source) {
     static const char *const names[] = {"analytic default",        "similar shape or rank", "shipped table",
                                         "entry of another driver", "exact entry",           "set by hand"};
     return names[source];
 }
 
+/* A word that is not known counts as the default: a context must not fail for it. */
+static clora_tune_mode mode_from_environment(void) {
+    const char *text = getenv("CLORA_TUNE");
+    return text && strcmp(text, "off") == 0 ? CLORA_TUNE_OFF : CLORA_TUNE_USE;
+}
+
 clora_status tuning_create(tuning **out) {
+    pthread_mutexattr_t recursive;
+
     *out = calloc(1, sizeof(**out));
     if (!*out)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the tuned parameters");
-    pthread_mutex_init(&(*out)->lock, NULL);
+    (*out)->mode = mode_from_environment();
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE); /* the first look-up reads the cache directory */
+    pthread_mutex_init(&(*out)->lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
     return CLORA_OK;
 }
 
@@ -47,10 +68,24 @@ void tuning_free(tuning *t) {
     if (!t)
         return;
     pthread_mutex_destroy(&t->lock);
+    recorder_finish(&t->noted);
     free(t->entries);
     free(t->forced);
     free(t->slots);
     free(t);
+}
+
+void tuning_log(const clora_context *context, const char *format, ...) {
+    const tuning *t = context->tuning;
+    char line[512];
+    va_list args;
+
+    if (!t->log)
+        return;
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    t->log(t->log_user, line);
 }
 
 int tuning_bucket(int M) {
@@ -60,10 +95,6 @@ int tuning_bucket(int M) {
     while (bucket < M && bucket < LARGEST)
         bucket *= bucket < DENSE ? 2 : 4;
     return bucket;
-}
-
-static bool is_same_key(const kernel_key *a, const kernel_key *b) {
-    return a->dtype == b->dtype && a->M == b->M && a->N == b->N && a->K == b->K && a->R == b->R;
 }
 
 /* ---- what was asked before ---- */
@@ -77,7 +108,7 @@ static memo_slot *memo_find(const tuning *t, const char *kernel, const kernel_ke
 
     for (;; at++) {
         memo_slot *slot = &t->slots[at & (t->slots_count - 1)];
-        if (!slot->kernel || (slot->kernel == kernel && is_same_key(&slot->key, key)))
+        if (!slot->kernel || (slot->kernel == kernel && kernel_key_is(&slot->key, key)))
             return slot;
     }
 }
@@ -156,22 +187,45 @@ static void look_up(tuning_entry *out, const clora_context *context, const kerne
     const tuning *t = context->tuning;
     const tuning_entry *entry = entry_for(t, row, key);
 
+    if (entry && t->mode == CLORA_TUNE_OFF && entry->source != CLORA_TUNE_SET)
+        entry = NULL;
     for (size_t i = 0; i < t->forced_count; i++)
         if (t->forced[i].row == row)
             entry = &t->forced[i];
-    *out = (tuning_entry){.row = row, .key = *key, .source = entry ? entry->source : TUNING_DEFAULT};
-    if (entry && entry->source < TUNING_SET && !is_same_key(&entry->key, key))
-        out->source = TUNING_SIMILAR;
+    *out = (tuning_entry){.row = row, .key = *key, .source = entry ? entry->source : CLORA_TUNE_DEFAULT};
+    if (entry && entry->source < CLORA_TUNE_SET && !kernel_key_is(&entry->key, key))
+        out->source = CLORA_TUNE_SIMILAR;
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++) {
         const int forced = value_from_environment(row, &row->parameters[i]);
         out->values[i] = forced ? forced : entry ? entry->values[i] : kernel_default(context, &row->parameters[i]);
         if (forced)
-            out->source = TUNING_SET;
+            out->source = CLORA_TUNE_SET;
     }
 }
 
-clora_status tuning_resolve(tuning_entry *out, const clora_context *context, const char *kernel,
-                            const kernel_key *key) {
+/* One line when a kernel runs with these values from this source for the first time. */
+static void tell(const clora_context *context, const tuning_entry *found) {
+    const tuning *t = context->tuning;
+
+    for (size_t i = 0; i < t->slots_count; i++)
+        if (t->slots[i].kernel && &t->slots[i].found != found && t->slots[i].found.row == found->row &&
+            t->slots[i].found.source == found->source &&
+            memcmp(t->slots[i].found.values, found->values, sizeof(found->values)) == 0)
+            return;
+    tuning_log(context, "%s: %s (%s)", tuning_key_text(found->row, &found->key),
+               tuning_values_text(found->row, found->values), clora_tune_source_name(found->source));
+}
+
+static void load_once(clora_context *context) {
+    tuning *t = context->tuning;
+
+    if (t->loaded || t->mode == CLORA_TUNE_OFF)
+        return;
+    t->loaded = true;
+    tuning_store_load(context);
+}
+
+clora_status tuning_resolve(tuning_entry *out, clora_context *context, const char *kernel, const kernel_key *key) {
     tuning *t = context->tuning;
     kernel_key wanted = *key;
     clora_status status = CLORA_OK;
@@ -179,6 +233,7 @@ clora_status tuning_resolve(tuning_entry *out, const clora_context *context, con
 
     wanted.M = tuning_bucket(key->M);
     pthread_mutex_lock(&t->lock);
+    load_once(context);
     TRY(memo_grow(t));
     memo_slot *slot = memo_find(t, kernel, &wanted);
     if (!slot->kernel) {
@@ -189,6 +244,8 @@ clora_status tuning_resolve(tuning_entry *out, const clora_context *context, con
         slot->key = wanted;
         look_up(&slot->found, context, row, &wanted);
         t->slots_used++;
+        if (t->verbose)
+            tell(context, &slot->found);
     }
     *out = slot->found;
 done:
@@ -204,6 +261,10 @@ static clora_status check_values(const clora_context *context, const kernel_row 
     return CLORA_OK;
 }
 
+bool tuning_allows(const clora_context *context, const tuning_entry *entry) {
+    return check_values(context, entry->row, entry->values) == CLORA_OK;
+}
+
 clora_status tuning_add(clora_context *context, const tuning_entry *entry) {
     tuning *t = context->tuning;
     tuning_entry *place = NULL;
@@ -212,7 +273,7 @@ clora_status tuning_add(clora_context *context, const tuning_entry *entry) {
     pthread_mutex_lock(&t->lock);
     TRY(check_values(context, entry->row, entry->values));
     for (size_t i = 0; i < t->entries_count && !place; i++)
-        if (t->entries[i].row == entry->row && is_same_key(&t->entries[i].key, &entry->key))
+        if (t->entries[i].row == entry->row && kernel_key_is(&t->entries[i].key, &entry->key))
             place = &t->entries[i];
     if (place && place->source > entry->source)
         goto done;
@@ -243,7 +304,7 @@ clora_status tuning_force(clora_context *context, const kernel_row *row, const i
     }
     if (i == t->forced_count)
         TRY(alloc_grow((void **)&t->forced, &t->forced_capacity, t->forced_count + 1, sizeof(*t->forced)));
-    t->forced[i] = (tuning_entry){.row = row, .source = TUNING_SET};
+    t->forced[i] = (tuning_entry){.row = row, .source = CLORA_TUNE_SET};
     memcpy(t->forced[i].values, values, sizeof(t->forced[i].values));
     if (i == t->forced_count)
         t->forced_count++;
@@ -252,17 +313,41 @@ done:
     return status;
 }
 
+recorder *tuning_noted(clora_context *context) {
+    return &context->tuning->noted;
+}
+
 void tuning_forget(clora_context *context) {
     pthread_mutex_lock(&context->tuning->lock);
     memo_clear(context->tuning);
     pthread_mutex_unlock(&context->tuning->lock);
 }
 
-int tuning_value(const clora_context *context, const char *kernel, const char *parameter, const kernel_key *key) {
+int tuning_value(clora_context *context, const char *kernel, const char *parameter, const kernel_key *key) {
     tuning_entry found;
 
     if (tuning_resolve(&found, context, kernel, key) == CLORA_OK)
         return found.values[kernel_parameter_index(found.row, parameter)];
     assert(!"a registry name that does not exist");
     return 1;
+}
+
+void clora_tune_set_mode(clora_context *context, clora_tune_mode mode) {
+    tuning *t = context->tuning;
+
+    pthread_mutex_lock(&t->lock);
+    t->mode = mode;
+    memo_clear(t);
+    pthread_mutex_unlock(&t->lock);
+    recorder_attach(context, mode == CLORA_TUNE_TUNE ? &t->noted : NULL);
+}
+
+void clora_tune_set_log(clora_context *context, clora_tune_log log, void *user, int verbose) {
+    tuning *t = context->tuning;
+
+    pthread_mutex_lock(&t->lock);
+    t->log = log;
+    t->log_user = user;
+    t->verbose = verbose;
+    pthread_mutex_unlock(&t->lock);
 }

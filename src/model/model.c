@@ -34,8 +34,7 @@ const char *model_module_path(int kind, int module) {
     return kinds[kind].path[module];
 }
 
-/* The list of adaptable weights: each layer's in order, then the head. */
-static clora_status list_sites(clora_model *m) {
+clora_status model_list_sites(clora_model *m) {
     m->sites = m->config.layers * SITES_PER_LAYER + 1;
     m->site = alloc_array((size_t)m->sites, sizeof(*m->site));
     m->name = alloc_array((size_t)m->sites * WEIGHT_MODULES, sizeof(*m->name));
@@ -99,7 +98,7 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     if (!m->layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     TRY(model_load_weights(m, directory, options->dtype));
-    TRY(list_sites(m));
+    TRY(model_list_sites(m));
     clora_context_memory(context, &after, NULL);
     m->info.device_bytes = after - before;
     m->info.dtype = storage_name(m);

@@ -36,6 +36,16 @@ const char *model_module_path(int kind, int module);
 /* The sizes that a configuration tells; model_type is borrowed from it. */
 void model_info_fill(clora_model_info *info, const model_config *c);
 
+/* Make the list of adaptable weights: each layer's in order, then the head. */
+clora_status model_list_sites(clora_model *model);
+
+/* The storage of the matrices: as the options say, or that of the embedding in the files. */
+clora_status model_storage(clora_dtype *out, const char *directory, const clora_model_options *options);
+
+/* A model whose weights have their shapes and no values, from config.json: for rehearsals. */
+clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
+                            const clora_model_options *options);
+
 /* Read every tensor of the directory into the model's weights (weights.c). */
 clora_status model_load_weights(clora_model *model, const char *directory, int dtype);
 

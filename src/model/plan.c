@@ -74,8 +74,7 @@ done:
     return status;
 }
 
-/* The storage of the matrices: forced, or that of the embedding in the files. */
-static clora_status plan_dtype(clora_dtype *out, const char *directory, const clora_model_options *options) {
+clora_status model_storage(clora_dtype *out, const char *directory, const clora_model_options *options) {
     clora_status status = CLORA_OK;
     safetensors_set *files = NULL;
 
@@ -106,7 +105,7 @@ clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, cl
     if (rank < 1 || batch < 1 || length < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, batch %d, length %d: all start at 1", rank, batch, length);
     TRY(config_load(&shape.config, directory));
-    TRY(plan_dtype(&dtype, directory, options));
+    TRY(model_storage(&dtype, directory, options));
     plan_layers(out, &shape, dtype, rank);
     plan_rest(out, &shape, dtype);
     TRY(plan_activations(out, &shape, rank, batch, length));

@@ -55,7 +55,7 @@ static size_t define_lanes(launch *l, int *group, int D, pass pass, int tiles, i
 }
 
 /* The lanes of a group where local memory is no concern. */
-static size_t lanes_wanted(const clora_context *context, attention_shape s) {
+static size_t lanes_wanted(clora_context *context, attention_shape s) {
     const kernel_key key = key_of(s);
     return (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
                     tuning_value(context, "attention", "VW", &key) * tuning_value(context, "attention", "ITEMS", &key));

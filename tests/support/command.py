@@ -16,7 +16,7 @@ MODEL = ROOT / "models/tiny"
 TRAIN = ROOT / "data/train.jsonl"
 VALIDATION = ROOT / "data/validation.jsonl"
 FIXTURES = pathlib.Path(os.environ.get("CLORA_TEST_FIXTURES", ROOT / "tests/fixtures"))
-COMMANDS = ["devices", "train", "eval", "generate", "merge", "inspect", "tokenize", "bench"]
+COMMANDS = ["devices", "tune", "train", "eval", "generate", "merge", "inspect", "tokenize", "bench"]
 
 
 def clora(*arguments, stdin="", **options):

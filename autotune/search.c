@@ -1,0 +1,188 @@
+#include "search.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/rng.h"
+
+/* A configuration as places in the lists of values, and its time. */
+typedef struct visit {
+    int at[KERNEL_PARAMETERS];
+    double time;
+} visit;
+
+typedef struct state {
+    const search *s;
+    visit *visits;
+    size_t count, capacity;
+    visit best;
+    uint64_t drawn;
+    bool over;
+    clora_status status;
+} state;
+
+static void add_value(search_space *space, int dim, int value) {
+    for (int i = 0; i < space->count[dim]; i++)
+        if (space->value[dim][i] == value)
+            return;
+    if (space->count[dim] < SEARCH_VALUES)
+        space->value[dim][space->count[dim]++] = value;
+}
+
+static int by_value(const void *a, const void *b) {
+    return *(const int *)a - *(const int *)b;
+}
+
+void search_space_of(search_space *out, const clora_context *context, const kernel_row *row) {
+    *out = (search_space){0};
+    while (out->dims < KERNEL_PARAMETERS && row->parameters[out->dims].name) {
+        const kernel_parameter *p = &row->parameters[out->dims];
+        add_value(out, out->dims, kernel_default(context, p));
+        for (size_t i = 0; i < sizeof(p->values) / sizeof(p->values[0]) && p->values[i]; i++)
+            add_value(out, out->dims, p->values[i]);
+        qsort(out->value[out->dims], (size_t)out->count[out->dims], sizeof(int), by_value);
+        out->dims++;
+    }
+}
+
+double search_space_size(const search_space *space) {
+    double size = 1.0;
+
+    for (int d = 0; d < space->dims; d++)
+        size *= space->count[d];
+    return size;
+}
+
+static int draw(state *t, int n) {
+    return (int)(rng_bits(t->s->seed, 0, t->drawn++) % (uint32_t)n);
+}
+
+static void values_of(int *values, const search_space *space, const int *at) {
+    memset(values, 0, KERNEL_PARAMETERS * sizeof(*values));
+    for (int d = 0; d < space->dims; d++)
+        values[d] = space->value[d][at[d]];
+}
+
+/* The time of a configuration, measured once; infinite when the search is over. */
+static double try_at(state *t, const int *at) {
+    const search *s = t->s;
+    int values[KERNEL_PARAMETERS];
+
+    for (size_t i = 0; i < t->count; i++)
+        if (memcmp(t->visits[i].at, at, sizeof(t->visits[i].at)) == 0)
+            return t->visits[i].time;
+    t->over = t->over || (s->most && (int)t->count >= s->most) || (s->may_go_on && !s->may_go_on(s->user));
+    if (t->over)
+        return INFINITY;
+    t->status = alloc_grow((void **)&t->visits, &t->capacity, t->count + 1, sizeof(*t->visits));
+    if (t->status != CLORA_OK) {
+        t->over = true;
+        return INFINITY;
+    }
+    values_of(values, s->space, at);
+    visit *v = &t->visits[t->count++];
+    memcpy(v->at, at, sizeof(v->at));
+    v->time = s->evaluate(s->user, values, t->best.time);
+    if (v->time < t->best.time)
+        t->best = *v;
+    return v->time;
+}
+
+/* From a point along one axis after the other, to the best on each, until none moves. */
+static void descend(state *t, const int *from) {
+    const search_space *space = t->s->space;
+    visit here = {.time = INFINITY};
+    int still = 0;
+
+    memcpy(here.at, from, sizeof(here.at));
+    here.time = try_at(t, here.at);
+    for (int d = draw(t, space->dims); still < space->dims && !t->over; d = (d + 1) % space->dims) {
+        visit there = here;
+        for (int i = 0; i < space->count[d]; i++) {
+            int at[KERNEL_PARAMETERS];
+            memcpy(at, here.at, sizeof(at));
+            at[d] = i;
+            const double time = try_at(t, at);
+            if (time < there.time) {
+                memcpy(there.at, at, sizeof(at));
+                there.time = time;
+            }
+        }
+        still = there.time < here.time ? 1 : still + 1; /* the axis just searched is done unless another moves */
+        here = there;
+    }
+}
+
+/* Two axes of the best to random places. */
+static void disturb(state *t, int *at) {
+    const search_space *space = t->s->space;
+
+    memcpy(at, t->best.at, KERNEL_PARAMETERS * sizeof(*at));
+    for (int i = 0; i < 2; i++) {
+        const int d = draw(t, space->dims);
+        at[d] = draw(t, space->count[d]);
+    }
+}
+
+static bool place_of(int *at, const search_space *space, const int *values) {
+    memset(at, 0, KERNEL_PARAMETERS * sizeof(*at));
+    for (int d = 0; d < space->dims; d++) {
+        while (at[d] < space->count[d] && space->value[d][at[d]] != values[d])
+            at[d]++;
+        if (at[d] == space->count[d])
+            return false;
+    }
+    return true;
+}
+
+static void try_all(state *t) {
+    const search_space *space = t->s->space;
+    int at[KERNEL_PARAMETERS] = {0}, d = 0;
+
+    while (d < space->dims && !t->over) {
+        try_at(t, at);
+        for (d = 0; d < space->dims && ++at[d] == space->count[d]; d++)
+            at[d] = 0;
+    }
+}
+
+static int by_time(const void *a, const void *b) {
+    const visit *x = a, *y = b;
+    return x->time < y->time ? -1 : x->time > y->time;
+}
+
+static void report(search_result *out, state *t) {
+    if (t->count)
+        qsort(t->visits, t->count, sizeof(*t->visits), by_time);
+    for (size_t i = 0; i < t->count && i < SEARCH_BEST && isfinite(t->visits[i].time); i++) {
+        values_of(out->best[i], t->s->space, t->visits[i].at);
+        out->time[i] = t->visits[i].time;
+        out->count++;
+    }
+    out->evaluations = (int)t->count;
+}
+
+clora_status search_run(search_result *out, const search *s) {
+    state t = {.s = s, .best = {.time = INFINITY}};
+    int at[KERNEL_PARAMETERS];
+
+    *out = (search_result){0};
+    for (int i = 0; i < s->seeds_count; i++)
+        if (place_of(at, s->space, s->seeds[i]))
+            try_at(&t, at);
+    if (s->full) {
+        try_all(&t);
+    } else if (isfinite(t.best.time)) {
+        memcpy(at, t.best.at, sizeof(at));
+        descend(&t, at);
+        for (int i = 0; i < s->restarts && !t.over; i++) {
+            disturb(&t, at);
+            descend(&t, at);
+        }
+    }
+    report(out, &t);
+    free(t.visits);
+    return t.status;
+}

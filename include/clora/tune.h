@@ -1,0 +1,224 @@
+/**
+ * @file clora/tune.h
+ * @brief Tier 1: the parameters that kernels run with, measured once for a device and a shape and kept on disk.
+ *
+ * A context takes what `clora tune` or clora_tune_run() has found from the cache directory: $CLORA_CACHE_DIR, else
+ * $XDG_CACHE_HOME/clora, else ~/.cache/clora. Nothing is ever measured unless it is asked for. docs/tuning.md says how
+ * it works.
+ */
+#ifndef CLORA_TUNE_H
+#define CLORA_TUNE_H
+
+#include <clora/context.h>
+#include <clora/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a context does with measured parameters. The variable CLORA_TUNE (off, use) sets the mode of new contexts. */
+typedef enum clora_tune_mode {
+    CLORA_TUNE_OFF = 0, /**< analytic defaults and what was set by hand */
+    CLORA_TUNE_USE = 1, /**< the cache directory and the tables that ship with clora (default) */
+    CLORA_TUNE_TUNE = 2 /**< the same, and shapes that have no entry are noted for clora_tune_plan_noted() */
+} clora_tune_mode;
+
+/** Where parameters come from, in the order of trust. */
+typedef enum clora_tune_source {
+    CLORA_TUNE_DEFAULT = 0, /**< a rule on what the device says of itself */
+    CLORA_TUNE_SIMILAR = 1, /**< measured for a shape or rank nearby */
+    CLORA_TUNE_SHIPPED = 2, /**< a table that ships with clora */
+    CLORA_TUNE_OLDER = 3,   /**< measured here with another driver: tune again */
+    CLORA_TUNE_EXACT = 4,   /**< measured here */
+    CLORA_TUNE_SET = 5      /**< set by hand */
+} clora_tune_source;
+
+/** In words, such as "exact entry". */
+CLORA_API const char *clora_tune_source_name(clora_tune_source source);
+
+/** What parameters are chosen for. Sizes that a kernel does not have are 0. */
+typedef struct clora_tune_key {
+    const char *kernel; /**< its name in the registry (docs/kernels.md), such as "matmul_panel" */
+    int dtype;          /**< storage of the weight: a clora_dtype */
+    int M;              /**< rows; entries are kept for buckets 1, 2, 4, 8, 16, 64, 256, ... */
+    int N, K, R;        /**< outputs, inputs, rank */
+} clora_tune_key;
+
+enum { CLORA_TUNE_PARAMETERS = 8 };
+
+/** Parameters at a key, and what is known of their speed. */
+typedef struct clora_tune_entry {
+    clora_tune_key key; /**< M is the bucket */
+    clora_tune_source source;
+    int parameters;
+    const char *name[CLORA_TUNE_PARAMETERS];
+    int value[CLORA_TUNE_PARAMETERS];
+    double seconds;         /**< median of one run, 0 when it was not measured */
+    double minimum, spread; /**< shortest; quarter to three quarters, relative to the median */
+    int count;              /**< timings in it */
+    double default_seconds; /**< median of the default, measured in turns with this one */
+    double flops, bytes;    /**< of one run, as the operation needs them at least */
+    char date[32];          /**< of the measurement, UTC */
+} clora_tune_entry;
+
+CLORA_API void clora_tune_set_mode(clora_context *context, clora_tune_mode mode);
+
+/**
+ * The parameters that a kernel runs with at a key, and where they come from.
+ *
+ * @return CLORA_ERROR_NOT_FOUND when there is no such kernel
+ */
+CLORA_API clora_status clora_tune_lookup(clora_tune_entry *out, clora_context *context, const clora_tune_key *key);
+
+/**
+ * Set parameters by hand, for this context only.
+ *
+ * @return CLORA_ERROR_ARGUMENT for a name or a value that the kernel does not take here, or a missing name
+ */
+CLORA_API clora_status clora_tune_set(clora_context *context, const clora_tune_entry *entry);
+
+/** A line for people: a file that cannot be used, or where a kernel's parameters come from. */
+typedef void (*clora_tune_log)(void *user, const char *line);
+
+/**
+ * Hear of bad files in the cache and, when `verbose`, of each kernel's parameters at their first use. Set it right
+ * after the context was made, for the cache is read at the first use. NULL ends it.
+ */
+CLORA_API void clora_tune_set_log(clora_context *context, clora_tune_log log, void *user, int verbose);
+
+/* ---- measuring ---- */
+
+/** What is to be measured. Free with clora_tune_plan_free(). */
+typedef struct clora_tune_plan clora_tune_plan;
+
+/** The use that a model is tuned for. */
+typedef struct clora_tune_use {
+    int rank;       /**< of the adapter; 0: none */
+    int batch_size; /**< sequences in a training step (default 4) */
+    int max_length; /**< tokens of a sequence in training, and of a prompt (default 64) */
+    int train;      /**< 1: forward, backward and update (default 1) */
+    int generate;   /**< 1: prompts and one token at a time (default 1) */
+    int dtype;      /**< storage of the weights: a clora_dtype, or -1 for the files' own (default -1) */
+} clora_tune_use;
+
+#define CLORA_TUNE_USE_INIT \
+    { 8, 4, 64, 1, 1, -1 }
+
+CLORA_API clora_status clora_tune_plan_create(clora_tune_plan **out, clora_context *context);
+CLORA_API void clora_tune_plan_free(clora_tune_plan *plan);
+
+/** Add every shape that a model in this use has. Reads config.json and the files' headers, no weights. */
+CLORA_API clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory, const clora_tune_use *use);
+
+/** Add the products of one weight (N, K). */
+CLORA_API clora_status clora_tune_plan_shape(clora_tune_plan *plan, int N, int K, const clora_tune_use *use);
+
+/** Add the shapes that the context noted in the mode CLORA_TUNE_TUNE. */
+CLORA_API clora_status clora_tune_plan_noted(clora_tune_plan *plan);
+
+/** One thing to measure. */
+typedef struct clora_tune_task {
+    clora_tune_key key;
+    double launches;    /**< in one step of each use */
+    int configurations; /**< in the whole space */
+    int is_done;        /**< 1: there is an exact entry */
+} clora_tune_task;
+
+CLORA_API int clora_tune_plan_count(const clora_tune_plan *plan);
+CLORA_API clora_tune_task clora_tune_plan_task(const clora_tune_plan *plan, int i);
+
+/** How measuring goes on. */
+typedef struct clora_tune_state {
+    const char *text;       /**< what is measured now, or what happened */
+    int is_event;           /**< 1: something to keep on the screen, such as a configuration that crashed */
+    int task, tasks;        /**< number of the task in hand from 1, and how many there are */
+    int measured;           /**< configurations so far */
+    double best;            /**< time of the best so far in this task relative to the default, 0: none yet */
+    double elapsed, budget; /**< seconds */
+} clora_tune_state;
+
+/** Called now and then; return non-zero to stop. */
+typedef int (*clora_tune_progress)(void *user, const clora_tune_state *state);
+
+/** How to measure. */
+typedef struct clora_tune_options {
+    double budget;             /**< seconds in all (default 180) */
+    int full;                  /**< 1: every configuration of each space, and no budget (default 0) */
+    int again;                 /**< 1: what has an exact entry as well (default 0) */
+    double limit;              /**< seconds that one configuration may take to compile, and again to run (default 30) */
+    const char *const *worker; /**< command that calls clora_tune_worker(), NULL-terminated; NULL: in this process
+                                    (default), where a kernel that crashes or hangs takes the program with it */
+    clora_tune_progress progress;
+    void *user;
+} clora_tune_options;
+
+#define CLORA_TUNE_OPTIONS_INIT \
+    { 180.0, 0, 0, 30.0, NULL, NULL, NULL }
+
+/** What came of it. */
+typedef struct clora_tune_result {
+    int tasks, done;  /**< asked for; with an exact entry now */
+    int found_before; /**< of these, done when it began */
+    int improved;     /**< entries that are faster than the default */
+    int measured, failed;
+    double seconds;
+    double before, after; /**< device seconds of one step of every use: all defaults, and with what was found */
+    int stopped;          /**< 1 by the callback, 2 by the budget, 3 by failures in a row */
+} clora_tune_result;
+
+/**
+ * Measure what a plan holds, the most time-consuming first, and keep what was found on disk and in the context. Waits.
+ * A budget that runs out or a callback that stops is not an error: what was found is kept.
+ *
+ * @return CLORA_ERROR_IO when the cache directory cannot be written
+ */
+CLORA_API clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const clora_tune_options *options);
+
+/** Serve a parent that measures in isolation: read requests from one file descriptor, write answers to another. */
+CLORA_API clora_status clora_tune_worker(const char *device, int in, int out);
+
+/* ---- what is on disk ---- */
+
+/** The cache directory's entries for the context's environment; free() the array. */
+CLORA_API clora_status clora_tune_entries(clora_tune_entry **out, int *count, clora_context *context);
+
+/** Every configuration that was ever measured in this environment, in that order; `seconds` is 0 where it could not be
+ * used. free() the array. */
+CLORA_API clora_status clora_tune_measurements(clora_tune_entry **out, int *count, clora_context *context);
+
+/** What became of an entry that was checked again. */
+typedef struct clora_tune_check {
+    clora_tune_entry entry; /**< its speed and the default's as measured now, in turns */
+    int is_right;           /**< 0: it was deleted, and `why` says what was wrong */
+    const char *why;
+} clora_tune_check;
+
+/** Called for each; return non-zero to stop. */
+typedef int (*clora_tune_check_callback)(void *user, const clora_tune_check *check);
+
+/**
+ * Check the results of every entry again and time it against the default. Of the options, limit and worker count.
+ *
+ * @param[out] wrong  entries that were deleted
+ */
+CLORA_API clora_status clora_tune_verify(int *wrong, clora_context *context, const clora_tune_options *options,
+                                         clora_tune_check_callback callback, void *user);
+
+/** The directory that holds them, as long as the context lives. */
+CLORA_API const char *clora_tune_directory(clora_context *context);
+
+/** Write every entry and every measurement as T4 JSON, which Kernel Tuner and KTT read. */
+CLORA_API clora_status clora_tune_export(clora_context *context, const char *path);
+
+/** Take over the entries of such a file, for this device. Those whose kernel or values this clora does not have are
+ * left out and logged. */
+CLORA_API clora_status clora_tune_import(int *count, clora_context *context, const char *path);
+
+/** Delete unusable entries of this environment, and with `others` the directories of all other environments: other
+ * devices, drivers and versions of clora. */
+CLORA_API clora_status clora_tune_prune(int *directories, int *files, clora_context *context, int others);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

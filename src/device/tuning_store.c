@@ -1,0 +1,262 @@
+#include "device/tuning_store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/file_error.h"
+#include "base/json.h"
+#include "device/environment.h"
+#include "device/source.h"
+
+enum { ENTRY_LIMIT = 64 << 10, TABLE_LIMIT = 16 << 20 };
+
+static const char *const version = "tune/v1";
+
+static clora_status make_directories(const char *path) {
+    char *copy = alloc_string(path);
+    clora_status status = CLORA_OK;
+
+    if (!copy)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a path");
+    for (char *c = copy + 1; status == CLORA_OK; c++) {
+        if (*c != '/' && *c != '\0')
+            continue;
+        const char end = *c;
+        *c = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST && !file_is_directory(copy))
+            status = file_error_write(copy, errno);
+        *c = end;
+        if (end == '\0')
+            break;
+    }
+    free(copy);
+    return status;
+}
+
+const char *tuning_store_directory(clora_context *context) {
+    if (context->tune_directory)
+        return context->tune_directory;
+    char *cache = environment_cache_directory(), name[ENVIRONMENT_NAME];
+    json_t *environment = environment_describe(context);
+
+    if (cache && environment) {
+        environment_name(name, environment);
+        context->tune_directory = alloc_format("%s/%s/%s", cache, version, name);
+    }
+    json_decref(environment);
+    free(cache);
+    return context->tune_directory;
+}
+
+clora_status tuning_store_prepare(clora_context *context) {
+    const char *directory = tuning_store_directory(context);
+    clora_status status = CLORA_OK;
+    char *entries = NULL, *description = NULL;
+    json_t *environment = NULL;
+
+    if (!directory)
+        return clora_fail(CLORA_ERROR_IO, "no place for a cache: set CLORA_CACHE_DIR to a directory");
+    entries = file_join(directory, "entries");
+    description = file_join(directory, "environment.json");
+    environment = environment_describe(context);
+    if (!entries || !description || !environment)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the cache"));
+    TRY(make_directories(entries));
+    if (!file_exists(description))
+        TRY(json_save_path(environment, description));
+done:
+    json_decref(environment);
+    free(description);
+    free(entries);
+    return status;
+}
+
+/* Entries are named by their keys, so that a new measurement replaces the old one. */
+static char *entry_path(clora_context *context, const clora_tune_entry *entry) {
+    const clora_tune_key *k = &entry->key;
+    char text[256];
+
+    snprintf(text, sizeof(text), "%s %d %d %d %d %d", k->kernel, k->dtype, k->M, k->N, k->K, k->R);
+    return alloc_format("%s/entries/%s-%016llx.json", tuning_store_directory(context), k->kernel,
+                        (unsigned long long)XXH3_64bits(text, strlen(text)));
+}
+
+clora_status tuning_store_save(clora_context *context, const clora_tune_entry *entry) {
+    clora_status status = CLORA_OK;
+    json_t *json = tuning_entry_to_json(entry);
+    char *path = entry_path(context, entry);
+
+    if (!json || !path)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an entry"));
+    TRY(json_save_ordered_path(json, path));
+done:
+    json_decref(json);
+    free(path);
+    return status;
+}
+
+void tuning_store_delete(clora_context *context, const clora_tune_entry *entry) {
+    char *path = entry_path(context, entry);
+
+    if (path)
+        unlink(path);
+    free(path);
+}
+
+/* ---- reading ---- */
+
+static clora_status add(clora_context *context, const json_t *json, clora_tune_source source, const char *where) {
+    clora_tune_entry entry;
+    tuning_entry row;
+    clora_status status = CLORA_OK;
+
+    TRY(tuning_entry_from_json(&entry, json, where));
+    TRY(tuning_entry_read(&row, &entry));
+    row.source = source;
+    status = tuning_add(context, &row);
+    if (status != CLORA_OK)
+        return clora_fail_within(status, "%s", where);
+done:
+    return status;
+}
+
+static int is_entry(const struct dirent *file) {
+    const size_t length = strlen(file->d_name);
+    return file->d_name[0] != '.' && length > 5 && strcmp(file->d_name + length - 5, ".json") == 0;
+}
+
+/* What to do with each entry of a directory. */
+typedef clora_status (*entry_visitor)(void *user, const json_t *json, const char *path);
+
+/* Every entry of a directory, in the order of the names: the same files give the same table. */
+static void visit_directory(clora_context *context, const char *directory, entry_visitor visit, void *user) {
+    struct dirent **files = NULL;
+    char *folder = file_join(directory, "entries");
+    const int count = folder ? scandir(folder, &files, is_entry, alphasort) : 0;
+
+    for (int i = 0; i < count; i++) {
+        char *path = file_join(folder, files[i]->d_name);
+        json_t *json = NULL;
+        if (path && (json_load_path(&json, path, ENTRY_LIMIT) != CLORA_OK || visit(user, json, path) != CLORA_OK))
+            tuning_log(context, "ignored: %s", clora_last_error());
+        json_decref(json);
+        free(path);
+        free(files[i]);
+    }
+    free(files);
+    free(folder);
+}
+
+typedef struct loading {
+    clora_context *context;
+    clora_tune_source source;
+} loading;
+
+static clora_status load_entry(void *user, const json_t *json, const char *path) {
+    const loading *l = user;
+    return add(l->context, json, l->source, path);
+}
+
+static void load_directory(clora_context *context, const char *directory, clora_tune_source source) {
+    visit_directory(context, directory, load_entry, &(loading){context, source});
+}
+
+typedef struct listing {
+    clora_tune_entry *entries;
+    size_t count, capacity;
+} listing;
+
+static clora_status list_entry(void *user, const json_t *json, const char *path) {
+    listing *l = user;
+    clora_status status = CLORA_OK;
+
+    TRY(alloc_grow((void **)&l->entries, &l->capacity, l->count + 1, sizeof(*l->entries)));
+    TRY(tuning_entry_from_json(&l->entries[l->count], json, path));
+    l->count++;
+done:
+    return status;
+}
+
+clora_status tuning_store_list(clora_tune_entry **out, int *count, clora_context *context) {
+    const char *directory = tuning_store_directory(context);
+    listing l = {0};
+
+    if (directory)
+        visit_directory(context, directory, list_entry, &l);
+    *out = l.entries;
+    *count = (int)l.count;
+    return CLORA_OK;
+}
+
+/* Directories beside the context's own whose environments differ in the driver alone. */
+static void load_other_drivers(clora_context *context, const json_t *environment) {
+    struct dirent **names = NULL;
+    char *own = alloc_string(tuning_store_directory(context)), *slash = own ? strrchr(own, '/') : NULL;
+    int count = 0;
+
+    if (slash) {
+        *slash = '\0';
+        count = scandir(own, &names, NULL, alphasort);
+    }
+    for (int i = 0; i < count; i++) {
+        char *directory = file_join(own, names[i]->d_name);
+        char *description = directory ? file_join(directory, "environment.json") : NULL;
+        json_t *other = NULL;
+        if (description && names[i]->d_name[0] != '.' && strcmp(names[i]->d_name, slash + 1) != 0 &&
+            json_load_path(&other, description, ENTRY_LIMIT) == CLORA_OK &&
+            environment_is_other_driver(other, environment))
+            load_directory(context, directory, CLORA_TUNE_OLDER);
+        json_decref(other);
+        free(description);
+        free(directory);
+        free(names[i]);
+    }
+    free(names);
+    free(own);
+}
+
+static bool names_the_same_device(const json_t *table, const clora_device_info *info) {
+    const char *device = json_string_value(json_object_get(table, "device"));
+    const json_t *width = json_object_get(table, "vector_width");
+
+    return device && strcmp(environment_plain_name(device), environment_plain_name(info->name)) == 0 &&
+           json_integer_value(width) == info->vector_width;
+}
+
+/* The embedded tables: {"device", "vector_width", "entries": [...]}. What this clora's kernels do not take is skipped
+ * in silence: a table may be older than they are. */
+static void load_shipped(clora_context *context) {
+    for (size_t i = 0; i < tuned_tables_count; i++) {
+        json_t *table = NULL;
+        if (json_load_bytes(&table, (const char *)tuned_tables[i].text, tuned_tables[i].size, tuned_tables[i].name) ==
+                CLORA_OK &&
+            names_the_same_device(table, &context->info)) {
+            size_t index;
+            json_t *entry;
+            json_array_foreach(json_object_get(table, "entries"), index, entry)(void)
+                add(context, entry, CLORA_TUNE_SHIPPED, tuned_tables[i].name);
+        }
+        json_decref(table);
+    }
+}
+
+void tuning_store_load(clora_context *context) {
+    const char *directory = tuning_store_directory(context);
+    json_t *environment = environment_describe(context);
+
+    load_shipped(context);
+    if (directory && environment) {
+        load_other_drivers(context, environment);
+        load_directory(context, directory, CLORA_TUNE_EXACT);
+    }
+    json_decref(environment);
+}

@@ -1,0 +1,35 @@
+#ifndef CLORA_DEVICE_TUNING_STORE_H
+#define CLORA_DEVICE_TUNING_STORE_H
+
+#include "device/tuning_entry.h"
+
+/*
+ * Tuned parameters on disk:
+ *
+ *     CACHE/tune/v1/ENVIRONMENT/environment.json     what the entries hold for, in clear
+ *     CACHE/tune/v1/ENVIRONMENT/entries/KEY.json     one entry
+ *     CACHE/tune/v1/ENVIRONMENT/journal.jsonl        every configuration that was measured
+ *
+ * A file appears under its name complete or not at all, so any number of processes may read and write.
+ */
+
+/* Directory of this context's environment, kept with the context; NULL when there is no place for a cache. */
+const char *tuning_store_directory(clora_context *context);
+
+/* Make the directory and its description. */
+clora_status tuning_store_prepare(clora_context *context);
+
+/* Read all that holds for this context into its table: shipped tables, entries of another driver, entries. A file that
+ * cannot be used is one line in the log. */
+void tuning_store_load(clora_context *context);
+
+/* The entries on disk, measurements included, in the order of their names; those that cannot be used are left out and
+ * logged. The caller frees. */
+clora_status tuning_store_list(clora_tune_entry **out, int *count, clora_context *context);
+
+/* Forget an entry. */
+void tuning_store_delete(clora_context *context, const clora_tune_entry *entry);
+
+clora_status tuning_store_save(clora_context *context, const clora_tune_entry *entry);
+
+#endif

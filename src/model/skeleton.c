@@ -1,0 +1,53 @@
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/dtype.h"
+#include "model/model.h"
+
+/* The weights of a layer, of the right shapes and without values. */
+static clora_status create_layer(clora_model *m, int l, clora_dtype dtype) {
+    clora_status status = CLORA_OK;
+
+    TRY(tensor_new(&m->layer[l].norm_attention, m->context, CLORA_DTYPE_F32, 1, m->config.hidden));
+    TRY(tensor_new(&m->layer[l].norm_mlp, m->context, CLORA_DTYPE_F32, 1, m->config.hidden));
+    for (int kind = 0; kind < SITES_PER_LAYER; kind++) {
+        int N[WEIGHT_MODULES], K;
+        const int modules = model_site_shape(&m->config, kind, N, &K);
+        TRY(weight_create(&m->layer[l].w[kind], m->context, dtype, K, modules, N));
+    }
+done:
+    return status;
+}
+
+clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
+                            const clora_model_options *options) {
+    clora_status status = CLORA_OK;
+    clora_dtype dtype;
+    clora_model *m = calloc(1, sizeof(*m));
+
+    *out = NULL;
+    if (!m)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a model");
+    m->context = context;
+    TRY(config_load(&m->config, directory));
+    TRY(model_storage(&dtype, directory, options));
+    model_info_fill(&m->info, &m->config);
+    m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));
+    if (!m->layer)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
+    TRY(weight_create(&m->embedding, context, dtype, m->config.hidden, 1, &m->config.vocab));
+    for (int l = 0; l < m->config.layers; l++)
+        TRY(create_layer(m, l, dtype));
+    TRY(tensor_new(&m->norm, context, CLORA_DTYPE_F32, 1, m->config.hidden));
+    m->head = m->embedding;
+    if (!m->config.tied) {
+        m->head = NULL;
+        TRY(weight_create(&m->head, context, dtype, m->config.hidden, 1, &m->config.vocab));
+    }
+    TRY(model_list_sites(m));
+    *out = m;
+    m = NULL;
+done:
+    clora_model_free(m);
+    return status;
+}

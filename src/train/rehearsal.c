@@ -1,0 +1,192 @@
+#include <clora/generate.h>
+#include <clora/lowrank.h>
+#include <clora/tune.h>
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "device/tune_plan.h"
+#include "lora/linear.h"
+#include "model/llama.h"
+#include "train/optimizer.h"
+
+/*
+ * What a use of a model launches: its calls are made as in earnest, on memory without values, while the context only
+ * notes them.
+ */
+typedef struct stage {
+    clora_tune_plan *plan;
+    recorder notes;
+    recorder *before;
+} stage;
+
+static void stage_begin(stage *s, clora_tune_plan *plan) {
+    *s = (stage){.plan = plan, .notes = {.rehearsal = true}};
+    s->before = recorder_attach(plan->context, &s->notes);
+}
+
+/* Take over what was noted. */
+static clora_status stage_end(stage *s, clora_status status) {
+    size_t used = 0;
+
+    clora_context_memory(s->plan->context, &used, NULL);
+    s->plan->footprint = used > s->plan->footprint ? used : s->plan->footprint;
+    recorder_attach(s->plan->context, s->before);
+    if (status == CLORA_OK)
+        status = tune_plan_add(s->plan, &s->notes);
+    recorder_finish(&s->notes);
+    return status;
+}
+
+/* ---- training ---- */
+
+static clora_status make_workspace(workspace **out, const clora_model *model, const clora_adapter *adapter,
+                                   const clora_tune_use *use) {
+    clora_status status = CLORA_OK;
+    int *ranks = alloc_array((size_t)model->sites, sizeof(*ranks));
+
+    if (!ranks)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a rehearsal");
+    for (int i = 0; i < model->sites; i++)
+        ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
+    TRY(workspace_plan(out, model,
+                       &(workspace_options){.B = use->batch_size,
+                                            .T = use->max_length,
+                                            .positions = use->max_length,
+                                            .train = true,
+                                            .loss = true,
+                                            .ranks = ranks}));
+    TRY(workspace_commit(*out));
+    workspace_set_shape(*out, use->batch_size, use->max_length);
+done:
+    free(ranks);
+    return status;
+}
+
+static clora_status train_once(clora_model *model, clora_adapter *adapter, const clora_tune_use *use) {
+    static const clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
+    workspace *ws = NULL;
+    optimizer *o = NULL;
+    float norm;
+
+    TRY(make_workspace(&ws, model, adapter, use));
+    TRY(optimizer_create(&o, adapter));
+    const selection select = {.adapter = adapter, .gradients = o->gradient};
+    TRY(llama_forward(ws, &select, NULL));
+    TRY(llama_loss(ws, &select, true));
+    TRY(llama_backward(ws, &select));
+    TRY(optimizer_norm(o, &norm, 1.0f, options.clip));
+    TRY(optimizer_update(o, &options, options.lr, 1));
+done:
+    optimizer_free(o);
+    workspace_free(ws);
+    return status;
+}
+
+/* ---- generation: a prompt, then one token; as many tokens follow as a prompt has ---- */
+
+static clora_status generate_once(clora_model *model, clora_adapter *adapter, const clora_tune_use *use) {
+    const int T = use->max_length, most = model->config.max_positions;
+    clora_status status = CLORA_OK;
+    clora_session *session = NULL;
+    float *logits = alloc_array((size_t)model->config.vocab, sizeof(*logits));
+    int32_t *ids = alloc_array((size_t)T, sizeof(*ids));
+
+    if (!logits || !ids)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a rehearsal"));
+    TRY(clora_session_create(&session, model, 1, 2 * T < most ? 2 * T : most));
+    TRY(clora_session_select(session, adapter));
+    if (T > 1)
+        TRY(clora_session_forward(session, logits, ids, T - 1, 0));
+    TRY(clora_session_forward(session, logits, ids, 1, 0));
+done:
+    clora_session_free(session);
+    free(ids);
+    free(logits);
+    return status;
+}
+
+static clora_status check(const clora_tune_use *use, int most) {
+    if (use->rank < 0 || use->batch_size < 1 || use->max_length < 1 || use->max_length > most)
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "rank %d, batch size %d, length %d: rank from 0, the others from 1, length at most %d",
+                          use->rank, use->batch_size, use->max_length, most);
+    return CLORA_OK;
+}
+
+clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory, const clora_tune_use *use) {
+    static const clora_tune_use defaults = CLORA_TUNE_USE_INIT;
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
+    clora_model *model = NULL;
+    clora_adapter *adapter = NULL;
+    stage s;
+
+    use = use ? use : &defaults;
+    options.rank = use->rank;
+    stage_begin(&s, plan);
+    TRY(model_skeleton(&model, plan->context, directory, &(clora_model_options){use->dtype}));
+    TRY(check(use, model->config.max_positions));
+    if (use->rank > 0)
+        TRY(clora_adapter_create(&adapter, model, &options));
+    if (use->train && adapter)
+        TRY(train_once(model, adapter, use));
+    if (use->generate)
+        TRY(generate_once(model, adapter, use));
+done:
+    status = stage_end(&s, status);
+    clora_adapter_free(adapter);
+    clora_model_free(model);
+    return status;
+}
+
+/* ---- one weight ---- */
+
+/* y, and with `backward` dx and the gradients, for M rows. */
+static clora_status product_once(clora_weight *w, clora_lowrank *l, clora_context *context, int N, int K, int R, int M,
+                                 bool backward) {
+    clora_tensor *x = NULL, *y = NULL, *u = NULL;
+    clora_status status = CLORA_OK;
+
+    TRY(tensor_new(&x, context, CLORA_DTYPE_F32, M, K));
+    TRY(tensor_new(&y, context, CLORA_DTYPE_F32, M, N));
+    if (R > 0)
+        TRY(tensor_new(&u, context, CLORA_DTYPE_F32, M, R));
+    TRY(clora_lowrank_forward(y, u, x, w, l));
+    if (backward && l)
+        TRY(clora_lowrank_backward(x, l, y, x, u, w));
+done:
+    clora_tensor_free(u);
+    clora_tensor_free(y);
+    clora_tensor_free(x);
+    return status;
+}
+
+clora_status clora_tune_plan_shape(clora_tune_plan *plan, int N, int K, const clora_tune_use *use) {
+    static const clora_tune_use defaults = CLORA_TUNE_USE_INIT;
+    clora_context *context = plan->context;
+    clora_status status = CLORA_OK;
+    clora_weight *w = NULL;
+    clora_lowrank *l = NULL;
+    stage s;
+
+    use = use ? use : &defaults;
+    TRY(check(use, 1 << 20));
+    stage_begin(&s, plan);
+    status = clora_weight_create(&w, context, use->dtype < 0 ? CLORA_DTYPE_F32 : (clora_dtype)use->dtype, N, K);
+    if (status == CLORA_OK && use->rank > 0)
+        status = clora_lowrank_create(&l, w, use->rank, 1.0f, 0);
+    if (status == CLORA_OK && use->train)
+        status = product_once(w, l, context, N, K, use->rank, use->batch_size * use->max_length, true);
+    if (status == CLORA_OK && use->generate)
+        status = product_once(w, l, context, N, K, use->rank, use->max_length, false);
+    if (status == CLORA_OK && use->generate)
+        status = product_once(w, l, context, N, K, use->rank, 1, false);
+    status = stage_end(&s, status);
+    plan->footprint = SIZE_MAX; /* one weight of many: cold */
+done:
+    clora_lowrank_free(l);
+    clora_weight_free(w);
+    return status;
+}

@@ -1,0 +1,513 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include <clora/tune.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "device/tuning_store.h"
+#include "journal.h"
+#include "support/scratch.h"
+#include "tune.h"
+
+static clora_context *context;
+static int log_lines;
+static char last_line[512];
+
+static void count_lines(void *user, const char *line) {
+    (void)user;
+    log_lines++;
+    snprintf(last_line, sizeof(last_line), "%s", line);
+}
+
+/* A fresh cache directory and a fresh context for each test. */
+static int setup(void **state) {
+    if (scratch_setup(state) != 0 || setenv("CLORA_CACHE_DIR", scratch_path("cache"), 1) != 0 ||
+        clora_context_create(&context, NULL) != CLORA_OK)
+        return -1;
+    clora_tune_set_log(context, count_lines, NULL, 0);
+    log_lines = 0;
+    return 0;
+}
+
+static int teardown(void **state) {
+    clora_context_free(context);
+    return scratch_teardown(state);
+}
+
+/* The same cache seen by a program that starts now. */
+static void start_again(void) {
+    clora_context_free(context);
+    assert_ok(clora_context_create(&context, NULL));
+    clora_tune_set_log(context, count_lines, NULL, 0);
+    log_lines = 0;
+}
+
+static const clora_tune_key key = {"matmul_panel", CLORA_DTYPE_BF16, 200, 3072, 576, 16};
+
+static clora_tune_entry look_up(const clora_tune_key *k) {
+    clora_tune_entry e;
+
+    assert_ok(clora_tune_lookup(&e, context, k));
+    return e;
+}
+
+static int value_of(const clora_tune_entry *e, const char *name) {
+    for (int i = 0; i < e->parameters; i++)
+        if (strcmp(e->name[i], name) == 0)
+            return e->value[i];
+    fail_msg("no parameter %s", name);
+    return 0;
+}
+
+static void set_value(clora_tune_entry *e, const char *name, int value) {
+    for (int i = 0; i < e->parameters; i++)
+        if (strcmp(e->name[i], name) == 0)
+            e->value[i] = value;
+}
+
+/* An entry that differs from the default, on disk. */
+static clora_tune_entry save_entry(const clora_tune_key *k, int rows) {
+    clora_tune_entry e = look_up(k);
+
+    e.key = *k;
+    e.key.M = tuning_bucket(k->M);
+    set_value(&e, "MOST_ROWS", rows);
+    e.seconds = 1e-3;
+    e.default_seconds = 2e-3;
+    e.count = 9;
+    snprintf(e.date, sizeof(e.date), "2026-01-01T00:00:00Z");
+    assert_ok(tuning_store_prepare(context));
+    assert_ok(tuning_store_save(context, &e));
+    return e;
+}
+
+/* ---- look-up ---- */
+
+static void test_without_entries_the_rules_hold(void **state) {
+    (void)state;
+    const clora_tune_entry e = look_up(&key);
+
+    assert_int_equal(e.source, CLORA_TUNE_DEFAULT);
+    assert_int_equal(e.key.M, 256);
+    assert_int_equal(value_of(&e, "MOST_ROWS"), 6);
+    assert_int_equal(log_lines, 0);
+}
+
+static void test_an_entry_holds_for_its_bucket_and_is_near_for_others(void **state) {
+    clora_tune_key near = key, far = key;
+
+    (void)state;
+    save_entry(&key, 4);
+    start_again();
+    const clora_tune_entry e = look_up(&key);
+    assert_int_equal(e.source, CLORA_TUNE_EXACT);
+    assert_int_equal(value_of(&e, "MOST_ROWS"), 4);
+    near.M = 256;
+    assert_int_equal(look_up(&near).source, CLORA_TUNE_EXACT);
+    near.R = 8;
+    assert_int_equal(look_up(&near).source, CLORA_TUNE_SIMILAR);
+    far.dtype = CLORA_DTYPE_F32;
+    assert_int_equal(look_up(&far).source, CLORA_TUNE_DEFAULT);
+    far = key;
+    far.M = 1;
+    assert_int_equal(look_up(&far).source, CLORA_TUNE_DEFAULT);
+}
+
+static void test_the_nearest_entry_does_not_depend_on_the_order_of_files(void **state) {
+    clora_tune_key left = key, right = key;
+
+    (void)state;
+    left.N = key.N / 2;
+    right.N = key.N * 2;
+    save_entry(&left, 4);
+    save_entry(&right, 8);
+    start_again();
+    const clora_tune_entry first = look_up(&key);
+    start_again();
+    save_entry(&left, 4); /* written again: the directory may list it elsewhere */
+    start_again();
+    const clora_tune_entry second = look_up(&key);
+    assert_int_equal(first.source, CLORA_TUNE_SIMILAR);
+    assert_memory_equal(first.value, second.value, sizeof(first.value));
+}
+
+static void test_what_is_set_by_hand_comes_first(void **state) {
+    clora_tune_entry e;
+
+    (void)state;
+    save_entry(&key, 4);
+    start_again();
+    e = look_up(&key);
+    set_value(&e, "MOST_ROWS", 8);
+    assert_ok(clora_tune_set(context, &e));
+    e = look_up(&key);
+    assert_int_equal(e.source, CLORA_TUNE_SET);
+    assert_int_equal(value_of(&e, "MOST_ROWS"), 8);
+    set_value(&e, "MOST_ROWS", 7);
+    assert_refused(clora_tune_set(context, &e), CLORA_ERROR_ARGUMENT, "takes no MOST_ROWS of 7");
+    e.parameters = 1;
+    assert_refused(clora_tune_set(context, &e), CLORA_ERROR_ARGUMENT, "must be given once");
+    e.key.kernel = "nonsense";
+    assert_refused(clora_tune_set(context, &e), CLORA_ERROR_NOT_FOUND, "nonsense");
+}
+
+static void test_the_mode_off_takes_no_entries(void **state) {
+    (void)state;
+    save_entry(&key, 4);
+    start_again();
+    clora_tune_set_mode(context, CLORA_TUNE_OFF);
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
+    clora_tune_set_mode(context, CLORA_TUNE_USE);
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_EXACT);
+}
+
+static void test_an_entry_of_another_driver_is_used_and_says_so(void **state) {
+    char *text, *from, path[1024];
+    size_t size;
+
+    (void)state;
+    save_entry(&key, 4);
+    /* move it to a directory whose description has another driver */
+    snprintf(path, sizeof(path), "%s/environment.json", clora_tune_directory(context));
+    text = read_whole(&size, path);
+    from = strstr(text, context->info.driver);
+    assert_non_null(from);
+    from[0] = from[0] == 'x' ? 'y' : 'x';
+    assert_ok(file_write_text(path, text, size));
+    snprintf(path, sizeof(path), "%s-older", clora_tune_directory(context));
+    assert_int_equal(rename(clora_tune_directory(context), path), 0);
+    free(text);
+    start_again();
+    const clora_tune_entry e = look_up(&key);
+    assert_int_equal(e.source, CLORA_TUNE_OLDER);
+    assert_int_equal(value_of(&e, "MOST_ROWS"), 4);
+}
+
+static void test_a_verbose_log_says_where_parameters_come_from(void **state) {
+    (void)state;
+    save_entry(&key, 4);
+    start_again();
+    clora_tune_set_log(context, count_lines, NULL, 1);
+    look_up(&key);
+    assert_int_equal(log_lines, 1);
+    assert_non_null(strstr(last_line, "matmul_panel bf16 M 256 N 3072 K 576 R 16"));
+    assert_non_null(strstr(last_line, "exact entry"));
+    look_up(&key);
+    assert_int_equal(log_lines, 1); /* once */
+}
+
+/* ---- files that are not what they should be ---- */
+
+static void spoil(const char *text, size_t size) {
+    char path[1024];
+
+    save_entry(&key, 4);
+    snprintf(path, sizeof(path), "%s/entries/spoilt.json", clora_tune_directory(context));
+    assert_ok(file_write_text(path, text, size));
+    start_again();
+    look_up(&key);
+}
+
+static void test_a_bad_file_is_a_miss_with_one_warning(void **state) {
+    static const char *const bad[] = {
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"format\": 2}",
+        "{\"format\": 1, \"kernel\": \"no_such\", \"key\": {}, \"parameters\": {}}",
+        "{\"format\": 1, \"kernel\": 7}",
+        "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": 3, \"parameters\": {}}",
+        "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f64\", \"M\": 1, \"N\": 1, \"K\": 1, "
+        "\"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 6}}",
+        "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f32\", \"M\": 1, \"N\": 1, \"K\": 1, "
+        "\"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 1000000}}",
+        "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f32\", \"M\": 1e300, \"N\": 1, \"K\": "
+        "1, \"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 6}}",
+        "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f32\", \"M\": -5, \"N\": 1, \"K\": 1, "
+        "\"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 6}}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        spoil(bad[i], strlen(bad[i]));
+        assert_int_equal(log_lines, 1);
+        assert_non_null(strstr(last_line, "spoilt.json"));
+        assert_int_equal(look_up(&key).source, CLORA_TUNE_EXACT); /* the others still count */
+    }
+}
+
+static void test_a_hostile_file_is_a_miss_with_one_warning(void **state) {
+    const size_t size = 1 << 20;
+    char *deep = alloc_array(size + 1, 1);
+
+    (void)state;
+    memset(deep, '[', size);
+    spoil(deep, size);
+    assert_int_equal(log_lines, 1);
+    spoil("\0\xff\xfe{}", 5);
+    assert_int_equal(log_lines, 1);
+    free(deep);
+}
+
+/* Cut an entry after every byte: it is whole or a miss, and nothing else happens. */
+static void test_a_truncated_entry_is_a_miss(void **state) {
+    clora_tune_entry e;
+    char path[1024], *text;
+    size_t size;
+
+    (void)state;
+    e = save_entry(&key, 4);
+    char *json = json_dumps(tuning_entry_to_json(&e), 0);
+    size = strlen(json);
+    text = alloc_string(json);
+    for (size_t cut = 0; cut < size; cut += 7) {
+        clora_tune_entry read;
+        json_t *object = json_loadb(text, cut, 0, NULL);
+        assert_true(!object || tuning_entry_from_json(&read, object, "cut") != CLORA_OK);
+        json_decref(object);
+    }
+    (void)path;
+    free(text);
+    free(json);
+}
+
+static void test_a_cache_that_cannot_be_written_is_one_clear_error(void **state) {
+    clora_tune_result result;
+    clora_tune_plan *plan;
+
+    (void)state;
+    scratch_text("file", "in the way");
+    setenv("CLORA_CACHE_DIR", scratch_path("file"), 1);
+    start_again();
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT); /* reading does not mind */
+    assert_ok(clora_tune_plan_create(&plan, context));
+    assert_refused(clora_tune_run(&result, plan, NULL), CLORA_ERROR_IO, "cannot write");
+    clora_tune_plan_free(plan);
+}
+
+static void test_a_full_disk_is_one_clear_error_and_leaves_no_half_entry(void **state) {
+    clora_tune_entry e = save_entry(&key, 4);
+    char entries[1024];
+
+    (void)state;
+    snprintf(entries, sizeof(entries), "%s/entries", clora_tune_directory(context));
+    e.key.N = 77;
+    disk_full_after(64);
+    const clora_status status = tuning_store_save(context, &e);
+    disk_is_free();
+    assert_refused(status, CLORA_ERROR_IO, "cannot write");
+    assert_int_equal(scratch_entries(entries), 1);
+}
+
+/* ---- the journal ---- */
+
+/* The defaults of matmul_panel but for one parameter. */
+static void values_with(int *values, const char *name, int value) {
+    const kernel_row *row = kernel_find("matmul_panel");
+
+    memset(values, 0, KERNEL_PARAMETERS * sizeof(*values));
+    for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
+        values[i] = kernel_default(context, &row->parameters[i]);
+    values[kernel_parameter_index(row, name)] = value;
+}
+
+static void test_the_journal_remembers_and_poisons(void **state) {
+    const kernel_row *row = kernel_find("matmul_panel");
+    const kernel_key at = {CLORA_DTYPE_F32, 256, 64, 64, 0}, elsewhere = {CLORA_DTYPE_F32, 256, 128, 64, 0};
+    const measurement m = {.usable = true, .median = 1e-3, .minimum = 1e-3, .count = 3};
+    int good[KERNEL_PARAMETERS], bad[KERNEL_PARAMETERS], never[KERNEL_PARAMETERS];
+    journal *j;
+
+    (void)state;
+    values_with(good, "MOST_ROWS", 6);
+    values_with(bad, "MOST_ROWS", 4);
+    values_with(never, "MOST_ROWS", 8);
+    assert_ok(tuning_store_prepare(context));
+    assert_ok(journal_open(&j, context));
+    assert_ok(journal_about(j, row, &at, good));
+    assert_ok(journal_result(j, row, &at, good, 0.5, &m));
+    assert_ok(journal_about(j, row, &at, bad));
+    assert_ok(journal_poison(j, row, &at, bad, "it crashed"));
+    for (int i = 0; i < 3; i++) { /* three runs that ended here */
+        assert_false(journal_find(j, row, &at, never).is_poison);
+        assert_ok(journal_about(j, row, &at, never));
+    }
+    journal_close(j);
+    assert_ok(journal_open(&j, context));
+    assert_true(journal_find(j, row, &at, good).is_measured);
+    assert_float_equal(journal_find(j, row, &at, good).ratio, 0.5, 1e-9);
+    assert_false(journal_find(j, row, &elsewhere, good).is_measured);
+    assert_false(journal_find(j, row, &at, good).is_poison);
+    assert_true(journal_find(j, row, &elsewhere, bad).is_poison);
+    assert_true(journal_find(j, row, &at, never).is_poison);
+    journal_close(j);
+}
+
+static void test_a_torn_journal_is_read_up_to_its_tears(void **state) {
+    const kernel_row *row = kernel_find("matmul_panel");
+    const kernel_key at = {CLORA_DTYPE_F32, 256, 64, 64, 0};
+    const measurement m = {.usable = true, .median = 1e-3};
+    int values[KERNEL_PARAMETERS], more[KERNEL_PARAMETERS];
+    char path[1024];
+    journal *j;
+
+    (void)state;
+    values_with(values, "MOST_ROWS", 6);
+    values_with(more, "MOST_ROWS", 4);
+    assert_ok(tuning_store_prepare(context));
+    assert_ok(journal_open(&j, context));
+    assert_ok(journal_result(j, row, &at, values, 0.5, &m));
+    journal_close(j);
+    snprintf(path, sizeof(path), "%s/journal.jsonl", clora_tune_directory(context));
+    FILE *f = fopen(path, "a");
+    fputs("{\"event\": \"result\", \"kernel\": \"matm", f);
+    fclose(f);
+    assert_ok(journal_open(&j, context));
+    assert_int_equal(log_lines, 1);
+    assert_ok(journal_result(j, row, &at, more, 0.25, &m));
+    journal_close(j);
+    assert_ok(journal_open(&j, context));
+    assert_float_equal(journal_find(j, row, &at, values).ratio, 0.5, 1e-9);
+    assert_float_equal(journal_find(j, row, &at, more).ratio, 0.25, 1e-9);
+    journal_close(j);
+}
+
+/* ---- measuring ---- */
+
+static double still_clock(void) {
+    return 1.0;
+}
+
+static void test_a_clock_that_stands_still_gives_no_time(void **state) {
+    const kernel_row *row = kernel_find("add");
+    const kernel_key at = {.M = 16, .K = 100};
+    int values[KERNEL_PARAMETERS] = {0};
+    measurement m;
+    bench b;
+
+    (void)state;
+    for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
+        values[i] = kernel_default(context, &row->parameters[i]);
+    bench_init(&b, context);
+    assert_ok(bench_prepare(&b, row, &at, 0.0));
+    assert_ok(bench_measure(&m, &b, values, true, 0.0));
+    assert_true(m.usable && m.median > 0.0 && m.minimum <= m.median && m.count >= 3);
+    b.clock = still_clock;
+    assert_ok(bench_measure(&m, &b, values, true, 0.0));
+    assert_false(m.usable);
+    assert_non_null(strstr(m.why, "clock stood still"));
+    bench_finish(&b);
+}
+
+static void test_a_kernel_that_nothing_launches_here_is_refused(void **state) {
+    const kernel_row *row = kernel_find(context->is_cpu ? "matmul_tile" : "matmul_panel");
+    bench b;
+
+    (void)state;
+    bench_init(&b, context);
+    assert_int_equal(bench_prepare(&b, row, &(kernel_key){.M = 4, .N = 8, .K = 8}, 0.0), CLORA_ERROR_UNSUPPORTED);
+    bench_finish(&b);
+}
+
+static clora_tune_result tune_shape(double budget) {
+    clora_tune_options options = CLORA_TUNE_OPTIONS_INIT;
+    clora_tune_use use = CLORA_TUNE_USE_INIT;
+    clora_tune_result result;
+    clora_tune_plan *plan;
+
+    use.rank = 4;
+    use.train = 0;
+    use.max_length = 16;
+    options.budget = budget;
+    assert_ok(clora_tune_plan_create(&plan, context));
+    assert_ok(clora_tune_plan_shape(plan, 72, 40, &use));
+    assert_true(clora_tune_plan_count(plan) > 0);
+    assert_ok(clora_tune_run(&result, plan, &options));
+    clora_tune_plan_free(plan);
+    return result;
+}
+
+static void test_a_run_leaves_entries_and_the_next_has_nothing_to_do(void **state) {
+    (void)state;
+    const clora_tune_result first = tune_shape(60.0);
+    assert_int_equal(first.done, first.tasks);
+    assert_true(first.measured >= first.tasks && first.found_before == 0);
+    assert_true(first.after <= first.before);
+    start_again();
+    const clora_tune_result second = tune_shape(60.0);
+    assert_int_equal(second.found_before, first.tasks);
+    assert_int_equal(second.measured, 0);
+}
+
+static void test_a_budget_of_nothing_keeps_what_there_is(void **state) {
+    (void)state;
+    const clora_tune_result r = tune_shape(0.0);
+    assert_int_equal(r.measured, 0);
+    assert_int_equal(r.stopped, 2);
+}
+
+static void test_shapes_met_in_the_mode_tune_become_a_plan(void **state) {
+    clora_tensor *x, *y;
+    clora_tune_plan *plan;
+
+    (void)state;
+    clora_tune_set_mode(context, CLORA_TUNE_TUNE);
+    assert_ok(tensor_new(&x, context, CLORA_DTYPE_F32, 5, 33));
+    assert_ok(tensor_new(&y, context, CLORA_DTYPE_F32, 5, 33));
+    assert_ok(clora_tensor_zero(x));
+    assert_ok(clora_tensor_zero(y));
+    assert_ok(op_add(y, x));
+    assert_ok(clora_tune_plan_create(&plan, context));
+    assert_ok(clora_tune_plan_noted(plan));
+    assert_int_equal(clora_tune_plan_count(plan), 1);
+    const clora_tune_task task = clora_tune_plan_task(plan, 0);
+    assert_string_equal(task.key.kernel, "add");
+    assert_int_equal(task.key.M, 8);
+    assert_false(task.is_done);
+    clora_tune_plan_free(plan);
+    clora_tensor_free(y);
+    clora_tensor_free(x);
+}
+
+#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        test(test_without_entries_the_rules_hold),
+        test(test_an_entry_holds_for_its_bucket_and_is_near_for_others),
+        test(test_the_nearest_entry_does_not_depend_on_the_order_of_files),
+        test(test_what_is_set_by_hand_comes_first),
+        test(test_the_mode_off_takes_no_entries),
+        test(test_an_entry_of_another_driver_is_used_and_says_so),
+        test(test_a_verbose_log_says_where_parameters_come_from),
+        test(test_a_bad_file_is_a_miss_with_one_warning),
+        test(test_a_hostile_file_is_a_miss_with_one_warning),
+        test(test_a_truncated_entry_is_a_miss),
+        test(test_a_cache_that_cannot_be_written_is_one_clear_error),
+        test(test_a_full_disk_is_one_clear_error_and_leaves_no_half_entry),
+        test(test_the_journal_remembers_and_poisons),
+        test(test_a_torn_journal_is_read_up_to_its_tears),
+        test(test_a_clock_that_stands_still_gives_no_time),
+        test(test_a_kernel_that_nothing_launches_here_is_refused),
+        test(test_a_run_leaves_entries_and_the_next_has_nothing_to_do),
+        test(test_a_budget_of_nothing_keeps_what_there_is),
+        test(test_shapes_met_in_the_mode_tune_become_a_plan),
+    };
+    if (clora_context_create(&context, NULL) != CLORA_OK) {
+        print_message("skipped: %s\n", clora_last_error());
+        return 77; /* Meson: skipped */
+    }
+    clora_context_free(context);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
