@@ -109,11 +109,16 @@ class Profile(BenchTest):
         self.assertEqual((status, out), (0, self.succeeds(*words)))
         self.is_table(err)
 
-    def test_every_prompt_has_its_own_in_the_json_line(self):
-        prompts = self.write("prompts.jsonl", '{"prompt": "Once"}\n{"prompt": "Once"}\n')
-        out = self.succeeds("generate", MODEL, "--jsonl", prompts, "--max-tokens", "3", "--profile", "--json")
-        first, second = (self.is_profile(json.loads(line)["profile"], "rmsnorm") for line in out.splitlines())
-        self.assertEqual(first, second)
+    def test_a_single_prompt_has_it_in_the_json_object(self):
+        result = self.gives_json("generate", MODEL, "--prompt", "Once", "--max-tokens", "3", "--profile")
+        self.is_profile(result["profile"], "rmsnorm")
+
+    def test_several_prompts_share_a_table(self):
+        prompts = self.write("prompts.jsonl", '{"prompt": "Once"}\n{"prompt": "Two"}\n')
+        status, out, err = clora("generate", MODEL, "--jsonl", prompts, "--max-tokens", "3", "--profile", "--json")
+        self.assertEqual((status, len(out.splitlines())), (0, 2))
+        self.assertNotIn("profile", out)
+        self.is_table(err)
 
 
 if __name__ == "__main__":
