@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write a Hugging Face llama directory of any shape with random weights, to measure with; it has no tokenizer.
 
-    bench/random_model.py DIR [--layers 16 --hidden 2048 --ffn 8192 --heads 32 --kv-heads 8 --vocab 128256] [--dtype bf16]
+    bench/random_model.py DIR [--layers 16] [--hidden 2048] [--ffn 8192] [--heads 32] [--kv-heads 8] [--vocab 128256]
 
 The defaults are the shape of a model of 1.2 billion parameters. Needs numpy. DIR must not exist.
 """

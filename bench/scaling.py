@@ -27,8 +27,8 @@ def text(result, rank):
     peak, plan = (n / 2**20 for n in (training["peak_resident_bytes"], training["plan"]["total"]))
     longest = training["profile"][0]
     share = longest["seconds"] / sum(entry["seconds"] for entry in training["profile"])
-    rate = training["tokens_per_second"]
-    return f"| {step} | {rank} | {result['dtype']} | {rate:,.0f} | {peak:,.0f} | {plan:,.0f} | {longest['kernel']} {share:.0%} |"
+    numbers = " | ".join(f"{n:,.0f}" for n in (training["tokens_per_second"], peak, plan))
+    return f"| {step} | {rank} | {result['dtype']} | {numbers} | {longest['kernel']} {share:.0%} |"
 
 
 def main():
