@@ -16,7 +16,7 @@ typedef enum bench_part { BENCH_ALL, BENCH_TRAIN, BENCH_PREFILL, BENCH_DECODE } 
 
 typedef struct bench_args {
     const char *path, *sequences_text;
-    int batch_size, max_length, new_tokens, rounds, only;
+    int batch_size, max_length, new_tokens, rounds, only, recompute;
     int sequences[BENCH_SEQUENCES], sequences_count;
     clora_adapter_options adapter;
     model_args model;

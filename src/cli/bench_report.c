@@ -56,9 +56,9 @@ static void print_generation(const bench_state *s) {
 static void print_training(const bench_state *s) {
     const clora_memory_plan *p = &s->plan;
 
-    printf("training  %d x %s: %s tokens/s (%.3f s a step, median %.3f s)\n", s->args->batch_size,
-           text_amount(s->args->max_length, "token", "tokens"), text_rate(step_tokens(s), best(&s->train)),
-           best(&s->train), median(&s->train));
+    printf("training  %d x %s%s: %s tokens/s (%.3f s a step, median %.3f s)\n", s->args->batch_size,
+           text_amount(s->args->max_length, "token", "tokens"), s->args->recompute ? ", recomputed" : "",
+           text_rate(step_tokens(s), best(&s->train)), best(&s->train), median(&s->train));
     printf("memory    %s resident at most; planned %s: weights %s, adapter %s, activations %s",
            text_bytes(s->train_resident), text_bytes(p->total), text_bytes(p->weights), text_bytes(p->adapter),
            text_bytes(p->activations));

@@ -119,6 +119,7 @@ static int train(bench_state *state) {
 
     options.steps = state->args->rounds + 2;
     options.batch_size = state->args->batch_size;
+    options.recompute = state->args->recompute;
     options.lr = 1e-5f; /* random tokens teach nothing */
     if (status == CLI_DONE && clora_trainer_create(&trainer, state->model, state->adapter, data, &options) != CLORA_OK)
         status = cli_fail_library(state->cli);
