@@ -57,8 +57,11 @@ static int rule_block_of_four(const clora_context *context) {
 static int rule_attention_vectors(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 2 : 1;
 }
+static int rule_attention_tile(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? 6 : 4;
+}
 static int rule_attention_rows(const clora_context *context) {
-    return kernel_explicit_vectors(context) ? 64 : 16;
+    return kernel_explicit_vectors(context) ? 48 : 16;
 }
 
 /* Attention by rows: keys at a time, vectors of columns in registers. */
@@ -77,7 +80,8 @@ static int rule_row_columns(const clora_context *context) {
 #define BLOCK {"BLOCK", rule_block, {512, 128, 2048, 1}}
 #define BLOCK_OF_FOUR {"BLOCK", rule_block_of_four, {512, 128, 2048, 4}}
 #define ATTENTION {VECTOR, {"VECTORS", rule_attention_vectors, {1, 2, 3, 4}}, \
-    {"ITEMS", rule_elements, {1, 32, 64, 128}}, {"MR", NULL, {4, 6, 8}}, {"BK", rule_attention_rows, {64, 16, 32, 128}}}
+    {"ITEMS", rule_elements, {1, 32, 64, 128}}, {"MR", rule_attention_tile, {6, 4, 8}}, \
+    {"BK", rule_attention_rows, {48, 24, 96, 16, 32, 64}}}
 /* clang-format on */
 
 /* Columns of a panel on a CPU: two vectors. (ops/weight.h, which this layer must not know, says the same.) */
