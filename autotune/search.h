@@ -29,9 +29,10 @@ typedef struct search {
     void *user;
     const int (*seeds)[KERNEL_PARAMETERS]; /* the first is the default */
     int seeds_count;
-    int most;     /* evaluations; 0: no limit */
-    int restarts; /* descents from disturbed copies of the best */
-    bool full;    /* every configuration */
+    bool is_cheap[KERNEL_PARAMETERS]; /* parameters whose change compiles nothing: searched first */
+    int most;                         /* evaluations; 0: no limit */
+    int restarts;                     /* descents from disturbed copies of the best */
+    bool full;                        /* every configuration */
     uint64_t seed;
 } search;
 

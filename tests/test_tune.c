@@ -383,6 +383,28 @@ static void test_a_torn_journal_is_read_up_to_its_tears(void **state) {
     journal_close(j);
 }
 
+static void test_a_journal_on_a_full_disk_is_one_clear_error(void **state) {
+    const kernel_row *row = kernel_find("matmul_panel");
+    const kernel_key at = {CLORA_DTYPE_F32, 256, 64, 64, 0};
+    int values[KERNEL_PARAMETERS];
+    clora_status status = CLORA_OK;
+    journal *j;
+
+    (void)state;
+    values_with(values, "MOST_ROWS", 6);
+    assert_ok(tuning_store_prepare(context));
+    assert_ok(journal_open(&j, context));
+    disk_full_after(300);
+    for (int i = 0; i < 4 && status == CLORA_OK; i++)
+        status = journal_about(j, row, &at, values);
+    disk_is_free();
+    assert_refused(status, CLORA_ERROR_IO, "cannot write");
+    journal_close(j);
+    assert_ok(journal_open(&j, context));
+    assert_ok(journal_about(j, row, &at, values));
+    journal_close(j);
+}
+
 /* ---- measuring ---- */
 
 static double still_clock(void) {
@@ -498,6 +520,7 @@ int main(void) {
         test(test_a_full_disk_is_one_clear_error_and_leaves_no_half_entry),
         test(test_the_journal_remembers_and_poisons),
         test(test_a_torn_journal_is_read_up_to_its_tears),
+        test(test_a_journal_on_a_full_disk_is_one_clear_error),
         test(test_a_clock_that_stands_still_gives_no_time),
         test(test_a_kernel_that_nothing_launches_here_is_refused),
         test(test_a_run_leaves_entries_and_the_next_has_nothing_to_do),

@@ -153,6 +153,14 @@ static bool text_names(const program_text *t, const char *word) {
     return false;
 }
 
+bool program_names(const kernel_row *row, const char *parameter) {
+    program_text text;
+    const bool named = text_read(&text, row->source) != CLORA_OK || text_names(&text, parameter);
+
+    text_free(&text);
+    return named;
+}
+
 static clora_status program_build(cl_program *out, clora_context *context, const program_text *t, const char *stems,
                                   const char *options) {
     clora_status status = CLORA_OK;
