@@ -2,8 +2,7 @@
 
 Every directory that peft_exchange writes must load without a complaint and give clora's logits within 1e-4 relative
 (the largest difference over the largest value). PEFT's own adapters, saved again by clora, must hold the same float32
-values. Needs torch, transformers and peft: exits with 77 (skipped) without them. CLORA_TEST_PYTHON names another
-Python that has them.
+values. Needs torch, transformers and peft: exits with 77 (skipped) without them.
 """
 
 import json
@@ -14,22 +13,11 @@ import sys
 import tempfile
 import warnings
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.packages import need
+
 TOLERANCE = 1e-4
 REAL = (11, 8)  # what follows in a row is padding, which nobody compares
-
-
-def find_packages():
-    other = os.environ.get("CLORA_TEST_PYTHON")
-    if other and os.environ.get("CLORA_TEST_PYTHON_RUNS") != "1":
-        os.environ["CLORA_TEST_PYTHON_RUNS"] = "1"
-        os.execv(other, [other] + sys.argv)
-    try:
-        import peft  # noqa: F401
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        print(f"skipped: {error}; set CLORA_TEST_PYTHON to a Python with torch, transformers and peft")
-        sys.exit(77)
 
 
 def relative(actual, expected):
@@ -75,7 +63,7 @@ def check_case(folder, fixtures, ids):
 
 
 def main():
-    find_packages()
+    need("torch", "transformers", "peft")
     import torch
 
     tool = pathlib.Path(sys.argv[1]).resolve()

@@ -13,7 +13,6 @@ import pathlib
 import subprocess
 import sys
 
-SKIPPED = 77
 TOKENS = 32
 PROMPTS = [
     "The capital of France is",
@@ -26,12 +25,12 @@ PROMPTS = [
     "The three most important ideas in linear algebra are:\n\n1.",
 ]
 
-try:
-    import torch
-    import transformers
-except ImportError as error:
-    print(f"skipped: {error}")
-    sys.exit(SKIPPED)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.packages import SKIPPED, need  # noqa: E402
+
+need("torch", "transformers")
+import torch  # noqa: E402
+import transformers  # noqa: E402
 
 
 def clora_ids(options, prompt):

@@ -14,20 +14,17 @@ import subprocess
 import sys
 import tempfile
 
-SKIPPED = 77
 DECODED = 40  # texts that are decoded too: each costs a process
 FOLDER = pathlib.Path(__file__).resolve().parent / "fixtures" / "tokenizers"
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(FOLDER))
+sys.path[:0] = [str(FOLDER), str(pathlib.Path(__file__).resolve().parent)]
 
 import samples  # noqa: E402
+from support.packages import SKIPPED, need  # noqa: E402
 
-try:
-    from tokenizers import Tokenizer
-except ImportError as error:
-    print(f"skipped: {error}")
-    sys.exit(SKIPPED)
+need("tokenizers")
+from tokenizers import Tokenizer  # noqa: E402
 
 
 def run(options, *arguments):

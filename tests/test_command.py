@@ -59,6 +59,7 @@ class Help(CommandTest):
     def test_manual_page_knows_every_option_and_no_other(self):
         page = (ROOT / "man/clora.1").read_text(encoding="utf-8").replace("\\-", "-")
         options = {option for command in COMMANDS for option in help_options(command)} | {"--version"}
+        self.assertRegex(page, rf'\A\.TH CLORA 1 "\d{{4}}-\d\d-\d\d" "{self.succeeds("--version").strip()}" ')
         self.assertEqual(set(re.findall(r"--[a-z][a-z-]*", page)) - {"--opt"}, options)
 
     def test_completion_offers_commands_options_and_values(self):
@@ -116,6 +117,16 @@ class Mistakes(CommandTest):
                     else:
                         self.wrong(command, *NEEDED[command], f"{option}=1", says=f"{option} takes no value")
 
+    def test_a_path_is_not_empty(self):
+        for command in COMMANDS:
+            for option, value in help_options(command).items():
+                if value in ("FILE", "DIR", "MODEL"):
+                    with self.subTest(f"{command} {option}"):
+                        self.wrong(command, *NEEDED[command], option, "", says=f"{option} needs a value")
+        self.wrong("eval", "", "--data", "d", says="MODEL is empty")
+        self.wrong("merge", "m", "", "--out", "o", says="ADAPTER is empty")
+        self.assertEqual(self.succeeds("tokenize", MODEL, ""), "[]\n")
+
     def test_an_option_is_no_value(self):
         self.wrong("train", "m", "--out", "--rank", "4", says=["--out needs a value", "'--out=--rank'"])
 
@@ -138,6 +149,7 @@ class Mistakes(CommandTest):
                     self.wrong(command, *NEEDED[command], f"{option}={'9' * 60}", says="must be")
                     if value == "N" and option not in LEAST_IS_ZERO:
                         self.wrong(command, *NEEDED[command], f"{option}=0", says="must be at least")
+        self.wrong("generate", *NEEDED["generate"], "--max-tokens", "2147483648", says="at most 2147483647")
         for option in ("--lr", "--alpha", "--epochs"):
             self.wrong("train", *NEEDED["train"], option, "0", says="must be above 0")
         self.wrong("train", *NEEDED["train"], "--dropout", "1", says="must be at least 0 and below 1")

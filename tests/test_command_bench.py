@@ -62,7 +62,8 @@ class Bench(BenchTest):
     def test_people_get_lines_and_a_table(self):
         out = self.succeeds("bench", MODEL, *SMALL, "--sequences", "1,2")
         for line in (r"model +.* parameters in f32, loaded in .*", r"adapter +rank 8 on 42 modules .*",
-                     r"training +2 x 16 tokens: [\d.,]+ tokens/s .*", r"memory +[\d.]+ MiB resident at most; planned .*",
+                     r"training +2 x 16 tokens: [\d.,]+ tokens/s .*",
+                     r"memory +[\d.]+ MiB resident at most; planned .*",
                      r"prefill +1 sequence of 16 tokens: .* tokens/s, with the adapter .*",
                      r"decode +2 sequences of 3 tokens: .* tokens/s, with the adapter .*"):
             self.assertRegex(out, rf"(?m)^{line}$")

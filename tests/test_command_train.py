@@ -100,6 +100,19 @@ class Train(TrainTest):
         self.assertEqual((result["steps"], result["trainable_parameters"]), (1, 112128))
         self.assertIn("trainable   112,128", err)
 
+    def test_paths_that_are_not_utf8_are_paths(self):
+        model, out = (os.path.join(os.fsencode(self.folder), name) for name in (b"model\xff", b"out\xff"))
+        os.symlink(os.fsencode(MODEL), model)
+        done = subprocess.run([CLORA, "train", model, "--data", self.data, "--out", out, "--steps", "1", "--quiet",
+                               "--json"], stdout=subprocess.PIPE, check=True)
+        self.assertEqual(json.loads(done.stdout)["out"], str(self.folder / "out?"))
+        with open(os.path.join(out, FILES[0].encode()), encoding="utf-8") as settings:
+            self.assertIsNone(json.load(settings)["base_model_name_or_path"])
+        merged = os.path.join(os.fsencode(self.folder), b"merged\xff")
+        done = subprocess.run([CLORA, "merge", model, out, "--out", merged, "--json"], stdout=subprocess.PIPE,
+                              check=True)
+        self.assertEqual(json.loads(done.stdout)["out"], str(self.folder / "merged?"))
+
     def test_the_log_may_lie_in_the_output_directory(self):
         self.train("--steps", "1", "--log", self.out / "log.jsonl")
         self.assertEqual(sorted(os.listdir(self.out)), [*FILES, "log.jsonl"])

@@ -198,6 +198,17 @@ class Merge(UseTest):
         dtypes = {tensor["dtype"] for name, tensor in header(out / "model.safetensors").items() if "_proj" in name}
         self.assertEqual(dtypes, {"BF16"})
 
+    def test_a_directory_that_is_not_there_is_said_with_what_it_should_be(self):
+        none, model, adapter = self.folder / "none", "a model is a Hugging Face", "an adapter is a PEFT"
+        for arguments in (["eval", none, "--data", VALIDATION], ["generate", none, "--prompt", "a"],
+                          ["tokenize", none, "a"], ["merge", none, none, "--out", self.folder / "o"],
+                          ["inspect", VALIDATION, "--model", none]):
+            self.fails(1, *arguments, says=[f"{none}: no such directory", model])
+        for arguments in (["generate", MODEL, "--prompt", "a", "--adapter", none],
+                          ["merge", MODEL, none, "--out", self.folder / "o"]):
+            self.fails(1, *arguments, says=[f"{none}: no such directory", adapter])
+        self.assertFalse(self.folder.joinpath("o").exists())
+
     def test_what_cannot_be_merged_leaves_nothing(self):
         out = self.folder / "merged"
         for adapter, says in ((FIXTURES / "tiny-llama-lora", "lora_"), (FIXTURES / "tiny-llama-dora", "dora"),
@@ -285,6 +296,19 @@ class Inspect(UseTest):
         self.assertEqual((result["sequences"], result["pairs"]), (evaluated, evaluated))
         self.assertGreater(result["tokens"], result["learnt"])
         self.assertRegex(self.succeeds("inspect", VALIDATION, "--model", MODEL), r"(?m)^tokens .* learnt$")
+
+    def test_options_without_a_meaning_for_this_kind_are_noted(self):
+        adapter = FIXTURES / "tiny-llama-lora"
+        for path, option, value in ((adapter, "--rank", 4), (adapter, "--columns", "a"), (VALIDATION, "--dtype", "f16"),
+                                    (VALIDATION, "--max-length", 9)):
+            _, out, err = clora("inspect", path, option, value)
+            self.one_line(err, f"note: {option} changes nothing for ")
+            self.assertEqual(out, self.succeeds("inspect", path))
+
+    @needs_device
+    def test_options_that_count_for_this_kind_are_not(self):
+        for arguments in ((MODEL, "--rank", 4), (VALIDATION, "--model", MODEL, "--max-length", 9)):
+            self.assertEqual(clora("inspect", *arguments)[2], "")
 
     def test_what_is_none_of_these_is_said(self):
         self.fails(1, "inspect", self.folder / "none", says=["none", "No such file"])

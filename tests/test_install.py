@@ -1,7 +1,8 @@
 """Install into an empty folder and use it as a stranger would: test_install.py MESON SOURCE BUILD CC
 
-Every public header is there; the shared library exports nothing but the interface; examples/*.c compile with the flags
-of the installed clora.pc, and an example runs against the shared and against the static library.
+Every public header is there, and the command with its manual page and completions; the shared library exports nothing
+but the interface; examples/*.c compile with the flags of the installed clora.pc, and an example runs against the shared
+and against the static library.
 """
 
 import os
@@ -12,6 +13,7 @@ import sys
 import tempfile
 
 RUN = "devices.c"  # needs no model
+COMMAND = ["bin/clora", "man1/clora.1", "bash-completion/completions/clora", "site-functions/_clora", "clora.fish"]
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 meson, cc = sys.argv[1], sys.argv[4].split()
@@ -82,6 +84,8 @@ def main():
         folder, root = pathlib.Path(name), pathlib.Path(name, "root")
         output(meson, "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", root)
         check_headers(root)
+        for file in COMMAND:
+            one(root, file)
         check_symbols(one(root, "libclora.so.*.*"))
         package_file = one(root, "clora.pc")
         compile_examples(root, folder, package_file)

@@ -479,7 +479,7 @@ static void test_models_that_cannot_be_merged_into_are_named(void **state) {
     (void)state;
     write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
     assert_refused(merge(scratch_path("nowhere"), scratch_path("adapter"), scratch_path("out")), CLORA_ERROR_NOT_FOUND,
-                   "nowhere/config.json");
+                   "nowhere: no such directory");
     scratch_text("model/config.json", "{\"model_type\": \"gpt2\"}");
     refuse_merge(CLORA_ERROR_UNSUPPORTED, "\"gpt2\"");
     scratch_text("model/config.json", "{\"model_type\": \"llama\", \"tie_word_embeddings\": 1}");

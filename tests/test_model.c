@@ -349,6 +349,26 @@ static void test_recomputed_layers_give_the_same_bits_in_less_memory(void **stat
     assert_true(again_bytes < bytes);
 }
 
+static void test_activations_that_do_not_fit_are_refused_with_a_remedy(void **state) {
+    fixture_batch batch;
+    clora_dataset *dataset = NULL;
+    clora_trainer *trainer = NULL;
+    clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
+    const size_t all = context->info.global_memory;
+    clora_adapter *adapter = load_adapter(adapters[0]);
+
+    (void)state;
+    fixture_read_batch(&batch, adapters[0]);
+    const int lengths[4] = {batch.T, batch.T, batch.T, batch.T};
+    assert_ok(clora_dataset_from_ids(&dataset, batch.ids, batch.labels, lengths, batch.B));
+    context->info.global_memory = context->memory_now + 1000;
+    assert_int_equal(clora_trainer_create(&trainer, model, adapter, dataset, &options), CLORA_ERROR_MEMORY);
+    context->info.global_memory = all;
+    assert_non_null(strstr(clora_last_error(), "recomputed layers, or a smaller batch"));
+    clora_dataset_free(dataset);
+    clora_adapter_free(adapter);
+}
+
 static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state) {
     (void)state;
     fixture_batch batch;
@@ -448,6 +468,7 @@ int main(void) {
         cmocka_unit_test(test_training_never_writes_the_frozen_weights),
         cmocka_unit_test(test_two_runs_give_the_same_bits),
         cmocka_unit_test(test_recomputed_layers_give_the_same_bits_in_less_memory),
+        cmocka_unit_test(test_activations_that_do_not_fit_are_refused_with_a_remedy),
         cmocka_unit_test(test_a_loss_that_is_not_finite_stops_before_the_update),
         cmocka_unit_test(test_dropout_gradients_are_those_of_the_masked_loss),
     };

@@ -249,6 +249,10 @@ static void test_whole_numbers_are_written_as_peft_writes_them(void **state) {
     assert_non_null(strstr(text, "\"init_lora_weights\": true,\n"));
     assert_non_null(strstr(text, "\"base_model_name_or_path\": null,\n"));
     free(text);
+    assert_ok(peft_config_save(config, scratch_path("c.json"), "not\xff UTF-8"));
+    text = read_whole(&size, scratch_path("c.json"));
+    assert_non_null(strstr(text, "\"base_model_name_or_path\": null,\n"));
+    free(text);
     json_decref(config);
 }
 

@@ -76,6 +76,8 @@ static void test_a_target_that_matches_nothing_lists_what_there_is(void **state)
     assert_refused(resolve("{\"target_modules\": [\"q_proj\", \"query\"]}", true), CLORA_ERROR_NOT_FOUND,
                    "\"query\" matches no linear layer; here are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, "
                    "down_proj, lm_head");
+    assert_refused(resolve("{\"target_modules\": [\"key\", \"query\"]}", false), CLORA_ERROR_NOT_FOUND,
+                   "\"key,query\" matches no linear layer");
     /* a file's list may serve several models, as in PEFT: its tensors decide */
     assert_ok(resolve("{\"target_modules\": [\"q_proj\", \"query\"]}", false));
     assert_adapted(PLACES(Q), PLACES(Q), false);
@@ -228,6 +230,9 @@ static void test_pattern_texts_that_say_nothing_clear_are_refused(void **state) 
                        "rank_pattern");
         assert_null(pattern);
     }
+    assert_refused(target_parse_pattern(&pattern, "q_proj=0", false, "alpha_pattern"), CLORA_ERROR_ARGUMENT, "above 0");
+    assert_refused(target_parse_pattern(&pattern, "q_proj=-2", false, "alpha_pattern"), CLORA_ERROR_ARGUMENT,
+                   "above 0");
 }
 
 int main(void) {

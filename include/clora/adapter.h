@@ -73,7 +73,8 @@ CLORA_API clora_status clora_adapter_load(clora_adapter **out, clora_model *mode
 /**
  * Write a PEFT directory: float32 tensors, each file complete or absent. The directory is made when it is not there.
  *
- * @param[in] base_name  goes into adapter_config.json as base_model_name_or_path; may be NULL
+ * @param[in] base_name  goes into adapter_config.json as base_model_name_or_path; may be NULL. One that is not
+ *                       UTF-8 is left out
  */
 CLORA_API clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, const char *base_name);
 

@@ -118,6 +118,20 @@ bool file_is_directory(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+static clora_status need_directory(const char *directory, const char *hint) {
+    if (file_is_directory(directory))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_NOT_FOUND, "%s: no such directory; %s", directory, hint);
+}
+
+clora_status file_need_model(const char *directory) {
+    return need_directory(directory, "a model is a Hugging Face directory with config.json");
+}
+
+clora_status file_need_adapter(const char *directory) {
+    return need_directory(directory, "an adapter is a PEFT directory with adapter_config.json");
+}
+
 char *file_join(const char *dir, const char *name) {
     const size_t n = strlen(dir);
 

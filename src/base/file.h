@@ -23,6 +23,10 @@ clora_status file_read_text(char **out, size_t *size, const char *path, size_t l
 bool file_exists(const char *path);
 bool file_is_directory(const char *path);
 
+/* A directory is there, or else an error that says what a model's (an adapter's) is. */
+clora_status file_need_model(const char *directory);
+clora_status file_need_adapter(const char *directory);
+
 /* "dir/name"; the caller frees. NULL without memory. */
 char *file_join(const char *dir, const char *name);
 

@@ -19,7 +19,7 @@ typedef struct eval_args {
 
 static const opt model_part[] = {
     {.name = "adapter",
-     .type = OPT_TEXT,
+     .type = OPT_PATH,
      .offset = offsetof(eval_args, adapter),
      .value = "DIR",
      .help = "apply this PEFT adapter"},

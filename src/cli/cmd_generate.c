@@ -36,7 +36,7 @@ static const opt text_options[] = {
      .standard = "standard input without its final newline",
      .help = "text to continue; special tokens in it, such as </s>, become their ids"},
     {.name = "jsonl",
-     .type = OPT_TEXT,
+     .type = OPT_PATH,
      .offset = offsetof(generate_args, jsonl),
      .value = "FILE",
      .help = "continue the \"context\" (\"prompt\", \"text\") of every line of a JSONL file"},
@@ -116,7 +116,7 @@ static const opt sample_options[] = {
 
 static const opt model_part[] = {
     {.name = "adapter",
-     .type = OPT_TEXT,
+     .type = OPT_PATH,
      .offset = offsetof(generate_args, adapter),
      .value = "DIR",
      .help = "apply this PEFT adapter"},

@@ -41,7 +41,7 @@ static const opt model_part[] = {
 
 static const opt data_part[] = {
     {.name = "model",
-     .type = OPT_TEXT,
+     .type = OPT_PATH,
      .offset = offsetof(inspect_args, model_path),
      .value = "MODEL",
      .help = "count the tokens that the file becomes for this model"},
@@ -74,17 +74,31 @@ static bool holds(const char *directory, const char *name) {
     return snprintf(path, sizeof(path), "%s/%s", directory, name) < (int)sizeof(path) && stat(path, &info) == 0;
 }
 
-static int inspect(const cli_state *cli, const inspect_args *args) {
+/* Options that were given but say nothing about this kind of PATH. */
+static void note_unused(const cli_state *cli, const opt_group *group, const char *kind, const char *used) {
+    for (int i = 0; group->options[i].name; i++)
+        if (group->given >> i & 1 && !(used && strcmp(group->options[i].name, used) == 0))
+            cli_note(cli, "--%s changes nothing for %s", group->options[i].name, kind);
+}
+
+static int inspect(const cli_state *cli, const inspect_args *args, const opt_group *model, const opt_group *data) {
     struct stat info;
 
     if (stat(args->path, &info) != 0)
         return cli_fail(cli, "cannot read %s: %s", args->path, strerror(errno));
-    if (!S_ISDIR(info.st_mode))
+    if (!S_ISDIR(info.st_mode)) {
+        note_unused(cli, model, "a data file", args->model_path ? "max-length" : NULL);
         return inspect_data(cli, args);
-    if (holds(args->path, "adapter_config.json"))
+    }
+    if (holds(args->path, "adapter_config.json")) {
+        note_unused(cli, model, "an adapter", NULL);
+        note_unused(cli, data, "an adapter", NULL);
         return inspect_adapter(cli, args);
-    if (holds(args->path, "config.json"))
+    }
+    if (holds(args->path, "config.json")) {
+        note_unused(cli, data, "a model", NULL);
         return inspect_model(cli, args);
+    }
     return cli_fail(cli, "%s holds neither config.json (a model) nor adapter_config.json (an adapter)", args->path);
 }
 
@@ -95,7 +109,7 @@ static int run(cli_state *cli, int argc, char **argv) {
                           {.heading = "A data file", .options = data_part, .values = &args}};
     const int status = opt_parse(cli, groups, 2, names, 1, &args.path, argc, argv);
 
-    return status == OPT_GO_ON ? inspect(cli, &args) : status;
+    return status == OPT_GO_ON ? inspect(cli, &args, &groups[0], &groups[1]) : status;
 }
 
 const command command_inspect = {

@@ -15,7 +15,7 @@ typedef struct merge_args {
 
 static const opt options[] = {
     {.name = "out",
-     .type = OPT_TEXT,
+     .type = OPT_PATH,
      .offset = offsetof(merge_args, out),
      .value = "DIR",
      .flags = OPT_REQUIRED,
@@ -46,8 +46,8 @@ static void print_row(void *user, const char *kind, const clora_merge_report *re
 }
 
 static int report_json(const cli_state *cli, const char *out, const clora_merge_report *report) {
-    return json_print(cli, json_pack("{s:s, s:i, s:o, s:o}", "out", out, "modules", report->modules, "max_change",
-                                     json_number(report->max_change), "max_rounding_error",
+    return json_print(cli, json_pack("{s:o, s:i, s:o, s:o}", "out", json_path(out), "modules", report->modules,
+                                     "max_change", json_number(report->max_change), "max_rounding_error",
                                      json_number(report->max_rounding_error)));
 }
 

@@ -19,7 +19,7 @@ typedef struct tokenize_args {
 
 static const opt options[] = {
     {.name = "jsonl",
-     .type = OPT_TEXT,
+     .type = OPT_PATH,
      .offset = offsetof(tokenize_args, jsonl),
      .value = "FILE",
      .help = "tokenize the \"text\" of every line of a JSONL file ('-' is standard input); prints {\"ids\":[...]} for "

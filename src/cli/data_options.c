@@ -10,7 +10,7 @@ static const char *const eos_choices[] = {"always", "never", NULL};
 
 const opt data_options[] = {
     {.name = "data",
-     .type = OPT_TEXT,
+     .type = OPT_PATH,
      .offset = offsetof(data_args, data),
      .value = "FILE",
      .flags = OPT_REQUIRED,

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 json_t *json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
@@ -19,6 +20,19 @@ json_t *json_float(float value) {
             break;
     }
     return json_real(strtod(text, NULL));
+}
+
+json_t *json_path(const char *path) {
+    json_t *text = json_string(path);
+    char *ascii = text ? NULL : strdup(path);
+
+    for (char *c = ascii; c && *c; c++)
+        if ((unsigned char)*c > 0x7f)
+            *c = '?';
+    if (ascii)
+        text = json_string(ascii);
+    free(ascii);
+    return text;
 }
 
 json_t *json_ids(const int32_t *ids, size_t count) {

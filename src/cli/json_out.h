@@ -15,6 +15,9 @@ json_t *json_number(double value);
 /* The shortest decimal that reads back as this float: 0.0002, where the float widened to double is 0.000199999995. */
 json_t *json_float(float value);
 
+/* A path; where it is not UTF-8, which JSON cannot hold, with '?' for every byte beyond ASCII. */
+json_t *json_path(const char *path);
+
 /* An array of token ids. */
 json_t *json_ids(const int32_t *ids, size_t count);
 

@@ -145,6 +145,9 @@ static int read_positionals(const cli_state *cli, const char *const *names, int 
         positionals[count] = count < argc ? argv[count] : NULL;
     if (argc < required)
         return cli_misuse(cli, "%s is missing", names[argc]);
+    for (int i = 0; i < count; i++)
+        if (positionals[i] && *positionals[i] == '\0' && strcmp(names[i], "TEXT") != 0)
+            return cli_misuse(cli, "%s is empty", names[i]);
     if (argc > count)
         return cli_misuse(cli, "unexpected argument '%s'", argv[count]);
     return OPT_GO_ON;

@@ -16,6 +16,7 @@ typedef enum opt_type {
     OPT_DOUBLE, /* double in [low, high] */
     OPT_SEED,   /* uint64_t, any */
     OPT_TEXT,   /* const char * */
+    OPT_PATH,   /* const char *, not empty */
     OPT_LIST,   /* opt_list: every use adds one */
     OPT_CHOICE, /* int: index into choices */
     OPT_HELP,   /* prints the help */

@@ -74,6 +74,7 @@ static void standard_text(char *out, size_t room, const opt *o, const void *valu
     case OPT_DOUBLE: snprintf(out, room, "%.6g", *(const double *)field); break;
     case OPT_SEED: snprintf(out, room, "%llu", (unsigned long long)*(const uint64_t *)field); break;
     case OPT_CHOICE: snprintf(out, room, "%s", o->choices[*(const int *)field]); break;
+    case OPT_PATH:
     case OPT_TEXT: snprintf(out, room, "%s", *(const char *const *)field ? *(const char *const *)field : ""); break;
     case OPT_SET:
     case OPT_CLEAR:

@@ -16,7 +16,7 @@ static void range_text(char *out, size_t room, const opt *o) {
     out[0] = '\0';
     if (isfinite(o->low))
         used = snprintf(out, room, "%s %.10g", o->flags & OPT_ABOVE ? "above" : "at least", o->low);
-    if (isfinite(o->high) && o->high < 2e9)
+    if (isfinite(o->high))
         snprintf(out + used, room - (size_t)used, "%s%s %.10g", used ? " and " : "",
                  o->flags & OPT_BELOW ? "below" : "at most", o->high);
 }
@@ -116,6 +116,11 @@ int opt_store(const cli_state *cli, const opt *o, void *values, const char *text
     case OPT_FLOAT:
     case OPT_DOUBLE: return store_real(cli, o, field, text);
     case OPT_SEED: return store_seed(cli, o, field, text);
+    case OPT_PATH:
+        if (*text == '\0')
+            return cli_misuse(cli, "--%s needs a value: it is empty", o->name);
+        *(const char **)field = text;
+        return OPT_GO_ON;
     case OPT_TEXT: *(const char **)field = text; return OPT_GO_ON;
     case OPT_CHOICE: return store_choice(cli, o, field, text);
     case OPT_HELP: return OPT_GO_ON;

@@ -125,14 +125,14 @@ static int print_json(const train_state *state) {
 
     clora_context_memory(state->context, NULL, &peak);
     json_t *object = json_pack(
-        "{s:i, s:o, s:o, s:o, s:I, s:o, s:i, s:o, s:I, s:I, s:o, s:o, s:s}", "step", s->step, "loss",
+        "{s:i, s:o, s:o, s:o, s:I, s:o, s:i, s:o, s:I, s:I, s:o, s:o, s:o}", "step", s->step, "loss",
         trained ? json_number((double)s->loss) : json_null(), "lr", trained ? json_float(s->lr) : json_null(),
         "grad_norm", trained ? json_number((double)s->grad_norm) : json_null(), "tokens", (json_int_t)state->tokens,
         "tokens_per_second", trained ? json_number((double)state->tokens / state->step_seconds) : json_null(), "steps",
         s->step, "seconds", json_number(state->seconds), "peak_device_bytes", (json_int_t)peak, "trainable_parameters",
         (json_int_t)clora_adapter_get_info(state->adapter).parameters, "val_loss",
         state->val_step >= 0 ? json_number(state->val_loss) : json_null(), "val_loss_before",
-        state->val ? json_number(state->val_before) : json_null(), "out", state->args->out);
+        state->val ? json_number(state->val_before) : json_null(), "out", json_path(state->args->out));
     if (object && state->args->profile &&
         json_object_set_new(object, "profile", profile_json(profile_read(state->context))) != 0) {
         json_decref(object);

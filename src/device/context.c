@@ -178,11 +178,14 @@ clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t b
 
     *out = NULL;
     if (bytes > context->info.max_allocation)
-        return clora_fail(CLORA_ERROR_MEMORY, "a buffer of %zu MB: the device allows %zu MB", bytes >> 20,
-                          context->info.max_allocation >> 20);
+        return clora_fail(CLORA_ERROR_MEMORY,
+                          "a buffer of %zu MB: the device allows %zu MB; take a smaller batch, length or rank",
+                          bytes >> 20, context->info.max_allocation >> 20);
     if (bytes > context->info.global_memory || context->memory_now > context->info.global_memory - bytes)
-        return clora_fail(CLORA_ERROR_MEMORY, "a buffer of %zu MB: the device has %zu MB, %zu MB are taken",
-                          bytes >> 20, context->info.global_memory >> 20, context->memory_now >> 20);
+        return clora_fail(
+            CLORA_ERROR_MEMORY,
+            "a buffer of %zu MB: the device has %zu MB, %zu MB are taken; take a smaller batch, length or rank",
+            bytes >> 20, context->info.global_memory >> 20, context->memory_now >> 20);
     *out = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, bytes, NULL, &error);
     if (error != CL_SUCCESS)
         return opencl_fail(error, "cannot make a device buffer");

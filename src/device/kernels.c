@@ -85,10 +85,10 @@ static int panel_columns(const clora_context *context) {
     return 2 * panel_vector(context);
 }
 
-/* Rows of so many panels that fit local memory, and not more of it than leaves room in a second cache. */
+/* Rows of so many panels that fit half the local memory: a CPU's is its second cache, which holds activations too. */
 static int rows_in_local_memory(const clora_context *context, int panels) {
-    enum { SHARE = 128 << 10 };
-    const size_t local = context->info.local_memory < SHARE ? context->info.local_memory : SHARE;
+    enum { MOST = 512 << 10 };
+    const size_t half = context->info.local_memory / 2, local = half < MOST ? half : MOST;
     return (int)(local / sizeof(float)) / (panels * panel_columns(context));
 }
 
@@ -111,7 +111,7 @@ static int turned_panels(const clora_context *context) {
 }
 
 static int turned_rows(const clora_context *context) {
-    enum { MOST = 384 };
+    enum { MOST = 768 };
     const int NR = panel_columns(context), rows = rows_in_local_memory(context, turned_panels(context)) - NR;
     return rows >= MOST ? MOST : rows < NR ? NR : rows / NR * NR;
 }
@@ -142,14 +142,14 @@ const kernel_row kernel_rows[] = {
      {{"VW", panel_vector, {4, 8, 16}},
       {"MOST_ROWS", NULL, {6, 4, 8, 12}},
       {"KC", panel_steps, {640, 256, 384, 512, 768, 1024}},
-      {"MB", NULL, {120, 60, 240, 480, 960}},
+      {"MB", NULL, {240, 60, 120, 480, 960}},
       {"PB", NULL, {4, 1, 2, 8}},
       {"WIDEN", rule_widen, {1, 2}}}},
     {"matmul_panel_dx",
      "panel matmul_panel_dx",
      {{"VW", panel_vector, {4, 8, 16}},
       {"MOST_ROWS", NULL, {6, 4, 8, 12}},
-      {"NB", turned_rows, {384, 128, 256, 512}},
+      {"NB", turned_rows, {768, 128, 256, 384, 512, 1024}},
       {"MB", NULL, {480, 120, 240, 960}},
       {"PB", turned_panels, {4, 1, 2, 8}}}},
     {"matmul_tile",

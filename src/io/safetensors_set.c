@@ -161,8 +161,9 @@ static clora_status open_files(safetensors_set *set, const char *dir) {
     else if (file_exists(index))
         status = open_index(set, dir, index);
     else
-        status = clora_fail(CLORA_ERROR_NOT_FOUND, "%s holds neither %s nor %s: name a model directory", dir,
-                            SINGLE_NAME, INDEX_NAME);
+        status = clora_fail(CLORA_ERROR_NOT_FOUND,
+                            "%s holds neither %s nor %s; weights in another format must be saved as safetensors first",
+                            dir, SINGLE_NAME, INDEX_NAME);
     free(single);
     free(index);
     return status;

@@ -128,6 +128,7 @@ clora_status clora_tokenizer_load(clora_tokenizer **out, const char *model_direc
     *out = NULL;
     if (!t || !path || !config)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer"));
+    TRY(file_need_model(model_directory));
     if (!file_exists(path))
         TRY(clora_fail(CLORA_ERROR_NOT_FOUND,
                        "%s is not there; a model with only a tokenizer.model needs it made first (transformers: "

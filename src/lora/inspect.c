@@ -116,6 +116,7 @@ clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *dir
     *out = (clora_inspected_adapter){0};
     if (!settings || !tensors)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
+    TRY(file_need_adapter(directory));
     TRY(read_settings(out, settings));
     TRY(read_tensors(out, tensors));
 done:

@@ -14,6 +14,7 @@ static clora_status read_config(merge *m) {
 
     if (!path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", m->model));
+    TRY(file_need_model(m->model));
     TRY(json_load_path(&m->config, path, LIMIT));
     TRY(json_get_text(&type, m->config, "model_type", "", path));
     if (strcmp(type, "llama") != 0)

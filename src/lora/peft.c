@@ -119,6 +119,7 @@ clora_status peft_open(peft_adapter *out, const char *directory, const target_mo
     out->b = alloc_array((size_t)count + 1, sizeof(*out->b));
     if (!path || !out->choice || !out->a || !out->b)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
+    TRY(file_need_adapter(directory));
     TRY(peft_config_load(&out->config, path, modules, count));
     if ((status = target_resolve(out->choice, out->config, modules, count, false)) != CLORA_OK) {
         status = clora_fail_within(status == CLORA_ERROR_ARGUMENT ? CLORA_ERROR_FORMAT : status, "%s", path);

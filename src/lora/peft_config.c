@@ -184,10 +184,8 @@ clora_status peft_config_save(const json_t *config, const char *path, const char
 
     if (!copy)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path));
-    if (base_name && !name)
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "cannot write %s: the base's name is not UTF-8", path));
-    if (name)
-        json_object_set(copy, "base_model_name_or_path", name);
+    if (base_name)
+        json_object_set(copy, "base_model_name_or_path", name ? name : json_null());
     TRY(json_save_ordered_path(copy, path));
 done:
     json_decref(copy);

@@ -222,13 +222,15 @@ static char *endings_text(const target_module *modules, int count) {
     return text;
 }
 
-static clora_status no_match(const char *what, const char *entry, const target_module *modules, int count) {
-    char *names = endings_text(modules, count);
-    const clora_status status = clora_fail(
-        CLORA_ERROR_NOT_FOUND, "%s: %s%s%s matches no linear layer; here are %s (%s ...)", what, *entry ? "\"" : "",
-        *entry ? entry : "nothing", *entry ? "\"" : "", names ? names : "none", count > 0 ? modules[0].name : "");
+/* targets: the one entry of target_modules, or all of them. */
+static clora_status no_match(const json_t *targets, const target_module *modules, int count) {
+    char *names = endings_text(modules, count), *text = target_modules_text(targets);
+    const clora_status status =
+        clora_fail(CLORA_ERROR_NOT_FOUND, "target_modules: \"%s\" matches no linear layer; here are %s (%s ...)",
+                   text ? text : "", names ? names : "none", count > 0 ? modules[0].name : "");
 
     free(names);
+    free(text);
     return status;
 }
 
@@ -256,9 +258,9 @@ clora_status target_resolve(target_choice *out, const json_t *config, const targ
     }
     for (size_t i = 0; strict && i < json_array_size(r.targets); i++)
         if (!r.used[i])
-            TRY(no_match("target_modules", json_string_value(json_array_get(r.targets, i)), modules, count));
+            TRY(no_match(json_array_get(r.targets, i), modules, count));
     if (adapted == 0)
-        TRY(no_match("target_modules", r.target ? json_string_value(r.targets) : "", modules, count));
+        TRY(no_match(r.targets, modules, count));
     if (strict) {
         TRY(check_overrides(&r.rank));
         TRY(check_overrides(&r.alpha));

@@ -118,6 +118,8 @@ static clora_status parse_value(json_t **out, const char *text, bool whole, cons
     if (whole && (value < 1 || value > TARGET_MAX_RANK || value != floor(value)))
         return clora_fail(CLORA_ERROR_ARGUMENT, "%s: \"%s\": a rank is an integer from 1 to %d", option, entry,
                           TARGET_MAX_RANK);
+    if (!whole && !(value > 0))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s: \"%s\": an alpha is above 0", option, entry);
     if (value == floor(value) && fabs(value) < 1e9)
         *out = json_integer((json_int_t)value);
     else

@@ -153,9 +153,7 @@ clora_status config_load(model_config *out, const char *directory) {
     *out = (model_config){0};
     if (!path || !generation_path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a path"));
-    if (!file_is_directory(directory))
-        TRY(clora_fail(CLORA_ERROR_NOT_FOUND,
-                       "%s: no such directory; a model is a Hugging Face directory with config.json", directory));
+    TRY(file_need_model(directory));
     TRY(json_load_path(&root, path, CONFIG_LIMIT));
     if (!json_is_object(root))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: not a JSON object", path));

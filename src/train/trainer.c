@@ -39,6 +39,20 @@ static clora_status count_steps(clora_trainer *t) {
     return CLORA_OK;
 }
 
+/* Said before anything of the arena is allocated, and with what would help. */
+static clora_status check_room(const clora_trainer *t) {
+    const clora_context *context = t->model->context;
+    const size_t needed = workspace_bytes(t->ws), all = context->info.global_memory, taken = context->memory_now;
+
+    if (taken <= all && needed <= all - taken)
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_MEMORY,
+                      "activations of %d x %d tokens take %zu MB; of the device's %zu MB %zu MB are taken: train with "
+                      "%sa smaller batch or length",
+                      t->options.batch_size, t->ws->max_rows / t->options.batch_size, needed >> 20, all >> 20,
+                      taken >> 20, t->options.recompute ? "" : "recomputed layers, or ");
+}
+
 static clora_status make_workspace(clora_trainer *t, const clora_dataset *dataset) {
     clora_status status = CLORA_OK;
     const int sites = t->adapter->sites;
@@ -58,6 +72,7 @@ static clora_status make_workspace(clora_trainer *t, const clora_dataset *datase
                                             .loss = true,
                                             .dropout = t->adapter->options.dropout > 0.0f,
                                             .ranks = ranks}));
+    TRY(check_room(t));
     TRY(workspace_commit(t->ws));
     t->staging = alloc_array((size_t)t->ws->max_rows, sizeof(*t->staging));
     if (!t->staging)

@@ -1,0 +1,113 @@
+"""What is compared, by section: a line is one number of a job, mostly divided by one of another, and its bound.
+
+A section is a function of the options: o.shapes are training steps as (sequences, tokens), o.ranks the adapters' ranks,
+o.prompt the tokens that are read and o.new_tokens those that are written.
+"""
+
+from dataclasses import dataclass
+
+from .jobs import Job
+
+RATE, RESIDENT, SECONDS = "tokens_per_second", "peak_resident_bytes", "process_seconds"
+ALL, SOME = "all-linear", "q_proj,v_proj"
+
+
+@dataclass(frozen=True)
+class Line:
+    """a's number over b's; without b the number itself. It must be at least or at most so much, where that is said."""
+
+    text: str
+    a: Job
+    key: str
+    b: Job = None
+    b_key: str = None
+    least: float = None
+    most: float = None
+    aim: float = None
+
+    def jobs(self):
+        return [job for job in (self.a, self.b) if job]
+
+    def value(self, results):
+        """results: job -> what it gave in one round."""
+        mine = results[self.a][self.key]
+        return mine / results[self.b][self.b_key or self.key] if self.b else mine
+
+    def holds(self, value):
+        if self.least is None and self.most is None:
+            return None
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+
+def trainer(side, dtype, step, rank, targets=ALL, recompute=False):
+    return Job(side, "train", dtype, *step, rank, targets, recompute=recompute)
+
+
+def training(o):
+    for step in o.shapes:
+        shape = f"{step[0]} x {step[1]}"
+        for rank in o.ranks:
+            mine = trainer("clora", "f32", step, rank)
+            name = f"training f32, {shape}, rank {rank}"
+            yield Line(f"{name}, all linear: PEFT", mine, RATE, trainer("torch", "f32", step, rank), least=1.3, aim=1.5)
+            limit = Job("limit", "products", "f32", *step)
+            yield Line(f"{name}, all linear: products only", mine, RATE, limit, least=0.8)
+            some = [trainer(side, "f32", step, rank, SOME) for side in ("clora", "torch")]
+            yield Line(f"{name}, q and v: PEFT", some[0], RATE, some[1], least=1.15, aim=1.3)
+
+
+def bf16(o):
+    for step in o.shapes:
+        sides = [trainer(side, "bf16", step, 8) for side in ("clora", "torch")]
+        text = f"training bf16, {step[0]} x {step[1]}, rank 8, all linear: PEFT"
+        yield Line(text, sides[0], RATE, sides[1], least=1.5, aim=1.9)
+
+
+def memory(o):
+    step, shape = o.shapes[0], "{} x {}".format(*o.shapes[0])
+    mine, theirs = (trainer(side, "f32", step, 8) for side in ("clora", "torch"))
+    yield Line(f"peak resident memory, {shape}, f32: PEFT", mine, RESIDENT, theirs, most=0.35)
+    yield Line(f"peak resident bytes over the plan, {shape}, f32", mine, "over_plan_bytes", most=250e6)
+
+
+def recompute(o):
+    step = o.shapes[0]
+    mine = trainer("clora", "f32", step, 8, recompute=True)
+    plain, theirs = (trainer("torch", "f32", step, 8, recompute=again) for again in (False, True))
+    yield Line("peak resident memory with recompute: PEFT without", mine, RESIDENT, plain, most=0.25)
+    yield Line("training with recompute: PEFT with checkpointing", mine, RATE, theirs, least=1.2)
+
+
+def generation(o):
+    for dtype, least in (("f32", 1.2), ("f16", 1.0)):
+        sides = [Job(side, "prefill", dtype, length=o.prompt) for side in ("clora", "llama")]
+        yield Line(f"prefill {dtype}, {o.prompt} tokens: llama.cpp", sides[0], RATE, sides[1], least=least)
+    for dtype, theirs in (("f32", "f32"), ("f16", "f16"), ("bf16", "f16")):
+        mine = Job("clora", "decode", dtype, length=o.new_tokens)
+        other = Job("llama", "decode", theirs, length=o.new_tokens)
+        yield Line(f"decode {dtype}: llama.cpp {theirs}", mine, RATE, other, least=1.0, aim=1.2)
+        text = f"decode {dtype} with an adapter: without"
+        yield Line(text, mine, f"adapter_{RATE}", mine, RATE, least=0.9)
+
+
+def batched(o):
+    for count in (8, 32):
+        sides = [Job(side, "decode", "f16", length=o.new_tokens, sequences=count) for side in ("clora", "llama")]
+        yield Line(f"decode f16, {count} sequences: llama.cpp", sides[0], RATE, sides[1], least=1.0)
+
+
+def transformers(o):
+    for what, length in (("prefill", o.prompt), ("decode", o.new_tokens)):
+        sides = [Job(side, what, "f32", length=length) for side in ("clora", "torch")]
+        yield Line(f"{what} f32: transformers", sides[0], RATE, sides[1])
+
+
+def start(_):
+    warm = Job("clora", "first_step", length=64)
+    yield Line("seconds of a whole train of one 1 x 64 step", warm, SECONDS, most=3.0)
+    yield Line("the same with an empty kernel cache", Job("clora", "first_step", length=64, cold=True), SECONDS, most=12.0)
+    yield Line("PEFT's time for it: clora's", Job("torch", "first_step", length=64), SECONDS, warm)
+    yield Line("seconds of generate until its first token", Job("clora", "first_token"), SECONDS, most=1.0)
+
+
+SECTIONS = {f.__name__: f for f in (training, bf16, memory, recompute, generation, batched, transformers, start)}
