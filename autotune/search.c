@@ -36,11 +36,11 @@ static int by_value(const void *a, const void *b) {
     return *(const int *)a - *(const int *)b;
 }
 
-void search_space_of(search_space *out, const clora_context *context, const kernel_row *row) {
+void search_space_of(search_space *out, const clora_context *context, const kernel_row *row, const kernel_key *key) {
     *out = (search_space){0};
     while (out->dims < KERNEL_PARAMETERS && row->parameters[out->dims].name) {
         const kernel_parameter *p = &row->parameters[out->dims];
-        add_value(out, out->dims, kernel_default(context, p));
+        add_value(out, out->dims, kernel_default(context, p, key));
         for (size_t i = 0; i < sizeof(p->values) / sizeof(p->values[0]) && p->values[i]; i++)
             add_value(out, out->dims, p->values[i]);
         qsort(out->value[out->dims], (size_t)out->count[out->dims], sizeof(int), by_value);

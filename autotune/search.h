@@ -17,8 +17,8 @@ typedef struct search_space {
     int value[KERNEL_PARAMETERS][SEARCH_VALUES];
 } search_space;
 
-/* All values of a row on this device, the default among them. */
-void search_space_of(search_space *out, const clora_context *context, const kernel_row *row);
+/* All values of a row at a key on this device, the default among them. */
+void search_space_of(search_space *out, const clora_context *context, const kernel_row *row, const kernel_key *key);
 double search_space_size(const search_space *space);
 
 typedef struct search {

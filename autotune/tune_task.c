@@ -191,14 +191,15 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
     t->since_anchor = 0;
     t->task_end = tuner_now() + seconds;
     for (int i = 0; i < KERNEL_PARAMETERS; i++)
-        t->standard[i] = task->row->parameters[i].name ? kernel_default(t->context, &task->row->parameters[i]) : 0;
+        t->standard[i] =
+            task->row->parameters[i].name ? kernel_default(t->context, &task->row->parameters[i], &task->key) : 0;
     tuner_tell(t, false, "%s", tuning_key_text(task->row, &task->key));
     const clora_status status = t->gauge.prepare(t->gauge.self, task->row, &task->key, t->cold, &t->flops, &t->bytes);
     if (status == CLORA_ERROR_IO)
         lost(t, t->standard);
     if (status != CLORA_OK || is_stopped(t))
         return;
-    search_space_of(&space, t->context, task->row);
+    search_space_of(&space, t->context, task->row, &task->key);
     search s = {.space = &space,
                 .evaluate = evaluate,
                 .may_go_on = may_go_on,

@@ -229,13 +229,13 @@ static void test_a_bad_file_is_a_miss_with_one_warning(void **state) {
         "{\"format\": 1, \"kernel\": 7}",
         "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": 3, \"parameters\": {}}",
         "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f64\", \"M\": 1, \"N\": 1, \"K\": 1, "
-        "\"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 6}}",
+        "\"R\": 0}, \"parameters\": {\"VW\": 8}}",
         "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f32\", \"M\": 1, \"N\": 1, \"K\": 1, "
-        "\"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 1000000}}",
+        "\"R\": 0}, \"parameters\": {\"VW\": 1000000}}",
         "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f32\", \"M\": 1e300, \"N\": 1, \"K\": "
-        "1, \"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 6}}",
+        "1, \"R\": 0}, \"parameters\": {\"VW\": 8}}",
         "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f32\", \"M\": -5, \"N\": 1, \"K\": 1, "
-        "\"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 6}}",
+        "\"R\": 0}, \"parameters\": {\"VW\": 8}}",
     };
 
     (void)state;
@@ -318,7 +318,7 @@ static void values_with(int *values, const char *name, int value) {
 
     memset(values, 0, KERNEL_PARAMETERS * sizeof(*values));
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
-        values[i] = kernel_default(context, &row->parameters[i]);
+        values[i] = kernel_default(context, &row->parameters[i], &(kernel_key){.M = 256});
     values[kernel_parameter_index(row, name)] = value;
 }
 
@@ -420,7 +420,7 @@ static void test_a_clock_that_stands_still_gives_no_time(void **state) {
 
     (void)state;
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
-        values[i] = kernel_default(context, &row->parameters[i]);
+        values[i] = kernel_default(context, &row->parameters[i], &at);
     bench_init(&b, context);
     assert_ok(bench_prepare(&b, row, &at, 0.0));
     assert_ok(bench_measure(&m, &b, values, true, 0.0));

@@ -154,8 +154,8 @@ static bool text_names(const program_text *t, const char *word) {
 }
 
 bool program_names(const kernel_row *row, const char *parameter) {
-    program_text text;
-    const bool named = text_read(&text, row->source) != CLORA_OK || text_names(&text, parameter);
+    program_text text = {0};
+    const bool named = !row->source || text_read(&text, row->source) != CLORA_OK || text_names(&text, parameter);
 
     text_free(&text);
     return named;
