@@ -11,8 +11,9 @@
 
 /* How a configuration did. Times are those of one run of the operation, in seconds. */
 typedef struct measurement {
-    bool usable;  /* built, right and timed; else `why` says what was wrong */
-    bool was_cut; /* over twice the limit at its first run: `median` is that run alone */
+    bool usable;   /* built, right and timed; else `why` says what was wrong */
+    bool is_wrong; /* it ran, and its results are wrong */
+    bool was_cut;  /* over twice the limit at its first run: `median` is that run alone */
     double median, minimum, spread;
     int count;
     char why[256];

@@ -41,6 +41,16 @@ static void let_go(remote *r) {
     r->prepared = false;
 }
 
+/* End the worker; it holds nothing that could be lost. */
+static void stop(remote *r) {
+    if (!r->process)
+        return;
+    kill(r->process, SIGKILL);
+    while (waitpid(r->process, NULL, 0) < 0 && errno == EINTR)
+        ;
+    let_go(r);
+}
+
 /* Why a worker is gone, as an error. */
 static clora_status lose(remote *r, const char *phase, bool hung) {
     int how = 0;
@@ -172,6 +182,8 @@ static clora_status measure(measurement *out, void *self, const int *values, boo
             json_pack("{s:s, s:o, s:b, s:f}", "do", "measure", "parameters", tuning_values_to_json(r->row, values),
                       "check", check, "limit", limit)));
     message_to_measurement(out, answer);
+    if (out->is_wrong)
+        stop(r); /* it may have written anywhere: that process is not to be trusted */
 done:
     json_decref(answer);
     return status;
@@ -203,15 +215,8 @@ done:
 }
 
 static void remote_free(void *self) {
-    remote *r = self;
-
-    if (r->process) {
-        kill(r->process, SIGKILL); /* it holds nothing that could be lost */
-        while (waitpid(r->process, NULL, 0) < 0 && errno == EINTR)
-            ;
-        let_go(r);
-    }
-    free(r);
+    stop(self);
+    free(self);
 }
 
 clora_status gauge_create_remote(gauge *out, const char *const *command, double limit) {

@@ -104,7 +104,7 @@ void message_reader_finish(message_reader *r) {
 
 json_t *message_of_measurement(const measurement *m) {
     if (!m->usable)
-        return json_pack("{s:b, s:s}", "ok", 0, "why", m->why);
+        return json_pack("{s:b, s:b, s:s}", "ok", 0, "wrong", m->is_wrong, "why", m->why);
     return json_pack("{s:b, s:b, s:f, s:f, s:f, s:i}", "ok", 1, "cut", m->was_cut, "median_s", m->median, "minimum_s",
                      m->minimum, "spread", m->spread, "count", m->count);
 }
@@ -113,6 +113,7 @@ void message_to_measurement(measurement *out, const json_t *message) {
     const char *why = json_string_value(json_object_get(message, "why"));
 
     *out = (measurement){.usable = json_is_true(json_object_get(message, "ok")),
+                         .is_wrong = json_is_true(json_object_get(message, "wrong")),
                          .was_cut = json_is_true(json_object_get(message, "cut")),
                          .median = json_number_value(json_object_get(message, "median_s")),
                          .minimum = json_number_value(json_object_get(message, "minimum_s")),

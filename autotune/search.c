@@ -19,6 +19,7 @@ typedef struct state {
     size_t count, capacity;
     visit best;
     uint64_t drawn;
+    int axis[KERNEL_PARAMETERS]; /* in the order of the search */
     bool over;
     clora_status status;
 } state;
@@ -35,11 +36,11 @@ static int by_value(const void *a, const void *b) {
     return *(const int *)a - *(const int *)b;
 }
 
-void search_space_of(search_space *out, const clora_context *context, const kernel_row *row) {
+void search_space_of(search_space *out, const clora_context *context, const kernel_row *row, const kernel_key *key) {
     *out = (search_space){0};
     while (out->dims < KERNEL_PARAMETERS && row->parameters[out->dims].name) {
         const kernel_parameter *p = &row->parameters[out->dims];
-        add_value(out, out->dims, kernel_default(context, p));
+        add_value(out, out->dims, kernel_default(context, p, key));
         for (size_t i = 0; i < sizeof(p->values) / sizeof(p->values[0]) && p->values[i]; i++)
             add_value(out, out->dims, p->values[i]);
         qsort(out->value[out->dims], (size_t)out->count[out->dims], sizeof(int), by_value);
@@ -90,15 +91,36 @@ static double try_at(state *t, const int *at) {
     return v->time;
 }
 
+/* A new order of the axes; those whose change is cheap come first. */
+static void order_axes(state *t) {
+    const int dims = t->s->space->dims;
+
+    for (int d = 0; d < dims; d++)
+        t->axis[d] = d;
+    for (int d = dims - 1; d > 0; d--) {
+        const int other = draw(t, d + 1), axis = t->axis[d];
+        t->axis[d] = t->axis[other];
+        t->axis[other] = axis;
+    }
+    for (int d = 1; d < dims; d++)
+        for (int i = d; i > 0 && t->s->is_cheap[t->axis[i]] && !t->s->is_cheap[t->axis[i - 1]]; i--) {
+            const int axis = t->axis[i];
+            t->axis[i] = t->axis[i - 1];
+            t->axis[i - 1] = axis;
+        }
+}
+
 /* From a point along one axis after the other, to the best on each, until none moves. */
 static void descend(state *t, const int *from) {
     const search_space *space = t->s->space;
     visit here = {.time = INFINITY};
     int still = 0;
 
+    order_axes(t);
     memcpy(here.at, from, sizeof(here.at));
     here.time = try_at(t, here.at);
-    for (int d = draw(t, space->dims); still < space->dims && !t->over; d = (d + 1) % space->dims) {
+    for (int turn = 0; still < space->dims && !t->over; turn++) {
+        const int d = t->axis[turn % space->dims];
         visit there = here;
         for (int i = 0; i < space->count[d]; i++) {
             int at[KERNEL_PARAMETERS];

@@ -17,8 +17,8 @@ typedef struct search_space {
     int value[KERNEL_PARAMETERS][SEARCH_VALUES];
 } search_space;
 
-/* All values of a row on this device, the default among them. */
-void search_space_of(search_space *out, const clora_context *context, const kernel_row *row);
+/* All values of a row at a key on this device, the default among them. */
+void search_space_of(search_space *out, const clora_context *context, const kernel_row *row, const kernel_key *key);
 double search_space_size(const search_space *space);
 
 typedef struct search {
@@ -29,9 +29,10 @@ typedef struct search {
     void *user;
     const int (*seeds)[KERNEL_PARAMETERS]; /* the first is the default */
     int seeds_count;
-    int most;     /* evaluations; 0: no limit */
-    int restarts; /* descents from disturbed copies of the best */
-    bool full;    /* every configuration */
+    bool is_cheap[KERNEL_PARAMETERS]; /* parameters whose change compiles nothing: searched first */
+    int most;                         /* evaluations; 0: no limit */
+    int restarts;                     /* descents from disturbed copies of the best */
+    bool full;                        /* every configuration */
     uint64_t seed;
 } search;
 

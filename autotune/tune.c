@@ -58,6 +58,8 @@ static double guess_cost(const tune_task *task) {
 
 static int by_cost(const void *a, const void *b) {
     const ranked *x = a, *y = b;
+    if (!x->task->row->source != !y->task->row->source)
+        return x->task->row->source ? -1 : 1; /* choices last: between kernels that are tuned */
     return x->cost > y->cost ? -1 : x->cost < y->cost ? 1 : x->task < y->task ? -1 : x->task > y->task;
 }
 

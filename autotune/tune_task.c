@@ -5,10 +5,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "device/program.h"
 #include "device/tuning_store.h"
 #include "verdict.h"
 
-enum { ANCHOR_EVERY = 4, FAILURES = 3, RESTARTS = 2, LEAST_ROUNDS = 5, MOST_ROUNDS = 15 };
+enum { ANCHOR_EVERY = 4, FAILURES = 3, RESTARTS = 2, LEAST_ROUNDS = 5, MOST_ROUNDS = 41 };
 
 static bool is_stopped(const tuner *t) {
     return t->result->stopped || t->status != CLORA_OK;
@@ -39,7 +40,7 @@ static void time_anchor(tuner *t) {
     else if (status != CLORA_OK)
         t->status = status;
     else if (m.usable)
-        t->anchor = m.median;
+        t->anchor = m.minimum;
 }
 
 static bool is_standard(const tuner *t, const int *values) {
@@ -67,12 +68,12 @@ static double measure(tuner *t, const int *values, double best) {
         return INFINITY;
     }
     if (m.usable && is_standard(t, values))
-        t->anchor = m.median;
+        t->anchor = m.minimum;
     if (m.usable && t->anchor > 0.0)
-        ratio = m.median / t->anchor;
+        ratio = m.minimum / t->anchor; /* the shortest: what else the machine does only adds */
     else if (m.usable)
         m.usable = false;
-    if (!m.usable) {
+    if (m.is_wrong) {
         t->result->failed++;
         tuner_tell(t, true, "%s: %s: %s", tuning_key_text(t->task->row, &t->task->key),
                    tuning_values_text(t->task->row, values), m.why);
@@ -129,7 +130,8 @@ static clora_status play_off(tuner *t, const search_result *found, verdict *v, i
         if (!is_standard(t, found->best[i]) && found->time[i] < 1.0)
             memcpy(values[count++], found->best[i], sizeof(values[0]));
     const double once = count * fmax(2e-3, 2.0 * t->anchor);
-    *rounds = share / once > MOST_ROUNDS    ? MOST_ROUNDS
+    *rounds = count == 1                    ? LEAST_ROUNDS /* to know its speed */
+              : share / once > MOST_ROUNDS  ? MOST_ROUNDS
               : share / once < LEAST_ROUNDS ? LEAST_ROUNDS
                                             : (int)(share / once);
     TRY(t->gauge.compare(samples, t->gauge.self, (const int(*)[KERNEL_PARAMETERS])values, count, *rounds));
@@ -189,25 +191,28 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
     t->since_anchor = 0;
     t->task_end = tuner_now() + seconds;
     for (int i = 0; i < KERNEL_PARAMETERS; i++)
-        t->standard[i] = task->row->parameters[i].name ? kernel_default(t->context, &task->row->parameters[i]) : 0;
+        t->standard[i] =
+            task->row->parameters[i].name ? kernel_default(t->context, &task->row->parameters[i], &task->key) : 0;
     tuner_tell(t, false, "%s", tuning_key_text(task->row, &task->key));
     const clora_status status = t->gauge.prepare(t->gauge.self, task->row, &task->key, t->cold, &t->flops, &t->bytes);
     if (status == CLORA_ERROR_IO)
         lost(t, t->standard);
     if (status != CLORA_OK || is_stopped(t))
         return;
-    search_space_of(&space, t->context, task->row);
-    const search s = {.space = &space,
-                      .evaluate = evaluate,
-                      .may_go_on = may_go_on,
-                      .user = t,
-                      .seeds = (const int(*)[KERNEL_PARAMETERS])seeds,
-                      .seeds_count = collect_seeds(t, seeds),
-                      .restarts = RESTARTS,
-                      .full = t->options.full};
+    search_space_of(&space, t->context, task->row, &task->key);
+    search s = {.space = &space,
+                .evaluate = evaluate,
+                .may_go_on = may_go_on,
+                .user = t,
+                .seeds = (const int(*)[KERNEL_PARAMETERS])seeds,
+                .seeds_count = collect_seeds(t, seeds),
+                .restarts = RESTARTS,
+                .full = t->options.full};
+    for (int d = 0; d < space.dims; d++)
+        s.is_cheap[d] = !program_names(task->row, task->row->parameters[d].name);
     const clora_status searched = search_run(&found, &s);
     if (t->status == CLORA_OK)
         t->status = searched;
-    if (t->status == CLORA_OK && (!t->result->stopped || t->result->stopped == 2))
+    if (t->status == CLORA_OK && t->result->stopped != 1)
         settle(t, &found);
 }

@@ -11,8 +11,8 @@ typedef struct verdict {
 } verdict;
 
 /*
- * The default is replaced only by one that was at least 3 % faster in the middle of the rounds, and faster in three
- * rounds of four: rounds are compared with one another, so that a slow moment hits both. The samples are not kept.
+ * The default is replaced only by one that was at least 3 % faster in the middle of the rounds, and faster in seven
+ * rounds of ten: rounds are compared with one another, so that a slow moment hits both. The samples are not kept.
  */
 verdict verdict_of(double *samples, int count, int rounds);
 

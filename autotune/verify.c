@@ -19,7 +19,7 @@ static clora_status check_entry(clora_tune_check *out, clora_context *context, g
 
     TRY(tuning_entry_read(&row, &out->entry));
     for (int i = 0; i < out->entry.parameters; i++)
-        values[0][i] = kernel_default(context, &row.row->parameters[i]);
+        values[0][i] = kernel_default(context, &row.row->parameters[i], &row.key);
     memcpy(values[1], row.values, sizeof(values[1]));
     TRY(g->prepare(g->self, row.row, &row.key, 0.0, &flops, &bytes));
     TRY(g->measure(&m, g->self, row.values, true, 0.0));

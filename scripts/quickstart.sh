@@ -48,21 +48,24 @@ head -n "$shown" "$validation" >"$out/few.jsonl"
 title "2. What OpenCL sees here"
 run devices
 
-title "3. The base model does not know the task"
+title "3. Measure the kernels here, for a moment; longer finds more"
+run tune "$model" --batch-size 16 --budget 15s
+
+title "4. The base model does not know the task"
 texts context <"$out/few.jsonl"
 run generate "$model" --jsonl "$out/few.jsonl" --max-tokens 24 --json >"$out/base.jsonl"
 texts text <"$out/base.jsonl"
 
-title "4. Train an adapter on data/train.jsonl; no name in the validation pairs is among its names"
+title "5. Train an adapter on data/train.jsonl; no name in the validation pairs is among its names"
 run train "$model" --data data/train.jsonl --val "$validation" --out "$out/adapter" --log "$out/log.jsonl" \
     --lr 0.005 --schedule cosine --batch-size 16 --steps 150
 
-title "5. The adapted model knows it"
+title "6. The adapted model knows it"
 run eval "$model" --adapter "$out/adapter" --data "$validation"
 run generate "$model" --adapter "$out/adapter" --jsonl "$validation" --json >"$out/adapted.jsonl"
 head -n "$shown" "$out/adapted.jsonl" | texts text
 
-title "6. Merge: a model of the base's size that needs no adapter"
+title "7. Merge: a model of the base's size that needs no adapter"
 run merge "$model" "$out/adapter" --out "$out/merged"
 run generate "$out/merged" --jsonl "$validation" --json >"$out/merged.jsonl"
 head -n "$shown" "$out/merged.jsonl" | texts text

@@ -106,6 +106,21 @@ static void test_the_tile_path_matches_the_reference(void **state) {
     check_products(GEMM_TILE, 1);
 }
 
+/* Choices between kernels that the tuner makes: every one is right. */
+static void test_every_choice_of_a_path_matches_the_reference(void **state) {
+    (void)state;
+    for (size_t i = 0; i < kernel_rows_count; i++) {
+        const kernel_row *row = &kernel_rows[i];
+        for (int v = 0; !row->source && row->parameters[0].values[v]; v++) {
+            const int values[KERNEL_PARAMETERS] = {row->parameters[0].values[v]};
+            assert_int_equal(tuning_force(context, row, values), CLORA_OK);
+            check_products(context->is_cpu ? GEMM_PANEL : GEMM_TILE, 3);
+            check_products(context->is_cpu ? GEMM_TILE : GEMM_PANEL, 7);
+        }
+        assert_int_equal(tuning_force(context, row, NULL), CLORA_OK);
+    }
+}
+
 static void test_the_clblast_path_matches_the_reference(void **state) {
     (void)state;
     if (getenv("CLORA_TEST_SMALL"))
@@ -202,6 +217,7 @@ int main(void) {
         cmocka_unit_test(test_panels_of_every_width_match_the_reference),
         cmocka_unit_test(test_the_tile_path_matches_the_reference),
         cmocka_unit_test(test_the_paths_of_gpus_match_the_reference),
+        cmocka_unit_test(test_every_choice_of_a_path_matches_the_reference),
         cmocka_unit_test(test_the_clblast_path_matches_the_reference),
         cmocka_unit_test(test_a_wrong_result_fails_the_check),
         cmocka_unit_test(test_a_written_guard_fails_the_check),

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <dirent.h>
 
 #include <cmocka.h>
 
@@ -229,13 +229,13 @@ static void test_a_bad_file_is_a_miss_with_one_warning(void **state) {
         "{\"format\": 1, \"kernel\": 7}",
         "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": 3, \"parameters\": {}}",
         "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f64\", \"M\": 1, \"N\": 1, \"K\": 1, "
-        "\"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 6}}",
+        "\"R\": 0}, \"parameters\": {\"VW\": 8}}",
         "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f32\", \"M\": 1, \"N\": 1, \"K\": 1, "
-        "\"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 1000000}}",
+        "\"R\": 0}, \"parameters\": {\"VW\": 1000000}}",
         "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f32\", \"M\": 1e300, \"N\": 1, \"K\": "
-        "1, \"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 6}}",
+        "1, \"R\": 0}, \"parameters\": {\"VW\": 8}}",
         "{\"format\": 1, \"kernel\": \"matvec_panel\", \"key\": {\"dtype\": \"f32\", \"M\": -5, \"N\": 1, \"K\": 1, "
-        "\"R\": 0}, \"parameters\": {\"VW\": 8, \"MOST_ROWS\": 6}}",
+        "\"R\": 0}, \"parameters\": {\"VW\": 8}}",
     };
 
     (void)state;
@@ -318,7 +318,7 @@ static void values_with(int *values, const char *name, int value) {
 
     memset(values, 0, KERNEL_PARAMETERS * sizeof(*values));
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
-        values[i] = kernel_default(context, &row->parameters[i]);
+        values[i] = kernel_default(context, &row->parameters[i], &(kernel_key){.M = 256});
     values[kernel_parameter_index(row, name)] = value;
 }
 
@@ -383,6 +383,28 @@ static void test_a_torn_journal_is_read_up_to_its_tears(void **state) {
     journal_close(j);
 }
 
+static void test_a_journal_on_a_full_disk_is_one_clear_error(void **state) {
+    const kernel_row *row = kernel_find("matmul_panel");
+    const kernel_key at = {CLORA_DTYPE_F32, 256, 64, 64, 0};
+    int values[KERNEL_PARAMETERS];
+    clora_status status = CLORA_OK;
+    journal *j;
+
+    (void)state;
+    values_with(values, "MOST_ROWS", 6);
+    assert_ok(tuning_store_prepare(context));
+    assert_ok(journal_open(&j, context));
+    disk_full_after(300);
+    for (int i = 0; i < 4 && status == CLORA_OK; i++)
+        status = journal_about(j, row, &at, values);
+    disk_is_free();
+    assert_refused(status, CLORA_ERROR_IO, "cannot write");
+    journal_close(j);
+    assert_ok(journal_open(&j, context));
+    assert_ok(journal_about(j, row, &at, values));
+    journal_close(j);
+}
+
 /* ---- measuring ---- */
 
 static double still_clock(void) {
@@ -398,7 +420,7 @@ static void test_a_clock_that_stands_still_gives_no_time(void **state) {
 
     (void)state;
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
-        values[i] = kernel_default(context, &row->parameters[i]);
+        values[i] = kernel_default(context, &row->parameters[i], &at);
     bench_init(&b, context);
     assert_ok(bench_prepare(&b, row, &at, 0.0));
     assert_ok(bench_measure(&m, &b, values, true, 0.0));
@@ -480,6 +502,61 @@ static void test_shapes_met_in_the_mode_tune_become_a_plan(void **state) {
     clora_tensor_free(x);
 }
 
+/* ---- compiled programs ---- */
+
+static void add_something(void) {
+    clora_tensor *x;
+
+    assert_ok(tensor_new(&x, context, CLORA_DTYPE_F32, 3, 7));
+    assert_ok(clora_tensor_zero(x));
+    assert_ok(op_add(x, x));
+    assert_ok(clora_context_finish(context));
+    clora_tensor_free(x);
+}
+
+/* The one file of a directory. */
+static void only_file(char *out, size_t size, const char *folder) {
+    DIR *d = opendir(folder);
+    const struct dirent *entry;
+
+    assert_non_null(d);
+    while ((entry = readdir(d)) != NULL)
+        if (entry->d_name[0] != '.')
+            snprintf(out, size, "%s/%s", folder, entry->d_name);
+    closedir(d);
+}
+
+static void test_programs_are_kept_for_drivers_that_do_not(void **state) {
+    const char *folder = scratch_path("cache/programs/v1");
+    char path[1024] = "", *whole, *again;
+    size_t size, size_again;
+
+    (void)state;
+    setenv("CLORA_PROGRAM_CACHE", "off", 1);
+    add_something();
+    assert_int_equal(scratch_entries(folder), -1);
+    setenv("CLORA_PROGRAM_CACHE", "on", 1);
+    start_again();
+    add_something();
+    assert_int_equal(scratch_entries(folder), 1);
+    only_file(path, sizeof(path), folder);
+    whole = read_whole(&size, path);
+    start_again();
+    add_something(); /* from the file */
+    assert_ok(file_write_text(path, whole, size / 2));
+    start_again();
+    add_something(); /* half a file is none: built again, and kept */
+    again = read_whole(&size_again, path);
+    assert_int_equal(size_again, size);
+    again[size / 2] = (char)(again[size / 2] + 1);
+    assert_ok(file_write_text(path, again, size));
+    start_again();
+    add_something();
+    unsetenv("CLORA_PROGRAM_CACHE");
+    free(again);
+    free(whole);
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -498,11 +575,13 @@ int main(void) {
         test(test_a_full_disk_is_one_clear_error_and_leaves_no_half_entry),
         test(test_the_journal_remembers_and_poisons),
         test(test_a_torn_journal_is_read_up_to_its_tears),
+        test(test_a_journal_on_a_full_disk_is_one_clear_error),
         test(test_a_clock_that_stands_still_gives_no_time),
         test(test_a_kernel_that_nothing_launches_here_is_refused),
         test(test_a_run_leaves_entries_and_the_next_has_nothing_to_do),
         test(test_a_budget_of_nothing_keeps_what_there_is),
         test(test_shapes_met_in_the_mode_tune_become_a_plan),
+        test(test_programs_are_kept_for_drivers_that_do_not),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {
         print_message("skipped: %s\n", clora_last_error());

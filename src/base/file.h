@@ -30,6 +30,10 @@ clora_status file_need_adapter(const char *directory);
 /* "dir/name"; the caller frees. NULL without memory. */
 char *file_join(const char *dir, const char *name);
 
+/* A directory with all above it, where they are not there yet; and the directory that a file is to lie in. */
+clora_status file_make_directories(const char *path);
+clora_status file_make_directories_of(const char *path);
+
 /* A file that appears under its name complete or not at all: written beside it, fsync, rename, fsync of the directory.
  */
 typedef struct file_writer {

@@ -223,3 +223,33 @@ done:
     file_map_close(&map);
     return status;
 }
+
+clora_status file_make_directories(const char *path) {
+    char *copy = alloc_string(path);
+    clora_status status = CLORA_OK;
+
+    if (!copy)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a path");
+    for (char *c = copy + 1; status == CLORA_OK; c++) {
+        if (*c != '/' && *c != '\0')
+            continue;
+        const char end = *c;
+        *c = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST && !file_is_directory(copy))
+            status = file_error_write(copy, errno);
+        *c = end;
+        if (end == '\0')
+            break;
+    }
+    free(copy);
+    return status;
+}
+
+clora_status file_make_directories_of(const char *path) {
+    char *parent = parent_of(path);
+    const clora_status status =
+        parent ? file_make_directories(parent) : clora_fail(CLORA_ERROR_MEMORY, "no memory for a path");
+
+    free(parent);
+    return status;
+}

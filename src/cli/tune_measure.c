@@ -64,18 +64,10 @@ static bool read_seconds(double *out, const char *text) {
     return *out >= 0.0 && *out < 1e9;
 }
 
-static int report(const cli_state *cli, clora_context *context, const clora_tune_result *r) {
-    const char *directory = clora_tune_directory(context);
-
-    if (cli->json)
-        return json_print(cli, json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:s}", "shapes", r->tasks,
-                                         "done", r->done, "found_before", r->found_before, "improved", r->improved,
-                                         "measured", r->measured, "unusable", r->failed, "seconds",
-                                         json_number(r->seconds), "before_seconds", json_number(r->before),
-                                         "after_seconds", json_number(r->after), "directory", directory));
+static void print_result(const clora_tune_result *r, const char *directory) {
     if (r->found_before == r->tasks) {
         printf("nothing to measure: all %d shapes have entries in %s\n", r->tasks, directory);
-        return CLI_DONE;
+        return;
     }
     printf("measured   %s of %s in %s, %d of them unusable\n",
            text_amount(r->measured, "configuration", "configurations"),
@@ -87,6 +79,19 @@ static int report(const cli_state *cli, clora_context *context, const clora_tune
         printf("to do      %s; until then they take what the nearest shape does: run it again to go on\n",
                text_amount(r->tasks - r->done, "shape", "shapes"));
     printf("kept in    %s\n", directory);
+}
+
+static int report(const cli_state *cli, clora_context *context, const clora_tune_result *r) {
+    const char *directory = clora_tune_directory(context);
+
+    if (cli->json)
+        json_print(cli,
+                   json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:s}", "shapes", r->tasks, "done", r->done,
+                             "found_before", r->found_before, "improved", r->improved, "measured", r->measured,
+                             "unusable", r->failed, "seconds", json_number(r->seconds), "before_seconds",
+                             json_number(r->before), "after_seconds", json_number(r->after), "directory", directory));
+    else
+        print_result(r, directory);
     if (r->stopped == 3)
         return cli_fail(cli, "stopped: three configurations in a row crashed or hung; is the device all right?");
     return CLI_DONE;

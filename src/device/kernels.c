@@ -120,6 +120,17 @@ static int turned_rows(const clora_context *context) {
     return rows >= MOST ? MOST : rows < NR ? NR : rows / NR * NR;
 }
 
+/* Rows that the kernels for few of them hold in registers. */
+static int few_rows(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? 6 : 8;
+}
+
+/* The one rule that looks at the shape, which kernel_default does. */
+static int rule_path_rows(const clora_context *context) {
+    (void)context;
+    return PATH_MANY_ROWS;
+}
+
 const kernel_row kernel_rows[] = {
     {"adamw", "adamw", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"add", "convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
@@ -170,8 +181,11 @@ const kernel_row kernel_rows[] = {
       {"TK", NULL, {16, 8, 32}},
       {"WX", NULL, {16, 8, 32}},
       {"WY", NULL, {16, 8}}}},
-    {"matvec_tile", "matmul_tile", {{"MOST", NULL, {8, 4, 16}}, {"SLICES", NULL, {8, 4, 16}}}},
-    {"matvec_panel", "panel matvec_panel", {{"VW", panel_vector, {4, 8, 16}}, {"MOST_ROWS", NULL, {6, 4, 8, 12}}}},
+    {"matvec_tile", "matmul_tile", {{"SLICES", NULL, {8, 4, 16}}}},
+    {"matvec_panel", "panel matvec_panel", {{"VW", panel_vector, {4, 8, 16}}}},
+    {"path_dx_term", NULL, {{"PATH", NULL, {TERM_FUSED, TERM_APART}}}},
+    {"path_rows", NULL, {{"PATH", rule_path_rows, {PATH_FEW_ROWS, PATH_MANY_ROWS}}}},
+    {"path_term", NULL, {{"PATH", NULL, {TERM_FUSED, TERM_APART}}}},
     {"rmsnorm", "norm", {VECTOR, ROW_GROUP}},
     {"rmsnorm_apply", "norm", {VECTOR, ROW_GROUP}},
     {"rmsnorm_backward", "norm", {VECTOR, ROW_GROUP}},
@@ -195,15 +209,17 @@ bool kernel_key_is(const kernel_key *a, const kernel_key *b) {
     return a->dtype == b->dtype && a->M == b->M && a->N == b->N && a->K == b->K && a->R == b->R;
 }
 
-int kernel_default(const clora_context *context, const kernel_parameter *parameter) {
+int kernel_default(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key) {
+    if (parameter->rule == rule_path_rows)
+        return key->M <= few_rows(context) ? PATH_FEW_ROWS : PATH_MANY_ROWS;
     return parameter->rule ? parameter->rule(context) : parameter->values[0];
 }
 
-bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, int value) {
+bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key, int value) {
     for (size_t i = 0; i < sizeof(parameter->values) / sizeof(parameter->values[0]) && parameter->values[i]; i++)
         if (parameter->values[i] == value)
             return true;
-    return value == kernel_default(context, parameter);
+    return value == kernel_default(context, parameter, key);
 }
 
 int kernel_parameter_index(const kernel_row *row, const char *parameter) {

@@ -5,6 +5,13 @@
 
 enum { KERNEL_PARAMETERS = 8 };
 
+/* The shape that a kernel's parameters are chosen for, in the letters of ops.h; 0 where a kernel has no such size. */
+typedef struct kernel_key {
+    int dtype;   /* storage of the weight: a clora_dtype */
+    int M;       /* rows */
+    int N, K, R; /* outputs, inputs, rank */
+} kernel_key;
+
 /* A compile-time parameter of a kernel: -DNAME=value. The rule gives the default on a device; the first of values that
  * is allowed otherwise. */
 typedef struct kernel_parameter {
@@ -13,12 +20,18 @@ typedef struct kernel_parameter {
     int values[8];                             /* what the tuner may try; zero-terminated */
 } kernel_parameter;
 
-/* THE REGISTRY: one row a kernel. A new variant is one .cl file and one row. */
+/* THE REGISTRY: one row a kernel. A new variant is one .cl file and one row. A row without a source is a choice between
+ * kernels, or between ways to use them, that is measured like a parameter. */
 typedef struct kernel_row {
     const char *name;   /* the kernel function */
     const char *source; /* stem of its .cl file, after the stem of what it shares with others: "panel matmul_panel" */
     kernel_parameter parameters[KERNEL_PARAMETERS];
 } kernel_row;
+
+/* What the choices stand for: products by the kernels for few rows or for many; the low-rank term in the product's own
+ * accumulators, or as a second product onto its result. */
+enum { PATH_FEW_ROWS = 1, PATH_MANY_ROWS = 2, TERM_FUSED = 1, TERM_APART = 2 };
+enum { PATH_MOST_FEW = 16 /* rows that the kernels for few may be given */ };
 
 extern const kernel_row kernel_rows[];
 extern const size_t kernel_rows_count;
@@ -29,20 +42,13 @@ const kernel_row *kernel_find(const char *name);
  * and CPUs where the tile path is forced). */
 bool kernel_explicit_vectors(const clora_context *context);
 
-/* The shape that a kernel's parameters are chosen for, in the letters of ops.h; 0 where a kernel has no such size. */
-typedef struct kernel_key {
-    int dtype;   /* storage of the weight: a clora_dtype */
-    int M;       /* rows */
-    int N, K, R; /* outputs, inputs, rank */
-} kernel_key;
-
 bool kernel_key_is(const kernel_key *a, const kernel_key *b);
 
-/* The analytic default of a parameter on a device. */
-int kernel_default(const clora_context *context, const kernel_parameter *parameter);
+/* The analytic default of a parameter on a device, at a key. */
+int kernel_default(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key);
 
 /* Could the tuner have chosen this value here? One of the list, or the default. */
-bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, int value);
+bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key, int value);
 
 /* The parameter's place in the row; both must exist. */
 int kernel_parameter_index(const kernel_row *row, const char *parameter);

@@ -10,11 +10,14 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "device/binary.h"
 #include "device/source.h"
 
 typedef struct program_entry {
     char *stem, *options;
     cl_program program;
+    XXH128_hash_t key;
+    bool to_save; /* once a kernel was made of it */
 } program_entry;
 
 typedef struct kernel_entry {
@@ -153,6 +156,14 @@ static bool text_names(const program_text *t, const char *word) {
     return false;
 }
 
+bool program_names(const kernel_row *row, const char *parameter) {
+    program_text text = {0};
+    const bool named = !row->source || text_read(&text, row->source) != CLORA_OK || text_names(&text, parameter);
+
+    text_free(&text);
+    return named;
+}
+
 static clora_status program_build(cl_program *out, clora_context *context, const program_text *t, const char *stems,
                                   const char *options) {
     clora_status status = CLORA_OK;
@@ -174,7 +185,7 @@ done:
     return status;
 }
 
-static clora_status program_find(cl_program *out, clora_context *context, const program_text *t, const char *stem,
+static clora_status program_find(program_entry **out, clora_context *context, const program_text *t, const char *stem,
                                  const char *options) {
     program_cache *cache = context->programs;
     clora_status status = CLORA_OK;
@@ -182,17 +193,23 @@ static clora_status program_find(cl_program *out, clora_context *context, const 
 
     for (size_t i = 0; i < cache->programs_count; i++)
         if (strcmp(cache->programs[i].stem, stem) == 0 && strcmp(cache->programs[i].options, options) == 0) {
-            *out = cache->programs[i].program;
+            *out = &cache->programs[i];
             return CLORA_OK;
         }
     TRY(alloc_grow((void **)&cache->programs, &cache->programs_capacity, cache->programs_count + 1, sizeof(entry)));
-    TRY(program_build(&entry.program, context, t, stem, options));
+    if (binary_is_kept(context)) {
+        entry.key = binary_key(context, t->text, t->count, options);
+        entry.program = binary_load(context, entry.key);
+        entry.to_save = entry.program == NULL;
+    }
+    if (!entry.program)
+        TRY(program_build(&entry.program, context, t, stem, options));
     entry.stem = alloc_string(stem);
     entry.options = alloc_string(options);
     if (!entry.stem || !entry.options)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for program %s", stem));
-    cache->programs[cache->programs_count++] = entry;
-    *out = entry.program;
+    cache->programs[cache->programs_count] = entry;
+    *out = &cache->programs[cache->programs_count++];
     return CLORA_OK;
 done:
     if (entry.program)
@@ -228,7 +245,7 @@ clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel
     program_cache *cache = context->programs;
     clora_status status = CLORA_OK;
     program_text text = {0};
-    cl_program program;
+    program_entry *program;
     cl_int error;
     char options[512];
     kernel_entry entry = {.hash = XXH3_64bits(build, sizeof(*build))};
@@ -243,11 +260,14 @@ clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel
     TRY(text_read(&text, build->row->source));
     TRY(build_options(options, sizeof(options), &text, build));
     TRY(program_find(&program, context, &text, build->row->source, options));
-    entry.kernel = clCreateKernel(program, build->row->name, &error);
+    entry.kernel = clCreateKernel(program->program, build->row->name, &error);
     if (error != CL_SUCCESS)
         TRY(clora_fail(CLORA_ERROR_OPENCL, "kernel %s of %s: %s", build->row->name, build->row->source,
                        opencl_error_name(error)));
     memcpy(&cache->kernels[cache->kernels_count++], &entry, sizeof(entry));
+    if (program->to_save)
+        binary_save(context, program->key, program->program);
+    program->to_save = false;
     *out = entry.kernel;
 done:
     text_free(&text);

@@ -31,6 +31,9 @@ typedef struct kernel_build {
  */
 clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel_build *build);
 
+/* Does the kernel's source name the parameter? Else it is the launch's own, and another value is the same program. */
+bool program_names(const kernel_row *row, const char *parameter);
+
 /* A hash of all kernel sources, those of CLORA_KERNEL_DIR included. */
 XXH128_hash_t program_sources_hash(void);
 

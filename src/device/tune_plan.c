@@ -21,12 +21,12 @@ void clora_tune_plan_free(clora_tune_plan *plan) {
 }
 
 /* Configurations of the row on this device. */
-static double configurations(const clora_context *context, const kernel_row *row) {
+static double configurations(const clora_context *context, const kernel_row *row, const kernel_key *key) {
     double product = 1.0;
 
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++) {
         const kernel_parameter *p = &row->parameters[i];
-        int n = 0, standard = kernel_default(context, p), listed = 0;
+        int n = 0, standard = kernel_default(context, p, key), listed = 0;
         for (size_t v = 0; v < sizeof(p->values) / sizeof(p->values[0]) && p->values[v]; v++, n++)
             listed |= p->values[v] == standard;
         product *= listed ? n : n + 1;
@@ -47,7 +47,7 @@ clora_status tune_plan_add(clora_tune_plan *plan, const recorder *notes) {
     for (size_t i = 0; i < notes->count; i++) {
         const launch_record *note = &notes->list[i];
         tune_task *task = find(plan, note->build.row, &note->key);
-        if (configurations(plan->context, note->build.row) < 2.0)
+        if (configurations(plan->context, note->build.row, &note->key) < 2.0)
             continue;
         if (!task) {
             TRY(alloc_grow((void **)&plan->task, &plan->capacity, plan->count + 1, sizeof(*plan->task)));
@@ -83,6 +83,6 @@ clora_tune_task clora_tune_plan_task(const clora_tune_plan *plan, int i) {
     (void)tuning_resolve(&found, plan->context, t->row->name, k);
     return (clora_tune_task){{t->row->name, k->dtype, k->M, k->N, k->K, k->R},
                              t->launches,
-                             (int)configurations(plan->context, t->row),
+                             (int)configurations(plan->context, t->row, k),
                              found.source == CLORA_TUNE_EXACT};
 }

@@ -197,7 +197,7 @@ static void look_up(tuning_entry *out, const clora_context *context, const kerne
         out->source = CLORA_TUNE_SIMILAR;
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++) {
         const int forced = value_from_environment(row, &row->parameters[i]);
-        out->values[i] = forced ? forced : entry ? entry->values[i] : kernel_default(context, &row->parameters[i]);
+        out->values[i] = forced ? forced : entry ? entry->values[i] : kernel_default(context, &row->parameters[i], key);
         if (forced)
             out->source = CLORA_TUNE_SET;
     }
@@ -253,16 +253,20 @@ done:
     return status;
 }
 
-static clora_status check_values(const clora_context *context, const kernel_row *row, const int *values) {
+static clora_status check_values(const clora_context *context, const tuning_entry *e) {
+    const kernel_row *row = e->row;
+    const int *values = e->values;
+    const kernel_key *key = &e->key;
+
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
-        if (!kernel_allows(context, &row->parameters[i], values[i]))
+        if (!kernel_allows(context, &row->parameters[i], key, values[i]))
             return clora_fail(CLORA_ERROR_ARGUMENT, "kernel %s takes no %s of %d here", row->name,
                               row->parameters[i].name, values[i]);
     return CLORA_OK;
 }
 
 bool tuning_allows(const clora_context *context, const tuning_entry *entry) {
-    return check_values(context, entry->row, entry->values) == CLORA_OK;
+    return check_values(context, entry) == CLORA_OK;
 }
 
 clora_status tuning_add(clora_context *context, const tuning_entry *entry) {
@@ -271,7 +275,7 @@ clora_status tuning_add(clora_context *context, const tuning_entry *entry) {
     clora_status status = CLORA_OK;
 
     pthread_mutex_lock(&t->lock);
-    TRY(check_values(context, entry->row, entry->values));
+    TRY(check_values(context, entry));
     for (size_t i = 0; i < t->entries_count && !place; i++)
         if (t->entries[i].row == entry->row && kernel_key_is(&t->entries[i].key, &entry->key))
             place = &t->entries[i];
@@ -321,6 +325,26 @@ void tuning_forget(clora_context *context) {
     pthread_mutex_lock(&context->tuning->lock);
     memo_clear(context->tuning);
     pthread_mutex_unlock(&context->tuning->lock);
+}
+
+int tuning_choose(clora_context *context, const char *choice, const kernel_key *key) {
+    tuning_entry found;
+    kernel_build build;
+
+    if (tuning_resolve(&found, context, choice, key) != CLORA_OK) {
+        assert(!"a registry name that does not exist");
+        return 1;
+    }
+    if (context->recorder) {
+        memset(&build, 0, sizeof(build)); /* builds are compared by their bytes */
+        build.row = found.row;
+        memcpy(build.values, found.values, sizeof(build.values));
+        pthread_mutex_lock(&context->lock);
+        if (context->recorder)
+            (void)recorder_note(context->recorder, &build, &found.key); /* one note less is no reason to fail */
+        pthread_mutex_unlock(&context->lock);
+    }
+    return found.values[0];
 }
 
 int tuning_value(clora_context *context, const char *kernel, const char *parameter, const kernel_key *key) {

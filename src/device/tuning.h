@@ -51,7 +51,10 @@ recorder *tuning_noted(clora_context *context);
 /* What was resolved so far is found anew: after a change of the context that the rules look at. */
 void tuning_forget(clora_context *context);
 
-/* One parameter at a key, for a choice between kernels before a launch. Both names must exist. */
+/* The first parameter of a choice at a key; noted like a launch. The name must exist. */
+int tuning_choose(clora_context *context, const char *choice, const kernel_key *key);
+
+/* One parameter at a key, for what must be known before a launch. Both names must exist. */
 int tuning_value(clora_context *context, const char *kernel, const char *parameter, const kernel_key *key);
 
 #endif

@@ -1,18 +1,15 @@
 #include "device/tuning_store.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <xxhash.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "base/file_error.h"
 #include "base/json.h"
 #include "device/environment.h"
 #include "device/source.h"
@@ -20,27 +17,6 @@
 enum { ENTRY_LIMIT = 64 << 10, TABLE_LIMIT = 16 << 20 };
 
 static const char *const version = "tune/v1";
-
-static clora_status make_directories(const char *path) {
-    char *copy = alloc_string(path);
-    clora_status status = CLORA_OK;
-
-    if (!copy)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a path");
-    for (char *c = copy + 1; status == CLORA_OK; c++) {
-        if (*c != '/' && *c != '\0')
-            continue;
-        const char end = *c;
-        *c = '\0';
-        if (mkdir(copy, 0777) != 0 && errno != EEXIST && !file_is_directory(copy))
-            status = file_error_write(copy, errno);
-        *c = end;
-        if (end == '\0')
-            break;
-    }
-    free(copy);
-    return status;
-}
 
 const char *tuning_store_directory(clora_context *context) {
     if (context->tune_directory)
@@ -70,7 +46,7 @@ clora_status tuning_store_prepare(clora_context *context) {
     environment = environment_describe(context);
     if (!entries || !description || !environment)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the cache"));
-    TRY(make_directories(entries));
+    TRY(file_make_directories(entries));
     if (!file_exists(description))
         TRY(json_save_path(environment, description));
 done:

@@ -25,6 +25,12 @@ kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x) {
     return (kernel_key){.M = (int)tensor_rows(x), .K = tensor_cols(x), .R = tensor_cols(u)};
 }
 
+bool matmul_few_rows(const forward_product *p) {
+    const kernel_key key = forward_key(p);
+
+    return p->M <= PATH_MOST_FEW && tuning_choose(p->y->context, "path_rows", &key) == PATH_FEW_ROWS;
+}
+
 clora_status matmul_forward(const forward_product *p) {
     return matmul_uses_tile(p->y->context) ? matmul_tile_forward(p) : matmul_panel_forward(p);
 }
@@ -40,6 +46,26 @@ static bool lowrank_fits(const lowrank *lr, const clora_tensor *u, const weight 
         return !lr && !u;
     return lr->base == w && matmul_is_shape(u, M, lr->R) && matmul_is_factor(&lr->a, lr->a_count) &&
            matmul_is_factor(&lr->b, lr->b_count);
+}
+
+/* The low-rank term in the product's accumulators, or as a second product onto its result. */
+static clora_status matmul_with_term(const forward_product *p) {
+    const kernel_key key = forward_key(p);
+    forward_product base = *p, term = *p;
+    clora_status status = CLORA_OK;
+
+    if (tuning_choose(p->y->context, "path_term", &key) == TERM_FUSED)
+        return matmul_forward(p);
+    base.u = base.b = base.table = NULL;
+    base.R = 0;
+    term.x = term.bias = NULL;
+    term.w = NULL;
+    term.K = 0;
+    term.residual = p->y;
+    TRY(matmul_forward(&base));
+    TRY(matmul_forward(&term));
+done:
+    return status;
 }
 
 clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
@@ -67,7 +93,7 @@ clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, 
         p.x = x;
         p.w = w;
         p.K = w->K;
-        return matmul_forward(&p);
+        return lr ? matmul_with_term(&p) : matmul_forward(&p);
     }
     const bool begun = residual || lr || w->bias; /* all but W0's product is in y before CLBlast adds to it */
     if (lr || w->bias || (p.residual && p.residual != y))
@@ -75,6 +101,26 @@ clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, 
     TRY(matmul_clblast_forward(y, x, w, begun));
 done:
     return status;
+}
+
+static clora_status panels_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
+                              const clora_tensor *du, bool accumulate) {
+    return matmul_uses_tile(w->context) ? matmul_tile_dx(dx, dy, w, lr, du, accumulate)
+                                        : matmul_panel_dx(dx, dy, w, lr, du, accumulate);
+}
+
+/* dx = [dx] + du * A */
+static clora_status dx_term(clora_tensor *dx, const lowrank *lr, const clora_tensor *du, bool accumulate) {
+    const int K = lr->base->K, NR = lr->base->NR;
+
+    return matmul_forward(&(forward_product){.y = dx,
+                                             .residual = accumulate ? dx : NULL,
+                                             .u = du,
+                                             .b = &lr->a,
+                                             .M = (int)tensor_rows(dx),
+                                             .N = K,
+                                             .R = lr->R,
+                                             .panels = (K + NR - 1) / NR});
 }
 
 clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
@@ -85,20 +131,15 @@ clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight
     if (!matmul_is_shape(dx, M, w->K) || !matmul_is_shape(dy, M, w->N) || !lowrank_fits(lr, du, w, M))
         return clora_fail(CLORA_ERROR_SHAPE, "matmul_dx: dx%s dy%s w(%d,%d) du%s", tensor_shape_text(dx),
                           tensor_shape_text(dy), w->N, w->K, tensor_shape_text(du));
-    if (w->layout == WEIGHT_PANEL)
-        return matmul_uses_tile(w->context) ? matmul_tile_dx(dx, dy, w, lr, du, accumulate)
-                                            : matmul_panel_dx(dx, dy, w, lr, du, accumulate);
-    if (lr) {
-        const forward_product p = {.y = dx,
-                                   .residual = accumulate ? dx : NULL,
-                                   .u = du,
-                                   .b = &lr->a,
-                                   .M = (int)M,
-                                   .N = w->K,
-                                   .R = lr->R,
-                                   .panels = (w->K + w->NR - 1) / w->NR};
-        TRY(matmul_forward(&p));
+    if (w->layout == WEIGHT_PANEL) {
+        const kernel_key key = dx_key(w, lr, (int)M);
+        if (!lr || tuning_choose(w->context, "path_dx_term", &key) == TERM_FUSED)
+            return panels_dx(dx, dy, w, lr, du, accumulate);
+        TRY(panels_dx(dx, dy, w, NULL, NULL, accumulate));
+        return dx_term(dx, lr, du, true);
     }
+    if (lr)
+        TRY(dx_term(dx, lr, du, accumulate));
     TRY(matmul_clblast_dx(dx, dy, w, accumulate || lr));
 done:
     return status;

@@ -33,6 +33,9 @@ kernel_key forward_key(const forward_product *p);
 kernel_key dx_key(const weight *w, const lowrank *lr, int M);
 kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x); /* a factor of R rows over the columns of x */
 
+/* By the kernels for few rows? */
+bool matmul_few_rows(const forward_product *p);
+
 clora_status matmul_forward(const forward_product *p); /* by the context's family */
 clora_status matmul_panel_forward(const forward_product *p);
 clora_status matmul_tile_forward(const forward_product *p);

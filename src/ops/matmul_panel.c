@@ -50,7 +50,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     const int panels = part ? part->panels : p->panels;
     const bool accumulate = p->residual == p->y;
     const kernel_key key = forward_key(p);
-    const bool few = p->M <= tuning_value(context, "matvec_panel", "MOST_ROWS", &key);
+    const bool few = matmul_few_rows(p);
     share each = {p->M, 1};
     int block = 0;
     launch l;

@@ -9,7 +9,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     clora_context *context = p->y->context;
     const int NR = weight_panel_width(context), panels = part ? part->panels : p->panels;
     const kernel_key key = forward_key(p);
-    const bool accumulate = p->residual == p->y, few = p->M <= tuning_value(context, "matvec_tile", "MOST", &key);
+    const bool accumulate = p->residual == p->y, few = matmul_few_rows(p);
     launch l;
 
     launch_begin(&l, context, few ? "matvec_tile" : "matmul_tile", key);

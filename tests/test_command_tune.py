@@ -1,0 +1,270 @@
+"""clora tune: what it leaves on disk, and that nothing a kernel does can harm it."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.command import CLORA, MODEL, ROOT, CommandTest, clora, main, needs_device
+
+SHAPE = ["tune", "--shape", "40,24", "--rank", "2", "--for", "generate", "--max-length", "4"]
+FEW = ["tune", "--shape", "40,24", "--rank", "0", "--for", "generate", "--max-length", "4"]  # one kernel
+KERNEL = "matvec_panel"  # what the faults are planted in
+SPOILT = "VW == 4"  # the configuration that has them; no device has it as its default for vectors of 8 and more
+
+# What takes the place of the last statement of the kernel's body where a configuration is spoilt.
+FAULTS = {
+    "wrong result": "y[col] += 1.0f;",
+    "NaN": "y[col] = NAN;",
+    "write past the end": "y[(size_t)M * y_stride + 5] = 7.0f;",
+    "crash at run": "*(volatile __global int *)8 = 1;",
+    "hang at run": "for (volatile int i = 1; i;) i |= 1;",
+}
+
+
+class Tune(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.cache = self.folder / "cache"
+        self.environment = os.environ | {"CLORA_CACHE_DIR": str(self.cache)}
+        self.environment.pop("CLORA_TUNE", None)
+
+    def tune(self, *more, command=SHAPE, **options):
+        return clora(*command, "--budget", "60s", "--json", *more, env=self.environment, **options)
+
+    def tuned(self, *more, **options):
+        status, out, err = self.tune(*more, **options)
+        self.assertEqual(status, 0, err)
+        return json.loads(out), err
+
+    def entries(self):
+        return sorted(self.cache.glob("tune/v1/*/entries/*.json"))
+
+    def read_entries(self):
+        return [json.loads(path.read_text()) for path in self.entries()]
+
+    def events(self, kind):
+        lines = [json.loads(line) for path in self.cache.glob("tune/v1/*/journal.jsonl") for line in
+                 path.read_text().splitlines()]
+        return [line for line in lines if line["event"] == kind]
+
+    def plant(self, text, where="    FINISH(c, ROWS, y + col, row, M, lanes);\n"):
+        """A copy of the kernels in which some configurations of one have this behind their last statement."""
+        folder = self.folder / "kernels"
+        shutil.copytree(ROOT / "kernels", folder)
+        path = folder / f"{KERNEL}.cl"
+        source = path.read_text()
+        self.assertIn(where, source)
+        path.write_text(source.replace(where, where + f"#if {SPOILT}\n{text}\n#endif\n"))
+        self.environment["CLORA_KERNEL_DIR"] = str(folder)
+        # a cache of its own: what such a kernel compiles to is nobody else's business
+        self.environment["POCL_CACHE_DIR"] = str(self.folder / "pocl")
+
+
+@needs_device
+class Entries(Tune):
+    def test_the_second_run_has_nothing_to_measure(self):
+        first, _ = self.tuned()
+        self.assertGreater(first["shapes"], 0)
+        self.assertEqual(first["done"], first["shapes"])
+        self.assertGreater(first["measured"], 0)
+        self.assertEqual(len(self.entries()), first["shapes"])
+        start = time.monotonic()
+        second, _ = self.tuned()
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertEqual((second["measured"], second["found_before"]), (0, first["shapes"]))
+        status, out, _ = clora(*SHAPE, env=self.environment)
+        self.assertEqual(status, 0)
+        self.assertIn("nothing to measure", out)
+
+    def test_entries_are_taken_by_later_commands_which_say_so(self):
+        self.tuned(command=["tune", MODEL, "--for", "generate", "--max-length", "8", "--rank", "0"])
+        status, out, err = clora("generate", MODEL, "--prompt", "a b c", "--max-tokens", "4", "--verbose",
+                                 env=self.environment)
+        self.assertEqual(status, 0, err)
+        self.assertIn("(exact entry)", err)
+        plain = clora("generate", MODEL, "--prompt", "a b c", "--max-tokens", "4",
+                      env=self.environment | {"CLORA_TUNE": "off"})
+        self.assertEqual(out, plain[1])
+
+    def test_a_dry_run_lists_and_measures_nothing(self):
+        status, out, _ = clora("tune", MODEL, "--dry-run", env=self.environment)
+        self.assertEqual(status, 0)
+        self.assertRegex(out, r"(?m)^matmul_panel +f32 M 256 N 256 K 128 R 24 +6 launches|^matmul_tile ")
+        self.assertRegex(out.splitlines()[-1], r"^\d+ of \d+ shapes to measure: some .* in the budget, .* with --full")
+        self.assertFalse(self.cache.exists())
+
+    def test_show_verify_export_import_and_prune(self):
+        first, _ = self.tuned()
+        status, out, _ = clora("tune", "show", env=self.environment)
+        self.assertEqual(status, 0)
+        self.assertIn(f"{first['shapes']} entries in {self.cache}", out)
+        self.assertIn("of the measured roofline", out)
+        status, out, err = clora("tune", "verify", "--json", env=self.environment)
+        self.assertEqual(status, 0, err)
+        self.assertEqual([line["right"] for line in json.loads(out)], [True] * first["shapes"])
+        path = self.folder / "t4.json"
+        self.assertEqual(clora("tune", "export", path, env=self.environment)[0], 0)
+        t4 = json.loads(path.read_text())
+        self.assertEqual(t4["schema_version"], "1.0.0")
+        for result in t4["results"]:
+            self.assertIn("configuration", result)
+            self.assertEqual(result["measurements"][0]["name"], "time")
+        other = self.environment | {"CLORA_CACHE_DIR": str(self.folder / "other")}
+        status, out, err = clora("tune", "import", path, "--json", env=other)
+        self.assertEqual((status, json.loads(out)["entries"]), (0, first["shapes"]), err)
+        self.entries()[0].write_text("{")
+        status, out, _ = clora("tune", "prune", "--others", "--json", env=self.environment)
+        self.assertEqual((status, json.loads(out)), (0, {"environments": 0, "files": 1}))
+
+    def test_mistakes_are_one_line(self):
+        for words, text in [
+            ([], "a model or --shape is missing"),
+            ([MODEL, "--shape", "3,4"], "one of them"),
+            (["--shape", "3"], "two numbers"),
+            (["--shape", "3,4,5"], "two numbers"),
+            (["--shape", "0,4"], "two numbers"),
+            (["--shape", "3,4", "--rank", "x"], "--rank takes"),
+            (["--shape", "3,4", "--rank", "1,,2"], "--rank takes"),
+            (["--shape", "3,4", "--for", "fun"], "--for takes"),
+            (["--shape", "3,4", "--budget", "soon"], "--budget takes"),
+            (["--shape", "3,4", "--budget", "-1"], "--budget takes"),
+        ]:
+            with self.subTest(words):
+                status, out, err = clora("tune", *words, env=self.environment)
+                self.assertEqual((status, out), (2, ""))
+                self.assertIn(text, err)
+                self.assertEqual(err.count("\n"), 1)
+        status, _, err = clora("tune", self.folder / "nothing", env=self.environment)
+        self.assertEqual((status, err.count("\n")), (1, 1))
+        status, _, err = clora("tune", "import", self.folder / "nothing", env=self.environment)
+        self.assertEqual((status, err.count("\n")), (1, 1))
+
+
+@needs_device
+class Faults(Tune):
+    """A fault in some configurations of one kernel: they are not chosen, and all else goes on."""
+
+    def assert_spoilt_was_found(self, word, poison):
+        spoilt = [e for e in self.events("poison" if poison else "result") if e["parameters"].get("VW") == 4 and
+                  e["kernel"] == KERNEL]
+        self.assertTrue(spoilt, "the spoilt configuration was not tried")
+        self.assertTrue(any(word in e.get("why", "") for e in spoilt), spoilt)
+        chosen = [e for e in self.read_entries() if e["kernel"] == KERNEL]
+        self.assertTrue(chosen)
+        for entry in chosen:
+            self.assertNotEqual(entry["parameters"]["VW"], 4)
+
+    def run_fault(self, name, word, poison=False, *more):
+        self.plant(FAULTS[name])
+        result, err = self.tuned("--full", *more, command=FEW)
+        self.assertEqual(result["done"], result["shapes"], err)
+        self.assert_spoilt_was_found(word, poison)
+        return result, err
+
+    def test_a_wrong_result(self):
+        _, err = self.run_fault("wrong result", "expected")
+        self.assertIn("expected", err)
+
+    def test_a_nan(self):
+        self.run_fault("NaN", "expected")
+
+    def test_a_write_past_the_end(self):
+        self.run_fault("write past the end", "was written")
+
+    def test_a_crash_at_run_is_poison_and_is_not_tried_again(self):
+        _, err = self.run_fault("crash at run", "it crashed", True)
+        self.assertIn("it crashed", err)
+        poisoned = len(self.events("poison"))
+        for path in self.entries():
+            path.unlink()
+        self.tuned("--full", command=FEW)
+        self.assertEqual(len(self.events("poison")), poisoned)
+
+    def test_a_hang_at_run(self):
+        self.run_fault("hang at run", "did not end", True, "--limit", "10")
+        self.assertEqual(self.workers(), [])
+
+    def test_a_hang_in_the_compiler(self):
+        fifo = self.folder / "never-written.h"
+        os.mkfifo(fifo)
+        self.plant(f'#include "{fifo}"')
+        result, err = self.tuned("--full", "--limit", "10", command=FEW)
+        self.assertEqual(result["done"], result["shapes"], err)
+        self.assert_spoilt_was_found("compile", True)
+        self.assertEqual(self.workers(), [])
+
+    def test_three_failures_in_a_row_end_it(self):
+        self.plant(FAULTS["crash at run"])
+        path = self.folder / "kernels" / f"{KERNEL}.cl"
+        path.write_text(path.read_text().replace(f"#if {SPOILT}", "#if 1"))
+        status, out, err = self.tune("--full", command=FEW)
+        self.assertEqual((status, json.loads(out)["done"]), (1, 0))
+        self.assertIn("three configurations in a row", err.splitlines()[-1])
+        self.assertEqual(len(self.events("poison")), 3)
+
+    def workers(self):
+        """Processes of ours that are still there."""
+        listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        return [line for line in listing.splitlines() if f"{CLORA} tune --worker" in line and
+                pathlib.Path(f"/proc/{line.split()[0]}/environ").exists() and
+                str(self.cache).encode() in pathlib.Path(f"/proc/{line.split()[0]}/environ").read_bytes()]
+
+
+@needs_device
+class Disk(Tune):
+    def test_a_read_only_cache_is_one_clear_error(self):
+        self.cache.write_text("a file, so that no directory can be made; a mode does not stop the superuser")
+        status, _, err = self.tune()
+        self.assertEqual(status, 1)
+        self.assertRegex(err, r"\Aclora tune: cannot write .*\n\Z")
+
+    def test_a_parent_killed_at_any_point_leaves_a_cache_that_can_be_read(self):
+        random.seed(1)
+        kept, command = set(), [CLORA, *SHAPE, "--budget", "60s", "--quiet"]
+        for _ in range(100):
+            process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+            time.sleep(random.uniform(0.0, 0.12))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            found = {path.name: json.loads(path.read_text()) for path in self.entries()}
+            self.assertLessEqual(kept, set(found))
+            kept = set(found)
+        self.assertEqual(len(self.events("poison")), 0)
+        result, err = self.tuned()
+        self.assertEqual(result["done"], result["shapes"])
+        self.assertLess(err.count("ignored"), 2)
+
+    def test_ctrl_c_keeps_what_was_found(self):
+        process = subprocess.Popen([CLORA, "tune", MODEL, "--json"], env=self.environment, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        while not self.entries():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        result = json.loads(out)
+        self.assertEqual(result["done"], len(self.entries()))
+        self.assertLess(result["done"], result["shapes"])
+        self.assertEqual(self.events("poison"), [])
+
+    def test_eight_processes_tune_the_same_shape_at_once(self):
+        processes = [subprocess.Popen([CLORA, *SHAPE, "--budget", "6s", "--json"], env=self.environment,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)]
+        for process in processes:
+            _, err = process.communicate(timeout=240)
+            self.assertEqual(process.returncode, 0, err)
+        result, err = self.tuned()
+        self.assertEqual(result["done"], result["shapes"])
+        self.assertNotIn("ignored", err)
+
+
+if __name__ == "__main__":
+    main()
