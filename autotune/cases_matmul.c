@@ -27,6 +27,9 @@ static const op_shape product_shapes[] = {
     {.M = 129, .N = 64, .K = 96, .R = 64, .option = PRODUCT_RESIDUAL | PRODUCT_BIAS},
     {.M = 251, .N = 289, .K = 290, .modules = 3, .pad = 2},
     {.M = 300, .N = 530, .K = 70, .R = 17, .modules = 2},
+    {.M = 19, .N = 801, .K = 661, .R = 3, .modules = 2}, /* several blocks of K forward, of N backward */
+    {.M = 10, .N = 1571, .K = 1301, .R = 2, .dtype = BF16},
+    {.M = 34, .N = 803, .K = 1283, .dtype = F16},
 };
 
 /* ---- y = x * W0^T ... ---- */

@@ -351,6 +351,7 @@ static const op_shape loss_shapes[] = {
     {.M = 6, .V = 17, .pad = 1},
     {.M = 9, .V = 97, .pad = 3, .option = 1},
     {.M = 5, .V = 31},
+    {.M = 2, .V = 49152},
 };
 static const op_shape dropout_shapes[] = {
     {.M = 1, .K = 1, .option = 1},
