@@ -8,7 +8,7 @@
 
 #include <clora/model.h>
 
-#include "base/dtype.h"
+#include "bench_words.h"
 
 static const char help[] =
     "Usage: clora-bench [OPERATION...] [options]\n\n"
@@ -43,64 +43,25 @@ typedef struct bench_args {
     int show, rounds;
 } bench_args;
 
-static void misuse(const char *what, const char *value) {
-    fprintf(stderr, "clora-bench: %s '%s' (try 'clora-bench --help')\n", what, value);
-    exit(2);
-}
-
-/* A number that ends with the text or before one of these characters. */
-static int number(const char *text, const char *ends, const char *whole) {
-    char *end;
-    const long value = strtol(text, &end, 10);
-
-    if (end == text || (*end && !strchr(ends, *end)) || value < 0 || value > 1 << 30)
-        misuse("not a number in", whole);
-    return (int)value;
-}
-
-static const char *next_part(const char *text) {
-    const char *comma = strchr(text, ',');
-    return comma ? comma + 1 : NULL;
-}
-
-static void read_numbers(bench_list *out, const char *text) {
-    out->count = 0;
-    for (const char *part = text; part; part = next_part(part)) {
-        if (out->count == BENCH_LIST || number(part, ",", text) < 1)
-            misuse("wrong list", text);
-        out->item[out->count++] = number(part, ",", text);
-    }
-}
-
-static clora_dtype read_dtype(const char *name, size_t length) {
-    static const clora_dtype known[] = {CLORA_DTYPE_F32, CLORA_DTYPE_F16, CLORA_DTYPE_BF16};
-
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strlen(dtype_name(known[i])) == length && strncmp(dtype_name(known[i]), name, length) == 0)
-            return known[i];
-    misuse("unknown type of weights", name);
-    return CLORA_DTYPE_F32;
-}
-
 static void read_dtypes(bench_list *out, const char *text) {
     out->count = 0;
-    for (const char *part = text; part; part = next_part(part)) {
+    for (const char *part = text; part; part = bench_next_part(part)) {
         if (out->count == BENCH_LIST)
-            misuse("wrong list", text);
-        out->item[out->count++] = (int)read_dtype(part, strcspn(part, ","));
+            bench_misuse("wrong list", text);
+        out->item[out->count++] = (int)bench_read_dtype(part, strcspn(part, ","));
     }
 }
 
 static void read_steps(bench_args *args, const char *text) {
     args->steps = 0;
-    for (const char *part = text; part; part = next_part(part)) {
+    for (const char *part = text; part; part = bench_next_part(part)) {
         const char *x = strchr(part, 'x');
         if (args->steps == MOST_STEPS || !x)
-            misuse("not like 4x256:", text);
-        args->batch[args->steps] = number(part, "x", text);
-        args->length[args->steps] = number(x + 1, ",", text);
+            bench_misuse("not like 4x256:", text);
+        args->batch[args->steps] = bench_number(part, "x", text);
+        args->length[args->steps] = bench_number(x + 1, ",", text);
         if (args->batch[args->steps] < 1 || args->length[args->steps++] < 1)
-            misuse("not like 4x256:", text);
+            bench_misuse("not like 4x256:", text);
     }
 }
 
@@ -115,16 +76,16 @@ static void read_shape(bench_args *args, const char *text) {
                   {"first", &s->first}, {"pad", &s->pad}, {"option", &s->option}};
 
     args->has_shape = true;
-    for (const char *part = text; part; part = next_part(part)) {
+    for (const char *part = text; part; part = bench_next_part(part)) {
         const size_t length = strcspn(part, "=");
         bool known = false;
         for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
             if (strlen(fields[i].name) == length && strncmp(fields[i].name, part, length) == 0 && part[length] == '=') {
-                *fields[i].field = number(part + length + 1, ",", text);
+                *fields[i].field = bench_number(part + length + 1, ",", text);
                 known = true;
             }
         if (!known)
-            misuse("unknown letter in", text);
+            bench_misuse("unknown letter in", text);
     }
 }
 
@@ -136,7 +97,7 @@ static void read_only(bench_args *args, const char *text) {
     else if (strcmp(text, "roofline") == 0)
         args->show = 0;
     else
-        misuse("--only operations, products or roofline, not", text);
+        bench_misuse("--only operations, products or roofline, not", text);
 }
 
 static bench_args read_arguments(int argc, char **argv) {
@@ -163,14 +124,14 @@ static bench_args read_arguments(int argc, char **argv) {
         switch (option) {
         case 'l': args.list = true; break;
         case 'm': args.model_path = optarg; break;
-        case 'M': read_numbers(&args.rows, optarg); break;
-        case 'R': read_numbers(&args.ranks, optarg); break;
+        case 'M': bench_read_numbers(&args.rows, optarg); break;
+        case 'R': bench_read_numbers(&args.ranks, optarg); break;
         case 't': read_dtypes(&args.dtypes, optarg); break;
         case 's': read_shape(&args, optarg); break;
         case 'T': args.test_shapes = true; break;
         case 'S': read_steps(&args, optarg); break;
         case 'o': read_only(&args, optarg); break;
-        case 'n': args.rounds = number(optarg, "", optarg); break;
+        case 'n': args.rounds = bench_number(optarg, "", optarg); break;
         case 'd': args.device = optarg; break;
         case 'j': args.json = true; break;
         case 'h': fputs(help, stdout); exit(0);

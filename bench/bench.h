@@ -7,7 +7,7 @@
 
 /* The program clora-bench: bench.c reads the command line, bench_shapes.c lists realistic shapes, bench_time.c
  * measures, bench_roof.c finds the device's limits, bench_limit.c adds up a training step's products, bench_report.c
- * prints. */
+ * prints. The program clora-tables is tables.c. */
 
 /* The sizes of a model that shapes follow from. */
 typedef struct bench_model {

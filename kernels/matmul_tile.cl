@@ -114,7 +114,8 @@ matmul_tile(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const 
         const int p = first + part + q;
         const int rank = part + q >= panels ? 0 : table ? table[3 * p + 1] : R;
         const int col = table && rank > 0 ? table[3 * p + 2] : 0;
-        const bool done = q > 0 && (!table || (table[3 * (p - 1) + 1] == rank && table[3 * (p - 1) + 2] == col));
+        const bool done =
+            rank == 0 || (q > 0 && (!table || (table[3 * (p - 1) + 1] == rank && table[3 * (p - 1) + 2] == col)));
         for (int r = 0; r < (done ? 0 : rank); r += STEP) {
             load_left(left, u + col + r, u_stride, m, M, rank - r);
             for (int e = item; e < TN * STEP; e += ITEMS) {

@@ -1,21 +1,26 @@
-"""The program clora-bench: its options and what it prints. Times are not judged."""
+"""The programs clora-bench and clora-tables: their options and what they print. Times are not judged."""
 
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.command import MODEL, main, needs_device
 
-BENCH = os.environ["CLORA_BENCH"]
+BENCH, TABLES = os.environ["CLORA_BENCH"], os.environ["CLORA_TABLES"]
+
+
+def call(*command):
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 def bench(*arguments):
-    done = subprocess.run([BENCH, *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False)
-    return done.returncode, done.stdout, done.stderr
+    return call(BENCH, *arguments)
 
 
 class Bench(unittest.TestCase):
@@ -73,6 +78,35 @@ class Bench(unittest.TestCase):
         self.assertEqual(status, 0)
         self.assertRegex(out, r"(?m)^roofline  [\d.]+ GFLOP/s .* GB/s copied, [\d.]+ GB/s read$")
         self.assertRegex(out, r"(?m)^rope f32 M 2 H 9 D 64 ( +[\d.]+){4} +\d+%$")
+
+
+class Tables(unittest.TestCase):
+    def test_wrong_usage_is_one_line_and_status_2(self):
+        for wrong in ([], [MODEL, MODEL], [MODEL, "--ranks", "0"], [MODEL, "--rounds", "0"], [MODEL, "--dtype", "f64"]):
+            with self.subTest(wrong):
+                status, out, err = call(TABLES, *wrong)
+                self.assertEqual((status, out), (2, ""))
+                self.assertRegex(err, r"\Aclora-tables: .*\n\Z")
+
+    @needs_device
+    def test_a_table_without_entries_is_refused(self):
+        with tempfile.TemporaryDirectory() as empty:
+            status, out, err = call(TABLES, MODEL, "--tables", f"off,{empty}")
+        self.assertEqual((status, out), (1, ""))
+        self.assertRegex(err, r"\Aclora-tables: table .* has no entry for this device .*\n\Z")
+
+    @needs_device
+    def test_every_table_is_measured_in_every_use(self):
+        sizes = ["--ranks", "2", "--batch-size", "1", "--max-length", "8", "--new-tokens", "2", "--rounds", "2"]
+        status, out, err = call(TABLES, MODEL, "--tables", "off,off", *sizes, "--json")
+        self.assertEqual((status, err), (0, ""))
+        rows = json.loads(out)
+        self.assertEqual(
+            [(row["use"], row["table"]) for row in rows],
+            [(use, "off") for use in ("training step", "prompt", "new tokens") for _ in range(2)],
+        )
+        self.assertTrue(all(row["median_seconds"] >= row["best_seconds"] > 0 for row in rows))
+        self.assertEqual([row["speed"] for row in rows[::2]], [1.0, 1.0, 1.0])
 
 
 if __name__ == "__main__":

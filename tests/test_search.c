@@ -137,8 +137,13 @@ static void test_a_valley_leads_to_its_bottom(void **state) {
 static void test_the_same_seed_takes_the_same_way(void **state) {
     int calls = 0;
     search_result first, second;
-    const search s = {
-        .space = &cube, .evaluate = valley, .user = &calls, .seeds = corner, .seeds_count = 1, .restarts = 5, .seed = 7};
+    const search s = {.space = &cube,
+                      .evaluate = valley,
+                      .user = &calls,
+                      .seeds = corner,
+                      .seeds_count = 1,
+                      .restarts = 5,
+                      .seed = 7};
 
     (void)state;
     assert_ok(search_run(&first, &s));
