@@ -63,6 +63,29 @@ done:
     return status;
 }
 
+clora_status clora_tune_export_table(clora_context *context, const char *path) {
+    clora_tune_entry *entries = NULL;
+    json_t *list = json_array(), *whole = NULL;
+    int count = 0;
+    clora_status status = CLORA_OK;
+
+    TRY(tuning_store_list(&entries, &count, context));
+    if (count == 0)
+        TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "nothing was measured on this device: no table to write"));
+    for (int i = 0; i < count; i++)
+        json_array_append_new(list, tuning_entry_to_json(&entries[i]));
+    whole = json_pack("{s:s, s:i, s:O}", "device", environment_plain_name(context->info.name), "vector_width",
+                      context->info.vector_width, "entries", list);
+    if (!whole)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to export"));
+    TRY(json_save_ordered_path(whole, path));
+done:
+    json_decref(whole);
+    json_decref(list);
+    free(entries);
+    return status;
+}
+
 /* One entry of a file into the cache and the table. */
 static clora_status take_over(clora_context *context, const json_t *json, const char *path) {
     clora_tune_entry entry;

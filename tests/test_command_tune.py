@@ -116,6 +116,9 @@ class Entries(Tune):
         for result in t4["results"]:
             self.assertIn("configuration", result)
             self.assertEqual(result["measurements"][0]["name"], "time")
+        self.assertEqual(clora("tune", "export", self.folder / "table.json", "--table", env=self.environment)[0], 0)
+        table = json.loads(path.with_name("table.json").read_text())
+        self.assertEqual(len(table["entries"]), first["shapes"])
         other = self.environment | {"CLORA_CACHE_DIR": str(self.folder / "other")}
         status, out, err = clora("tune", "import", path, "--json", env=other)
         self.assertEqual((status, json.loads(out)["entries"]), (0, first["shapes"]), err)

@@ -83,7 +83,7 @@ static void test_panels_of_every_width_match_the_reference(void **state) {
     for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
         context->info.vector_width = widths[i];
         assert_int_equal(weight_panel_width(context), 2 * widths[i]);
-        check_products(GEMM_PANEL, 3);
+        check_products(GEMM_PANEL, 4);
     }
     context->info.vector_width = usual;
 }
@@ -95,9 +95,9 @@ static void test_the_paths_of_gpus_match_the_reference(void **state) {
     (void)state;
     context->is_cpu = false;
     assert_int_equal(weight_panel_width(context), 32);
-    check_products(GEMM_TILE, 2);
+    check_products(GEMM_TILE, 4);
     if (!getenv("CLORA_TEST_SMALL"))
-        check_products(GEMM_CLBLAST, 5);
+        check_products(GEMM_CLBLAST, 9);
     context->is_cpu = usual;
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "device/environment.h"
 #include "device/tuning_store.h"
 #include "journal.h"
 #include "support/scratch.h"
@@ -191,6 +192,40 @@ static void test_an_entry_of_another_driver_is_used_and_says_so(void **state) {
     const clora_tune_entry e = look_up(&key);
     assert_int_equal(e.source, CLORA_TUNE_OLDER);
     assert_int_equal(value_of(&e, "MOST_ROWS"), 4);
+}
+
+/* What was exported on one machine, seen on another: the entries are gone, the table is part of clora. */
+static clora_tune_entry look_up_with_table(const char *table, size_t size) {
+    setenv("CLORA_CACHE_DIR", scratch_path("elsewhere"), 1);
+    start_again();
+    tuning_store_add_table(context, table, size, "table");
+    return look_up(&key);
+}
+
+static void test_a_shipped_table_holds_for_a_device_of_its_name(void **state) {
+    const char *path = scratch_path("table.json");
+    size_t size;
+
+    (void)state;
+    assert_int_equal(clora_tune_export_table(context, path), CLORA_ERROR_NOT_FOUND);
+    save_entry(&key, 4);
+    assert_ok(clora_tune_export_table(context, path));
+    char *text = read_whole(&size, path);
+    clora_tune_entry e = look_up_with_table(text, size);
+    assert_int_equal(e.source, CLORA_TUNE_SHIPPED);
+    assert_int_equal(value_of(&e, "MOST_ROWS"), 4);
+    save_entry(&key, 8); /* what was measured here comes first, whichever is read first */
+    e = look_up_with_table(text, size);
+    assert_int_equal(e.source, CLORA_TUNE_EXACT);
+    assert_int_equal(value_of(&e, "MOST_ROWS"), 8);
+    setenv("CLORA_CACHE_DIR", scratch_path("third"), 1);
+    start_again();
+    strstr(text, environment_plain_name(context->info.name))[0] ^= 1; /* another device */
+    tuning_store_add_table(context, text, size, "table");
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
+    tuning_store_add_table(context, "{\"device\": 1", 12, "table");
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
+    free(text);
 }
 
 static void test_a_verbose_log_says_where_parameters_come_from(void **state) {
@@ -567,6 +602,7 @@ int main(void) {
         test(test_what_is_set_by_hand_comes_first),
         test(test_the_mode_off_takes_no_entries),
         test(test_an_entry_of_another_driver_is_used_and_says_so),
+        test(test_a_shipped_table_holds_for_a_device_of_its_name),
         test(test_a_verbose_log_says_where_parameters_come_from),
         test(test_a_bad_file_is_a_miss_with_one_warning),
         test(test_a_hostile_file_is_a_miss_with_one_warning),

@@ -210,7 +210,10 @@ CLORA_API const char *clora_tune_directory(clora_context *context);
 /** Write every entry and every measurement as T4 JSON, which Kernel Tuner and KTT read. */
 CLORA_API clora_status clora_tune_export(clora_context *context, const char *path);
 
-/** Take over the entries of such a file, for this device. Those whose kernel or values this clora does not have are
+/** Write the entries alone, as the table that clora ships for a device of this name (docs/tuning.md). */
+CLORA_API clora_status clora_tune_export_table(clora_context *context, const char *path);
+
+/** Take over the entries of a file of clora_tune_export(), for this device. Those whose kernel or values this clora does not have are
  * left out and logged. */
 CLORA_API clora_status clora_tune_import(int *count, clora_context *context, const char *path);
 

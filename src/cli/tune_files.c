@@ -6,15 +6,30 @@
 #include "cli/text.h"
 #include "cli/tune.h"
 
+typedef struct export_args {
+    int table;
+} export_args;
+
+static const opt export_options[] = {
+    {.name = "table",
+     .type = OPT_SET,
+     .offset = offsetof(export_args, table),
+     .help = "write the entries alone, as a table that can be shipped in kernels/tuned"},
+    {.name = NULL},
+};
+
 static int run_export(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"FILE", NULL};
+    export_args args = {0};
+    opt_group group = {.heading = "What", .options = export_options, .values = &args};
     clora_context *context = NULL;
     const char *path = NULL;
-    int status = opt_parse(cli, NULL, 0, names, 1, &path, argc, argv);
+    int status = opt_parse(cli, &group, 1, names, 1, &path, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
-    if (cli_context_create(&context, cli) != CLORA_OK || clora_tune_export(context, path) != CLORA_OK)
+    if (cli_context_create(&context, cli) != CLORA_OK ||
+        (args.table ? clora_tune_export_table : clora_tune_export)(context, path) != CLORA_OK)
         status = cli_fail_library(cli);
     else
         status = cli->json ? json_print(cli, json_pack("{s:s}", "out", path)) : CLI_DONE;
@@ -79,7 +94,7 @@ static int run_prune(cli_state *cli, int argc, char **argv) {
 const command command_tune_export = {
     .name = "tune export",
     .summary = "write what was measured as T4 JSON",
-    .usage = "FILE [options]",
+    .usage = "FILE [--table] [options]",
     .about = "Writes every entry of this device and every measurement as T4 JSON, the exchange format of auto-tuners, "
              "which Kernel Tuner and KTT read.",
     .example = "clora tune export mine.json",

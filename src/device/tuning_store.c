@@ -208,28 +208,22 @@ static bool names_the_same_device(const json_t *table, const clora_device_info *
            json_integer_value(width) == info->vector_width;
 }
 
-/* The embedded tables: {"device", "vector_width", "entries": [...]}. What this clora's kernels do not take is skipped
- * in silence: a table may be older than they are. */
-static void load_shipped(clora_context *context) {
-    for (size_t i = 0; i < tuned_tables_count; i++) {
-        json_t *table = NULL;
-        if (json_load_bytes(&table, (const char *)tuned_tables[i].text, tuned_tables[i].size, tuned_tables[i].name) ==
-                CLORA_OK &&
-            names_the_same_device(table, &context->info)) {
-            size_t index;
-            json_t *entry;
-            json_array_foreach(json_object_get(table, "entries"), index, entry)(void)
-                add(context, entry, CLORA_TUNE_SHIPPED, tuned_tables[i].name);
-        }
-        json_decref(table);
-    }
+void tuning_store_add_table(clora_context *context, const char *text, size_t size, const char *name) {
+    json_t *table = NULL, *entry;
+    size_t i;
+
+    if (json_load_bytes(&table, text, size, name) == CLORA_OK && names_the_same_device(table, &context->info))
+        json_array_foreach(json_object_get(table, "entries"), i, entry)(void)
+            add(context, entry, CLORA_TUNE_SHIPPED, name);
+    json_decref(table);
 }
 
 void tuning_store_load(clora_context *context) {
     const char *directory = tuning_store_directory(context);
     json_t *environment = environment_describe(context);
 
-    load_shipped(context);
+    for (size_t i = 0; i < tuned_tables_count; i++)
+        tuning_store_add_table(context, (const char *)tuned_tables[i].text, tuned_tables[i].size, tuned_tables[i].name);
     if (directory && environment) {
         load_other_drivers(context, environment);
         load_directory(context, directory, CLORA_TUNE_EXACT);

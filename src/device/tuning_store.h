@@ -23,6 +23,10 @@ clora_status tuning_store_prepare(clora_context *context);
  * cannot be used is one line in the log. */
 void tuning_store_load(clora_context *context);
 
+/* Add the entries of a table of clora_tune_export_table() when it is of a device of this name and vector width. What
+ * this clora's kernels do not take is skipped in silence: a table may be older than they are. */
+void tuning_store_add_table(clora_context *context, const char *text, size_t size, const char *name);
+
 /* The entries on disk, measurements included, in the order of their names; those that cannot be used are left out and
  * logged. The caller frees. */
 clora_status tuning_store_list(clora_tune_entry **out, int *count, clora_context *context);
