@@ -304,7 +304,7 @@ static void clip_scale_reference(case_run *run) {
 /* ---- costs: nothing here is bound by arithmetic ---- */
 
 static double elements(const op_shape *s) {
-    return (double)s->M * (double)(s->H ? s->H * s->D : s->V ? s->V : s->K);
+    return (double)s->M * (double)(s->H ? s->H * s->D : s->K);
 }
 
 static double few_flops(const op_shape *s) {
@@ -327,6 +327,14 @@ static double moves_7(const op_shape *s) {
 }
 static double reads(const op_shape *s) {
     return 4.0 * elements(s);
+}
+
+/* Of the loss: the logits become their gradient. */
+static double loss_flops(const op_shape *s) {
+    return 4.0 * s->M * (double)s->V;
+}
+static double loss_bytes(const op_shape *s) {
+    return 8.0 * s->M * (double)s->V;
 }
 
 static const op_shape rows[] = {
@@ -389,7 +397,7 @@ const op_case cases_nn[] = {
     {"swiglu_backward", CASE_SHAPES(rows), swiglu_backward_setup, swiglu_backward_launch, swiglu_backward_reference,
      few_flops, moves_5, 1e-6f},
     {"cross_entropy", CASE_SHAPES(loss_shapes), cross_entropy_setup, cross_entropy_launch, cross_entropy_reference,
-     few_flops, moves_2, 1e-5f},
+     loss_flops, loss_bytes, 1e-5f},
     {"dropout", CASE_SHAPES(dropout_shapes), dropout_setup, dropout_launch, dropout_reference, few_flops, moves_2,
      1e-6f},
     {"dropout_add", CASE_SHAPES(dropout_shapes), dropout_add_setup, dropout_add_launch, dropout_add_reference,

@@ -39,15 +39,16 @@ static clora_status linear_gradient(workspace *ws, const selection *s, int site,
     return linear_backward(dx, &da, &db, dy, x, w, lr, &u, &du, &drop);
 }
 
-/* The column ranges of a fused q,k,v matrix. */
+/* The column ranges of a fused q,k,v matrix, and two neighbours in one. */
 typedef struct qkv_views {
-    clora_tensor q, k, v;
+    clora_tensor q, k, v, qk, kv;
 } qkv_views;
 
 static qkv_views split_qkv(const clora_tensor *qkv, const model_config *c) {
     const int M = qkv->shape[0], q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
 
-    return (qkv_views){tensor_view(qkv, 0, M, 0, q), tensor_view(qkv, 0, M, q, kv), tensor_view(qkv, 0, M, q + kv, kv)};
+    return (qkv_views){tensor_view(qkv, 0, M, 0, q), tensor_view(qkv, 0, M, q, kv), tensor_view(qkv, 0, M, q + kv, kv),
+                       tensor_view(qkv, 0, M, 0, q + kv), tensor_view(qkv, 0, M, q, 2 * kv)};
 }
 
 static attention_shape shape_of(const workspace *ws, int S) {
@@ -56,9 +57,10 @@ static attention_shape shape_of(const workspace *ws, int S) {
     return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim};
 }
 
-/* The rows of the step's sequences in a layer's keys or values. */
-static clora_tensor cache_view(const workspace *ws, const kv_cache *cache, const clora_tensor *t) {
-    return tensor_view(t, cache->first * cache->capacity, ws->B * cache->capacity, 0, tensor_cols(t));
+/* The rows of the step's sequences in a layer's keys and values. */
+static clora_tensor cache_view(const workspace *ws, const kv_cache *cache, int l) {
+    const clora_tensor *kv = &cache->kv[l];
+    return tensor_view(kv, cache->first * cache->capacity, ws->B * cache->capacity, 0, tensor_cols(kv));
 }
 
 static clora_status attend(workspace *ws, layer_activations *a, const qkv_views *p, kv_cache *cache, int l) {
@@ -67,9 +69,10 @@ static clora_status attend(workspace *ws, layer_activations *a, const qkv_views 
     if (!cache)
         return op_attention(&a->att, ws->train ? &a->lse : NULL, &p->q, &p->k, &p->v, &ws->past, &ws->first,
                             shape_of(ws, ws->T));
-    clora_tensor k = cache_view(ws, cache, &cache->k[l]), v = cache_view(ws, cache, &cache->v[l]);
-    TRY(op_cache_store(&k, &p->k, &ws->past, ws->B, ws->T, cache->capacity));
-    TRY(op_cache_store(&v, &p->v, &ws->past, ws->B, ws->T, cache->capacity));
+    clora_tensor kv = cache_view(ws, cache, l);
+    const int rows = kv.shape[0], width = tensor_cols(&p->k);
+    const clora_tensor k = tensor_view(&kv, 0, rows, 0, width), v = tensor_view(&kv, 0, rows, width, width);
+    TRY(op_cache_store(&kv, &p->kv, &ws->past, ws->B, ws->T, cache->capacity));
     TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, shape_of(ws, cache->capacity)));
 done:
     return status;
@@ -87,8 +90,7 @@ static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *ca
 
     TRY(op_rmsnorm(&ws->normed, &a->rstd_attention, x, w->norm_attention, c->norm_eps));
     TRY(linear(ws, s, site + SITE_QKV, &a->qkv, &ws->normed, NULL, &a->u[SITE_QKV]));
-    TRY(op_rope(&p.q, &ws->positions, &ws->rope, c->heads, false));
-    TRY(op_rope(&p.k, &ws->positions, &ws->rope, c->kv_heads, false));
+    TRY(op_rope(&p.qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, false));
     TRY(attend(ws, a, &p, cache, l));
     TRY(linear(ws, s, site + SITE_O, &a->mid, &a->att, x, &a->u[SITE_O]));
     TRY(op_rmsnorm(&ws->normed, &a->rstd_mlp, &a->mid, w->norm_mlp, c->norm_eps));
@@ -209,8 +211,7 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
         return CLORA_OK;
     TRY(op_attention_backward(&d.q, &d.k, &d.v, &ws->delta, &ws->datt, &a->att, &p.q, &p.k, &p.v, &a->lse, &ws->past,
                               &ws->first, &ws->last, shape_of(ws, ws->T)));
-    TRY(op_rope(&d.q, &ws->positions, &ws->rope, c->heads, true));
-    TRY(op_rope(&d.k, &ws->positions, &ws->rope, c->kv_heads, true));
+    TRY(op_rope(&d.qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, true));
 
     if (term(s, site + SITE_QKV))
         TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, w->norm_attention));

@@ -3,12 +3,12 @@
 
 #include "model/workspace.h"
 
-/* Keys and values of all positions so far: per layer f32 (B * capacity, G*D). A step works on sequences from `first`
- * on. */
+/* Keys and values of all positions so far: per layer f32 (B * capacity, 2*G*D), keys in front. A step works on
+ * sequences from `first` on. */
 typedef struct kv_cache {
     int B, capacity;
     int first;
-    clora_tensor *k, *v; /* one view a layer */
+    clora_tensor *kv; /* one view a layer */
 } kv_cache;
 
 /* Which adapter applies, and its training state. */

@@ -14,20 +14,17 @@ static clora_status plan_cache(clora_session *s, int batch, int capacity) {
 
     if (__builtin_mul_overflow(batch, capacity, &rows))
         return clora_fail(CLORA_ERROR_ARGUMENT, "a session of %d x %d tokens is too large", batch, capacity);
-    s->k = alloc_array((size_t)c->layers, sizeof(*s->k));
-    s->v = alloc_array((size_t)c->layers, sizeof(*s->v));
+    s->kv = alloc_array((size_t)c->layers, sizeof(*s->kv));
     s->host = alloc_array((size_t)rows, sizeof(*s->host));
     s->length = alloc_array((size_t)batch, sizeof(*s->length));
-    if (!s->k || !s->v || !s->host || !s->length)
+    if (!s->kv || !s->host || !s->length)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a session");
     arena_init(&s->memory, s->model->context);
-    for (int l = 0; l < c->layers; l++) {
-        TRY(arena_add(&s->memory, &s->k[l], CLORA_DTYPE_F32, rows, c->kv_heads * c->head_dim));
-        TRY(arena_add(&s->memory, &s->v[l], CLORA_DTYPE_F32, rows, c->kv_heads * c->head_dim));
-    }
+    for (int l = 0; l < c->layers; l++)
+        TRY(arena_add(&s->memory, &s->kv[l], CLORA_DTYPE_F32, rows, 2 * c->kv_heads * c->head_dim));
     TRY(arena_add(&s->memory, &s->logits, CLORA_DTYPE_F32, batch > LOGITS_ROWS ? batch : LOGITS_ROWS, c->vocab));
     TRY(arena_commit(&s->memory));
-    s->cache = (kv_cache){batch, capacity, 0, s->k, s->v};
+    s->cache = (kv_cache){batch, capacity, 0, s->kv};
     clora_session_reset(s);
 done:
     return status;
@@ -64,8 +61,7 @@ void clora_session_free(clora_session *s) {
     workspace_free(s->ws);
     arena_finish(&s->memory);
     clora_tensor_free(s->u);
-    free(s->k);
-    free(s->v);
+    free(s->kv);
     free(s->host);
     free(s->length);
     free(s);

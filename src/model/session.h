@@ -11,7 +11,7 @@ struct clora_session {
     selection select;
     kv_cache cache;
     arena memory;        /* of the cache and the logits */
-    clora_tensor *k, *v; /* views, one a layer */
+    clora_tensor *kv;    /* views, one a layer */
     clora_tensor logits; /* (rows, V) */
     clora_tensor *u;     /* (rows, R) scratch of the adapter's term; grows with the largest rank selected */
     int32_t *host;       /* staging for ids, positions */
