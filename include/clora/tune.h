@@ -213,8 +213,8 @@ CLORA_API clora_status clora_tune_export(clora_context *context, const char *pat
 /** Write the entries alone, as the table that clora ships for a device of this name (docs/tuning.md). */
 CLORA_API clora_status clora_tune_export_table(clora_context *context, const char *path);
 
-/** Take over the entries of a file of clora_tune_export(), for this device. Those whose kernel or values this clora does not have are
- * left out and logged. */
+/** Take over the entries of a file of clora_tune_export(), for this device. Those whose kernel or values this clora
+ * does not have are left out and logged. */
 CLORA_API clora_status clora_tune_import(int *count, clora_context *context, const char *path);
 
 /** Delete unusable entries of this environment, and with `others` the directories of all other environments: other
