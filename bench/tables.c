@@ -32,7 +32,7 @@ static const char help[] =
     "  --new-tokens N     tokens in one measurement of writing (default: 16)\n"
     "  --rounds N         (default: 11)\n"
     "  --device N|NAME    the OpenCL device\n"
-    "  --json             one JSON object\n";
+    "  --json             one JSON array\n";
 
 enum { MOST_TABLES = 6, ROUNDS = 99 };
 enum { TRAIN, PROMPT, TOKENS, USES };
@@ -286,7 +286,9 @@ static clora_status run(comparison *c) {
     char usual[] = "off,use", *list = c->args->tables ? c->args->tables : usual, *rest = list;
     clora_status status = CLORA_OK;
 
-    for (char *table; (table = strsep(&rest, ",")) && c->sides < MOST_TABLES;) {
+    for (char *table; (table = strsep(&rest, ","));) {
+        if (c->sides == MOST_TABLES)
+            TRY(clora_fail(CLORA_ERROR_ARGUMENT, "at most %d tables are compared", MOST_TABLES));
         c->side[c->sides].table = table;
         TRY(open_model(&c->side[c->sides++], c->args));
     }
