@@ -1,63 +1,83 @@
 // y (M, N) = [residual or y] + x (M, K) * W0^T + bias + u (M, R) * B^T for few rows, in explicit vectors: for CPUs.
 //
 // As panel.cl says, all rows at a time. Few rows read W0 once and wait for memory: no blocks, 16-bit weights widened in
-// registers, even and odd steps summed apart so that one row's chain of additions is not the limit.
+// registers. A core asks for more at once when it reads several panels side by side, so a work-item makes STREAMS of
+// them.
 
 #ifndef ROWS
 #define ROWS 1 // at least M
 #endif
+#ifndef STREAMS
+#define STREAMS 1 // panels side by side; ROWS * STREAMS * NR / VW vectors are held
+#endif
+#define CHAINS (ROWS * STREAMS > 2 ? 1 : 2) // few sums alternate between two, so that adding is not the limit
 
-#define VECTOR_STEPS(part, at)                                                                                         \
-    UNROLL for (int i = 0; i < ROWS; i++) {                                                                            \
-        const V value = (V)(x[row[i] + (at)]);                                                                         \
-        UNROLL for (int j = 0; j < NV; j++) part[i][j] = fma(value, now[j], part[i][j]);                               \
+// NR columns of a panel at step k: two steps of bf16, whose low and high halves are k and k + 1, come in one load.
+#if STORAGE == 2
+#define STEPS 2
+#define LOAD_STEPS(panel, k)                                                                                           \
+    UNROLL for (int j = 0; j < NV; j++) {                                                                              \
+        const JOIN(uint, VW) two = JOIN(vload, VW)((k) / 2 * NV + j, (__global const uint *)(panel));                  \
+        now[0][j] = JOIN(as_float, VW)(two << 16);                                                                     \
+        now[1][j] = JOIN(as_float, VW)(two & 0xffff0000u);                                                             \
+    }
+#else
+#define STEPS 1
+#if STORAGE == 1
+#define LOAD_STORED widen
+#else
+#define LOAD_STORED LOAD
+#endif
+#define LOAD_STEPS(panel, k)                                                                                           \
+    UNROLL for (int j = 0; j < NV; j++) now[0][j] = LOAD_STORED((panel) + (size_t)(k)*NR + j * VW);
+#endif
+
+// sum += x[k] * W0[k] of every stream; `last` is the last of x's columns that may be read.
+#define VECTOR_STEPS(sum, k, last)                                                                                     \
+    UNROLL for (int s = 0; s < STREAMS; s++) {                                                                         \
+        V now[STEPS][NV];                                                                                              \
+        LOAD_STEPS(from[s], k);                                                                                        \
+        UNROLL for (int e = 0; e < STEPS; e++) UNROLL for (int i = 0; i < ROWS; i++) {                                 \
+            const V value = (V)(x[row[i] + min((k) + e, last)]);                                                       \
+            UNROLL for (int j = 0; j < NV; j++) sum[s][i][j] = fma(value, now[e][j], sum[s][i][j]);                    \
+        }                                                                                                              \
     }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWARD_ARGUMENTS) {
     FORWARD_BEGIN;
-    const int q = get_global_id(0);
-    FORWARD_PANEL;
-    V c[ROWS][NV], odd[ROWS][NV];
+    const int begin = get_global_id(0) * STREAMS;
+    V sum[CHAINS][STREAMS][ROWS][NV];
+    __global const stored *from[STREAMS];
     size_t row[ROWS];
-    __global const float *from = accumulate ? y : residual;
-    from = from ? from + col : from;
-    __global const float *plus = bias ? bias + col : 0;
-    ROWS_FROM(row, ROWS, 0, M, accumulate ? y_stride : residual_stride);
-    START(c, ROWS, from, row, plus, lanes);
-    UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) odd[i][j] = (V)(0.0f);
-    ROWS_FROM(row, ROWS, 0, M, x_stride);
-    for (int k = 0; k < K; k += 2) {
-        V now[NV];
-#if STORAGE == 2
-        JOIN(uint, VW) two[NV];
-        UNROLL for (int j = 0; j < NV; j++) {
-            two[j] = JOIN(vload, VW)(k / 2 * NV + j, (__global const uint *)panel);
-            now[j] = JOIN(as_float, VW)(two[j] << 16);
-        }
-#elif STORAGE == 1
-        UNROLL for (int j = 0; j < NV; j++) now[j] = widen(panel + (size_t)k * NR + j * VW);
-#else
-        UNROLL for (int j = 0; j < NV; j++) now[j] = LOAD(panel + (size_t)k * NR + j * VW);
-#endif
-        VECTOR_STEPS(c, k);
-        if (k + 1 == K)
-            break;
-#if STORAGE == 2
-        UNROLL for (int j = 0; j < NV; j++) now[j] = JOIN(as_float, VW)(two[j] & 0xffff0000u);
-#elif STORAGE == 1
-        UNROLL for (int j = 0; j < NV; j++) now[j] = widen(panel + (size_t)(k + 1) * NR + j * VW);
-#else
-        UNROLL for (int j = 0; j < NV; j++) now[j] = LOAD(panel + (size_t)(k + 1) * NR + j * VW);
-#endif
-#if ROWS <= 2
-        VECTOR_STEPS(odd, k + 1);
-#else
-        VECTOR_STEPS(c, k + 1);
-#endif
+    UNROLL for (int s = 0; s < STREAMS; s++) { // past the last panel the last one again, which is not stored
+        from[s] = w + (size_t)min(begin + s, panels - 1) * ((size_t)(K + KI - 1) / KI * KI) * NR;
+        UNROLL for (int h = 0; h < CHAINS; h++) UNROLL for (int i = 0; i < ROWS; i++)
+            UNROLL for (int j = 0; j < NV; j++) sum[h][s][i][j] = (V)(0.0f);
     }
-    UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) c[i][j] += odd[i][j];
-    ROWS_FROM(row, ROWS, 0, M, u_stride);
-    MULTIPLY(c, ROWS, u + u_col, row, factor, rank);
-    ROWS_FROM(row, ROWS, 0, M, y_stride);
-    FINISH(c, ROWS, y + col, row, M, lanes);
+    ROWS_FROM(row, ROWS, 0, M, x_stride);
+    int k = 0;
+    for (; k + 2 * STEPS <= K; k += 2 * STEPS) {
+        VECTOR_STEPS(sum[0], k, k + STEPS);
+        VECTOR_STEPS(sum[CHAINS - 1], k + STEPS, k + 2 * STEPS);
+    }
+    for (; k < K; k += STEPS) // of bf16 the step past the end is zero
+        VECTOR_STEPS(sum[0], k, K - 1);
+    UNROLL for (int s = 0; s < STREAMS; s++) {
+        const int q = begin + s;
+        if (q >= panels)
+            break;
+        FORWARD_PANEL;
+        V c[ROWS][NV];
+        __global const float *start = accumulate ? y : residual;
+        start = start ? start + col : start;
+        __global const float *plus = bias ? bias + col : 0;
+        ROWS_FROM(row, ROWS, 0, M, accumulate ? y_stride : residual_stride);
+        START(c, ROWS, start, row, plus, lanes);
+        UNROLL for (int h = 0; h < CHAINS; h++) UNROLL for (int i = 0; i < ROWS; i++)
+            UNROLL for (int j = 0; j < NV; j++) c[i][j] += sum[h][s][i][j];
+        ROWS_FROM(row, ROWS, 0, M, u_stride);
+        MULTIPLY(c, ROWS, u + u_col, row, factor, rank);
+        ROWS_FROM(row, ROWS, 0, M, y_stride);
+        FINISH(c, ROWS, y + col, row, M, lanes);
+    }
 }

@@ -182,7 +182,7 @@ const kernel_row kernel_rows[] = {
       {"WX", NULL, {16, 8, 32}},
       {"WY", NULL, {16, 8}}}},
     {"matvec_tile", "matmul_tile", {{"SLICES", NULL, {8, 4, 16}}}},
-    {"matvec_panel", "panel matvec_panel", {{"VW", panel_vector, {4, 8, 16}}}},
+    {"matvec_panel", "panel matvec_panel", {{"VW", panel_vector, {4, 8, 16}}, {"MOST_STREAMS", NULL, {4, 1, 2, 3, 6}}}},
     {"path_dx_term", NULL, {{"PATH", NULL, {TERM_FUSED, TERM_APART}}}},
     {"path_rows", NULL, {{"PATH", rule_path_rows, {PATH_FEW_ROWS, PATH_MANY_ROWS}}}},
     {"path_term", NULL, {{"PATH", NULL, {TERM_FUSED, TERM_APART}}}},

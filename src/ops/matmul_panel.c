@@ -39,6 +39,23 @@ static int tile_rows(launch *l, int M) {
     return rows;
 }
 
+/* Panels that a work-item of few rows reads side by side: the more the better for memory, as far as the rows leave
+ * registers and no core gets more work than it would one by one. */
+static int streams(const clora_context *context, int most, int rows, int panels) {
+    enum { SUMS = 6 /* of a row and a panel, held in registers */ };
+    const int cores = context->info.compute_units > 0 ? context->info.compute_units : 1;
+    int best = 1, least_work = divide_up(panels, cores);
+
+    for (int s = 2; s <= most && s * rows <= SUMS; s++) {
+        const int work = divide_up(divide_up(panels, s), cores) * s;
+        if (work <= least_work) {
+            best = s;
+            least_work = work;
+        }
+    }
+    return best;
+}
+
 static void define_panel(launch *l, const weight *w, clora_context *context) {
     launch_define(l, "NR", weight_panel_width(context));
     launch_define(l, "STORAGE", w ? (int)w->dtype : 0);
@@ -57,7 +74,9 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
 
     launch_begin(&l, context, few ? "matvec_panel" : "matmul_panel", key);
     if (few) {
+        each.panels = streams(context, launch_parameter(&l, "MOST_STREAMS"), p->M, panels);
         launch_define(&l, "ROWS", p->M);
+        launch_define(&l, "STREAMS", each.panels);
     } else {
         const int MR = tile_rows(&l, p->M);
         each = share_out(context, p->M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"), MR);
