@@ -34,6 +34,11 @@ static const op_shape product_shapes[] = {
 
 /* ---- y = x * W0^T ... ---- */
 
+/* u belongs to x, and du to dy: a path may leave them aside. Time does not depend on values, and they take long. */
+static bool has_values(const case_run *run) {
+    return run->guards && run->status == CLORA_OK;
+}
+
 static void matmul_setup(case_run *run) {
     const op_shape *s = &run->shape;
     product *p = product_setup(run, CASE_IN, CASE_IN);
@@ -42,6 +47,8 @@ static void matmul_setup(case_run *run) {
     p->x = case_matrix(run, "x", CASE_IN, s->M, s->K);
     p->residual = s->option & PRODUCT_RESIDUAL ? case_matrix(run, "residual", CASE_IN, s->M, s->N) : NULL;
     p->u = p->R > 0 ? case_matrix(run, "u", CASE_IN, s->M, p->R) : NULL;
+    for (int i = 0; i < p->modules && p->u && has_values(run); i++)
+        ref_lowrank_down(p->u->host + p->row[i], p->R, p->x->host, p->a[i], p->scale[i], s->M, s->K, p->rank[i]);
 }
 
 static clora_status matmul_launch(case_run *run) {
@@ -50,7 +57,7 @@ static clora_status matmul_launch(case_run *run) {
     const clora_tensor *residual = run->shape.option & PRODUCT_IN_PLACE ? &in_place
                                    : p->residual                        ? &p->residual->tensor
                                                                         : NULL;
-    return op_matmul(&p->y->tensor, &p->x->tensor, run->w, residual, run->lr, p->u ? &p->u->tensor : NULL);
+    return op_matmul(&p->y->tensor, &p->x->tensor, run->w, residual, run->lr, p->u ? &p->u->tensor : NULL, false);
 }
 
 static void matmul_reference(case_run *run) {
@@ -73,6 +80,9 @@ static void dx_setup(case_run *run) {
     p->x = case_matrix(run, "dx", s->option & PRODUCT_IN_PLACE ? CASE_INOUT : CASE_OUT, s->M, s->K);
     p->y = case_matrix(run, "dy", CASE_IN, s->M, s->N);
     p->u = p->R > 0 ? case_matrix(run, "du", CASE_IN, s->M, p->R) : NULL;
+    for (int i = 0; i < p->modules && p->u && has_values(run); i++)
+        ref_lowrank_down_grad(p->u->host + p->row[i], p->R, p->y->host + p->col[i], s->N, p->b[i], p->scale[i], s->M,
+                              p->N[i], p->rank[i]);
 }
 
 static clora_status dx_launch(case_run *run) {

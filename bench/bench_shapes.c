@@ -82,6 +82,17 @@ done:
     return status;
 }
 
+static clora_status summed(const shape_request *r) {
+    clora_status status = CLORA_OK;
+
+    for (int d = 0; d < r->dtypes->count; d++)
+        for (int i = 0; i < r->ranks->count; i++)
+            for (int site = 0; site < BENCH_SITES - 1; site++)
+                TRY(add(r, bench_site_shape(r->model, site, 0, r->ranks->item[i], (clora_dtype)r->dtypes->item[d])));
+done:
+    return status;
+}
+
 static clora_status embedding(const shape_request *r) {
     clora_status status = CLORA_OK;
 
@@ -189,6 +200,7 @@ static const shape_rule rules[] = {
     {"lowrank_dx", factors, false},
     {"lowrank_grad_a", factors, false},
     {"lowrank_grad_b", factors, false},
+    {"lowrank_sum", summed, true},
     {"rmsnorm", stream, false},
     {"rmsnorm_apply", stream, false},
     {"rmsnorm_backward", stream, false},

@@ -7,8 +7,9 @@
 
 #include <cmocka.h>
 
-#include "case.h"
+#include "base/dtype.h"
 #include "device/tuning.h"
+#include "product.h"
 
 static clora_context *context;
 
@@ -32,26 +33,26 @@ static void check_case(const op_case *op, size_t step) {
     }
 }
 
+static const op_case *const products[] = {cases_matmul, cases_lowrank, cases_sum};
+enum { PRODUCTS = sizeof(products) / sizeof(products[0]) };
+
 static void check_products(gemm_path path, size_t step) {
     const gemm_path usual = context->gemm;
 
     context->gemm = path;
     tuning_forget(context);
-    for (const op_case *op = cases_matmul; op->name; op++)
-        check_case(op, step);
-    for (const op_case *op = cases_lowrank; op->name; op++)
-        check_case(op, step);
+    for (int i = 0; i < PRODUCTS; i++)
+        for (const op_case *op = products[i]; op->name && (op != cases_sum || path != GEMM_CLBLAST); op++)
+            check_case(op, step);
     context->gemm = usual;
     tuning_forget(context);
 }
 
 static bool is_product(const op_case *op) {
-    for (const op_case *product = cases_matmul; product->name; product++)
-        if (product == op)
-            return true;
-    for (const op_case *product = cases_lowrank; product->name; product++)
-        if (product == op)
-            return true;
+    for (int i = 0; i < PRODUCTS; i++)
+        for (const op_case *product = products[i]; product->name; product++)
+            if (product == op)
+                return true;
     return false;
 }
 
@@ -121,6 +122,123 @@ static void test_every_choice_of_a_path_matches_the_reference(void **state) {
     }
 }
 
+static const int sum_path[KERNEL_PARAMETERS] = {TERM_SUM};
+
+static void force_sums(const int *values) {
+    assert_int_equal(tuning_force(context, kernel_find("path_term"), values), CLORA_OK);
+    assert_int_equal(tuning_force(context, kernel_find("path_dx_term"), values), CLORA_OK);
+}
+
+static void check_sums(gemm_path path) {
+    const gemm_path usual = context->gemm;
+
+    context->gemm = path;
+    tuning_forget(context);
+    for (const op_case *op = cases_matmul; op->name; op++)
+        check_case(op, 1);
+    context->gemm = usual;
+    tuning_forget(context);
+}
+
+/* At every shape and storage type; the second time in many slices. */
+static void test_products_with_the_summed_weight_match_the_reference(void **state) {
+    const size_t allowed = context->info.max_allocation;
+    size_t now;
+
+    (void)state;
+    force_sums(sum_path);
+    check_sums(GEMM_PANEL);
+    check_sums(GEMM_TILE);
+    context->info.max_allocation = 700 << 10; /* the largest weight has 6 MB */
+    check_sums(GEMM_PANEL);
+    context->info.max_allocation = allowed;
+    force_sums(NULL);
+    clora_context_memory(context, &now, NULL);
+    assert_int_equal(now, 0); /* the scratch went with the last term */
+}
+
+/* The bytes of W0, which the caller frees. */
+static char *bytes_of(const weight *w) {
+    const clora_tensor *data = w->part[0].data;
+    char *bytes = malloc(clora_tensor_count(data) * dtype_size(data->dtype));
+
+    assert_non_null(bytes);
+    assert_int_equal(w->parts, 1);
+    assert_int_equal(clora_tensor_read(data, bytes), CLORA_OK);
+    return bytes;
+}
+
+static void test_the_sum_leaves_the_weight_alone_and_is_made_anew(void **state) {
+    const op_shape shape = {.M = 9, .N = 50, .K = 37, .R = 3};
+    case_run run;
+
+    (void)state;
+    force_sums(sum_path);
+    assert_int_equal(case_begin(&run, context, case_find("matmul"), &shape, true), CLORA_OK);
+    char *before = bytes_of(run.w);
+    assert_int_equal(case_check(&run), CLORA_OK);
+    for (int i = 0; i < run.buffers; i++)
+        if (strcmp(run.buffer[i].name, "b") == 0 || strcmp(run.buffer[i].name, "u") == 0)
+            memset(run.buffer[i].host, 0, (size_t)(run.buffer[i].rows * run.buffer[i].cols) * sizeof(float));
+    product *p = run.data;
+    memset(p->b[0], 0, 50 * 3 * sizeof(float));
+    assert_int_equal(case_check(&run), CLORA_OK); /* B has changed */
+    char *after = bytes_of(run.w);
+    assert_memory_equal(before, after, 50 * 37 * sizeof(float));
+    free(before);
+    free(after);
+    case_end(&run);
+    force_sums(NULL);
+}
+
+/* With dropout u is not of this x: the sum would be of another one. */
+static void test_dropout_takes_no_sum(void **state) {
+    const op_shape shape = {.M = 9, .N = 50, .K = 37, .R = 3};
+    case_run run;
+    recorder notes = {0};
+
+    (void)state;
+    force_sums(sum_path);
+    assert_int_equal(case_begin(&run, context, case_find("matmul"), &shape, true), CLORA_OK);
+    const product *p = run.data;
+    recorder *usual = recorder_attach(context, &notes);
+    assert_int_equal(op_matmul(&p->y->tensor, &p->x->tensor, run.w, NULL, run.lr, &p->u->tensor, true), CLORA_OK);
+    recorder_attach(context, usual);
+    assert_null(recorder_find(&notes, kernel_find("lowrank_sum"), NULL));
+    recorder_finish(&notes);
+    case_end(&run);
+    force_sums(NULL);
+}
+
+/* Memory is planned: where the table has sums, the scratch is there with the term. */
+static void test_a_table_with_sums_plans_their_scratch(void **state) {
+    const int N[2] = {90, 70}, R[2] = {4, 4}, K = 64;
+    const float scale[2] = {1.0f, 1.0f};
+    size_t without, with, now;
+    weight *w;
+    lowrank *lr;
+
+    (void)state;
+    assert_int_equal(weight_create(&w, context, CLORA_DTYPE_F32, K, 2, N), CLORA_OK);
+    assert_int_equal(lowrank_create(&lr, w, R, scale), CLORA_OK);
+    clora_context_memory(context, &without, NULL);
+    lowrank_free(lr);
+    const tuning_entry entry = {kernel_find("path_dx_term"), {0, 64, 160, K, 8}, {TERM_SUM}, CLORA_TUNE_EXACT};
+    assert_int_equal(tuning_add(context, &entry), CLORA_OK);
+    assert_int_equal(lowrank_scratch_elements(w, 8), lowrank_sum_elements(w));
+    assert_int_equal(lowrank_create(&lr, w, R, scale), CLORA_OK);
+    clora_context_memory(context, &with, NULL);
+    assert_int_equal(with - without, lowrank_sum_elements(w) * sizeof(float));
+    assert_int_equal(lowrank_scratch_elements(w, 5000), 0); /* far from that entry */
+    lowrank_free(lr);
+    weight_free(w);
+    clora_context_memory(context, &now, NULL);
+    assert_int_equal(now, 0);
+    const tuning_entry few = {kernel_find("path_dx_term"), {0, 16, 160, K, 8}, {TERM_SUM}, CLORA_TUNE_EXACT};
+    assert_int_equal(tuning_add(context, &few), CLORA_ERROR_ARGUMENT);                     /* it could not win there, */
+    assert_int_equal(tuning_value(context, "path_dx_term", "PATH", &few.key), TERM_FUSED); /* near as it is */
+}
+
 static void test_the_clblast_path_matches_the_reference(void **state) {
     (void)state;
     if (getenv("CLORA_TEST_SMALL"))
@@ -177,11 +295,11 @@ static void test_refuses_products_of_shapes_that_do_not_fit(void **state) {
     assert_int_equal(tensor_new(&x, context, CLORA_DTYPE_F32, 2, 3), CLORA_OK);
     assert_int_equal(tensor_new(&y, context, CLORA_DTYPE_F32, 2, 5), CLORA_OK);
     assert_int_equal(tensor_new(&narrow, context, CLORA_DTYPE_F32, 2, 4), CLORA_OK);
-    assert_int_equal(op_matmul(narrow, x, w, NULL, NULL, NULL), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_matmul(narrow, x, w, NULL, NULL, NULL, false), CLORA_ERROR_SHAPE);
     assert_string_equal(clora_last_error(), "matmul: y(2,4) x(2,3) w(5,3) residual(none) u(none)");
-    assert_int_equal(op_matmul(y, narrow, w, NULL, NULL, NULL), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_matmul(y, x, w, narrow, NULL, NULL), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_matmul(y, x, w, NULL, NULL, narrow), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_matmul(y, narrow, w, NULL, NULL, NULL, false), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_matmul(y, x, w, narrow, NULL, NULL, false), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_matmul(y, x, w, NULL, NULL, narrow, false), CLORA_ERROR_SHAPE);
     assert_int_equal(op_matmul_dx(narrow, y, w, NULL, NULL, false), CLORA_ERROR_SHAPE);
     assert_string_equal(clora_last_error(), "matmul_dx: dx(2,4) dy(2,5) w(5,3) du(none)");
     assert_int_equal(op_embedding(y, x, w), CLORA_ERROR_SHAPE);
@@ -218,11 +336,15 @@ int main(void) {
         cmocka_unit_test(test_the_tile_path_matches_the_reference),
         cmocka_unit_test(test_the_paths_of_gpus_match_the_reference),
         cmocka_unit_test(test_every_choice_of_a_path_matches_the_reference),
+        cmocka_unit_test(test_products_with_the_summed_weight_match_the_reference),
+        cmocka_unit_test(test_the_sum_leaves_the_weight_alone_and_is_made_anew),
+        cmocka_unit_test(test_dropout_takes_no_sum),
         cmocka_unit_test(test_the_clblast_path_matches_the_reference),
         cmocka_unit_test(test_a_wrong_result_fails_the_check),
         cmocka_unit_test(test_a_written_guard_fails_the_check),
         cmocka_unit_test(test_refuses_products_of_shapes_that_do_not_fit),
         cmocka_unit_test(test_an_embedding_of_no_row_shows_as_nan),
+        cmocka_unit_test(test_a_table_with_sums_plans_their_scratch), /* last: its entry stays */
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {
         print_message("skipped: %s\n", clora_last_error());

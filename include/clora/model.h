@@ -82,7 +82,7 @@ typedef struct clora_memory_plan {
     size_t adapter;     /**< A, B, their gradients and AdamW's moments */
     size_t activations; /**< the arena of one (batch, length) step */
     size_t cache;       /**< keys and values of a session */
-    size_t scratch;     /**< widened weights, on the CLBlast path */
+    size_t scratch;     /**< one slice of a weight that products widen or sum first */
     size_t total;
 } clora_memory_plan;
 

@@ -60,6 +60,7 @@ static clora_status context_init(clora_context *context, cl_platform_id platform
     cl_device_type type = 0;
 
     pthread_mutex_init(&context->lock, NULL);
+    pthread_mutex_init(&context->scratch_lock, NULL);
     context->process = (int)getpid();
     clGetDeviceInfo(context->device, CL_DEVICE_TYPE, sizeof(type), &type, NULL);
     context->is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
@@ -145,6 +146,7 @@ void clora_context_free(clora_context *context) {
     if (context->programs) {
         program_cache_free(context->programs);
         pthread_mutex_destroy(&context->lock);
+        pthread_mutex_destroy(&context->scratch_lock);
     }
     if (context->queue)
         clReleaseCommandQueue(context->queue);

@@ -35,8 +35,9 @@ struct clora_context {
     bool borrowed;             /* the queue is the caller's */
     pthread_mutex_t lock;      /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
     int process;               /* a context does not survive fork() */
-    clora_tensor *widened;     /* f32 scratch of the CLBlast path: 16-bit weights are widened into it, slice by slice */
-    int widened_users;         /* weights that need it */
+    clora_tensor *scratch;     /* device/scratch.h; and how many use it, and the lock of both */
+    int scratch_users;
+    pthread_mutex_t scratch_lock;
 };
 
 const char *opencl_error_name(cl_int error); /* "CL_OUT_OF_RESOURCES" */

@@ -120,15 +120,31 @@ static int turned_rows(const clora_context *context) {
     return rows >= MOST ? MOST : rows < NR ? NR : rows / NR * NR;
 }
 
+/* The sum with the low-rank term: vectors of lanes in an item, columns in a group. */
+static int rule_sum_vectors(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? 2 : 1;
+}
+static int rule_sum_block(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? 256 : 32;
+}
+
 /* Rows that the kernels for few of them hold in registers. */
 static int few_rows(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 6 : 8;
 }
 
-/* The one rule that looks at the shape, which kernel_default does. */
+/* Rules that look at the shape, which kernel_default and kernel_tries do. */
 static int rule_path_rows(const clora_context *context) {
     (void)context;
     return PATH_MANY_ROWS;
+}
+static int rule_term(const clora_context *context) {
+    (void)context;
+    return TERM_FUSED;
+}
+static int rule_dx_term(const clora_context *context) {
+    (void)context;
+    return TERM_FUSED;
 }
 
 const kernel_row kernel_rows[] = {
@@ -150,6 +166,12 @@ const kernel_row kernel_rows[] = {
      "lowrank_panel",
      {{"VW", panel_vector, {4, 8, 16}}, {"MOST_ROWS", NULL, {3, 2, 4, 6}}, {"MOST_RANKS", NULL, {4, 2, 3, 6}}}},
     {"lowrank_panel_grad", "lowrank_panel", {{"VW", panel_vector, {4, 8, 16}}, {"MOST_RANKS", NULL, {6, 4, 8, 12}}}},
+    {"lowrank_sum",
+     "lowrank_sum",
+     {{"VW", rule_width, {16, 8, 4, 1}},
+      {"NV", rule_sum_vectors, {1, 2}},
+      {"RK", NULL, {4, 8, 2}},
+      {"BLOCK", rule_sum_block, {32, 64, 128, 256, 512}}}},
     {"lowrank_tile_down", "lowrank_tile", {{"TR", NULL, {16, 8}}}},
     {"lowrank_tile_grad", "lowrank_tile", {{"GR", NULL, {8, 4, 16}}, {"SLICES", NULL, {8, 4, 16}}}},
     {"matmul_panel",
@@ -183,9 +205,9 @@ const kernel_row kernel_rows[] = {
       {"WY", NULL, {16, 8}}}},
     {"matvec_tile", "matmul_tile", {{"SLICES", NULL, {8, 4, 16}}}},
     {"matvec_panel", "panel matvec_panel", {{"VW", panel_vector, {4, 8, 16}}, {"MOST_STREAMS", NULL, {4, 1, 2, 3, 6}}}},
-    {"path_dx_term", NULL, {{"PATH", NULL, {TERM_FUSED, TERM_APART}}}},
+    {"path_dx_term", NULL, {{"PATH", rule_dx_term, {TERM_FUSED, TERM_APART, TERM_SUM}}}},
     {"path_rows", NULL, {{"PATH", rule_path_rows, {PATH_FEW_ROWS, PATH_MANY_ROWS}}}},
-    {"path_term", NULL, {{"PATH", NULL, {TERM_FUSED, TERM_APART}}}},
+    {"path_term", NULL, {{"PATH", rule_term, {TERM_FUSED, TERM_APART, TERM_SUM}}}},
     {"rmsnorm", "norm", {VECTOR, ROW_GROUP}},
     {"rmsnorm_apply", "norm", {VECTOR, ROW_GROUP}},
     {"rmsnorm_backward", "norm", {VECTOR, ROW_GROUP}},
@@ -215,9 +237,21 @@ int kernel_default(const clora_context *context, const kernel_parameter *paramet
     return parameter->rule ? parameter->rule(context) : parameter->values[0];
 }
 
+/* The sum costs R operations an element of the weight, the term in the product R an element of the output: from K or N
+ * rows on the sum may be less. (A fused weight's N counts all modules, each of which has its own ranks.) */
+bool kernel_tries(const kernel_parameter *parameter, const kernel_key *key, size_t index) {
+    enum { MOST_MODULES = 4 };
+
+    if (parameter->values[index] != TERM_SUM)
+        return true;
+    return parameter->rule == rule_term      ? key->M >= key->K
+           : parameter->rule == rule_dx_term ? key->M >= key->N / MOST_MODULES
+                                             : true;
+}
+
 bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key, int value) {
     for (size_t i = 0; i < sizeof(parameter->values) / sizeof(parameter->values[0]) && parameter->values[i]; i++)
-        if (parameter->values[i] == value)
+        if (parameter->values[i] == value && kernel_tries(parameter, key, i))
             return true;
     return value == kernel_default(context, parameter, key);
 }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -197,7 +198,9 @@ static void look_up(tuning_entry *out, const clora_context *context, const kerne
         out->source = CLORA_TUNE_SIMILAR;
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++) {
         const int forced = value_from_environment(row, &row->parameters[i]);
-        out->values[i] = forced ? forced : entry ? entry->values[i] : kernel_default(context, &row->parameters[i], key);
+        const bool fits = entry && (out->source != CLORA_TUNE_SIMILAR ||
+                                    kernel_allows(context, &row->parameters[i], key, entry->values[i]));
+        out->values[i] = forced ? forced : fits ? entry->values[i] : kernel_default(context, &row->parameters[i], key);
         if (forced)
             out->source = CLORA_TUNE_SET;
     }
@@ -345,6 +348,22 @@ int tuning_choose(clora_context *context, const char *choice, const kernel_key *
         pthread_mutex_unlock(&context->lock);
     }
     return found.values[0];
+}
+
+bool tuning_may_choose(clora_context *context, const char *choice, int value, const kernel_key *key) {
+    const kernel_row *row = kernel_find(choice);
+    kernel_key at = *key;
+    tuning_entry found;
+    bool may = false;
+
+    pthread_mutex_lock(&context->tuning->lock);
+    load_once(context);
+    for (at.M = 1; !may && at.M < INT_MAX / 4; at.M = tuning_bucket(at.M + 1)) {
+        look_up(&found, context, row, &at);
+        may = found.values[0] == value;
+    }
+    pthread_mutex_unlock(&context->tuning->lock);
+    return may;
 }
 
 int tuning_value(clora_context *context, const char *kernel, const char *parameter, const kernel_key *key) {

@@ -54,6 +54,9 @@ void tuning_forget(clora_context *context);
 /* The first parameter of a choice at a key; noted like a launch. The name must exist. */
 int tuning_choose(clora_context *context, const char *choice, const kernel_key *key);
 
+/* May the choice fall on this value at the key with any number of rows? To plan for it; not noted. */
+bool tuning_may_choose(clora_context *context, const char *choice, int value, const kernel_key *key);
+
 /* One parameter at a key, for what must be known before a launch. Both names must exist. */
 int tuning_value(clora_context *context, const char *kernel, const char *parameter, const kernel_key *key);
 

@@ -16,11 +16,11 @@ clora_status linear_forward(clora_tensor *y, const clora_tensor *x, const weight
     clora_tensor xd;
 
     if (!lr)
-        return op_matmul(y, x, w, residual, NULL, NULL);
+        return op_matmul(y, x, w, residual, NULL, NULL, false);
     TRY(dropped(&xd, x, drop));
     TRY(op_lowrank_down(u, &xd, lr));
     if (y)
-        TRY(op_matmul(y, x, w, residual, lr, u));
+        TRY(op_matmul(y, x, w, residual, lr, u, drop->p > 0.0f));
 done:
     return status;
 }

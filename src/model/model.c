@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "device/scratch.h"
 
 typedef struct site_kind {
     int modules;
@@ -92,6 +93,7 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
         options = &defaults;
     m->context = context;
     clora_context_memory(context, &before, NULL);
+    before -= scratch_bytes(context);
     TRY(config_load(&m->config, directory));
     model_info_fill(&m->info, &m->config);
     m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));
@@ -100,7 +102,7 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     TRY(model_load_weights(m, directory, options->dtype));
     TRY(model_list_sites(m));
     clora_context_memory(context, &after, NULL);
-    m->info.device_bytes = after - before;
+    m->info.device_bytes = after - scratch_bytes(context) - before;
     m->info.dtype = storage_name(m);
     *out = m;
     m = NULL;

@@ -4,6 +4,7 @@
 #include "base/dtype.h"
 #include "io/safetensors.h"
 #include "model/workspace.h"
+#include "ops/lowrank.h"
 
 static size_t round_up(size_t n, size_t step) {
     return (n + step - 1) / step * step;
@@ -19,6 +20,17 @@ static size_t factor_elements(const clora_context *context, int rank, int module
     return sum;
 }
 
+/* Of a weight that is widened, or summed with its term. */
+static size_t plan_scratch(clora_context *context, clora_dtype dtype, int rank, int modules, const int *N, int K) {
+    const size_t widened = weight_scratch_bytes(context, dtype, K, modules, N);
+    weight w;
+
+    if (weight_describe(&w, context, dtype, K, modules, N) != CLORA_OK)
+        return 0;
+    const size_t summed = lowrank_scratch_elements(&w, modules * rank) * sizeof(float);
+    return summed > widened ? summed : widened;
+}
+
 static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_dtype dtype, int rank) {
     const model_config *c = &shape->config;
     const size_t layers = (size_t)c->layers;
@@ -29,7 +41,7 @@ static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_dtype 
         for (int i = 0; i < modules; i++)
             rows += N[i];
         const int biases = (kind <= SITE_O ? c->attention_bias : c->mlp_bias) ? rows : 0;
-        const size_t scratch = weight_scratch_bytes(shape->context, dtype, K, modules, N);
+        const size_t scratch = plan_scratch(shape->context, dtype, rank, modules, N, K);
         out->scratch = scratch > out->scratch ? scratch : out->scratch;
         out->weights += layers * (weight_bytes(shape->context, dtype, K, modules, N) + (size_t)biases * sizeof(float));
         out->adapter += layers * 4 * sizeof(float) * factor_elements(shape->context, rank, modules, N, K);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "device/scratch.h"
 
 static int panels_of(int columns, int NR) {
     return (columns + NR - 1) / NR;
@@ -72,6 +73,8 @@ clora_status lowrank_create(lowrank **out, const weight *base, const int *R, con
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
     TRY(describe(lr, base, R, scale));
     TRY(create_tables(lr));
+    TRY(scratch_join(lr->context, lowrank_scratch_elements(base, lr->R)));
+    lr->uses_scratch = true; /* perhaps later, when parameters are set by hand */
     *out = lr;
     lr = NULL;
 done:
@@ -82,6 +85,8 @@ done:
 void lowrank_free(lowrank *lr) {
     if (!lr)
         return;
+    if (lr->uses_scratch)
+        scratch_leave(lr->context);
     clora_tensor_free(lr->table);
     clora_tensor_free(lr->scales);
     free(lr);

@@ -30,11 +30,20 @@ typedef struct lowrank {
     clora_tensor a, b;       /* views that the owner sets: f32, dense */
     clora_tensor *table;     /* i32 (panels, 3): first element in b, rank, first column of u for each panel of W0 */
     clora_tensor *scales;    /* f32 (R) */
+    bool uses_scratch;       /* counted among the users of the context's scratch */
 } lowrank;
 
-/* Describe the term: ranks and scales per module of base; sets counts and tables, not the storage a and b. */
+/* Describe the term: ranks and scales per module of base; sets counts and tables, not the storage a and b. Where the
+ * tuned parameters have products with the sum W0 + s B A, the context's scratch holds a slice of it from now on. */
 clora_status lowrank_create(lowrank **out, const weight *base, const int *R, const float *scale);
 void lowrank_free(lowrank *lr);
+
+/* Panels of W0 in a slice of the sum, and elements that a slice takes. */
+int lowrank_sum_panels(const weight *base);
+size_t lowrank_sum_elements(const weight *base);
+
+/* Elements of scratch that the tuned parameters ask for, for a term of R ranks in all: those of a slice, or none. */
+size_t lowrank_scratch_elements(const weight *base, int R);
 
 /* Pack and unpack between the files' row-major forms A (R_i, K), B (N_i, R_i) and a host image of the panels
  * (a_count or b_count floats; lanes of padding are set to zero by pack). */

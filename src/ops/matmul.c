@@ -48,13 +48,16 @@ static bool lowrank_fits(const lowrank *lr, const clora_tensor *u, const weight 
            matmul_is_factor(&lr->b, lr->b_count);
 }
 
-/* The low-rank term in the product's accumulators, or as a second product onto its result. */
-static clora_status matmul_with_term(const forward_product *p) {
+/* The low-rank term in the product's accumulators, as a second product onto its result, or in the weight. */
+static clora_status matmul_with_term(const forward_product *p, const lowrank *lr, bool dropped) {
     const kernel_key key = forward_key(p);
+    const int path = tuning_choose(p->y->context, "path_term", &key);
     forward_product base = *p, term = *p;
     clora_status status = CLORA_OK;
 
-    if (tuning_choose(p->y->context, "path_term", &key) == TERM_FUSED)
+    if (path == TERM_SUM && !dropped)
+        return matmul_sum_forward(p, lr);
+    if (path != TERM_APART)
         return matmul_forward(p);
     base.u = base.b = base.table = NULL;
     base.R = 0;
@@ -69,7 +72,7 @@ done:
 }
 
 clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
-                       const lowrank *lr, const clora_tensor *u) {
+                       const lowrank *lr, const clora_tensor *u, bool dropped) {
     const size_t M = tensor_rows(y);
     clora_status status = CLORA_OK;
 
@@ -93,7 +96,7 @@ clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, 
         p.x = x;
         p.w = w;
         p.K = w->K;
-        return lr ? matmul_with_term(&p) : matmul_forward(&p);
+        return lr ? matmul_with_term(&p, lr, dropped) : matmul_forward(&p);
     }
     const bool begun = residual || lr || w->bias; /* all but W0's product is in y before CLBlast adds to it */
     if (lr || w->bias || (p.residual && p.residual != y))
@@ -103,8 +106,8 @@ done:
     return status;
 }
 
-static clora_status panels_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
-                              const clora_tensor *du, bool accumulate) {
+clora_status matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
+                       const clora_tensor *du, bool accumulate) {
     return matmul_uses_tile(w->context) ? matmul_tile_dx(dx, dy, w, lr, du, accumulate)
                                         : matmul_panel_dx(dx, dy, w, lr, du, accumulate);
 }
@@ -133,9 +136,12 @@ clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight
                           tensor_shape_text(dy), w->N, w->K, tensor_shape_text(du));
     if (w->layout == WEIGHT_PANEL) {
         const kernel_key key = dx_key(w, lr, (int)M);
-        if (!lr || tuning_choose(w->context, "path_dx_term", &key) == TERM_FUSED)
-            return panels_dx(dx, dy, w, lr, du, accumulate);
-        TRY(panels_dx(dx, dy, w, NULL, NULL, accumulate));
+        const int path = lr ? tuning_choose(w->context, "path_dx_term", &key) : TERM_FUSED;
+        if (path == TERM_SUM)
+            return matmul_sum_dx(dx, dy, lr, accumulate);
+        if (path != TERM_APART)
+            return matmul_dx(dx, dy, w, lr, du, accumulate);
+        TRY(matmul_dx(dx, dy, w, NULL, NULL, accumulate));
         return dx_term(dx, lr, du, true);
     }
     if (lr)

@@ -40,10 +40,17 @@ clora_status matmul_forward(const forward_product *p); /* by the context's famil
 clora_status matmul_panel_forward(const forward_product *p);
 clora_status matmul_tile_forward(const forward_product *p);
 
+/* dx = [dx] + dy * W0 + du * A by the context's family, of panels. */
+clora_status matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
+                       const clora_tensor *du, bool accumulate);
 clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
                              const clora_tensor *du, bool accumulate);
 clora_status matmul_tile_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
                             const clora_tensor *du, bool accumulate);
+
+/* The same two with W0 + s * B * A, a sum that is formed first: p's u, b and table are left out. Panels only. */
+clora_status matmul_sum_forward(const forward_product *p, const lowrank *lr);
+clora_status matmul_sum_dx(clora_tensor *dx, const clora_tensor *dy, const lowrank *lr, bool accumulate);
 
 /* y = x * W0^T (+ y), dx = dy * W0 (+ dx) with a plain weight through CLBlast. */
 clora_status matmul_clblast_forward(clora_tensor *y, const clora_tensor *x, const weight *w, bool accumulate);

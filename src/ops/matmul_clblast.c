@@ -3,10 +3,11 @@
 #include <clblast_c.h>
 
 #include "device/recorder.h"
+#include "device/scratch.h"
 
 /*
  * CLBlast 1.5 builds its programs on the first call of a routine and is not safe there from several threads: one lock
- * for the process. It also keeps the context's scratch with one product from widening to the enqueue that reads it.
+ * for the process.
  */
 static pthread_mutex_t clblast_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -37,10 +38,9 @@ static cl_int dx_slice(clora_tensor *dx, const clora_tensor *dy, const weight *w
 
 /* One part: as it lies when it is f32, else widened into the scratch as many rows at a time as that holds. */
 static clora_status part_product(slice_product product, clora_tensor *out, const clora_tensor *in, const weight *w,
-                                 const weight_part *part, bool accumulate) {
-    clora_tensor *scratch = w->context->widened;
+                                 const weight_part *part, clora_tensor *scratch, bool accumulate) {
     const size_t K = (size_t)w->K;
-    const int step = scratch && w->uses_scratch ? (int)(clora_tensor_count(scratch) / K) : part->panels;
+    const int step = scratch ? (int)(clora_tensor_count(scratch) / K) : part->panels;
     clora_status status = CLORA_OK;
 
     for (int row = 0; row < part->panels; row += step) {
@@ -48,7 +48,7 @@ static clora_status part_product(slice_product product, clora_tensor *out, const
                    .offset = part->data->offset + (size_t)row * K,
                    .first = part->panel + row,
                    .rows = part->panels - row < step ? part->panels - row : step};
-        if (w->uses_scratch) {
+        if (scratch) {
             const clora_tensor from = tensor_view(part->data, row, s.rows, 0, w->K);
             clora_tensor to = tensor_slice(scratch, 0, s.rows, w->K);
             TRY(op_widen(&to, &from));
@@ -66,14 +66,20 @@ done:
 
 static clora_status whole_product(slice_product product, clora_tensor *out, const clora_tensor *in, const weight *w,
                                   bool accumulate) {
+    clora_tensor *scratch = NULL;
     clora_status status = CLORA_OK;
 
     if (recorder_rehearses(w->context))
         return CLORA_OK;
+    if (w->uses_scratch)
+        TRY(scratch_take(&scratch, w->context, (size_t)w->K));
     pthread_mutex_lock(&clblast_lock);
     for (int i = 0; i < w->parts && status == CLORA_OK; i++)
-        status = part_product(product, out, in, w, &w->part[i], accumulate);
+        status = part_product(product, out, in, w, &w->part[i], scratch, accumulate);
     pthread_mutex_unlock(&clblast_lock);
+    if (scratch)
+        scratch_give(w->context);
+done:
     return status;
 }
 

@@ -23,17 +23,18 @@
 
 /* y (M,N) overwritten = [residual (M,N)] + x (M,K) * W0^T + bias + [u (M,R) * B^T]
  * residual: NULL, or the same tensor as y (then y accumulates). lr, u: both NULL, or the term and u = op_lowrank_down's
- * output. */
+ * output for this x, or with `dropped` for another one. */
 clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
-                       const lowrank *lr, const clora_tensor *u);
+                       const lowrank *lr, const clora_tensor *u, bool dropped);
 
-/* dx (M,K) = dy (M,N) * W0 + [du (M,R) * A]; overwritten, or accumulates when `accumulate`. */
+/* dx (M,K) = dy (M,N) * W0 + [du (M,R) * A]; overwritten, or accumulates when `accumulate`. du: op_lowrank_down_grad's
+ * output for this dy. */
 clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
                           const clora_tensor *du, bool accumulate);
 
 /* Rows [row, row + rows) of the products above: for the chunked head use views of y, x; nothing more is needed. */
 
-/* ---- low-rank products (lowrank.c) ---- */
+/* ---- low-rank products (lowrank_product.c, lowrank_sum.c) ---- */
 
 /* u (M,R) overwritten = s * x (M,K) * A^T */
 clora_status op_lowrank_down(clora_tensor *u, const clora_tensor *x, const lowrank *lr);
@@ -47,6 +48,10 @@ clora_status op_lowrank_dx(clora_tensor *dx, const clora_tensor *du, const lowra
 /* da (panels like lr->a) accumulates += du^T * x;   db (panels like lr->b) accumulates += dy^T * u */
 clora_status op_lowrank_grad_a(clora_tensor *da, const clora_tensor *du, const clora_tensor *x, const lowrank *lr);
 clora_status op_lowrank_grad_b(clora_tensor *db, const clora_tensor *dy, const clora_tensor *u, const lowrank *lr);
+
+/* sum (panels, K*NR) f32 overwritten = W0 + s * B * A: so many panels of a weight's part, from `panel` of the part on,
+ * panels as those of an f32 weight (ops/weight.h). */
+clora_status op_lowrank_sum(clora_tensor *sum, const lowrank *lr, int part, int panel);
 
 /* ---- embedding (embedding.c) ---- */
 

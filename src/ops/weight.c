@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "device/scratch.h"
 #include "ops/weight_pack.h"
 
 /* Two vectors of the device's own width on CPUs (12 accumulators of 6 rows then fit its registers), what coalesces on
@@ -30,8 +31,7 @@ static int units(const weight *w) {
     return w->layout == WEIGHT_PANEL ? w->panels : w->N;
 }
 
-/* Everything that follows from the sizes. */
-static clora_status describe(weight *w, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+clora_status weight_describe(weight *w, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
     int64_t rows = 0, panels = 0;
 
     if (modules < 1 || modules > WEIGHT_MODULES || K < 1 || dtype == CLORA_DTYPE_I32)
@@ -56,7 +56,7 @@ static clora_status describe(weight *w, clora_context *context, clora_dtype dtyp
 size_t weight_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
     weight w;
 
-    if (describe(&w, (clora_context *)(uintptr_t)context, dtype, K, modules, N) != CLORA_OK)
+    if (weight_describe(&w, (clora_context *)(uintptr_t)context, dtype, K, modules, N) != CLORA_OK)
         return 0;
     return (size_t)units(&w) * unit_elements(&w) * dtype_size(dtype) + (size_t)w.panels * 2 * sizeof(int32_t);
 }
@@ -77,36 +77,20 @@ static size_t scratch_elements(const weight *w) {
 size_t weight_scratch_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
     weight w;
 
-    if (describe(&w, (clora_context *)(uintptr_t)context, dtype, K, modules, N) != CLORA_OK)
+    if (weight_describe(&w, (clora_context *)(uintptr_t)context, dtype, K, modules, N) != CLORA_OK)
         return 0;
     return scratch_elements(&w) * sizeof(float);
 }
 
-/* The context's scratch grows to what this weight needs; it goes with the last weight that needs one. */
+/* A 16-bit weight that CLBlast multiplies is widened in front of it. */
 static clora_status join_scratch(weight *w) {
-    clora_context *context = w->context;
     const size_t needed = scratch_elements(w);
-    clora_status status = CLORA_OK;
 
     if (needed == 0)
         return CLORA_OK;
-    if (!context->widened || clora_tensor_count(context->widened) < needed) {
-        clora_tensor *larger;
-        TRY(tensor_new(&larger, context, CLORA_DTYPE_F32, 1, (int)needed));
-        clora_tensor_free(context->widened);
-        context->widened = larger;
-    }
-    context->widened_users++;
-    w->uses_scratch = true;
-done:
+    const clora_status status = scratch_join(w->context, needed);
+    w->uses_scratch = status == CLORA_OK;
     return status;
-}
-
-static void leave_scratch(weight *w) {
-    if (!w->uses_scratch || --w->context->widened_users > 0)
-        return;
-    clora_tensor_free(w->context->widened);
-    w->context->widened = NULL;
 }
 
 static clora_status create_parts(weight *w) {
@@ -160,7 +144,7 @@ clora_status weight_create(weight **out, clora_context *context, clora_dtype dty
     *out = NULL;
     if (!w)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
-    TRY(describe(w, context, dtype, K, modules, N));
+    TRY(weight_describe(w, context, dtype, K, modules, N));
     TRY(create_parts(w));
     TRY(create_columns(w));
     TRY(join_scratch(w));
@@ -174,7 +158,8 @@ done:
 void weight_free(weight *w) {
     if (!w)
         return;
-    leave_scratch(w);
+    if (w->uses_scratch)
+        scratch_leave(w->context);
     for (int i = 0; i < w->parts; i++)
         clora_tensor_free(w->part[i].data);
     free(w->part);

@@ -42,7 +42,7 @@ typedef struct weight {
     weight_part *part;
     clora_tensor *columns; /* i32 (panels, 2): first column in y and number of valid lanes of each panel */
     clora_tensor *bias;    /* f32 (N) or NULL */
-    bool uses_scratch;     /* counted among the context's widened_users */
+    bool uses_scratch;     /* counted among the users of the context's scratch */
 } weight;
 
 /* The panel width of every frozen weight and low-rank factor on this device. */
@@ -53,11 +53,14 @@ int weight_panel_width(const clora_context *context);
 clora_status weight_create(weight **out, clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
 void weight_free(weight *w);
 
+/* The same without any memory: what follows from the sizes alone. */
+clora_status weight_describe(weight *w, clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
+
 /* Bytes of device memory weight_create would take. */
 size_t weight_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
 
-/* Bytes of the one f32 scratch that all 16-bit weights of the CLBlast path share: the largest answer of any weight
- * counts. Zero on the other paths and for f32. */
+/* Bytes of the context's scratch (device/scratch.h) that a 16-bit weight is widened into on the CLBlast path: the
+ * largest answer of any weight counts. Zero on the other paths and for f32. */
 size_t weight_scratch_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
 
 /*

@@ -65,3 +65,13 @@ void ref_lowrank_grad_b(float *db, const float *dy, int dy_stride, const float *
             db[place(n, R, r)] = (float)sum;
         }
 }
+
+void ref_lowrank_sum(float *w, const float *a, const float *b, float s, int N, int K, int R) {
+    for (int n = 0; n < N; n++)
+        for (int k = 0; k < K; k++) {
+            double sum = 0.0;
+            for (int r = 0; r < R; r++)
+                sum += (double)b[place(n, R, r)] * (double)a[place(r, K, k)];
+            w[place(n, K, k)] = (float)((double)w[place(n, K, k)] + (double)s * sum);
+        }
+}

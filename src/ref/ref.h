@@ -42,6 +42,9 @@ void ref_lowrank_dx(float *dx, const float *du, int du_stride, const float *a, i
 void ref_lowrank_grad_a(float *da, const float *du, int du_stride, const float *x, int M, int K, int R);
 void ref_lowrank_grad_b(float *db, const float *dy, int dy_stride, const float *u, int u_stride, int M, int N, int R);
 
+/* w (N,K) accumulates += s * b * a, rounded once */
+void ref_lowrank_sum(float *w, const float *a, const float *b, float s, int N, int K, int R);
+
 /* ---- between the products (nn.c) ---- */
 
 void ref_rmsnorm(float *y, float *rstd, const float *x, const float *g, float eps, int M, int C);

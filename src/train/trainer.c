@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "device/scratch.h"
 #include "train/schedule.h"
 
 static clora_status check(const clora_train_options *o) {
@@ -132,11 +133,9 @@ int clora_trainer_steps(const clora_trainer *t) {
 clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
     clora_memory_plan plan = {.weights = t->model->info.device_bytes,
                               .adapter = optimizer_bytes(t->optimizer),
-                              .activations = workspace_bytes(t->ws)};
-    if (t->model->context->widened) { /* made with the weights, and counted with them then */
-        plan.scratch = clora_tensor_count(t->model->context->widened) * sizeof(float);
-        plan.weights -= plan.scratch;
-    }
+                              .activations = workspace_bytes(t->ws),
+                              .scratch = scratch_bytes(t->model->context)};
+
     plan.total = plan.scratch + plan.weights + plan.adapter + plan.activations;
     return plan;
 }
