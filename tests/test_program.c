@@ -4,12 +4,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <dirent.h>
 
 #include <cmocka.h>
 
 #include "base/file.h"
 #include "device/context.h"
+#include "device/kernels.h"
+#include "device/source.h"
 #include "ops/ops.h"
 #include "support/scratch.h"
 
@@ -85,8 +88,73 @@ static void test_programs_are_kept_for_drivers_that_do_not(void **state) {
     free(whole);
 }
 
+enum { TEXTS = 6 };
+
+typedef struct texts {
+    const char *text[TEXTS];
+    size_t size[TEXTS];
+    cl_uint count;
+} texts;
+
+static void add_source(texts *t, const char *stem, size_t length) {
+    for (size_t i = 0; i < kernel_sources_count; i++)
+        if (strlen(kernel_sources[i].name) == length && memcmp(kernel_sources[i].name, stem, length) == 0) {
+            assert_true(t->count < TEXTS);
+            t->text[t->count] = (const char *)kernel_sources[i].text;
+            t->size[t->count++] = kernel_sources[i].size;
+            return;
+        }
+    fail_msg("no source %.*s", (int)length, stem);
+}
+
+/* Does a program build with the declarations of builtins.cl and no others? */
+static void build_declared(const char *stems, const char *options) {
+    texts t = {.count = 0};
+    cl_int error;
+    char log[2048] = "";
+
+    add_source(&t, "builtins", strlen("builtins"));
+    add_source(&t, "common", strlen("common"));
+    for (const char *stem = stems; *stem; stem += strspn(stem, " ")) {
+        const size_t n = strcspn(stem, " ");
+        add_source(&t, stem, n);
+        stem += n;
+    }
+    cl_program program = clCreateProgramWithSource(context->cl, t.count, t.text, t.size, &error);
+    assert_int_equal(error, CL_SUCCESS);
+    error = clBuildProgram(program, 1, &context->device, options, NULL, NULL);
+    if (error != CL_SUCCESS) {
+        clGetProgramBuildInfo(program, context->device, CL_PROGRAM_BUILD_LOG, sizeof(log) - 1, log, NULL);
+        fail_msg("%s (%s): %s", stems, options, log);
+    }
+    clReleaseProgram(program);
+}
+
+/* A kernel that calls what builtins.cl lacks would still build, but slowly. */
+static void test_kernels_call_what_is_declared(void **state) {
+    static const char *const variants[] = {"-DVW=8 -DNR=16 -DSTORAGE=0",
+                                           "-DVW=4 -DNR=8 -DSTORAGE=1 -DX_TYPE=1 -DPASS=1",
+                                           "-DVW=8 -DNR=16 -DSTORAGE=2 -DX_TYPE=2 -DPASS=2"};
+
+    (void)state;
+    if (strcmp(context->info.platform, "Portable Computing Language") != 0)
+        skip();
+    for (size_t r = 0; r < kernel_rows_count; r++) {
+        const char *stems = kernel_rows[r].source;
+        if (!stems || (r > 0 && kernel_rows[r - 1].source && strcmp(kernel_rows[r - 1].source, stems) == 0))
+            continue;
+        const bool vectors = kernel_rows[r].parameters[0].name && strcmp(kernel_rows[r].parameters[0].name, "VW") == 0;
+        for (size_t v = 0; v < sizeof(variants) / sizeof(variants[0]); v++) {
+            char options[256];
+            snprintf(options, sizeof(options), "-cl-std=CL1.2 -D_OPENCL_H_ %s", vectors ? variants[v] : "-DWG=64");
+            build_declared(stems, options);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_kernels_call_what_is_declared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_programs_are_kept_for_drivers_that_do_not, setup, teardown),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from . import process
 
 HERE = pathlib.Path(__file__).resolve().parent
-TEXT = "A small adapter learns from a few words that are repeated over and over again. " * 40
+TEXT = "A small adapter learns from a few words that are repeated over and over again. " * 400
 
 
 def missing(*packages):

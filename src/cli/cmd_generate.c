@@ -14,6 +14,7 @@
 #include "cli/progress.h"
 #include "cli/prompt.h"
 #include "cli/text.h"
+#include "cli/tokenizer_ahead.h"
 
 typedef struct generate_args {
     const char *prompt;
@@ -132,9 +133,9 @@ static const opt model_part[] = {
 /* All that generating needs, in the order in which it is made. */
 typedef struct generate_run {
     const cli_state *cli;
+    clora_context *context;
     clora_tokenizer *tokenizer;
     prompt_list prompts;
-    clora_context *context;
     clora_model *model;
     clora_adapter *adapter;
     clora_session *session;
@@ -144,14 +145,23 @@ static void release(generate_run *run) {
     clora_session_free(run->session);
     clora_adapter_free(run->adapter);
     clora_model_free(run->model);
-    clora_context_free(run->context);
     prompt_list_finish(&run->prompts);
     clora_tokenizer_free(run->tokenizer);
+    clora_context_free(run->context);
 }
 
-static int read_prompts(generate_run *run, const char *path, const generate_args *args) {
-    if (clora_tokenizer_load(&run->tokenizer, path) != CLORA_OK)
+static int start(generate_run *run, const char *path) {
+    tokenizer_ahead ahead;
+
+    tokenizer_ahead_start(&ahead, path);
+    const clora_status made = cli_context_create(&run->context, run->cli);
+    run->tokenizer = tokenizer_ahead_wait(&ahead);
+    if ((!run->tokenizer && clora_tokenizer_load(&run->tokenizer, path) != CLORA_OK) || made != CLORA_OK)
         return cli_fail_library(run->cli);
+    return CLI_DONE;
+}
+
+static int read_prompts(generate_run *run, const generate_args *args) {
     if (args->jsonl)
         return prompt_add_jsonl(run->cli, &run->prompts, run->tokenizer, args->jsonl);
     if (args->prompt)
@@ -173,8 +183,7 @@ static int sequences(const generate_run *run, const generate_args *args) {
 static int load(generate_run *run, const char *path, const generate_args *args) {
     const clora_model_options options = model_args_options(&args->model);
 
-    if (cli_context_create(&run->context, run->cli) != CLORA_OK ||
-        clora_model_load(&run->model, run->context, path, &options) != CLORA_OK ||
+    if (clora_model_load(&run->model, run->context, path, &options) != CLORA_OK ||
         (args->adapter && clora_adapter_load(&run->adapter, run->model, args->adapter) != CLORA_OK))
         return cli_fail_library(run->cli);
     const size_t longest = run->prompts.longest;
@@ -356,7 +365,9 @@ static int run(cli_state *cli, int argc, char **argv) {
     status = check(cli, &args, groups, 3);
     if (status != CLI_DONE)
         return status;
-    status = read_prompts(&work, path, &args);
+    status = start(&work, path);
+    if (status == CLI_DONE)
+        status = read_prompts(&work, &args);
     if (status == CLI_DONE)
         status = load(&work, path, &args);
     if (status == CLI_DONE && args.profile)

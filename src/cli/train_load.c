@@ -5,6 +5,7 @@
 
 #include "cli/device.h"
 #include "cli/text.h"
+#include "cli/tokenizer_ahead.h"
 #include "cli/train.h"
 
 static int load_data(train_state *state) {
@@ -17,7 +18,7 @@ static int load_data(train_state *state) {
     /* From config.json alone: a broken data file is found before gigabytes of weights are read. */
     if (clora_model_plan(&plan, &info, state->context, args->model_path, &options, args->adapter.rank,
                          args->data.batch_size, 1) != CLORA_OK ||
-        clora_tokenizer_load(&state->tokenizer, args->model_path) != CLORA_OK)
+        (!state->tokenizer && clora_tokenizer_load(&state->tokenizer, args->model_path) != CLORA_OK))
         return cli_fail_library(state->cli);
     status = data_max_length(state->cli, &args->data, &info, &state->max_length);
     if (status == CLI_DONE)
@@ -125,14 +126,24 @@ static int make_trainer(train_state *state) {
     return CLI_DONE;
 }
 
+static int start(train_state *state) {
+    tokenizer_ahead ahead;
+
+    if (clora_inspect_output(state->args->out) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    tokenizer_ahead_start(&ahead, state->args->model_path);
+    const clora_status made = cli_context_create(&state->context, state->cli);
+    state->tokenizer = tokenizer_ahead_wait(&ahead);
+    return made == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
+}
+
 int train_load(train_state *state) {
     int status = train_log_check(state->cli, state->args);
 
     state->report = state->cli->json ? stderr : stdout;
     state->val_step = -1;
-    if (status == CLI_DONE && (clora_inspect_output(state->args->out) != CLORA_OK ||
-                               cli_context_create(&state->context, state->cli) != CLORA_OK))
-        status = cli_fail_library(state->cli);
+    if (status == CLI_DONE)
+        status = start(state);
     if (status == CLI_DONE)
         status = load_data(state);
     if (status == CLI_DONE)

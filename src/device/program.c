@@ -114,7 +114,7 @@ static clora_status build_fail(clora_context *context, cl_program program, const
     return CLORA_ERROR_OPENCL;
 }
 
-enum { SOURCES = 4 };
+enum { SOURCES = 5 };
 
 /* The texts a program is made of: `stems` are names with blanks between them; common.cl stands in front of all. */
 typedef struct program_text {
@@ -164,17 +164,52 @@ bool program_names(const kernel_row *row, const char *parameter) {
     return named;
 }
 
+/* NULL when it cannot be made; the error of a build is the caller's to look at. */
+static cl_program program_compile(cl_int *error, clora_context *context, const program_text *t, const char *options) {
+    cl_program program =
+        clCreateProgramWithSource(context->cl, t->count, (const char **)(uintptr_t)t->text, NULL, error);
+
+    if (*error != CL_SUCCESS)
+        return NULL;
+    *error = clBuildProgram(program, 1, &context->device, options, NULL, NULL);
+    return program;
+}
+
+/* PoCL's compiler reads clang's 18,000 lines of declarations for every program, in more time than the program takes.
+ * Whoever defines the macro that guards them keeps them out, and builtins.cl declares what kernels call. NULL where
+ * another platform or release does not build that: then the ordinary way says what is wrong. */
+static cl_program compile_with_own_declarations(clora_context *context, const program_text *t, const char *options) {
+    program_text declared = {.count = 1 + t->count};
+    cl_program program = NULL;
+    char *guarded = NULL;
+    cl_int error = CL_SUCCESS;
+
+    if (strcmp(context->info.platform, "Portable Computing Language") != 0 || declared.count > SOURCES)
+        return NULL;
+    memcpy(declared.text + 1, t->text, t->count * sizeof(*t->text));
+    guarded = alloc_format("%s -D_OPENCL_H_", options);
+    if (guarded && source_text(&declared.text[0], "builtins", strlen("builtins")) == CLORA_OK)
+        program = program_compile(&error, context, &declared, guarded);
+    if (program && error != CL_SUCCESS) {
+        clReleaseProgram(program);
+        program = NULL;
+    }
+    free(declared.text[0]);
+    free(guarded);
+    return program;
+}
+
 static clora_status program_build(cl_program *out, clora_context *context, const program_text *t, const char *stems,
                                   const char *options) {
     clora_status status = CLORA_OK;
-    cl_int error;
-    cl_program program =
-        clCreateProgramWithSource(context->cl, t->count, (const char **)(uintptr_t)t->text, NULL, &error);
+    cl_int error = CL_SUCCESS;
+    cl_program program = compile_with_own_declarations(context, t, options);
 
     *out = NULL;
-    if (error != CL_SUCCESS)
+    if (!program)
+        program = program_compile(&error, context, t, options);
+    if (!program)
         return opencl_fail(error, "cannot make an OpenCL program");
-    error = clBuildProgram(program, 1, &context->device, options, NULL, NULL);
     if (error != CL_SUCCESS)
         TRY(build_fail(context, program, stems, options, error));
     *out = program;
