@@ -119,6 +119,7 @@ const op_case *case_find(const char *name);
 
 /* The lists that case.c joins, each ended by a row without a name. */
 extern const op_case cases_matmul[];
+extern const op_case cases_fused[];
 extern const op_case cases_lowrank[];
 extern const op_case cases_sum[];
 extern const op_case cases_nn[];

@@ -1,6 +1,7 @@
 #include "case.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "ref/ref.h"
 
@@ -123,21 +124,48 @@ static void attention_backward_reference(case_run *run) {
                            ref_shape_of(&run->shape));
 }
 
-static void cache_store_setup(case_run *run) {
+/* ---- rotated queries, rotated keys and values into the cache ---- */
+
+static void rope_store_setup(case_run *run) {
     const op_shape *s = &run->shape;
+    const int M = s->B * s->T;
 
-    case_matrix(run, "cache", CASE_INOUT, s->B * s->S, s->K);
-    case_matrix(run, "x", CASE_IN, s->B * s->T, s->K);
-    fill_past(run, case_dense(run, "past", CASE_IN, CLORA_DTYPE_I32, s->B, 1)->ids);
+    case_matrix(run, "cache", CASE_INOUT, s->B * s->S, 2 * s->G * s->D);
+    case_matrix(run, "qkv", CASE_INOUT, M, (s->H + 2 * s->G) * s->D);
+    case_buffer *positions = case_dense(run, "positions", CASE_IN, CLORA_DTYPE_I32, M, 1);
+    case_dense(run, "table", CASE_IN, CLORA_DTYPE_F32, s->S, s->D);
+    int32_t *past = case_dense(run, "past", CASE_IN, CLORA_DTYPE_I32, s->B, 1)->ids;
+    fill_past(run, past);
+    for (int m = 0; m < M && run->status == CLORA_OK; m++)
+        positions->ids[m] = past[m / s->T] + m % s->T;
 }
 
-static clora_status cache_store_launch(case_run *run) {
-    return op_cache_store(tensor(run, 0), tensor(run, 1), tensor(run, 2), run->shape.B, run->shape.T, run->shape.S);
+static clora_status rope_store_launch(case_run *run) {
+    return op_rope_store(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3), tensor(run, 4),
+                         shape_of(&run->shape));
 }
 
-static void cache_store_reference(case_run *run) {
-    ref_cache_store(run->buffer[0].expected, run->buffer[1].host, run->buffer[2].ids, run->shape.B, run->shape.T,
-                    run->shape.S, run->shape.K);
+static void copy_columns(float *to, int to_stride, const float *from, int from_stride, int rows, int columns) {
+    for (int m = 0; m < rows; m++)
+        memcpy(to + (size_t)m * (size_t)to_stride, from + (size_t)m * (size_t)from_stride,
+               (size_t)columns * sizeof(*to));
+}
+
+static void rope_store_reference(case_run *run) {
+    const op_shape *s = &run->shape;
+    const case_buffer *b = run->buffer;
+    const int M = s->B * s->T, all = (s->H + 2 * s->G) * s->D, q = s->H * s->D, kv = s->G * s->D;
+    float *qk = case_memory(run, (size_t)M * (size_t)(q + kv), sizeof(*qk));
+    float *row = case_memory(run, (size_t)M * (size_t)(2 * kv), sizeof(*row));
+
+    if (run->status != CLORA_OK)
+        return;
+    copy_columns(qk, q + kv, b[1].host, all, M, q + kv);
+    ref_rope(qk, b[2].ids, b[3].host, M, s->H + s->G, s->D, false);
+    copy_columns(b[1].expected, all, qk, q + kv, M, q);
+    copy_columns(row, 2 * kv, qk + q, q + kv, M, kv);
+    copy_columns(row + kv, 2 * kv, b[1].host + q + kv, all, M, kv);
+    ref_cache_store(b[0].expected, row, b[4].ids, s->B, s->T, s->S, 2 * kv);
 }
 
 /* ---- costs: what the visible pairs need ---- */
@@ -158,12 +186,11 @@ static double attention_bytes(const op_shape *s) {
 static double attention_backward_bytes(const op_shape *s) {
     return 16.0 * s->B * s->D * ((double)s->T * s->H + (double)s->S * s->G);
 }
-static double cache_store_flops(const op_shape *s) {
-    (void)s;
-    return 0.0;
+static double rope_store_flops(const op_shape *s) {
+    return 3.0 * s->B * s->T * (s->H + s->G) * s->D;
 }
-static double cache_store_bytes(const op_shape *s) {
-    return 8.0 * s->B * s->T * s->K;
+static double rope_store_bytes(const op_shape *s) {
+    return 8.0 * s->B * s->T * (s->H + 2.0 * s->G) * s->D;
 }
 
 enum { ONE_KEY = 2 /* shapes of one key */ };
@@ -184,11 +211,11 @@ static const op_shape shapes[] = {
     {.B = 1, .T = 18, .S = 18, .H = 2, .G = 1, .D = 256, .pad = 7},
 };
 
-static const op_shape cache_shapes[] = {
-    {.B = 1, .T = 1, .S = 1, .K = 1},
-    {.B = 3, .T = 1, .S = 9, .K = 17, .pad = 3},
-    {.B = 2, .T = 5, .S = 11, .K = 64},
-    {.B = 1, .T = 4, .S = 4, .K = 7, .pad = 1},
+static const op_shape store_shapes[] = {
+    {.B = 1, .T = 1, .S = 1, .H = 1, .G = 1, .D = 2},
+    {.B = 3, .T = 1, .S = 9, .H = 3, .G = 1, .D = 34, .pad = 3},
+    {.B = 2, .T = 5, .S = 11, .H = 4, .G = 2, .D = 64},
+    {.B = 1, .T = 4, .S = 4, .H = 2, .G = 2, .D = 6, .pad = 1},
 };
 
 const op_case cases_attention[] = {
@@ -197,7 +224,7 @@ const op_case cases_attention[] = {
     {"attention_backward", shapes + ONE_KEY, sizeof(shapes) / sizeof(shapes[0]) - ONE_KEY, attention_backward_setup,
      attention_backward_launch, attention_backward_reference, attention_backward_flops, attention_backward_bytes,
      2e-5f},
-    {"cache_store", CASE_SHAPES(cache_shapes), cache_store_setup, cache_store_launch, cache_store_reference,
-     cache_store_flops, cache_store_bytes, 0.0f},
+    {"rope_store", CASE_SHAPES(store_shapes), rope_store_setup, rope_store_launch, rope_store_reference,
+     rope_store_flops, rope_store_bytes, 1e-6f},
     {.name = NULL},
 };

@@ -146,11 +146,12 @@ static clora_status attention_training(const shape_request *r) {
 }
 
 static clora_status cache(const shape_request *r) {
+    const bench_model *m = r->model;
     const bool decode = r->M < FEWEST;
     const int T = decode ? 1 : r->M < LONGEST ? r->M : LONGEST;
 
-    return add(r,
-               (op_shape){.B = decode ? r->M : 1, .T = T, .S = LONGEST, .K = r->model->kv_heads * r->model->head_dim});
+    return add(
+        r, (op_shape){.B = decode ? r->M : 1, .T = T, .S = LONGEST, .H = m->heads, .G = m->kv_heads, .D = m->head_dim});
 }
 
 /* ---- those that know no rows ---- */
@@ -213,7 +214,7 @@ static const shape_rule rules[] = {
     {"add", stream, false},
     {"attention", attention, false},
     {"attention_backward", attention_training, false},
-    {"cache_store", cache, false},
+    {"rope_store", cache, false},
     {"widen", weights, true},
     {"adamw", parameters, true},
     {"sum_squares", parameters, true},

@@ -12,8 +12,6 @@
 #error "BLOCK must be a multiple of VW"
 #endif
 
-static inline V sigmoid(const V x) { return 1.0f / (1.0f + exponential(-x)); }
-
 static inline V gate_gradient(const V g, const V s) { return s * fma(g, 1.0f - s, (V)(1.0f)); }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void swiglu(TENSOR(float, y), const int y_stride,

@@ -114,3 +114,5 @@ static inline V exponential(const V x) {
     q = x < -87.0f ? (V)(0.0f) : q;
     return x > 88.0f ? (V)(INFINITY) : q;
 }
+
+static inline V sigmoid(const V x) { return 1.0f / (1.0f + exponential(-x)); }

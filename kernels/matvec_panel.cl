@@ -1,4 +1,5 @@
 // y (M, N) = [residual or y] + x (M, K) * W0^T + bias + u (M, R) * B^T for few rows, in explicit vectors: for CPUs.
+// NORM: of rmsnorm(x). GATED: y (M, N/2) = silu(g) * u of the product's halves g and u, which are modules of W0.
 //
 // As panel.cl says, all rows at a time. Few rows read W0 once and wait for memory: no blocks, 16-bit weights widened in
 // registers. A core asks for more at once when it reads several panels side by side, so a work-item makes STREAMS of
@@ -9,6 +10,12 @@
 #endif
 #ifndef STREAMS
 #define STREAMS 1 // panels side by side; ROWS * STREAMS * NR / VW vectors are held
+#endif
+#ifndef NORM
+#define NORM 0
+#endif
+#ifndef GATED
+#define GATED 0 // 1: streams in pairs, of each half one
 #endif
 #define CHAINS (ROWS * STREAMS > 2 ? 1 : 2) // few sums alternate between two, so that adding is not the limit
 
@@ -32,29 +39,68 @@
     UNROLL for (int j = 0; j < NV; j++) now[0][j] = LOAD_STORED((panel) + (size_t)(k)*NR + j * VW);
 #endif
 
+// x normalised but for the factor of its row, which the sums are multiplied by.
+#if NORM
+#define INPUT(i, k) (x[row[i] + (k)] * gain[k])
+#else
+#define INPUT(i, k) x[row[i] + (k)]
+#endif
+
 // sum += x[k] * W0[k] of every stream; `last` is the last of x's columns that may be read.
 #define VECTOR_STEPS(sum, k, last)                                                                                     \
     UNROLL for (int s = 0; s < STREAMS; s++) {                                                                         \
         V now[STEPS][NV];                                                                                              \
         LOAD_STEPS(from[s], k);                                                                                        \
         UNROLL for (int e = 0; e < STEPS; e++) UNROLL for (int i = 0; i < ROWS; i++) {                                 \
-            const V value = (V)(x[row[i] + min((k) + e, last)]);                                                       \
+            const V value = (V)(INPUT(i, min((k) + e, last)));                                                         \
             UNROLL for (int j = 0; j < NV; j++) sum[s][i][j] = fma(value, now[e][j], sum[s][i][j]);                    \
         }                                                                                                              \
     }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWARD_ARGUMENTS) {
+// The row's factor: 1 / sqrt(mean(x^2) + eps).
+static inline float row_factor(__global const float *x, const int K, const float eps) {
+    V squares = (V)(0.0f);
+    float rest = 0.0f;
+    int k = 0;
+    for (; k + VW <= K; k += VW)
+        squares = fma(LOAD(x + k), LOAD(x + k), squares);
+    for (; k < K; k++)
+        rest = fma(x[k], x[k], rest);
+    return 1.0f / sqrt((sum_lanes(squares) + rest) / K + eps);
+}
+
+// c = what stream s gives panel q, FORWARD_PANEL's.
+#define RESULT(c, s)                                                                                                   \
+    {                                                                                                                  \
+        __global const float *start = accumulate ? y : residual;                                                       \
+        start = start ? start + col : start;                                                                           \
+        __global const float *plus = bias ? bias + col : 0;                                                            \
+        size_t row[ROWS];                                                                                              \
+        ROWS_FROM(row, ROWS, 0, M, accumulate ? y_stride : residual_stride);                                           \
+        START(c, ROWS, start, row, plus, lanes);                                                                       \
+        UNROLL for (int h = 0; h < CHAINS; h++) UNROLL for (int i = 0; i < ROWS; i++)                                  \
+            UNROLL for (int j = 0; j < NV; j++) c[i][j] = fma(sum[h][s][i][j], factor_of[i], c[i][j]);                 \
+        ROWS_FROM(row, ROWS, 0, M, u_stride);                                                                          \
+        MULTIPLY(c, ROWS, u + u_col, row, factor, rank);                                                               \
+    }
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+matvec_panel(FORWARD_ARGUMENTS, TENSOR(const float, gain), const float eps) {
     FORWARD_BEGIN;
-    const int begin = get_global_id(0) * STREAMS;
+    AT(gain);
+    const int begin = get_global_id(0) * (STREAMS >> GATED);
     V sum[CHAINS][STREAMS][ROWS][NV];
     __global const stored *from[STREAMS];
+    float factor_of[ROWS];
     size_t row[ROWS];
     UNROLL for (int s = 0; s < STREAMS; s++) { // past the last panel the last one again, which is not stored
-        from[s] = w + (size_t)min(begin + s, panels - 1) * ((size_t)(K + KI - 1) / KI * KI) * NR;
+        const int q = min(begin + (s >> GATED), panels - 1) + (GATED ? s % 2 * panels : 0);
+        from[s] = w + (size_t)q * ((size_t)(K + KI - 1) / KI * KI) * NR;
         UNROLL for (int h = 0; h < CHAINS; h++) UNROLL for (int i = 0; i < ROWS; i++)
             UNROLL for (int j = 0; j < NV; j++) sum[h][s][i][j] = (V)(0.0f);
     }
     ROWS_FROM(row, ROWS, 0, M, x_stride);
+    UNROLL for (int i = 0; i < ROWS; i++) factor_of[i] = NORM ? row_factor(x + row[i], K, eps) : 1.0f;
     int k = 0;
     for (; k + 2 * STEPS <= K; k += 2 * STEPS) {
         VECTOR_STEPS(sum[0], k, k + STEPS);
@@ -62,22 +108,34 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWAR
     }
     for (; k < K; k += STEPS) // of bf16 the step past the end is zero
         VECTOR_STEPS(sum[0], k, K - 1);
+    ROWS_FROM(row, ROWS, 0, M, y_stride);
+#if GATED
+    UNROLL for (int s = 0; s < STREAMS; s += 2) {
+        const int pair = begin + s / 2;
+        V c[2][ROWS][NV];
+        int y_col = 0, y_lanes = 0;
+        if (pair >= panels)
+            break;
+        UNROLL for (int half_of = 1; half_of >= 0; half_of--) {
+            const int q = pair + half_of * panels;
+            FORWARD_PANEL;
+            RESULT(c[half_of], s + half_of);
+            y_col = col;
+            y_lanes = lanes;
+        }
+        UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++)
+            c[0][i][j] *= sigmoid(c[0][i][j]) * c[1][i][j];
+        FINISH(c[0], ROWS, y + y_col, row, M, y_lanes);
+    }
+#else
     UNROLL for (int s = 0; s < STREAMS; s++) {
         const int q = begin + s;
+        V c[ROWS][NV];
         if (q >= panels)
             break;
         FORWARD_PANEL;
-        V c[ROWS][NV];
-        __global const float *start = accumulate ? y : residual;
-        start = start ? start + col : start;
-        __global const float *plus = bias ? bias + col : 0;
-        ROWS_FROM(row, ROWS, 0, M, accumulate ? y_stride : residual_stride);
-        START(c, ROWS, start, row, plus, lanes);
-        UNROLL for (int h = 0; h < CHAINS; h++) UNROLL for (int i = 0; i < ROWS; i++)
-            UNROLL for (int j = 0; j < NV; j++) c[i][j] += sum[h][s][i][j];
-        ROWS_FROM(row, ROWS, 0, M, u_stride);
-        MULTIPLY(c, ROWS, u + u_col, row, factor, rank);
-        ROWS_FROM(row, ROWS, 0, M, y_stride);
+        RESULT(c, s);
         FINISH(c, ROWS, y + col, row, M, lanes);
     }
+#endif
 }

@@ -1,16 +1,37 @@
-// Rotary position embedding in place (Su et al. 2021; halves as in the Hugging Face models).
+// Rotary position embedding (Su et al. 2021; halves as in the Hugging Face models).
 //
-//   per head of x (M, heads*D), halves a and b:  (a, b) -> (a cos - b sin, b cos + a sin) at positions[m]
+//   per head, halves a and b:  (a, b) -> (a cos - b sin, b cos + a sin) at positions[m]
 //
-// table (P, D) holds cos (D/2) then sin (D/2) of every position. sign = -1 rotates back: the gradient. One work-group
-// makes one row; each of its WG items takes vectors of VW pairs in turn. Bandwidth bound.
-
+//   rope:       x (M, heads*D) in place; sign = -1 rotates back: the gradient
+//   rope_store: of qkv (B*T, (H+2G)*D) q in place, k into the cache and v as it is behind it:
+//               cache row b*S + past[b] + t of (B*S, 2G*D). Rows past the capacity S are not written.
+//
+// table (P, D) holds cos (D/2) then sin (D/2) of every position. One work-group makes one row; each of its WG items
+// takes vectors of VW pairs in turn. Bandwidth bound.
 
 #ifndef D
 #define D 64 // head size
 #endif
 
 enum { PAIRS = D / 2, WHOLE = PAIRS / VW, REST = PAIRS - WHOLE * VW }; // WHOLE vectors of a head and REST single pairs
+
+// No restrict: `to` may be `from`. A pair is read before it is written.
+static inline void rotate_heads(__global float *to, __global const float *from, __global const float *cosine,
+                                const int heads, const float sign) {
+    __global const float *sine = cosine + PAIRS;
+    for (int i = get_local_id(0); i < heads * WHOLE; i += WG) {
+        const int at = i % max(WHOLE, 1) * VW, head = i / max(WHOLE, 1) * D + at;
+        const V a = LOAD(from + head), b = LOAD(from + head + PAIRS), c = LOAD(cosine + at), s = LOAD(sine + at) * sign;
+        STORE(fma(a, c, -b * s), to + head);
+        STORE(fma(b, c, a * s), to + head + PAIRS);
+    }
+    for (int i = get_local_id(0); i < heads * REST; i += WG) {
+        const int at = WHOLE * VW + i % max(REST, 1), head = i / max(REST, 1) * D + at;
+        const float a = from[head], b = from[head + PAIRS], c = cosine[at], s = sine[at] * sign;
+        to[head] = fma(a, c, -b * s);
+        to[head + PAIRS] = fma(b, c, a * s);
+    }
+}
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void rope(TENSOR(float, x), const int x_stride,
                                                                    TENSOR(const int, positions),
@@ -20,20 +41,32 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void rope(TENSOR(float,
     AT(positions);
     AT(table);
     const size_t m = get_group_id(0);
-    __global const float *cosine = table + (size_t)positions[m] * D, *sine = cosine + PAIRS;
     x += m * x_stride;
-    for (int i = get_local_id(0); i < heads * WHOLE; i += WG) {
-        const int at = i % max(WHOLE, 1) * VW;
-        __global float *a = x + i / max(WHOLE, 1) * D + at, *b = a + PAIRS;
-        const V va = LOAD(a), vb = LOAD(b), c = LOAD(cosine + at), s = LOAD(sine + at) * sign;
-        STORE(fma(va, c, -vb * s), a);
-        STORE(fma(vb, c, va * s), b);
-    }
-    for (int i = get_local_id(0); i < heads * REST; i += WG) {
-        const int at = WHOLE * VW + i % max(REST, 1);
-        __global float *a = x + i / max(REST, 1) * D + at, *b = a + PAIRS;
-        const float va = *a, vb = *b, c = cosine[at], s = sine[at] * sign;
-        *a = fma(va, c, -vb * s);
-        *b = fma(vb, c, va * s);
-    }
+    rotate_heads(x, x, table + (size_t)positions[m] * D, heads, sign);
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+rope_store(TENSOR(float, cache), const int cache_stride, TENSOR(float, qkv), const int qkv_stride,
+           TENSOR(const int, positions), TENSOR(const float, table), TENSOR(const int, past), const int T, const int S,
+           const int H, const int G) {
+    AT(cache);
+    AT(qkv);
+    AT(positions);
+    AT(table);
+    AT(past);
+    const int t = get_group_id(0), b = get_global_id(1), place = past[b] + t;
+    const size_t m = (size_t)b * T + t;
+    __global const float *turn = table + (size_t)positions[m] * D;
+    qkv += m * qkv_stride;
+    rotate_heads(qkv, qkv, turn, H, 1.0f);
+    if (place < 0 || place >= S)
+        return;
+    cache += ((size_t)b * S + place) * cache_stride;
+    rotate_heads(cache, qkv + H * D, turn, G, 1.0f);
+    const int width = G * D, whole = width / VW * VW;
+    __global const float *v = qkv + (H + G) * D;
+    for (int c = get_local_id(0) * VW; c < whole; c += WG * VW)
+        STORE(LOAD(v + c), cache + width + c);
+    for (int c = whole + get_local_id(0); c < width; c += WG)
+        cache[width + c] = v[c];
 }

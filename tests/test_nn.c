@@ -285,7 +285,7 @@ static void test_shapes_that_do_not_fit_are_refused(void **state) {
     assert_int_equal(op_dropout(a, b, 0.1f, 0, 0), CLORA_ERROR_SHAPE);
     assert_int_equal(op_add(a, b), CLORA_ERROR_SHAPE);
     assert_int_equal(op_sum_squares(a, 12, b), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_cache_store(a, b, a, 1, 3, 2), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_rope_store(a, b, a, a, a, (attention_shape){1, 2, 3, 1, 1, 2}), CLORA_ERROR_SHAPE);
     assert_int_equal(op_attention(a, NULL, a, b, b, a, a, (attention_shape){1, 2, 3, 3, 2, 2}), CLORA_ERROR_SHAPE);
     clora_tensor_free(a);
     clora_tensor_free(b);

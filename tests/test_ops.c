@@ -33,7 +33,7 @@ static void check_case(const op_case *op, size_t step) {
     }
 }
 
-static const op_case *const products[] = {cases_matmul, cases_lowrank, cases_sum};
+static const op_case *const products[] = {cases_matmul, cases_fused, cases_lowrank, cases_sum};
 enum { PRODUCTS = sizeof(products) / sizeof(products[0]) };
 
 static void check_products(gemm_path path, size_t step) {

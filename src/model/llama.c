@@ -23,6 +23,34 @@ static clora_status linear(workspace *ws, const selection *s, int site, clora_te
     return linear_forward(y, x, ws->model->site[site].weight, residual, lr, &u, &drop);
 }
 
+/* y = a linear layer of rmsnorm(x), and act = swiglu(y) unless act is NULL. For a backward pass x's rstd and y are
+ * kept; without one y is scratch where act is wanted, and launches are few. */
+static clora_status norm_linear(workspace *ws, const selection *s, int site, clora_tensor *y, clora_tensor *act,
+                                const clora_tensor *x, const clora_tensor *gain, clora_tensor *rstd,
+                                clora_tensor *u_space) {
+    const lowrank *lr = term(s, site);
+    const bool keeps = ws->train || s->dropout > 0.0f;
+    matmul_fusion fusion = {.eps = ws->model->config.norm_eps, .gu = act ? y : NULL};
+    clora_tensor u = {0};
+    clora_status status = CLORA_OK;
+
+    if (!keeps && !lr) {
+        fusion.gain = gain;
+        fusion.normed = &ws->normed;
+        return op_matmul_fused(act ? act : y, x, ws->model->site[site].weight, NULL, NULL, &fusion);
+    }
+    TRY(op_rmsnorm(&ws->normed, rstd, x, gain, fusion.eps));
+    if (keeps) {
+        TRY(linear(ws, s, site, y, &ws->normed, NULL, u_space));
+        return act ? op_swiglu(act, y) : CLORA_OK;
+    }
+    u = tensor_slice(u_space, 0, (int)tensor_rows(x), lr->R);
+    TRY(op_lowrank_down(&u, &ws->normed, lr));
+    TRY(op_matmul_fused(act ? act : y, &ws->normed, ws->model->site[site].weight, lr, &u, &fusion));
+done:
+    return status;
+}
+
 /* dx (or NULL) and the factors' gradients at a site */
 static clora_status linear_gradient(workspace *ws, const selection *s, int site, clora_tensor *dx,
                                     const clora_tensor *dy, const clora_tensor *x, const clora_tensor *u_space) {
@@ -39,16 +67,16 @@ static clora_status linear_gradient(workspace *ws, const selection *s, int site,
     return linear_backward(dx, &da, &db, dy, x, w, lr, &u, &du, &drop);
 }
 
-/* The column ranges of a fused q,k,v matrix, and two neighbours in one. */
+/* The column ranges of a fused q,k,v matrix, and the first two in one. */
 typedef struct qkv_views {
-    clora_tensor q, k, v, qk, kv;
+    clora_tensor q, k, v, qk;
 } qkv_views;
 
 static qkv_views split_qkv(const clora_tensor *qkv, const model_config *c) {
     const int M = qkv->shape[0], q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
 
     return (qkv_views){tensor_view(qkv, 0, M, 0, q), tensor_view(qkv, 0, M, q, kv), tensor_view(qkv, 0, M, q + kv, kv),
-                       tensor_view(qkv, 0, M, 0, q + kv), tensor_view(qkv, 0, M, q, 2 * kv)};
+                       tensor_view(qkv, 0, M, 0, q + kv)};
 }
 
 static attention_shape shape_of(const workspace *ws, int S) {
@@ -63,17 +91,23 @@ static clora_tensor cache_view(const workspace *ws, const kv_cache *cache, int l
     return tensor_view(kv, cache->first * cache->capacity, ws->B * cache->capacity, 0, tensor_cols(kv));
 }
 
+/* Rotates q and k; with a cache, k and v go there. */
 static clora_status attend(workspace *ws, layer_activations *a, const qkv_views *p, kv_cache *cache, int l) {
+    const model_config *c = &ws->model->config;
+    clora_tensor qk = p->qk;
     clora_status status = CLORA_OK;
 
-    if (!cache)
+    if (!cache) {
+        TRY(op_rope(&qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, false));
         return op_attention(&a->att, ws->train ? &a->lse : NULL, &p->q, &p->k, &p->v, &ws->past, &ws->first,
                             shape_of(ws, ws->T));
+    }
     clora_tensor kv = cache_view(ws, cache, l);
+    const attention_shape shape = shape_of(ws, cache->capacity);
     const int rows = kv.shape[0], width = tensor_cols(&p->k);
     const clora_tensor k = tensor_view(&kv, 0, rows, 0, width), v = tensor_view(&kv, 0, rows, width, width);
-    TRY(op_cache_store(&kv, &p->kv, &ws->past, ws->B, ws->T, cache->capacity));
-    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, shape_of(ws, cache->capacity)));
+    TRY(op_rope_store(&kv, &a->qkv, &ws->positions, &ws->rope, &ws->past, shape));
+    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, shape));
 done:
     return status;
 }
@@ -85,17 +119,14 @@ static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *ca
     const int site = l * SITES_PER_LAYER;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
-    qkv_views p = split_qkv(&a->qkv, c);
+    const qkv_views p = split_qkv(&a->qkv, c);
     clora_status status = CLORA_OK;
 
-    TRY(op_rmsnorm(&ws->normed, &a->rstd_attention, x, w->norm_attention, c->norm_eps));
-    TRY(linear(ws, s, site + SITE_QKV, &a->qkv, &ws->normed, NULL, &a->u[SITE_QKV]));
-    TRY(op_rope(&p.qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, false));
+    TRY(norm_linear(ws, s, site + SITE_QKV, &a->qkv, NULL, x, w->norm_attention, &a->rstd_attention, &a->u[SITE_QKV]));
     TRY(attend(ws, a, &p, cache, l));
     TRY(linear(ws, s, site + SITE_O, &a->mid, &a->att, x, &a->u[SITE_O]));
-    TRY(op_rmsnorm(&ws->normed, &a->rstd_mlp, &a->mid, w->norm_mlp, c->norm_eps));
-    TRY(linear(ws, s, site + SITE_GATE_UP, &a->gu, &ws->normed, NULL, &a->u[SITE_GATE_UP]));
-    TRY(op_swiglu(&ws->act, &a->gu));
+    TRY(norm_linear(ws, s, site + SITE_GATE_UP, &a->gu, &ws->act, &a->mid, w->norm_mlp, &a->rstd_mlp,
+                    &a->u[SITE_GATE_UP]));
 done:
     return status;
 }

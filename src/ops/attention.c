@@ -201,22 +201,3 @@ clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_ten
 done:
     return status;
 }
-
-clora_status op_cache_store(clora_tensor *cache, const clora_tensor *x, const clora_tensor *past, int B, int T, int S) {
-    const int W = tensor_cols(x);
-    launch l;
-
-    if (!is_matrix(cache, (size_t)B * (size_t)S, W) || tensor_rows(x) != (size_t)B * (size_t)T ||
-        !is_list(past, (size_t)B))
-        return clora_fail(CLORA_ERROR_SHAPE, "cache_store: cache%s x%s past%s for B %d T %d S %d",
-                          tensor_shape_text(cache), tensor_shape_text(x), tensor_shape_text(past), B, T, S);
-    launch_begin(&l, cache->context, "cache_store", (kernel_key){.M = B * T, .K = W});
-    const size_t group = (size_t)launch_parameter(&l, "WG");
-    launch_matrix(&l, cache);
-    launch_matrix(&l, x);
-    launch_tensor(&l, past);
-    launch_int(&l, T);
-    launch_int(&l, S);
-    launch_int(&l, W);
-    return launch_run(&l, (size_t)T * group, (size_t)B, 1, group, 1, 1);
-}

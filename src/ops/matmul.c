@@ -40,8 +40,7 @@ static bool is_same(const clora_tensor *a, const clora_tensor *b) {
     return a == b || (a && b && a->buffer == b->buffer && a->offset == b->offset && a->stride == b->stride);
 }
 
-/* lr and u come together, of this weight, with the factors set. */
-static bool lowrank_fits(const lowrank *lr, const clora_tensor *u, const weight *w, size_t M) {
+bool matmul_is_term(const lowrank *lr, const clora_tensor *u, const weight *w, size_t M) {
     if (!lr || !u)
         return !lr && !u;
     return lr->base == w && matmul_is_shape(u, M, lr->R) && matmul_is_factor(&lr->a, lr->a_count) &&
@@ -71,33 +70,41 @@ done:
     return status;
 }
 
-clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
-                       const lowrank *lr, const clora_tensor *u, bool dropped) {
-    const size_t M = tensor_rows(y);
-    clora_status status = CLORA_OK;
-
-    if (!matmul_is_shape(y, M, w->N) || !matmul_is_shape(x, M, w->K) ||
-        (residual && !matmul_is_shape(residual, M, w->N)) || !lowrank_fits(lr, u, w, M))
-        return clora_fail(CLORA_ERROR_SHAPE, "matmul: y%s x%s w(%d,%d) residual%s u%s", tensor_shape_text(y),
-                          tensor_shape_text(x), w->N, w->K, tensor_shape_text(residual), tensor_shape_text(u));
+forward_product matmul_product(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
+                               const lowrank *lr, const clora_tensor *u) {
     forward_product p = {.y = y,
                          .residual = is_same(residual, y) ? y : residual,
                          .bias = w->bias,
                          .columns = w->columns,
-                         .M = (int)M,
+                         .x = x,
+                         .w = w,
+                         .M = (int)tensor_rows(x),
                          .N = w->N,
+                         .K = w->K,
                          .panels = w->panels};
     if (lr) {
         p.u = u;
         p.b = &lr->b;
         p.table = lr->table;
     }
-    if (w->layout == WEIGHT_PANEL) {
-        p.x = x;
-        p.w = w;
-        p.K = w->K;
+    return p;
+}
+
+clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
+                       const lowrank *lr, const clora_tensor *u, bool dropped) {
+    const size_t M = tensor_rows(y);
+    clora_status status = CLORA_OK;
+
+    if (!matmul_is_shape(y, M, w->N) || !matmul_is_shape(x, M, w->K) ||
+        (residual && !matmul_is_shape(residual, M, w->N)) || !matmul_is_term(lr, u, w, M))
+        return clora_fail(CLORA_ERROR_SHAPE, "matmul: y%s x%s w(%d,%d) residual%s u%s", tensor_shape_text(y),
+                          tensor_shape_text(x), w->N, w->K, tensor_shape_text(residual), tensor_shape_text(u));
+    forward_product p = matmul_product(y, x, w, residual, lr, u);
+    if (w->layout == WEIGHT_PANEL)
         return lr ? matmul_with_term(&p, lr, dropped) : matmul_forward(&p);
-    }
+    p.x = NULL;
+    p.w = NULL;
+    p.K = 0;
     const bool begun = residual || lr || w->bias; /* all but W0's product is in y before CLBlast adds to it */
     if (lr || w->bias || (p.residual && p.residual != y))
         TRY(matmul_forward(&p));
@@ -131,7 +138,7 @@ clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight
     const size_t M = tensor_rows(dx);
     clora_status status = CLORA_OK;
 
-    if (!matmul_is_shape(dx, M, w->K) || !matmul_is_shape(dy, M, w->N) || !lowrank_fits(lr, du, w, M))
+    if (!matmul_is_shape(dx, M, w->K) || !matmul_is_shape(dy, M, w->N) || !matmul_is_term(lr, du, w, M))
         return clora_fail(CLORA_ERROR_SHAPE, "matmul_dx: dx%s dy%s w(%d,%d) du%s", tensor_shape_text(dx),
                           tensor_shape_text(dy), w->N, w->K, tensor_shape_text(du));
     if (w->layout == WEIGHT_PANEL) {

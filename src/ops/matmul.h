@@ -17,6 +17,9 @@ bool matmul_uses_tile(const clora_context *context);
 bool matmul_is_shape(const clora_tensor *t, size_t rows, int cols);
 bool matmul_is_factor(const clora_tensor *f, size_t count);
 
+/* lr and u come together, of this weight, with the factors set. */
+bool matmul_is_term(const lowrank *lr, const clora_tensor *u, const weight *w, size_t M);
+
 /*
  * y = [residual, or y when it is the same tensor] + x * W0^T + bias + u * b^T, columns and table as the weight and the
  * low-rank term say. Without w: K = 0. Without columns or table: one module of N columns and rank R.
@@ -26,6 +29,9 @@ typedef struct forward_product {
     const clora_tensor *x, *residual, *bias, *columns, *u, *b, *table;
     const weight *w; /* panels, or NULL */
     int M, N, K, R, panels;
+    const clora_tensor *gain; /* few rows on a CPU: the input is rmsnorm(x) with this gain and eps */
+    float eps;
+    bool gated; /* few rows on a CPU: y (M, N/2) = swiglu of the product, of the weight's two equal modules */
 } forward_product;
 
 /* What the products' parameters depend on. */
@@ -35,6 +41,13 @@ kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x); /* a facto
 
 /* By the kernels for few rows? */
 bool matmul_few_rows(const forward_product *p);
+
+/* Rows and panels whose sums the kernels for few rows hold in registers, multiplied. */
+enum { FEW_SUMS = 6 };
+
+/* What the product of a weight in panels with x takes; residual, lr and u may be NULL. */
+forward_product matmul_product(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
+                               const lowrank *lr, const clora_tensor *u);
 
 clora_status matmul_forward(const forward_product *p); /* by the context's family */
 clora_status matmul_panel_forward(const forward_product *p);

@@ -40,13 +40,13 @@ static int tile_rows(launch *l, int M) {
 }
 
 /* Panels that a work-item of few rows reads side by side: the more the better for memory, as far as the rows leave
- * registers and no core gets more work than it would one by one. */
-static int streams(const clora_context *context, int most, int rows, int panels) {
-    enum { SUMS = 6 /* of a row and a panel, held in registers */ };
+ * registers and no core gets more work than it would with the least. Of a gated weight they are pairs. */
+static int streams(const clora_context *context, int most, const forward_product *p, int panels) {
     const int cores = context->info.compute_units > 0 ? context->info.compute_units : 1;
+    const int each = p->gated ? 2 : 1;
     int best = 1, least_work = divide_up(panels, cores);
 
-    for (int s = 2; s <= most && s * rows <= SUMS; s++) {
+    for (int s = 2; s * each <= most && s * each * p->M <= FEW_SUMS; s++) {
         const int work = divide_up(divide_up(panels, s), cores) * s;
         if (work <= least_work) {
             best = s;
@@ -64,7 +64,7 @@ static void define_panel(launch *l, const weight *w, clora_context *context) {
 /* One launch makes the columns of one part of the weight, or of all panels when there is no weight. */
 static clora_status forward_part(const forward_product *p, const weight_part *part) {
     clora_context *context = p->y->context;
-    const int panels = part ? part->panels : p->panels;
+    const int panels = (part ? part->panels : p->panels) / (p->gated ? 2 : 1);
     const bool accumulate = p->residual == p->y;
     const kernel_key key = forward_key(p);
     const bool few = matmul_few_rows(p);
@@ -74,9 +74,11 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
 
     launch_begin(&l, context, few ? "matvec_panel" : "matmul_panel", key);
     if (few) {
-        each.panels = streams(context, launch_parameter(&l, "MOST_STREAMS"), p->M, panels);
+        each.panels = streams(context, launch_parameter(&l, "MOST_STREAMS"), p, panels);
         launch_define(&l, "ROWS", p->M);
-        launch_define(&l, "STREAMS", each.panels);
+        launch_define(&l, "STREAMS", each.panels * (p->gated ? 2 : 1));
+        launch_define(&l, "NORM", p->gain != NULL);
+        launch_define(&l, "GATED", p->gated);
     } else {
         const int MR = tile_rows(&l, p->M);
         each = share_out(context, p->M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"), MR);
@@ -106,6 +108,10 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     launch_int(&l, each.rows);
     launch_int(&l, each.panels);
     launch_int(&l, block);
+    if (few) {
+        launch_tensor(&l, p->gain);
+        launch_float(&l, p->eps);
+    }
     return launch_run(&l, (size_t)divide_up(panels, each.panels), (size_t)divide_up(p->M, each.rows), 1, 1, 1, 1);
 }
 

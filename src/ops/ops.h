@@ -27,6 +27,19 @@
 clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
                        const lowrank *lr, const clora_tensor *u, bool dropped);
 
+/* What stands before and behind a product, in its launch where there are few rows and a launch costs more than the work
+ * (a CPU), or in launches of their own.   gain (K) or NULL: the input is rmsnorm(x), and normed (M,K) scratch; not with
+ * lr, whose u needs the normalised input anyway.   gu (M,N) scratch or NULL: y (M,N/2) overwritten = swiglu(product).
+ */
+typedef struct matmul_fusion {
+    const clora_tensor *gain;
+    float eps;
+    clora_tensor *normed, *gu;
+} matmul_fusion;
+
+clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weight *w, const lowrank *lr,
+                             const clora_tensor *u, const matmul_fusion *fusion);
+
 /* dx (M,K) = dy (M,N) * W0 + [du (M,R) * A]; overwritten, or accumulates when `accumulate`. du: op_lowrank_down_grad's
  * output for this dy. */
 clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
@@ -107,8 +120,10 @@ clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_ten
                                    const clora_tensor *past, const clora_tensor *first, const clora_tensor *last,
                                    attention_shape shape);
 
-/* cache rows [b*S + past[b] + t] = rows [b*T + t] of x (B*T, W);   cache (B*S, W) */
-clora_status op_cache_store(clora_tensor *cache, const clora_tensor *x, const clora_tensor *past, int B, int T, int S);
+/* What decoding does between qkv (B*T, (H+2G)*D) = [q, k, v] and attention: q rotated in place, row past[b] + t of the
+ * sequence's S rows in cache (B*S, 2G*D) overwritten = [k rotated, v].   positions i32 (B*T), table as for op_rope */
+clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
+                           const clora_tensor *table, const clora_tensor *past, attention_shape shape);
 
 /* ---- gated activation (activation.c) ---- */
 

@@ -20,3 +20,31 @@ clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora
     launch_float(&l, inverse ? -1.0f : 1.0f);
     return launch_run(&l, tensor_rows(x) * group, 1, 1, group, 1, 1);
 }
+
+clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
+                           const clora_tensor *table, const clora_tensor *past, attention_shape s) {
+    const size_t M = (size_t)s.B * (size_t)s.T;
+    launch l;
+
+    if (s.H < 1 || s.G < 1 || s.D % 2 != 0 || tensor_rows(qkv) != M || tensor_cols(qkv) != (s.H + 2 * s.G) * s.D ||
+        tensor_rows(cache) != (size_t)s.B * (size_t)s.S || tensor_cols(cache) != 2 * s.G * s.D ||
+        clora_tensor_count(positions) != M || clora_tensor_count(past) != (size_t)s.B || tensor_cols(table) != s.D ||
+        !tensor_is_dense(table))
+        return clora_fail(CLORA_ERROR_SHAPE,
+                          "rope_store: cache%s qkv%s positions%s table%s for B %d T %d S %d H %d G %d D %d",
+                          tensor_shape_text(cache), tensor_shape_text(qkv), tensor_shape_text(positions),
+                          tensor_shape_text(table), s.B, s.T, s.S, s.H, s.G, s.D);
+    launch_begin(&l, qkv->context, "rope_store", (kernel_key){.M = (int)M, .K = s.D, .R = s.H / s.G});
+    const size_t group = (size_t)launch_parameter(&l, "WG");
+    launch_define(&l, "D", s.D);
+    launch_matrix(&l, cache);
+    launch_matrix(&l, qkv);
+    launch_tensor(&l, positions);
+    launch_tensor(&l, table);
+    launch_tensor(&l, past);
+    launch_int(&l, s.T);
+    launch_int(&l, s.S);
+    launch_int(&l, s.H);
+    launch_int(&l, s.G);
+    return launch_run(&l, (size_t)s.T * group, (size_t)s.B, 1, group, 1, 1);
+}

@@ -1,0 +1,50 @@
+#include "ops/matmul.h"
+
+/* Both halves panel by panel side by side: one part, two equal modules. */
+static bool halves(const weight *w) {
+    return w->parts == 1 && w->modules == 2 && w->module[0].N == w->module[1].N;
+}
+
+/* Only the kernel for few rows in panels knows how, and gated it holds twice the sums. */
+static bool fuses(const forward_product *p, const matmul_fusion *f) {
+    const kernel_key key = forward_key(p);
+
+    if (p->w->layout != WEIGHT_PANEL || matmul_uses_tile(p->y->context) || !matmul_few_rows(p))
+        return false;
+    if (f->gu && (!halves(p->w) || 2 * p->M > FEW_SUMS))
+        return false;
+    return !p->u || tuning_choose(p->y->context, "path_term", &key) == TERM_FUSED;
+}
+
+static bool fits(const clora_tensor *y, const clora_tensor *x, const weight *w, const matmul_fusion *f) {
+    const size_t M = tensor_rows(x);
+
+    if (f->gu ? w->N % 2 != 0 || !matmul_is_shape(y, M, w->N / 2) || !matmul_is_shape(f->gu, M, w->N)
+              : !matmul_is_shape(y, M, w->N))
+        return false;
+    return !f->gain || (clora_tensor_count(f->gain) == (size_t)w->K && matmul_is_shape(f->normed, M, w->K));
+}
+
+clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weight *w, const lowrank *lr,
+                             const clora_tensor *u, const matmul_fusion *f) {
+    const size_t M = tensor_rows(x);
+    forward_product p = matmul_product(y, x, w, NULL, lr, u);
+    clora_status status = CLORA_OK;
+
+    if (!matmul_is_shape(x, M, w->K) || !fits(y, x, w, f) || !matmul_is_term(lr, u, w, M) || (f->gain && lr))
+        return clora_fail(CLORA_ERROR_SHAPE, "matmul_fused: y%s x%s w(%d,%d) u%s gu%s", tensor_shape_text(y),
+                          tensor_shape_text(x), w->N, w->K, tensor_shape_text(u), tensor_shape_text(f->gu));
+    if (fuses(&p, f)) {
+        p.gain = f->gain;
+        p.eps = f->eps;
+        p.gated = f->gu != NULL;
+        return matmul_forward(&p);
+    }
+    if (f->gain)
+        TRY(op_rmsnorm(f->normed, NULL, x, f->gain, f->eps));
+    TRY(op_matmul(f->gu ? f->gu : y, f->gain ? f->normed : x, w, NULL, lr, u, false));
+    if (f->gu)
+        TRY(op_swiglu(y, f->gu));
+done:
+    return status;
+}
