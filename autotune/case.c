@@ -9,7 +9,7 @@
 #include "base/dtype.h"
 
 static const op_case *const lists[] = {
-    cases_matmul, cases_fused, cases_lowrank, cases_sum, cases_nn, cases_attention,
+    cases_matmul, cases_fused, cases_lowrank, cases_sum, cases_layout, cases_nn, cases_attention,
 };
 
 enum { GUARD = 37 /* elements: odd, so that a kernel that relies on alignment shows */ };
@@ -177,6 +177,7 @@ void case_end(case_run *run) {
         free(run->memory[i]);
     lowrank_free(run->lr);
     weight_free(run->w);
+    weight_free(run->other);
     memset(run, 0, sizeof(*run));
 }
 

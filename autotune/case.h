@@ -62,6 +62,7 @@ typedef struct case_run {
     void *memory[CASE_MEMORIES]; /* from case_memory */
     void *data;                  /* what setup keeps for launch and reference, from case_memory */
     weight *w;                   /* freed with the run */
+    weight *other;               /* the same in the other layout, where a case compares them; freed with the run */
     lowrank *lr;                 /* freed with the run */
     float *w0;                   /* the values in w, (N, K) */
 } case_run;
@@ -122,6 +123,7 @@ extern const op_case cases_matmul[];
 extern const op_case cases_fused[];
 extern const op_case cases_lowrank[];
 extern const op_case cases_sum[];
+extern const op_case cases_layout[];
 extern const op_case cases_nn[];
 extern const op_case cases_attention[];
 

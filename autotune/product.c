@@ -35,8 +35,9 @@ static void make_weight(case_run *run, product *p) {
     const size_t n = (size_t)s->N * (size_t)s->K;
 
     run->w0 = case_memory(run, n, sizeof(float));
-    if (run->status == CLORA_OK)
-        run->status = weight_create(&run->w, run->context, s->dtype, s->K, p->modules, p->N);
+    if (run->status == CLORA_OK) /* the layout is no part of what a product launches: nothing is noted */
+        run->status = weight_create_as(&run->w, run->context, weight_layout_of(run->context, s->dtype, s->N, s->K),
+                                       s->dtype, s->K, p->modules, p->N);
     if (run->status != CLORA_OK)
         return;
     case_fill(run->w0, n, 1000);

@@ -42,7 +42,7 @@ void search_space_of(search_space *out, const clora_context *context, const kern
         const kernel_parameter *p = &row->parameters[out->dims];
         add_value(out, out->dims, kernel_default(context, p, key));
         for (size_t i = 0; i < sizeof(p->values) / sizeof(p->values[0]) && p->values[i]; i++)
-            if (kernel_tries(p, key, i))
+            if (kernel_tries(context, p, key, i))
                 add_value(out, out->dims, p->values[i]);
         qsort(out->value[out->dims], (size_t)out->count[out->dims], sizeof(int), by_value);
         out->dims++;

@@ -11,6 +11,7 @@
 
 #include <clora/clora.h>
 
+#include "device/tuning.h"
 #include "model/session.h"
 #include "support/fixture.h"
 #include "train/trainer.h"
@@ -273,6 +274,37 @@ static size_t snapshot(unsigned char *out) {
     return used;
 }
 
+static void force_choice(const char *row, int value) {
+    const int values[KERNEL_PARAMETERS] = {value};
+    assert_ok(tuning_force(context, kernel_find(row), value ? values : NULL));
+}
+
+/* Forward, backward and updates, each product with W0 + s B A of that moment. */
+static void test_training_with_summed_weights_follows_pytorch(void **state) {
+    force_choice("path_term", TERM_SUM);
+    force_choice("path_dx_term", TERM_SUM);
+    test_adapter_logits_are_those_of_peft(state);
+    test_training_follows_pytorch(state);
+    force_choice("path_term", 0);
+    force_choice("path_dx_term", 0);
+}
+
+/* The layout is chosen when weights are loaded, and all that reads them follows. */
+static void test_a_model_in_the_plain_layout_is_the_same(void **state) {
+    clora_model *usual = model;
+
+    force_choice("weight_layout", LAYOUT_PLAIN);
+    assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"), NULL));
+    force_choice("weight_layout", 0);
+    assert_int_equal(model->layer[0].w[SITE_O]->layout, WEIGHT_PLAIN);
+    assert_int_equal(model->embedding->layout, WEIGHT_PLAIN);
+    test_base_logits_are_those_of_pytorch(state);
+    test_adapter_logits_are_those_of_peft(state);
+    test_training_follows_pytorch(state);
+    clora_model_free(model);
+    model = usual;
+}
+
 static void test_training_never_writes_the_frozen_weights(void **state) {
     (void)state;
     fixture_batch batch;
@@ -465,6 +497,8 @@ int main(void) {
         cmocka_unit_test(test_switching_adapters_needs_no_reload),
         cmocka_unit_test(test_refuses_ids_outside_the_vocabulary),
         cmocka_unit_test(test_training_follows_pytorch),
+        cmocka_unit_test(test_training_with_summed_weights_follows_pytorch),
+        cmocka_unit_test(test_a_model_in_the_plain_layout_is_the_same),
         cmocka_unit_test(test_training_never_writes_the_frozen_weights),
         cmocka_unit_test(test_two_runs_give_the_same_bits),
         cmocka_unit_test(test_recomputed_layers_give_the_same_bits_in_less_memory),

@@ -8,8 +8,10 @@
 
 #include <cmocka.h>
 
+#include <clora/tune.h>
+
 #include "base/dtype.h"
-#include "case.h"
+#include "bench.h"
 
 static clora_context *context;
 
@@ -219,6 +221,96 @@ static void test_says_the_bytes_it_takes(void **state) {
         }
 }
 
+static void check_case_in_layout(const char *name, weight_layout layout) {
+    const op_shape shape = {.M = 9, .N = 230, .K = 40, .dtype = CLORA_DTYPE_BF16};
+    case_run run;
+
+    assert_ok(case_begin(&run, context, case_find(name), &shape, true));
+    assert_int_equal(run.w->layout, layout);
+    assert_ok(case_check(&run));
+    case_end(&run);
+}
+
+static void test_the_layout_is_what_the_tuned_parameters_say(void **state) {
+    static const int N[2] = {130, 100}, other = 9000;
+    static const clora_tune_key key = {"weight_layout", CLORA_DTYPE_BF16, 0, 230, 40, 0};
+    clora_tune_entry entry;
+    clora_context *usual = context;
+    weight *w;
+
+    (void)state;
+    assert_ok(clora_context_create(&context, NULL)); /* entries stay with their context */
+    context->gemm = GEMM_PANEL;
+    context->gemm_is_forced = false;
+    assert_ok(clora_tune_lookup(&entry, context, &key));
+    assert_int_equal(entry.value[0], LAYOUT_PANEL);
+    entry.value[0] = LAYOUT_PLAIN;
+    assert_ok(clora_tune_set(context, &entry));
+    assert_ok(weight_create(&w, context, CLORA_DTYPE_BF16, 40, 2, N));
+    assert_int_equal(w->layout, WEIGHT_PLAIN);
+    assert_int_equal(w->KI, 1);
+    weight_free(w);
+    assert_ok(weight_create(&w, context, CLORA_DTYPE_BF16, 40, 1, &other)); /* no similar shape */
+    assert_int_equal(w->layout, WEIGHT_PANEL);
+    weight_free(w);
+    assert_ok(weight_create(&w, context, CLORA_DTYPE_F32, 40, 2, N)); /* another storage type */
+    assert_int_equal(w->layout, WEIGHT_PANEL);
+    weight_free(w);
+    if (!getenv("CLORA_TEST_SMALL")) {
+        check_case_in_layout("matmul", WEIGHT_PLAIN);
+        check_case_in_layout("matmul_dx", WEIGHT_PLAIN);
+        check_case_in_layout("embedding", WEIGHT_PLAIN);
+    }
+    context->gemm_is_forced = true; /* CLORA_GEMM=panel */
+    check_case_in_layout("matmul", WEIGHT_PANEL);
+    clora_context_free(context);
+    context = usual;
+}
+
+static bool plans_a_layout(void) {
+    bool found = false;
+    clora_tune_plan *plan;
+
+    assert_ok(clora_tune_plan_create(&plan, context));
+    assert_ok(clora_tune_plan_shape(plan, 72, 40, NULL));
+    for (int i = 0; i < clora_tune_plan_count(plan); i++)
+        found |= strcmp(clora_tune_plan_task(plan, i).key.kernel, "weight_layout") == 0;
+    clora_tune_plan_free(plan);
+    return found;
+}
+
+static void test_a_layout_is_measured_where_it_may_win(void **state) {
+    const kernel_key at = {.dtype = CLORA_DTYPE_F16, .N = 72, .K = 40};
+    clora_context *usual = context;
+    measurement m;
+    bench b;
+
+    (void)state;
+    if (getenv("CLORA_TEST_SMALL"))
+        skip(); /* CLBlast's kernels */
+    assert_ok(clora_context_create(&context, NULL));
+    context->gemm_is_forced = false;
+    if (context->is_cpu)
+        assert_false(plans_a_layout());
+    context->is_cpu = false; /* as on a GPU */
+    context->gemm = GEMM_TILE;
+    tuning_forget(context);
+    assert_true(plans_a_layout());
+    context->gemm_is_forced = true;
+    assert_false(plans_a_layout());
+    context->gemm_is_forced = false;
+    bench_init(&b, context);
+    assert_ok(bench_prepare(&b, kernel_find("weight_layout"), &at, 0.0));
+    for (int layout = LAYOUT_PANEL; layout <= LAYOUT_PLAIN; layout++) {
+        assert_ok(bench_measure(&m, &b, (const int[KERNEL_PARAMETERS]){layout}, true, 0.0));
+        if (!m.usable)
+            fail_msg("%s", m.why);
+    }
+    bench_finish(&b);
+    clora_context_free(context);
+    context = usual;
+}
+
 /* All cases of products and the look-up, with a device that allows only small buffers. */
 static void check_split(gemm_path path, clora_dtype dtype) {
     static const char *const names[] = {"matmul", "matmul_dx", "embedding"};
@@ -342,6 +434,8 @@ int main(void) {
         cmocka_unit_test(test_refuses_values_that_overflow_the_storage_type),
         cmocka_unit_test(test_refuses_a_bias_that_is_not_finite),
         cmocka_unit_test(test_says_the_bytes_it_takes),
+        cmocka_unit_test(test_the_layout_is_what_the_tuned_parameters_say),
+        cmocka_unit_test(test_a_layout_is_measured_where_it_may_win),
         cmocka_unit_test(test_a_weight_larger_than_a_buffer_is_split_and_gives_the_same),
         cmocka_unit_test(test_a_split_weight_unpacks_whole),
         cmocka_unit_test(test_refuses_sizes_that_do_not_fit),

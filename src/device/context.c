@@ -68,6 +68,7 @@ static clora_status context_init(clora_context *context, cl_platform_id platform
     context->address_align = align_bits >= 512 ? align_bits / 8 : 64;
     device_query(&context->info, platform, context->device);
     TRY(device_gemm_path(&context->gemm, context->is_cpu));
+    context->gemm_is_forced = getenv("CLORA_GEMM") && *getenv("CLORA_GEMM");
     TRY(tuning_create(&context->tuning));
     TRY(program_cache_create(&context->programs));
 done:

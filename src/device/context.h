@@ -24,6 +24,7 @@ struct clora_context {
     cl_command_queue queue;
     clora_device_info info;
     gemm_path gemm;
+    bool gemm_is_forced; /* by CLORA_GEMM: then for every weight */
     bool is_cpu;
     size_t address_align; /* bytes; CL_DEVICE_MEM_BASE_ADDR_ALIGN */
     size_t memory_now, memory_peak;

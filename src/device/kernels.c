@@ -133,10 +133,13 @@ static int few_rows(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 6 : 8;
 }
 
-/* Rules that look at the shape, which kernel_default and kernel_tries do. */
+/* Rules that look at the shape, which kernel_default and fits do, or at the path. */
 static int rule_path_rows(const clora_context *context) {
     (void)context;
     return PATH_MANY_ROWS;
+}
+static int rule_layout(const clora_context *context) {
+    return context->gemm == GEMM_CLBLAST ? LAYOUT_PLAIN : LAYOUT_PANEL;
 }
 static int rule_term(const clora_context *context) {
     (void)context;
@@ -216,6 +219,7 @@ const kernel_row kernel_rows[] = {
     {"square_total", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"swiglu", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"swiglu_backward", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"weight_layout", NULL, {{"LAYOUT", rule_layout, {LAYOUT_PANEL, LAYOUT_PLAIN}}}},
     {"widen", "convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
 };
 const size_t kernel_rows_count = sizeof(kernel_rows) / sizeof(kernel_rows[0]);
@@ -239,7 +243,7 @@ int kernel_default(const clora_context *context, const kernel_parameter *paramet
 
 /* The sum costs R operations an element of the weight, the term in the product R an element of the output: from K or N
  * rows on the sum may be less. (A fused weight's N counts all modules, each of which has its own ranks.) */
-bool kernel_tries(const kernel_parameter *parameter, const kernel_key *key, size_t index) {
+static bool fits(const kernel_parameter *parameter, const kernel_key *key, size_t index) {
     enum { MOST_MODULES = 4 };
 
     if (parameter->values[index] != TERM_SUM)
@@ -249,9 +253,17 @@ bool kernel_tries(const kernel_parameter *parameter, const kernel_key *key, size
                                              : true;
 }
 
+/* CLBlast has kernels for GPUs: on CPUs they take many times as long (docs/tuning.md), and seconds to compile. */
+bool kernel_tries(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key,
+                  size_t index) {
+    const bool hopeless = parameter->rule == rule_layout && kernel_explicit_vectors(context);
+
+    return fits(parameter, key, index) && (!hopeless || parameter->values[index] != LAYOUT_PLAIN);
+}
+
 bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key, int value) {
     for (size_t i = 0; i < sizeof(parameter->values) / sizeof(parameter->values[0]) && parameter->values[i]; i++)
-        if (parameter->values[i] == value && kernel_tries(parameter, key, i))
+        if (parameter->values[i] == value && fits(parameter, key, i))
             return true;
     return value == kernel_default(context, parameter, key);
 }

@@ -28,10 +28,12 @@ typedef struct kernel_row {
     kernel_parameter parameters[KERNEL_PARAMETERS];
 } kernel_row;
 
-/* What the choices stand for: products by the kernels for few rows or for many; the low-rank term in the product's own
- * accumulators, as a second product onto its result, or in the weight, as a sum that is formed in front of the product.
+/* What the choices stand for: a weight in panels for our kernels, or row major for CLBlast; products by the kernels for
+ * few rows or for many; the low-rank term in the product's own accumulators, as a second product onto its result, or in
+ * the weight, as a sum that is formed in front of the product.
  */
 enum { PATH_FEW_ROWS = 1, PATH_MANY_ROWS = 2, TERM_FUSED = 1, TERM_APART = 2, TERM_SUM = 3 };
+enum { LAYOUT_PANEL = 1, LAYOUT_PLAIN = 2 };
 enum { PATH_MOST_FEW = 16 /* rows that the kernels for few may be given */ };
 
 extern const kernel_row kernel_rows[];
@@ -48,10 +50,10 @@ bool kernel_key_is(const kernel_key *a, const kernel_key *b);
 /* The analytic default of a parameter on a device, at a key. */
 int kernel_default(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key);
 
-/* Is the value of the list (an index before its end) one to try at the key? */
-bool kernel_tries(const kernel_parameter *parameter, const kernel_key *key, size_t index);
+/* Is the value of the list (an index before its end) one to try at the key on this device? */
+bool kernel_tries(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key, size_t index);
 
-/* Could the tuner have chosen this value here? One of the list, or the default. */
+/* May this value be chosen at the key, by the tuner of some device? One of the list that fits, or the default. */
 bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key, int value);
 
 /* The parameter's place in the row; both must exist. */

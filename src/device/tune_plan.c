@@ -28,8 +28,8 @@ static double configurations(const clora_context *context, const kernel_row *row
         const kernel_parameter *p = &row->parameters[i];
         int n = 0, standard = kernel_default(context, p, key), listed = 0;
         for (size_t v = 0; v < sizeof(p->values) / sizeof(p->values[0]) && p->values[v]; v++) {
-            n += kernel_tries(p, key, v);
-            listed |= p->values[v] == standard && kernel_tries(p, key, v);
+            n += kernel_tries(context, p, key, v);
+            listed |= p->values[v] == standard && kernel_tries(context, p, key, v);
         }
         product *= listed ? n : n + 1;
     }

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/dtype.h"
 #include "device/scratch.h"
+#include "device/tuning.h"
 #include "ops/weight_pack.h"
 
 /* Two vectors of the device's own width on CPUs (12 accumulators of 6 rows then fit its registers), what coalesces on
@@ -31,13 +32,44 @@ static int units(const weight *w) {
     return w->layout == WEIGHT_PANEL ? w->panels : w->N;
 }
 
-clora_status weight_describe(weight *w, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+static kernel_key layout_key(clora_dtype dtype, int N, int K) {
+    return (kernel_key){.dtype = dtype, .N = N, .K = K};
+}
+
+/* Is there a choice? Without one the layout is that of the path. */
+static bool may_choose(const clora_context *context) {
+    return context->gemm != GEMM_CLBLAST && !context->gemm_is_forced;
+}
+
+weight_layout weight_layout_of(clora_context *context, clora_dtype dtype, int N, int K) {
+    const kernel_key key = layout_key(dtype, N, K);
+    const bool plain = may_choose(context) ? tuning_value(context, "weight_layout", "LAYOUT", &key) == LAYOUT_PLAIN
+                                           : context->gemm == GEMM_CLBLAST;
+
+    return plain ? WEIGHT_PLAIN : WEIGHT_PANEL;
+}
+
+static int rows_of(int modules, const int *N) {
+    int64_t rows = 0;
+
+    for (int i = 0; i < modules && i < WEIGHT_MODULES; i++)
+        rows += N[i] > 0 ? N[i] : 0;
+    return rows > INT32_MAX ? INT32_MAX : (int)rows;
+}
+
+/* Everything that follows from the sizes and the layout. */
+static clora_status describe(weight *w, clora_context *context, weight_layout layout, clora_dtype dtype, int K,
+                             int modules, const int *N) {
     int64_t rows = 0, panels = 0;
 
     if (modules < 1 || modules > WEIGHT_MODULES || K < 1 || dtype == CLORA_DTYPE_I32)
         return clora_fail(CLORA_ERROR_SHAPE, "weight: %d modules of K %d, type %s", modules, K, dtype_name(dtype));
-    *w = (weight){.context = context, .dtype = dtype, .K = K, .modules = modules, .NR = weight_panel_width(context)};
-    w->layout = context->gemm == GEMM_CLBLAST ? WEIGHT_PLAIN : WEIGHT_PANEL;
+    *w = (weight){.context = context,
+                  .dtype = dtype,
+                  .layout = layout,
+                  .K = K,
+                  .modules = modules,
+                  .NR = weight_panel_width(context)};
     w->KI = w->layout == WEIGHT_PANEL && dtype == CLORA_DTYPE_BF16 ? 2 : 1;
     for (int i = 0; i < modules; i++) {
         if (N[i] < 1)
@@ -51,6 +83,10 @@ clora_status weight_describe(weight *w, clora_context *context, clora_dtype dtyp
     w->N = (int)rows;
     w->panels = (int)panels;
     return CLORA_OK;
+}
+
+clora_status weight_describe(weight *w, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+    return describe(w, context, weight_layout_of(context, dtype, rows_of(modules, N), K), dtype, K, modules, N);
 }
 
 size_t weight_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
@@ -138,13 +174,23 @@ done:
 }
 
 clora_status weight_create(weight **out, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+    const int rows = rows_of(modules, N);
+    const kernel_key key = layout_key(dtype, rows, K);
+
+    if (may_choose(context))
+        (void)tuning_choose(context, "weight_layout", &key); /* noted, so that it is tuned */
+    return weight_create_as(out, context, weight_layout_of(context, dtype, rows, K), dtype, K, modules, N);
+}
+
+clora_status weight_create_as(weight **out, clora_context *context, weight_layout layout, clora_dtype dtype, int K,
+                              int modules, const int *N) {
     clora_status status = CLORA_OK;
     weight *w = calloc(1, sizeof(*w));
 
     *out = NULL;
     if (!w)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
-    TRY(weight_describe(w, context, dtype, K, modules, N));
+    TRY(describe(w, context, layout, dtype, K, modules, N));
     TRY(create_parts(w));
     TRY(create_columns(w));
     TRY(join_scratch(w));

@@ -1,6 +1,7 @@
 #ifndef CLORA_OPS_WEIGHT_H
 #define CLORA_OPS_WEIGHT_H
 
+#include "device/kernels.h"
 #include "device/tensor.h"
 
 /*
@@ -16,7 +17,7 @@
  */
 enum { WEIGHT_MODULES = 4 };
 
-typedef enum weight_layout { WEIGHT_PANEL, WEIGHT_PLAIN } weight_layout;
+typedef enum weight_layout { WEIGHT_PANEL = LAYOUT_PANEL, WEIGHT_PLAIN = LAYOUT_PLAIN } weight_layout;
 
 typedef struct weight_module {
     int N;     /* rows */
@@ -48,9 +49,14 @@ typedef struct weight {
 /* The panel width of every frozen weight and low-rank factor on this device. */
 int weight_panel_width(const clora_context *context);
 
-/* Space for a weight made of `modules` row blocks of N[i] rows each, K columns. The layout follows from the context's
- * path. */
+/* The layout of a weight of N rows in all: what CLORA_GEMM says, else what the tuned parameters do. */
+weight_layout weight_layout_of(clora_context *context, clora_dtype dtype, int N, int K);
+
+/* Space for a weight made of `modules` row blocks of N[i] rows each, K columns, in the layout chosen for it, which is
+ * noted like a launch; or in a given one. */
 clora_status weight_create(weight **out, clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
+clora_status weight_create_as(weight **out, clora_context *context, weight_layout layout, clora_dtype dtype, int K,
+                              int modules, const int *N);
 void weight_free(weight *w);
 
 /* The same without any memory: what follows from the sizes alone. */
