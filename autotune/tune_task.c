@@ -9,7 +9,7 @@
 #include "device/tuning_store.h"
 #include "verdict.h"
 
-enum { ANCHOR_EVERY = 4, FAILURES = 3, RESTARTS = 2, LEAST_ROUNDS = 5, MOST_ROUNDS = 41 };
+enum { ANCHOR_EVERY = 4, FAILURES = 3, PATIENCE = 24, LEAST_ROUNDS = 5, MOST_ROUNDS = 41 };
 
 static bool is_stopped(const tuner *t) {
     return t->result->stopped || t->status != CLORA_OK;
@@ -206,7 +206,7 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
                 .user = t,
                 .seeds = (const int(*)[KERNEL_PARAMETERS])seeds,
                 .seeds_count = collect_seeds(t, seeds),
-                .restarts = RESTARTS,
+                .patience = PATIENCE,
                 .full = t->options.full};
     for (int d = 0; d < space.dims; d++)
         s.is_cheap[d] = !program_names(task->row, task->row->parameters[d].name);
