@@ -124,13 +124,26 @@ static clora_status find_cases(bench *b) {
     return CLORA_OK;
 }
 
+/* Copies that make `cold` bytes, by what a run reads or by what it holds: a look-up reads a few rows of a whole table.
+ */
+static int copies(const bench *b, double cold, size_t held) {
+    const double bytes = fmax(b->op->bytes(&b->shape), (double)held), wanted = bytes > 0.0 ? ceil(cold / bytes) : 1.0;
+    return wanted < 1.0 ? 1 : wanted > MOST_COPIES ? MOST_COPIES : (int)wanted;
+}
+
+static size_t device_memory(const bench *b) {
+    size_t used = 0;
+
+    clora_context_memory(b->context, &used, NULL);
+    return used;
+}
+
 static clora_status begin_runs(bench *b, double cold) {
-    const double bytes = b->op->bytes(&b->shape);
-    const double copies = bytes > 0.0 ? ceil(cold / bytes) : 1.0;
-    const int wanted = copies < 1.0 ? 1 : copies > MOST_COPIES ? MOST_COPIES : (int)copies;
+    const size_t before = device_memory(b);
+    int wanted = 1;
     clora_status status = CLORA_OK;
 
-    b->runs = alloc_array((size_t)wanted, sizeof(*b->runs));
+    b->runs = alloc_array(MOST_COPIES, sizeof(*b->runs));
     if (!b->runs)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to measure");
     while (b->runs_count < wanted) {
@@ -141,6 +154,8 @@ static clora_status begin_runs(bench *b, double cold) {
             return CLORA_OK; /* as many as the device holds */
         }
         TRY(status);
+        if (b->runs_count == 1)
+            wanted = copies(b, cold, device_memory(b) - before);
     }
 done:
     return status;

@@ -6,12 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
-
-/* A configuration as places in the lists of values, and its time. */
-typedef struct visit {
-    int at[KERNEL_PARAMETERS];
-    double time;
-} visit;
+#include "model.h"
 
 typedef struct state {
     const search *s;
@@ -92,6 +87,11 @@ static double try_at(state *t, const int *at) {
     return v->time;
 }
 
+static int by_time(const void *a, const void *b) {
+    const visit *x = a, *y = b;
+    return x->time < y->time ? -1 : x->time > y->time;
+}
+
 /* A new order of the axes; those whose change is cheap come first. */
 static void order_axes(state *t) {
     const int dims = t->s->space->dims;
@@ -138,15 +138,77 @@ static void descend(state *t, const int *from) {
     }
 }
 
-/* Two axes of the best to random places. */
-static void disturb(state *t, int *at) {
-    const search_space *space = t->s->space;
+static bool is_visited(const state *t, const int *at) {
+    for (size_t i = 0; i < t->count; i++)
+        if (memcmp(t->visits[i].at, at, sizeof(t->visits[i].at)) == 0)
+            return true;
+    return false;
+}
 
-    memcpy(at, t->best.at, KERNEL_PARAMETERS * sizeof(*at));
-    for (int i = 0; i < 2; i++) {
-        const int d = draw(t, space->dims);
+/* The next configuration in the order of the lists; false behind the last. */
+static bool step(int *at, const search_space *space) {
+    for (int d = 0; d < space->dims; d++) {
+        if (++at[d] < space->count[d])
+            return true;
+        at[d] = 0;
+    }
+    return false;
+}
+
+/* A configuration anywhere, or the best with up to three parameters changed. */
+static void draw_candidate(int *at, state *t, bool near) {
+    const search_space *space = t->s->space;
+    const int changes = near ? 1 + draw(t, 3) : space->dims;
+
+    memcpy(at, t->best.at, sizeof(t->best.at));
+    for (int i = 0; i < changes; i++) {
+        const int d = near ? draw(t, space->dims) : i;
         at[d] = draw(t, space->count[d]);
     }
+}
+
+/* What the model promises most of; false when all was visited. Half of many candidates are drawn near the best. */
+static bool propose(int *out, state *t, const model *m) {
+    enum { CANDIDATES = 1024 };
+    const bool all = search_space_size(t->s->space) <= CANDIDATES;
+    int at[KERNEL_PARAMETERS] = {0};
+    double most = -INFINITY;
+
+    for (int i = 0; i < CANDIDATES; i++) {
+        if (!all)
+            draw_candidate(at, t, i % 2);
+        if (!is_visited(t, at)) {
+            const double gain = model_gain(m, at);
+            if (gain > most) {
+                memcpy(out, at, sizeof(at));
+                most = gain;
+            }
+        }
+        if (all && !step(at, t->s->space))
+            break;
+    }
+    return most > -INFINITY;
+}
+
+/* Where the model points to, one after the other, until it was wrong too often in a row. */
+static void follow_model(state *t) {
+    model *m = malloc(sizeof(*m));
+    int at[KERNEL_PARAMETERS];
+
+    if (!m) {
+        t->status = clora_fail(CLORA_ERROR_MEMORY, "no memory to search");
+        return;
+    }
+    for (int vain = 0; vain < t->s->patience && !t->over;) {
+        const double before = t->best.time;
+        qsort(t->visits, t->count, sizeof(*t->visits), by_time); /* the fastest are what the model must know */
+        model_fit(m, t->s->space->dims, t->visits, t->count < MODEL_POINTS ? (int)t->count : MODEL_POINTS);
+        if (!propose(at, t, m))
+            break;
+        try_at(t, at);
+        vain = t->best.time < before ? 0 : vain + 1;
+    }
+    free(m);
 }
 
 static bool place_of(int *at, const search_space *space, const int *values) {
@@ -161,19 +223,11 @@ static bool place_of(int *at, const search_space *space, const int *values) {
 }
 
 static void try_all(state *t) {
-    const search_space *space = t->s->space;
-    int at[KERNEL_PARAMETERS] = {0}, d = 0;
+    int at[KERNEL_PARAMETERS] = {0};
 
-    while (d < space->dims && !t->over) {
+    do
         try_at(t, at);
-        for (d = 0; d < space->dims && ++at[d] == space->count[d]; d++)
-            at[d] = 0;
-    }
-}
-
-static int by_time(const void *a, const void *b) {
-    const visit *x = a, *y = b;
-    return x->time < y->time ? -1 : x->time > y->time;
+    while (step(at, t->s->space) && !t->over);
 }
 
 static void report(search_result *out, state *t) {
@@ -200,10 +254,7 @@ clora_status search_run(search_result *out, const search *s) {
     } else if (isfinite(t.best.time)) {
         memcpy(at, t.best.at, sizeof(at));
         descend(&t, at);
-        for (int i = 0; i < s->restarts && !t.over; i++) {
-            disturb(&t, at);
-            descend(&t, at);
-        }
+        follow_model(&t);
     }
     report(out, &t);
     free(t.visits);

@@ -4,8 +4,8 @@
 #include "device/kernels.h"
 
 /*
- * The search for the fastest configuration of one kernel at one key: coordinate descent from seeds, then from
- * disturbed copies of the best. A pure function of the times it is told and of its seed.
+ * The search for the fastest configuration of one kernel at one key: coordinate descent from the best seed, then what a
+ * model of the times so far promises most of. A pure function of the times it is told and of its seed.
  */
 
 enum { SEARCH_VALUES = 9 };
@@ -31,7 +31,7 @@ typedef struct search {
     int seeds_count;
     bool is_cheap[KERNEL_PARAMETERS]; /* parameters whose change compiles nothing: searched first */
     int most;                         /* evaluations; 0: no limit */
-    int restarts;                     /* descents from disturbed copies of the best */
+    int patience;                     /* proposals of the model in a row that may bring nothing; 0: none is made */
     bool full;                        /* every configuration */
     uint64_t seed;
 } search;

@@ -9,7 +9,7 @@
 #include "device/tuning_store.h"
 #include "verdict.h"
 
-enum { ANCHOR_EVERY = 4, FAILURES = 3, RESTARTS = 2, LEAST_ROUNDS = 5, MOST_ROUNDS = 41 };
+enum { ANCHOR_EVERY = 4, FAILURES = 3, PATIENCE = 24, LEAST_ROUNDS = 5, MOST_ROUNDS = 41 };
 
 static bool is_stopped(const tuner *t) {
     return t->result->stopped || t->status != CLORA_OK;
@@ -189,7 +189,6 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
     t->anchor = 0.0;
     t->best = INFINITY;
     t->since_anchor = 0;
-    t->task_end = tuner_now() + seconds;
     for (int i = 0; i < KERNEL_PARAMETERS; i++)
         t->standard[i] =
             task->row->parameters[i].name ? kernel_default(t->context, &task->row->parameters[i], &task->key) : 0;
@@ -199,6 +198,7 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
         lost(t, t->standard);
     if (status != CLORA_OK || is_stopped(t))
         return;
+    t->task_end = fmin(tuner_now() + seconds, t->deadline); /* laying out a large table leaves time to measure it */
     search_space_of(&space, t->context, task->row, &task->key);
     search s = {.space = &space,
                 .evaluate = evaluate,
@@ -206,7 +206,7 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
                 .user = t,
                 .seeds = (const int(*)[KERNEL_PARAMETERS])seeds,
                 .seeds_count = collect_seeds(t, seeds),
-                .restarts = RESTARTS,
+                .patience = PATIENCE,
                 .full = t->options.full};
     for (int d = 0; d < space.dims; d++)
         s.is_cheap[d] = !program_names(task->row, task->row->parameters[d].name);

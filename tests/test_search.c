@@ -15,7 +15,7 @@
 #include "support/scratch.h"
 #include "verdict.h"
 
-/* ---- recorded spaces: every configuration was timed once, tests/fixtures/record_tuning.py ---- */
+/* ---- recorded spaces: every configuration was timed, tests/fixtures/record_tuning.py ---- */
 
 typedef struct recording {
     search_space space;
@@ -75,7 +75,7 @@ static void check_quality(const char *name, const int (*standard)[KERNEL_PARAMET
                     .user = &r,
                     .seeds = standard,
                     .seeds_count = 1,
-                    .restarts = 100,
+                    .patience = (int)r.count,
                     .most = (int)r.count / 10,
                     .seed = seed};
         search_result found;
@@ -142,7 +142,7 @@ static void test_the_same_seed_takes_the_same_way(void **state) {
                       .user = &calls,
                       .seeds = corner,
                       .seeds_count = 1,
-                      .restarts = 5,
+                      .patience = 5,
                       .seed = 7};
 
     (void)state;
@@ -163,6 +163,36 @@ static void test_a_full_search_tries_all_and_never_one_twice(void **state) {
     assert_memory_equal(found.best[0], ((int[]){4, 2, 8}), 3 * sizeof(int));
 }
 
+/* A rough slope in six parameters, where a descent gets stuck; a part of it cannot be used. */
+static double slope(void *user, const int *v, double best) {
+    double time = 1.0 + 0.02 * ((7 * v[0] + 5 * v[1] + 3 * v[2] * v[3]) % 8);
+
+    (void)user;
+    (void)best;
+    for (int d = 0; d < 6; d++)
+        time += 0.02 * abs(v[d] - 6);
+    return v[2] == 8 && v[3] < 4 ? INFINITY : time;
+}
+
+static void test_a_space_too_large_to_list_is_searched(void **state) {
+    static const int start[][KERNEL_PARAMETERS] = {{1, 1, 1, 1, 1, 1}};
+    search_space space = {.dims = 6};
+    search_result descent, found;
+
+    (void)state;
+    for (int d = 0; d < space.dims; d++)
+        while (space.count[d] < 8) {
+            space.value[d][space.count[d]] = space.count[d] + 1;
+            space.count[d]++;
+        }
+    search s = {.space = &space, .evaluate = slope, .seeds = start, .seeds_count = 1, .most = 240, .seed = 2};
+    assert_ok(search_run(&descent, &s));
+    s.patience = 1000;
+    assert_ok(search_run(&found, &s));
+    assert_int_equal(found.evaluations, s.most);
+    assert_true(found.time[0] < descent.time[0]);
+}
+
 static double useless(void *user, const int *v, double best) {
     (void)user;
     (void)v;
@@ -172,7 +202,7 @@ static double useless(void *user, const int *v, double best) {
 
 static void test_where_nothing_works_nothing_is_found(void **state) {
     search_result found;
-    const search s = {.space = &cube, .evaluate = useless, .seeds = corner, .seeds_count = 1, .restarts = 3};
+    const search s = {.space = &cube, .evaluate = useless, .seeds = corner, .seeds_count = 1, .patience = 3};
 
     (void)state;
     assert_ok(search_run(&found, &s));
@@ -244,6 +274,7 @@ int main(void) {
         cmocka_unit_test(test_a_valley_leads_to_its_bottom),
         cmocka_unit_test(test_the_same_seed_takes_the_same_way),
         cmocka_unit_test(test_a_full_search_tries_all_and_never_one_twice),
+        cmocka_unit_test(test_a_space_too_large_to_list_is_searched),
         cmocka_unit_test(test_where_nothing_works_nothing_is_found),
         cmocka_unit_test(test_a_search_without_time_tries_nothing),
         cmocka_unit_test(test_the_default_falls_only_to_what_is_clearly_faster),

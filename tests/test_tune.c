@@ -2,7 +2,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,6 @@
 #include "device/tuning_store.h"
 #include "journal.h"
 #include "support/scratch.h"
-#include "tune.h"
 
 static clora_context *context;
 static int log_lines;
@@ -439,103 +437,6 @@ static void test_a_journal_on_a_full_disk_is_one_clear_error(void **state) {
     journal_close(j);
 }
 
-/* ---- measuring ---- */
-
-static double still_clock(void) {
-    return 1.0;
-}
-
-static void test_a_clock_that_stands_still_gives_no_time(void **state) {
-    const kernel_row *row = kernel_find("add");
-    const kernel_key at = {.M = 16, .K = 100};
-    int values[KERNEL_PARAMETERS] = {0};
-    measurement m;
-    bench b;
-
-    (void)state;
-    for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
-        values[i] = kernel_default(context, &row->parameters[i], &at);
-    bench_init(&b, context);
-    assert_ok(bench_prepare(&b, row, &at, 0.0));
-    assert_ok(bench_measure(&m, &b, values, true, 0.0));
-    assert_true(m.usable && m.median > 0.0 && m.minimum <= m.median && m.count >= 3);
-    b.clock = still_clock;
-    assert_ok(bench_measure(&m, &b, values, true, 0.0));
-    assert_false(m.usable);
-    assert_non_null(strstr(m.why, "clock stood still"));
-    bench_finish(&b);
-}
-
-static void test_a_kernel_that_nothing_launches_here_is_refused(void **state) {
-    const kernel_row *row = kernel_find(context->is_cpu ? "matmul_tile" : "matmul_panel");
-    bench b;
-
-    (void)state;
-    bench_init(&b, context);
-    assert_int_equal(bench_prepare(&b, row, &(kernel_key){.M = 4, .N = 8, .K = 8}, 0.0), CLORA_ERROR_UNSUPPORTED);
-    bench_finish(&b);
-}
-
-static clora_tune_result tune_shape(double budget) {
-    clora_tune_options options = CLORA_TUNE_OPTIONS_INIT;
-    clora_tune_use use = CLORA_TUNE_USE_INIT;
-    clora_tune_result result;
-    clora_tune_plan *plan;
-
-    use.rank = 4;
-    use.train = 0;
-    use.max_length = 16;
-    options.budget = budget;
-    assert_ok(clora_tune_plan_create(&plan, context));
-    assert_ok(clora_tune_plan_shape(plan, 72, 40, &use));
-    assert_true(clora_tune_plan_count(plan) > 0);
-    assert_ok(clora_tune_run(&result, plan, &options));
-    clora_tune_plan_free(plan);
-    return result;
-}
-
-static void test_a_run_leaves_entries_and_the_next_has_nothing_to_do(void **state) {
-    (void)state;
-    const clora_tune_result first = tune_shape(60.0);
-    assert_int_equal(first.done, first.tasks);
-    assert_true(first.measured >= first.tasks && first.found_before == 0);
-    assert_true(first.after <= first.before);
-    start_again();
-    const clora_tune_result second = tune_shape(60.0);
-    assert_int_equal(second.found_before, first.tasks);
-    assert_int_equal(second.measured, 0);
-}
-
-static void test_a_budget_of_nothing_keeps_what_there_is(void **state) {
-    (void)state;
-    const clora_tune_result r = tune_shape(0.0);
-    assert_int_equal(r.measured, 0);
-    assert_int_equal(r.stopped, 2);
-}
-
-static void test_shapes_met_in_the_mode_tune_become_a_plan(void **state) {
-    clora_tensor *x, *y;
-    clora_tune_plan *plan;
-
-    (void)state;
-    clora_tune_set_mode(context, CLORA_TUNE_TUNE);
-    assert_ok(tensor_new(&x, context, CLORA_DTYPE_F32, 5, 33));
-    assert_ok(tensor_new(&y, context, CLORA_DTYPE_F32, 5, 33));
-    assert_ok(clora_tensor_zero(x));
-    assert_ok(clora_tensor_zero(y));
-    assert_ok(op_add(y, x));
-    assert_ok(clora_tune_plan_create(&plan, context));
-    assert_ok(clora_tune_plan_noted(plan));
-    assert_int_equal(clora_tune_plan_count(plan), 1);
-    const clora_tune_task task = clora_tune_plan_task(plan, 0);
-    assert_string_equal(task.key.kernel, "add");
-    assert_int_equal(task.key.M, 8);
-    assert_false(task.is_done);
-    clora_tune_plan_free(plan);
-    clora_tensor_free(y);
-    clora_tensor_free(x);
-}
-
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -556,11 +457,6 @@ int main(void) {
         test(test_the_journal_remembers_and_poisons),
         test(test_a_torn_journal_is_read_up_to_its_tears),
         test(test_a_journal_on_a_full_disk_is_one_clear_error),
-        test(test_a_clock_that_stands_still_gives_no_time),
-        test(test_a_kernel_that_nothing_launches_here_is_refused),
-        test(test_a_run_leaves_entries_and_the_next_has_nothing_to_do),
-        test(test_a_budget_of_nothing_keeps_what_there_is),
-        test(test_shapes_met_in_the_mode_tune_become_a_plan),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {
         print_message("skipped: %s\n", clora_last_error());
