@@ -55,14 +55,24 @@ static void read_row(const weight_image *image, void *out, int n, int k, int cou
     dtype_from_f32(out, image->dtype, widened, (size_t)count);
 }
 
+/* Inlined for each usual width, which unrolls the loop over lanes. */
+static inline __attribute__((always_inline)) void store_wide(uint32_t *to, const block *b, int end, int NR) {
+    for (int k = 0; k < end; k++, to += NR)
+        for (int lane = 0; lane < NR; lane++)
+            to[lane] = b->lane.wide[lane][k];
+}
+
 static void panel_store(const weight_image *image, char *panel, const block *b) {
     const int NR = image->NR, KI = image->KI, end = (b->count + KI - 1) / KI * KI;
 
     if (image->dtype == CLORA_DTYPE_F32) {
         uint32_t *to = (uint32_t *)(void *)panel + (size_t)b->k * (size_t)NR;
-        for (int k = 0; k < end; k++, to += NR)
-            for (int lane = 0; lane < NR; lane++)
-                to[lane] = b->lane.wide[lane][k];
+        if (NR == 16)
+            store_wide(to, b, end, 16);
+        else if (NR == 32)
+            store_wide(to, b, end, 32);
+        else
+            store_wide(to, b, end, NR);
     } else if (KI == 1) {
         uint16_t *to = (uint16_t *)(void *)panel + (size_t)b->k * (size_t)NR;
         for (int k = 0; k < end; k++, to += NR)
