@@ -28,7 +28,7 @@ clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_t
 
     if (s.H < 1 || s.G < 1 || s.D % 2 != 0 || tensor_rows(qkv) != M || tensor_cols(qkv) != (s.H + 2 * s.G) * s.D ||
         tensor_rows(cache) != (size_t)s.B * (size_t)s.S || tensor_cols(cache) != 2 * s.G * s.D ||
-        clora_tensor_count(positions) != M || clora_tensor_count(past) != (size_t)s.B || tensor_cols(table) != s.D ||
+        clora_tensor_count(positions) != M || clora_tensor_count(past) < (size_t)s.B || tensor_cols(table) != s.D ||
         !tensor_is_dense(table))
         return clora_fail(CLORA_ERROR_SHAPE,
                           "rope_store: cache%s qkv%s positions%s table%s for B %d T %d S %d H %d G %d D %d",
