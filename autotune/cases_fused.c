@@ -28,11 +28,9 @@ static const op_shape fused_shapes[] = {
     {.M = 70, .N = 66, .K = 67, .modules = 2, .first = 33, .option = NORM | GATED},
 };
 
-/* product: y, x, u; the gain and the two scratches come behind. */
 typedef struct fused {
     product *p;
     case_buffer *gain;
-    clora_tensor *normed, *gu;
 } fused;
 
 static void fused_setup(case_run *run) {
@@ -44,8 +42,7 @@ static void fused_setup(case_run *run) {
     p->y = case_matrix(run, "y", CASE_OUT, s->M, s->option & GATED ? s->N / 2 : s->N);
     p->x = case_matrix(run, "x", CASE_IN, s->M, s->K);
     p->u = p->R > 0 ? case_matrix(run, "u", CASE_IN, s->M, p->R) : NULL;
-    for (int i = 0; i < p->modules && p->u && run->guards && run->status == CLORA_OK; i++) /* the u of this x */
-        ref_lowrank_down(p->u->host + p->row[i], p->R, p->x->host, p->a[i], p->scale[i], s->M, s->K, p->rank[i]);
+    product_fill_u(run, p);
     f->gain = case_dense(run, "gain", CASE_IN, CLORA_DTYPE_F32, 1, s->K);
     run->data = f;
 }

@@ -34,11 +34,6 @@ static const op_shape product_shapes[] = {
 
 /* ---- y = x * W0^T ... ---- */
 
-/* u belongs to x, and du to dy: a path may leave them aside. Time does not depend on values, and they take long. */
-static bool has_values(const case_run *run) {
-    return run->guards && run->status == CLORA_OK;
-}
-
 static void matmul_setup(case_run *run) {
     const op_shape *s = &run->shape;
     product *p = product_setup(run, CASE_IN, CASE_IN);
@@ -47,8 +42,7 @@ static void matmul_setup(case_run *run) {
     p->x = case_matrix(run, "x", CASE_IN, s->M, s->K);
     p->residual = s->option & PRODUCT_RESIDUAL ? case_matrix(run, "residual", CASE_IN, s->M, s->N) : NULL;
     p->u = p->R > 0 ? case_matrix(run, "u", CASE_IN, s->M, p->R) : NULL;
-    for (int i = 0; i < p->modules && p->u && has_values(run); i++)
-        ref_lowrank_down(p->u->host + p->row[i], p->R, p->x->host, p->a[i], p->scale[i], s->M, s->K, p->rank[i]);
+    product_fill_u(run, p);
 }
 
 static clora_status matmul_launch(case_run *run) {
@@ -80,7 +74,7 @@ static void dx_setup(case_run *run) {
     p->x = case_matrix(run, "dx", s->option & PRODUCT_IN_PLACE ? CASE_INOUT : CASE_OUT, s->M, s->K);
     p->y = case_matrix(run, "dy", CASE_IN, s->M, s->N);
     p->u = p->R > 0 ? case_matrix(run, "du", CASE_IN, s->M, p->R) : NULL;
-    for (int i = 0; i < p->modules && p->u && has_values(run); i++)
+    for (int i = 0; i < p->modules && p->u && run->guards && run->status == CLORA_OK; i++) /* as product_fill_u */
         ref_lowrank_down_grad(p->u->host + p->row[i], p->R, p->y->host + p->col[i], s->N, p->b[i], p->scale[i], s->M,
                               p->N[i], p->rank[i]);
 }

@@ -49,7 +49,7 @@ static double fit_length(model *m, const double *y, double length) {
     for (int i = 0; i <= m->dims; i++)
         m->alike[i] = exp(-i / length);
     factorise(m);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < MODEL_POINTS; i++)
         ones[i] = 1.0;
     solve(one, m, ones);
     solve(whole, m, y);

@@ -1,6 +1,7 @@
 #include "product.h"
 
 #include "base/dtype.h"
+#include "ref/ref.h"
 
 /* Rows of module i when `used` are taken: the last has what is left. */
 static int rows_of(const op_shape *s, int modules, int i, int used) {
@@ -88,6 +89,13 @@ product *product_setup(case_run *run, case_role a_role, case_role b_role) {
     if (p->R > 0)
         make_factors(run, p, a_role, b_role);
     return p;
+}
+
+void product_fill_u(case_run *run, product *p) {
+    const op_shape *s = &run->shape;
+
+    for (int i = 0; i < p->modules && p->u && run->guards && run->status == CLORA_OK; i++)
+        ref_lowrank_down(p->u->host + p->row[i], p->R, p->x->host, p->a[i], p->scale[i], s->M, s->K, p->rank[i]);
 }
 
 int product_ranks(const op_shape *s) {

@@ -22,6 +22,9 @@ enum { PRODUCT_RESIDUAL = 1, PRODUCT_IN_PLACE = 2, PRODUCT_BIAS = 4 };
  * several has no adapter. */
 product *product_setup(case_run *run, case_role a_role, case_role b_role);
 
+/* Fill u with s x A^T, which belongs to x: a path may leave u aside. Not for benchmarks: time does not depend on it. */
+void product_fill_u(case_run *run, product *p);
+
 /* What the factors add to the costs: columns of u, and scalars of all B. */
 int product_ranks(const op_shape *s);
 double product_b_elements(const op_shape *s);

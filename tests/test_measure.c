@@ -12,29 +12,9 @@
 #include <clora/tune.h>
 
 #include "device/tuning_store.h"
+#include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "tune.h"
-
-static clora_context *context;
-
-/* A fresh cache directory and a fresh context for each test. */
-static int setup(void **state) {
-    if (scratch_setup(state) != 0 || setenv("CLORA_CACHE_DIR", scratch_path("cache"), 1) != 0 ||
-        clora_context_create(&context, NULL) != CLORA_OK)
-        return -1;
-    return 0;
-}
-
-static int teardown(void **state) {
-    clora_context_free(context);
-    return scratch_teardown(state);
-}
-
-/* The same cache seen by a program that starts now. */
-static void start_again(void) {
-    clora_context_free(context);
-    assert_ok(clora_context_create(&context, NULL));
-}
 
 static double still_clock(void) {
     return 1.0;
@@ -137,7 +117,7 @@ static void test_a_run_leaves_entries_and_the_next_has_nothing_to_do(void **stat
     assert_int_equal(first.done, first.tasks);
     assert_true(first.measured >= first.tasks && first.found_before == 0);
     assert_true(first.after <= first.before);
-    start_again();
+    fresh_context_again();
     const clora_tune_result second = tune_shape(60.0);
     assert_int_equal(second.found_before, first.tasks);
     assert_int_equal(second.measured, 0);
@@ -173,7 +153,7 @@ static void test_shapes_met_in_the_mode_tune_become_a_plan(void **state) {
     clora_tensor_free(x);
 }
 
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define test(f) cmocka_unit_test_setup_teardown(f, fresh_context_setup, fresh_context_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -14,26 +14,8 @@
 #include "device/kernels.h"
 #include "device/source.h"
 #include "ops/ops.h"
+#include "support/fresh_context.h"
 #include "support/scratch.h"
-
-static clora_context *context;
-
-/* A fresh cache directory and a fresh context for each test. */
-static int setup(void **state) {
-    return scratch_setup(state) != 0 || setenv("CLORA_CACHE_DIR", scratch_path("cache"), 1) != 0 ||
-           clora_context_create(&context, NULL) != CLORA_OK;
-}
-
-static int teardown(void **state) {
-    clora_context_free(context);
-    return scratch_teardown(state);
-}
-
-/* The same cache seen by a program that starts now. */
-static void start_again(void) {
-    clora_context_free(context);
-    assert_ok(clora_context_create(&context, NULL));
-}
 
 static void add_something(void) {
     clora_tensor *x;
@@ -67,21 +49,21 @@ static void test_programs_are_kept_for_drivers_that_do_not(void **state) {
     add_something();
     assert_int_equal(scratch_entries(folder), -1);
     setenv("CLORA_PROGRAM_CACHE", "on", 1);
-    start_again();
+    fresh_context_again();
     add_something();
     assert_int_equal(scratch_entries(folder), 1);
     only_file(path, sizeof(path), folder);
     whole = read_whole(&size, path);
-    start_again();
+    fresh_context_again();
     add_something(); /* from the file */
     assert_ok(file_write_text(path, whole, size / 2));
-    start_again();
+    fresh_context_again();
     add_something(); /* half a file is none: built again, and kept */
     again = read_whole(&size_again, path);
     assert_int_equal(size_again, size);
     again[size / 2] = (char)(again[size / 2] + 1);
     assert_ok(file_write_text(path, again, size));
-    start_again();
+    fresh_context_again();
     add_something();
     unsetenv("CLORA_PROGRAM_CACHE");
     free(again);
@@ -154,8 +136,10 @@ static void test_kernels_call_what_is_declared(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_kernels_call_what_is_declared, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_programs_are_kept_for_drivers_that_do_not, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kernels_call_what_is_declared, fresh_context_setup,
+                                        fresh_context_teardown),
+        cmocka_unit_test_setup_teardown(test_programs_are_kept_for_drivers_that_do_not, fresh_context_setup,
+                                        fresh_context_teardown),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {
         print_message("skipped: %s\n", clora_last_error());

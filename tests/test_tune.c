@@ -15,9 +15,9 @@
 #include "device/environment.h"
 #include "device/tuning_store.h"
 #include "journal.h"
+#include "support/fresh_context.h"
 #include "support/scratch.h"
 
-static clora_context *context;
 static int log_lines;
 static char last_line[512];
 
@@ -27,27 +27,21 @@ static void count_lines(void *user, const char *line) {
     snprintf(last_line, sizeof(last_line), "%s", line);
 }
 
-/* A fresh cache directory and a fresh context for each test. */
-static int setup(void **state) {
-    if (scratch_setup(state) != 0 || setenv("CLORA_CACHE_DIR", scratch_path("cache"), 1) != 0 ||
-        clora_context_create(&context, NULL) != CLORA_OK)
-        return -1;
+static void log_anew(void) {
     clora_tune_set_log(context, count_lines, NULL, 0);
     log_lines = 0;
+}
+
+static int setup(void **state) {
+    if (fresh_context_setup(state) != 0)
+        return -1;
+    log_anew();
     return 0;
 }
 
-static int teardown(void **state) {
-    clora_context_free(context);
-    return scratch_teardown(state);
-}
-
-/* The same cache seen by a program that starts now. */
 static void start_again(void) {
-    clora_context_free(context);
-    assert_ok(clora_context_create(&context, NULL));
-    clora_tune_set_log(context, count_lines, NULL, 0);
-    log_lines = 0;
+    fresh_context_again();
+    log_anew();
 }
 
 static const clora_tune_key key = {"matmul_panel", CLORA_DTYPE_BF16, 200, 3072, 576, 16};
@@ -437,7 +431,7 @@ static void test_a_journal_on_a_full_disk_is_one_clear_error(void **state) {
     journal_close(j);
 }
 
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define test(f) cmocka_unit_test_setup_teardown(f, setup, fresh_context_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
