@@ -46,8 +46,10 @@ static void layout_setup(case_run *run) {
     m->p = p;
     m->y = case_matrix(run, "y", CASE_OUT, M, N);
     m->x = case_matrix(run, "x", CASE_IN, M, K);
+    product_round_input(run, m->x);
     m->dx = case_matrix(run, "dx", CASE_OUT, M, K);
     m->dy = case_matrix(run, "dy", CASE_IN, M, N);
+    product_round_input(run, m->dy);
     m->token_y = case_matrix(run, "token_y", CASE_OUT, 1, N);
     m->token = case_matrix(run, "token", CASE_IN, 1, K);
     run->data = m;

@@ -40,6 +40,7 @@ static void matmul_setup(case_run *run) {
 
     p->y = case_matrix(run, "y", s->option & PRODUCT_IN_PLACE ? CASE_INOUT : CASE_OUT, s->M, s->N);
     p->x = case_matrix(run, "x", CASE_IN, s->M, s->K);
+    product_round_input(run, p->x);
     p->residual = s->option & PRODUCT_RESIDUAL ? case_matrix(run, "residual", CASE_IN, s->M, s->N) : NULL;
     p->u = p->R > 0 ? case_matrix(run, "u", CASE_IN, s->M, p->R) : NULL;
     product_fill_u(run, p);
@@ -73,6 +74,7 @@ static void dx_setup(case_run *run) {
 
     p->x = case_matrix(run, "dx", s->option & PRODUCT_IN_PLACE ? CASE_INOUT : CASE_OUT, s->M, s->K);
     p->y = case_matrix(run, "dy", CASE_IN, s->M, s->N);
+    product_round_input(run, p->y);
     p->u = p->R > 0 ? case_matrix(run, "du", CASE_IN, s->M, p->R) : NULL;
     for (int i = 0; i < p->modules && p->u && run->guards && run->status == CLORA_OK; i++) /* as product_fill_u */
         ref_lowrank_down_grad(p->u->host + p->row[i], p->R, p->y->host + p->col[i], s->N, p->b[i], p->scale[i], s->M,

@@ -98,6 +98,13 @@ void product_fill_u(case_run *run, product *p) {
         ref_lowrank_down(p->u->host + p->row[i], p->R, p->x->host, p->a[i], p->scale[i], s->M, s->K, p->rank[i]);
 }
 
+void product_round_input(case_run *run, case_buffer *input) {
+    const size_t n = (size_t)input->rows * (size_t)input->cols;
+
+    for (size_t i = 0; i < n && run->shape.dtype == CLORA_DTYPE_BF16 && run->status == CLORA_OK; i++)
+        input->host[i] = dtype_bf16_to_f32(dtype_f32_to_bf16(input->host[i]));
+}
+
 int product_ranks(const op_shape *s) {
     product p = {.modules = 0};
 

@@ -25,6 +25,10 @@ product *product_setup(case_run *run, case_role a_role, case_role b_role);
 /* Fill u with s x A^T, which belongs to x: a path may leave u aside. Not for benchmarks: time does not depend on it. */
 void product_fill_u(case_run *run, product *p);
 
+/* Round a product's input to what a weight in bf16 may be multiplied with in pairs (kernels/dot.cl): the result is then
+ * exact but for sums. */
+void product_round_input(case_run *run, case_buffer *input);
+
 /* What the factors add to the costs: columns of u, and scalars of all B. */
 int product_ranks(const op_shape *s);
 double product_b_elements(const op_shape *s);

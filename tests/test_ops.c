@@ -19,18 +19,22 @@ static bool is_too_large(const op_shape *s) {
     return getenv("CLORA_TEST_SMALL") && work > 20000.0;
 }
 
+static void check_shape(const op_case *op, const op_shape *shape) {
+    case_run run;
+
+    if (is_too_large(shape))
+        return;
+    if (case_begin(&run, context, op, shape, true) != CLORA_OK || case_check(&run) != CLORA_OK) {
+        case_end(&run);
+        fail_msg("%s", clora_last_error());
+    }
+    case_end(&run);
+}
+
 /* Every step-th shape of a case. */
 static void check_case(const op_case *op, size_t step) {
-    for (size_t i = 0; i < op->shapes_count; i += step) {
-        case_run run;
-        if (is_too_large(&op->shapes[i]))
-            continue;
-        if (case_begin(&run, context, op, &op->shapes[i], true) != CLORA_OK || case_check(&run) != CLORA_OK) {
-            case_end(&run);
-            fail_msg("%s", clora_last_error());
-        }
-        case_end(&run);
-    }
+    for (size_t i = 0; i < op->shapes_count; i += step)
+        check_shape(op, &op->shapes[i]);
 }
 
 static const op_case *const products[] = {cases_matmul, cases_fused, cases_lowrank, cases_sum};
@@ -78,6 +82,32 @@ static void test_every_operation_between_the_products_matches_its_reference(void
 static void test_the_panel_path_matches_the_reference(void **state) {
     (void)state;
     check_products(GEMM_PANEL, 1);
+}
+
+/* Every bf16 shape of the products with W0. */
+static void check_pairs(dot_engine engine) {
+    const dot_engine usual = context->dot;
+
+    context->dot = engine;
+    for (const op_case *op = cases_matmul; op->name; op++)
+        for (size_t i = 0; i < op->shapes_count; i++)
+            if (op->shapes[i].dtype == CLORA_DTYPE_BF16)
+                check_shape(op, &op->shapes[i]);
+    context->dot = usual;
+}
+
+/* Products of pairs of bf16 in floats, and without pairs where the device would take its instruction. */
+static void test_pairs_match_the_reference_with_and_without_the_instruction(void **state) {
+    static const int widths[] = {4, 8, 16};
+    const int usual = context->info.vector_width;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+        context->info.vector_width = widths[i];
+        check_pairs(DOT_EMULATED);
+        check_pairs(DOT_NONE);
+    }
+    context->info.vector_width = usual;
 }
 
 /* As on devices with other vectors than this one's: panels of 8 and 32 columns. */
@@ -339,6 +369,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_operation_between_the_products_matches_its_reference),
         cmocka_unit_test(test_the_panel_path_matches_the_reference),
+        cmocka_unit_test(test_pairs_match_the_reference_with_and_without_the_instruction),
         cmocka_unit_test(test_panels_of_every_width_match_the_reference),
         cmocka_unit_test(test_the_tile_path_matches_the_reference),
         cmocka_unit_test(test_the_paths_of_gpus_match_the_reference),

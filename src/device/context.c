@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "device/devices.h"
+#include "device/dot.h"
 #include "device/profile.h"
 #include "device/program.h"
 #include "device/tuning.h"
@@ -69,6 +70,7 @@ static clora_status context_init(clora_context *context, cl_platform_id platform
     device_query(&context->info, platform, context->device);
     TRY(device_gemm_path(&context->gemm, context->is_cpu));
     context->gemm_is_forced = getenv("CLORA_GEMM") && *getenv("CLORA_GEMM");
+    TRY(dot_setting(&context->dot));
     TRY(tuning_create(&context->tuning));
     TRY(program_cache_create(&context->programs));
 done:

@@ -17,6 +17,9 @@ struct tuning;
  * (GPUs). */
 typedef enum gemm_path { GEMM_PANEL, GEMM_TILE, GEMM_CLBLAST } gemm_path;
 
+/* Products of pairs of bf16 on a CPU: device/dot.h. The numbers are kernels/dot.cl's. */
+typedef enum dot_engine { DOT_NONE, DOT_EMULATED, DOT_INSTRUCTION, DOT_UNKNOWN } dot_engine;
+
 /* All machine knowledge: device, queue, limits, programs, parameters. */
 struct clora_context {
     cl_context cl;
@@ -26,6 +29,7 @@ struct clora_context {
     gemm_path gemm;
     bool gemm_is_forced; /* by CLORA_GEMM: then for every weight */
     bool is_cpu;
+    dot_engine dot;       /* ask context_dot */
     size_t address_align; /* bytes; CL_DEVICE_MEM_BASE_ADDR_ALIGN */
     size_t memory_now, memory_peak;
     struct program_cache *programs;

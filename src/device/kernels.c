@@ -120,6 +120,21 @@ static int turned_rows(const clora_context *context) {
     return rows >= MOST ? MOST : rows < NR ? NR : rows / NR * NR;
 }
 
+/* Rows of x and of dy that lie in local memory as pairs of bf16, by KC and NB: half of it, as above. */
+static int rule_dot_rows(const clora_context *context) {
+    enum { MOST = 360, KC = 640 };
+    const int rows = (int)(context->info.local_memory / 2 / sizeof(uint32_t)) / (KC / 2);
+    return rows >= MOST ? MOST : rows < 1 ? 1 : rows;
+}
+
+/* Panels over K whose pairs lie there too, in a quarter of it. */
+static int rule_dot_panels(const clora_context *context) {
+    enum { MOST = 4, NB = 384 };
+    const int NR = panel_columns(context);
+    const int panels = (int)(context->info.local_memory / 4 / sizeof(uint32_t)) / ((NB + NR) / 2 * NR);
+    return panels >= MOST ? MOST : panels < 1 ? 1 : panels;
+}
+
 /* The sum with the low-rank term: vectors of lanes in an item, columns in a group. */
 static int rule_sum_vectors(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 2 : 1;
@@ -176,6 +191,20 @@ const kernel_row kernel_rows[] = {
       {"BLOCK", rule_sum_block, {32, 64, 128, 256, 512}}}},
     {"lowrank_tile_down", "lowrank_tile", {{"TR", NULL, {16, 8}}}},
     {"lowrank_tile_grad", "lowrank_tile", {{"GR", NULL, {8, 4, 16}}, {"SLICES", NULL, {8, 4, 16}}}},
+    {"matmul_dot",
+     "dot panel matmul_dot",
+     {{"VW", panel_vector, {4, 8, 16}},
+      {"MOST_ROWS", NULL, {8, 6, 10, 12}},
+      {"KC", NULL, {640, 256, 384, 512, 768}},
+      {"MB", rule_dot_rows, {360, 60, 120, 240}},
+      {"PB", NULL, {4, 1, 2, 8}}}},
+    {"matmul_dot_dx",
+     "dot panel matmul_dot_dx",
+     {{"VW", panel_vector, {4, 8, 16}},
+      {"MOST_ROWS", NULL, {8, 6, 10, 12}},
+      {"NB", NULL, {384, 128, 256, 512}},
+      {"MB", rule_dot_rows, {360, 120, 240, 480}},
+      {"PB", rule_dot_panels, {4, 1, 2, 8}}}},
     {"matmul_panel",
      "panel matmul_panel",
      {{"VW", panel_vector, {4, 8, 16}},

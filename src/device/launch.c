@@ -33,7 +33,7 @@ void launch_define(launch *l, const char *name, int value) {
     l->build.defines++;
 }
 
-int launch_parameter(launch *l, const char *name) {
+int launch_parameter(const launch *l, const char *name) {
     return l->build.row ? l->build.values[kernel_parameter_index(l->build.row, name)] : 1;
 }
 

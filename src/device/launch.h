@@ -26,7 +26,7 @@ typedef struct launch {
 
 void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_key key);
 void launch_define(launch *l, const char *name, int value);
-int launch_parameter(launch *l, const char *name); /* the registry parameter's value here, for the grid */
+int launch_parameter(const launch *l, const char *name); /* the registry parameter's value here, for the grid */
 
 /* A tensor is two arguments: its buffer and its offset in elements (ulong). NULL is allowed: a null buffer and 0. */
 void launch_tensor(launch *l, const clora_tensor *t);

@@ -1,5 +1,7 @@
 #include "ops/matmul.h"
 
+#include "device/dot.h"
+
 static int divide_up(int a, int b) {
     return (a + b - 1) / b;
 }
@@ -18,8 +20,9 @@ typedef struct share {
     int rows, panels;
 } share;
 
-static share share_out(const clora_context *context, int M, int panels, int most_rows, int most_panels, int MR) {
+static share share_out(const clora_context *context, const launch *l, int M, int panels, int MR) {
     enum { ITEMS_PER_CORE = 4 };
+    const int most_rows = launch_parameter(l, "MB") / MR * MR, most_panels = launch_parameter(l, "PB");
     const int wanted = ITEMS_PER_CORE * (context->info.compute_units > 0 ? context->info.compute_units : 1);
     share s = {even_share(M, most_rows, MR), least(most_panels, panels)};
 
@@ -33,7 +36,8 @@ static share share_out(const clora_context *context, int M, int panels, int most
 /* Rows of a register tile, a definition: with few rows an even cut, so that the last tile is not computed in vain; with
  * many always the most, so that every length takes the same program. */
 static int tile_rows(launch *l, int M) {
-    const int most = launch_parameter(l, "MOST_ROWS"), rows = M > 4 * most ? most : even_share(M, most, 1);
+    const int most = least(launch_parameter(l, "MOST_ROWS"), launch_parameter(l, "MB"));
+    const int rows = M > 4 * most ? most : even_share(M, most, 1);
 
     launch_define(l, "MR", rows);
     return rows;
@@ -56,6 +60,11 @@ static int streams(const clora_context *context, int most, const forward_product
     return best;
 }
 
+/* How pairs of a weight's elements are multiplied, where they lie in pairs and the device has a way. */
+static dot_engine dot_of(clora_context *context, const weight *w) {
+    return w && w->dtype == CLORA_DTYPE_BF16 ? context_dot(context) : DOT_NONE;
+}
+
 static void define_panel(launch *l, const weight *w, clora_context *context) {
     launch_define(l, "NR", weight_panel_width(context));
     launch_define(l, "STORAGE", w ? (int)w->dtype : 0);
@@ -68,11 +77,12 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     const bool accumulate = p->residual == p->y;
     const kernel_key key = forward_key(p);
     const bool few = matmul_few_rows(p);
+    const dot_engine dot = few ? DOT_NONE : dot_of(context, p->w);
     share each = {p->M, 1};
     int block = 0;
     launch l;
 
-    launch_begin(&l, context, few ? "matvec_panel" : "matmul_panel", key);
+    launch_begin(&l, context, few ? "matvec_panel" : dot ? "matmul_dot" : "matmul_panel", key);
     if (few) {
         each.panels = streams(context, launch_parameter(&l, "MOST_STREAMS"), p, panels);
         launch_define(&l, "ROWS", p->M);
@@ -81,10 +91,12 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
         launch_define(&l, "GATED", p->gated);
     } else {
         const int MR = tile_rows(&l, p->M);
-        each = share_out(context, p->M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"), MR);
+        each = share_out(context, &l, p->M, panels, MR);
         block = even_share(p->K ? p->K : 1, launch_parameter(&l, "KC"), 2);
     }
     define_panel(&l, p->w, context);
+    if (dot)
+        launch_define(&l, "DOT", dot);
     launch_tensor(&l, p->y);
     launch_int(&l, p->y->stride);
     launch_tensor(&l, p->x);
@@ -126,6 +138,7 @@ clora_status matmul_panel_forward(const forward_product *p) {
 clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
                              const clora_tensor *du, bool accumulate) {
     const int M = (int)tensor_rows(dx), panels = (w->K + w->NR - 1) / w->NR;
+    const dot_engine dot = dot_of(w->context, w);
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < w->parts && status == CLORA_OK; i++) {
@@ -133,10 +146,12 @@ clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const wei
         const bool first = i == 0;
         launch l;
 
-        launch_begin(&l, w->context, "matmul_panel_dx", dx_key(w, first ? lr : NULL, M));
+        launch_begin(&l, w->context, dot ? "matmul_dot_dx" : "matmul_panel_dx", dx_key(w, first ? lr : NULL, M));
         const int MR = tile_rows(&l, M);
-        const share each = share_out(w->context, M, panels, launch_parameter(&l, "MB"), launch_parameter(&l, "PB"), MR);
+        const share each = share_out(w->context, &l, M, panels, MR);
         define_panel(&l, w, w->context);
+        if (dot)
+            launch_define(&l, "DOT", dot);
         launch_tensor(&l, dx);
         launch_int(&l, dx->stride);
         launch_tensor(&l, dy);
