@@ -161,6 +161,20 @@ done:
     return status;
 }
 
+/* The case and its shape for the kernel at the key. A product of factors alone, without W0, has no K: it is the case
+ * whose columns are the key's N. */
+static void choose_case(bench *b) {
+    const kernel_key *k = &b->key;
+
+    b->op = b->op_of[b->row - kernel_rows];
+    b->shape = shape_at(k);
+    if (k->N > 0 && k->R > 0 && k->K == 0) {
+        b->op = case_find("lowrank_dx");
+        b->shape.K = k->N;
+        b->shape.N = 1;
+    }
+}
+
 clora_status bench_prepare(bench *b, const kernel_row *row, const kernel_key *key, double cold) {
     clora_status status = CLORA_OK;
     recorder notes = {.rehearsal = true};
@@ -169,11 +183,10 @@ clora_status bench_prepare(bench *b, const kernel_row *row, const kernel_key *ke
     end_runs(b);
     if (!b->op_of)
         TRY(find_cases(b));
-    b->op = b->op_of[row - kernel_rows];
     b->row = row;
     b->key = *key;
     b->key.M = tuning_bucket(key->M);
-    b->shape = shape_at(&b->key);
+    choose_case(b);
     if (!b->op)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "nothing launches the kernel %s here", row->name);
     TRY(begin_runs(b, cold));

@@ -54,14 +54,14 @@ class Tune(CommandTest):
                  path.read_text().splitlines()]
         return [line for line in lines if line["event"] == kind]
 
-    def plant(self, text, where="    FINISH(c, ROWS, y + col, row, M, lanes);\n"):
+    def plant(self, text, where="    FINISH(c, ROWS, y + col, row, M, lanes);\n", kernel=KERNEL, spoilt=SPOILT):
         """A copy of the kernels in which some configurations of one have this behind their last statement."""
         folder = self.folder / "kernels"
         shutil.copytree(ROOT / "kernels", folder)
-        path = folder / f"{KERNEL}.cl"
+        path = folder / f"{kernel}.cl"
         source = path.read_text()
         self.assertIn(where, source)
-        path.write_text(source.replace(where, where + f"#if {SPOILT}\n{text}\n#endif\n"))
+        path.write_text(source.replace(where, where + f"#if {spoilt}\n{text}\n#endif\n"))
         self.environment["CLORA_KERNEL_DIR"] = str(folder)
         # a cache of its own: what such a kernel compiles to is nobody else's business
         self.environment["POCL_CACHE_DIR"] = str(self.folder / "pocl")
@@ -82,6 +82,17 @@ class Entries(Tune):
         status, out, _ = clora(*SHAPE, env=self.environment)
         self.assertEqual(status, 0)
         self.assertIn("nothing to measure", out)
+
+    def test_shapes_that_a_choice_brings_are_measured_in_the_same_run(self):
+        # the low-rank term in the product's own sums is slow: it becomes a product of its own, of other shapes
+        self.plant("for (volatile int i = 0; K > 0 && rank > 0 && i < 100000; i++);", kernel="matmul_panel", spoilt="1",
+                   where="                    MULTIPLY(c, MR, u + u_col, row, factor, rank);\n")
+        command = ["tune", "--shape", "40,96", "--rank", "2", "--for", "train", "--max-length", "16"]
+        self.tuned(command=command)
+        chosen = {entry["kernel"]: entry["parameters"] for entry in self.read_entries()}
+        self.assertEqual(chosen["path_term"], {"PATH": 2})
+        second, _ = self.tuned(command=command)
+        self.assertEqual((second["measured"], second["found_before"]), (0, second["shapes"]))
 
     def test_entries_are_taken_by_later_commands_which_say_so(self):
         self.tuned(command=["tune", MODEL, "--for", "generate", "--max-length", "8", "--rank", "0"])

@@ -100,8 +100,7 @@ static bool read_use(clora_tune_use *use, const char *text) {
     return use->train || use->generate;
 }
 
-/* Add the model or the shape, once for each rank. */
-static int fill_plan(const cli_state *cli, clora_tune_plan *plan, const tune_args *args) {
+int tune_fill_plan(const cli_state *cli, clora_tune_plan *plan, const tune_args *args) {
     clora_tune_use use = {
         .batch_size = args->batch_size, .max_length = args->max_length, .dtype = model_dtype_value(args->dtype)};
     int ranks[MOST_RANKS], shape[2] = {0, 0};
@@ -140,7 +139,7 @@ static int run_measure(cli_state *cli, int argc, char **argv) {
         return status;
     if (cli_context_create(&context, cli) != CLORA_OK)
         return cli_fail_library(cli);
-    status = clora_tune_plan_create(&plan, context) == CLORA_OK ? fill_plan(cli, plan, &args) : cli_fail_library(cli);
+    status = clora_tune_plan_create(&plan, context) == CLORA_OK ? tune_fill_plan(cli, plan, &args) : cli_fail_library(cli);
     if (status == CLI_DONE)
         status = args.dry_run ? tune_list(cli, plan) : tune_measure(cli, context, plan, &args);
     clora_tune_plan_free(plan);

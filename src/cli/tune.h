@@ -17,6 +17,9 @@ typedef struct tune_args {
     double limit;
 } tune_args;
 
+/* Add the model or the shape, once for each rank. CLI_DONE, or the exit status. */
+int tune_fill_plan(const cli_state *cli, clora_tune_plan *plan, const tune_args *args);
+
 /* Measure a plan with a bar, and tell what came of it. */
 int tune_measure(cli_state *cli, clora_context *context, clora_tune_plan *plan, const tune_args *args);
 

@@ -16,6 +16,7 @@ typedef struct view {
     const cli_state *cli;
     progress bar;
     double last_line;
+    double earlier; /* seconds of what was measured before this run */
 } view;
 
 const char *tune_key_text(const clora_tune_key *k) {
@@ -39,6 +40,7 @@ const char *tune_key_text(const clora_tune_key *k) {
 static int show(void *user, const clora_tune_state *s) {
     view *v = user;
     char label[256];
+    const double elapsed = v->earlier + s->elapsed;
 
     if (s->is_event)
         cli_note(v->cli, "%s", s->text);
@@ -46,9 +48,9 @@ static int show(void *user, const clora_tune_state *s) {
              s->best > 0.0 && s->best < 1.0 ? ": best in " : "",
              s->best > 0.0 && s->best < 1.0 ? text_percent(s->best, 1.0) : "");
     if (s->budget > 0.0)
-        progress_update(&v->bar, (int64_t)(s->elapsed * TENTHS), s->is_event ? NULL : label);
+        progress_update(&v->bar, (int64_t)(elapsed * TENTHS), s->is_event ? NULL : label);
     if (!v->bar.shown && !v->cli->quiet && !s->is_event && progress_is_due(&v->last_line, 5.0))
-        fprintf(stderr, "%s elapsed, %d configurations measured, %s\n", text_duration(s->elapsed), s->measured, label);
+        fprintf(stderr, "%s elapsed, %d configurations measured, %s\n", text_duration(elapsed), s->measured, label);
     return interrupt_seen();
 }
 
@@ -111,6 +113,55 @@ int tune_worker_find(tune_worker_command *out, const cli_state *cli) {
     return CLI_DONE;
 }
 
+/* Whatever is still to measure when the plan is made anew. */
+static int left_to_do(const clora_tune_plan *plan) {
+    int left = 0;
+
+    for (int i = 0; i < clora_tune_plan_count(plan); i++)
+        left += !clora_tune_plan_task(plan, i).is_done;
+    return left;
+}
+
+static void add_result(clora_tune_result *sum, const clora_tune_result *r) {
+    sum->tasks = r->tasks;
+    sum->done = r->done;
+    sum->improved += r->improved;
+    sum->measured += r->measured;
+    sum->failed += r->failed;
+    sum->seconds += r->seconds;
+    sum->before += r->before;
+    sum->after += r->after;
+    sum->stopped = r->stopped;
+}
+
+/* A choice between kernels may bring shapes that its default did not have: they are measured as well, in what is left
+ * of the budget. */
+static int measure_what_follows(clora_tune_result *result, const cli_state *cli, clora_context *context,
+                                const tune_args *args, clora_tune_options options) {
+    enum { ROUNDS = 3 };
+    const double budget = options.budget;
+    int status = CLI_DONE;
+
+    options.again = 0;
+    for (int i = 0; i < ROUNDS && status == CLI_DONE && !result->stopped; i++) {
+        clora_tune_plan *plan = NULL;
+        clora_tune_result more;
+        options.budget = budget > result->seconds ? budget - result->seconds : 0.0;
+        status = clora_tune_plan_create(&plan, context) == CLORA_OK ? tune_fill_plan(cli, plan, args)
+                                                                    : cli_fail_library(cli);
+        const bool is_left = status == CLI_DONE && left_to_do(plan) > result->tasks - result->done;
+        ((view *)options.user)->earlier = result->seconds;
+        if (is_left && clora_tune_run(&more, plan, &options) != CLORA_OK)
+            status = cli_fail_library(cli);
+        clora_tune_plan_free(plan);
+        if (!is_left)
+            break;
+        if (status == CLI_DONE)
+            add_result(result, &more);
+    }
+    return status;
+}
+
 int tune_measure(cli_state *cli, clora_context *context, clora_tune_plan *plan, const tune_args *args) {
     tune_worker_command worker;
     clora_tune_options options = CLORA_TUNE_OPTIONS_INIT;
@@ -130,9 +181,11 @@ int tune_measure(cli_state *cli, clora_context *context, clora_tune_plan *plan, 
     options.user = &v;
     interrupt_watch("\nstopping; what was found is kept (once more to stop at once)\n");
     progress_begin(&v.bar, (int64_t)(options.budget * TENTHS), 0, cli->quiet || args->full);
-    const clora_status status = clora_tune_run(&result, plan, &options);
+    int status = clora_tune_run(&result, plan, &options) == CLORA_OK ? CLI_DONE : cli_fail_library(cli);
+    if (status == CLI_DONE && result.measured > 0)
+        status = measure_what_follows(&result, cli, context, args, options);
     progress_end(&v.bar);
-    return status == CLORA_OK ? report(cli, context, &result) : cli_fail_library(cli);
+    return status == CLI_DONE ? report(cli, context, &result) : status;
 }
 
 int tune_list(const cli_state *cli, clora_tune_plan *plan) {
