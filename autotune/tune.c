@@ -87,7 +87,7 @@ static int rank_tasks(tuner *t, ranked *list) {
 
 /* A task's seconds: half by its share of what is left, half evenly, and no more than it could ever bring back. */
 static double slice_of(const tuner *t, const ranked *list, int count, int i) {
-    const double left = t->deadline - tuner_now(), least = 0.3, worth = 100.0;
+    const double left = t->deadline - tuner_now(), least = 0.25, worth = 100.0;
     double sum = 0.0;
 
     if (t->options.full)
