@@ -32,8 +32,16 @@ static void end_runs(bench *b) {
     b->runs_count = b->turn = 0;
 }
 
-void bench_finish(bench *b) {
+/* End with what bench_prepare made. */
+static void end_case(bench *b) {
     end_runs(b);
+    if (b->forced)
+        tuning_force(b->context, b->forced, NULL);
+    b->forced = NULL;
+}
+
+void bench_finish(bench *b) {
+    end_case(b);
     free(b->op_of);
 }
 
@@ -175,12 +183,40 @@ static void choose_case(bench *b) {
     }
 }
 
+static bool launches_kernel(const bench *b) {
+    recorder notes = {.rehearsal = true};
+    recorder *before = recorder_attach(b->context, &notes);
+    const bool launches = b->op->launch(&b->runs[0]) == CLORA_OK && recorder_find(&notes, b->row, &b->key);
+
+    recorder_attach(b->context, before);
+    recorder_finish(&notes);
+    return launches;
+}
+
+/* A kernel that the default of a choice leaves aside at this key, such as that of many rows for one, is launched when
+ * the choice is another. */
+static bool find_choice(bench *b) {
+    const size_t most = sizeof(kernel_rows[0].parameters[0].values) / sizeof(int);
+
+    for (size_t i = 0; i < kernel_rows_count; i++) {
+        const kernel_parameter *choice = &kernel_rows[i].parameters[0];
+        for (size_t v = 0; !kernel_rows[i].source && v < most && choice->values[v]; v++) {
+            const int values[KERNEL_PARAMETERS] = {choice->values[v]};
+            b->forced = &kernel_rows[i];
+            if (kernel_tries(b->context, choice, &b->key, v) &&
+                tuning_force(b->context, b->forced, values) == CLORA_OK && launches_kernel(b))
+                return true;
+            tuning_force(b->context, b->forced, NULL);
+        }
+    }
+    b->forced = NULL;
+    return false;
+}
+
 clora_status bench_prepare(bench *b, const kernel_row *row, const kernel_key *key, double cold) {
     clora_status status = CLORA_OK;
-    recorder notes = {.rehearsal = true};
-    recorder *before = NULL;
 
-    end_runs(b);
+    end_case(b);
     if (!b->op_of)
         TRY(find_cases(b));
     b->row = row;
@@ -190,14 +226,10 @@ clora_status bench_prepare(bench *b, const kernel_row *row, const kernel_key *ke
     if (!b->op)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "nothing launches the kernel %s here", row->name);
     TRY(begin_runs(b, cold));
-    before = recorder_attach(b->context, &notes);
-    status = b->op->launch(&b->runs[0]);
-    recorder_attach(b->context, before);
-    if (status == CLORA_OK && !recorder_find(&notes, row, &b->key))
+    if (!launches_kernel(b) && !find_choice(b))
         status =
             clora_fail(CLORA_ERROR_UNSUPPORTED, "%s does not launch the kernel %s at this key", b->op->name, row->name);
 done:
-    recorder_finish(&notes);
     return status;
 }
 

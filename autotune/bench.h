@@ -28,6 +28,7 @@ typedef struct bench {
     kernel_key key;
     const op_case **op_of; /* by row of the registry, once it was looked for */
     const op_case *op;
+    const kernel_row *forced; /* a choice that is made so that the case launches the kernel; NULL: none */
     op_shape shape;
     case_run *runs; /* the same operation on different memory, so that weights are cold */
     int runs_count, turn;

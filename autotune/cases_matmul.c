@@ -28,7 +28,9 @@ static const op_shape product_shapes[] = {
     {.M = 251, .N = 289, .K = 290, .modules = 3, .pad = 2},
     {.M = 300, .N = 530, .K = 70, .R = 17, .modules = 2},
     {.M = 19, .N = 801, .K = 661, .R = 3, .modules = 2}, /* several blocks of K forward, of N backward */
-    {.M = 10, .N = 1571, .K = 1301, .R = 2, .dtype = BF16},
+    {.M = 18, .N = 1571, .K = 1301, .R = 2, .dtype = BF16},
+    {.M = 17, .N = 33, .K = 1, .R = 1, .dtype = BF16},
+    {.M = 31, .N = 99, .K = 65, .dtype = BF16, .modules = 3, .pad = 1, .option = PRODUCT_IN_PLACE | PRODUCT_BIAS},
     {.M = 34, .N = 803, .K = 1283, .dtype = F16},
 };
 

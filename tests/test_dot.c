@@ -14,7 +14,7 @@
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 
-enum { M = 9, N = 33, K = 67 };
+enum { M = 19, N = 33, K = 67 };
 
 static weight *identity_like(void) {
     static const int rows = N;

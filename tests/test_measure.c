@@ -51,6 +51,24 @@ static void test_a_kernel_that_nothing_launches_here_is_refused(void **state) {
     bench_finish(&b);
 }
 
+/* A kernel for many rows has an entry for one row where that choice was the faster. */
+static void test_a_kernel_that_only_a_choice_launches_is_measured(void **state) {
+    const bool panel = kernel_explicit_vectors(context);
+    const kernel_row *many = kernel_find(panel ? "matmul_panel" : "matmul_tile"),
+                     *few = kernel_find(panel ? "matvec_panel" : "matvec_tile");
+    const kernel_key one = {.M = 1, .N = 40, .K = 24}, several = {.M = 16, .N = 40, .K = 24};
+    bench b;
+
+    (void)state;
+    bench_init(&b, context);
+    assert_ok(bench_prepare(&b, many, &one, 0.0));
+    assert_ok(bench_prepare(&b, few, &several, 0.0));
+    assert_ok(bench_prepare(&b, many, &several, 0.0));
+    assert_ok(bench_prepare(&b, few, &one, 0.0));
+    assert_null(b.forced); /* the choice does not outlive its kernel */
+    bench_finish(&b);
+}
+
 /* One row of a large table is little to read, but a copy of the table is much to lay out. */
 static void test_a_large_table_is_laid_out_once(void **state) {
     const kernel_row *row = kernel_find("embedding");
@@ -159,6 +177,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         test(test_a_clock_that_stands_still_gives_no_time),
         test(test_a_kernel_that_nothing_launches_here_is_refused),
+        test(test_a_kernel_that_only_a_choice_launches_is_measured),
         test(test_a_large_table_is_laid_out_once),
         test(test_what_takes_long_to_lay_out_is_measured_all_the_same),
         test(test_a_run_leaves_entries_and_the_next_has_nothing_to_do),

@@ -60,9 +60,10 @@ static int streams(const clora_context *context, int most, const forward_product
     return best;
 }
 
-/* How pairs of a weight's elements are multiplied, where they lie in pairs and the device has a way. */
-static dot_engine dot_of(clora_context *context, const weight *w) {
-    return w && w->dtype == CLORA_DTYPE_BF16 ? context_dot(context) : DOT_NONE;
+/* How pairs of a weight's elements are multiplied, where they lie in pairs and the device has a way. It rounds, so it
+ * is a matter of the rows alone, and not of what was tuned: few rows, in either kernel, are not rounded. */
+static dot_engine dot_of(clora_context *context, const weight *w, int M) {
+    return w && w->dtype == CLORA_DTYPE_BF16 && M > PATH_MOST_FEW ? context_dot(context) : DOT_NONE;
 }
 
 static void define_panel(launch *l, const weight *w, clora_context *context) {
@@ -77,7 +78,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     const bool accumulate = p->residual == p->y;
     const kernel_key key = forward_key(p);
     const bool few = matmul_few_rows(p);
-    const dot_engine dot = few ? DOT_NONE : dot_of(context, p->w);
+    const dot_engine dot = dot_of(context, p->w, p->M);
     share each = {p->M, 1};
     int block = 0;
     launch l;
@@ -138,7 +139,7 @@ clora_status matmul_panel_forward(const forward_product *p) {
 clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
                              const clora_tensor *du, bool accumulate) {
     const int M = (int)tensor_rows(dx), panels = (w->K + w->NR - 1) / w->NR;
-    const dot_engine dot = dot_of(w->context, w);
+    const dot_engine dot = dot_of(w->context, w, M);
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < w->parts && status == CLORA_OK; i++) {
