@@ -3,7 +3,7 @@
 //
 // As panel.cl says, all rows at a time. Few rows read W0 once and wait for memory: no blocks, 16-bit weights widened in
 // registers. A core asks for more at once when it reads several panels side by side, so a work-item makes STREAMS of
-// them.
+// them, and when it is told what comes next: the hardware foresees it only as far as a page.
 
 #ifndef ROWS
 #define ROWS 1 // at least M
@@ -16,6 +16,9 @@
 #endif
 #ifndef GATED
 #define GATED 0 // 1: streams in pairs, of each half one
+#endif
+#ifndef AHEAD
+#define AHEAD 1 // cache lines that each stream is asked for in advance; 1: none
 #endif
 #define CHAINS (ROWS * STREAMS > 2 ? 1 : 2) // few sums alternate between two, so that adding is not the limit
 
@@ -56,6 +59,16 @@
             UNROLL for (int j = 0; j < NV; j++) sum[s][i][j] = fma(value, now[e][j], sum[s][i][j]);                    \
         }                                                                                                              \
     }
+
+// Ask for what a stream reads AHEAD lines after step k, as far as two vector steps go; past the end it does no harm.
+enum { LINE = 64 };
+#if AHEAD > 1
+#define ASK_AHEAD(panel, k)                                                                                            \
+    UNROLL for (int at = 0; at < 2 * STEPS * NR * (int)sizeof(stored); at += LINE)                                     \
+        __builtin_prefetch((const void *)((uintptr_t)((panel) + (size_t)(k)*NR) + AHEAD * LINE + at))
+#else
+#define ASK_AHEAD(panel, k)
+#endif
 
 // The row's factor: 1 / sqrt(mean(x^2) + eps).
 static inline float row_factor(__global const float *x, const int K, const float eps) {
@@ -103,6 +116,7 @@ matvec_panel(FORWARD_ARGUMENTS, TENSOR(const float, gain), const float eps) {
     UNROLL for (int i = 0; i < ROWS; i++) factor_of[i] = NORM ? row_factor(x + row[i], K, eps) : 1.0f;
     int k = 0;
     for (; k + 2 * STEPS <= K; k += 2 * STEPS) {
+        UNROLL for (int s = 0; s < STREAMS; s++) ASK_AHEAD(from[s], k);
         VECTOR_STEPS(sum[0], k, k + STEPS);
         VECTOR_STEPS(sum[CHAINS - 1], k + STEPS, k + 2 * STEPS);
     }

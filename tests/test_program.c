@@ -119,7 +119,7 @@ static void test_kernels_call_what_is_declared(void **state) {
                                            "-DVW=8 -DNR=16 -DSTORAGE=2 -DX_TYPE=2 -DPASS=2"};
 
     (void)state;
-    if (strcmp(context->info.platform, "Portable Computing Language") != 0)
+    if (!context_is_pocl(context))
         skip();
     for (size_t r = 0; r < kernel_rows_count; r++) {
         const char *stems = kernel_rows[r].source;

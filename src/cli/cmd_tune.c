@@ -139,7 +139,8 @@ static int run_measure(cli_state *cli, int argc, char **argv) {
         return status;
     if (cli_context_create(&context, cli) != CLORA_OK)
         return cli_fail_library(cli);
-    status = clora_tune_plan_create(&plan, context) == CLORA_OK ? tune_fill_plan(cli, plan, &args) : cli_fail_library(cli);
+    status =
+        clora_tune_plan_create(&plan, context) == CLORA_OK ? tune_fill_plan(cli, plan, &args) : cli_fail_library(cli);
     if (status == CLI_DONE)
         status = args.dry_run ? tune_list(cli, plan) : tune_measure(cli, context, plan, &args);
     clora_tune_plan_free(plan);

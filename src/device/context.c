@@ -1,6 +1,7 @@
 #include "device/context.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "device/devices.h"
@@ -156,6 +157,10 @@ void clora_context_free(clora_context *context) {
     if (context->cl)
         clReleaseContext(context->cl);
     free(context);
+}
+
+bool context_is_pocl(const clora_context *context) {
+    return strcmp(context->info.platform, "Portable Computing Language") == 0;
 }
 
 clora_status clora_context_finish(clora_context *context) {

@@ -45,6 +45,8 @@ struct clora_context {
     pthread_mutex_t scratch_lock;
 };
 
+bool context_is_pocl(const clora_context *context);
+
 const char *opencl_error_name(cl_int error); /* "CL_OUT_OF_RESOURCES" */
 
 /* clora_fail with the name of an OpenCL error. CL_MEM_OBJECT_ALLOCATION_FAILURE and kin become CLORA_ERROR_MEMORY. */

@@ -148,6 +148,15 @@ static int few_rows(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 6 : 8;
 }
 
+/* Cache lines that a core asks for in advance: PoCL's compiler has a way to ask for one, which OpenCL C has not. */
+enum { NO_LINES = 1 };
+static bool asks_ahead(const clora_context *context) {
+    return kernel_explicit_vectors(context) && context_is_pocl(context);
+}
+static int rule_ahead(const clora_context *context) {
+    return asks_ahead(context) ? 32 : NO_LINES;
+}
+
 /* Rules that look at the shape, which kernel_default and fits do, or at the path. */
 static int rule_path_rows(const clora_context *context) {
     (void)context;
@@ -235,7 +244,11 @@ const kernel_row kernel_rows[] = {
       {"WX", NULL, {16, 8, 32}},
       {"WY", NULL, {16, 8}}}},
     {"matvec_tile", "matmul_tile", {{"SLICES", NULL, {8, 4, 16}}}},
-    {"matvec_panel", "panel matvec_panel", {{"VW", panel_vector, {4, 8, 16}}, {"MOST_STREAMS", NULL, {4, 1, 2, 3, 6}}}},
+    {"matvec_panel",
+     "panel matvec_panel",
+     {{"VW", panel_vector, {4, 8, 16}},
+      {"MOST_STREAMS", NULL, {4, 1, 2, 3, 6}},
+      {"AHEAD", rule_ahead, {32, 16, 64, NO_LINES}}}},
     {"path_dx_term", NULL, {{"PATH", rule_dx_term, {TERM_FUSED, TERM_APART, TERM_SUM}}}},
     {"path_rows", NULL, {{"PATH", rule_path_rows, {PATH_FEW_ROWS, PATH_MANY_ROWS}}}},
     {"path_term", NULL, {{"PATH", rule_term, {TERM_FUSED, TERM_APART, TERM_SUM}}}},
@@ -272,9 +285,11 @@ int kernel_default(const clora_context *context, const kernel_parameter *paramet
 
 /* The sum costs R operations an element of the weight, the term in the product R an element of the output: from K or N
  * rows on the sum may be less. (A fused weight's N counts all modules, each of which has its own ranks.) */
-static bool fits(const kernel_parameter *parameter, const kernel_key *key, size_t index) {
+static bool fits(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key, size_t index) {
     enum { MOST_MODULES = 4 };
 
+    if (parameter->rule == rule_ahead)
+        return asks_ahead(context) || parameter->values[index] == NO_LINES;
     if (parameter->values[index] != TERM_SUM)
         return true;
     return parameter->rule == rule_term      ? key->M >= key->K
@@ -287,12 +302,12 @@ bool kernel_tries(const clora_context *context, const kernel_parameter *paramete
                   size_t index) {
     const bool hopeless = parameter->rule == rule_layout && kernel_explicit_vectors(context);
 
-    return fits(parameter, key, index) && (!hopeless || parameter->values[index] != LAYOUT_PLAIN);
+    return fits(context, parameter, key, index) && (!hopeless || parameter->values[index] != LAYOUT_PLAIN);
 }
 
 bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key, int value) {
     for (size_t i = 0; i < sizeof(parameter->values) / sizeof(parameter->values[0]) && parameter->values[i]; i++)
-        if (parameter->values[i] == value && fits(parameter, key, i))
+        if (parameter->values[i] == value && fits(context, parameter, key, i))
             return true;
     return value == kernel_default(context, parameter, key);
 }
