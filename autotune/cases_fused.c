@@ -24,6 +24,10 @@ static const op_shape fused_shapes[] = {
     {.M = 5, .N = 65, .K = 37, .option = NORM},
     {.M = 6, .N = 40, .K = 130, .dtype = F16, .option = NORM, .pad = 2},
     {.M = 2, .N = 51, .K = 40, .modules = 2, .option = NORM}, /* halves that are none */
+    {.M = 1, .N = 134, .K = 131, .R = 8, .modules = 2, .first = 67, .option = NORM | GATED},
+    {.M = 3, .N = 66, .K = 97, .R = 5, .dtype = F16, .modules = 3, .option = NORM | PRODUCT_BIAS, .pad = 2},
+    {.M = 6, .N = 40, .K = 64, .R = 1, .option = NORM},
+    {.M = 33, .N = 66, .K = 67, .R = 4, .modules = 2, .first = 33, .option = NORM | GATED},
     {.M = 21, .N = 98, .K = 65, .R = 3, .modules = 2, .first = 49, .option = GATED},
     {.M = 70, .N = 66, .K = 67, .modules = 2, .first = 33, .option = NORM | GATED},
 };
@@ -41,8 +45,9 @@ static void fused_setup(case_run *run) {
     *f = (fused){.p = p};
     p->y = case_matrix(run, "y", CASE_OUT, s->M, s->option & GATED ? s->N / 2 : s->N);
     p->x = case_matrix(run, "x", CASE_IN, s->M, s->K);
-    p->u = p->R > 0 ? case_matrix(run, "u", CASE_IN, s->M, p->R) : NULL;
-    product_fill_u(run, p);
+    p->u = p->R > 0 ? case_matrix(run, "u", s->option & NORM ? CASE_OUT : CASE_IN, s->M, p->R) : NULL;
+    if (!(s->option & NORM))
+        product_fill_u(run, p);
     f->gain = case_dense(run, "gain", CASE_IN, CLORA_DTYPE_F32, 1, s->K);
     run->data = f;
 }
@@ -79,8 +84,12 @@ static void fused_reference(case_run *run) {
     if (s->option & NORM)
         ref_rmsnorm(normed, rstd, p->x->host, f->gain->host, eps, s->M, s->K);
     ref_matmul(y, s->option & NORM ? normed : p->x->host, run->w0, NULL, p->bias, s->M, s->N, s->K);
-    for (int i = 0; i < p->modules && p->R > 0; i++)
-        ref_lowrank_up(y + p->col[i], s->N, p->u->host + p->row[i], p->R, p->b[i], s->M, p->N[i], p->rank[i]);
+    for (int i = 0; i < p->modules && p->R > 0; i++) {
+        float *u = (s->option & NORM ? p->u->expected : p->u->host) + p->row[i];
+        if (s->option & NORM)
+            ref_lowrank_down(u, p->R, normed, p->a[i], p->scale[i], s->M, s->K, p->rank[i]);
+        ref_lowrank_up(y + p->col[i], s->N, u, p->R, p->b[i], s->M, p->N[i], p->rank[i]);
+    }
     if (s->option & GATED)
         ref_swiglu(p->y->expected, y, s->M, s->N / 2);
 }

@@ -116,3 +116,15 @@ static inline V exponential(const V x) {
 }
 
 static inline V sigmoid(const V x) { return 1.0f / (1.0f + exponential(-x)); }
+
+// What rmsnorm multiplies a row by, besides the gain: 1 / sqrt(mean(x^2) + eps).
+static inline float row_factor(__global const float *x, const int K, const float eps) {
+    V squares = (V)(0.0f);
+    float rest = 0.0f;
+    int k = 0;
+    for (; k + VW <= K; k += VW)
+        squares = fma(LOAD(x + k), LOAD(x + k), squares);
+    for (; k < K; k++)
+        rest = fma(x[k], x[k], rest);
+    return 1.0f / sqrt((sum_lanes(squares) + rest) / K + eps);
+}

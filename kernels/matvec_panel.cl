@@ -70,18 +70,6 @@ enum { LINE = 64 };
 #define ASK_AHEAD(panel, k)
 #endif
 
-// The row's factor: 1 / sqrt(mean(x^2) + eps).
-static inline float row_factor(__global const float *x, const int K, const float eps) {
-    V squares = (V)(0.0f);
-    float rest = 0.0f;
-    int k = 0;
-    for (; k + VW <= K; k += VW)
-        squares = fma(LOAD(x + k), LOAD(x + k), squares);
-    for (; k < K; k++)
-        rest = fma(x[k], x[k], rest);
-    return 1.0f / sqrt((sum_lanes(squares) + rest) / K + eps);
-}
-
 // c = what stream s gives panel q, FORWARD_PANEL's.
 #define RESULT(c, s)                                                                                                   \
     {                                                                                                                  \

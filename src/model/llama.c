@@ -30,23 +30,19 @@ static clora_status norm_linear(workspace *ws, const selection *s, int site, clo
                                 clora_tensor *u_space) {
     const lowrank *lr = term(s, site);
     const bool keeps = ws->train || s->dropout > 0.0f;
-    matmul_fusion fusion = {.eps = ws->model->config.norm_eps, .gu = act ? y : NULL};
+    const matmul_fusion fusion = {
+        .gain = gain, .eps = ws->model->config.norm_eps, .normed = &ws->normed, .gu = act ? y : NULL};
     clora_tensor u = {0};
     clora_status status = CLORA_OK;
 
-    if (!keeps && !lr) {
-        fusion.gain = gain;
-        fusion.normed = &ws->normed;
-        return op_matmul_fused(act ? act : y, x, ws->model->site[site].weight, NULL, NULL, &fusion);
-    }
-    TRY(op_rmsnorm(&ws->normed, rstd, x, gain, fusion.eps));
     if (keeps) {
+        TRY(op_rmsnorm(&ws->normed, rstd, x, gain, fusion.eps));
         TRY(linear(ws, s, site, y, &ws->normed, NULL, u_space));
         return act ? op_swiglu(act, y) : CLORA_OK;
     }
-    u = tensor_slice(u_space, 0, (int)tensor_rows(x), lr->R);
-    TRY(op_lowrank_down(&u, &ws->normed, lr));
-    TRY(op_matmul_fused(act ? act : y, &ws->normed, ws->model->site[site].weight, lr, &u, &fusion));
+    if (lr)
+        u = tensor_slice(u_space, 0, (int)tensor_rows(x), lr->R);
+    TRY(op_matmul_fused(act ? act : y, x, ws->model->site[site].weight, lr, lr ? &u : NULL, &fusion));
 done:
     return status;
 }

@@ -1,7 +1,8 @@
 #include "ops/matmul.h"
 
 static clora_status down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f, const clora_tensor *scales) {
-    return matmul_uses_tile(u->context) ? lowrank_tile_down(u, x, f, scales) : lowrank_panel_down(u, x, f, scales);
+    return matmul_uses_tile(u->context) ? lowrank_tile_down(u, x, f, scales)
+                                        : lowrank_panel_down(u, x, f, scales, NULL, 0.0f);
 }
 
 static clora_status grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x) {

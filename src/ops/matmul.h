@@ -69,9 +69,10 @@ clora_status matmul_sum_dx(clora_tensor *dx, const clora_tensor *dy, const lowra
 clora_status matmul_clblast_forward(clora_tensor *y, const clora_tensor *x, const weight *w, bool accumulate);
 clora_status matmul_clblast_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, bool accumulate);
 
-/* u (M,R) = scales * x * f^T and f += d^T * x for one factor f of R rows in panels over the columns of x. */
+/* u (M,R) = scales * x * f^T, by panels with a gain (or NULL) of rmsnorm(x), and f += d^T * x for one factor f of R
+ * rows in panels over the columns of x. */
 clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
-                                const clora_tensor *scales);
+                                const clora_tensor *scales, const clora_tensor *gain, float eps);
 clora_status lowrank_tile_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
                                const clora_tensor *scales);
 clora_status lowrank_panel_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x);

@@ -26,22 +26,26 @@ static bool fits(const clora_tensor *y, const clora_tensor *x, const weight *w, 
 }
 
 clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weight *w, const lowrank *lr,
-                             const clora_tensor *u, const matmul_fusion *f) {
+                             clora_tensor *u, const matmul_fusion *f) {
     const size_t M = tensor_rows(x);
     forward_product p = matmul_product(y, x, w, NULL, lr, u);
     clora_status status = CLORA_OK;
 
-    if (!matmul_is_shape(x, M, w->K) || !fits(y, x, w, f) || !matmul_is_term(lr, u, w, M) || (f->gain && lr))
+    if (!matmul_is_shape(x, M, w->K) || !fits(y, x, w, f) || !matmul_is_term(lr, u, w, M))
         return clora_fail(CLORA_ERROR_SHAPE, "matmul_fused: y%s x%s w(%d,%d) u%s gu%s", tensor_shape_text(y),
                           tensor_shape_text(x), w->N, w->K, tensor_shape_text(u), tensor_shape_text(f->gu));
     if (fuses(&p, f)) {
         p.gain = f->gain;
         p.eps = f->eps;
         p.gated = f->gu != NULL;
+        if (f->gain && lr)
+            TRY(lowrank_panel_down(u, x, &lr->a, lr->scales, f->gain, f->eps));
         return matmul_forward(&p);
     }
     if (f->gain)
         TRY(op_rmsnorm(f->normed, NULL, x, f->gain, f->eps));
+    if (f->gain && lr)
+        TRY(op_lowrank_down(u, f->normed, lr));
     TRY(op_matmul(f->gu ? f->gu : y, f->gain ? f->normed : x, w, NULL, lr, u, false));
     if (f->gu)
         TRY(op_swiglu(y, f->gu));

@@ -28,8 +28,8 @@ clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, 
                        const lowrank *lr, const clora_tensor *u, bool dropped);
 
 /* What stands before and behind a product, in its launch where there are few rows and a launch costs more than the work
- * (a CPU), or in launches of their own.   gain (K) or NULL: the input is rmsnorm(x), and normed (M,K) scratch; not with
- * lr, whose u needs the normalised input anyway.   gu (M,N) scratch or NULL: y (M,N/2) overwritten = swiglu(product).
+ * (a CPU), or in launches of their own.   gain (K) or NULL: the input is rmsnorm(x), normed (M,K) scratch, and with lr
+ * u (M,R) is made here, of that input.   gu (M,N) scratch or NULL: y (M,N/2) overwritten = swiglu(product).
  */
 typedef struct matmul_fusion {
     const clora_tensor *gain;
@@ -38,7 +38,7 @@ typedef struct matmul_fusion {
 } matmul_fusion;
 
 clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weight *w, const lowrank *lr,
-                             const clora_tensor *u, const matmul_fusion *fusion);
+                             clora_tensor *u, const matmul_fusion *fusion);
 
 /* dx (M,K) = dy (M,N) * W0 + [du (M,R) * A]; overwritten, or accumulates when `accumulate`. du: op_lowrank_down_grad's
  * output for this dy. */
