@@ -89,6 +89,7 @@ static void check_pairs(dot_engine engine) {
     const dot_engine usual = context->dot;
 
     context->dot = engine;
+    tuning_forget(context); /* what it found for another width */
     for (const op_case *op = cases_matmul; op->name; op++)
         for (size_t i = 0; i < op->shapes_count; i++)
             if (op->shapes[i].dtype == CLORA_DTYPE_BF16)
@@ -108,6 +109,7 @@ static void test_pairs_match_the_reference_with_and_without_the_instruction(void
         check_pairs(DOT_NONE);
     }
     context->info.vector_width = usual;
+    tuning_forget(context);
 }
 
 /* As on devices with other vectors than this one's: panels of 8 and 32 columns. */

@@ -127,11 +127,21 @@ static int rule_dot_rows(const clora_context *context) {
     return rows >= MOST ? MOST : rows < 1 ? 1 : rows;
 }
 
-/* Panels over K whose pairs lie there too, in a quarter of it. */
-static int rule_dot_panels(const clora_context *context) {
-    enum { MOST = 4, NB = 384 };
+/* Rows of W0 whose pairs lie there too, of one panel over K in half of it; and panels in a quarter. */
+static int panels_of_pairs(const clora_context *context, size_t memory, int rows) {
     const int NR = panel_columns(context);
-    const int panels = (int)(context->info.local_memory / 4 / sizeof(uint32_t)) / ((NB + NR) / 2 * NR);
+    return (int)(memory / sizeof(uint32_t)) / ((rows + NR) / 2 * NR);
+}
+static int rule_dot_block(const clora_context *context) {
+    enum { MOST = 384, LESS = 128 };
+    const size_t half = context->info.local_memory / 2;
+    return panels_of_pairs(context, half, MOST)   ? MOST
+           : panels_of_pairs(context, half, LESS) ? LESS
+                                                  : panel_columns(context);
+}
+static int rule_dot_panels(const clora_context *context) {
+    enum { MOST = 4 };
+    const int panels = panels_of_pairs(context, context->info.local_memory / 4, rule_dot_block(context));
     return panels >= MOST ? MOST : panels < 1 ? 1 : panels;
 }
 
@@ -211,7 +221,7 @@ const kernel_row kernel_rows[] = {
      "dot panel matmul_dot_dx",
      {{"VW", panel_vector, {4, 8, 16}},
       {"MOST_ROWS", NULL, {8, 6, 10, 12}},
-      {"NB", NULL, {384, 128, 256, 512}},
+      {"NB", rule_dot_block, {384, 128, 256, 512}},
       {"MB", rule_dot_rows, {360, 120, 240, 480}},
       {"PB", rule_dot_panels, {4, 1, 2, 8}}}},
     {"matmul_panel",
