@@ -258,7 +258,7 @@ const kernel_row kernel_rows[] = {
      "panel matvec_panel",
      {{"VW", panel_vector, {4, 8, 16}},
       {"MOST_STREAMS", NULL, {4, 1, 2, 3, 6}},
-      {"AHEAD", rule_ahead, {32, 16, 64, NO_LINES}}}},
+      {"AHEAD", rule_ahead, {32, NO_LINES}}}},
     {"path_dx_term", NULL, {{"PATH", rule_dx_term, {TERM_FUSED, TERM_APART, TERM_SUM}}}},
     {"path_rows", NULL, {{"PATH", rule_path_rows, {PATH_FEW_ROWS, PATH_MANY_ROWS}}}},
     {"path_term", NULL, {{"PATH", rule_term, {TERM_FUSED, TERM_APART, TERM_SUM}}}},
