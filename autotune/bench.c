@@ -183,14 +183,15 @@ static void choose_case(bench *b) {
     }
 }
 
-static bool launches_kernel(const bench *b) {
+static clora_status launches_kernel(bool *out, const bench *b) {
     recorder notes = {.rehearsal = true};
     recorder *before = recorder_attach(b->context, &notes);
-    const bool launches = b->op->launch(&b->runs[0]) == CLORA_OK && recorder_find(&notes, b->row, &b->key);
+    const clora_status status = b->op->launch(&b->runs[0]);
 
+    *out = status == CLORA_OK && recorder_find(&notes, b->row, &b->key);
     recorder_attach(b->context, before);
     recorder_finish(&notes);
-    return launches;
+    return status;
 }
 
 /* A kernel that the default of a choice leaves aside at this key, such as that of many rows for one, is launched when
@@ -202,9 +203,11 @@ static bool find_choice(bench *b) {
         const kernel_parameter *choice = &kernel_rows[i].parameters[0];
         for (size_t v = 0; !kernel_rows[i].source && v < most && choice->values[v]; v++) {
             const int values[KERNEL_PARAMETERS] = {choice->values[v]};
+            bool launches;
             b->forced = &kernel_rows[i];
             if (kernel_tries(b->context, choice, &b->key, v) &&
-                tuning_force(b->context, b->forced, values) == CLORA_OK && launches_kernel(b))
+                tuning_force(b->context, b->forced, values) == CLORA_OK && launches_kernel(&launches, b) == CLORA_OK &&
+                launches)
                 return true;
             tuning_force(b->context, b->forced, NULL);
         }
@@ -215,6 +218,7 @@ static bool find_choice(bench *b) {
 
 clora_status bench_prepare(bench *b, const kernel_row *row, const kernel_key *key, double cold) {
     clora_status status = CLORA_OK;
+    bool launches;
 
     end_case(b);
     if (!b->op_of)
@@ -226,7 +230,8 @@ clora_status bench_prepare(bench *b, const kernel_row *row, const kernel_key *ke
     if (!b->op)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "nothing launches the kernel %s here", row->name);
     TRY(begin_runs(b, cold));
-    if (!launches_kernel(b) && !find_choice(b))
+    TRY(launches_kernel(&launches, b));
+    if (!launches && !find_choice(b))
         status =
             clora_fail(CLORA_ERROR_UNSUPPORTED, "%s does not launch the kernel %s at this key", b->op->name, row->name);
 done:

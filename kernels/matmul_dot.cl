@@ -29,10 +29,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_dot(FORWARD_
         for (int q = q_begin; q < q_end; q++) {
             FORWARD_PANEL;
             __global const uint *right = (__global const uint *)(panel + (size_t)k * NR);
-            __global const float *from = k > 0 || accumulate ? y : residual;
-            from = from ? from + col : from;
-            __global const float *plus = k > 0 || !bias ? 0 : bias + col;
-            const int from_stride = k > 0 || accumulate ? y_stride : residual_stride;
+            FORWARD_FROM;
             for (int m = begin; m < end; m += MR) {
                 V c[MR][NV];
                 size_t row[MR];

@@ -56,20 +56,8 @@ INLINE void turn(__local uint *turned, __global const stored *w, const int steps
         }
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul_dot_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride,
-              TENSOR(const stored, w), TENSOR(const int, columns), TENSOR(const float, du), const int du_stride,
-              TENSOR(const float, a), const int M, const int K, const int R, const int first, const int panels,
-              const int accumulate, const int row_share, const int panel_share) {
-    AT(dx);
-    AT(dy);
-    AT(w);
-    AT(columns);
-    AT(du);
-    AT(a);
-    const int begin = get_global_id(1) * row_share, end = min(M, begin + row_share);
-    const int k_begin = get_global_id(0) * panel_share * NR, k_end = min(K, k_begin + panel_share * NR);
-    const size_t size = ((size_t)(K + KI - 1) / KI * KI) * NR;
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_dot_dx(DX_ARGUMENTS) {
+    DX_BEGIN;
     __local uint turned[PB][(NB + NR) / 2 * NR];
     __local uint pairs[MB * NB / 2];
     __global const float *none = 0;

@@ -65,20 +65,8 @@ INLINE void turn(__local float *turned, __global const stored *w, const int step
 // and used for all rows of the item: their share should be large, or turning costs too much; the block of dy that goes
 // with it (rows by NB) should stay in the second cache while the item's panels over K pass. Only real lanes are kept,
 // so that the block's rows are consecutive columns of dy.
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul_panel_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride,
-                TENSOR(const stored, w), TENSOR(const int, columns), TENSOR(const float, du), const int du_stride,
-                TENSOR(const float, a), const int M, const int K, const int R, const int first, const int panels,
-                const int accumulate, const int row_share, const int panel_share) {
-    AT(dx);
-    AT(dy);
-    AT(w);
-    AT(columns);
-    AT(du);
-    AT(a);
-    const int begin = get_global_id(1) * row_share, end = min(M, begin + row_share);
-    const int k_begin = get_global_id(0) * panel_share * NR, k_end = min(K, k_begin + panel_share * NR);
-    const size_t size = ((size_t)(K + KI - 1) / KI * KI) * NR;
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel_dx(DX_ARGUMENTS) {
+    DX_BEGIN;
     __local float turned[PB][(NB + NR) * NR];
     __global const float *none = 0;
     for (int p = 0; p < panels; p += NB / NR) {

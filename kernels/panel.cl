@@ -149,3 +149,30 @@ static inline V widen(__global const ushort *p) {
     const int u_col = table ? table[3 * p + 2] : 0;                                                                    \
     __global const float *factor = b + (table ? (size_t)table[3 * p] : (size_t)p * NR * R);                            \
     __global const stored *panel = w + (size_t)q * ((size_t)(K + KI - 1) / KI * KI) * NR
+
+// Where the sums of a panel's block begin that starts at column k of W0: in the residual, or in the output when it
+// accumulates or holds the blocks before; the bias joins the first block.
+#define FORWARD_FROM                                                                                                   \
+    __global const float *from = k > 0 || accumulate ? y : residual;                                                   \
+    from = from ? from + col : from;                                                                                   \
+    __global const float *plus = k > 0 || !bias ? 0 : bias + col;                                                      \
+    const int from_stride = k > 0 || accumulate ? y_stride : residual_stride
+
+// What both backward kernels take, and an item's rows and columns over K. `columns` as above; `first` is the panel of
+// W0's first in this part, which has `panels` of `size` elements.
+#define DX_ARGUMENTS                                                                                                   \
+    TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride, TENSOR(const stored, w),     \
+        TENSOR(const int, columns), TENSOR(const float, du), const int du_stride, TENSOR(const float, a), const int M, \
+        const int K, const int R, const int first, const int panels, const int accumulate, const int row_share,        \
+        const int panel_share
+
+#define DX_BEGIN                                                                                                       \
+    AT(dx);                                                                                                            \
+    AT(dy);                                                                                                            \
+    AT(w);                                                                                                             \
+    AT(columns);                                                                                                       \
+    AT(du);                                                                                                            \
+    AT(a);                                                                                                             \
+    const int begin = get_global_id(1) * row_share, end = min(M, begin + row_share);                                   \
+    const int k_begin = get_global_id(0) * panel_share * NR, k_end = min(K, k_begin + panel_share * NR);               \
+    const size_t size = ((size_t)(K + KI - 1) / KI * KI) * NR

@@ -3,14 +3,14 @@
 
 #include "device/context.h"
 
-/*
- * How the device multiplies pairs of bf16 with float sums (kernels/dot.cl). Found out once, when it is first asked:
- * the instruction counts only where the processor has it, the compiler takes it, and a kernel computes with it what it
- * should. CLORA_BF16_DOT: off, or emulate for the same in floats. CPUs only.
- */
-/* What the environment asks for: DOT_UNKNOWN leaves it to the device. */
+/* What CLORA_BF16_DOT asks for: DOT_NONE (off), DOT_EMULATED (emulate), or DOT_UNKNOWN, which leaves it to the device. */
 clora_status dot_setting(dot_engine *out);
 
+/*
+ * How the device multiplies pairs of bf16 with float sums (kernels/dot.cl); CPUs only. Found out once, when it is first
+ * asked: the instruction counts only where the processor has it, the compiler takes it, and a kernel computes with it
+ * what it should.
+ */
 dot_engine context_dot(clora_context *context);
 
 #endif
