@@ -3,7 +3,7 @@
 
 #include "device/context.h"
 
-/* What CLORA_BF16_DOT asks for: DOT_NONE (off), DOT_EMULATED (emulate), or DOT_UNKNOWN, which leaves it to the device. */
+/* What CLORA_BF16_DOT asks for: DOT_NONE (off), DOT_EMULATED (emulate), or DOT_UNKNOWN: what the device has. */
 clora_status dot_setting(dot_engine *out);
 
 /*
