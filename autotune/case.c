@@ -137,7 +137,7 @@ static uint8_t *image_of(const case_buffer *b) {
         return NULL;
     for (size_t i = 0; i < n * size; i += 2)
         memcpy(image + i, &POISON, 2);
-    for (int row = 0; row < b->rows && b->role != CASE_OUT; row++) {
+    for (int row = 0; row < b->rows && (b->role == CASE_IN || b->role == CASE_INOUT); row++) {
         uint8_t *to = image + (b->guard + (size_t)row * (size_t)b->tensor.stride) * size;
         const size_t from = (size_t)row * (size_t)b->cols;
         if (b->ids)
@@ -235,7 +235,7 @@ static clora_status check_buffer(const case_run *run, const case_buffer *b, cons
                            case_text(run->op, &run->shape), b->name, value ? "an input" : "a guard", i, all));
         }
     }
-    if (b->role != CASE_IN)
+    if (b->role == CASE_OUT || b->role == CASE_INOUT)
         status = check_values(run, b, actual);
 done:
     free(actual);

@@ -24,9 +24,10 @@ typedef struct op_shape {
 } op_shape;
 
 typedef enum case_role {
-    CASE_IN,   /* read; must stay as it is */
-    CASE_OUT,  /* overwritten: NaN before */
-    CASE_INOUT /* accumulates or works in place */
+    CASE_IN,     /* read; must stay as it is */
+    CASE_OUT,    /* overwritten: NaN before */
+    CASE_INOUT,  /* accumulates or works in place */
+    CASE_SCRATCH /* overwritten as it may: NaN before, not compared */
 } case_role;
 
 /*

@@ -80,17 +80,19 @@ static void attention_reference(case_run *run) {
                   b[4].ids, b[5].ids, ref_shape_of(&run->shape));
 }
 
-enum { DQ, DK, DV, DELTA, DY, Y, Q, K, V, LSE, PAST, FIRST, LAST };
+enum { DQ, DK, DV, DELTA, PARTS, DY, Y, Q, K, V, LSE, PAST, FIRST, LAST };
 
 static void attention_backward_setup(case_run *run) {
     const op_shape *s = &run->shape;
     const int M = s->B * s->T, S = s->B * s->S, columns = s->H * s->D, kv = s->G * s->D;
+    const int parts = op_attention_parts(run->context);
     case_buffer *b = run->buffer;
 
     case_matrix(run, "dq", CASE_OUT, M, columns);
     case_matrix(run, "dk", CASE_OUT, S, kv);
     case_matrix(run, "dv", CASE_OUT, S, kv);
     case_dense(run, "delta", CASE_OUT, CLORA_DTYPE_F32, M, s->H);
+    case_dense(run, "parts", CASE_SCRATCH, CLORA_DTYPE_F32, M, (parts > 0 ? parts : 1) * columns);
     case_matrix(run, "dy", CASE_IN, M, columns);
     case_matrix(run, "y", CASE_IN, M, columns);
     case_matrix(run, "q", CASE_IN, M, columns);
@@ -111,9 +113,10 @@ static void attention_backward_setup(case_run *run) {
 }
 
 static clora_status attention_backward_launch(case_run *run) {
-    return op_attention_backward(tensor(run, DQ), tensor(run, DK), tensor(run, DV), tensor(run, DELTA), tensor(run, DY),
-                                 tensor(run, Y), tensor(run, Q), tensor(run, K), tensor(run, V), tensor(run, LSE),
-                                 tensor(run, PAST), tensor(run, FIRST), tensor(run, LAST), shape_of(&run->shape));
+    return op_attention_backward(tensor(run, DQ), tensor(run, DK), tensor(run, DV), tensor(run, DELTA),
+                                 tensor(run, PARTS), tensor(run, DY), tensor(run, Y), tensor(run, Q), tensor(run, K),
+                                 tensor(run, V), tensor(run, LSE), tensor(run, PAST), tensor(run, FIRST),
+                                 tensor(run, LAST), shape_of(&run->shape));
 }
 
 static void attention_backward_reference(case_run *run) {

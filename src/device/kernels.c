@@ -187,9 +187,10 @@ static int rule_dx_term(const clora_context *context) {
 const kernel_row kernel_rows[] = {
     {"adamw", "adamw", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"add", "convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
-    {"attention", "attention", ATTENTION},
-    {"attention_dkv", "attention", ATTENTION},
-    {"attention_dq", "attention", ATTENTION},
+    {"attention", "attention_lanes attention", ATTENTION},
+    {"attention_backward", "attention_lanes attention_backward", ATTENTION},
+    {"attention_delta", "attention_lanes attention_backward", {VECTOR, ROW_GROUP}},
+    {"attention_dq", "attention_lanes attention_backward", ATTENTION},
     {"attention_row",
      "attention_row",
      {VECTOR, ROW_GROUP, {"BK", rule_row_keys, {64, 128}}, {"NC", rule_row_columns, {4, 8, 1}}}},

@@ -236,8 +236,8 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
                         &a->u[SITE_O]));
     if (first >= site + SITE_O)
         return CLORA_OK;
-    TRY(op_attention_backward(&d.q, &d.k, &d.v, &ws->delta, &ws->datt, &a->att, &p.q, &p.k, &p.v, &a->lse, &ws->past,
-                              &ws->first, &ws->last, shape_of(ws, ws->T)));
+    TRY(op_attention_backward(&d.q, &d.k, &d.v, &ws->delta, &ws->dq_parts, &ws->datt, &a->att, &p.q, &p.k, &p.v,
+                              &a->lse, &ws->past, &ws->first, &ws->last, shape_of(ws, ws->T)));
     TRY(op_rope(&d.qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, true));
 
     if (term(s, site + SITE_QKV))

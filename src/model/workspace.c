@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "model/rope.h"
+#include "ops/ops.h"
 
 /* Logits of one chunk of rows stay below this; larger chunks reuse the head's panels better. */
 static const size_t logits_limit = (size_t)64 << 20;
@@ -85,6 +86,7 @@ done:
 static clora_status plan_backward(workspace *ws, const model_config *c, const workspace_options *o) {
     clora_status status = CLORA_OK;
     const int most = largest(o->ranks, c->layers * SITES_PER_LAYER + 1);
+    const int parts = op_attention_parts(ws->model->context);
     const int widest = largest((int[]){c->hidden, c->ffn, c->heads * c->head_dim}, 3);
 
     TRY(add_floats(ws, &ws->dstream, c->hidden));
@@ -93,6 +95,8 @@ static clora_status plan_backward(workspace *ws, const model_config *c, const wo
     TRY(add_floats(ws, &ws->dqkv, (c->heads + 2 * c->kv_heads) * c->head_dim));
     TRY(add_floats(ws, &ws->datt, c->heads * c->head_dim));
     TRY(add_floats(ws, &ws->delta, c->heads));
+    if (parts > 0)
+        TRY(add_floats(ws, &ws->dq_parts, parts * c->heads * c->head_dim));
     TRY(add_floats(ws, &ws->du, most ? most : 1));
     if (o->dropout)
         TRY(add_floats(ws, &ws->dropped, widest));

@@ -28,7 +28,7 @@ typedef struct workspace {
     layer_activations *layer;
     clora_tensor *stream; /* (M, C) the residual stream in front of each layer and behind the last */
     clora_tensor rstd_final, normed, act, u_head;
-    clora_tensor dstream, dnorm, dact, dqkv, datt, delta, du, dropped;
+    clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped;
     clora_tensor logits; /* (chunk, V): the head works through the rows chunk by chunk */
     clora_tensor nll, hit;
     clora_tensor ids, targets, positions, first, last, past; /* i32 */

@@ -32,12 +32,12 @@ static kernel_key key_of(attention_shape s) {
     return (kernel_key){.M = s.T, .N = tuning_bucket(s.S), .K = s.D, .R = s.H / s.G};
 }
 
-/* The kernels of attention.cl, by its PASS. */
-typedef enum pass { FORWARD, QUERY_GRADIENT, KEY_GRADIENT } pass;
+/* The kernels of attention_backward.cl, by its PASS. */
+typedef enum pass { DELTA, QUERY_GRADIENT, KEY_GRADIENT } pass;
 
 /* Set the head size and the lanes of a group, as many as leave room in local memory for `tiles` of D and `blocks` of BK
  * rows: WG work-items of a lane each, or NV vectors of one item. Returns the lanes. */
-static size_t define_lanes(launch *l, int *group, int D, pass pass, int tiles, int blocks) {
+static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) {
     const size_t rows = (size_t)tiles * (size_t)D + (size_t)blocks * (size_t)launch_parameter(l, "BK");
     const int width = launch_parameter(l, "VW");
     int vectors = launch_parameter(l, "VECTORS");
@@ -47,7 +47,6 @@ static size_t define_lanes(launch *l, int *group, int D, pass pass, int tiles, i
         *group /= 2;
     while (vectors > 1 && rows * (size_t)(vectors * width) * sizeof(float) > l->context->info.local_memory)
         vectors--;
-    launch_define(l, "PASS", (int)pass);
     launch_define(l, "D", D);
     launch_define(l, "WG", *group);
     launch_define(l, "NV", vectors);
@@ -129,26 +128,43 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
     if (rows * 2 <= lanes_wanted(y->context, s))
         return attention_rows(y, lse, q, k, v, past, first, s);
     launch_begin(&l, y->context, "attention", key_of(s));
-    const size_t lanes = define_lanes(&l, &group, s.D, FORWARD, 2, 1);
+    const size_t lanes = define_lanes(&l, &group, s.D, 2, 1);
     launch_forward(&l, y, lse, q, k, v, past, first, s);
     return run(&l, rows, lanes, group, s);
 }
 
-/* What the two kernels of the backward pass read. */
+/* ---- backward ---- */
+
+/* What the kernels of the backward pass read. */
 typedef struct gradient_inputs {
-    const clora_tensor *dy, *y, *q, *k, *v, *lse, *past, *first, *last;
+    const clora_tensor *dy, *q, *k, *v, *lse, *past, *first, *last, *delta;
 } gradient_inputs;
 
-static clora_status run_dq(clora_tensor *dq, clora_tensor *delta, const gradient_inputs *in, attention_shape s) {
+static clora_status run_delta(clora_tensor *delta, const clora_tensor *dy, const clora_tensor *y, attention_shape s) {
+    const size_t M = (size_t)s.B * (size_t)s.T;
+    launch l;
+
+    launch_begin(&l, delta->context, "attention_delta", key_of(s));
+    const size_t group = (size_t)launch_parameter(&l, "WG");
+    launch_define(&l, "PASS", DELTA);
+    launch_define(&l, "D", s.D);
+    launch_tensor(&l, delta);
+    launch_matrix(&l, dy);
+    launch_matrix(&l, y);
+    launch_int(&l, s.H);
+    return launch_run(&l, M * group, 1, 1, group, 1, 1);
+}
+
+static clora_status run_dq(clora_tensor *dq, const gradient_inputs *in, attention_shape s) {
     int group;
     launch l;
 
     launch_begin(&l, dq->context, "attention_dq", key_of(s));
-    const size_t lanes = define_lanes(&l, &group, s.D, QUERY_GRADIENT, 3, 2);
+    const size_t lanes = define_lanes(&l, &group, s.D, 3, 2);
+    launch_define(&l, "PASS", QUERY_GRADIENT);
     launch_matrix(&l, dq);
-    launch_tensor(&l, delta);
+    launch_tensor(&l, in->delta);
     launch_matrix(&l, in->dy);
-    launch_matrix(&l, in->y);
     launch_matrix(&l, in->q);
     launch_matrix(&l, in->k);
     launch_matrix(&l, in->v);
@@ -159,16 +175,49 @@ static clora_status run_dq(clora_tensor *dq, clora_tensor *delta, const gradient
     return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
 }
 
-static clora_status run_dkv(clora_tensor *dk, clora_tensor *dv, const clora_tensor *delta, const gradient_inputs *in,
-                            attention_shape s) {
+/* Parts of the keys that may each have a dq of their own. */
+enum { MOST_PARTS = 4 };
+
+int op_attention_parts(const clora_context *context) {
+    return kernel_explicit_vectors(context) ? MOST_PARTS - 1 : 0;
+}
+
+/*
+ * In how many parts the blocks of keys are dealt out, so that every core has some groups to make: the fewest, for each
+ * part but the first has a dq of its own. 0: not even the most parts are a group for each core, or there are no
+ * explicit vectors; then dq has a kernel of its own.
+ */
+static int parts_of(const clora_context *context, attention_shape s, int blocks) {
+    const int units = (int)context->info.compute_units, groups = s.B * s.G;
+    int parts = 1;
+
+    if (!kernel_explicit_vectors(context))
+        return 0;
+    while (parts < MOST_PARTS && parts < blocks && parts * groups < 3 * units)
+        parts++;
+    return parts * groups < units ? 0 : parts;
+}
+
+static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_tensor *dk, clora_tensor *dv,
+                                 const gradient_inputs *in, attention_shape s) {
+    const size_t size = (size_t)s.B * (size_t)s.T * (size_t)(s.H * s.D);
+    clora_status status = CLORA_OK;
     int group;
     launch l;
 
-    launch_begin(&l, dk->context, "attention_dkv", key_of(s));
-    const size_t lanes = define_lanes(&l, &group, s.D, KEY_GRADIENT, 4, 2);
+    launch_begin(&l, dk->context, "attention_backward", key_of(s));
+    const int lanes = (int)define_lanes(&l, &group, s.D, 5, 2), blocks = (s.S + lanes - 1) / lanes;
+    const int count = parts_of(dk->context, s, blocks);
+    if (count > 1 && !is_list(parts, (size_t)(count - 1) * size))
+        TRY(clora_fail(CLORA_ERROR_SHAPE, "attention_backward: parts%s for %d parts of dq%s", tensor_shape_text(parts),
+                       count, tensor_shape_text(dq)));
+    launch_define(&l, "PASS", KEY_GRADIENT);
+    launch_define(&l, "WITH_DQ", count > 0);
+    launch_matrix(&l, dq);
+    launch_tensor(&l, parts);
     launch_matrix(&l, dk);
     launch_matrix(&l, dv);
-    launch_tensor(&l, delta);
+    launch_tensor(&l, in->delta);
     launch_matrix(&l, in->dy);
     launch_matrix(&l, in->q);
     launch_matrix(&l, in->k);
@@ -178,15 +227,23 @@ static clora_status run_dkv(clora_tensor *dk, clora_tensor *dv, const clora_tens
     launch_tensor(&l, in->first);
     launch_tensor(&l, in->last);
     launch_shape(&l, s);
-    return run(&l, (size_t)s.S, lanes, group, s);
+    TRY(run(&l, count > 0 ? (size_t)count : (size_t)blocks, 1, group, s));
+    for (int p = 1; p < count; p++) {
+        const clora_tensor part = tensor_slice(parts, (size_t)(p - 1) * size, s.B * s.T, s.H * s.D);
+        TRY(op_add(dq, &part));
+    }
+    if (count == 0)
+        TRY(run_dq(dq, in, s));
+done:
+    return status;
 }
 
 clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_tensor *dv, clora_tensor *delta,
-                                   const clora_tensor *dy, const clora_tensor *y, const clora_tensor *q,
-                                   const clora_tensor *k, const clora_tensor *v, const clora_tensor *lse,
-                                   const clora_tensor *past, const clora_tensor *first, const clora_tensor *last,
-                                   attention_shape s) {
-    const gradient_inputs in = {dy, y, q, k, v, lse, past, first, last};
+                                   clora_tensor *parts, const clora_tensor *dy, const clora_tensor *y,
+                                   const clora_tensor *q, const clora_tensor *k, const clora_tensor *v,
+                                   const clora_tensor *lse, const clora_tensor *past, const clora_tensor *first,
+                                   const clora_tensor *last, attention_shape s) {
+    const gradient_inputs in = {dy, q, k, v, lse, past, first, last, delta};
     const size_t M = (size_t)s.B * (size_t)s.T;
     clora_status status = CLORA_OK;
 
@@ -196,8 +253,8 @@ clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_ten
         !is_list(last, (size_t)s.B * (size_t)s.S))
         TRY(clora_fail(CLORA_ERROR_SHAPE, "attention_backward: lse%s delta%s last%s for B %d T %d S %d H %d",
                        tensor_shape_text(lse), tensor_shape_text(delta), tensor_shape_text(last), s.B, s.T, s.S, s.H));
-    TRY(run_dq(dq, delta, &in, s)); /* makes delta too */
-    TRY(run_dkv(dk, dv, delta, &in, s));
+    TRY(run_delta(delta, dy, y, s));
+    TRY(run_backward(dq, parts, dk, dv, &in, s));
 done:
     return status;
 }

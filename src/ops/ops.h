@@ -112,10 +112,12 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
 /*
  * dq, dk, dv overwritten, for S keys of which each sequence's queries are rows past[b].. : every key row s < S gets a
  * gradient (zero when nobody saw it).   last i32 (B*S): the last query index t (0..T-1) that may see key s, for packed
- * rows. delta (B*T, H) scratch overwritten = sum(dy * y) per head.
+ * rows. delta (B*T, H) scratch overwritten = sum(dy * y) per head.   parts: scratch, dense, of op_attention_parts
+ * matrices the size of dq, for the cores to add to side by side
  */
+int op_attention_parts(const clora_context *context);
 clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_tensor *dv, clora_tensor *delta,
-                                   const clora_tensor *dy, const clora_tensor *y, const clora_tensor *q,
+                                   clora_tensor *parts, const clora_tensor *dy, const clora_tensor *y, const clora_tensor *q,
                                    const clora_tensor *k, const clora_tensor *v, const clora_tensor *lse,
                                    const clora_tensor *past, const clora_tensor *first, const clora_tensor *last,
                                    attention_shape shape);
