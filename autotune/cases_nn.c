@@ -107,7 +107,9 @@ static void rope_reference(case_run *run) {
              run->shape.option != 0);
 }
 
-/* ---- gated activation: option 1 works in place ---- */
+/* ---- gated activation: the backward pass makes y too, but in option 2; option 1 works in place ---- */
+
+enum { IN_PLACE = 1, WITHOUT_Y = 2 };
 
 static void widen_range(case_run *run, case_buffer *b, float factor) {
     for (size_t i = 0; i < count(b) && run->status == CLORA_OK; i++)
@@ -129,22 +131,35 @@ static void swiglu_reference(case_run *run) {
     ref_swiglu(run->buffer[0].expected, run->buffer[1].host, run->shape.M, run->shape.K);
 }
 
+enum { DY, GU, DGU, FORWARD_Y };
+
 static void swiglu_backward_setup(case_run *run) {
     const op_shape *s = &run->shape;
+    const case_role role = s->option == IN_PLACE ? CASE_INOUT : CASE_IN;
 
-    case_matrix(run, "dy", CASE_IN, s->M, s->K);
-    widen_range(run, case_matrix(run, "gu", s->option ? CASE_INOUT : CASE_IN, s->M, 2 * s->K), 9.0f);
-    if (!s->option)
-        case_matrix(run, "dgu", CASE_OUT, s->M, 2 * s->K);
+    case_matrix(run, "dy", role, s->M, s->K);
+    widen_range(run, case_matrix(run, "gu", role, s->M, 2 * s->K), 9.0f);
+    if (s->option == IN_PLACE)
+        return;
+    case_matrix(run, "dgu", CASE_OUT, s->M, 2 * s->K);
+    if (s->option != WITHOUT_Y)
+        case_matrix(run, "y", CASE_OUT, s->M, s->K);
 }
 
 static clora_status swiglu_backward_launch(case_run *run) {
-    return op_swiglu_backward(tensor(run, run->shape.option ? 1 : 2), tensor(run, 0), tensor(run, 1));
+    const int option = run->shape.option;
+    clora_tensor *y = option == WITHOUT_Y ? NULL : tensor(run, option == IN_PLACE ? DY : FORWARD_Y);
+
+    return op_swiglu_backward(tensor(run, option == IN_PLACE ? GU : DGU), y, tensor(run, DY), tensor(run, GU));
 }
 
 static void swiglu_backward_reference(case_run *run) {
-    ref_swiglu_backward(run->buffer[run->shape.option ? 1 : 2].expected, run->buffer[0].host, run->buffer[1].host,
-                        run->shape.M, run->shape.K);
+    const case_buffer *b = run->buffer;
+    const op_shape *s = &run->shape;
+
+    ref_swiglu_backward(b[s->option == IN_PLACE ? GU : DGU].expected, b[DY].host, b[GU].host, s->M, s->K);
+    if (s->option != WITHOUT_Y)
+        ref_swiglu(b[s->option == IN_PLACE ? DY : FORWARD_Y].expected, b[GU].host, s->M, s->K);
 }
 
 /* ---- loss: every fourth row has no target, every third row a tie; option 1 leaves the logits ---- */
@@ -342,6 +357,16 @@ static const op_shape rows[] = {
     {.M = 1, .K = 2053},        {.M = 7, .K = 16},          {.M = 2, .K = 17}, {.M = 3, .K = 33, .option = 1},
     {.M = 2, .K = 9, .pad = 3},
 };
+static const op_shape gated_shapes[] = {
+    {.M = 1, .K = 1},
+    {.M = 3, .K = 7, .pad = 5},
+    {.M = 5, .K = 64, .option = IN_PLACE},
+    {.M = 2, .K = 577, .pad = 1},
+    {.M = 1, .K = 2053, .option = WITHOUT_Y},
+    {.M = 2, .K = 17, .option = WITHOUT_Y},
+    {.M = 3, .K = 33, .option = IN_PLACE},
+    {.M = 2, .K = 9, .pad = 3, .option = IN_PLACE},
+};
 static const op_shape rope_shapes[] = {
     {.M = 1, .H = 1, .D = 2},
     {.M = 5, .H = 3, .D = 8, .pad = 7},
@@ -394,8 +419,8 @@ const op_case cases_nn[] = {
      few_flops, moves_4, 1e-5f},
     {"rope", CASE_SHAPES(rope_shapes), rope_setup, rope_launch, rope_reference, few_flops, moves_2, 1e-6f},
     {"swiglu", CASE_SHAPES(rows), swiglu_setup, swiglu_launch, swiglu_reference, few_flops, moves_3, 1e-6f},
-    {"swiglu_backward", CASE_SHAPES(rows), swiglu_backward_setup, swiglu_backward_launch, swiglu_backward_reference,
-     few_flops, moves_5, 1e-6f},
+    {"swiglu_backward", CASE_SHAPES(gated_shapes), swiglu_backward_setup, swiglu_backward_launch,
+     swiglu_backward_reference, few_flops, moves_5, 1e-6f},
     {"cross_entropy", CASE_SHAPES(loss_shapes), cross_entropy_setup, cross_entropy_launch, cross_entropy_reference,
      loss_flops, loss_bytes, 1e-5f},
     {"dropout", CASE_SHAPES(dropout_shapes), dropout_setup, dropout_launch, dropout_reference, few_flops, moves_2,

@@ -2,6 +2,7 @@
 //
 //   swiglu:          y (M, F) = silu(g) * u,  gu (M, 2F) = [g, u],  silu(g) = g * sigmoid(g)
 //   swiglu_backward: dg = dy * u * sigmoid(g) * (1 + g * (1 - sigmoid(g))),  du = dy * silu(g);  dgu may be gu
+//                    with_y: y once more on the way; y may be dy
 //
 // One work-item makes BLOCK columns of a row, in vectors of VW. Bandwidth bound, with one exponential an element.
 
@@ -34,12 +35,14 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void swiglu(TENSOR(floa
 #endif
 }
 
-// No restrict: dgu may be gu. Every element is read before its own place is written.
+// No restrict: dgu may be gu, and y may be dy. Every element is read before its own place is written.
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
-swiglu_backward(__global float *dgu, const ulong dgu_offset, const int dgu_stride, TENSOR(const float, dy),
+swiglu_backward(__global float *dgu, const ulong dgu_offset, const int dgu_stride, __global float *y,
+                const ulong y_offset, const int y_stride, __global const float *dy, const ulong dy_offset,
                 const int dy_stride, __global const float *gu, const ulong gu_offset, const int gu_stride,
-                const int F) {
+                const int F, const int with_y) {
     AT(dgu);
+    AT(y);
     AT(dy);
     AT(gu);
     const size_t m = get_global_id(1);
@@ -47,17 +50,22 @@ swiglu_backward(__global float *dgu, const ulong dgu_offset, const int dgu_strid
     __global const float *g = gu + m * gu_stride, *u = g + F;
     int i = start;
     dgu += m * dgu_stride;
+    y += m * y_stride;
     dy += m * dy_stride;
     for (; i + VW <= end; i += VW) {
         const V x = LOAD(g + i), up = LOAD(u + i), d = LOAD(dy + i), s = sigmoid(x);
         STORE(d * up * gate_gradient(x, s), dgu + i);
         STORE(d * x * s, dgu + F + i);
+        if (with_y)
+            STORE(x * s * up, y + i);
     }
 #if VW > 1
     for (; i < end; i++) {
         const float x = g[i], up = u[i], d = dy[i], s = 1.0f / (1.0f + exp(-x));
         dgu[i] = d * up * s * fma(x, 1.0f - s, 1.0f);
         dgu[F + i] = d * x * s;
+        if (with_y)
+            y[i] = x * s * up;
     }
 #endif
 }

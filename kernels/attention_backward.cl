@@ -3,9 +3,9 @@
 //   delta = sum over a head of dy * y     p = exp(scale q k^T - lse)      ds = p * (dy v^T - delta)
 //   dv = p^T dy                           dk = scale ds^T q               dq = scale ds k
 //
-// p is made again from lse. attention_backward, whose lanes are keys, makes dk and dv of some blocks of keys and, WITH_DQ,
-// what these give to dq: 10 D flops a visible pair for all. Where that leaves too few groups, each block of keys is a
-// group, and attention_dq, whose lanes are queries, makes p and ds once more: 14 D flops.
+// p is made again from lse. attention_backward, whose lanes are keys, makes dk and dv of some blocks of keys and,
+// WITH_DQ, what these give to dq: 10 D flops a visible pair for all. Where that leaves too few groups, each block of
+// keys is a group, and attention_dq, whose lanes are queries, makes p and ds once more: 14 D flops.
 
 #define DELTA 0
 #define QUERY_GRADIENT 1
@@ -53,9 +53,10 @@ attention_delta(TENSOR(float, delta), TENSOR(const float, dy), const int dy_stri
 // dq = scale * sum over keys of ds * k
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(const float, delta), TENSOR(const float, dy),
-             const int dy_stride, TENSOR(const float, q), const int q_stride, TENSOR(const float, k), const int k_stride, TENSOR(const float, v),
-             const int v_stride, TENSOR(const float, lse), TENSOR(const int, past), TENSOR(const int, first),
-             const int T, const int S, const int H, const int G, const float scale) {
+             const int dy_stride, TENSOR(const float, q), const int q_stride, TENSOR(const float, k),
+             const int k_stride, TENSOR(const float, v), const int v_stride, TENSOR(const float, lse),
+             TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
+             const float scale) {
     __local V qt[D * NV * WG], dyt[D * NV * WG], ot[D * NV * WG], st[BK * NV * WG], dst[BK * NV * WG];
     V one[NV], log_sum[NV], product[NV];
     size_t at[NV * VW];
@@ -205,8 +206,8 @@ INLINE void add_queries(__global float *dq, const int stride, __local const floa
 
 #endif
 
-// Group p of P makes dk and dv of blocks p, p + P, ... of LANES keys: the queries of the group's heads stream past. What
-// these keys give to dq goes to dq itself for p = 0, and to matrix p - 1 of parts (P - 1, B*T, H*D).
+// Group p of P makes dk and dv of blocks p, p + P, ... of LANES keys: the queries of the group's heads stream past.
+// What these keys give to dq goes to dq itself for p = 0, and to matrix p - 1 of parts (P - 1, B*T, H*D).
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 attention_backward(TENSOR(float, dq), const int dq_stride, TENSOR(float, parts), TENSOR(float, dk), const int dk_stride,
                    TENSOR(float, dv), const int dv_stride, TENSOR(const float, delta), TENSOR(const float, dy),

@@ -280,7 +280,7 @@ static void test_shapes_that_do_not_fit_are_refused(void **state) {
     assert_int_equal(op_rmsnorm(a, NULL, b, b, 1e-5f), CLORA_ERROR_SHAPE);
     assert_int_equal(op_rope(a, b, b, 2, false), CLORA_ERROR_SHAPE);
     assert_int_equal(op_swiglu(a, b), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_swiglu_backward(a, a, b), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_swiglu_backward(a, NULL, a, b), CLORA_ERROR_SHAPE);
     assert_int_equal(op_cross_entropy(a, a, b, a, false), CLORA_ERROR_SHAPE);
     assert_int_equal(op_dropout(a, b, 0.1f, 0, 0), CLORA_ERROR_SHAPE);
     assert_int_equal(op_add(a, b), CLORA_ERROR_SHAPE);

@@ -153,6 +153,14 @@ static int rule_sum_block(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 256 : 32;
 }
 
+/* Ranks whose sums stand in registers at once, of which processors with vectors of 16 have twice as many. */
+static int rule_down_ranks(const clora_context *context) {
+    return panel_vector(context) == 16 ? 8 : 4;
+}
+static int rule_grad_ranks(const clora_context *context) {
+    return panel_vector(context) == 16 ? 8 : 6;
+}
+
 /* Rows that the kernels for few of them hold in registers. */
 static int few_rows(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 6 : 8;
@@ -201,8 +209,12 @@ const kernel_row kernel_rows[] = {
     {"embedding", "embedding", {{"WG", NULL, {64, 32, 128, 256}}}},
     {"lowrank_panel_down",
      "lowrank_panel",
-     {{"VW", panel_vector, {4, 8, 16}}, {"MOST_ROWS", NULL, {3, 2, 4, 6}}, {"MOST_RANKS", NULL, {4, 2, 3, 6}}}},
-    {"lowrank_panel_grad", "lowrank_panel", {{"VW", panel_vector, {4, 8, 16}}, {"MOST_RANKS", NULL, {6, 4, 8, 12}}}},
+     {{"VW", panel_vector, {4, 8, 16}},
+      {"MOST_ROWS", NULL, {3, 2, 4, 6}},
+      {"MOST_RANKS", rule_down_ranks, {4, 2, 3, 6, 8}}}},
+    {"lowrank_panel_grad",
+     "lowrank_panel",
+     {{"VW", panel_vector, {4, 8, 16}}, {"MOST_RANKS", rule_grad_ranks, {6, 4, 8, 12}}}},
     {"lowrank_sum",
      "lowrank_sum",
      {{"VW", rule_width, {16, 8, 4, 1}},

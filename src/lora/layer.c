@@ -201,7 +201,8 @@ clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *l, const cl
         return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
     TRY(grow_scratch(l, rows));
     du = tensor_slice(l->du, 0, rows, l->lr->R);
-    TRY(linear_backward(dx, &da, &db, dy, x, weight->w, l->lr, u, &du, &off));
+    TRY(linear_backward(dx, &db, dy, weight->w, l->lr, u, &du, &off));
+    TRY(linear_gradient_a(&da, &du, x, l->lr, &off));
 done:
     return status;
 }

@@ -25,25 +25,43 @@ done:
     return status;
 }
 
-clora_status linear_backward(clora_tensor *dx, clora_tensor *da, clora_tensor *db, const clora_tensor *dy,
-                             const clora_tensor *x, const weight *w, const lowrank *lr, const clora_tensor *u,
-                             clora_tensor *du, const linear_dropout *drop) {
+/* dx += mask * (du A) / (1 - p) */
+static clora_status add_dropped(clora_tensor *dx, const clora_tensor *du, const lowrank *lr,
+                                const linear_dropout *drop) {
+    clora_tensor term = tensor_slice(&drop->scratch, 0, (int)tensor_rows(dx), tensor_cols(dx));
     clora_status status = CLORA_OK;
-    clora_tensor xd;
+
+    TRY(op_lowrank_dx(&term, du, lr));
+    TRY(op_dropout_add(dx, &term, drop->p, drop->seed, drop->stream));
+done:
+    return status;
+}
+
+clora_status linear_backward(clora_tensor *dx, clora_tensor *db, const clora_tensor *dy, const weight *w,
+                             const lowrank *lr, const clora_tensor *u, clora_tensor *du, const linear_dropout *drop) {
+    clora_status status = CLORA_OK;
 
     if (!lr)
         return dx ? op_matmul_dx(dx, dy, w, NULL, NULL, false) : CLORA_OK;
     TRY(op_lowrank_down_grad(du, dy, lr));
     TRY(op_lowrank_grad_b(db, dy, u, lr));
-    TRY(dropped(&xd, x, drop));
-    TRY(op_lowrank_grad_a(da, du, &xd, lr));
     if (!dx)
         return CLORA_OK;
     if (drop->p == 0.0f)
         return op_matmul_dx(dx, dy, w, lr, du, false);
-    TRY(op_lowrank_dx(&xd, du, lr)); /* xd's contents are spent: its scratch takes du A */
     TRY(op_matmul_dx(dx, dy, w, NULL, NULL, false));
-    TRY(op_dropout_add(dx, &xd, drop->p, drop->seed, drop->stream));
+    TRY(add_dropped(dx, du, lr, drop));
+done:
+    return status;
+}
+
+clora_status linear_gradient_a(clora_tensor *da, const clora_tensor *du, const clora_tensor *x, const lowrank *lr,
+                               const linear_dropout *drop) {
+    clora_status status = CLORA_OK;
+    clora_tensor xd;
+
+    TRY(dropped(&xd, x, drop));
+    TRY(op_lowrank_grad_a(da, du, &xd, lr));
 done:
     return status;
 }

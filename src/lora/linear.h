@@ -21,12 +21,15 @@ clora_status linear_forward(clora_tensor *y, const clora_tensor *x, const weight
                             const lowrank *lr, clora_tensor *u, const linear_dropout *drop);
 
 /*
- * dx (M,K) overwritten, or NULL when nobody needs it; da, db accumulate (NULL without lr).
- *   du = s dy B    dx = dy W0 + mask * (du A) / (1 - p)    da += du^T drop(x)    db += dy^T u
- * x may be NULL when lr is; du is (M,R) scratch.
+ * dx (M,K) overwritten, or NULL when nobody needs it; db accumulates (NULL without lr).
+ *   du = s dy B    db += dy^T u    dx = dy W0 + mask * (du A) / (1 - p)
+ * du (M,R) overwritten, for linear_gradient_a.
  */
-clora_status linear_backward(clora_tensor *dx, clora_tensor *da, clora_tensor *db, const clora_tensor *dy,
-                             const clora_tensor *x, const weight *w, const lowrank *lr, const clora_tensor *u,
-                             clora_tensor *du, const linear_dropout *drop);
+clora_status linear_backward(clora_tensor *dx, clora_tensor *db, const clora_tensor *dy, const weight *w,
+                             const lowrank *lr, const clora_tensor *u, clora_tensor *du, const linear_dropout *drop);
+
+/* da += du^T drop(x): by itself, for it alone needs x, which may be made in between. */
+clora_status linear_gradient_a(clora_tensor *da, const clora_tensor *du, const clora_tensor *x, const lowrank *lr,
+                               const linear_dropout *drop);
 
 #endif

@@ -47,20 +47,42 @@ done:
     return status;
 }
 
-/* dx (or NULL) and the factors' gradients at a site */
-static clora_status linear_gradient(workspace *ws, const selection *s, int site, clora_tensor *dx,
-                                    const clora_tensor *dy, const clora_tensor *x, const clora_tensor *u_space) {
+/* dx (or NULL) and the gradient of B at a site; du stays for the gradient of A. */
+static clora_status input_gradient(workspace *ws, const selection *s, int site, clora_tensor *dx,
+                                   const clora_tensor *dy, const clora_tensor *u_space) {
     const lowrank *lr = term(s, site);
     const weight *w = ws->model->site[site].weight;
     const linear_dropout drop = dropout(ws, s, site);
 
     if (!lr)
-        return linear_backward(dx, NULL, NULL, dy, NULL, w, NULL, NULL, NULL, &drop);
+        return linear_backward(dx, NULL, dy, w, NULL, NULL, NULL, &drop);
     const int rows = (int)tensor_rows(dy);
     clora_tensor u = tensor_slice(u_space, 0, rows, lr->R), du = tensor_slice(&ws->du, 0, rows, lr->R);
-    clora_tensor da = adapter_view_a(s->adapter, s->gradients, site),
-                 db = adapter_view_b(s->adapter, s->gradients, site);
-    return linear_backward(dx, &da, &db, dy, x, w, lr, &u, &du, &drop);
+    clora_tensor db = adapter_view_b(s->adapter, s->gradients, site);
+    return linear_backward(dx, &db, dy, w, lr, &u, &du, &drop);
+}
+
+/* The gradient of A at a site whose input_gradient has just been made. */
+static clora_status factor_gradient(workspace *ws, const selection *s, int site, const clora_tensor *x) {
+    const lowrank *lr = term(s, site);
+    const linear_dropout drop = dropout(ws, s, site);
+
+    if (!lr)
+        return CLORA_OK;
+    const clora_tensor du = tensor_slice(&ws->du, 0, (int)tensor_rows(x), lr->R);
+    clora_tensor da = adapter_view_a(s->adapter, s->gradients, site);
+    return linear_gradient_a(&da, &du, x, lr, &drop);
+}
+
+/* dx (or NULL) and the factors' gradients at a site */
+static clora_status linear_gradient(workspace *ws, const selection *s, int site, clora_tensor *dx,
+                                    const clora_tensor *dy, const clora_tensor *x, const clora_tensor *u_space) {
+    clora_status status = CLORA_OK;
+
+    TRY(input_gradient(ws, s, site, dx, dy, u_space));
+    TRY(factor_gradient(ws, s, site, x));
+done:
+    return status;
 }
 
 /* The column ranges of a fused q,k,v matrix, and the first two in one. */
@@ -216,14 +238,14 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     qkv_views d = split_qkv(&ws->dqkv, c);
     clora_status status = CLORA_OK;
 
-    if (term(s, site + SITE_DOWN))
+    /* act, which down_proj's A needs, is made again with the gradient and takes dact's place. */
+    if (first >= site + SITE_DOWN) {
         TRY(op_swiglu(&ws->act, &a->gu));
-    TRY(linear_gradient(ws, s, site + SITE_DOWN, first < site + SITE_DOWN ? &ws->dact : NULL, &ws->dstream, &ws->act,
-                        &a->u[SITE_DOWN]));
-    if (first >= site + SITE_DOWN)
-        return CLORA_OK;
-
-    TRY(op_swiglu_backward(&a->gu, &ws->dact, &a->gu));
+        return linear_gradient(ws, s, site + SITE_DOWN, NULL, &ws->dstream, &ws->act, &a->u[SITE_DOWN]);
+    }
+    TRY(input_gradient(ws, s, site + SITE_DOWN, &ws->dact, &ws->dstream, &a->u[SITE_DOWN]));
+    TRY(op_swiglu_backward(&a->gu, term(s, site + SITE_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
+    TRY(factor_gradient(ws, s, site + SITE_DOWN, &ws->dact));
     if (term(s, site + SITE_GATE_UP))
         TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, w->norm_mlp));
     TRY(linear_gradient(ws, s, site + SITE_GATE_UP, first < site + SITE_GATE_UP ? &ws->dnorm : NULL, &a->gu,

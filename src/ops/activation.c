@@ -20,18 +20,20 @@ clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu) {
     return run_blocks(&l, tensor_rows(y), F);
 }
 
-clora_status op_swiglu_backward(clora_tensor *dgu, const clora_tensor *dy, const clora_tensor *gu) {
+clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_tensor *dy, const clora_tensor *gu) {
     const int F = tensor_cols(dy);
     launch l;
 
     if (tensor_rows(dy) != tensor_rows(gu) || tensor_rows(dgu) != tensor_rows(gu) || tensor_cols(gu) != 2 * F ||
-        tensor_cols(dgu) != 2 * F)
-        return clora_fail(CLORA_ERROR_SHAPE, "swiglu_backward: dgu%s dy%s gu%s", tensor_shape_text(dgu),
-                          tensor_shape_text(dy), tensor_shape_text(gu));
+        tensor_cols(dgu) != 2 * F || (y && (tensor_rows(y) != tensor_rows(dy) || tensor_cols(y) != F)))
+        return clora_fail(CLORA_ERROR_SHAPE, "swiglu_backward: dgu%s y%s dy%s gu%s", tensor_shape_text(dgu),
+                          y ? tensor_shape_text(y) : "()", tensor_shape_text(dy), tensor_shape_text(gu));
     launch_begin(&l, dy->context, "swiglu_backward", (kernel_key){.M = (int)tensor_rows(dy), .K = F});
     launch_matrix(&l, dgu);
+    launch_matrix(&l, y);
     launch_matrix(&l, dy);
     launch_matrix(&l, gu);
     launch_int(&l, F);
+    launch_int(&l, y != NULL);
     return run_blocks(&l, tensor_rows(dy), F);
 }

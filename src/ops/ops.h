@@ -117,10 +117,10 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
  */
 int op_attention_parts(const clora_context *context);
 clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_tensor *dv, clora_tensor *delta,
-                                   clora_tensor *parts, const clora_tensor *dy, const clora_tensor *y, const clora_tensor *q,
-                                   const clora_tensor *k, const clora_tensor *v, const clora_tensor *lse,
-                                   const clora_tensor *past, const clora_tensor *first, const clora_tensor *last,
-                                   attention_shape shape);
+                                   clora_tensor *parts, const clora_tensor *dy, const clora_tensor *y,
+                                   const clora_tensor *q, const clora_tensor *k, const clora_tensor *v,
+                                   const clora_tensor *lse, const clora_tensor *past, const clora_tensor *first,
+                                   const clora_tensor *last, attention_shape shape);
 
 /* What decoding does between qkv (B*T, (H+2G)*D) = [q, k, v] and attention: q rotated in place, row past[b] + t of the
  * sequence's S rows in cache (B*S, 2G*D) overwritten = [k rotated, v].   positions i32 (B*T), table as for op_rope */
@@ -132,8 +132,9 @@ clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_t
 /* y (M,F) overwritten = silu(g) * u, where gu (M,2F) holds g then u */
 clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu);
 
-/* dgu (M,2F) overwritten; dgu may be gu itself */
-clora_status op_swiglu_backward(clora_tensor *dgu, const clora_tensor *dy, const clora_tensor *gu);
+/* dgu (M,2F) overwritten; dgu may be gu itself. y (M,F) overwritten = the forward pass's, or NULL; y may be dy itself
+ */
+clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_tensor *dy, const clora_tensor *gu);
 
 /* ---- loss (loss.c) ---- */
 
