@@ -210,6 +210,7 @@ static const op_shape shapes[] = {
     {.B = 1, .T = 67, .S = 67, .H = 3, .G = 1, .D = 64, .pad = 128},
     {.B = 2, .T = 65, .S = 65, .H = 2, .G = 1, .D = 13, .pad = 1, .option = PACKED},
     {.B = 1, .T = 33, .S = 131, .H = 1, .G = 1, .D = 80},
+    {.B = 1, .T = 140, .S = 140, .H = 2, .G = 1, .D = 20, .pad = 3, .option = PACKED},
     {.B = 1, .T = 9, .S = 13, .H = 7, .G = 7, .D = 128, .option = PACKED},
     {.B = 1, .T = 18, .S = 18, .H = 2, .G = 1, .D = 256, .pad = 7},
 };
