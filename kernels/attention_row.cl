@@ -87,28 +87,28 @@ INLINE float probabilities(__local float *p, const int n, float *most, float *su
     return shrink;
 }
 
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
-attention_row(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const float, q), const int q_stride,
-              TENSOR(const float, k), const int k_stride, TENSOR(const float, v), const int v_stride,
-              TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
-              const float scale, const int with_lse) {
-    __local float query[HEADS * D], out[HEADS * D], p[BK], space[WG];
+// What attention reads and writes: the letters of attention.cl.
+typedef struct {
+    __global float *y, *lse; // lse may be null
+    __global const float *q, *k, *v;
+    __global const int *past, *first;
+    int y_stride, q_stride, k_stride, v_stride;
+    int T, S, H, G;
+    float scale;
+} attention;
+
+// Rows t of HEADS heads from h0 on in sequence b. query and out hold HEADS * D floats, p BK, space WG.
+INLINE void attend(const attention *in, const int h0, const int t, const int b, __local float *query,
+                   __local float *out, __local float *p, __local float *space) {
     float most[HEADS], sum[HEADS];
-    AT(y);
-    AT(lse);
-    AT(q);
-    AT(k);
-    AT(v);
-    AT(past);
-    AT(first);
-    const int item = get_local_id(0), h0 = get_group_id(0) * HEADS, t = get_global_id(1), b = get_global_id(2);
-    const size_t m = (size_t)b * T + t;
-    const int from = first[m], to = past[b] + t + 1, column = h0 / (H / G) * D;
-    __global const float *keys = k + (size_t)b * S * k_stride + column;
-    __global const float *values = v + (size_t)b * S * v_stride + column;
+    const int item = get_local_id(0), column = h0 / (in->H / in->G) * D;
+    const size_t m = (size_t)b * in->T + t;
+    const int from = in->first[m], to = in->past[b] + t + 1;
+    __global const float *keys = in->k + (size_t)b * in->S * in->k_stride + column;
+    __global const float *values = in->v + (size_t)b * in->S * in->v_stride + column;
 
     for (int i = item; i < HEADS * D; i += WG) {
-        query[i] = q[m * q_stride + h0 * D + i] * scale;
+        query[i] = in->q[m * in->q_stride + h0 * D + i] * in->scale;
         out[i] = 0.0f;
     }
     for (int h = 0; h < HEADS; h++) {
@@ -120,18 +120,50 @@ attention_row(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(c
         for (int h = 0; h < HEADS; h++) {
             GROUP_BARRIER; // the queries are there, and all are done with the last block's p
             for (int j = item; j < n; j += WG)
-                p[j] = dot_row(keys + (size_t)(key + j) * k_stride, query + h * D);
+                p[j] = dot_row(keys + (size_t)(key + j) * in->k_stride, query + h * D);
             const float shrink = probabilities(p, n, &most[h], &sum[h], space);
             GROUP_BARRIER; // every p is there
-            add_block(out + h * D, shrink, p, n, values + (size_t)key * v_stride, v_stride);
+            add_block(out + h * D, shrink, p, n, values + (size_t)key * in->v_stride, in->v_stride);
         }
     }
     GROUP_BARRIER;
     for (int h = 0; h < HEADS; h++) {
         const float inverse = sum[h] == 0.0f ? 0.0f : 1.0f / sum[h]; // a query that sees no key gives zeros
         for (int d = item; d < D; d += WG)
-            y[m * y_stride + (h0 + h) * D + d] = out[h * D + d] * inverse;
-        if (with_lse && item == 0)
-            lse[m * H + h0 + h] = most[h] + log(sum[h]);
+            in->y[m * in->y_stride + (h0 + h) * D + d] = out[h * D + d] * inverse;
+        if (in->lse && item == 0)
+            in->lse[m * in->H + h0 + h] = most[h] + log(sum[h]);
     }
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+attention_row(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const float, q), const int q_stride,
+              TENSOR(const float, k), const int k_stride, TENSOR(const float, v), const int v_stride,
+              TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
+              const float scale, const int with_lse) {
+    __local float query[HEADS * D], out[HEADS * D], p[BK], space[WG];
+    AT(y);
+    AT(lse);
+    AT(q);
+    AT(k);
+    AT(v);
+    AT(past);
+    AT(first);
+    const attention in = {.y = y,
+                                .lse = with_lse ? lse : 0,
+                                .q = q,
+                                .k = k,
+                                .v = v,
+                                .past = past,
+                                .first = first,
+                                .y_stride = y_stride,
+                                .q_stride = q_stride,
+                                .k_stride = k_stride,
+                                .v_stride = v_stride,
+                                .T = T,
+                                .S = S,
+                                .H = H,
+                                .G = G,
+                                .scale = scale};
+    attend(&in, get_group_id(0) * HEADS, get_global_id(1), get_global_id(2), query, out, p, space);
 }

@@ -37,24 +37,18 @@ static inline V load_some(__global const float *p, const int lanes) {
     return LOAD(lane);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-lowrank_panel_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x), const int x_stride,
-                   TENSOR(const float, f), TENSOR(const float, scales), const int M, const int C, const int R,
-                   const int MB, const int RB, TENSOR(const float, gain), const float eps) {
-    AT(u);
-    AT(x);
-    AT(f);
-    AT(scales);
-    AT(gain);
-    const int begin = get_global_id(0) * MB, end = min(M, begin + MB);
-    const int first = get_global_id(1) * RB, last = min(R, first + RB);
+// u's rows from begin to end and ranks from first to last; norm is a constant of the caller.
+INLINE void lowrank_down(__global float *u, const int u_stride, __global const float *x, const int x_stride,
+                         __global const float *f, __global const float *scales, const int C, const int R,
+                         const int begin, const int end, const int first, const int last, __global const float *gain,
+                         const float eps, const int norm) {
     const int whole = C / NR * NR;
     for (int m = begin; m < end; m += DM) {
         float factor_of[DM];
         size_t row[DM];
         UNROLL for (int i = 0; i < DM; i++) {
             row[i] = (size_t)min(m + i, end - 1) * x_stride;
-            factor_of[i] = NORM ? row_factor(x + row[i], C, eps) : 1.0f;
+            factor_of[i] = norm ? row_factor(x + row[i], C, eps) : 1.0f;
         }
         for (int r = first; r < last; r += DR) {
             V sum[DM][DR];
@@ -66,7 +60,7 @@ lowrank_panel_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x),
                     V part[DM];
                     UNROLL for (int i = 0; i < DM; i++) {
                         part[i] = LOAD(x + row[i] + c + e);
-                        if (NORM)
+                        if (norm)
                             part[i] *= LOAD(gain + c + e);
                     }
                     UNROLL for (int j = 0; j < DR; j++) {
@@ -77,7 +71,7 @@ lowrank_panel_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x),
             for (int e = 0; whole + e < C; e += VW)
                 for (int i = 0; i < DM; i++) {
                     V part = load_some(x + row[i] + whole + e, C - whole - e);
-                    if (NORM)
+                    if (norm)
                         part *= load_some(gain + whole + e, C - whole - e);
                     for (int j = 0; j < DR; j++)
                         sum[i][j] = fma(part, LOAD(f + (size_t)whole * R + rank[j] + e), sum[i][j]);
@@ -86,6 +80,20 @@ lowrank_panel_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x),
                 u[(size_t)(m + i) * u_stride + r + j] = scales[r + j] * factor_of[i] * sum_lanes(sum[i][j]);
         }
     }
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+lowrank_panel_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x), const int x_stride,
+                   TENSOR(const float, f), TENSOR(const float, scales), const int M, const int C, const int R,
+                   const int MB, const int RB, TENSOR(const float, gain), const float eps) {
+    AT(u);
+    AT(x);
+    AT(f);
+    AT(scales);
+    AT(gain);
+    const int begin = get_global_id(0) * MB, first = get_global_id(1) * RB;
+    lowrank_down(u, u_stride, x, x_stride, f, scales, C, R, begin, min(M, begin + MB), first, min(R, first + RB), gain,
+                 eps, NORM);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void

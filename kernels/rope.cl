@@ -13,20 +13,20 @@
 #define D 64 // head size
 #endif
 
-enum { PAIRS = D / 2, WHOLE = PAIRS / VW, REST = PAIRS - WHOLE * VW }; // WHOLE vectors of a head and REST single pairs
+enum { PAIRS = D / 2, PAIR_VECTORS = PAIRS / VW, SINGLE_PAIRS = PAIRS - PAIR_VECTORS * VW }; // of a head
 
 // No restrict: `to` may be `from`. A pair is read before it is written.
 static inline void rotate_heads(__global float *to, __global const float *from, __global const float *cosine,
                                 const int heads, const float sign) {
     __global const float *sine = cosine + PAIRS;
-    for (int i = get_local_id(0); i < heads * WHOLE; i += WG) {
-        const int at = i % max(WHOLE, 1) * VW, head = i / max(WHOLE, 1) * D + at;
+    for (int i = get_local_id(0); i < heads * PAIR_VECTORS; i += WG) {
+        const int at = i % max(PAIR_VECTORS, 1) * VW, head = i / max(PAIR_VECTORS, 1) * D + at;
         const V a = LOAD(from + head), b = LOAD(from + head + PAIRS), c = LOAD(cosine + at), s = LOAD(sine + at) * sign;
         STORE(fma(a, c, -b * s), to + head);
         STORE(fma(b, c, a * s), to + head + PAIRS);
     }
-    for (int i = get_local_id(0); i < heads * REST; i += WG) {
-        const int at = WHOLE * VW + i % max(REST, 1), head = i / max(REST, 1) * D + at;
+    for (int i = get_local_id(0); i < heads * SINGLE_PAIRS; i += WG) {
+        const int at = PAIR_VECTORS * VW + i % max(SINGLE_PAIRS, 1), head = i / max(SINGLE_PAIRS, 1) * D + at;
         const float a = from[head], b = from[head + PAIRS], c = cosine[at], s = sine[at] * sign;
         to[head] = fma(a, c, -b * s);
         to[head + PAIRS] = fma(b, c, a * s);
@@ -45,16 +45,11 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void rope(TENSOR(float,
     rotate_heads(x, x, table + (size_t)positions[m] * D, heads, sign);
 }
 
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
-rope_store(TENSOR(float, cache), const int cache_stride, TENSOR(float, qkv), const int qkv_stride,
-           TENSOR(const int, positions), TENSOR(const float, table), TENSOR(const int, past), const int T, const int S,
-           const int H, const int G) {
-    AT(cache);
-    AT(qkv);
-    AT(positions);
-    AT(table);
-    AT(past);
-    const int t = get_group_id(0), b = get_global_id(1), place = past[b] + t;
+// Row t of sequence b for rope_store.
+static inline void store_row(__global float *cache, const int cache_stride, __global float *qkv, const int qkv_stride,
+                             __global const int *positions, __global const float *table, __global const int *past,
+                             const int T, const int S, const int H, const int G, const int t, const int b) {
+    const int place = past[b] + t;
     const size_t m = (size_t)b * T + t;
     __global const float *turn = table + (size_t)positions[m] * D;
     qkv += m * qkv_stride;
@@ -69,4 +64,17 @@ rope_store(TENSOR(float, cache), const int cache_stride, TENSOR(float, qkv), con
         STORE(LOAD(v + c), cache + width + c);
     for (int c = whole + get_local_id(0); c < width; c += WG)
         cache[width + c] = v[c];
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+rope_store(TENSOR(float, cache), const int cache_stride, TENSOR(float, qkv), const int qkv_stride,
+           TENSOR(const int, positions), TENSOR(const float, table), TENSOR(const int, past), const int T, const int S,
+           const int H, const int G) {
+    AT(cache);
+    AT(qkv);
+    AT(positions);
+    AT(table);
+    AT(past);
+    store_row(cache, cache_stride, qkv, qkv_stride, positions, table, past, T, S, H, G, get_group_id(0),
+              get_global_id(1));
 }

@@ -180,6 +180,10 @@ static int rule_path_rows(const clora_context *context) {
     (void)context;
     return PATH_MANY_ROWS;
 }
+/* One launch a layer is for PoCL on CPUs: OpenCL C does not say in which order work-groups see each other's writes. */
+static int rule_layer(const clora_context *context) {
+    return asks_ahead(context) ? LAYER_TOGETHER : LAYER_APART;
+}
 static int rule_layout(const clora_context *context) {
     return context->gemm == GEMM_CLBLAST ? LAYOUT_PLAIN : LAYOUT_PANEL;
 }
@@ -204,6 +208,9 @@ const kernel_row kernel_rows[] = {
      {VECTOR, ROW_GROUP, {"BK", rule_row_keys, {64, 128}}, {"NC", rule_row_columns, {4, 8, 1}}}},
     {"clip_scale", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"cross_entropy", "loss", {VECTOR, LONG_ROW_GROUP}},
+    {"decode_layer",
+     "panel matvec lowrank_panel rope attention_row decode_layer",
+     {{"VW", panel_vector, {0}}}}, /* else its parts' parameters, and never while these are tuned */
     {"dropout", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},
     {"dropout_add", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},
     {"embedding", "embedding", {{"WG", NULL, {64, 32, 128, 256}}}},
@@ -268,11 +275,12 @@ const kernel_row kernel_rows[] = {
       {"WY", NULL, {16, 8}}}},
     {"matvec_tile", "matmul_tile", {{"SLICES", NULL, {8, 4, 16}}}},
     {"matvec_panel",
-     "panel matvec_panel",
+     "panel matvec matvec_panel",
      {{"VW", panel_vector, {4, 8, 16}},
       {"MOST_STREAMS", NULL, {4, 1, 2, 3, 6}},
       {"AHEAD", rule_ahead, {32, NO_LINES}}}},
     {"path_dx_term", NULL, {{"PATH", rule_dx_term, {TERM_FUSED, TERM_APART, TERM_SUM}}}},
+    {"path_layer", NULL, {{"PATH", rule_layer, {LAYER_APART, LAYER_TOGETHER}}}},
     {"path_rows", NULL, {{"PATH", rule_path_rows, {PATH_FEW_ROWS, PATH_MANY_ROWS}}}},
     {"path_term", NULL, {{"PATH", rule_term, {TERM_FUSED, TERM_APART, TERM_SUM}}}},
     {"rmsnorm", "norm", {VECTOR, ROW_GROUP}},
@@ -313,6 +321,8 @@ static bool fits(const clora_context *context, const kernel_parameter *parameter
 
     if (parameter->rule == rule_ahead)
         return asks_ahead(context) || parameter->values[index] == NO_LINES;
+    if (parameter->rule == rule_layer)
+        return parameter->values[index] == rule_layer(context) || parameter->values[index] == LAYER_APART;
     if (parameter->values[index] != TERM_SUM)
         return true;
     return parameter->rule == rule_term      ? key->M >= key->K

@@ -52,11 +52,20 @@ static void bind(launch *l, size_t size, const void *value) {
     l->index++;
 }
 
-void launch_tensor(launch *l, const clora_tensor *t) {
+void launch_buffer(launch *l, const clora_tensor *t) {
     const cl_mem none = NULL;
-    const cl_ulong offset = t ? t->offset : 0;
 
     bind(l, sizeof(cl_mem), t ? &t->buffer : &none);
+}
+
+void launch_structure(launch *l, size_t size, const void *value) {
+    bind(l, size, value);
+}
+
+void launch_tensor(launch *l, const clora_tensor *t) {
+    const cl_ulong offset = t ? t->offset : 0;
+
+    launch_buffer(l, t);
     bind(l, sizeof(offset), &offset);
 }
 

@@ -32,6 +32,9 @@ int launch_parameter(const launch *l, const char *name); /* the registry paramet
 void launch_tensor(launch *l, const clora_tensor *t);
 /* A matrix is three: as above, then its stride (int). */
 void launch_matrix(launch *l, const clora_tensor *t);
+/* The buffer alone, and a structure by value, for kernels that take all offsets in one. */
+void launch_buffer(launch *l, const clora_tensor *t);
+void launch_structure(launch *l, size_t size, const void *value);
 void launch_int(launch *l, int value);
 void launch_uint(launch *l, unsigned value);
 void launch_ulong(launch *l, uint64_t value);

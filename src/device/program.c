@@ -114,7 +114,7 @@ static clora_status build_fail(clora_context *context, cl_program program, const
     return CLORA_ERROR_OPENCL;
 }
 
-enum { SOURCES = 5 };
+enum { SOURCES = 8 };
 
 /* The texts a program is made of: `stems` are names with blanks between them; common.cl stands in front of all. */
 typedef struct program_text {

@@ -33,6 +33,7 @@ typedef struct workspace {
     clora_tensor nll, hit;
     clora_tensor ids, targets, positions, first, last, past; /* i32 */
     clora_tensor rope;                                       /* (positions, D) */
+    clora_tensor counters;                                   /* of layers in one launch: zero between two */
     clora_tensor **rows;                                     /* the views whose first dimension is M */
     size_t rows_count, rows_capacity;
 } workspace;

@@ -1,7 +1,6 @@
 #include <math.h>
 
-#include "device/launch.h"
-#include "ops/ops.h"
+#include "ops/attention.h"
 
 static bool is_matrix(const clora_tensor *t, size_t rows, int cols) {
     return tensor_rows(t) == rows && tensor_cols(t) == cols;
@@ -27,8 +26,7 @@ static clora_status check(const char *op, const clora_tensor *y, const clora_ten
     return CLORA_OK;
 }
 
-/* Queries a sequence, keys (in buckets, for they grow), head size, queries that share a key. */
-static kernel_key key_of(attention_shape s) {
+kernel_key attention_key(attention_shape s) {
     return (kernel_key){.M = s.T, .N = tuning_bucket(s.S), .K = s.D, .R = s.H / s.G};
 }
 
@@ -53,10 +51,11 @@ static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) 
     return (size_t)(*group * vectors * width);
 }
 
-/* The lanes of a group where local memory is no concern. */
-static size_t lanes_wanted(clora_context *context, attention_shape s) {
-    const kernel_key key = key_of(s);
-    return (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
+bool attention_by_rows(clora_context *context, attention_shape s) {
+    const kernel_key key = attention_key(s);
+    const size_t rows = (size_t)s.T * (size_t)(s.H / s.G);
+    return rows * 2 <=
+           (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
                     tuning_value(context, "attention", "VW", &key) * tuning_value(context, "attention", "ITEMS", &key));
 }
 
@@ -87,8 +86,7 @@ static void launch_forward(launch *l, clora_tensor *y, clora_tensor *lse, const 
     launch_int(l, lse != NULL);
 }
 
-/* Heads that a work-group makes from one reading of their keys: as many as leave four groups for each compute unit. */
-static int heads_together(const clora_context *context, attention_shape s) {
+int attention_heads_together(const clora_context *context, attention_shape s) {
     const size_t rows = (size_t)s.B * (size_t)s.T * (size_t)s.H, least = 4 * (size_t)context->info.compute_units;
     int heads = s.H / s.G;
 
@@ -97,14 +95,14 @@ static int heads_together(const clora_context *context, attention_shape s) {
     return heads;
 }
 
-/* A group for each row of each head: when the rows of a sequence fill less than half the lanes of the other kernel. */
+/* A group for each row of some heads. */
 static clora_status attention_rows(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
                                    const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
                                    attention_shape s) {
     launch l;
 
-    launch_begin(&l, y->context, "attention_row", key_of(s));
-    const int heads = heads_together(y->context, s);
+    launch_begin(&l, y->context, "attention_row", attention_key(s));
+    const int heads = attention_heads_together(y->context, s);
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_define(&l, "D", s.D);
     launch_define(&l, "HEADS", heads);
@@ -121,16 +119,15 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
 
     if (status != CLORA_OK)
         return status;
-    const size_t rows = (size_t)s.T * (size_t)(s.H / s.G);
     if (lse && (!is_matrix(lse, (size_t)s.B * (size_t)s.T, s.H) || !tensor_is_dense(lse)))
         return clora_fail(CLORA_ERROR_SHAPE, "attention: lse%s for B %d T %d H %d", tensor_shape_text(lse), s.B, s.T,
                           s.H);
-    if (rows * 2 <= lanes_wanted(y->context, s))
+    if (attention_by_rows(y->context, s))
         return attention_rows(y, lse, q, k, v, past, first, s);
-    launch_begin(&l, y->context, "attention", key_of(s));
+    launch_begin(&l, y->context, "attention", attention_key(s));
     const size_t lanes = define_lanes(&l, &group, s.D, 2, 1);
     launch_forward(&l, y, lse, q, k, v, past, first, s);
-    return run(&l, rows, lanes, group, s);
+    return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
 }
 
 /* ---- backward ---- */
@@ -144,7 +141,7 @@ static clora_status run_delta(clora_tensor *delta, const clora_tensor *dy, const
     const size_t M = (size_t)s.B * (size_t)s.T;
     launch l;
 
-    launch_begin(&l, delta->context, "attention_delta", key_of(s));
+    launch_begin(&l, delta->context, "attention_delta", attention_key(s));
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_define(&l, "PASS", DELTA);
     launch_define(&l, "D", s.D);
@@ -159,7 +156,7 @@ static clora_status run_dq(clora_tensor *dq, const gradient_inputs *in, attentio
     int group;
     launch l;
 
-    launch_begin(&l, dq->context, "attention_dq", key_of(s));
+    launch_begin(&l, dq->context, "attention_dq", attention_key(s));
     const size_t lanes = define_lanes(&l, &group, s.D, 3, 2);
     launch_define(&l, "PASS", QUERY_GRADIENT);
     launch_matrix(&l, dq);
@@ -205,7 +202,7 @@ static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_te
     int group;
     launch l;
 
-    launch_begin(&l, dk->context, "attention_backward", key_of(s));
+    launch_begin(&l, dk->context, "attention_backward", attention_key(s));
     const int lanes = (int)define_lanes(&l, &group, s.D, 5, 2), blocks = (s.S + lanes - 1) / lanes;
     const int count = parts_of(dk->context, s, blocks);
     if (count > 1 && !is_list(parts, (size_t)(count - 1) * size))

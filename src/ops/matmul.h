@@ -45,6 +45,14 @@ bool matmul_few_rows(const forward_product *p);
 /* Rows and panels whose sums the kernels for few rows hold in registers, multiplied. */
 enum { FEW_SUMS = 6 };
 
+/* Panels, of `panels` in a part, that an item of the kernels for few rows reads side by side, at most `most`: the more
+ * the better for memory, as far as the rows leave registers and no core gets more work than it would with the least. Of
+ * a gated weight they are pairs. */
+int matmul_panels_together(const clora_context *context, int most, const forward_product *p, int panels);
+
+/* Can a product of few rows be gated: both halves panel by panel side by side, twice the sums in registers? */
+bool matmul_can_gate(const forward_product *p);
+
 /* What the product of a weight in panels with x takes; residual, lr and u may be NULL. */
 forward_product matmul_product(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
                                const lowrank *lr, const clora_tensor *u);

@@ -1,17 +1,17 @@
 #include "ops/matmul.h"
 
-/* Both halves panel by panel side by side: one part, two equal modules. */
-static bool halves(const weight *w) {
-    return w->parts == 1 && w->modules == 2 && w->module[0].N == w->module[1].N;
+bool matmul_can_gate(const forward_product *p) {
+    const weight *w = p->w;
+    return w->parts == 1 && w->modules == 2 && w->module[0].N == w->module[1].N && 2 * p->M <= FEW_SUMS;
 }
 
-/* Only the kernel for few rows in panels knows how, and gated it holds twice the sums. */
+/* Only the kernel for few rows in panels knows how. */
 static bool fuses(const forward_product *p, const matmul_fusion *f) {
     const kernel_key key = forward_key(p);
 
     if (p->w->layout != WEIGHT_PANEL || matmul_uses_tile(p->y->context) || !matmul_few_rows(p))
         return false;
-    if (f->gu && (!halves(p->w) || 2 * p->M > FEW_SUMS))
+    if (f->gu && !matmul_can_gate(p))
         return false;
     return !p->u || tuning_choose(p->y->context, "path_term", &key) == TERM_FUSED;
 }

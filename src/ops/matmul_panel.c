@@ -43,9 +43,7 @@ static int tile_rows(launch *l, int M) {
     return rows;
 }
 
-/* Panels that a work-item of few rows reads side by side: the more the better for memory, as far as the rows leave
- * registers and no core gets more work than it would with the least. Of a gated weight they are pairs. */
-static int streams(const clora_context *context, int most, const forward_product *p, int panels) {
+int matmul_panels_together(const clora_context *context, int most, const forward_product *p, int panels) {
     const int cores = context->info.compute_units > 0 ? context->info.compute_units : 1;
     const int each = p->gated ? 2 : 1;
     int best = 1, least_work = divide_up(panels, cores);
@@ -85,7 +83,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
 
     launch_begin(&l, context, few ? "matvec_panel" : dot ? "matmul_dot" : "matmul_panel", key);
     if (few) {
-        each.panels = streams(context, launch_parameter(&l, "MOST_STREAMS"), p, panels);
+        each.panels = matmul_panels_together(context, launch_parameter(&l, "MOST_STREAMS"), p, panels);
         launch_define(&l, "ROWS", p->M);
         launch_define(&l, "STREAMS", each.panels * (p->gated ? 2 : 1));
         launch_define(&l, "NORM", p->gain != NULL);

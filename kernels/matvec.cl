@@ -1,0 +1,137 @@
+// y (M, N) = [residual] + x (M, K) * W0^T + bias + u (M, R) * B^T for few rows, in explicit vectors: for CPUs.
+// norm: of rmsnorm(x). gated: y (M, N/2) = silu(g) * u of the product's halves g and u, which are modules of W0.
+//
+// As panel.cl says, all rows at a time. Few rows read W0 once and wait for memory: no blocks, 16-bit weights widened in
+// registers. A core asks for more at once when it reads several panels side by side, so a work-item makes some streams
+// of them, and when it is told what comes next: the hardware foresees it only as far as a page.
+
+#ifndef ROWS
+#define ROWS 1 // at least M
+#endif
+#ifndef AHEAD
+#define AHEAD 1 // cache lines that each stream is asked for in advance; 1: none
+#endif
+#define HELD_SUMS 6 // rows * streams, each of NV vectors in registers: FEW_SUMS of ops/matmul.h
+#define HELD_STREAMS (ROWS < HELD_SUMS ? HELD_SUMS / ROWS : 1)
+
+enum { LINE = 64 }; // bytes of a cache line
+
+// One product. `columns` (panels, 2) and `table` (panels, 3) as in ops/weight.h and ops/lowrank.h; null tables mean one
+// module. `first` is the panel of W0's first in this part, which has `panels`: of a gated weight pairs of panels.
+typedef struct {
+    __global float *y;
+    __global const float *x, *residual, *bias, *u, *b, *gain;
+    __global const stored *w;
+    __global const int *columns, *table;
+    int y_stride, x_stride, residual_stride, u_stride;
+    int M, N, K, R, first, panels;
+    float eps;
+} product;
+
+static inline size_t panel_elements(const product *in) { return (size_t)(in->K + KI - 1) / KI * KI * NR; }
+
+// NR columns of a panel at step k: two steps of bf16, whose low and high halves are k and k + 1, come in one load.
+#if STORAGE == 2
+#define STEPS 2
+#define LOAD_STEPS(panel, k)                                                                                           \
+    UNROLL for (int j = 0; j < NV; j++) {                                                                              \
+        const JOIN(uint, VW) two = JOIN(vload, VW)((k) / 2 * NV + j, (__global const uint *)(panel));                  \
+        now[0][j] = JOIN(as_float, VW)(two << 16);                                                                     \
+        now[1][j] = JOIN(as_float, VW)(two & 0xffff0000u);                                                             \
+    }
+#else
+#define STEPS 1
+#if STORAGE == 1
+#define LOAD_STORED widen
+#else
+#define LOAD_STORED LOAD
+#endif
+#define LOAD_STEPS(panel, k)                                                                                           \
+    UNROLL for (int j = 0; j < NV; j++) now[0][j] = LOAD_STORED((panel) + (size_t)(k)*NR + j * VW);
+#endif
+
+// sum += x[k] * W0[k] of every stream; `last` is the last of x's columns that may be read. The input is normalised but
+// for the factor of its row, which the sums are multiplied by.
+#define VECTOR_STEPS(sum, k, last)                                                                                     \
+    UNROLL for (int s = 0; s < streams; s++) {                                                                         \
+        V now[STEPS][NV];                                                                                              \
+        LOAD_STEPS(from[s], k);                                                                                        \
+        UNROLL for (int e = 0; e < STEPS; e++) {                                                                       \
+            const int at = min((k) + e, last);                                                                         \
+            UNROLL for (int i = 0; i < ROWS; i++) {                                                                    \
+                const V value = (V)(norm ? in->x[row[i] + at] * in->gain[at] : in->x[row[i] + at]);                       \
+                UNROLL for (int j = 0; j < NV; j++) sum[s][i][j] = fma(value, now[e][j], sum[s][i][j]);                \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+// Ask for what a stream reads AHEAD lines after step k, as far as two vector steps go; past the end it does no harm.
+#if AHEAD > 1
+#define ASK_AHEAD(panel, k)                                                                                            \
+    UNROLL for (int at = 0; at < 2 * STEPS * NR * (int)sizeof(stored); at += LINE)                                     \
+        __builtin_prefetch((const void *)((uintptr_t)((panel) + (size_t)(k)*NR) + AHEAD * LINE + at))
+#else
+#define ASK_AHEAD(panel, k)
+#endif
+
+// c = what stream s gives panel q, FORWARD_PANEL's.
+#define RESULT(c, s)                                                                                                   \
+    {                                                                                                                  \
+        __global const float *start = in->residual ? in->residual + col : 0, *plus = in->bias ? in->bias + col : 0;        \
+        size_t at[ROWS];                                                                                               \
+        ROWS_FROM(at, ROWS, 0, in->M, in->residual_stride);                                                              \
+        START(c, ROWS, start, at, plus, lanes);                                                                        \
+        UNROLL for (int h = 0; h < chains; h++) UNROLL for (int i = 0; i < ROWS; i++)                                  \
+            UNROLL for (int j = 0; j < NV; j++) c[i][j] = fma(sum[h][s][i][j], factor_of[i], c[i][j]);                 \
+        ROWS_FROM(at, ROWS, 0, in->M, in->u_stride);                                                                     \
+        MULTIPLY(c, ROWS, in->u + u_col, at, factor, rank);                                                             \
+    }
+
+// The panels from `begin` on that `streams` streams read, or with `gated` half as many pairs: of each half one.
+// streams, norm and gated are constants of the caller.
+INLINE void matvec(const product *in, const int begin, const int streams, const int norm, const int gated) {
+    const int chains = ROWS * streams > 2 ? 1 : 2; // few sums alternate between two, so that adding is not the limit
+    const int K = in->K, N = in->N, R = in->R, first = in->first, panels = in->panels;
+    __global const stored *w = in->w;
+    __global const float *b = in->b;
+    __global const int *columns = in->columns, *table = in->table;
+    V sum[2][HELD_STREAMS][ROWS][NV];
+    __global const stored *from[HELD_STREAMS];
+    float factor_of[ROWS];
+    size_t row[ROWS];
+    UNROLL for (int s = 0; s < streams; s++) { // past the last panel the last one again, which is not stored
+        const int q = min(begin + (s >> gated), panels - 1) + (gated ? s % 2 * panels : 0);
+        from[s] = w + q * panel_elements(in);
+        UNROLL for (int h = 0; h < chains; h++) UNROLL for (int i = 0; i < ROWS; i++)
+            UNROLL for (int j = 0; j < NV; j++) sum[h][s][i][j] = (V)(0.0f);
+    }
+    ROWS_FROM(row, ROWS, 0, in->M, in->x_stride);
+    UNROLL for (int i = 0; i < ROWS; i++) factor_of[i] = norm ? row_factor(in->x + row[i], K, in->eps) : 1.0f;
+    int k = 0;
+    for (; k + 2 * STEPS <= K; k += 2 * STEPS) {
+        UNROLL for (int s = 0; s < streams; s++) ASK_AHEAD(from[s], k);
+        VECTOR_STEPS(sum[0], k, k + STEPS);
+        VECTOR_STEPS(sum[chains - 1], k + STEPS, k + 2 * STEPS);
+    }
+    for (; k < K; k += STEPS) // of bf16 the step past the end is zero
+        VECTOR_STEPS(sum[0], k, K - 1);
+    ROWS_FROM(row, ROWS, 0, in->M, in->y_stride);
+    UNROLL for (int s = 0; s < streams; s += 1 + gated) {
+        const int pair = begin + (s >> gated);
+        V c[2][ROWS][NV];
+        int y_col = 0, y_lanes = 0;
+        if (pair >= panels)
+            break;
+        UNROLL for (int half_of = gated; half_of >= 0; half_of--) {
+            const int q = pair + half_of * panels;
+            FORWARD_PANEL;
+            RESULT(c[half_of], s + half_of);
+            y_col = col;
+            y_lanes = lanes;
+        }
+        if (gated)
+            UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++)
+                c[0][i][j] *= sigmoid(c[0][i][j]) * c[1][i][j];
+        FINISH(c[0], ROWS, in->y + y_col, row, in->M, y_lanes);
+    }
+}
