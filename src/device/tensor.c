@@ -213,11 +213,19 @@ clora_status clora_tensor_write(clora_tensor *t, const void *data) {
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot write to the device");
 }
 
-clora_status tensor_write_part(clora_tensor *t, size_t offset, size_t n, const void *data) {
+static clora_status write_elements(clora_tensor *t, size_t offset, size_t n, const void *data, bool wait) {
     const size_t size = dtype_size(t->dtype);
-    const cl_int error = clEnqueueWriteBuffer(t->context->queue, t->buffer, CL_TRUE, (t->offset + offset) * size,
-                                              n * size, data, 0, NULL, NULL);
+    const cl_int error = clEnqueueWriteBuffer(t->context->queue, t->buffer, wait, (t->offset + offset) * size, n * size,
+                                              data, 0, NULL, NULL);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot write to the device");
+}
+
+clora_status tensor_write_part(clora_tensor *t, size_t offset, size_t n, const void *data) {
+    return write_elements(t, offset, n, data, true);
+}
+
+clora_status tensor_send(clora_tensor *t, size_t n, const void *data) {
+    return write_elements(t, 0, n, data, false);
 }
 
 clora_status clora_tensor_zero(clora_tensor *t) {

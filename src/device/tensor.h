@@ -40,7 +40,10 @@ clora_status tensor_unmap(const clora_tensor *t, void *mapped);
 /* Copy n elements between dense tensors of one type. Enqueued. */
 clora_status tensor_copy(clora_tensor *to, size_t to_offset, const clora_tensor *from, size_t from_offset, size_t n);
 
-/* Enqueue a write that copies `data` before it returns only when it waits: for small host arrays. Waits. */
+/* Write n elements from `offset` on of a dense tensor. Waits. */
 clora_status tensor_write_part(clora_tensor *t, size_t offset, size_t n, const void *data);
+
+/* The first n elements. Enqueued: `data` must stay as it is until the queue has come past (clora_context_finish). */
+clora_status tensor_send(clora_tensor *t, size_t n, const void *data);
 
 #endif

@@ -7,6 +7,9 @@
 /* More tokens than these, of all sequences together, are fed in pieces. */
 enum { PREFILL = 512, LOGITS_ROWS = 64 };
 
+/* What goes to the device with each step. */
+enum { UPLOADS = 3 };
+
 static clora_status plan_cache(clora_session *s, int batch, int capacity) {
     const model_config *c = &s->model->config;
     clora_status status = CLORA_OK;
@@ -15,7 +18,7 @@ static clora_status plan_cache(clora_session *s, int batch, int capacity) {
     if (__builtin_mul_overflow(batch, capacity, &rows))
         return clora_fail(CLORA_ERROR_ARGUMENT, "a session of %d x %d tokens is too large", batch, capacity);
     s->kv = alloc_array((size_t)c->layers, sizeof(*s->kv));
-    s->host = alloc_array((size_t)rows, sizeof(*s->host));
+    s->host = alloc_array((size_t)rows, sizeof(*s->host) * UPLOADS);
     s->length = alloc_array((size_t)batch, sizeof(*s->length));
     if (!s->kv || !s->host || !s->length)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a session");
@@ -47,6 +50,7 @@ clora_status clora_session_create(clora_session **out, clora_model *model, int b
     TRY(plan_cache(s, batch, capacity));
     TRY(workspace_plan(&s->ws, model, &(workspace_options){.B = batch, .T = prefill, .positions = capacity}));
     TRY(workspace_commit(s->ws));
+    TRY(clora_tensor_zero(&s->ws->first)); /* every query sees its sequence from the start */
     *out = s;
     s = NULL;
 done:
@@ -113,11 +117,6 @@ int clora_session_length(const clora_session *s) {
     return most;
 }
 
-/* Upload n rows made by a rule; the staging array holds a step's rows. */
-static clora_status upload(clora_session *s, clora_tensor *to, int n) {
-    return tensor_write_part(to, 0, (size_t)n, s->host);
-}
-
 /* Some sequences of the session and the ids (B, T) to append to them. */
 typedef struct piece {
     int first, B;
@@ -130,20 +129,21 @@ static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     workspace *ws = s->ws;
     const int B = p->B;
     int *length = s->length + p->first;
+    int32_t *ids = s->host, *positions = ids + B * T, *past = positions + B * T;
     clora_status status = CLORA_OK;
 
     workspace_set_shape(ws, B, T);
     s->cache.first = p->first;
-    for (int i = 0; i < B * T; i++)
-        s->host[i] = p->ids[(size_t)(i / T) * (size_t)p->T + (size_t)(t0 + i % T)];
-    TRY(upload(s, &ws->ids, B * T));
-    for (int i = 0; i < B * T; i++)
-        s->host[i] = length[i / T] + i % T;
-    TRY(upload(s, &ws->positions, B * T));
+    TRY(clora_context_finish(s->model->context)); /* the step before has read what the host sent */
+    for (int i = 0; i < B * T; i++) {
+        ids[i] = p->ids[(size_t)(i / T) * (size_t)p->T + (size_t)(t0 + i % T)];
+        positions[i] = length[i / T] + i % T;
+    }
     for (int b = 0; b < B; b++)
-        s->host[b] = length[b];
-    TRY(upload(s, &ws->past, B));
-    TRY(clora_tensor_zero(&ws->first));
+        past[b] = length[b];
+    TRY(tensor_send(&ws->ids, (size_t)(B * T), ids));
+    TRY(tensor_send(&ws->positions, (size_t)(B * T), positions));
+    TRY(tensor_send(&ws->past, (size_t)B, past));
     TRY(llama_forward(ws, &s->select, &s->cache));
     for (int b = 0; b < B; b++)
         length[b] += T;
