@@ -208,8 +208,8 @@ const kernel_row kernel_rows[] = {
      {VECTOR, ROW_GROUP, {"BK", rule_row_keys, {64, 128}}, {"NC", rule_row_columns, {4, 8, 1}}}},
     {"clip_scale", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"cross_entropy", "loss", {VECTOR, LONG_ROW_GROUP}},
-    {"decode_layer",
-     "panel matvec lowrank_panel rope attention_row decode_layer",
+    {"decode_layers",
+     "panel matvec lowrank_panel rope attention_row decode_layers",
      {{"VW", panel_vector, {0}}}}, /* else its parts' parameters, and never while these are tuned */
     {"dropout", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},
     {"dropout_add", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},

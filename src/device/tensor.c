@@ -165,6 +165,24 @@ clora_tensor tensor_slice(const clora_tensor *t, size_t offset, int rows, int co
     return v;
 }
 
+clora_status tensor_split(clora_tensor **out, clora_tensor *from, size_t offset, int rows, int cols) {
+    clora_tensor *t = calloc(1, sizeof(*t));
+
+    *out = NULL;
+    if (!t)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a tensor");
+    *t = tensor_slice(from, offset, rows, cols);
+    t->owned = clora_tensor_count(t) * dtype_size(t->dtype);
+    const cl_int error = clRetainMemObject(t->buffer);
+    if (error != CL_SUCCESS) {
+        free(t);
+        return opencl_fail(error, "cannot share a buffer");
+    }
+    from->owned -= t->owned;
+    *out = t;
+    return CLORA_OK;
+}
+
 /* Host transfers move a strided matrix as a rectangle: bytes, rows, slices. */
 typedef cl_int (*transfer)(const clora_tensor *t, const size_t origin[3], const size_t region[3], size_t pitch,
                            void *data);

@@ -33,6 +33,10 @@ const char *tensor_shape_text(const clora_tensor *t);
 /* Create a tensor of 1 or 2 dimensions by value's pointer: shorthand inside the library. */
 clora_status tensor_new(clora_tensor **out, clora_context *context, clora_dtype dtype, int rows, int cols);
 
+/* A dense (rows, cols) tensor of elements from `offset` on of another, in the same buffer, which lives as long as
+ * either. The memory counts as the new tensor's from now on. */
+clora_status tensor_split(clora_tensor **out, clora_tensor *from, size_t offset, int rows, int cols);
+
 /* Host access without a copy where the device allows (CPU): the whole dense tensor. Waits. */
 clora_status tensor_map(void **out, const clora_tensor *t, bool write);
 clora_status tensor_unmap(const clora_tensor *t, void *mapped);

@@ -149,54 +149,10 @@ done:
     return status;
 }
 
-static decode_linear decode_site(workspace *ws, const selection *s, int site, clora_tensor *u) {
-    const lowrank *lr = term(s, site);
-
-    if (lr)
-        *u = tensor_slice(u, 0, ws->M, lr->R);
-    return (decode_linear){ws->model->site[site].weight, lr, lr ? u : NULL};
-}
-
-/* The whole layer in one launch, where that is the way; else `*done` is false and nothing has happened. */
-static clora_status layer_at_once(bool *done, workspace *ws, const selection *s, const kv_cache *cache, int l) {
-    const llama_layer *w = &ws->model->layer[l];
-    const int site = l * SITES_PER_LAYER;
-    layer_activations *a = workspace_layer(ws, l);
-    clora_tensor u[SITES_PER_LAYER] = {a->u[0], a->u[1], a->u[2], a->u[3]}, kv = cache_view(ws, cache, l);
-    const decode_layer layer = {.y = workspace_stream(ws, l + 1),
-                                .x = workspace_stream(ws, l),
-                                .norm_attention = w->norm_attention,
-                                .norm_mlp = w->norm_mlp,
-                                .eps = ws->model->config.norm_eps,
-                                .qkv = decode_site(ws, s, site + SITE_QKV, &u[SITE_QKV]),
-                                .out = decode_site(ws, s, site + SITE_O, &u[SITE_O]),
-                                .gate_up = decode_site(ws, s, site + SITE_GATE_UP, &u[SITE_GATE_UP]),
-                                .down = decode_site(ws, s, site + SITE_DOWN, &u[SITE_DOWN]),
-                                .qkv_rows = &a->qkv,
-                                .att = &a->att,
-                                .mid = &a->mid,
-                                .act = &ws->act,
-                                .cache = &kv,
-                                .counters = &ws->counters,
-                                .positions = &ws->positions,
-                                .table = &ws->rope,
-                                .past = &ws->past,
-                                .first = &ws->first,
-                                .shape = shape_of(ws, cache->capacity)};
-
-    *done = s->dropout == 0.0f && op_decode_layer_fits(&layer);
-    return *done ? op_decode_layer(&layer) : CLORA_OK;
-}
-
 static clora_status layer_forward(workspace *ws, const selection *s, kv_cache *cache, int l) {
     layer_activations *a = workspace_layer(ws, l);
-    bool done = false;
     clora_status status = CLORA_OK;
 
-    if (cache)
-        TRY(layer_at_once(&done, ws, s, cache, l));
-    if (done)
-        return CLORA_OK;
     TRY(layer_inside(ws, s, cache, l));
     TRY(linear(ws, s, l * SITES_PER_LAYER + SITE_DOWN, workspace_stream(ws, l + 1), &ws->act, &a->mid,
                &a->u[SITE_DOWN]));
@@ -216,12 +172,60 @@ done:
     return status;
 }
 
+static decode_linear decode_site(workspace *ws, const selection *s, int l, int kind) {
+    const int site = l * SITES_PER_LAYER + kind;
+    const lowrank *lr = term(s, site);
+    decode_linear linear = {.w = ws->model->site[site].weight, .lr = lr};
+
+    if (lr)
+        linear.u = tensor_slice(&workspace_layer(ws, l)->u[kind], 0, ws->M, lr->R);
+    return linear;
+}
+
+static decode_layer decode_of(workspace *ws, const selection *s, const kv_cache *cache, int l) {
+    const llama_layer *w = &ws->model->layer[l];
+    layer_activations *a = workspace_layer(ws, l);
+
+    return (decode_layer){.x = workspace_stream(ws, l),
+                          .norm_attention = w->norm_attention,
+                          .norm_mlp = w->norm_mlp,
+                          .eps = ws->model->config.norm_eps,
+                          .qkv = decode_site(ws, s, l, SITE_QKV),
+                          .out = decode_site(ws, s, l, SITE_O),
+                          .gate_up = decode_site(ws, s, l, SITE_GATE_UP),
+                          .down = decode_site(ws, s, l, SITE_DOWN),
+                          .qkv_rows = &a->qkv,
+                          .att = &a->att,
+                          .mid = &a->mid,
+                          .act = &ws->act,
+                          .counters = &ws->counters,
+                          .cache = cache_view(ws, cache, l),
+                          .positions = &ws->positions,
+                          .table = &ws->rope,
+                          .past = &ws->past,
+                          .first = &ws->first,
+                          .shape = shape_of(ws, cache->capacity)};
+}
+
+/* All layers in few launches, where that is the way; else `*done` is false and nothing has happened. */
+static clora_status decode_at_once(bool *done, workspace *ws, const selection *s, const kv_cache *cache) {
+    const int layers = ws->model->config.layers;
+
+    for (int l = 0; l < layers; l++)
+        ws->decode[l] = decode_of(ws, s, cache, l);
+    *done = s->dropout == 0.0f && op_decode_layers_fit(ws->decode, layers);
+    return *done ? op_decode_layers(ws->decode, layers) : CLORA_OK;
+}
+
 clora_status llama_forward(workspace *ws, const selection *select, kv_cache *cache) {
     const clora_model *m = ws->model;
+    bool done = false;
     clora_status status = CLORA_OK;
 
     TRY(op_embedding(workspace_stream(ws, 0), &ws->ids, m->embedding));
-    for (int l = 0; l < m->config.layers; l++)
+    if (cache)
+        TRY(decode_at_once(&done, ws, select, cache));
+    for (int l = 0; l < m->config.layers && !done; l++)
         TRY(layer_forward(ws, select, cache, l));
     TRY(op_rmsnorm(&ws->normed, &ws->rstd_final, workspace_stream(ws, m->config.layers), m->norm, m->config.norm_eps));
 done:

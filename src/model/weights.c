@@ -15,6 +15,8 @@ typedef struct reading {
     const char *directory;
     int dtype; /* forced storage, or -1 */
     size_t used;
+    weight_pool pool[SITES_PER_LAYER]; /* of all layers */
+    clora_tensor *norms;               /* (2 layers + 1, C): each layer's two, and the last */
 } reading;
 
 static clora_status find(const safetensors_tensor **out, reading *r, const char *name) {
@@ -70,13 +72,14 @@ done:
     return status;
 }
 
-static clora_status load_norm(clora_tensor **out, reading *r, const char *name) {
+/* Row `row` of the layers' norms. */
+static clora_status load_norm(clora_tensor **out, reading *r, const char *name, int row) {
     const int C = r->model->config.hidden;
     clora_status status = CLORA_OK;
     float *values = NULL;
 
     TRY(read_vector(&values, r, name, C));
-    TRY(tensor_new(out, r->model->context, CLORA_DTYPE_F32, 1, C));
+    TRY(tensor_split(out, r->norms, (size_t)row * (size_t)C, 1, C));
     TRY(clora_tensor_write(*out, values));
 done:
     free(values);
@@ -138,7 +141,7 @@ static clora_status load_site(reading *r, int l, int kind) {
         TRY(find_shaped(&t[i], r, name[i], N[i], K));
         dtype = i == 0 ? storage(r, t[0]) : storage(r, t[i]) == dtype ? dtype : CLORA_DTYPE_F32;
     }
-    TRY(weight_create(w, r->model->context, dtype, K, modules, N));
+    TRY(weight_create_in(w, &r->pool[kind], r->model->context, dtype, K, modules, N));
     for (int i = 0; i < modules; i++) {
         TRY(pack(r, *w, i, t[i], name[i]));
         snprintf(name[i], sizeof(name[i]), "model.layers.%d.%s.bias", l, model_module_path(kind, i));
@@ -155,9 +158,9 @@ static clora_status load_layer(reading *r, int l) {
     clora_status status = CLORA_OK;
 
     snprintf(name, sizeof(name), "model.layers.%d.input_layernorm.weight", l);
-    TRY(load_norm(&layer->norm_attention, r, name));
+    TRY(load_norm(&layer->norm_attention, r, name, 2 * l));
     snprintf(name, sizeof(name), "model.layers.%d.post_attention_layernorm.weight", l);
-    TRY(load_norm(&layer->norm_mlp, r, name));
+    TRY(load_norm(&layer->norm_mlp, r, name, 2 * l + 1));
     for (int kind = 0; kind < SITES_PER_LAYER; kind++)
         TRY(load_site(r, l, kind));
 done:
@@ -199,6 +202,7 @@ static clora_status check_all_used(reading *r) {
 }
 
 clora_status model_load_weights(clora_model *m, const char *directory, int dtype) {
+    const int layers = m->config.layers;
     reading r = {.model = m, .directory = directory, .dtype = dtype};
     clora_status status = CLORA_OK;
 
@@ -206,9 +210,12 @@ clora_status model_load_weights(clora_model *m, const char *directory, int dtype
         return clora_fail(CLORA_ERROR_ARGUMENT, "weights are stored as f32, f16 or bf16");
     TRY(safetensors_set_open(&r.files, directory));
     TRY(load_table(&m->embedding, &r, "model.embed_tokens.weight"));
-    for (int l = 0; l < m->config.layers; l++)
+    TRY(tensor_new(&r.norms, m->context, CLORA_DTYPE_F32, 2 * layers + 1, m->config.hidden));
+    for (int kind = 0; kind < SITES_PER_LAYER; kind++)
+        r.pool[kind].count = layers;
+    for (int l = 0; l < layers; l++)
         TRY(load_layer(&r, l));
-    TRY(load_norm(&m->norm, &r, "model.norm.weight"));
+    TRY(load_norm(&m->norm, &r, "model.norm.weight", 2 * layers));
     m->head = m->embedding;
     if (!m->config.tied) {
         m->head = NULL;
@@ -216,6 +223,9 @@ clora_status model_load_weights(clora_model *m, const char *directory, int dtype
     }
     TRY(check_all_used(&r));
 done:
+    for (int kind = 0; kind < SITES_PER_LAYER; kind++)
+        weight_pool_finish(&r.pool[kind]);
+    clora_tensor_free(r.norms);
     safetensors_set_close(r.files);
     return status;
 }

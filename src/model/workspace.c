@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "model/rope.h"
-#include "ops/ops.h"
 
 /* Logits of one chunk of rows stay below this; larger chunks reuse the head's panels better. */
 static const size_t logits_limit = (size_t)64 << 20;
@@ -53,7 +52,9 @@ static clora_status plan_stream(workspace *ws, const model_config *c) {
     clora_status status = CLORA_OK;
 
     ws->stream = alloc_array((size_t)count, sizeof(*ws->stream));
-    if (!ws->stream)
+    if (!ws->train)
+        ws->decode = alloc_array((size_t)c->layers, sizeof(*ws->decode));
+    if (!ws->stream || (!ws->train && !ws->decode))
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
     for (int l = 0; l < count; l++)
         TRY(add_floats(ws, &ws->stream[l], c->hidden));
@@ -188,6 +189,7 @@ void workspace_free(workspace *ws) {
     arena_finish(&ws->memory);
     free(ws->rows);
     free(ws->layer);
+    free(ws->decode);
     free(ws->stream);
     free(ws);
 }

@@ -3,6 +3,7 @@
 
 #include "device/arena.h"
 #include "model/model.h"
+#include "ops/ops.h"
 
 /* What the backward pass needs of a layer besides its input. Everything else it computes again: norms, gated
  * activation, attention weights. */
@@ -26,6 +27,7 @@ typedef struct workspace {
     int max_rows;
     bool train, recompute;
     layer_activations *layer;
+    decode_layer *decode; /* the layers of a step that decodes, for ops/decode.c; NULL when training */
     clora_tensor *stream; /* (M, C) the residual stream in front of each layer and behind the last */
     clora_tensor rstd_final, normed, act, u_head;
     clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped;

@@ -8,14 +8,14 @@ enum { QKV, OUT, GATE_UP, DOWN, PRODUCTS };
 
 static forward_product product_of(const decode_linear *l, clora_tensor *y, const clora_tensor *x,
                                   const clora_tensor *residual) {
-    return matmul_product(y, x, l->w, residual, l->lr, l->u);
+    return matmul_product(y, x, l->w, residual, l->lr, l->lr ? &l->u : NULL);
 }
 
 static void products_of(forward_product *p, const decode_layer *d) {
     p[QKV] = product_of(&d->qkv, d->qkv_rows, d->x, NULL);
     p[OUT] = product_of(&d->out, d->mid, d->att, d->x);
     p[GATE_UP] = product_of(&d->gate_up, d->act, d->mid, NULL);
-    p[DOWN] = product_of(&d->down, d->y, d->act, d->mid);
+    p[DOWN] = product_of(&d->down, d->x, d->act, d->mid);
     p[GATE_UP].gated = true;
 }
 
@@ -31,7 +31,8 @@ static kernel_key layer_key(const decode_layer *d) {
     return (kernel_key){.dtype = d->qkv.w->dtype, .M = d->shape.B * d->shape.T, .N = d->gate_up.w->N, .K = d->qkv.w->K};
 }
 
-bool op_decode_layer_fits(const decode_layer *d) {
+/* Is one launch the way for this layer? */
+static bool fits(const decode_layer *d) {
     clora_context *context = d->qkv.w->context;
     const kernel_key key = layer_key(d);
     forward_product p[PRODUCTS];
@@ -47,7 +48,7 @@ bool op_decode_layer_fits(const decode_layer *d) {
 }
 
 static bool is_term(const decode_linear *l, size_t M) {
-    return matmul_is_term(l->lr, l->u, l->w, M);
+    return matmul_is_term(l->lr, l->lr ? &l->u : NULL, l->w, M);
 }
 
 static clora_status check(const decode_layer *d) {
@@ -55,21 +56,22 @@ static clora_status check(const decode_layer *d) {
     const size_t M = (size_t)s.B * (size_t)s.T;
     const int C = d->qkv.w->K, F = d->down.w->K, heads = s.H * s.D;
 
-    if (!matmul_is_shape(d->y, M, C) || !matmul_is_shape(d->x, M, C) || !matmul_is_shape(d->mid, M, C) ||
+    if (!matmul_is_shape(d->x, M, C) || !matmul_is_shape(d->mid, M, C) ||
         !matmul_is_shape(d->qkv_rows, M, d->qkv.w->N) || !matmul_is_shape(d->att, M, heads) ||
         !matmul_is_shape(d->act, M, F) || d->qkv.w->N != heads + 2 * s.G * s.D || d->out.w->N != C ||
         d->out.w->K != heads || d->gate_up.w->N != 2 * F || d->gate_up.w->K != C || d->down.w->N != C || s.G < 1 ||
         s.H % s.G != 0 || s.D % 2 != 0)
-        return clora_fail(CLORA_ERROR_SHAPE, "decode_layer: x%s qkv%s att%s act%s for H %d G %d D %d",
+        return clora_fail(CLORA_ERROR_SHAPE, "decode_layers: x%s qkv%s att%s act%s for H %d G %d D %d",
                           tensor_shape_text(d->x), tensor_shape_text(d->qkv_rows), tensor_shape_text(d->att),
                           tensor_shape_text(d->act), s.H, s.G, s.D);
-    if (!matmul_is_shape(d->cache, (size_t)s.B * (size_t)s.S, 2 * s.G * s.D) || clora_tensor_count(d->positions) != M ||
-        clora_tensor_count(d->past) < (size_t)s.B || clora_tensor_count(d->first) < M || tensor_cols(d->table) != s.D ||
+    if (!matmul_is_shape(&d->cache, (size_t)s.B * (size_t)s.S, 2 * s.G * s.D) ||
+        clora_tensor_count(d->positions) != M || clora_tensor_count(d->past) < (size_t)s.B ||
+        clora_tensor_count(d->first) < M || tensor_cols(d->table) != s.D ||
         clora_tensor_count(d->counters) < DECODE_COUNTERS)
-        return clora_fail(CLORA_ERROR_SHAPE, "decode_layer: cache%s positions%s for B %d T %d S %d",
-                          tensor_shape_text(d->cache), tensor_shape_text(d->positions), s.B, s.T, s.S);
+        return clora_fail(CLORA_ERROR_SHAPE, "decode_layers: cache%s positions%s for B %d T %d S %d",
+                          tensor_shape_text(&d->cache), tensor_shape_text(d->positions), s.B, s.T, s.S);
     if (!is_term(&d->qkv, M) || !is_term(&d->out, M) || !is_term(&d->gate_up, M) || !is_term(&d->down, M))
-        return clora_fail(CLORA_ERROR_SHAPE, "decode_layer: a low-rank term of another weight");
+        return clora_fail(CLORA_ERROR_SHAPE, "decode_layers: a low-rank term of another weight");
     return CLORA_OK;
 }
 
@@ -82,16 +84,18 @@ static int streams_of(const forward_product *p) {
     return matmul_panels_together(context, most, p, p->panels / each) * each;
 }
 
-/* The numbers of a launch; kernels/decode_layer.cl has the same two. */
+/* The numbers of a launch; kernels/decode_layers.cl has the same two. */
 typedef struct linear_numbers {
     cl_ulong w, bias, columns, u, a, scales, b, table; /* offsets of tensors */
+    cl_ulong w_step, a_step, b_step;                   /* what they grow by from layer to layer */
     cl_int N, K, R, panels;
 } linear_numbers;
 
 typedef struct layer_numbers {
     linear_numbers qkv, out, gate_up, down;
-    cl_ulong y, x, qkv_rows, att, mid, act, norm_attention, norm_mlp, cache, positions, table, past, first, counters;
-    cl_int B, T, S, H, G, cache_stride;
+    cl_ulong x, qkv_rows, att, mid, act, norm_attention, norm_mlp, norm_step, cache, cache_step;
+    cl_ulong positions, table, past, first, counters;
+    cl_int layers, B, T, S, H, G, cache_stride;
     cl_float scale, eps;
 } layer_numbers;
 
@@ -99,10 +103,16 @@ static cl_ulong offset_of(const clora_tensor *t) {
     return t ? t->offset : 0;
 }
 
-static linear_numbers numbers_of(const decode_linear *d) {
+static cl_ulong step_of(const clora_tensor *a, const clora_tensor *b) {
+    return offset_of(b) - offset_of(a);
+}
+
+/* From layer d to the one behind it, which may be d itself. */
+static linear_numbers linear_numbers_of(const decode_linear *d, const decode_linear *next) {
     const weight *w = d->w;
     const lowrank *lr = d->lr;
     linear_numbers n = {.w = offset_of(w->part[0].data),
+                        .w_step = step_of(w->part[0].data, next->w->part[0].data),
                         .bias = offset_of(w->bias),
                         .columns = offset_of(w->columns),
                         .N = w->N,
@@ -110,46 +120,105 @@ static linear_numbers numbers_of(const decode_linear *d) {
                         .panels = w->panels};
 
     if (lr) {
-        n.u = offset_of(d->u);
+        n.u = offset_of(&d->u);
         n.a = offset_of(&lr->a);
+        n.a_step = step_of(&lr->a, &next->lr->a);
         n.scales = offset_of(lr->scales);
         n.b = offset_of(&lr->b);
+        n.b_step = step_of(&lr->b, &next->lr->b);
         n.table = offset_of(lr->table);
         n.R = lr->R;
     }
     return n;
 }
 
-static void launch_numbers(launch *l, const decode_layer *d) {
+static layer_numbers numbers_of(const decode_layer *d, const decode_layer *next, int layers) {
     const attention_shape s = d->shape;
-    const layer_numbers n = {.qkv = numbers_of(&d->qkv),
-                             .out = numbers_of(&d->out),
-                             .gate_up = numbers_of(&d->gate_up),
-                             .down = numbers_of(&d->down),
-                             .y = offset_of(d->y),
-                             .x = offset_of(d->x),
-                             .qkv_rows = offset_of(d->qkv_rows),
-                             .att = offset_of(d->att),
-                             .mid = offset_of(d->mid),
-                             .act = offset_of(d->act),
-                             .norm_attention = offset_of(d->norm_attention),
-                             .norm_mlp = offset_of(d->norm_mlp),
-                             .cache = offset_of(d->cache),
-                             .positions = offset_of(d->positions),
-                             .table = offset_of(d->table),
-                             .past = offset_of(d->past),
-                             .first = offset_of(d->first),
-                             .counters = offset_of(d->counters),
-                             .B = s.B,
-                             .T = s.T,
-                             .S = s.S,
-                             .H = s.H,
-                             .G = s.G,
-                             .cache_stride = d->cache->stride,
-                             .scale = 1.0f / sqrtf((float)s.D),
-                             .eps = d->eps};
 
-    launch_structure(l, sizeof(n), &n);
+    return (layer_numbers){.qkv = linear_numbers_of(&d->qkv, &next->qkv),
+                           .out = linear_numbers_of(&d->out, &next->out),
+                           .gate_up = linear_numbers_of(&d->gate_up, &next->gate_up),
+                           .down = linear_numbers_of(&d->down, &next->down),
+                           .x = offset_of(d->x),
+                           .qkv_rows = offset_of(d->qkv_rows),
+                           .att = offset_of(d->att),
+                           .mid = offset_of(d->mid),
+                           .act = offset_of(d->act),
+                           .norm_attention = offset_of(d->norm_attention),
+                           .norm_mlp = offset_of(d->norm_mlp),
+                           .norm_step = step_of(d->norm_attention, next->norm_attention),
+                           .cache = offset_of(&d->cache),
+                           .cache_step = step_of(&d->cache, &next->cache),
+                           .positions = offset_of(d->positions),
+                           .table = offset_of(d->table),
+                           .past = offset_of(d->past),
+                           .first = offset_of(d->first),
+                           .counters = offset_of(d->counters),
+                           .layers = layers,
+                           .B = s.B,
+                           .T = s.T,
+                           .S = s.S,
+                           .H = s.H,
+                           .G = s.G,
+                           .cache_stride = d->cache.stride,
+                           .scale = 1.0f / sqrtf((float)s.D),
+                           .eps = d->eps};
+}
+
+static bool shares(const clora_tensor *a, const clora_tensor *b) {
+    return a->buffer == b->buffer;
+}
+
+/* Do the tables of one term hold for the other? */
+static bool same_ranks(const lowrank *a, const lowrank *b) {
+    for (int m = 0; m < a->modules; m++)
+        if (a->module[m].R != b->module[m].R || a->module[m].scale != b->module[m].scale)
+            return false;
+    return a->modules == b->modules;
+}
+
+static bool alike(const decode_linear *a, const decode_linear *b) {
+    const weight *v = a->w, *w = b->w;
+
+    if (v->bias || w->bias || v->N != w->N || v->K != w->K || v->modules != w->modules || v->dtype != w->dtype ||
+        !shares(v->part[0].data, w->part[0].data) || !a->lr != !b->lr)
+        return false;
+    for (int m = 0; m < v->modules; m++)
+        if (v->module[m].N != w->module[m].N)
+            return false;
+    return !a->lr || (same_ranks(a->lr, b->lr) && shares(&a->lr->a, &b->lr->a) && shares(&a->lr->b, &b->lr->b) &&
+                      shares(&a->u, &b->u) && a->u.offset == b->u.offset);
+}
+
+static bool same_steps(const linear_numbers *a, const linear_numbers *b) {
+    return a->w_step == b->w_step && a->a_step == b->a_step && a->b_step == b->b_step;
+}
+
+/* Can one launch hold both: the same buffers, sizes and ranks? */
+static bool layers_alike(const decode_layer *a, const decode_layer *b) {
+    return alike(&a->qkv, &b->qkv) && alike(&a->out, &b->out) && alike(&a->gate_up, &b->gate_up) &&
+           alike(&a->down, &b->down) && shares(a->norm_attention, b->norm_attention) &&
+           shares(a->norm_mlp, b->norm_mlp) && shares(&a->cache, &b->cache) &&
+           step_of(a->norm_attention, b->norm_attention) == step_of(a->norm_mlp, b->norm_mlp);
+}
+
+/* Is it as far from b to c as from a to b? */
+static bool even_steps(const decode_layer *a, const decode_layer *b, const decode_layer *c) {
+    const layer_numbers before = numbers_of(a, b, 1), after = numbers_of(b, c, 1);
+
+    return same_steps(&before.qkv, &after.qkv) && same_steps(&before.out, &after.out) &&
+           same_steps(&before.gate_up, &after.gate_up) && same_steps(&before.down, &after.down) &&
+           before.norm_step == after.norm_step && before.cache_step == after.cache_step;
+}
+
+/* Layers from the first of n on that one launch makes. */
+static int run_length(const decode_layer *d, int n) {
+    int length = 1;
+
+    while (length < n && layers_alike(&d[length - 1], &d[length]) &&
+           (length == 1 || even_steps(&d[length - 2], &d[length - 1], &d[length])))
+        length++;
+    return length;
 }
 
 static bool has_term(const decode_layer *d) {
@@ -164,7 +233,7 @@ static void launch_linear(launch *l, const decode_linear *d, bool with_term) {
     launch_buffer(l, d->w->columns);
     if (!with_term)
         return;
-    launch_buffer(l, d->u);
+    launch_buffer(l, lr ? &d->u : NULL);
     launch_buffer(l, lr ? &lr->a : NULL);
     launch_buffer(l, lr ? lr->scales : NULL);
     launch_buffer(l, lr ? &lr->b : NULL);
@@ -178,7 +247,6 @@ static void launch_buffers(launch *l, const decode_layer *d) {
     launch_linear(l, &d->out, with_term);
     launch_linear(l, &d->gate_up, with_term);
     launch_linear(l, &d->down, with_term);
-    launch_buffer(l, d->y);
     launch_buffer(l, d->x);
     launch_buffer(l, d->qkv_rows);
     launch_buffer(l, d->att);
@@ -186,7 +254,7 @@ static void launch_buffers(launch *l, const decode_layer *d) {
     launch_buffer(l, d->act);
     launch_buffer(l, d->norm_attention);
     launch_buffer(l, d->norm_mlp);
-    launch_buffer(l, d->cache);
+    launch_buffer(l, &d->cache);
     launch_buffer(l, d->positions);
     launch_buffer(l, d->table);
     launch_buffer(l, d->past);
@@ -235,18 +303,35 @@ static void define(launch *l, const decode_layer *d, const layer_build *b) {
     launch_define(l, "DOWN_STREAMS", b->streams[DOWN]);
 }
 
-clora_status op_decode_layer(const decode_layer *d) {
+static clora_status run_layers(const decode_layer *d, int layers) {
     clora_context *context = d->qkv.w->context;
     const layer_build build = build_of(d);
-    clora_status status = CLORA_OK;
+    const layer_numbers numbers = numbers_of(d, &d[layers > 1], layers);
     launch l;
 
-    TRY(check(d));
-    launch_begin(&l, context, "decode_layer", layer_key(d));
+    launch_begin(&l, context, "decode_layers", layer_key(d));
     define(&l, d, &build);
     launch_buffers(&l, d);
-    launch_numbers(&l, d);
-    TRY(launch_run(&l, context->info.compute_units, 1, 1, 1, 1, 1));
+    launch_structure(&l, sizeof(numbers), &numbers);
+    return launch_run(&l, context->info.compute_units, 1, 1, 1, 1, 1);
+}
+
+bool op_decode_layers_fit(const decode_layer *d, int n) {
+    for (int i = 0; i < n; i++)
+        if (!fits(&d[i]))
+            return false;
+    return true;
+}
+
+clora_status op_decode_layers(const decode_layer *d, int n) {
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < n; i++)
+        TRY(check(&d[i]));
+    for (int i = 0, length; i < n; i += length) {
+        length = run_length(d + i, n - i);
+        TRY(run_layers(d + i, length));
+    }
 done:
     return status;
 }

@@ -127,36 +127,37 @@ clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_ten
 clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
                            const clora_tensor *table, const clora_tensor *past, attention_shape shape);
 
-/* ---- a whole layer of a step that decodes (decode.c) ---- */
+/* ---- whole layers of a step that decodes (decode.c) ---- */
 
 typedef struct decode_linear {
     const weight *w;
     const lowrank *lr; /* or NULL */
-    clora_tensor *u;   /* (M,R) scratch, or NULL without lr */
+    clora_tensor u;    /* (M,R) scratch, with lr */
 } decode_linear;
 
 enum { DECODE_COUNTERS = 48 };
 
 /*
- * y (M,C) overwritten = x (M,C) through attention and gated MLP, each behind a normalisation and added to the stream:
+ * One layer. x (M,C) overwritten = x through attention and gated MLP, each behind a normalisation and added to it:
  *   op_matmul_fused(qkv), op_rope_store, op_attention, op_matmul(out), op_matmul_fused(gate_up), op_matmul(down)
- * in one launch, with the same bits. Dense; y may be x. qkv_rows (M,(H+2G)D), att (M,H*D), mid (M,C), act (M,F)
- * scratch; the rest as for those. counters i32 (DECODE_COUNTERS): zero before the first call, and again after each.
+ * with the same bits. qkv_rows (M,(H+2G)D), att (M,H*D), mid (M,C), act (M,F) scratch; the rest as for those. All
+ * dense. counters i32 (DECODE_COUNTERS): zero before the first call, and again after each.
  */
 typedef struct decode_layer {
-    clora_tensor *y;
-    const clora_tensor *x, *norm_attention, *norm_mlp;
+    clora_tensor *x;
+    const clora_tensor *norm_attention, *norm_mlp;
     float eps;
     decode_linear qkv, out, gate_up, down;
-    clora_tensor *qkv_rows, *att, *mid, *act;
-    clora_tensor *cache, *counters;
+    clora_tensor *qkv_rows, *att, *mid, *act, *counters;
+    clora_tensor cache;
     const clora_tensor *positions, *table, *past, *first;
     attention_shape shape;
 } decode_layer;
 
-/* Is one launch the way here: few rows, on a CPU whose driver has what it takes, and weights that suit? */
-bool op_decode_layer_fits(const decode_layer *d);
-clora_status op_decode_layer(const decode_layer *d);
+/* Layers one after the other on the same x and scratch, those in one launch whose tensors lie in the same buffers at
+ * even distances. Is this the way here: few rows, on a CPU whose driver has what it takes, and weights that suit? */
+bool op_decode_layers_fit(const decode_layer *layers, int n);
+clora_status op_decode_layers(const decode_layer *layers, int n);
 
 /* ---- gated activation (activation.c) ---- */
 

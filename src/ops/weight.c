@@ -129,6 +129,33 @@ static clora_status join_scratch(weight *w) {
     return status;
 }
 
+/* The next place of a pool, which the first weight sizes; without one there is no part yet. */
+static clora_status take_place(weight *w, weight_pool *pool) {
+    const size_t elements = (size_t)units(w) * unit_elements(w), size = dtype_size(w->dtype);
+    clora_status status = CLORA_OK;
+
+    if (pool->taken == 0 && elements <= INT32_MAX &&
+        elements * size <= w->context->info.max_allocation / (size_t)pool->count)
+        TRY(tensor_new(&pool->data, w->context, w->dtype, pool->count, (int)elements));
+    if (!pool->data || pool->taken == pool->count || pool->data->dtype != w->dtype ||
+        (size_t)tensor_cols(pool->data) != elements)
+        return CLORA_OK;
+    w->part = alloc_array(1, sizeof(*w->part));
+    if (!w->part)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
+    w->part[0] = (weight_part){.panels = units(w)};
+    TRY(tensor_split(&w->part[0].data, pool->data, (size_t)pool->taken * elements, units(w), (int)unit_elements(w)));
+    w->parts = 1;
+    pool->taken++;
+done:
+    return status;
+}
+
+void weight_pool_finish(weight_pool *pool) {
+    clora_tensor_free(pool->data);
+    *pool = (weight_pool){0};
+}
+
 static clora_status create_parts(weight *w) {
     const size_t unit = unit_elements(w) * dtype_size(w->dtype);
     const size_t most = w->context->info.max_allocation / unit, all = (size_t)units(w);
@@ -173,17 +200,9 @@ done:
     return status;
 }
 
-clora_status weight_create(weight **out, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
-    const int rows = rows_of(modules, N);
-    const kernel_key key = layout_key(dtype, rows, K);
-
-    if (may_choose(context))
-        (void)tuning_choose(context, "weight_layout", &key); /* noted, so that it is tuned */
-    return weight_create_as(out, context, weight_layout_of(context, dtype, rows, K), dtype, K, modules, N);
-}
-
-clora_status weight_create_as(weight **out, clora_context *context, weight_layout layout, clora_dtype dtype, int K,
-                              int modules, const int *N) {
+/* In a pool, or with pool NULL in buffers of its own. */
+static clora_status create(weight **out, weight_pool *pool, clora_context *context, weight_layout layout,
+                           clora_dtype dtype, int K, int modules, const int *N) {
     clora_status status = CLORA_OK;
     weight *w = calloc(1, sizeof(*w));
 
@@ -191,7 +210,10 @@ clora_status weight_create_as(weight **out, clora_context *context, weight_layou
     if (!w)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
     TRY(describe(w, context, layout, dtype, K, modules, N));
-    TRY(create_parts(w));
+    if (pool)
+        TRY(take_place(w, pool));
+    if (w->parts == 0)
+        TRY(create_parts(w));
     TRY(create_columns(w));
     TRY(join_scratch(w));
     *out = w;
@@ -199,6 +221,25 @@ clora_status weight_create_as(weight **out, clora_context *context, weight_layou
 done:
     weight_free(w);
     return status;
+}
+
+clora_status weight_create_in(weight **out, weight_pool *pool, clora_context *context, clora_dtype dtype, int K,
+                              int modules, const int *N) {
+    const int rows = rows_of(modules, N);
+    const kernel_key key = layout_key(dtype, rows, K);
+
+    if (may_choose(context))
+        (void)tuning_choose(context, "weight_layout", &key); /* noted, so that it is tuned */
+    return create(out, pool, context, weight_layout_of(context, dtype, rows, K), dtype, K, modules, N);
+}
+
+clora_status weight_create(weight **out, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+    return weight_create_in(out, NULL, context, dtype, K, modules, N);
+}
+
+clora_status weight_create_as(weight **out, clora_context *context, weight_layout layout, clora_dtype dtype, int K,
+                              int modules, const int *N) {
+    return create(out, NULL, context, layout, dtype, K, modules, N);
 }
 
 void weight_free(weight *w) {

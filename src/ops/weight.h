@@ -59,6 +59,20 @@ clora_status weight_create_as(weight **out, clora_context *context, weight_layou
                               int modules, const int *N);
 void weight_free(weight *w);
 
+/*
+ * Room in one buffer for `count` equal weights, those of a model's layers, so that one launch can walk through them. A
+ * weight that is not like the first, or for which the buffer would be too large, has its own. finish gives back what
+ * was not taken; the weights stay.
+ */
+typedef struct weight_pool {
+    int count, taken;
+    clora_tensor *data; /* (count, elements), or NULL */
+} weight_pool;
+
+clora_status weight_create_in(weight **out, weight_pool *pool, clora_context *context, clora_dtype dtype, int K,
+                              int modules, const int *N);
+void weight_pool_finish(weight_pool *pool);
+
 /* The same without any memory: what follows from the sizes alone. */
 clora_status weight_describe(weight *w, clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
 

@@ -1,8 +1,8 @@
-// One layer for the few rows of a step that decodes, in one launch: for CPUs, where a launch takes as long as a small
+// Layers for the few rows of a step that decodes, in one launch: for CPUs, where a launch takes as long as a small
 // kernel's work. See matvec.cl, lowrank_panel.cl, rope.cl and attention_row.cl for the equations and the shapes.
 //
 //   qkv = rmsnorm(x) Wqkv^T     q, k rotated, k and v into the cache     att = attention     mid = x + att Wo^T
-//   act = silu(g) * u of rmsnorm(mid) Wgu^T          y = mid + act Wdown^T          each product with its low-rank term
+//   act = silu(g) * u of rmsnorm(mid) Wgu^T          x = mid + act Wdown^T          each product with its low-rank term
 //
 // The work is a list of tasks, numbered from phase to phase. Groups draw tickets for them in order. A task waits until
 // those of the phases before are done, which other groups hold that are running already: no group waits for one that
@@ -91,16 +91,17 @@ INLINE void linear(tickets *counter, const product *p, __global float *u, __glob
     *counter = t;
 }
 
-// Every argument costs the host time in each of many launches: all numbers come in one. An offset is that of the buffer
-// of the same name. src/ops/decode.c has the same two.
+// Every argument costs the host time: all numbers come in one. An offset is that of the buffer of the same name, and a
+// step what it grows by from layer to layer. src/ops/decode.c has the same two.
 typedef struct {
-    ulong w, bias, columns, u, a, scales, b, table; // offsets
+    ulong w, bias, columns, u, a, scales, b, table, w_step, a_step, b_step;
     int N, K, R, panels;
 } linear_numbers;
 typedef struct {
     linear_numbers qkv, out, gate_up, down;
-    ulong y, x, qkv_rows, att, mid, act, norm_attention, norm_mlp, cache, positions, table, past, first, counters;
-    int B, T, S, H, G, cache_stride;
+    ulong x, qkv_rows, att, mid, act, norm_attention, norm_mlp, norm_step, cache, cache_step;
+    ulong positions, table, past, first, counters;
+    int layers, B, T, S, H, G, cache_stride;
     float scale, eps;
 } layer_numbers;
 
@@ -145,17 +146,23 @@ typedef struct {
         linear(&t, &p, OF_TERM(name, u), OF_TERM(name, a), OF_TERM(name, scales), streams, norm, gated);               \
     }
 
+static inline void next_layer(linear_numbers *n) {
+    n->w += n->w_step;
+    n->a += n->a_step;
+    n->b += n->b_step;
+}
+
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
-decode_layer(LINEAR(qkv), LINEAR(out), LINEAR(gate_up), LINEAR(down), __global float *y, __global float *x,
-             __global float *qkv_rows, __global float *att, __global float *mid, __global float *act,
-             __global const float *restrict norm_attention, __global const float *restrict norm_mlp,
-             __global float *cache, __global const int *restrict positions, __global const float *restrict table,
-             __global const int *restrict past, __global const int *restrict first, __global int *counters,
-             const layer_numbers n) {
+decode_layers(LINEAR(qkv), LINEAR(out), LINEAR(gate_up), LINEAR(down), __global float *x, __global float *qkv_rows,
+              __global float *att, __global float *mid, __global float *act,
+              __global const float *restrict norm_attention, __global const float *restrict norm_mlp,
+              __global float *cache, __global const int *restrict positions, __global const float *restrict table,
+              __global const int *restrict past, __global const int *restrict first, __global int *counters,
+              const layer_numbers numbers) {
     __local float query[HEADS * D], row[HEADS * D], p[BK], space[WG];
+    layer_numbers n = numbers;
     const int M = n.B * n.T, parts = n.H / HEADS;
     tickets t;
-    y += n.y;
     x += n.x;
     qkv_rows += n.qkv_rows;
     att += n.att;
@@ -168,35 +175,44 @@ decode_layer(LINEAR(qkv), LINEAR(out), LINEAR(gate_up), LINEAR(down), __global f
     table += n.table;
     past += n.past;
     first += n.first;
-    const attention in = {.y = att,
-                          .q = qkv_rows,
-                          .k = cache,
-                          .v = cache + n.G * D,
-                          .past = past,
-                          .first = first,
-                          .y_stride = n.H * D,
-                          .q_stride = n.qkv.N,
-                          .k_stride = n.cache_stride,
-                          .v_stride = n.cache_stride,
-                          .T = n.T,
-                          .S = n.S,
-                          .H = n.H,
-                          .G = n.G,
-                          .scale = n.scale};
-
     open_counters(&t, counters + n.counters);
-    MULTIPLY_LINEAR(qkv, QKV_STREAMS, 1, 0, qkv_rows, 0, norm_attention, x);
-    PHASE(M) {
-        await(&t);
-        store_row(cache, n.cache_stride, qkv_rows, n.qkv.N, positions, table, past, n.T, n.S, n.H, n.G, TASK % n.T,
-                  TASK / n.T);
+    for (int l = 0; l < n.layers; l++) {
+        const attention in = {.y = att,
+                              .q = qkv_rows,
+                              .k = cache,
+                              .v = cache + n.G * D,
+                              .past = past,
+                              .first = first,
+                              .y_stride = n.H * D,
+                              .q_stride = n.qkv.N,
+                              .k_stride = n.cache_stride,
+                              .v_stride = n.cache_stride,
+                              .T = n.T,
+                              .S = n.S,
+                              .H = n.H,
+                              .G = n.G,
+                              .scale = n.scale};
+
+        MULTIPLY_LINEAR(qkv, QKV_STREAMS, 1, 0, qkv_rows, 0, norm_attention, x);
+        PHASE(M) {
+            await(&t);
+            store_row(cache, n.cache_stride, qkv_rows, n.qkv.N, positions, table, past, n.T, n.S, n.H, n.G, TASK % n.T,
+                      TASK / n.T);
+        }
+        PHASE(M * parts) {
+            await(&t);
+            attend(&in, TASK % parts * HEADS, TASK / parts % n.T, TASK / parts / n.T, query, row, p, space);
+        }
+        MULTIPLY_LINEAR(out, OUT_STREAMS, 0, 0, mid, x, 0, att);
+        MULTIPLY_LINEAR(gate_up, GATE_UP_STREAMS, 1, 1, act, 0, norm_mlp, mid);
+        MULTIPLY_LINEAR(down, DOWN_STREAMS, 0, 0, x, mid, 0, act);
+        next_layer(&n.qkv);
+        next_layer(&n.out);
+        next_layer(&n.gate_up);
+        next_layer(&n.down);
+        norm_attention += n.norm_step;
+        norm_mlp += n.norm_step;
+        cache += n.cache_step;
     }
-    PHASE(M * parts) {
-        await(&t);
-        attend(&in, TASK % parts * HEADS, TASK / parts % n.T, TASK / parts / n.T, query, row, p, space);
-    }
-    MULTIPLY_LINEAR(out, OUT_STREAMS, 0, 0, mid, x, 0, att);
-    MULTIPLY_LINEAR(gate_up, GATE_UP_STREAMS, 1, 1, act, 0, norm_mlp, mid);
-    MULTIPLY_LINEAR(down, DOWN_STREAMS, 0, 0, y, mid, 0, act);
     close_counters(&t);
 }
