@@ -9,12 +9,18 @@
 // has not begun, however few run at a time. Which group does a task changes nothing in its result.
 
 // WITH_TERM: some product has a low-rank term.
-// QKV_STREAMS, OUT_STREAMS, GATE_UP_STREAMS and DOWN_STREAMS are what each product's tasks read side by side.
+// QKV_STREAMS and its like: panels that each product's tasks read side by side. QKV_RANKS: ranks of u in a task.
 #ifndef QKV_STREAMS
 #define QKV_STREAMS 1
 #define OUT_STREAMS 1
 #define GATE_UP_STREAMS 2
 #define DOWN_STREAMS 1
+#endif
+#ifndef QKV_RANKS
+#define QKV_RANKS 4
+#define OUT_RANKS 4
+#define GATE_UP_RANKS 4
+#define DOWN_RANKS 4
 #endif
 #ifndef WITH_TERM
 #define WITH_TERM 1
@@ -63,9 +69,9 @@ static inline void end_task(tickets *t) {
 #define PHASE(tasks) for (begin_phase(&t, tasks); t.ticket < t.end; end_task(&t))
 #define TASK (t.ticket - t.first)
 
-// Until the phases before are done.
-static inline void await(const tickets *t) {
-    while (*t->done < t->first) {
+// Until all tasks before ticket `end` are done. (None behind it may be done before: they wait for `end` too.)
+static inline void await(const tickets *t, const int end) {
+    while (*t->done < end) {
 #ifdef __x86_64__
         __builtin_ia32_pause();
 #endif
@@ -73,20 +79,26 @@ static inline void await(const tickets *t) {
     __sync_synchronize();
 }
 
-// u of a product's term, then the product. streams, norm and gated are constants of the caller.
+// A product in one phase: tasks that make u of its term, then tasks that need it only once they have read W0.
+// streams, ranks, norm and gated are constants of the caller.
 INLINE void linear(tickets *counter, const product *p, __global float *u, __global const float *a,
-                   __global const float *scales, const int streams, const int norm, const int gated) {
-    const int each = streams >> gated;
+                   __global const float *scales, const int streams, const int ranks, const int norm,
+                   const int gated) {
+    const int each = streams >> gated, downs = (p->R + ranks - 1) / ranks;
     tickets t = *counter;
-    PHASE((p->R + DR - 1) / DR) {
-        const int r = TASK * DR;
-        await(&t);
-        lowrank_down(u, p->u_stride, p->x, p->x_stride, a, scales, p->K, p->R, 0, p->M, r, min(p->R, r + DR), p->gain,
-                     p->eps, norm);
-    }
-    PHASE((p->panels + each - 1) / each) {
-        await(&t);
-        matvec(p, TASK * each, streams, norm, gated);
+    PHASE(downs + (p->panels + each - 1) / each) {
+        await(&t, t.first);
+        if (TASK < downs) {
+            const int r = TASK * ranks;
+            lowrank_down(u, p->u_stride, p->x, p->x_stride, a, scales, p->K, p->R, 0, p->M, r, min(p->R, r + ranks),
+                         p->gain, p->eps, norm, ranks);
+        } else {
+            const int begin = (TASK - downs) * each;
+            stream_sums sums;
+            matvec_sum(&sums, p, begin, streams, norm, gated);
+            await(&t, t.first + downs);
+            matvec_finish(&sums, p, begin, streams, gated);
+        }
     }
     *counter = t;
 }
@@ -120,7 +132,7 @@ typedef struct {
         __global const int *restrict name##_columns TERM(name)
 
 // The product y_ = [residual_] + x_ W^T, dense matrices.
-#define MULTIPLY_LINEAR(name, streams, norm, gated, y_, residual_, gain_, x_)                                          \
+#define MULTIPLY_LINEAR(name, PART, norm, gated, y_, residual_, gain_, x_)                                             \
     {                                                                                                                  \
         const int width = gated ? n.name.N / 2 : n.name.N;                                                             \
         const product p = {.y = y_,                                                                                    \
@@ -143,7 +155,8 @@ typedef struct {
                            .R = n.name.R,                                                                              \
                            .panels = gated ? n.name.panels / 2 : n.name.panels,                                        \
                            .eps = n.eps};                                                                              \
-        linear(&t, &p, OF_TERM(name, u), OF_TERM(name, a), OF_TERM(name, scales), streams, norm, gated);               \
+        linear(&t, &p, OF_TERM(name, u), OF_TERM(name, a), OF_TERM(name, scales), PART##_STREAMS, PART##_RANKS, norm,  \
+               gated);                                                                                                 \
     }
 
 static inline void next_layer(linear_numbers *n) {
@@ -193,19 +206,19 @@ decode_layers(LINEAR(qkv), LINEAR(out), LINEAR(gate_up), LINEAR(down), __global 
                               .G = n.G,
                               .scale = n.scale};
 
-        MULTIPLY_LINEAR(qkv, QKV_STREAMS, 1, 0, qkv_rows, 0, norm_attention, x);
+        MULTIPLY_LINEAR(qkv, QKV, 1, 0, qkv_rows, 0, norm_attention, x);
         PHASE(M) {
-            await(&t);
+            await(&t, t.first);
             store_row(cache, n.cache_stride, qkv_rows, n.qkv.N, positions, table, past, n.T, n.S, n.H, n.G, TASK % n.T,
                       TASK / n.T);
         }
         PHASE(M * parts) {
-            await(&t);
+            await(&t, t.first);
             attend(&in, TASK % parts * HEADS, TASK / parts % n.T, TASK / parts / n.T, query, row, p, space);
         }
-        MULTIPLY_LINEAR(out, OUT_STREAMS, 0, 0, mid, x, 0, att);
-        MULTIPLY_LINEAR(gate_up, GATE_UP_STREAMS, 1, 1, act, 0, norm_mlp, mid);
-        MULTIPLY_LINEAR(down, DOWN_STREAMS, 0, 0, x, mid, 0, act);
+        MULTIPLY_LINEAR(out, OUT, 0, 0, mid, x, 0, att);
+        MULTIPLY_LINEAR(gate_up, GATE_UP, 1, 1, act, 0, norm_mlp, mid);
+        MULTIPLY_LINEAR(down, DOWN, 0, 0, x, mid, 0, act);
         next_layer(&n.qkv);
         next_layer(&n.out);
         next_layer(&n.gate_up);

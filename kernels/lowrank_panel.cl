@@ -17,6 +17,7 @@
 #ifndef DR
 #define DR 4 // ranks of a register tile of down; DM * DR vectors are held
 #endif
+#define MOST_DR 16
 #ifndef NORM
 #define NORM 0
 #endif
@@ -37,11 +38,11 @@ static inline V load_some(__global const float *p, const int lanes) {
     return LOAD(lane);
 }
 
-// u's rows from begin to end and ranks from first to last; norm is a constant of the caller.
+// u's rows from begin to end and ranks from first to last, `tile` at a time; norm and tile are constants of the caller.
 INLINE void lowrank_down(__global float *u, const int u_stride, __global const float *x, const int x_stride,
                          __global const float *f, __global const float *scales, const int C, const int R,
                          const int begin, const int end, const int first, const int last, __global const float *gain,
-                         const float eps, const int norm) {
+                         const float eps, const int norm, const int tile) {
     const int whole = C / NR * NR;
     for (int m = begin; m < end; m += DM) {
         float factor_of[DM];
@@ -50,11 +51,11 @@ INLINE void lowrank_down(__global float *u, const int u_stride, __global const f
             row[i] = (size_t)min(m + i, end - 1) * x_stride;
             factor_of[i] = norm ? row_factor(x + row[i], C, eps) : 1.0f;
         }
-        for (int r = first; r < last; r += DR) {
-            V sum[DM][DR];
-            size_t rank[DR];
-            UNROLL for (int j = 0; j < DR; j++) rank[j] = (size_t)min(r + j, last - 1) * NR;
-            UNROLL for (int i = 0; i < DM; i++) UNROLL for (int j = 0; j < DR; j++) sum[i][j] = (V)(0.0f);
+        for (int r = first; r < last; r += tile) {
+            V sum[DM][MOST_DR];
+            size_t rank[MOST_DR];
+            UNROLL for (int j = 0; j < tile; j++) rank[j] = (size_t)min(r + j, last - 1) * NR;
+            UNROLL for (int i = 0; i < DM; i++) UNROLL for (int j = 0; j < tile; j++) sum[i][j] = (V)(0.0f);
             for (int c = 0; c < whole; c += NR)
                 UNROLL for (int e = 0; e < NR; e += VW) {
                     V part[DM];
@@ -63,7 +64,7 @@ INLINE void lowrank_down(__global float *u, const int u_stride, __global const f
                         if (norm)
                             part[i] *= LOAD(gain + c + e);
                     }
-                    UNROLL for (int j = 0; j < DR; j++) {
+                    UNROLL for (int j = 0; j < tile; j++) {
                         const V factor = LOAD(f + (size_t)c * R + rank[j] + e);
                         UNROLL for (int i = 0; i < DM; i++) sum[i][j] = fma(part[i], factor, sum[i][j]);
                     }
@@ -73,10 +74,10 @@ INLINE void lowrank_down(__global float *u, const int u_stride, __global const f
                     V part = load_some(x + row[i] + whole + e, C - whole - e);
                     if (norm)
                         part *= load_some(gain + whole + e, C - whole - e);
-                    for (int j = 0; j < DR; j++)
+                    for (int j = 0; j < tile; j++)
                         sum[i][j] = fma(part, LOAD(f + (size_t)whole * R + rank[j] + e), sum[i][j]);
                 }
-            UNROLL for (int i = 0; i < DM; i++) UNROLL for (int j = 0; j < DR; j++) if (m + i < end && r + j < last)
+            UNROLL for (int i = 0; i < DM; i++) UNROLL for (int j = 0; j < tile; j++) if (m + i < end && r + j < last)
                 u[(size_t)(m + i) * u_stride + r + j] = scales[r + j] * factor_of[i] * sum_lanes(sum[i][j]);
         }
     }
@@ -93,7 +94,7 @@ lowrank_panel_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x),
     AT(gain);
     const int begin = get_global_id(0) * MB, first = get_global_id(1) * RB;
     lowrank_down(u, u_stride, x, x_stride, f, scales, C, R, begin, min(M, begin + MB), first, min(R, first + RB), gain,
-                 eps, NORM);
+                 eps, NORM, DR);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void

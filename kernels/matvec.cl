@@ -59,7 +59,7 @@ static inline size_t panel_elements(const product *in) { return (size_t)(in->K +
         UNROLL for (int e = 0; e < STEPS; e++) {                                                                       \
             const int at = min((k) + e, last);                                                                         \
             UNROLL for (int i = 0; i < ROWS; i++) {                                                                    \
-                const V value = (V)(norm ? in->x[row[i] + at] * in->gain[at] : in->x[row[i] + at]);                       \
+                const V value = (V)(norm ? in->x[row[i] + at] * in->gain[at] : in->x[row[i] + at]);                    \
                 UNROLL for (int j = 0; j < NV; j++) sum[s][i][j] = fma(value, now[e][j], sum[s][i][j]);                \
             }                                                                                                          \
         }                                                                                                              \
@@ -77,44 +77,56 @@ static inline size_t panel_elements(const product *in) { return (size_t)(in->K +
 // c = what stream s gives panel q, FORWARD_PANEL's.
 #define RESULT(c, s)                                                                                                   \
     {                                                                                                                  \
-        __global const float *start = in->residual ? in->residual + col : 0, *plus = in->bias ? in->bias + col : 0;        \
+        __global const float *start = in->residual ? in->residual + col : 0, *plus = in->bias ? in->bias + col : 0;    \
         size_t at[ROWS];                                                                                               \
-        ROWS_FROM(at, ROWS, 0, in->M, in->residual_stride);                                                              \
+        ROWS_FROM(at, ROWS, 0, in->M, in->residual_stride);                                                            \
         START(c, ROWS, start, at, plus, lanes);                                                                        \
         UNROLL for (int h = 0; h < chains; h++) UNROLL for (int i = 0; i < ROWS; i++)                                  \
-            UNROLL for (int j = 0; j < NV; j++) c[i][j] = fma(sum[h][s][i][j], factor_of[i], c[i][j]);                 \
-        ROWS_FROM(at, ROWS, 0, in->M, in->u_stride);                                                                     \
-        MULTIPLY(c, ROWS, in->u + u_col, at, factor, rank);                                                             \
+            UNROLL for (int j = 0; j < NV; j++) c[i][j] = fma(sums->sum[h][s][i][j], sums->factor_of[i], c[i][j]);     \
+        ROWS_FROM(at, ROWS, 0, in->M, in->u_stride);                                                                   \
+        MULTIPLY(c, ROWS, in->u + u_col, at, factor, rank);                                                            \
     }
 
-// The panels from `begin` on that `streams` streams read, or with `gated` half as many pairs: of each half one.
-// streams, norm and gated are constants of the caller.
-INLINE void matvec(const product *in, const int begin, const int streams, const int norm, const int gated) {
-    const int chains = ROWS * streams > 2 ? 1 : 2; // few sums alternate between two, so that adding is not the limit
-    const int K = in->K, N = in->N, R = in->R, first = in->first, panels = in->panels;
-    __global const stored *w = in->w;
-    __global const float *b = in->b;
-    __global const int *columns = in->columns, *table = in->table;
+// What `streams` streams sum: panels from `begin` on, or with `gated` half as many pairs, of each half one.
+typedef struct {
     V sum[2][HELD_STREAMS][ROWS][NV];
-    __global const stored *from[HELD_STREAMS];
     float factor_of[ROWS];
+} stream_sums;
+
+// Few sums alternate between two, so that adding is not the limit.
+#define CHAINS(streams) (ROWS * (streams) > 2 ? 1 : 2)
+
+// First the sums of W0, then y. begin, streams, norm and gated are the same in both, all but begin constants.
+INLINE void matvec_sum(stream_sums *out, const product *in, const int begin, const int streams, const int norm,
+                       const int gated) {
+    const int chains = CHAINS(streams), K = in->K;
+    __global const stored *from[HELD_STREAMS];
     size_t row[ROWS];
     UNROLL for (int s = 0; s < streams; s++) { // past the last panel the last one again, which is not stored
-        const int q = min(begin + (s >> gated), panels - 1) + (gated ? s % 2 * panels : 0);
-        from[s] = w + q * panel_elements(in);
+        const int q = min(begin + (s >> gated), in->panels - 1) + (gated ? s % 2 * in->panels : 0);
+        from[s] = in->w + q * panel_elements(in);
         UNROLL for (int h = 0; h < chains; h++) UNROLL for (int i = 0; i < ROWS; i++)
-            UNROLL for (int j = 0; j < NV; j++) sum[h][s][i][j] = (V)(0.0f);
+            UNROLL for (int j = 0; j < NV; j++) out->sum[h][s][i][j] = (V)(0.0f);
     }
     ROWS_FROM(row, ROWS, 0, in->M, in->x_stride);
-    UNROLL for (int i = 0; i < ROWS; i++) factor_of[i] = norm ? row_factor(in->x + row[i], K, in->eps) : 1.0f;
+    UNROLL for (int i = 0; i < ROWS; i++) out->factor_of[i] = norm ? row_factor(in->x + row[i], K, in->eps) : 1.0f;
     int k = 0;
     for (; k + 2 * STEPS <= K; k += 2 * STEPS) {
         UNROLL for (int s = 0; s < streams; s++) ASK_AHEAD(from[s], k);
-        VECTOR_STEPS(sum[0], k, k + STEPS);
-        VECTOR_STEPS(sum[chains - 1], k + STEPS, k + 2 * STEPS);
+        VECTOR_STEPS(out->sum[0], k, k + STEPS);
+        VECTOR_STEPS(out->sum[chains - 1], k + STEPS, k + 2 * STEPS);
     }
     for (; k < K; k += STEPS) // of bf16 the step past the end is zero
-        VECTOR_STEPS(sum[0], k, K - 1);
+        VECTOR_STEPS(out->sum[0], k, K - 1);
+}
+
+INLINE void matvec_finish(const stream_sums *sums, const product *in, const int begin, const int streams,
+                          const int gated) {
+    const int chains = CHAINS(streams), K = in->K, N = in->N, R = in->R, first = in->first, panels = in->panels;
+    __global const stored *w = in->w;
+    __global const float *b = in->b;
+    __global const int *columns = in->columns, *table = in->table;
+    size_t row[ROWS];
     ROWS_FROM(row, ROWS, 0, in->M, in->y_stride);
     UNROLL for (int s = 0; s < streams; s += 1 + gated) {
         const int pair = begin + (s >> gated);

@@ -35,5 +35,8 @@ matvec_panel(FORWARD_ARGUMENTS, TENSOR(const float, gain), const float eps) {
                        .first = first,
                        .panels = panels,
                        .eps = eps};
-    matvec(&p, get_global_id(0) * (STREAMS >> GATED), STREAMS, NORM, GATED);
+    const int begin = get_global_id(0) * (STREAMS >> GATED);
+    stream_sums sums;
+    matvec_sum(&sums, &p, begin, STREAMS, NORM, GATED);
+    matvec_finish(&sums, &p, begin, STREAMS, GATED);
 }

@@ -262,9 +262,18 @@ static void launch_buffers(launch *l, const decode_layer *d) {
     launch_buffer(l, d->counters);
 }
 
+/* Ranks of u in a task: a share for each core, as far as their sums stay in registers. Each is a sum of its own. */
+static int ranks_of(const forward_product *p) {
+    enum { MOST = 12 };
+    const int cores = (int)p->w->context->info.compute_units, R = p->u ? tensor_cols(p->u) : 1;
+    const int most = MOST / p->M, share = (R + cores - 1) / cores, tasks = (share + most - 1) / most;
+
+    return (share + tasks - 1) / tasks;
+}
+
 /* What the program is made for; parameters are those of the kernels that each part has of its own. */
 typedef struct layer_build {
-    int streams[PRODUCTS], heads, keys, columns, ahead;
+    int streams[PRODUCTS], ranks[PRODUCTS], heads, keys, columns, ahead;
 } layer_build;
 
 static layer_build build_of(const decode_layer *d) {
@@ -278,19 +287,18 @@ static layer_build build_of(const decode_layer *d) {
     products_of(p, d);
     const kernel_key longest = forward_key(&p[GATE_UP]);
     b.ahead = tuning_value(context, "matvec_panel", "AHEAD", &longest);
-    for (int i = 0; i < PRODUCTS; i++)
+    for (int i = 0; i < PRODUCTS; i++) {
         b.streams[i] = streams_of(&p[i]);
+        b.ranks[i] = ranks_of(&p[i]);
+    }
     return b;
 }
 
 static void define(launch *l, const decode_layer *d, const layer_build *b) {
-    enum { RANKS = 4 /* of a task: a matter of balance, each is a sum of its own */ };
-
     launch_define(l, "NR", weight_panel_width(l->context));
     launch_define(l, "STORAGE", (int)d->qkv.w->dtype);
     launch_define(l, "ROWS", d->shape.B * d->shape.T);
     launch_define(l, "DM", d->shape.B * d->shape.T);
-    launch_define(l, "DR", RANKS);
     launch_define(l, "D", d->shape.D);
     launch_define(l, "HEADS", b->heads);
     launch_define(l, "BK", b->keys);
@@ -301,6 +309,12 @@ static void define(launch *l, const decode_layer *d, const layer_build *b) {
     launch_define(l, "OUT_STREAMS", b->streams[OUT]);
     launch_define(l, "GATE_UP_STREAMS", b->streams[GATE_UP]);
     launch_define(l, "DOWN_STREAMS", b->streams[DOWN]);
+    if (!has_term(d))
+        return;
+    launch_define(l, "QKV_RANKS", b->ranks[QKV]);
+    launch_define(l, "OUT_RANKS", b->ranks[OUT]);
+    launch_define(l, "GATE_UP_RANKS", b->ranks[GATE_UP]);
+    launch_define(l, "DOWN_RANKS", b->ranks[DOWN]);
 }
 
 static clora_status run_layers(const decode_layer *d, int layers) {
