@@ -10,7 +10,7 @@
  * Outputs come first, then inputs, then sizes and options. Tensors are f32 matrices (rows, columns) whose stride may
  * exceed their columns, unless a line says otherwise. d in front of a name is a gradient. Each output is "overwritten"
  * or "accumulates"; outputs do not overlap inputs unless a line allows it. Every call checks its shapes, enqueues and
- * returns. The same call on the same device gives the same bits: no atomics, no order that depends on timing.
+ * returns. The same call on the same device gives the same bits: no sum is made in an order that depends on timing.
  */
 
 #include <stdint.h>
