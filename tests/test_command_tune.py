@@ -20,8 +20,8 @@ SPOILT = "VW == 4 && AHEAD == 1"  # the configurations that have them: nobody's 
 
 # What takes the place of the last statement of the kernel's body where a configuration is spoilt.
 FAULTS = {
-    "wrong result": "y[col] += 1.0f;",
-    "NaN": "y[col] = NAN;",
+    "wrong result": "y[begin * NR] += 1.0f;",
+    "NaN": "y[begin * NR] = NAN;",
     "write past the end": "y[(size_t)M * y_stride + 5] = 7.0f;",
     "crash at run": "*(volatile __global int *)8 = 1;",
     "hang at run": "for (volatile int i = 1; i;) i |= 1;",
@@ -54,7 +54,7 @@ class Tune(CommandTest):
                  path.read_text().splitlines()]
         return [line for line in lines if line["event"] == kind]
 
-    def plant(self, text, where="    FINISH(c, ROWS, y + col, row, M, lanes);\n", kernel=KERNEL, spoilt=SPOILT):
+    def plant(self, text, where="    matvec_finish(&sums, &p, begin, STREAMS, GATED);\n", kernel=KERNEL, spoilt=SPOILT):
         """A copy of the kernels in which some configurations of one have this behind their last statement."""
         folder = self.folder / "kernels"
         shutil.copytree(ROOT / "kernels", folder)
