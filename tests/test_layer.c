@@ -132,6 +132,7 @@ static void test_forward_and_backward_are_those_of_the_merged_weight(void **stat
     product(expected, l->x, K, 1, l->effective, 1, K, M, K, N);
     assert_close(y_host, expected, M * N);
 
+    assert_int_equal(clora_lowrank_backward(x, l->lowrank, dy, x, u, l->weight), CLORA_ERROR_ARGUMENT);
     assert_ok(clora_lowrank_backward(dx, l->lowrank, dy, x, u, l->weight));
     assert_ok(clora_tensor_read(dx, dx_host));
     product(expected, l->dy, N, 1, l->effective, K, 1, M, N, K);

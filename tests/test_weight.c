@@ -49,6 +49,61 @@ static void *transposed(const char *in, size_t size, int rows, int cols) {
     return out;
 }
 
+/* Weights of one pool keep what was packed, each in its place; one that is not like the first has its own buffer; all
+ * memory is given back at the end. */
+static void test_a_pool_holds_equal_weights_in_one_buffer(void **state) {
+    enum { COUNT = 4, K = 19 };
+    static const clora_dtype types[COUNT] = {CLORA_DTYPE_BF16, CLORA_DTYPE_F32, CLORA_DTYPE_BF16, CLORA_DTYPE_BF16};
+    static const int N = 41;
+    weight_pool pool = {.count = COUNT};
+    weight *w[COUNT];
+    size_t before = 0, now = 0;
+
+    (void)state;
+    clora_context_memory(context, &before, NULL);
+    for (int i = 0; i < COUNT; i++) {
+        void *data = values(types[i], (size_t)N * K, (unsigned)i);
+        assert_ok(weight_create_in(&w[i], &pool, context, types[i], K, 1, &N));
+        assert_ok(weight_pack(w[i], 0, data, types[i], false));
+        free(data);
+    }
+    const bool pooled = pool.data != NULL;
+    weight_pool_finish(&pool);
+    for (int i = 0; i < COUNT; i++) {
+        void *data = values(types[i], (size_t)N * K, (unsigned)i), *back = malloc((size_t)N * K * sizeof(float));
+        assert_ok(weight_unpack(w[i], 0, back));
+        assert_memory_equal(back, data, (size_t)N * K * dtype_size(types[i]));
+        free(back);
+        free(data);
+    }
+    assert_int_equal(pooled, kernel_runs_layers(context) && w[0]->layout == WEIGHT_PANEL);
+    assert_int_equal(w[0]->part[0].data->buffer == w[3]->part[0].data->buffer, pooled);
+    assert_true(w[0]->part[0].data->buffer != w[1]->part[0].data->buffer);
+    for (int i = 0; i < COUNT; i++)
+        weight_free(w[i]);
+    clora_context_memory(context, &now, NULL);
+    assert_int_equal(now, before);
+}
+
+static void test_a_pool_that_is_too_large_is_none(void **state) {
+    enum { K = 64 };
+    static const int N = 64;
+    const size_t usual = context->info.max_allocation;
+    weight_pool pool = {.count = 3};
+    weight *w[2];
+
+    (void)state;
+    context->info.max_allocation = (size_t)2 * N * K * sizeof(float);
+    for (int i = 0; i < 2; i++)
+        assert_ok(weight_create_in(&w[i], &pool, context, CLORA_DTYPE_F32, K, 1, &N));
+    context->info.max_allocation = usual;
+    assert_null(pool.data);
+    assert_true(w[0]->part[0].data->buffer != w[1]->part[0].data->buffer);
+    weight_pool_finish(&pool);
+    for (int i = 0; i < 2; i++)
+        weight_free(w[i]);
+}
+
 /* Pack three modules and read the very bytes back. */
 static void check_round_trip(clora_dtype dtype, int K, const int N[3], bool transpose) {
     void *data[3];
@@ -440,6 +495,8 @@ int main(void) {
         cmocka_unit_test(test_a_split_weight_unpacks_whole),
         cmocka_unit_test(test_refuses_sizes_that_do_not_fit),
         cmocka_unit_test(test_factors_unpack_to_what_was_packed_and_padding_is_zero),
+        cmocka_unit_test(test_a_pool_holds_equal_weights_in_one_buffer),
+        cmocka_unit_test(test_a_pool_that_is_too_large_is_none),
         cmocka_unit_test(test_refuses_a_term_without_any_rank),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {

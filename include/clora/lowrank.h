@@ -84,7 +84,7 @@ CLORA_API clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, c
 /**
  * dx = dy W0 + s (dy B) A, and the gradients of A and B.
  *
- * @param[out]    dx       (M, K)  overwritten; NULL when nobody needs it
+ * @param[out]    dx       (M, K)  overwritten, not x; NULL when nobody needs it
  * @param[in,out] lowrank  its gradients accumulate
  * @param[in]     dy       (M, N)
  * @param[in]     x        (M, K)  of the forward pass

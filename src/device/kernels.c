@@ -166,11 +166,16 @@ static int few_rows(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 6 : 8;
 }
 
-/* Cache lines that a core asks for in advance: PoCL's compiler has a way to ask for one, which OpenCL C has not. */
-enum { NO_LINES = 1 };
+/* PoCL's compiler has ways that OpenCL C has not: to ask for a cache line, and atomics that order all memory. */
+bool kernel_runs_layers(const clora_context *context) {
+    return kernel_explicit_vectors(context) && context_is_pocl(context);
+}
 static bool asks_ahead(const clora_context *context) {
     return kernel_explicit_vectors(context) && context_is_pocl(context);
 }
+
+/* Cache lines that a core asks for in advance. */
+enum { NO_LINES = 1 };
 static int rule_ahead(const clora_context *context) {
     return asks_ahead(context) ? 32 : NO_LINES;
 }
@@ -180,9 +185,8 @@ static int rule_path_rows(const clora_context *context) {
     (void)context;
     return PATH_MANY_ROWS;
 }
-/* One launch a layer is for PoCL on CPUs: OpenCL C does not say in which order work-groups see each other's writes. */
 static int rule_layer(const clora_context *context) {
-    return asks_ahead(context) ? LAYER_TOGETHER : LAYER_APART;
+    return kernel_runs_layers(context) ? LAYER_TOGETHER : LAYER_APART;
 }
 static int rule_layout(const clora_context *context) {
     return context->gemm == GEMM_CLBLAST ? LAYOUT_PLAIN : LAYOUT_PANEL;
@@ -210,7 +214,7 @@ const kernel_row kernel_rows[] = {
     {"cross_entropy", "loss", {VECTOR, LONG_ROW_GROUP}},
     {"decode_layers",
      "panel matvec lowrank_panel rope attention_row decode_layers",
-     {{"VW", panel_vector, {0}}}}, /* else its parts' parameters, and never while these are tuned */
+     {{"VW", panel_vector, {0}}}}, /* else those of its parts, and never while these are tuned */
     {"dropout", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},
     {"dropout_add", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},
     {"embedding", "embedding", {{"WG", NULL, {64, 32, 128, 256}}}},

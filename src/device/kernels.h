@@ -30,7 +30,7 @@ typedef struct kernel_row {
 
 /* What the choices stand for: a weight in panels for our kernels, or row major for CLBlast; products by the kernels for
  * few rows or for many; the low-rank term in the product's own accumulators, as a second product onto its result, or in
- * the weight, as a sum that is formed in front of the product; a layer of a step that decodes in several launches or in
+ * the weight, as a sum that is formed in front of the product; the layers of a step that decodes in many launches or in
  * one.
  */
 enum { PATH_FEW_ROWS = 1, PATH_MANY_ROWS = 2, TERM_FUSED = 1, TERM_APART = 2, TERM_SUM = 3 };
@@ -45,6 +45,10 @@ const kernel_row *kernel_find(const char *name);
 /* Which family of kernels runs here: explicit vectors with one work-item a group (CPUs), or one lane a work-item (GPUs,
  * and CPUs where the tile path is forced). */
 bool kernel_explicit_vectors(const clora_context *context);
+
+/* Can one launch make all layers of a step that decodes: have work-groups a way to wait for each other? OpenCL C 1.2
+ * does not say in which order they see each other's writes; PoCL's compiler does, for CPUs. */
+bool kernel_runs_layers(const clora_context *context);
 
 bool kernel_key_is(const kernel_key *a, const kernel_key *b);
 

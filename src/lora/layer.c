@@ -199,6 +199,8 @@ clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *l, const cl
 
     if (l->lr->base != weight->w)
         return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
+    if (dx && dx->buffer == x->buffer && dx->offset == x->offset)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "dx takes the place of x, which the gradient of A needs");
     TRY(grow_scratch(l, rows));
     du = tensor_slice(l->du, 0, rows, l->lr->R);
     TRY(linear_backward(dx, &db, dy, weight->w, l->lr, u, &du, &off));

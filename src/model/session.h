@@ -14,7 +14,7 @@ struct clora_session {
     clora_tensor *kv;    /* views, one a layer */
     clora_tensor logits; /* (rows, V) */
     clora_tensor *u;     /* (rows, R) scratch of the adapter's term; grows with the largest rank selected */
-    int32_t *host;       /* staging for ids, positions */
+    int32_t *host;       /* staging for ids, positions, past */
     int *length;         /* tokens of each sequence in the cache */
 };
 

@@ -6,6 +6,11 @@
 /* The four products of a layer, as their own launches would make them. */
 enum { QKV, OUT, GATE_UP, DOWN, PRODUCTS };
 
+/* A work-group for each core. */
+static int groups(const clora_context *context) {
+    return context->info.compute_units > 0 ? (int)context->info.compute_units : 1;
+}
+
 static forward_product product_of(const decode_linear *l, clora_tensor *y, const clora_tensor *x,
                                   const clora_tensor *residual) {
     return matmul_product(y, x, l->w, residual, l->lr, l->lr ? &l->u : NULL);
@@ -37,8 +42,8 @@ static bool fits(const decode_layer *d) {
     const kernel_key key = layer_key(d);
     forward_product p[PRODUCTS];
 
-    if (context->recorder || tuning_choose(context, "path_layer", &key) != LAYER_TOGETHER ||
-        !attention_by_rows(context, d->shape))
+    if (context->recorder || !kernel_runs_layers(context) ||
+        tuning_choose(context, "path_layer", &key) != LAYER_TOGETHER || !attention_by_rows(context, d->shape))
         return false;
     products_of(p, d);
     for (int i = 0; i < PRODUCTS; i++)
@@ -51,6 +56,11 @@ static bool is_term(const decode_linear *l, size_t M) {
     return matmul_is_term(l->lr, l->lr ? &l->u : NULL, l->w, M);
 }
 
+static bool is_dense(const decode_layer *d) {
+    return tensor_is_dense(d->x) && tensor_is_dense(d->qkv_rows) && tensor_is_dense(d->att) &&
+           tensor_is_dense(d->mid) && tensor_is_dense(d->act) && tensor_is_dense(d->table);
+}
+
 static clora_status check(const decode_layer *d) {
     const attention_shape s = d->shape;
     const size_t M = (size_t)s.B * (size_t)s.T;
@@ -60,7 +70,8 @@ static clora_status check(const decode_layer *d) {
         !matmul_is_shape(d->qkv_rows, M, d->qkv.w->N) || !matmul_is_shape(d->att, M, heads) ||
         !matmul_is_shape(d->act, M, F) || d->qkv.w->N != heads + 2 * s.G * s.D || d->out.w->N != C ||
         d->out.w->K != heads || d->gate_up.w->N != 2 * F || d->gate_up.w->K != C || d->down.w->N != C || s.G < 1 ||
-        s.H % s.G != 0 || s.D % 2 != 0)
+        s.H % s.G != 0 || s.D % 2 != 0 || clora_tensor_count(d->norm_attention) != (size_t)C ||
+        clora_tensor_count(d->norm_mlp) != (size_t)C || !is_dense(d))
         return clora_fail(CLORA_ERROR_SHAPE, "decode_layers: x%s qkv%s att%s act%s for H %d G %d D %d",
                           tensor_shape_text(d->x), tensor_shape_text(d->qkv_rows), tensor_shape_text(d->att),
                           tensor_shape_text(d->act), s.H, s.G, s.D);
@@ -265,7 +276,7 @@ static void launch_buffers(launch *l, const decode_layer *d) {
 /* Ranks of u in a task: a share for each core, as far as their sums stay in registers. Each is a sum of its own. */
 static int ranks_of(const forward_product *p) {
     enum { MOST = 12 };
-    const int cores = (int)p->w->context->info.compute_units, R = p->u ? tensor_cols(p->u) : 1;
+    const int cores = groups(p->w->context), R = p->u ? tensor_cols(p->u) : 1;
     const int most = MOST / p->M, share = (R + cores - 1) / cores, tasks = (share + most - 1) / most;
 
     return (share + tasks - 1) / tasks;
@@ -327,7 +338,7 @@ static clora_status run_layers(const decode_layer *d, int layers) {
     define(&l, d, &build);
     launch_buffers(&l, d);
     launch_structure(&l, sizeof(numbers), &numbers);
-    return launch_run(&l, context->info.compute_units, 1, 1, 1, 1, 1);
+    return launch_run(&l, (size_t)groups(context), 1, 1, 1, 1, 1);
 }
 
 bool op_decode_layers_fit(const decode_layer *d, int n) {

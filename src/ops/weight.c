@@ -129,16 +129,24 @@ static clora_status join_scratch(weight *w) {
     return status;
 }
 
-/* The next place of a pool, which the first weight sizes; without one there is no part yet. */
+/* Only once: a first weight that finds no room closes the pool. */
+static void open_pool(weight_pool *pool, const weight *w, size_t elements) {
+    const size_t most = w->context->info.max_allocation / (size_t)pool->count;
+
+    if (!kernel_runs_layers(w->context) || w->layout != WEIGHT_PANEL || elements > INT32_MAX ||
+        elements * dtype_size(w->dtype) > most ||
+        tensor_new(&pool->data, w->context, w->dtype, pool->count, (int)elements) != CLORA_OK)
+        pool->count = 0;
+}
+
+/* The next place of a pool, or none: then there is no part yet. */
 static clora_status take_place(weight *w, weight_pool *pool) {
-    const size_t elements = (size_t)units(w) * unit_elements(w), size = dtype_size(w->dtype);
+    const size_t elements = (size_t)units(w) * unit_elements(w);
     clora_status status = CLORA_OK;
 
-    if (pool->taken == 0 && elements <= INT32_MAX &&
-        elements * size <= w->context->info.max_allocation / (size_t)pool->count)
-        TRY(tensor_new(&pool->data, w->context, w->dtype, pool->count, (int)elements));
-    if (!pool->data || pool->taken == pool->count || pool->data->dtype != w->dtype ||
-        (size_t)tensor_cols(pool->data) != elements)
+    if (!pool->data && pool->count > 0)
+        open_pool(pool, w, elements);
+    if (pool->taken == pool->count || pool->data->dtype != w->dtype || (size_t)tensor_cols(pool->data) != elements)
         return CLORA_OK;
     w->part = alloc_array(1, sizeof(*w->part));
     if (!w->part)
@@ -147,11 +155,16 @@ static clora_status take_place(weight *w, weight_pool *pool) {
     TRY(tensor_split(&w->part[0].data, pool->data, (size_t)pool->taken * elements, units(w), (int)unit_elements(w)));
     w->parts = 1;
     pool->taken++;
+    pool->last = w->part[0].data;
 done:
     return status;
 }
 
 void weight_pool_finish(weight_pool *pool) {
+    if (pool->last) { /* places that nobody took go with it */
+        pool->last->owned += pool->data->owned;
+        pool->data->owned = 0;
+    }
     clora_tensor_free(pool->data);
     *pool = (weight_pool){0};
 }

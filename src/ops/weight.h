@@ -60,13 +60,14 @@ clora_status weight_create_as(weight **out, clora_context *context, weight_layou
 void weight_free(weight *w);
 
 /*
- * Room in one buffer for `count` equal weights, those of a model's layers, so that one launch can walk through them. A
- * weight that is not like the first, or for which the buffer would be too large, has its own. finish gives back what
- * was not taken; the weights stay.
+ * Room in one buffer for `count` equal weights, those of a model's layers, where one launch can walk through them
+ * (kernel_runs_layers). The first weight says of what size. Others, and all where the buffer would be too large, have
+ * buffers of their own. The buffer lives as long as one of its weights.
  */
 typedef struct weight_pool {
     int count, taken;
     clora_tensor *data; /* (count, elements), or NULL */
+    clora_tensor *last; /* taken */
 } weight_pool;
 
 clora_status weight_create_in(weight **out, weight_pool *pool, clora_context *context, clora_dtype dtype, int K,

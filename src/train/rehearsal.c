@@ -146,19 +146,21 @@ done:
 /* y, and with `backward` dx and the gradients, for M rows. */
 static clora_status product_once(clora_weight *w, clora_lowrank *l, clora_context *context, int N, int K, int R, int M,
                                  bool backward) {
-    clora_tensor *x = NULL, *y = NULL, *u = NULL;
+    clora_tensor *x = NULL, *dx = NULL, *y = NULL, *u = NULL;
     clora_status status = CLORA_OK;
 
     TRY(tensor_new(&x, context, CLORA_DTYPE_F32, M, K));
+    TRY(tensor_new(&dx, context, CLORA_DTYPE_F32, M, K));
     TRY(tensor_new(&y, context, CLORA_DTYPE_F32, M, N));
     if (R > 0)
         TRY(tensor_new(&u, context, CLORA_DTYPE_F32, M, R));
     TRY(clora_lowrank_forward(y, u, x, w, l));
     if (backward && l)
-        TRY(clora_lowrank_backward(x, l, y, x, u, w));
+        TRY(clora_lowrank_backward(dx, l, y, x, u, w));
 done:
     clora_tensor_free(u);
     clora_tensor_free(y);
+    clora_tensor_free(dx);
     clora_tensor_free(x);
     return status;
 }
