@@ -150,20 +150,20 @@ attention_row(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(c
     AT(past);
     AT(first);
     const attention in = {.y = y,
-                                .lse = with_lse ? lse : 0,
-                                .q = q,
-                                .k = k,
-                                .v = v,
-                                .past = past,
-                                .first = first,
-                                .y_stride = y_stride,
-                                .q_stride = q_stride,
-                                .k_stride = k_stride,
-                                .v_stride = v_stride,
-                                .T = T,
-                                .S = S,
-                                .H = H,
-                                .G = G,
-                                .scale = scale};
+                          .lse = with_lse ? lse : 0,
+                          .q = q,
+                          .k = k,
+                          .v = v,
+                          .past = past,
+                          .first = first,
+                          .y_stride = y_stride,
+                          .q_stride = q_stride,
+                          .k_stride = k_stride,
+                          .v_stride = v_stride,
+                          .T = T,
+                          .S = S,
+                          .H = H,
+                          .G = G,
+                          .scale = scale};
     attend(&in, get_group_id(0) * HEADS, get_global_id(1), get_global_id(2), query, out, p, space);
 }

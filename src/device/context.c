@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "device/devices.h"
 #include "device/dot.h"
+#include "device/large_pages.h"
 #include "device/profile.h"
 #include "device/program.h"
 #include "device/tuning.h"
@@ -184,53 +184,6 @@ void clora_context_memory(const clora_context *context, size_t *now, size_t *pea
         *peak = context->memory_peak;
 }
 
-/* Memory that a buffer lies in. */
-typedef struct mapping {
-    void *start;
-    size_t bytes;
-} mapping;
-
-static void CL_CALLBACK unmap(cl_mem buffer, void *user) {
-    mapping *m = user;
-
-    (void)buffer;
-    munmap(m->start, m->bytes);
-    free(m);
-}
-
-/* Reading all weights for every token, a core spends a good part of its time on finding pages: a buffer of the
- * processor's own memory lies in large ones, where the system has some for who asks. NULL: as usual. */
-static cl_mem create_in_large_pages(clora_context *context, size_t bytes) {
-    enum { PAGE = 2 << 20, LEAST = 4 * PAGE };
-#ifdef MADV_HUGEPAGE
-    cl_int error = CL_SUCCESS;
-
-    if (bytes < LEAST || !context->is_cpu || !context_is_pocl(context) || bytes > SIZE_MAX - 2 * (size_t)PAGE)
-        return NULL;
-    mapping *m = malloc(sizeof(*m));
-    if (!m)
-        return NULL;
-    m->bytes = (bytes / PAGE + 2) * PAGE;
-    m->start = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (m->start == MAP_FAILED) {
-        free(m);
-        return NULL;
-    }
-    char *aligned = (char *)(((uintptr_t)m->start + PAGE - 1) / PAGE * PAGE);
-    (void)madvise(aligned, m->bytes - PAGE, MADV_HUGEPAGE);
-    const cl_mem buffer = clCreateBuffer(context->cl, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, bytes, aligned, &error);
-    if (error == CL_SUCCESS && clSetMemObjectDestructorCallback(buffer, unmap, m) == CL_SUCCESS)
-        return buffer;
-    if (error == CL_SUCCESS)
-        clReleaseMemObject(buffer);
-    unmap(NULL, m);
-#else
-    (void)context;
-    (void)bytes;
-#endif
-    return NULL;
-}
-
 clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t bytes) {
     cl_int error = CL_SUCCESS;
 
@@ -244,7 +197,7 @@ clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t b
             CLORA_ERROR_MEMORY,
             "a buffer of %zu MB: the device has %zu MB, %zu MB are taken; take a smaller batch, length or rank",
             bytes >> 20, context->info.global_memory >> 20, context->memory_now >> 20);
-    *out = create_in_large_pages(context, bytes);
+    *out = large_pages_buffer(context, bytes);
     if (!*out)
         *out = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, bytes, NULL, &error);
     if (error != CL_SUCCESS)

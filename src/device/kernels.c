@@ -167,17 +167,17 @@ static int few_rows(const clora_context *context) {
 }
 
 /* PoCL's compiler has ways that OpenCL C has not: to ask for a cache line, and atomics that order all memory. */
-bool kernel_runs_layers(const clora_context *context) {
+static bool has_compilers_ways(const clora_context *context) {
     return kernel_explicit_vectors(context) && context_is_pocl(context);
 }
-static bool asks_ahead(const clora_context *context) {
-    return kernel_explicit_vectors(context) && context_is_pocl(context);
+bool kernel_runs_layers(const clora_context *context) {
+    return has_compilers_ways(context);
 }
 
 /* Cache lines that a core asks for in advance. */
 enum { NO_LINES = 1 };
 static int rule_ahead(const clora_context *context) {
-    return asks_ahead(context) ? 32 : NO_LINES;
+    return has_compilers_ways(context) ? 32 : NO_LINES;
 }
 
 /* Rules that look at the shape, which kernel_default and fits do, or at the path. */
@@ -324,7 +324,7 @@ static bool fits(const clora_context *context, const kernel_parameter *parameter
     enum { MOST_MODULES = 4 };
 
     if (parameter->rule == rule_ahead)
-        return asks_ahead(context) || parameter->values[index] == NO_LINES;
+        return has_compilers_ways(context) || parameter->values[index] == NO_LINES;
     if (parameter->rule == rule_layer)
         return parameter->values[index] == rule_layer(context) || parameter->values[index] == LAYER_APART;
     if (parameter->values[index] != TERM_SUM)
