@@ -33,6 +33,6 @@ verdict verdict_of(double *samples, int count, int rounds) {
     v.median = bench_median(samples + v.winner * rounds, rounds);
     v.minimum = samples[v.winner * rounds];
     v.spread = bench_spread(samples + v.winner * rounds, rounds);
-    v.default_median = v.winner ? bench_median(samples, rounds) : v.median;
+    v.default_median = v.winner ? v.median / best : v.median; /* in the same rounds: medians alone may drift apart */
     return v;
 }

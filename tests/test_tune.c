@@ -91,7 +91,7 @@ static void test_without_entries_the_rules_hold(void **state) {
 
     assert_int_equal(e.source, CLORA_TUNE_DEFAULT);
     assert_int_equal(e.key.M, 256);
-    assert_int_equal(value_of(&e, "MOST_ROWS"), 6);
+    assert_int_equal(value_of(&e, "MB"), 240);
     assert_int_equal(log_lines, 0);
 }
 

@@ -74,7 +74,9 @@ static void print_result(const clora_tune_result *r, const char *directory) {
     printf("measured   %s of %s in %s, %d of them unusable\n",
            text_amount(r->measured, "configuration", "configurations"),
            text_amount(r->tasks - r->found_before, "shape", "shapes"), text_duration(r->seconds), r->failed);
-    if (r->after > 0.0)
+    if (r->improved == 0)
+        printf("gain       none: the defaults are the fastest of what was measured\n");
+    else
         printf("gain       %d shapes are faster; their kernels take %s ms a step instead of %s ms (%.2f times)\n",
                r->improved, text_number(r->after * 1e3), text_number(r->before * 1e3), r->before / r->after);
     if (r->done < r->tasks)

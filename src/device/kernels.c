@@ -96,9 +96,19 @@ static int rows_in_local_memory(const clora_context *context, int panels) {
     return (int)(local / sizeof(float)) / (panels * panel_columns(context));
 }
 
-/* 16-bit weights are widened by every tile of rows, or once a block where conversions compete with the products. */
+/* Rows whose sums stand in registers at once: processors with vectors of 16 have twice as many registers. */
+static int rule_panel_rows(const clora_context *context) {
+    return panel_vector(context) == 16 ? 8 : 6;
+}
+
+/* 16-bit weights are widened by every tile of rows, or once a block where conversions compete with the products and
+ * there are enough tiles to share them. */
 static int rule_widen(const clora_context *context) {
     return panel_vector(context) == 16 ? 2 : 1;
+}
+static int widen_by_rows(const clora_context *context, int M) {
+    enum { FEW_TILES = 8 };
+    return M <= FEW_TILES * rule_panel_rows(context) ? 1 : rule_widen(context);
 }
 
 /* Steps of a block, which 16-bit weights may be widened in. */
@@ -110,12 +120,12 @@ static int panel_steps(const clora_context *context) {
 
 /* Panels over K that are turned together, and rows of W0 in them; the last panel's lanes may reach NR further. */
 static int turned_panels(const clora_context *context) {
-    enum { MOST = 4 };
+    enum { MOST = 8 };
     return rows_in_local_memory(context, MOST) >= 4 * panel_columns(context) ? MOST : 1;
 }
 
 static int turned_rows(const clora_context *context) {
-    enum { MOST = 768 };
+    enum { MOST = 384 };
     const int NR = panel_columns(context), rows = rows_in_local_memory(context, turned_panels(context)) - NR;
     return rows >= MOST ? MOST : rows < NR ? NR : rows / NR * NR;
 }
@@ -153,9 +163,17 @@ static int rule_sum_block(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 256 : 32;
 }
 
-/* Ranks whose sums stand in registers at once, of which processors with vectors of 16 have twice as many. */
+/* Rows and ranks whose sums stand in registers at once, of which processors with vectors of 16 have twice as many. The
+ * more rows, the less often the factor is read; of few rows there are more ranks. */
+static int rule_down_rows(const clora_context *context) {
+    return panel_vector(context) == 16 ? 6 : 3;
+}
 static int rule_down_ranks(const clora_context *context) {
-    return panel_vector(context) == 16 ? 8 : 4;
+    (void)context;
+    return 4;
+}
+static int down_ranks_by_rows(const clora_context *context, int M) {
+    return 2 * M <= rule_down_rows(context) && panel_vector(context) == 16 ? 8 : rule_down_ranks(context);
 }
 static int rule_grad_ranks(const clora_context *context) {
     return panel_vector(context) == 16 ? 8 : 6;
@@ -221,7 +239,7 @@ const kernel_row kernel_rows[] = {
     {"lowrank_panel_down",
      "lowrank_panel",
      {{"VW", panel_vector, {4, 8, 16}},
-      {"MOST_ROWS", NULL, {3, 2, 4, 6}},
+      {"MOST_ROWS", rule_down_rows, {3, 2, 4, 6}},
       {"MOST_RANKS", rule_down_ranks, {4, 2, 3, 6, 8}}}},
     {"lowrank_panel_grad",
      "lowrank_panel",
@@ -251,7 +269,7 @@ const kernel_row kernel_rows[] = {
     {"matmul_panel",
      "panel matmul_panel",
      {{"VW", panel_vector, {4, 8, 16}},
-      {"MOST_ROWS", NULL, {6, 4, 8, 12}},
+      {"MOST_ROWS", rule_panel_rows, {6, 4, 8, 12}},
       {"KC", panel_steps, {640, 256, 384, 512, 768, 1024}},
       {"MB", NULL, {240, 60, 120, 480, 960}},
       {"PB", NULL, {4, 1, 2, 8}},
@@ -260,9 +278,9 @@ const kernel_row kernel_rows[] = {
      "panel matmul_panel_dx",
      {{"VW", panel_vector, {4, 8, 16}},
       {"MOST_ROWS", NULL, {6, 4, 8, 12}},
-      {"NB", turned_rows, {768, 128, 256, 384, 512, 1024}},
-      {"MB", NULL, {480, 120, 240, 960}},
-      {"PB", turned_panels, {4, 1, 2, 8}}}},
+      {"NB", turned_rows, {384, 128, 256, 512, 768, 1024}},
+      {"MB", NULL, {960, 120, 240, 480}},
+      {"PB", turned_panels, {8, 1, 2, 4}}}},
     {"matmul_tile",
      "matmul_tile",
      {{"TM", NULL, {64, 32, 128}},
@@ -315,6 +333,10 @@ bool kernel_key_is(const kernel_key *a, const kernel_key *b) {
 int kernel_default(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key) {
     if (parameter->rule == rule_path_rows)
         return key->M <= few_rows(context) ? PATH_FEW_ROWS : PATH_MANY_ROWS;
+    if (parameter->rule == rule_widen)
+        return widen_by_rows(context, key->M);
+    if (parameter->rule == rule_down_ranks)
+        return down_ranks_by_rows(context, key->M);
     return parameter->rule ? parameter->rule(context) : parameter->values[0];
 }
 

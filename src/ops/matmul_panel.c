@@ -15,22 +15,35 @@ static int even_share(int all, int most, int unit) {
     return divide_up(divide_up(all, divide_up(all, most)), unit) * unit;
 }
 
-/* Rows and panels of one work-item: as many as the parameters allow while every core still gets several items. */
+/* Rows and panels of one work-item. */
 typedef struct share {
     int rows, panels;
 } share;
 
-static share share_out(const clora_context *context, const launch *l, int M, int panels, int MR) {
-    enum { ITEMS_PER_CORE = 4 };
-    const int most_rows = launch_parameter(l, "MB") / MR * MR, most_panels = launch_parameter(l, "PB");
-    const int wanted = ITEMS_PER_CORE * (context->info.compute_units > 0 ? context->info.compute_units : 1);
-    share s = {even_share(M, most_rows, MR), least(most_panels, panels)};
+/* The time that items of this share take on all cores, which take one at a time. An item brings each row into its
+ * cache, and brings (or turns) each panel: an eighth of a row's product with a panel, and 16 of them. */
+static long long time_of(share s, int M, int panels, int cores) {
+    enum { UNIT = 8, ROW = 1, PANEL = 16 * UNIT };
+    const int rounds = divide_up(divide_up(M, s.rows) * divide_up(panels, s.panels), cores);
 
-    while (s.panels > 1 && divide_up(M, s.rows) * divide_up(panels, s.panels) < wanted)
-        s.panels = divide_up(s.panels, 2);
-    if (divide_up(M, s.rows) * panels < wanted)
-        s.rows = even_share(M, divide_up(M, divide_up(wanted, panels)), MR);
-    return s;
+    return (long long)rounds * (s.rows * (UNIT * s.panels + ROW) + s.panels * PANEL);
+}
+
+/* As the parameters allow, so that no core stands idle at the end for long. */
+static share share_out(const clora_context *context, const launch *l, int M, int panels, int MR) {
+    enum { PARTS_PER_CORE = 4 };
+    const int cores = context->info.compute_units > 0 ? context->info.compute_units : 1;
+    const int most_rows = launch_parameter(l, "MB") / MR * MR, fewest = divide_up(M, most_rows);
+    const int most_parts = least(divide_up(M, MR), fewest + PARTS_PER_CORE * cores);
+    share best = {even_share(M, most_rows, MR), 1};
+
+    for (int p = least(launch_parameter(l, "PB"), panels); p > 0; p--)
+        for (int parts = fewest; parts <= most_parts; parts++) {
+            const share s = {even_share(M, divide_up(M, parts), MR), p};
+            if (time_of(s, M, panels, cores) < time_of(best, M, panels, cores))
+                best = s;
+        }
+    return best;
 }
 
 /* Rows of a register tile, a definition: with few rows an even cut, so that the last tile is not computed in vain; with
