@@ -8,7 +8,7 @@
 // those of the phases before are done, which other groups hold that are running already: no group waits for one that
 // has not begun, however few run at a time. Which group does a task changes nothing in its result.
 
-// WITH_TERM: some product has a low-rank term.
+// NORM_FIRST: rows are normalised once, not by each task. WITH_TERM: some product has a low-rank term.
 // QKV_STREAMS and its like: panels that each product's tasks read side by side. QKV_RANKS: ranks of u in a task.
 #ifndef QKV_STREAMS
 #define QKV_STREAMS 1
@@ -24,6 +24,9 @@
 #endif
 #ifndef WITH_TERM
 #define WITH_TERM 1
+#endif
+#ifndef NORM_FIRST
+#define NORM_FIRST 0
 #endif
 #if WG != 1
 #error "groups of one work-item"
@@ -88,7 +91,7 @@ INLINE void linear(tickets *counter, const product *p, __global float *u, __glob
     tickets t = *counter;
     PHASE(downs + (p->panels + each - 1) / each) {
         await(&t, t.first);
-        if (TASK < downs) {
+        if (WITH_TERM && TASK < downs) {
             const int r = TASK * ranks;
             lowrank_down(u, p->u_stride, p->x, p->x_stride, a, scales, p->K, p->R, 0, p->M, r, min(p->R, r + ranks),
                          p->gain, p->eps, norm, ranks);
@@ -111,7 +114,7 @@ typedef struct {
 } linear_numbers;
 typedef struct {
     linear_numbers qkv, out, gate_up, down;
-    ulong x, qkv_rows, att, mid, act, norm_attention, norm_mlp, norm_step, cache, cache_step;
+    ulong x, normed, qkv_rows, att, mid, act, norm_attention, norm_mlp, norm_step, cache, cache_step;
     ulong positions, table, past, first, counters;
     int layers, B, T, S, H, G, cache_stride;
     float scale, eps;
@@ -159,6 +162,28 @@ typedef struct {
                gated);                                                                                                 \
     }
 
+// Of few rows each task of a product normalises its own; of more, a phase of their own does.
+#if NORM_FIRST
+static inline void normalise(__global float *y, __global const float *x, __global const float *gain, const int C,
+                             const float eps) {
+    const float factor = row_factor(x, C, eps);
+    int c = 0;
+    for (; c + VW <= C; c += VW)
+        STORE(LOAD(x + c) * factor * LOAD(gain + c), y + c);
+    for (; c < C; c++)
+        y[c] = x[c] * factor * gain[c];
+}
+#define NORMALISE(gain, x)                                                                                             \
+    PHASE(M) {                                                                                                         \
+        await(&t, t.first);                                                                                            \
+        normalise(normed + (size_t)TASK * n.qkv.K, (x) + (size_t)TASK * n.qkv.K, gain, n.qkv.K, n.eps);                \
+    }
+#define NORMED(x) normed
+#else
+#define NORMALISE(gain, x)
+#define NORMED(x) x
+#endif
+
 static inline void next_layer(linear_numbers *n) {
     n->w += n->w_step;
     n->a += n->a_step;
@@ -166,8 +191,8 @@ static inline void next_layer(linear_numbers *n) {
 }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
-decode_layers(LINEAR(qkv), LINEAR(out), LINEAR(gate_up), LINEAR(down), __global float *x, __global float *qkv_rows,
-              __global float *att, __global float *mid, __global float *act,
+decode_layers(LINEAR(qkv), LINEAR(out), LINEAR(gate_up), LINEAR(down), __global float *x, __global float *normed,
+              __global float *qkv_rows, __global float *att, __global float *mid, __global float *act,
               __global const float *restrict norm_attention, __global const float *restrict norm_mlp,
               __global float *cache, __global const int *restrict positions, __global const float *restrict table,
               __global const int *restrict past, __global const int *restrict first, __global int *counters,
@@ -177,6 +202,7 @@ decode_layers(LINEAR(qkv), LINEAR(out), LINEAR(gate_up), LINEAR(down), __global 
     const int M = n.B * n.T, parts = n.H / HEADS;
     tickets t;
     x += n.x;
+    normed += n.normed;
     qkv_rows += n.qkv_rows;
     att += n.att;
     mid += n.mid;
@@ -206,7 +232,8 @@ decode_layers(LINEAR(qkv), LINEAR(out), LINEAR(gate_up), LINEAR(down), __global 
                               .G = n.G,
                               .scale = n.scale};
 
-        MULTIPLY_LINEAR(qkv, QKV, 1, 0, qkv_rows, 0, norm_attention, x);
+        NORMALISE(norm_attention, x);
+        MULTIPLY_LINEAR(qkv, QKV, !NORM_FIRST, 0, qkv_rows, 0, norm_attention, NORMED(x));
         PHASE(M) {
             await(&t, t.first);
             store_row(cache, n.cache_stride, qkv_rows, n.qkv.N, positions, table, past, n.T, n.S, n.H, n.G, TASK % n.T,
@@ -217,7 +244,8 @@ decode_layers(LINEAR(qkv), LINEAR(out), LINEAR(gate_up), LINEAR(down), __global 
             attend(&in, TASK % parts * HEADS, TASK / parts % n.T, TASK / parts / n.T, query, row, p, space);
         }
         MULTIPLY_LINEAR(out, OUT, 0, 0, mid, x, 0, att);
-        MULTIPLY_LINEAR(gate_up, GATE_UP, 1, 1, act, 0, norm_mlp, mid);
+        NORMALISE(norm_mlp, mid);
+        MULTIPLY_LINEAR(gate_up, GATE_UP, !NORM_FIRST, 1, act, 0, norm_mlp, NORMED(mid));
         MULTIPLY_LINEAR(down, DOWN, 0, 0, x, mid, 0, act);
         next_layer(&n.qkv);
         next_layer(&n.out);

@@ -11,8 +11,9 @@
 #ifndef AHEAD
 #define AHEAD 1 // cache lines that each stream is asked for in advance; 1: none
 #endif
-#define HELD_SUMS 6 // rows * streams, each of NV vectors in registers: FEW_SUMS of ops/matmul.h
+#define HELD_SUMS (NR >= 32 ? 12 : 6) // rows * streams, each NV vectors in registers: matmul_few_sums of matmul.h
 #define HELD_STREAMS (ROWS < HELD_SUMS ? HELD_SUMS / ROWS : 1)
+#define ALL_STREAMS (HELD_STREAMS > 2 ? HELD_STREAMS : 2) // of a gated weight one may be summed after the other
 
 enum { LINE = 64 }; // bytes of a cache line
 
@@ -50,20 +51,23 @@ static inline size_t panel_elements(const product *in) { return (size_t)(in->K +
     UNROLL for (int j = 0; j < NV; j++) now[0][j] = LOAD_STORED((panel) + (size_t)(k)*NR + j * VW);
 #endif
 
-// sum += x[k] * W0[k] of every stream; `last` is the last of x's columns that may be read. The input is normalised but
-// for the factor of its row, which the sums are multiplied by.
-#define VECTOR_STEPS(sum, k, last)                                                                                     \
-    UNROLL for (int s = 0; s < streams; s++) {                                                                         \
+// sum += x[k] * W0[k] of every stream, x's column COLUMN(k). The input is normalised but for the factor of its row,
+// which the sums are multiplied by.
+#define VECTOR_STEPS(sum, k, COLUMN)                                                                                   \
+    UNROLL for (int s = first; s < last; s++) {                                                                        \
         V now[STEPS][NV];                                                                                              \
         LOAD_STEPS(from[s], k);                                                                                        \
         UNROLL for (int e = 0; e < STEPS; e++) {                                                                       \
-            const int at = min((k) + e, last);                                                                         \
+            const int at = COLUMN((k) + e);                                                                            \
             UNROLL for (int i = 0; i < ROWS; i++) {                                                                    \
-                const V value = (V)(norm ? in->x[row[i] + at] * in->gain[at] : in->x[row[i] + at]);                    \
+                const V value = (V)(norm ? x[i][at] * in->gain[at] : x[i][at]);                                        \
                 UNROLL for (int j = 0; j < NV; j++) sum[s][i][j] = fma(value, now[e][j], sum[s][i][j]);                \
             }                                                                                                          \
         }                                                                                                              \
     }
+
+#define ANY_COLUMN(k) (k)
+#define LAST_COLUMN(k) min(k, K - 1)
 
 // Ask for what a stream reads AHEAD lines after step k, as far as two vector steps go; past the end it does no harm.
 #if AHEAD > 1
@@ -89,35 +93,49 @@ static inline size_t panel_elements(const product *in) { return (size_t)(in->K +
 
 // What `streams` streams sum: panels from `begin` on, or with `gated` half as many pairs, of each half one.
 typedef struct {
-    V sum[2][HELD_STREAMS][ROWS][NV];
+    V sum[2][ALL_STREAMS][ROWS][NV];
     float factor_of[ROWS];
 } stream_sums;
 
 // Few sums alternate between two, so that adding is not the limit.
 #define CHAINS(streams) (ROWS * (streams) > 2 ? 1 : 2)
 
+// The sums of streams first to last - 1, which stay in registers: all constants but `from` and `x`.
+INLINE void sum_streams(stream_sums *out, const product *in, __global const stored *const *from,
+                        __global const float *const *x, const int first, const int last, const int chains,
+                        const int norm) {
+    const int K = in->K;
+    int k = 0;
+    UNROLL for (int h = 0; h < chains; h++) UNROLL for (int s = first; s < last; s++)
+        UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) out->sum[h][s][i][j] = (V)(0.0f);
+    for (; k + 2 * STEPS <= K; k += 2 * STEPS) {
+        UNROLL for (int s = first; s < last; s++) ASK_AHEAD(from[s], k);
+        VECTOR_STEPS(out->sum[0], k, ANY_COLUMN);
+        VECTOR_STEPS(out->sum[chains - 1], k + STEPS, ANY_COLUMN);
+    }
+    for (; k < K; k += STEPS) // of bf16 the step past the end is zero
+        VECTOR_STEPS(out->sum[0], k, LAST_COLUMN);
+}
+
 // First the sums of W0, then y. begin, streams, norm and gated are the same in both, all but begin constants.
 INLINE void matvec_sum(stream_sums *out, const product *in, const int begin, const int streams, const int norm,
                        const int gated) {
-    const int chains = CHAINS(streams), K = in->K;
-    __global const stored *from[HELD_STREAMS];
-    size_t row[ROWS];
+    __global const stored *from[ALL_STREAMS];
+    __global const float *x[ROWS];
     UNROLL for (int s = 0; s < streams; s++) { // past the last panel the last one again, which is not stored
         const int q = min(begin + (s >> gated), in->panels - 1) + (gated ? s % 2 * in->panels : 0);
         from[s] = in->w + q * panel_elements(in);
-        UNROLL for (int h = 0; h < chains; h++) UNROLL for (int i = 0; i < ROWS; i++)
-            UNROLL for (int j = 0; j < NV; j++) out->sum[h][s][i][j] = (V)(0.0f);
     }
-    ROWS_FROM(row, ROWS, 0, in->M, in->x_stride);
-    UNROLL for (int i = 0; i < ROWS; i++) out->factor_of[i] = norm ? row_factor(in->x + row[i], K, in->eps) : 1.0f;
-    int k = 0;
-    for (; k + 2 * STEPS <= K; k += 2 * STEPS) {
-        UNROLL for (int s = 0; s < streams; s++) ASK_AHEAD(from[s], k);
-        VECTOR_STEPS(out->sum[0], k, k + STEPS);
-        VECTOR_STEPS(out->sum[chains - 1], k + STEPS, k + 2 * STEPS);
+    UNROLL for (int i = 0; i < ROWS; i++) {
+        x[i] = in->x + (size_t)min(i, in->M - 1) * in->x_stride;
+        out->factor_of[i] = norm ? row_factor(x[i], in->K, in->eps) : 1.0f;
     }
-    for (; k < K; k += STEPS) // of bf16 the step past the end is zero
-        VECTOR_STEPS(out->sum[0], k, K - 1);
+    if (streams <= HELD_STREAMS)
+        sum_streams(out, in, from, x, 0, streams, CHAINS(streams), norm);
+    else { // a pair
+        sum_streams(out, in, from, x, 0, 1, CHAINS(streams), norm);
+        sum_streams(out, in, from, x, 1, 2, CHAINS(streams), norm);
+    }
 }
 
 INLINE void matvec_finish(const stream_sums *sums, const product *in, const int begin, const int streams,

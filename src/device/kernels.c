@@ -179,9 +179,9 @@ static int rule_grad_ranks(const clora_context *context) {
     return panel_vector(context) == 16 ? 8 : 6;
 }
 
-/* Rows that the kernels for few of them hold in registers. */
+/* Rows that the kernels for few of them hold in registers, a power of two as rows in keys are. */
 static int few_rows(const clora_context *context) {
-    return kernel_explicit_vectors(context) ? 6 : 8;
+    return !kernel_explicit_vectors(context) ? 8 : panel_vector(context) == 16 ? 8 : 4;
 }
 
 /* PoCL's compiler has ways that OpenCL C has not: to ask for a cache line, and atomics that order all memory. */

@@ -194,6 +194,7 @@ static decode_layer decode_of(workspace *ws, const selection *s, const kv_cache 
                           .out = decode_site(ws, s, l, SITE_O),
                           .gate_up = decode_site(ws, s, l, SITE_GATE_UP),
                           .down = decode_site(ws, s, l, SITE_DOWN),
+                          .normed = &ws->normed,
                           .qkv_rows = &a->qkv,
                           .att = &a->att,
                           .mid = &a->mid,

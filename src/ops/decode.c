@@ -28,8 +28,8 @@ static void products_of(forward_product *p, const decode_layer *d) {
 static bool is_simple(const forward_product *p, clora_dtype dtype) {
     const kernel_key key = forward_key(p);
 
-    return p->w->layout == WEIGHT_PANEL && p->w->parts == 1 && p->w->dtype == dtype && p->M <= FEW_SUMS &&
-           matmul_few_rows(p) && (!p->u || tuning_choose(p->w->context, "path_term", &key) == TERM_FUSED);
+    return p->w->layout == WEIGHT_PANEL && p->w->parts == 1 && p->w->dtype == dtype && matmul_few_rows(p) &&
+           (!p->u || tuning_choose(p->w->context, "path_term", &key) == TERM_FUSED);
 }
 
 static kernel_key layer_key(const decode_layer *d) {
@@ -58,7 +58,8 @@ static bool is_term(const decode_linear *l, size_t M) {
 
 static bool is_dense(const decode_layer *d) {
     return tensor_is_dense(d->x) && tensor_is_dense(d->qkv_rows) && tensor_is_dense(d->att) &&
-           tensor_is_dense(d->mid) && tensor_is_dense(d->act) && tensor_is_dense(d->table);
+           tensor_is_dense(d->mid) && tensor_is_dense(d->normed) && tensor_is_dense(d->act) &&
+           tensor_is_dense(d->table);
 }
 
 static clora_status check(const decode_layer *d) {
@@ -66,7 +67,7 @@ static clora_status check(const decode_layer *d) {
     const size_t M = (size_t)s.B * (size_t)s.T;
     const int C = d->qkv.w->K, F = d->down.w->K, heads = s.H * s.D;
 
-    if (!matmul_is_shape(d->x, M, C) || !matmul_is_shape(d->mid, M, C) ||
+    if (!matmul_is_shape(d->x, M, C) || !matmul_is_shape(d->mid, M, C) || !matmul_is_shape(d->normed, M, C) ||
         !matmul_is_shape(d->qkv_rows, M, d->qkv.w->N) || !matmul_is_shape(d->att, M, heads) ||
         !matmul_is_shape(d->act, M, F) || d->qkv.w->N != heads + 2 * s.G * s.D || d->out.w->N != C ||
         d->out.w->K != heads || d->gate_up.w->N != 2 * F || d->gate_up.w->K != C || d->down.w->N != C || s.G < 1 ||
@@ -104,7 +105,7 @@ typedef struct linear_numbers {
 
 typedef struct layer_numbers {
     linear_numbers qkv, out, gate_up, down;
-    cl_ulong x, qkv_rows, att, mid, act, norm_attention, norm_mlp, norm_step, cache, cache_step;
+    cl_ulong x, normed, qkv_rows, att, mid, act, norm_attention, norm_mlp, norm_step, cache, cache_step;
     cl_ulong positions, table, past, first, counters;
     cl_int layers, B, T, S, H, G, cache_stride;
     cl_float scale, eps;
@@ -151,6 +152,7 @@ static layer_numbers numbers_of(const decode_layer *d, const decode_layer *next,
                            .gate_up = linear_numbers_of(&d->gate_up, &next->gate_up),
                            .down = linear_numbers_of(&d->down, &next->down),
                            .x = offset_of(d->x),
+                           .normed = offset_of(d->normed),
                            .qkv_rows = offset_of(d->qkv_rows),
                            .att = offset_of(d->att),
                            .mid = offset_of(d->mid),
@@ -259,6 +261,7 @@ static void launch_buffers(launch *l, const decode_layer *d) {
     launch_linear(l, &d->gate_up, with_term);
     launch_linear(l, &d->down, with_term);
     launch_buffer(l, d->x);
+    launch_buffer(l, d->normed);
     launch_buffer(l, d->qkv_rows);
     launch_buffer(l, d->att);
     launch_buffer(l, d->mid);
@@ -275,9 +278,9 @@ static void launch_buffers(launch *l, const decode_layer *d) {
 
 /* Ranks of u in a task: a share for each core, as far as their sums stay in registers. Each is a sum of its own. */
 static int ranks_of(const forward_product *p) {
-    enum { MOST = 12 };
     const int cores = groups(p->w->context), R = p->u ? tensor_cols(p->u) : 1;
-    const int most = MOST / p->M, share = (R + cores - 1) / cores, tasks = (share + most - 1) / most;
+    const int sums = 2 * matmul_few_sums(p->w->context), most = p->M < sums ? sums / p->M : 1,
+              share = (R + cores - 1) / cores, tasks = (share + most - 1) / most;
 
     return (share + tasks - 1) / tasks;
 }
@@ -306,10 +309,13 @@ static layer_build build_of(const decode_layer *d) {
 }
 
 static void define(launch *l, const decode_layer *d, const layer_build *b) {
+    const int rows = matmul_few_rows_made(d->shape.B * d->shape.T);
+
     launch_define(l, "NR", weight_panel_width(l->context));
     launch_define(l, "STORAGE", (int)d->qkv.w->dtype);
-    launch_define(l, "ROWS", d->shape.B * d->shape.T);
-    launch_define(l, "DM", d->shape.B * d->shape.T);
+    launch_define(l, "ROWS", rows);
+    launch_define(l, "DM", rows);
+    launch_define(l, "NORM_FIRST", rows > FEW_NORMED);
     launch_define(l, "D", d->shape.D);
     launch_define(l, "HEADS", b->heads);
     launch_define(l, "BK", b->keys);

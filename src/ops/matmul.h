@@ -42,15 +42,22 @@ kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x); /* a facto
 /* By the kernels for few rows? */
 bool matmul_few_rows(const forward_product *p);
 
-/* Rows and panels whose sums the kernels for few rows hold in registers, multiplied. */
-enum { FEW_SUMS = 6 };
+/* Rows and panels whose sums the kernels for few rows hold in registers, multiplied; kernels/matvec.cl says the same.
+ */
+int matmul_few_sums(const clora_context *context);
+
+/* Rows that the kernels for few of them normalise on the way: with more it costs more than a kernel of its own. */
+enum { FEW_NORMED = 4 };
+
+/* Rows that a program for few is made for, at least M: not for each M its own, as texts side by side end one by one. */
+int matmul_few_rows_made(int M);
 
 /* Panels, of `panels` in a part, that an item of the kernels for few rows reads side by side, at most `most`: the more
  * the better for memory, as far as the rows leave registers and no core gets more work than it would with the least. Of
  * a gated weight they are pairs. */
 int matmul_panels_together(const clora_context *context, int most, const forward_product *p, int panels);
 
-/* Can a product of few rows be gated: both halves panel by panel side by side, twice the sums in registers? */
+/* Can a product of few rows be gated: are both halves equal and in one part? */
 bool matmul_can_gate(const forward_product *p);
 
 /* What the product of a weight in panels with x takes; residual, lr and u may be NULL. */

@@ -2,7 +2,7 @@
 
 bool matmul_can_gate(const forward_product *p) {
     const weight *w = p->w;
-    return w->parts == 1 && w->modules == 2 && w->module[0].N == w->module[1].N && 2 * p->M <= FEW_SUMS;
+    return w->parts == 1 && w->modules == 2 && w->module[0].N == w->module[1].N;
 }
 
 /* Only the kernel for few rows in panels knows how. */
@@ -34,19 +34,23 @@ clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weigh
     if (!matmul_is_shape(x, M, w->K) || !fits(y, x, w, f) || !matmul_is_term(lr, u, w, M))
         return clora_fail(CLORA_ERROR_SHAPE, "matmul_fused: y%s x%s w(%d,%d) u%s gu%s", tensor_shape_text(y),
                           tensor_shape_text(x), w->N, w->K, tensor_shape_text(u), tensor_shape_text(f->gu));
-    if (fuses(&p, f)) {
+    const bool one = fuses(&p, f), normed = f->gain && !(one && M <= FEW_NORMED);
+    if (normed) {
+        TRY(op_rmsnorm(f->normed, NULL, x, f->gain, f->eps));
+        p.x = f->normed;
+        if (lr)
+            TRY(op_lowrank_down(u, f->normed, lr));
+    } else if (f->gain) {
         p.gain = f->gain;
         p.eps = f->eps;
-        p.gated = f->gu != NULL;
-        if (f->gain && lr)
+        if (lr)
             TRY(lowrank_panel_down(u, x, &lr->a, lr->scales, f->gain, f->eps));
+    }
+    if (one) {
+        p.gated = f->gu != NULL;
         return matmul_forward(&p);
     }
-    if (f->gain)
-        TRY(op_rmsnorm(f->normed, NULL, x, f->gain, f->eps));
-    if (f->gain && lr)
-        TRY(op_lowrank_down(u, f->normed, lr));
-    TRY(op_matmul(f->gu ? f->gu : y, f->gain ? f->normed : x, w, NULL, lr, u, false));
+    TRY(op_matmul(f->gu ? f->gu : y, p.x, w, NULL, lr, u, false));
     if (f->gu)
         TRY(op_swiglu(y, f->gu));
 done:

@@ -148,7 +148,7 @@ typedef struct decode_layer {
     const clora_tensor *norm_attention, *norm_mlp;
     float eps;
     decode_linear qkv, out, gate_up, down;
-    clora_tensor *qkv_rows, *att, *mid, *act, *counters;
+    clora_tensor *normed, *qkv_rows, *att, *mid, *act, *counters;
     clora_tensor cache;
     const clora_tensor *positions, *table, *past, *first;
     attention_shape shape;
