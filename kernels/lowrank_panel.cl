@@ -24,6 +24,9 @@
 #ifndef GR
 #define GR 6 // ranks of a register tile of grad; GR * NR / VW vectors are held
 #endif
+#ifndef AHEAD
+#define AHEAD 1 // more: grad asks the second cache for the next block of rows; past the end it does no harm
+#endif
 #define NV (NR / VW)
 #if NR % VW != 0 || VW < 4
 #error "NR must be a multiple of VW, VW 4, 8 or 16"
@@ -118,6 +121,11 @@ lowrank_panel_grad(TENSOR(float, f), TENSOR(const float, d), const int d_stride,
                 __global const float *from = x + (size_t)m * x_stride + p * NR;
                 __global const float *by = d + (size_t)m * d_stride + r;
                 for (int step = m; step < end; step++, from += x_stride, by += d_stride) {
+#if AHEAD > 1
+                    if (r == 0)
+                        UNROLL for (int j = 0; j < NV; j++)
+                            __builtin_prefetch((const void *)(uintptr_t)(from + (size_t)MB * x_stride + j * VW), 0, 2);
+#endif
                     V part[NV];
                     UNROLL for (int j = 0; j < NV; j++)
                         part[j] = lanes == NR ? LOAD(from + j * VW) : load_some(from + j * VW, lanes - j * VW);
