@@ -34,6 +34,7 @@ class Job:
     sequences: int = 1
     recompute: bool = False
     cold: bool = False
+    layer: tuple = ()  # (N, K) of one linear layer
 
 
 class Bench:
@@ -105,6 +106,19 @@ class Bench:
         command = [self.o.clora_bench, "--only", "products", "--rounds", self.o.steps, *sizes, "--json"]
         return self.measure(*command)["products_only"][0]
 
+    def linear(self, j, *operations):
+        """One after the other: the product with W0 and its term, and the product that makes the term's input."""
+        shape = "M={},N={},K={},R={}".format(j.length, *j.layer, j.rank)
+        sizes = ["--shape", shape, "--dtype", j.dtype, "--rounds", 5 * self.o.steps]
+        result = self.measure(self.o.clora_bench, *operations, "--only", "operations", *sizes, "--json")
+        return {"milliseconds": 1e3 * sum(operation["seconds"] for operation in result["results"])}
+
+    def limit_forward(self, j):
+        return self.linear(j, "lowrank_down", "matmul")
+
+    def limit_dx(self, j):
+        return self.linear(j, "lowrank_down_grad", "matmul_dx")
+
     # ---- PyTorch ----
 
     def torch(self, what, j, *settings):
@@ -121,6 +135,12 @@ class Bench:
 
     def torch_decode(self, j):
         return self.torch("decode", j)
+
+    def torch_linear(self, j):
+        sizes = ["--rank", j.rank, "--layer", *j.layer, "--rounds", 5 * self.o.steps]
+        return self.torch(j.what, j, *sizes)
+
+    torch_forward = torch_dx = torch_linear
 
     def torch_first_step(self, j):
         return self.torch("train", j, "--rounds", 1, "--warm-up", 0)

@@ -4,6 +4,8 @@ A section is a function of the options: o.shapes are training steps as (sequence
 o.prompt the tokens that are read and o.new_tokens those that are written.
 """
 
+import json
+import pathlib
 from dataclasses import dataclass
 
 from .jobs import Job
@@ -54,6 +56,25 @@ def training(o):
             yield Line(f"{name}, all linear: products only", mine, RATE, limit, least=0.8)
             some = [trainer(side, "f32", step, rank, SOME) for side in ("clora", "torch")]
             yield Line(f"{name}, q and v: PEFT", some[0], RATE, some[1], least=1.15, aim=1.3)
+
+
+def layers(model):
+    """(N, K) of the frozen weights of a layer: q, k, v as one, and gate and up."""
+    c = json.loads(pathlib.Path(model, "config.json").read_text(encoding="utf-8"))
+    hidden, inner, heads = c["hidden_size"], c["intermediate_size"], c["num_attention_heads"]
+    head = c.get("head_dim") or hidden // heads
+    both = heads + 2 * c.get("num_key_value_heads", heads)
+    return (both * head, hidden), (hidden, heads * head), (2 * inner, hidden), (hidden, inner)
+
+
+def linear(o):
+    rows = o.shapes[0][0] * o.shapes[0][1]
+    for rank in o.ranks:
+        for layer in layers(o.model):
+            for what, most in (("forward", 0.88), ("dx", 0.95)):
+                sides = [Job(side, what, length=rows, rank=rank, layer=layer) for side in ("limit", "torch")]
+                text = "{}, {} rows, N {} K {} R {}, ms: PyTorch".format(what, rows, *layer, rank)
+                yield Line(text, sides[0], "milliseconds", sides[1], most=most)
 
 
 def bf16(o):
@@ -111,4 +132,4 @@ def start(_):
     yield Line("seconds of generate until its first token", Job("clora", "first_token"), SECONDS, most=1.0)
 
 
-SECTIONS = {f.__name__: f for f in (training, bf16, memory, recompute, generation, batched, transformers, start)}
+SECTIONS = {f.__name__: f for f in (training, linear, bf16, memory, recompute, generation, batched, transformers, start)}

@@ -1,6 +1,8 @@
 """One measurement of PyTorch with transformers and PEFT in a process of its own; prints a JSON object.
 
-    torch_side.py train|prefill|decode MODEL [options]
+    torch_side.py train|prefill|decode|forward|dx MODEL [options]
+
+forward and dx are those of one linear layer (N, K) with a low-rank term, over length rows; they do not look at MODEL.
 """
 
 import argparse
@@ -75,14 +77,40 @@ def decode(o):
         return {"tokens_per_second": ids.numel() / best(write, o.rounds)}
 
 
+def layer(o):
+    """x (length, K), dy (length, N), W0 (N, K), A (rank, K), B (N, rank)."""
+    torch.set_num_threads(o.threads)
+    n, k = o.layer
+    sizes = (o.length, k), (o.length, n), (n, k), (o.rank, k), (n, o.rank)
+    return [torch.randn(size, dtype=DTYPES[o.dtype]) for size in sizes]
+
+
+def forward(o):
+    x, _, w, a, b = layer(o)
+    with torch.inference_mode():
+        seconds = best(lambda: torch.nn.functional.linear(x, w) + (x @ a.T) @ b.T * 2.0, o.rounds)
+    return {"milliseconds": 1e3 * seconds}
+
+
+def dx(o):
+    _, dy, w, a, b = layer(o)
+    with torch.inference_mode():
+        seconds = best(lambda: dy @ w + ((dy * 2.0) @ b) @ a, o.rounds)
+    return {"milliseconds": 1e3 * seconds}
+
+
+WORK = {"train": train, "prefill": prefill, "decode": decode, "forward": forward, "dx": dx}
+
+
 def arguments():
     parser = argparse.ArgumentParser(description="One measurement of PyTorch.")
-    parser.add_argument("what", choices=["train", "prefill", "decode"])
+    parser.add_argument("what", choices=WORK)
     parser.add_argument("model")
     parser.add_argument("--dtype", choices=DTYPES, default="f32")
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--layer", type=int, nargs=2, metavar=("N", "K"))
     parser.add_argument("--target-modules", default="all-linear")
     parser.add_argument("--checkpointing", action="store_true")
     parser.add_argument("--rounds", type=int, default=4)
@@ -93,5 +121,5 @@ def arguments():
 
 if __name__ == "__main__":
     options = arguments()
-    result = {"train": train, "prefill": prefill, "decode": decode}[options.what](options)
+    result = WORK[options.what](options)
     print(json.dumps(result | {"peak_resident_bytes": peak_resident_bytes()}))
