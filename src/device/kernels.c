@@ -245,7 +245,7 @@ const kernel_row kernel_rows[] = {
      "lowrank_panel",
      {{"VW", panel_vector, {4, 8, 16}},
       {"MOST_RANKS", rule_grad_ranks, {6, 4, 8, 12}},
-      {"AHEAD", rule_ahead, {32, NO_LINES}}}},
+      {"AHEAD", rule_ahead, {0}}}}, /* wherever there is a way */
     {"lowrank_sum",
      "lowrank_sum",
      {{"VW", rule_width, {16, 8, 4, 1}},
