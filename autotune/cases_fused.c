@@ -22,6 +22,9 @@ static const op_shape fused_shapes[] = {
     {.M = 3, .N = 66, .K = 97, .dtype = BF16, .modules = 2, .first = 33, .option = NORM | GATED},
     {.M = 4, .N = 50, .K = 19, .modules = 2, .first = 25, .option = NORM | GATED},
     {.M = 5, .N = 65, .K = 37, .option = NORM},
+    {.M = 5, .N = 130, .K = 70, .R = 6, .modules = 2, .first = 65, .option = NORM | GATED},
+    {.M = 7, .N = 66, .K = 37, .R = 3, .dtype = BF16, .modules = 2, .first = 33, .option = GATED, .pad = 1},
+    {.M = 8, .N = 134, .K = 67, .dtype = F16, .modules = 2, .first = 67, .option = NORM | GATED | PRODUCT_BIAS},
     {.M = 6, .N = 40, .K = 130, .dtype = F16, .option = NORM, .pad = 2},
     {.M = 2, .N = 51, .K = 40, .modules = 2, .option = NORM}, /* halves that are none */
     {.M = 1, .N = 134, .K = 131, .R = 8, .modules = 2, .first = 67, .option = NORM | GATED},

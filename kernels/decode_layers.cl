@@ -1,5 +1,5 @@
 // Layers for the few rows of a step that decodes, in one launch: for CPUs, where a launch takes as long as a small
-// kernel's work. See matvec.cl, lowrank_panel.cl, rope.cl and attention_row.cl for the equations and the shapes.
+// kernel's work. See norm, matvec, lowrank_panel, rope and attention_row .cl for the equations and the shapes.
 //
 //   qkv = rmsnorm(x) Wqkv^T     q, k rotated, k and v into the cache     att = attention     mid = x + att Wo^T
 //   act = silu(g) * u of rmsnorm(mid) Wgu^T          x = mid + act Wdown^T          each product with its low-rank term
@@ -164,19 +164,11 @@ typedef struct {
 
 // Of few rows each task of a product normalises its own; of more, a phase of their own does.
 #if NORM_FIRST
-static inline void normalise(__global float *y, __global const float *x, __global const float *gain, const int C,
-                             const float eps) {
-    const float factor = row_factor(x, C, eps);
-    int c = 0;
-    for (; c + VW <= C; c += VW)
-        STORE(LOAD(x + c) * factor * LOAD(gain + c), y + c);
-    for (; c < C; c++)
-        y[c] = x[c] * factor * gain[c];
-}
 #define NORMALISE(gain, x)                                                                                             \
     PHASE(M) {                                                                                                         \
+        __global const float *from = (x) + (size_t)TASK * n.qkv.K;                                                     \
         await(&t, t.first);                                                                                            \
-        normalise(normed + (size_t)TASK * n.qkv.K, (x) + (size_t)TASK * n.qkv.K, gain, n.qkv.K, n.eps);                \
+        normalise_row(normed + (size_t)TASK * n.qkv.K, from, row_factor(from, n.qkv.K, n.eps), gain, n.qkv.K);         \
     }
 #define NORMED(x) normed
 #else

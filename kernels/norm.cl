@@ -10,6 +10,15 @@
 #define FOR_VECTORS(c) for (int c = get_local_id(0) * VW; c + VW <= C; c += WG * VW)
 #define FOR_REST(c) for (int c = C / VW * VW + get_local_id(0); c < C; c += WG)
 
+// y = x * r * g of one row, by the items of a group.
+static inline void normalise_row(__global float *y, __global const float *x, const float r, __global const float *g,
+                                 const int C) {
+    FOR_VECTORS(c)
+        STORE(LOAD(x + c) * r * LOAD(g + c), y + c);
+    FOR_REST(c)
+        y[c] = x[c] * r * g[c];
+}
+
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 rmsnorm(TENSOR(float, y), const int y_stride, TENSOR(float, rstd), TENSOR(const float, x), const int x_stride,
         TENSOR(const float, g), const int C, const float eps, const int with_rstd) {
@@ -30,10 +39,7 @@ rmsnorm(TENSOR(float, y), const int y_stride, TENSOR(float, rstd), TENSOR(const 
     FOR_REST(c)
         rest = fma(x[c], x[c], rest);
     const float mean = sum_group(sum_lanes(squares) + rest, space) / C, r = 1.0f / sqrt(mean + eps);
-    FOR_VECTORS(c)
-        STORE(LOAD(x + c) * r * LOAD(g + c), y + c);
-    FOR_REST(c)
-        y[c] = x[c] * r * g[c];
+    normalise_row(y, x, r, g, C);
     if (with_rstd && get_local_id(0) == 0)
         rstd[m] = r;
 }
@@ -50,10 +56,7 @@ rmsnorm_apply(TENSOR(float, y), const int y_stride, TENSOR(const float, x), cons
     const float r = rstd[m];
     x += m * x_stride;
     y += m * y_stride;
-    FOR_VECTORS(c)
-        STORE(LOAD(x + c) * r * LOAD(g + c), y + c);
-    FOR_REST(c)
-        y[c] = x[c] * r * g[c];
+    normalise_row(y, x, r, g, C);
 }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void

@@ -266,6 +266,22 @@ static void test_the_best_of_several_wins_and_is_described(void **state) {
     assert_true(v.minimum < v.median && v.median < v.default_median && v.spread > 0.0);
 }
 
+/* The winner was faster in all rounds but one, which moves its median past the default's: the gain is that of rounds.
+ */
+static void test_a_gain_is_that_of_the_same_rounds(void **state) {
+    double samples[22];
+
+    (void)state;
+    for (int i = 0; i < 11; i++) {
+        samples[i] = i < 6 ? 1e-3 : 2e-3;
+        samples[11 + i] = i == 0 ? 3e-3 : 0.9 * samples[i];
+    }
+    const verdict v = verdict_of(samples, 2, 11);
+    assert_int_equal(v.winner, 1);
+    assert_float_equal(v.median, 1.8e-3, 1e-9);
+    assert_float_equal(v.default_median, 2e-3, 1e-9);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_search_finds_the_best_of_a_forward_product),
@@ -279,6 +295,7 @@ int main(void) {
         cmocka_unit_test(test_a_search_without_time_tries_nothing),
         cmocka_unit_test(test_the_default_falls_only_to_what_is_clearly_faster),
         cmocka_unit_test(test_the_best_of_several_wins_and_is_described),
+        cmocka_unit_test(test_a_gain_is_that_of_the_same_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

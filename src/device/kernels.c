@@ -231,7 +231,7 @@ const kernel_row kernel_rows[] = {
     {"clip_scale", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"cross_entropy", "loss", {VECTOR, LONG_ROW_GROUP}},
     {"decode_layers",
-     "panel matvec lowrank_panel rope attention_row decode_layers",
+     "norm panel matvec lowrank_panel rope attention_row decode_layers",
      {{"VW", panel_vector, {0}}}}, /* else those of its parts, and never while these are tuned */
     {"dropout", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},
     {"dropout_add", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},

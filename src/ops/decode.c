@@ -309,7 +309,7 @@ static layer_build build_of(const decode_layer *d) {
 }
 
 static void define(launch *l, const decode_layer *d, const layer_build *b) {
-    const int rows = matmul_few_rows_made(d->shape.B * d->shape.T);
+    const int rows = matmul_program_rows(d->shape.B * d->shape.T);
 
     launch_define(l, "NR", weight_panel_width(l->context));
     launch_define(l, "STORAGE", (int)d->qkv.w->dtype);

@@ -50,7 +50,7 @@ int matmul_few_sums(const clora_context *context);
 enum { FEW_NORMED = 4 };
 
 /* Rows that a program for few is made for, at least M: not for each M its own, as texts side by side end one by one. */
-int matmul_few_rows_made(int M);
+int matmul_program_rows(int M);
 
 /* Panels, of `panels` in a part, that an item of the kernels for few rows reads side by side, at most `most`: the more
  * the better for memory, as far as the rows leave registers and no core gets more work than it would with the least. Of

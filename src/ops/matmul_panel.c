@@ -61,14 +61,14 @@ int matmul_few_sums(const clora_context *context) {
     return weight_panel_width(context) >= 32 ? 12 : 6;
 }
 
-int matmul_few_rows_made(int M) {
+int matmul_program_rows(int M) {
     enum { EACH = 4 };
     return M <= EACH ? M : divide_up(M, 2) * 2;
 }
 
 int matmul_panels_together(const clora_context *context, int most, const forward_product *p, int panels) {
     const int cores = context->info.compute_units > 0 ? context->info.compute_units : 1;
-    const int each = p->gated ? 2 : 1, rows = matmul_few_rows_made(p->M);
+    const int each = p->gated ? 2 : 1, rows = matmul_program_rows(p->M);
     int best = 1, least_work = divide_up(panels, cores);
 
     for (int s = 2; s * each <= most && s * each * rows <= matmul_few_sums(context); s++) {
@@ -107,7 +107,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     launch_begin(&l, context, few ? "matvec_panel" : dot ? "matmul_dot" : "matmul_panel", key);
     if (few) {
         each.panels = matmul_panels_together(context, launch_parameter(&l, "MOST_STREAMS"), p, panels);
-        launch_define(&l, "ROWS", matmul_few_rows_made(p->M));
+        launch_define(&l, "ROWS", matmul_program_rows(p->M));
         launch_define(&l, "STREAMS", each.panels * (p->gated ? 2 : 1));
         launch_define(&l, "NORM", p->gain != NULL);
         launch_define(&l, "GATED", p->gated);

@@ -140,8 +140,8 @@ enum { DECODE_COUNTERS = 48 };
 /*
  * One layer. x (M,C) overwritten = x through attention and gated MLP, each behind a normalisation and added to it:
  *   op_matmul_fused(qkv), op_rope_store, op_attention, op_matmul(out), op_matmul_fused(gate_up), op_matmul(down)
- * with the same bits. qkv_rows (M,(H+2G)D), att (M,H*D), mid (M,C), act (M,F) scratch; the rest as for those. All
- * dense. counters i32 (DECODE_COUNTERS): zero before the first call, and again after each.
+ * with the same bits. normed (M,C), qkv_rows (M,(H+2G)D), att (M,H*D), mid (M,C), act (M,F) scratch; the rest as for
+ * those. All dense. counters i32 (DECODE_COUNTERS): zero before the first call, and again after each.
  */
 typedef struct decode_layer {
     clora_tensor *x;
