@@ -139,7 +139,8 @@ static void open_pool(weight_pool *pool, const weight *w, size_t elements) {
         pool->count = 0;
 }
 
-/* The next place of a pool, or none: then there is no part yet. */
+/* The next place of a pool, or none: then there is no part yet. The pool remembers the weight that took a place, so
+ * nothing may fail after this. */
 static clora_status take_place(weight *w, weight_pool *pool) {
     const size_t elements = (size_t)units(w) * unit_elements(w);
     clora_status status = CLORA_OK;
@@ -223,12 +224,12 @@ static clora_status create(weight **out, weight_pool *pool, clora_context *conte
     if (!w)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
     TRY(describe(w, context, layout, dtype, K, modules, N));
+    TRY(create_columns(w));
+    TRY(join_scratch(w));
     if (pool)
         TRY(take_place(w, pool));
     if (w->parts == 0)
         TRY(create_parts(w));
-    TRY(create_columns(w));
-    TRY(join_scratch(w));
     *out = w;
     w = NULL;
 done:

@@ -62,7 +62,7 @@ void weight_free(weight *w);
 /*
  * Room in one buffer for `count` equal weights, those of a model's layers, where one launch can walk through them
  * (kernel_runs_layers). The first weight says of what size. Others, and all where the buffer would be too large, have
- * buffers of their own. The buffer lives as long as one of its weights.
+ * buffers of their own. The buffer lives as long as one of its weights; none is freed before weight_pool_finish.
  */
 typedef struct weight_pool {
     int count, taken;

@@ -1,0 +1,23 @@
+#ifndef CLORA_TESTS_FAILING_H
+#define CLORA_TESTS_FAILING_H
+
+#include <stdbool.h>
+
+/*
+ * Calls that fail when told to: allocations (failing_memory.c) and OpenCL (failing_opencl.c). A test says which with
+ * failing_from(); in a whole command, the environment does: CLORA_FAIL=KIND:N fails call N (from 0) of a kind,
+ * CLORA_FAIL=KIND:N+ that one and all later ones. A kind is "memory", "opencl" or the name of one function. When the
+ * program ends, CLORA_FAIL_REPORT=FILE gets "COUNT FUNCTION": how many calls of the kind there were, and which function
+ * failed first ("-": none).
+ */
+
+/* From now on call `at` of a kind fails, counted from 0; with `on`, all later ones too. kind NULL: none fails. */
+void failing_from(const char *kind, long at, bool on);
+
+/* Calls of the kind since failing_from. */
+long failing_count(void);
+
+/* For the modules that fail: is this call of `function`, of that kind, one that must? */
+bool failing_now(const char *kind, const char *function);
+
+#endif
