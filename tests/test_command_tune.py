@@ -11,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import CLORA, MODEL, ROOT, CommandTest, clora, main, needs_device
+from support.command import CLORA, MODEL, ROOT, CommandTest, clora, main, needs_device, needs_panels
 
 SHAPE = ["tune", "--shape", "40,24", "--rank", "2", "--for", "generate", "--max-length", "4"]
 FEW = ["tune", "--shape", "40,24", "--rank", "0", "--for", "generate", "--max-length", "4"]  # one kernel
@@ -74,7 +74,7 @@ class Entries(Tune):
         self.assertGreater(first["shapes"], 0)
         self.assertEqual(first["done"], first["shapes"])
         self.assertGreater(first["measured"], 0)
-        self.assertEqual(len(self.entries()), first["shapes"])
+        self.assertGreaterEqual(len(self.entries()), first["shapes"])  # more where a choice left shapes out
         start = time.monotonic()
         second, _ = self.tuned()
         self.assertLess(time.monotonic() - start, 5)
@@ -83,6 +83,7 @@ class Entries(Tune):
         self.assertEqual(status, 0)
         self.assertIn("nothing to measure", out)
 
+    @needs_panels
     def test_shapes_that_a_choice_brings_are_measured_in_the_same_run(self):
         # the low-rank term in the product's own sums is slow: it becomes a product of its own, of other shapes
         self.plant("for (volatile int i = 0; K > 0 && rank > 0 && i < 100000; i++);", kernel="matmul_panel", spoilt="1",
@@ -112,14 +113,16 @@ class Entries(Tune):
         self.assertFalse(self.cache.exists())
 
     def test_show_verify_export_import_and_prune(self):
-        first, _ = self.tuned()
+        self.tuned()
+        entries = len(self.entries())
+        self.assertGreater(entries, 0)
         status, out, _ = clora("tune", "show", env=self.environment)
         self.assertEqual(status, 0)
-        self.assertIn(f"{first['shapes']} entries in {self.cache}", out)
+        self.assertIn(f"{entries} entries in {self.cache}", out)
         self.assertIn("of the measured roofline", out)
         status, out, err = clora("tune", "verify", "--json", env=self.environment)
         self.assertEqual(status, 0, err)
-        self.assertEqual([line["right"] for line in json.loads(out)], [True] * first["shapes"])
+        self.assertEqual([line["right"] for line in json.loads(out)], [True] * entries)
         path = self.folder / "t4.json"
         self.assertEqual(clora("tune", "export", path, env=self.environment)[0], 0)
         t4 = json.loads(path.read_text())
@@ -129,10 +132,10 @@ class Entries(Tune):
             self.assertEqual(result["measurements"][0]["name"], "time")
         self.assertEqual(clora("tune", "export", self.folder / "table.json", "--table", env=self.environment)[0], 0)
         table = json.loads(path.with_name("table.json").read_text())
-        self.assertEqual(len(table["entries"]), first["shapes"])
+        self.assertEqual(len(table["entries"]), entries)
         other = self.environment | {"CLORA_CACHE_DIR": str(self.folder / "other")}
         status, out, err = clora("tune", "import", path, "--json", env=other)
-        self.assertEqual((status, json.loads(out)["entries"]), (0, first["shapes"]), err)
+        self.assertEqual((status, json.loads(out)["entries"]), (0, entries), err)
         self.entries()[0].write_text("{")
         status, out, _ = clora("tune", "prune", "--others", "--json", env=self.environment)
         self.assertEqual((status, json.loads(out)), (0, {"environments": 0, "files": 1}))
@@ -161,7 +164,7 @@ class Entries(Tune):
         self.assertEqual((status, err.count("\n")), (1, 1))
 
 
-@needs_device
+@needs_panels
 class Faults(Tune):
     """A fault in some configurations of one kernel: they are not chosen, and all else goes on."""
 

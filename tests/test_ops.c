@@ -112,18 +112,21 @@ static void test_pairs_match_the_reference_with_and_without_the_instruction(void
     tuning_forget(context);
 }
 
-/* As on devices with other vectors than this one's: panels of 8 and 32 columns. */
+/* As on CPUs with other vectors than this one's: panels of 8 and 32 columns. */
 static void test_panels_of_every_width_match_the_reference(void **state) {
     static const int widths[] = {4, 16};
     const int usual = context->info.vector_width;
+    const bool usually_cpu = context->is_cpu;
 
     (void)state;
+    context->is_cpu = true;
     for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
         context->info.vector_width = widths[i];
-        assert_int_equal(weight_panel_width(context), 2 * widths[i]);
+        assert_int_equal(kernel_panel_width(context), 2 * widths[i]);
         check_products(GEMM_PANEL, 4);
     }
     context->info.vector_width = usual;
+    context->is_cpu = usually_cpu;
 }
 
 /* As on a GPU, whose panels have 32 columns. */
@@ -132,7 +135,7 @@ static void test_the_paths_of_gpus_match_the_reference(void **state) {
 
     (void)state;
     context->is_cpu = false;
-    assert_int_equal(weight_panel_width(context), 32);
+    assert_int_equal(kernel_panel_width(context), 32);
     check_products(GEMM_TILE, 4);
     if (!getenv("CLORA_TEST_SMALL"))
         check_products(GEMM_CLBLAST, 9);

@@ -84,16 +84,16 @@ static int rule_row_columns(const clora_context *context) {
     {"BK", rule_attention_rows, {48, 24, 96, 16, 32, 64}}}
 /* clang-format on */
 
-/* Columns of a panel on a CPU: two vectors. (ops/weight.h, which this layer must not know, says the same.) */
-static int panel_columns(const clora_context *context) {
-    return 2 * panel_vector(context);
+/* Two vectors of a CPU's own width (12 accumulators of 6 rows then fit its registers), what coalesces on GPUs. */
+int kernel_panel_width(const clora_context *context) {
+    return context->is_cpu ? 2 * panel_vector(context) : 32;
 }
 
 /* Rows of so many panels that fit half the local memory: a CPU's is its second cache, which holds activations too. */
 static int rows_in_local_memory(const clora_context *context, int panels) {
     enum { MOST = 512 << 10 };
     const size_t half = context->info.local_memory / 2, local = half < MOST ? half : MOST;
-    return (int)(local / sizeof(float)) / (panels * panel_columns(context));
+    return (int)(local / sizeof(float)) / (panels * kernel_panel_width(context));
 }
 
 /* Rows whose sums stand in registers at once: processors with vectors of 16 have twice as many registers. */
@@ -121,12 +121,12 @@ static int panel_steps(const clora_context *context) {
 /* Panels over K that are turned together, and rows of W0 in them; the last panel's lanes may reach NR further. */
 static int turned_panels(const clora_context *context) {
     enum { MOST = 8 };
-    return rows_in_local_memory(context, MOST) >= 4 * panel_columns(context) ? MOST : 1;
+    return rows_in_local_memory(context, MOST) >= 4 * kernel_panel_width(context) ? MOST : 1;
 }
 
 static int turned_rows(const clora_context *context) {
     enum { MOST = 384 };
-    const int NR = panel_columns(context), rows = rows_in_local_memory(context, turned_panels(context)) - NR;
+    const int NR = kernel_panel_width(context), rows = rows_in_local_memory(context, turned_panels(context)) - NR;
     return rows >= MOST ? MOST : rows < NR ? NR : rows / NR * NR;
 }
 
@@ -139,7 +139,7 @@ static int rule_dot_rows(const clora_context *context) {
 
 /* Rows of W0 whose pairs lie there too, of one panel over K in half of it; and panels in a quarter. */
 static int panels_of_pairs(const clora_context *context, size_t memory, int rows) {
-    const int NR = panel_columns(context);
+    const int NR = kernel_panel_width(context);
     return (int)(memory / sizeof(uint32_t)) / ((rows + NR) / 2 * NR);
 }
 static int rule_dot_block(const clora_context *context) {
@@ -147,7 +147,7 @@ static int rule_dot_block(const clora_context *context) {
     const size_t half = context->info.local_memory / 2;
     return panels_of_pairs(context, half, MOST)   ? MOST
            : panels_of_pairs(context, half, LESS) ? LESS
-                                                  : panel_columns(context);
+                                                  : kernel_panel_width(context);
 }
 static int rule_dot_panels(const clora_context *context) {
     enum { MOST = 4 };

@@ -50,6 +50,9 @@ bool kernel_explicit_vectors(const clora_context *context);
  * does not say in which order they see each other's writes; PoCL's compiler does, for CPUs. */
 bool kernel_runs_layers(const clora_context *context);
 
+/* Columns of a panel: the layout of every frozen weight and low-rank factor on this device, whichever path is taken. */
+int kernel_panel_width(const clora_context *context);
+
 bool kernel_key_is(const kernel_key *a, const kernel_key *b);
 
 /* The analytic default of a parameter on a device, at a key. */

@@ -12,7 +12,7 @@ static size_t round_up(size_t n, size_t step) {
 
 /* Scalars of a full set of factors at one rank for a weight of these modules, padding included. */
 static size_t factor_elements(const clora_context *context, int rank, int modules, const int *N, int K) {
-    const size_t width = (size_t)weight_panel_width(context), R = (size_t)rank;
+    const size_t width = (size_t)kernel_panel_width(context), R = (size_t)rank;
     size_t sum = (size_t)modules * R * round_up((size_t)K, width);
 
     for (int i = 0; i < modules; i++)

@@ -311,7 +311,7 @@ static layer_build build_of(const decode_layer *d) {
 static void define(launch *l, const decode_layer *d, const layer_build *b) {
     const int rows = matmul_program_rows(d->shape.B * d->shape.T);
 
-    launch_define(l, "NR", weight_panel_width(l->context));
+    launch_define(l, "NR", kernel_panel_width(l->context));
     launch_define(l, "STORAGE", (int)d->qkv.w->dtype);
     launch_define(l, "ROWS", rows);
     launch_define(l, "DM", rows);

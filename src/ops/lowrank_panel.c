@@ -28,7 +28,7 @@ clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const cl
     const int DM = least(launch_parameter(&l, "MOST_ROWS"), M), DR = even_tile(R, launch_parameter(&l, "MOST_RANKS"));
     const int MB = divide_up(divide_up(M, ITEMS_PER_CORE * cores(context)), DM) * DM, blocks = divide_up(M, MB);
     const int RB = blocks >= cores(context) ? R : divide_up(divide_up(R, divide_up(cores(context), blocks)), DR) * DR;
-    launch_define(&l, "NR", weight_panel_width(context));
+    launch_define(&l, "NR", kernel_panel_width(context));
     launch_define(&l, "DM", DM);
     launch_define(&l, "DR", DR);
     launch_define(&l, "NORM", gain != NULL);
@@ -51,7 +51,7 @@ clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const cl
 clora_status lowrank_panel_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x) {
     enum { CACHE = 24 << 10 /* bytes of x that stay in the first cache beside the sums */, ITEMS_PER_CORE = 4 };
     clora_context *context = f->context;
-    const int NR = weight_panel_width(context), R = tensor_cols(d), C = tensor_cols(x), panels = divide_up(C, NR);
+    const int NR = kernel_panel_width(context), R = tensor_cols(d), C = tensor_cols(x), panels = divide_up(C, NR);
     const int PB = least(8, divide_up(panels, ITEMS_PER_CORE * cores(context)));
     const int rows = CACHE / (int)sizeof(float) / (PB * NR);
     launch l;

@@ -58,7 +58,7 @@ static int tile_rows(launch *l, int M) {
 
 /* Panels of 32 columns have vectors of 16, and those processors twice as many registers. */
 int matmul_few_sums(const clora_context *context) {
-    return weight_panel_width(context) >= 32 ? 12 : 6;
+    return kernel_panel_width(context) >= 32 ? 12 : 6;
 }
 
 int matmul_program_rows(int M) {
@@ -88,7 +88,7 @@ static dot_engine dot_of(clora_context *context, const weight *w, int M) {
 }
 
 static void define_panel(launch *l, const weight *w, clora_context *context) {
-    launch_define(l, "NR", weight_panel_width(context));
+    launch_define(l, "NR", kernel_panel_width(context));
     launch_define(l, "STORAGE", w ? (int)w->dtype : 0);
 }
 

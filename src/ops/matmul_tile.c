@@ -7,7 +7,7 @@ static size_t divide_up(int a, int b) {
 /* One launch makes the columns of one part of the weight, or of all panels when there is no weight. */
 static clora_status forward_part(const forward_product *p, const weight_part *part) {
     clora_context *context = p->y->context;
-    const int NR = weight_panel_width(context), panels = part ? part->panels : p->panels;
+    const int NR = kernel_panel_width(context), panels = part ? part->panels : p->panels;
     const kernel_key key = forward_key(p);
     const bool accumulate = p->residual == p->y, few = matmul_few_rows(p);
     launch l;
@@ -88,7 +88,7 @@ clora_status lowrank_tile_down(clora_tensor *u, const clora_tensor *x, const clo
     launch l;
 
     launch_begin(&l, u->context, "lowrank_tile_down", lowrank_key(u, x));
-    launch_define(&l, "NR", weight_panel_width(u->context));
+    launch_define(&l, "NR", kernel_panel_width(u->context));
     const int TR = launch_parameter(&l, "TR");
     const size_t side = (size_t)TR;
     launch_matrix(&l, u);
@@ -102,7 +102,7 @@ clora_status lowrank_tile_down(clora_tensor *u, const clora_tensor *x, const clo
 }
 
 clora_status lowrank_tile_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x) {
-    const int NR = weight_panel_width(f->context), R = tensor_cols(d), C = tensor_cols(x);
+    const int NR = kernel_panel_width(f->context), R = tensor_cols(d), C = tensor_cols(x);
     launch l;
 
     launch_begin(&l, f->context, "lowrank_tile_grad", lowrank_key(d, x));

@@ -10,14 +10,6 @@
 #include "device/tuning.h"
 #include "ops/weight_pack.h"
 
-/* Two vectors of the device's own width on CPUs (12 accumulators of 6 rows then fit its registers), what coalesces on
- * GPUs. */
-int weight_panel_width(const clora_context *context) {
-    if (!context->is_cpu || context->info.vector_width >= 16)
-        return 32;
-    return context->info.vector_width >= 8 ? 16 : 8;
-}
-
 size_t weight_panel_elements(const weight *w) {
     const size_t steps = ((size_t)w->K + (size_t)w->KI - 1) / (size_t)w->KI;
     return steps * (size_t)w->KI * (size_t)w->NR;
@@ -69,7 +61,7 @@ static clora_status describe(weight *w, clora_context *context, weight_layout la
                   .layout = layout,
                   .K = K,
                   .modules = modules,
-                  .NR = weight_panel_width(context)};
+                  .NR = kernel_panel_width(context)};
     w->KI = w->layout == WEIGHT_PANEL && dtype == CLORA_DTYPE_BF16 ? 2 : 1;
     for (int i = 0; i < modules; i++) {
         if (N[i] < 1)

@@ -8,7 +8,7 @@
  * A frozen weight W0 (N, K), packed once. It owns its storage type and its layout; forward, backward, merge and the
  * embedding look-up all read this one copy.
  *
- * Layout panel: panels of NR rows, element (n, k) of a module at
+ * Layout panel: panels of NR rows (kernel_panel_width), element (n, k) of a module at
  *     ((panel(n) * (K' / KI) + k / KI) * NR + n % NR) * KI + k % KI,   K' = K rounded up to a multiple of KI,
  * KI = 1 for f32 and f16, 2 for bf16. Each module (q, k, v of one fused weight) starts on a panel boundary; padding is
  * zero. Layout plain: row major (N, K), modules one after the other. What CLBlast reads.
@@ -45,9 +45,6 @@ typedef struct weight {
     clora_tensor *bias;    /* f32 (N) or NULL */
     bool uses_scratch;     /* counted among the users of the context's scratch */
 } weight;
-
-/* The panel width of every frozen weight and low-rank factor on this device. */
-int weight_panel_width(const clora_context *context);
 
 /* The layout of a weight of N rows in all: what CLORA_GEMM says, else what the tuned parameters do. */
 weight_layout weight_layout_of(clora_context *context, clora_dtype dtype, int N, int K);

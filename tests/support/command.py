@@ -39,7 +39,14 @@ def is_character_device(path):
     return os.path.exists(path) and stat.S_ISCHR(os.stat(path).st_mode)
 
 
+def takes_panels():
+    """Does the default device run the kernels of CPUs? Tests that name one of those say that they need them."""
+    status, out, _ = clora("devices", "--json")
+    return status == 0 and any(device["default"] and device["gemm"] == "panel" for device in json.loads(out))
+
+
 needs_device = unittest.skipUnless(has_device(), "no OpenCL device")
+needs_panels = unittest.skipUnless(takes_panels(), "the device does not run the kernels of CPUs")
 needs_full_device = unittest.skipUnless(is_character_device("/dev/full"), "no /dev/full")
 
 
