@@ -4,31 +4,33 @@
 //   logits[m] = exp(x - most) / sum - [target]               when GRADIENT; zeros when there is no target (< 0)
 //
 // One work-group makes one row of vocab columns: largest, exponentials and their sum, scaling. The row stays in cache
-// between the three passes, so memory sees it once. Any logit that is not finite makes nll NaN: x * 0 is added up
-// beside it.
+// between the three passes, so memory sees it once. Any logit that is not finite makes nll NaN.
 
 #ifndef GRADIENT
 #define GRADIENT 1 // 0: leave the logits as they are
 #endif
 
+// Told by its bits: some compilers take x * 0, which is NaN for these as well, for 0 whatever x is.
+#define IS_NOT_FINITE(bits) (((bits)&0x7f800000) == 0x7f800000)
+
 // Columns from <= c < to, by vectors, then one by one.
 #define FOR_VECTORS(c, from, to) for (int c = (from) + get_local_id(0) * VW; c + VW <= (to); c += WG * VW)
 #define FOR_REST(c, from, to) for (int c = (to) - ((to) - (from)) % VW + get_local_id(0); c < (to); c += WG)
 
-// The largest of an item's share of columns; *odd gets x * 0, which is NaN unless all are finite.
+// The largest of an item's share of columns; *odd becomes NaN unless all are finite.
 static inline float largest(__global const float *x, const int from, const int to, float *odd) {
-    V most = (V)(-INFINITY), zeros = (V)(0.0f);
+    V most = (V)(-INFINITY), beside = (V)(0.0f);
     float rest = -INFINITY;
     FOR_VECTORS(c, from, to) {
         const V v = LOAD(x + c);
         most = fmax(most, v);
-        zeros = fma(v, (V)(0.0f), zeros);
+        beside = IS_NOT_FINITE(AS_VI(v)) ? (V)(NAN) : beside;
     }
     FOR_REST(c, from, to) {
         rest = fmax(rest, x[c]);
-        *odd = fma(x[c], 0.0f, *odd);
+        *odd = IS_NOT_FINITE(as_int(x[c])) ? NAN : *odd;
     }
-    *odd += sum_lanes(zeros);
+    *odd += sum_lanes(beside);
     return fmax(rest, max_lanes(most));
 }
 
@@ -88,7 +90,7 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENS
     const float before = largest(x, 0, split, &odd), after = largest(x, min(split + 1, columns), columns, &odd);
     const float most = max_group(fmax(wanted, fmax(before, after)), space);
     const float beaten = max_group(before >= wanted || after > wanted ? 1.0f : 0.0f, space);
-    odd = sum_group(odd, space) + wanted * 0.0f;
+    odd = sum_group(odd, space) + (IS_NOT_FINITE(as_int(wanted)) ? NAN : 0.0f);
 #if WG > 1
     barrier(CLK_GLOBAL_MEM_FENCE); // all have read what the others now overwrite
 #endif

@@ -1,5 +1,6 @@
 #include "ops/weight.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -326,7 +327,7 @@ clora_status weight_set_bias(weight *w, int module, const float *bias) {
         return clora_fail(CLORA_ERROR_ARGUMENT, "weight_set_bias: module %d of %d", module, w->modules);
     const weight_module *m = &w->module[module];
     for (int n = 0; n < m->N; n++)
-        if (!(bias[n] - bias[n] == 0.0f))
+        if (!isfinite(bias[n]))
             return clora_fail(CLORA_ERROR_FORMAT, "the bias of row %d is not finite", n);
     if (!w->bias) {
         TRY(tensor_new(&w->bias, w->context, CLORA_DTYPE_F32, 1, w->N));
