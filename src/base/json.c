@@ -121,6 +121,13 @@ clora_status json_get_text(const char **out, const json_t *object, const char *k
     return CLORA_OK;
 }
 
+bool json_is_off(const json_t *value) {
+    return json_is_null(value) || json_is_false(value) || (json_is_number(value) && json_number_value(value) == 0) ||
+           (json_is_string(value) && json_string_length(value) == 0) ||
+           (json_is_array(value) && json_array_size(value) == 0) ||
+           (json_is_object(value) && json_object_size(value) == 0);
+}
+
 /* The fewest significant digits that give every real back: 0.1 is written as 0.1, as other writers do. */
 static size_t digits_needed(const json_t *value, size_t digits) {
     char text[64];

@@ -23,6 +23,9 @@ clora_status json_get_bool(bool *out, const json_t *object, const char *key, boo
 clora_status json_get_text(const char **out, const json_t *object, const char *key, const char *fallback,
                            const char *where); /* borrowed from the object; a string that holds a NUL is an error */
 
+/* null, false, zero, or an empty text, list or object: a setting that is off. */
+bool json_is_off(const json_t *value);
+
 /* Write indented JSON and a newline through file_writer (atomic): keys sorted, or in the order of the objects. */
 clora_status json_save_path(const json_t *value, const char *path);
 clora_status json_save_ordered_path(const json_t *value, const char *path);

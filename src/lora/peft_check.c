@@ -44,14 +44,6 @@ static bool is_known(const char *key) {
     return false;
 }
 
-/* null, false, zero, or an empty text, list or object: a setting that is off */
-bool peft_is_off(const json_t *value) {
-    return json_is_null(value) || json_is_false(value) || (json_is_number(value) && json_number_value(value) == 0) ||
-           (json_is_string(value) && json_string_length(value) == 0) ||
-           (json_is_array(value) && json_array_size(value) == 0) ||
-           (json_is_object(value) && json_object_size(value) == 0);
-}
-
 static bool is_text(const json_t *value) {
     return json_is_string(value) && json_string_length(value) > 0 &&
            strlen(json_string_value(value)) == json_string_length(value);
@@ -95,7 +87,7 @@ static clora_status check_other_keys(const json_t *root, const char *path) {
     json_t *value;
 
     json_object_foreach((json_t *)root, key, value) {
-        if (!is_known(key) && !peft_is_off(value))
+        if (!is_known(key) && !json_is_off(value))
             return clora_fail(CLORA_ERROR_UNSUPPORTED,
                               "%s: \"%s\" is set, and clora applies plain LoRA only: the adapter would not do what it "
                               "was trained for",
@@ -182,9 +174,9 @@ static clora_status check_targets(const json_t *root, const char *path) {
 
     if (targets && !json_is_null(targets) && !is_text(targets) && !is_texts(targets))
         return clora_fail(CLORA_ERROR_FORMAT, "%s: \"target_modules\" must be a list of names or an expression", path);
-    if (excluded && !peft_is_off(excluded) && !is_text(excluded) && !is_texts(excluded))
+    if (excluded && !json_is_off(excluded) && !is_text(excluded) && !is_texts(excluded))
         return clora_fail(CLORA_ERROR_FORMAT, "%s: \"exclude_modules\" must be a list of names or an expression", path);
-    if (pattern && !peft_is_off(pattern) && !is_text(pattern) && !is_texts(pattern))
+    if (pattern && !json_is_off(pattern) && !is_text(pattern) && !is_texts(pattern))
         return clora_fail(CLORA_ERROR_FORMAT, "%s: \"layers_pattern\" must be a name or a list of names", path);
     const bool some = json_is_integer(layers) || is_integers(layers);
     if (layers && !some && !json_is_null(layers) && !(json_is_array(layers) && json_array_size(layers) == 0))
@@ -195,7 +187,7 @@ static clora_status check_targets(const json_t *root, const char *path) {
                           "%s: \"layers_to_transform\" goes with a list of names in \"target_modules\"; the expression "
                           "there chooses layers itself",
                           path);
-    if (pattern && !peft_is_off(pattern) && !some)
+    if (pattern && !json_is_off(pattern) && !some)
         return clora_fail(CLORA_ERROR_FORMAT, "%s: \"layers_pattern\" needs \"layers_to_transform\"", path);
     TRY(check_pattern(root, "rank_pattern", true, path));
     TRY(check_pattern(root, "alpha_pattern", false, path));

@@ -7,7 +7,4 @@
  */
 clora_status peft_check(const json_t *root, const char *path);
 
-/* null, false, zero, or an empty text, list or object: a setting that is off. */
-bool peft_is_off(const json_t *value);
-
 #endif

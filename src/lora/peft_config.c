@@ -44,7 +44,7 @@ static clora_status arrange(json_t **out, const json_t *from, const json_t *defa
     for (size_t i = 0; i < KEY_COUNT; i++) {
         const json_t *value = json_object_get(from, KEYS[i]);
         const bool absent = !value || json_is_null(value);
-        if (strcmp(KEYS[i], "exclude_modules") == 0 && (absent || peft_is_off(value)))
+        if (strcmp(KEYS[i], "exclude_modules") == 0 && (absent || json_is_off(value)))
             continue;
         if (absent)
             value = json_object_get(defaults, KEYS[i]);

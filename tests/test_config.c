@@ -1,0 +1,138 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "model/config.h"
+#include "model/rope.h"
+#include "support/fixture.h"
+#include "support/scratch.h"
+
+#define SIZES                                                                                                \
+    "\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, " \
+    "\"intermediate_size\": 48, \"vocab_size\": 16, \"max_position_embeddings\": 4096"
+
+static clora_status load(model_config *out, const char *text) {
+    scratch_text("config.json", text);
+    return config_load(out, scratch_path(""));
+}
+
+/* The largest difference of row `position` of the table from what these frequencies make of it. */
+static double difference(const model_config *config, const json_t *wanted, int position) {
+    enum { HALF = 16, POSITIONS = 512 };
+    static float table[POSITIONS * 2 * HALF];
+    double largest = 0;
+
+    assert_int_equal(config->head_dim, 2 * HALF);
+    assert_int_equal(json_array_size(wanted), HALF);
+    assert_true(position < POSITIONS);
+    rope_table(table, config, position + 1);
+    for (int i = 0; i < HALF; i++) {
+        const float angle = (float)position * (float)json_number_value(json_array_get(wanted, (size_t)i));
+        const float *row = &table[position * 2 * HALF];
+        largest = fmax(largest, fabs((double)row[i] - cos((double)angle)));
+        largest = fmax(largest, fabs((double)row[HALF + i] - sin((double)angle)));
+    }
+    return largest;
+}
+
+static void test_rope_is_found_where_transformers_finds_it(void **state) {
+    (void)state;
+    json_t *forms = json_load_file(fixture_path("reference/rope_forms.json"), 0, NULL), *form;
+    model_config config;
+    size_t i;
+
+    assert_true(json_array_size(forms) > 30);
+    json_array_foreach(forms, i, form) {
+        char *text = json_dumps(json_object_get(form, "config"), 0);
+        assert_ok(load(&config, text));
+        for (int position = 1; position < 512; position += 299)
+            if (!(difference(&config, json_object_get(form, "inv_freq"), position) <= 1e-4))
+                fail_msg("other frequencies than transformers': %s", text);
+        free(text);
+    }
+    json_decref(forms);
+}
+
+static void test_rope_that_cannot_be_meant_is_refused_by_key(void **state) {
+    (void)state;
+    static const struct {
+        const char *settings;
+        clora_status status;
+        const char *words;
+    } cases[] = {
+        {"\"rope_theta\": 0", CLORA_ERROR_FORMAT, "\"rope_theta\""},
+        {"\"rope_theta\": \"1e4\"", CLORA_ERROR_FORMAT, "\"rope_theta\""},
+        {"\"rope_theta\": 1e-50", CLORA_ERROR_FORMAT, "\"rope_theta\""},
+        {"\"rope_scaling\": \"linear\"", CLORA_ERROR_FORMAT, "\"rope_scaling\""},
+        {"\"rope_scaling\": [1]", CLORA_ERROR_FORMAT, "\"rope_scaling\""},
+        {"\"rope_parameters\": true", CLORA_ERROR_FORMAT, "\"rope_parameters\""},
+        {"\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2}", CLORA_ERROR_UNSUPPORTED, "\"yarn\""},
+        {"\"rope_scaling\": {\"rope_type\": null, \"type\": \"dynamic\"}", CLORA_ERROR_UNSUPPORTED, "\"dynamic\""},
+        {"\"rope_parameters\": {\"rope_type\": 3}", CLORA_ERROR_FORMAT, "\"rope_type\""},
+        {"\"rope_parameters\": {\"rope_theta\": {}}", CLORA_ERROR_UNSUPPORTED, "\"rope_theta\""},
+        {"\"rope_parameters\": {\"rope_theta\": [1]}", CLORA_ERROR_FORMAT, "\"rope_theta\""},
+        {"\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 1e4}, \"sliding_attention\": null}",
+         CLORA_ERROR_UNSUPPORTED, "\"full_attention\""},
+        {"\"rope_scaling\": {\"sliding_attention\": {}}", CLORA_ERROR_UNSUPPORTED, "\"sliding_attention\""},
+        {"\"rope_scaling\": {\"type\": \"linear\"}", CLORA_ERROR_FORMAT, "\"factor\" is missing"},
+        {"\"rope_scaling\": {\"type\": \"linear\", \"factor\": null}", CLORA_ERROR_FORMAT, "\"factor\" is missing"},
+        {"\"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}", CLORA_ERROR_FORMAT, "\"factor\" is 0"},
+        {"\"rope_scaling\": {\"type\": \"linear\", \"factor\": \"2\"}", CLORA_ERROR_FORMAT, "\"factor\" must be"},
+        {"\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 2, \"high_freq_factor\": 4}", CLORA_ERROR_FORMAT,
+         "\"low_freq_factor\" is missing"},
+        {"\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 2, \"low_freq_factor\": 1}", CLORA_ERROR_FORMAT,
+         "\"high_freq_factor\" is missing"},
+        {"\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 2, \"low_freq_factor\": 4, \"high_freq_factor\": 4}",
+         CLORA_ERROR_FORMAT, "\"high_freq_factor\" must be above"},
+        {"\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 2, \"low_freq_factor\": 1, \"high_freq_factor\": 4, "
+         "\"original_max_position_embeddings\": 0.5}",
+         CLORA_ERROR_FORMAT, "\"original_max_position_embeddings\""},
+        {"\"partial_rotary_factor\": 0.5", CLORA_ERROR_UNSUPPORTED, "\"partial_rotary_factor\""},
+        {"\"rope_parameters\": {\"partial_rotary_factor\": 0.25}", CLORA_ERROR_UNSUPPORTED,
+         "\"partial_rotary_factor\""},
+    };
+    model_config config;
+    char text[1024];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(text, sizeof(text), "{" SIZES ", %s}", cases[i].settings);
+        assert_refused(load(&config, text), cases[i].status, cases[i].words);
+    }
+}
+
+static void test_a_rope_setting_of_null_is_not_set(void **state) {
+    (void)state;
+    model_config config;
+
+    assert_ok(load(&config, "{" SIZES ", \"rope_theta\": null, \"head_dim\": null, \"rope_scaling\": "
+                            "{\"rope_theta\": null, \"rope_type\": null, \"type\": \"linear\", \"factor\": 2}}"));
+    assert_float_equal(config.rope_theta, 10000.0f, 0.0f);
+    assert_int_equal(config.scaling, ROPE_LINEAR);
+    assert_int_equal(config.head_dim, 32);
+}
+
+static void test_swish_is_another_name_of_silu(void **state) {
+    (void)state;
+    model_config config;
+
+    assert_ok(load(&config, "{" SIZES ", \"hidden_act\": \"swish\"}"));
+    assert_refused(load(&config, "{" SIZES ", \"hidden_act\": \"gelu\"}"), CLORA_ERROR_UNSUPPORTED, "\"gelu\"");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_rope_is_found_where_transformers_finds_it, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_rope_that_cannot_be_meant_is_refused_by_key, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_a_rope_setting_of_null_is_not_set, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_swish_is_another_name_of_silu, scratch_setup, scratch_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
