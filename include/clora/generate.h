@@ -85,7 +85,8 @@ typedef struct clora_generation {
 typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
 
 /**
- * Continue a prompt.
+ * Continue a prompt, up to an end token: one of clora_model_info's eos, or clora_tokenizer_eos(), with which training
+ * ends its targets.
  *
  * @param[out] out       yours to free with clora_generation_free()
  * @param[in]  session   reset first; its first sequence is used

@@ -37,8 +37,10 @@ typedef struct clora_model_info {
     const char *dtype;   /**< storage type of the matrices on the device: "f32", "f16", "bf16" or "mixed" */
     int64_t parameters;  /**< scalars in the files */
     size_t device_bytes; /**< device memory of the weights */
-    int eos_count;       /**< ids that end a generation: generation_config.json's, else config.json's */
+    int eos_count;       /**< ids that end a generation: generation_config.json's, else config.json's; besides them the
+                              tokenizer's eos does (clora_generate()) */
     int32_t eos[8];
+    int eos_ignored; /**< ids in those files that are outside the vocabulary and passed over */
 } clora_model_info;
 
 /** One linear layer that an adapter may target. */

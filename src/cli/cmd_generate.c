@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/device.h"
+#include "cli/eos.h"
 #include "cli/json_out.h"
 #include "cli/model_options.h"
 #include "cli/opt.h"
@@ -186,6 +187,7 @@ static int load(generate_run *run, const char *path, const generate_args *args) 
     if (clora_model_load(&run->model, run->context, path, &options) != CLORA_OK ||
         (args->adapter && clora_adapter_load(&run->adapter, run->model, args->adapter) != CLORA_OK))
         return cli_fail_library(run->cli);
+    eos_note(run->cli, path, run->tokenizer, clora_model_get_info(run->model));
     const size_t longest = run->prompts.longest;
     if (room_behind(run, longest, 1) < 1)
         return cli_fail(run->cli, "%s has %s, the model %s: shorten it",

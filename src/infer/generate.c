@@ -43,11 +43,14 @@ static double seconds_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static bool is_eos(const clora_model_info *info, int32_t id) {
+/* Training ends texts with the tokenizer's eos, whatever the model's files name. */
+static bool is_eos(const run *r, int32_t id) {
+    const clora_model_info *info = clora_model_get_info(r->session->model);
+
     for (int i = 0; i < info->eos_count; i++)
         if (info->eos[i] == id)
             return true;
-    return false;
+    return id == clora_tokenizer_eos(r->tokenizer);
 }
 
 static clora_status check(const run *r) {
@@ -74,7 +77,7 @@ static void generation_finish(generation *g) {
 }
 
 /* Take one id; g->stop is set when it was the last. */
-static clora_status take(generation *g, const clora_model_info *info, int32_t id) {
+static clora_status take(const run *r, generation *g, int32_t id) {
     clora_status status = CLORA_OK;
     const char *piece;
     size_t size;
@@ -82,7 +85,7 @@ static clora_status take(generation *g, const clora_model_info *info, int32_t id
 
     g->ids[g->count++] = id;
     sampler_see(&g->sampler, id);
-    if (is_eos(info, id)) {
+    if (is_eos(r, id)) {
         g->stop = "eos";
         return CLORA_OK;
     }
@@ -142,7 +145,7 @@ static clora_status advance(run *r, int sequence) {
 
     if (g->count < r->options->max_tokens) {
         TRY(sampler_next(&g->sampler, &id, r->logits + (size_t)sequence * (size_t)info->vocab));
-        TRY(take(g, info, id));
+        TRY(take(r, g, id));
         r->last[sequence] = id;
     }
     if (!g->stop &&

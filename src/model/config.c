@@ -129,24 +129,31 @@ done:
     return status;
 }
 
-/* eos_token_id: an id, a list of ids or null. */
+/* eos_token_id: an id, a list of ids or null. An id that the model cannot give (-1 is a habit) is passed over; a list
+ * that is left empty changes nothing. */
 static clora_status read_eos(model_config *c, const json_t *root, const char *path) {
     const json_t *value = json_object_get(root, "eos_token_id");
     const size_t n = json_is_array(value) ? json_array_size(value) : json_is_integer(value) ? 1 : 0;
+    int32_t found[CONFIG_EOS];
+    int count = 0;
 
     if (value && !json_is_null(value) && !json_is_array(value) && !json_is_integer(value))
         return clora_fail(CLORA_ERROR_FORMAT, "%s: \"eos_token_id\" is neither an id nor a list of ids", path);
     if (n > CONFIG_EOS)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"eos_token_id\" has %zu ids; at most %d are supported", path,
                           n, CONFIG_EOS);
-    if (n > 0)
-        c->eos_count = 0;
     for (size_t i = 0; i < n; i++) {
         const json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= c->vocab)
-            return clora_fail(CLORA_ERROR_FORMAT, "%s: \"eos_token_id\" holds something that is no id below %d", path,
-                              c->vocab);
-        c->eos[c->eos_count++] = (int32_t)json_integer_value(id);
+        if (!json_is_integer(id))
+            return clora_fail(CLORA_ERROR_FORMAT, "%s: \"eos_token_id\" holds something that is no id", path);
+        if (json_integer_value(id) >= 0 && json_integer_value(id) < c->vocab)
+            found[count++] = (int32_t)json_integer_value(id);
+        else
+            c->eos_ignored++;
+    }
+    if (count > 0) {
+        memcpy(c->eos, found, sizeof(found[0]) * (size_t)count);
+        c->eos_count = count;
     }
     return CLORA_OK;
 }

@@ -22,6 +22,7 @@ typedef struct model_config {
     int scaling_original; /* positions of the model that was scaled */
     int eos_count;        /* ids that end a generation */
     int32_t eos[CONFIG_EOS];
+    int eos_ignored; /* ids in the files that are outside the vocabulary */
 } model_config;
 
 clora_status config_load(model_config *out, const char *directory);

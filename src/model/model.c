@@ -75,7 +75,8 @@ void model_info_fill(clora_model_info *info, const model_config *c) {
                                .vocab = c->vocab,
                                .max_positions = c->max_positions,
                                .tied = c->tied,
-                               .eos_count = c->eos_count};
+                               .eos_count = c->eos_count,
+                               .eos_ignored = c->eos_ignored};
     memcpy(info->eos, c->eos, sizeof(info->eos));
 }
 

@@ -1,0 +1,87 @@
+"""What the command makes of data, prompts and the ends of texts, as other programs write them."""
+
+import json
+import pathlib
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support.command import MODEL, CommandTest, clora, main, needs_device
+
+PROMPT = "name: Rusty Pumpkin | type: restaurant | food: Greek =>"
+
+
+class DataTest(CommandTest):
+    def model(self, **files):
+        """A copy of the bundled model; tokenizer_config={...} changes keys of that file, None removes it."""
+        copy = self.folder / f"model {len(list(self.folder.iterdir()))}"
+        shutil.copytree(MODEL, copy)
+        for path in copy.iterdir():
+            path.chmod(0o644)
+        for name, changes in files.items():
+            path = copy / f"{name}.json"
+            if changes is None:
+                path.unlink()
+            else:
+                path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+        return copy
+
+    def continued(self, model, *arguments):
+        """What greedy generation says, and standard error."""
+        status, out, err = clora("generate", model, "--prompt", PROMPT, "--max-tokens", "8", "--json", *arguments)
+        self.assertEqual(status, 0, err)
+        return json.loads(out), err
+
+
+@needs_device
+class EndOfText(DataTest):
+    def setUp(self):
+        super().setUp()
+        self.free, err = self.continued(MODEL)
+        self.assertEqual((self.free["stop"], err), ("length", ""))
+        vocabulary = json.loads((MODEL / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+        self.id = self.free["ids"][3]
+        self.token = next(token for token, i in vocabulary.items() if i == self.id)
+        self.until = self.free["ids"].index(self.id) + 1
+
+    def ends(self, model):
+        """Standard error of a generation that ends at the chosen token."""
+        result, err = self.continued(model)
+        self.assertEqual((result["ids"], result["stop"]), (self.free["ids"][: self.until], "eos"))
+        return err
+
+    def test_a_generation_ends_at_the_eos_that_training_teaches(self):
+        for changes in ({}, {"generation_config": None}, {"generation_config": {"eos_token_id": [1, 5]}}):
+            err = self.ends(self.model(tokenizer_config={"eos_token": self.token}, **changes))
+            self.one_line(err, "note: ", f"tokenizer_config.json says {json.dumps(self.token)} (id {self.id})")
+        model = self.model(tokenizer_config={"eos_token": {"content": self.token}})
+        self.assertEqual(clora("generate", model, "--prompt", "a", "--max-tokens", "1", "--quiet")[2], "")
+
+    def test_files_that_say_nothing_contradict_nothing(self):
+        nothing = {"config": {"eos_token_id": None}, "generation_config": None}
+        self.assertEqual(self.ends(self.model(tokenizer_config={"eos_token": self.token}, **nothing)), "")
+        for ids in (self.id, [1, self.id]):
+            self.assertEqual(self.ends(self.model(tokenizer_config={"eos_token": self.token},
+                                                  generation_config={"eos_token_id": ids})), "")
+            self.assertEqual(self.ends(self.model(tokenizer_config={"eos_token": None},
+                                                  generation_config={"eos_token_id": ids})), "")
+
+    def test_ids_outside_the_vocabulary_are_passed_over(self):
+        for ids in (-1, [-1], [2048, 1 << 40]):
+            model = self.model(generation_config={"eos_token_id": ids}, config={"eos_token_id": [1, self.id]})
+            self.one_line(self.ends(model), "note: ", f"names {len(ids) if isinstance(ids, list) else 1} outside")
+        self.one_line(self.ends(self.model(generation_config={"eos_token_id": [1, -1, self.id]})), "names 1 outside")
+        self.fails(1, "generate", self.model(generation_config={"eos_token_id": ["x"]}), "--prompt", "a",
+                   says="eos_token_id")
+
+    def test_training_and_inspecting_say_that_the_files_disagree(self):
+        model = self.model(tokenizer_config={"eos_token": self.token})
+        rows = self.write("rows.jsonl", '{"context": "a", "target": " b"}\n')
+        train = ["train", model, "--data", rows, "--steps", "1"]
+        self.one_line(clora(*train, "--out", self.folder / "a")[2], "do not agree on the end of a text")
+        self.assertEqual(clora(*train, "--out", self.folder / "b", "--eos", "never")[2], "")
+        self.one_line(clora("inspect", model)[2], "do not agree on the end of a text")
+
+
+if __name__ == "__main__":
+    main()
