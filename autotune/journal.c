@@ -71,15 +71,15 @@ done:
     return status;
 }
 
-static clora_status read_all(journal *j, clora_context *context) {
+static clora_status read_file(journal *j, clora_context *context, const char *path) {
     enum { LIMIT = 256 << 20 };
     clora_status status = CLORA_OK;
     size_t size = 0, bad = 0;
     char *text = NULL;
 
-    if (!file_exists(j->path))
+    if (!file_exists(path))
         return CLORA_OK;
-    TRY(file_read_text(&text, &size, j->path, LIMIT));
+    TRY(file_read_text(&text, &size, path, LIMIT));
     for (char *at = text; at < text + size;) {
         char *end = memchr(at, '\n', (size_t)(text + size - at));
         const size_t length = end ? (size_t)(end - at) : (size_t)(text + size - at);
@@ -91,10 +91,20 @@ static clora_status read_all(journal *j, clora_context *context) {
     }
     status = CLORA_OK;
     if (bad)
-        tuning_log(context, "ignored: %zu lines of %s", bad, j->path);
+        tuning_log(context, "ignored: %zu lines of %s", bad, path);
 done:
     free(text);
     return status;
+}
+
+/* What an earlier release measured in this environment. A journal that cannot be read is as good as none. */
+static void read_beside(void *user, clora_context *context, const char *directory, const json_t *environment) {
+    char *path = file_join(directory, "journal.jsonl");
+
+    (void)environment;
+    if (path && read_file(user, context, path) != CLORA_OK)
+        tuning_log(context, "ignored: %s", clora_last_error());
+    free(path);
 }
 
 /* A last line that was cut off must not swallow the next one. */
@@ -118,7 +128,8 @@ static clora_status open_journal(journal **out, clora_context *context, bool to_
     j->path = directory ? file_join(directory, "journal.jsonl") : NULL;
     if (!j->path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the journal"));
-    TRY(read_all(j, context));
+    tuning_store_visit(context, ENVIRONMENT_SAME, read_beside, j);
+    TRY(read_file(j, context, j->path));
     if (to_write) {
         j->fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
         if (j->fd < 0)

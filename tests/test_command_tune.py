@@ -105,6 +105,36 @@ class Entries(Tune):
                       env=self.environment | {"CLORA_TUNE": "off"})
         self.assertEqual(out, plain[1])
 
+    def test_entries_are_kept_whatever_memory_the_system_has_left(self):
+        self.tuned(command=FEW)
+        shown = json.loads(clora("tune", "show", "--json", env=self.environment)[1])
+        self.assertTrue(shown)
+        for limit in ("1", "2"):
+            other = self.environment | {"POCL_MEMORY_LIMIT": limit}
+            self.assertEqual(json.loads(clora("tune", "show", "--json", env=other)[1]), shown)
+            status, out, _ = clora(*FEW, env=other)
+            self.assertEqual(status, 0)
+            self.assertIn("nothing to measure", out)
+
+    def test_entries_of_another_driver_are_used_with_one_note(self):
+        self.tuned(command=FEW)
+        path = self.entries()[0]
+        entry = json.loads(path.read_text())
+        entry["key"] |= {"N": 256, "K": 128}  # near the model's shapes
+        path.write_text(json.dumps(entry))
+        described = path.parents[1] / "environment.json"
+        environment = json.loads(described.read_text())
+        described.write_text(json.dumps(environment | {"driver": "0.9 older"}))
+        path.parents[1].rename(path.parents[2] / "older")
+        generate = ["generate", MODEL, "--prompt", "a b c", "--max-tokens", "2"]
+        status, out, err = clora(*generate, env=self.environment)
+        self.assertEqual((status, err.count("note: ")), (0, 1), err)
+        self.assertIn(f"tuned with driver 0.9 older, here {environment['driver']}; 'clora tune'", err)
+        self.assertEqual(clora(*generate, "--quiet", env=self.environment)[2], "")
+        self.assertIn("0 entries", clora("tune", "show", env=self.environment)[1])
+        off = clora(*generate, env=self.environment | {"CLORA_TUNE": "off"})
+        self.assertEqual(off, (0, out, ""))
+
     def test_a_dry_run_lists_and_measures_nothing(self):
         status, out, _ = clora("tune", MODEL, "--dry-run", env=self.environment)
         self.assertEqual(status, 0)

@@ -28,7 +28,7 @@ typedef enum clora_tune_source {
     CLORA_TUNE_DEFAULT = 0, /**< a rule on what the device says of itself */
     CLORA_TUNE_SIMILAR = 1, /**< measured for a shape or rank nearby */
     CLORA_TUNE_SHIPPED = 2, /**< a table that ships with clora */
-    CLORA_TUNE_OLDER = 3,   /**< measured here with another driver: tune again */
+    CLORA_TUNE_OLDER = 3,   /**< measured here with another driver or number of compute units: tune again */
     CLORA_TUNE_EXACT = 4,   /**< measured here */
     CLORA_TUNE_SET = 5      /**< set by hand */
 } clora_tune_source;
@@ -77,11 +77,13 @@ CLORA_API clora_status clora_tune_lookup(clora_tune_entry *out, clora_context *c
  */
 CLORA_API clora_status clora_tune_set(clora_context *context, const clora_tune_entry *entry);
 
-/** A line for people: a file that cannot be used, or where a kernel's parameters come from. */
+/** A line for people: a file that cannot be used, parameters of another driver in use, or where a kernel's parameters
+ * come from. */
 typedef void (*clora_tune_log)(void *user, const char *line);
 
 /**
- * Hear of bad files in the cache and, when `verbose`, of each kernel's parameters at their first use. Set it right
+ * Hear of bad files in the cache, once of parameters that were tuned with another driver or number of compute units,
+ * and, when `verbose`, of each kernel's parameters at their first use. Set it right
  * after the context was made, for the cache is read at the first use. NULL ends it.
  */
 CLORA_API void clora_tune_set_log(clora_context *context, clora_tune_log log, void *user, int verbose);
@@ -179,7 +181,8 @@ CLORA_API clora_status clora_tune_worker(const char *device, int in, int out);
 
 /* ---- what is on disk ---- */
 
-/** The cache directory's entries for the context's environment; free() the array. */
+/** The cache directory's entries for the context's environment: its device, driver, number of compute units and this
+ * clora's kernels. free() the array. */
 CLORA_API clora_status clora_tune_entries(clora_tune_entry **out, int *count, clora_context *context);
 
 /** Every configuration that was ever measured in this environment, in that order; `seconds` is 0 where it could not be
@@ -218,7 +221,7 @@ CLORA_API clora_status clora_tune_export_table(clora_context *context, const cha
 CLORA_API clora_status clora_tune_import(int *count, clora_context *context, const char *path);
 
 /** Delete unusable entries of this environment, and with `others` the directories of all other environments: other
- * devices, drivers and versions of clora. */
+ * devices, drivers, numbers of compute units and versions of clora. */
 CLORA_API clora_status clora_tune_prune(int *directories, int *files, clora_context *context, int others);
 
 #ifdef __cplusplus

@@ -74,22 +74,25 @@ static clora_status source_text(char **out, const char *stem, size_t length) {
     return clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel source %.*s", (int)length, stem);
 }
 
-XXH128_hash_t program_sources_hash(void) {
+clora_status program_sources_hash(XXH128_hash_t *out) {
+    clora_status status = CLORA_OK;
     XXH3_state_t *state = XXH3_createState();
-    XXH128_hash_t hash = {0};
+    char *text = NULL;
 
     if (!state)
-        return hash;
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a hash");
     XXH3_128bits_reset(state);
     for (size_t i = 0; i < kernel_sources_count; i++) {
-        char *text = NULL;
-        if (source_text(&text, kernel_sources[i].name, strlen(kernel_sources[i].name)) == CLORA_OK)
-            XXH3_128bits_update(state, text, strlen(text) + 1);
+        TRY(source_text(&text, kernel_sources[i].name, strlen(kernel_sources[i].name)));
+        XXH3_128bits_update(state, text, strlen(text) + 1);
         free(text);
+        text = NULL;
     }
-    hash = XXH3_128bits_digest(state);
+    *out = XXH3_128bits_digest(state);
+done:
+    free(text);
     XXH3_freeState(state);
-    return hash;
+    return status;
 }
 
 enum { LOG_LINES = 8 };

@@ -35,6 +35,6 @@ clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel
 bool program_names(const kernel_row *row, const char *parameter);
 
 /* A hash of all kernel sources, those of CLORA_KERNEL_DIR included. */
-XXH128_hash_t program_sources_hash(void);
+clora_status program_sources_hash(XXH128_hash_t *out);
 
 #endif

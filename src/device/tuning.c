@@ -37,11 +37,13 @@ struct tuning {
     clora_tune_log log;
     void *log_user;
     bool verbose;
+    char older[256]; /* what entries of another driver were measured with; empty once that was told */
 };
 
 const char *clora_tune_source_name(clora_tune_source source) {
-    static const char *const names[] = {"analytic default",        "similar shape or rank", "shipped table",
-                                        "entry of another driver", "exact entry",           "set by hand"};
+    static const char *const names[] = {"analytic default", "similar shape or rank",
+                                        "shipped table",    "entry of another driver or unit count",
+                                        "exact entry",      "set by hand"};
     return names[source];
 }
 
@@ -114,24 +116,24 @@ static memo_slot *memo_find(const tuning *t, const char *kernel, const kernel_ke
     }
 }
 
-/* At least half of the slots stay free. */
-static clora_status memo_grow(tuning *t) {
+/* Room for one more: at least half of the slots stay free. False without memory. */
+static bool memo_grow(tuning *t) {
     enum { FIRST = 128 };
     const size_t old_count = t->slots_count;
     memo_slot *old = t->slots;
 
     if (t->slots_count > 2 * t->slots_used)
-        return CLORA_OK;
+        return true;
     memo_slot *slots = alloc_array(old_count ? 2 * old_count : FIRST, sizeof(*slots));
     if (!slots)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the tuned parameters");
+        return false;
     t->slots = slots;
     t->slots_count = old_count ? 2 * old_count : FIRST;
     for (size_t i = 0; i < old_count; i++)
         if (old[i].kernel)
             *memo_find(t, old[i].kernel, &old[i].key) = old[i];
     free(old);
-    return CLORA_OK;
+    return true;
 }
 
 static void memo_clear(tuning *t) {
@@ -184,7 +186,9 @@ static int value_from_environment(const kernel_row *row, const kernel_parameter 
     return text && atoi(text) > 0 ? atoi(text) : 0;
 }
 
-static void look_up(tuning_entry *out, const clora_context *context, const kernel_row *row, const kernel_key *key) {
+/* Allocates nothing. The source of the table's entry that was taken, whether for this key or for a similar one. */
+static clora_tune_source look_up(tuning_entry *out, const clora_context *context, const kernel_row *row,
+                                 const kernel_key *key) {
     const tuning *t = context->tuning;
     const tuning_entry *entry = entry_for(t, row, key);
 
@@ -204,6 +208,7 @@ static void look_up(tuning_entry *out, const clora_context *context, const kerne
         if (forced)
             out->source = CLORA_TUNE_SET;
     }
+    return entry ? entry->source : CLORA_TUNE_DEFAULT;
 }
 
 /* One line when a kernel runs with these values from this source for the first time. */
@@ -211,12 +216,23 @@ static void tell(const clora_context *context, const tuning_entry *found) {
     const tuning *t = context->tuning;
 
     for (size_t i = 0; i < t->slots_count; i++)
-        if (t->slots[i].kernel && &t->slots[i].found != found && t->slots[i].found.row == found->row &&
-            t->slots[i].found.source == found->source &&
+        if (t->slots[i].kernel && t->slots[i].found.row == found->row && t->slots[i].found.source == found->source &&
             memcmp(t->slots[i].found.values, found->values, sizeof(found->values)) == 0)
             return;
     tuning_log(context, "%s: %s (%s)", tuning_key_text(found->row, &found->key),
                tuning_values_text(found->row, found->values), clora_tune_source_name(found->source));
+}
+
+void tuning_older(clora_context *context, const char *measured) {
+    snprintf(context->tuning->older, sizeof(context->tuning->older), "%s", measured);
+}
+
+static void tell_older(clora_context *context) {
+    tuning *t = context->tuning;
+
+    if (t->older[0])
+        tuning_log(context, "parameters are used that were tuned %s; 'clora tune' measures them again", t->older);
+    t->older[0] = '\0';
 }
 
 static void load_once(clora_context *context) {
@@ -228,29 +244,35 @@ static void load_once(clora_context *context) {
     tuning_store_load(context);
 }
 
+/* A new answer, told to the log as it asks. */
+static void answer(tuning_entry *out, clora_context *context, const kernel_row *row, const kernel_key *key) {
+    if (look_up(out, context, row, key) == CLORA_TUNE_OLDER)
+        tell_older(context);
+    if (context->tuning->verbose)
+        tell(context, out);
+}
+
 clora_status tuning_resolve(tuning_entry *out, clora_context *context, const char *kernel, const kernel_key *key) {
     tuning *t = context->tuning;
     kernel_key wanted = *key;
     clora_status status = CLORA_OK;
-    const kernel_row *row;
 
     wanted.M = tuning_bucket(key->M);
     pthread_mutex_lock(&t->lock);
     load_once(context);
-    TRY(memo_grow(t));
-    memo_slot *slot = memo_find(t, kernel, &wanted);
-    if (!slot->kernel) {
-        row = kernel_find(kernel);
-        if (!row)
-            TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel %s in the registry", kernel));
-        slot->kernel = kernel;
-        slot->key = wanted;
-        look_up(&slot->found, context, row, &wanted);
-        t->slots_used++;
-        if (t->verbose)
-            tell(context, &slot->found);
+    memo_slot *slot = memo_grow(t) ? memo_find(t, kernel, &wanted) : NULL;
+    if (slot && slot->kernel) {
+        *out = slot->found;
+        goto done;
     }
-    *out = slot->found;
+    const kernel_row *row = kernel_find(kernel);
+    if (!row)
+        TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel %s in the registry", kernel));
+    answer(out, context, row, &wanted);
+    if (slot) {
+        *slot = (memo_slot){kernel, wanted, *out};
+        t->slots_used++;
+    }
 done:
     pthread_mutex_unlock(&t->lock);
     return status;

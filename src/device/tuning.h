@@ -28,11 +28,16 @@ void tuning_free(tuning *t);
 /* A line to the context's log. */
 void tuning_log(const clora_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What the entries of CLORA_TUNE_OLDER that are added from now on were measured with, in words: told when the first of
+ * them is taken. */
+void tuning_older(clora_context *context, const char *measured);
+
 /* Rows are counted in buckets: the least of 1, 2, 4, 8, 16, 64, 256, ... that is not below M. */
 int tuning_bucket(int M);
 
 /* The parameters of the kernel at the key; `out->source` says how they were found. The name must live as long as the
- * context: answers are kept by its address. A kernel that does not exist gives CLORA_ERROR_NOT_FOUND. */
+ * context: answers are kept by its address, or found anew without memory to keep them. A kernel that does not exist
+ * gives CLORA_ERROR_NOT_FOUND; nothing else fails. */
 clora_status tuning_resolve(tuning_entry *out, clora_context *context, const char *kernel, const kernel_key *key);
 
 /* Put an entry into the table; one of a lower source does not displace one of a higher. Values that the registry does

@@ -18,34 +18,12 @@ static int delete_one(const char *path, const struct stat *info, int type, struc
     return remove(path);
 }
 
-/* Delete a directory that is one of ours: it must hold environment.json. */
-static bool delete_environment(const char *directory) {
-    char *description = file_join(directory, "environment.json");
-    const bool ours = description && file_exists(description);
+static void delete_directory(void *user, clora_context *context, const char *directory, const json_t *environment) {
+    int *deleted = user;
 
-    free(description);
-    return ours && nftw(directory, delete_one, 16, FTW_DEPTH | FTW_PHYS) == 0;
-}
-
-static int delete_others(const char *directory) {
-    char *above = alloc_string(directory), *slash = above ? strrchr(above, '/') : NULL;
-    struct dirent **names = NULL;
-    int deleted = 0, count = 0;
-
-    if (slash) {
-        *slash = '\0';
-        count = scandir(above, &names, NULL, alphasort);
-    }
-    for (int i = 0; i < count; i++) {
-        char *path = file_join(above, names[i]->d_name);
-        if (path && names[i]->d_name[0] != '.' && strcmp(names[i]->d_name, slash + 1) != 0)
-            deleted += delete_environment(path);
-        free(path);
-        free(names[i]);
-    }
-    free(names);
-    free(above);
-    return deleted;
+    (void)context;
+    (void)environment;
+    *deleted += nftw(directory, delete_one, 16, FTW_DEPTH | FTW_PHYS) == 0;
 }
 
 static bool is_usable(clora_context *context, const char *path) {
@@ -60,22 +38,22 @@ static bool is_usable(clora_context *context, const char *path) {
     return usable;
 }
 
-static int delete_unusable(clora_context *context, const char *directory) {
+static void delete_unusable(void *user, clora_context *context, const char *directory, const json_t *environment) {
     char *folder = file_join(directory, "entries");
     struct dirent **names = NULL;
     const int count = folder ? scandir(folder, &names, NULL, alphasort) : 0;
-    int deleted = 0;
+    int *deleted = user;
 
+    (void)environment;
     for (int i = 0; i < count; i++) {
         char *path = file_join(folder, names[i]->d_name);
         if (path && names[i]->d_type == DT_REG && !is_usable(context, path))
-            deleted += unlink(path) == 0;
+            *deleted += unlink(path) == 0;
         free(path);
         free(names[i]);
     }
     free(names);
     free(folder);
-    return deleted;
 }
 
 clora_status clora_tune_prune(int *directories, int *files, clora_context *context, int others) {
@@ -84,7 +62,9 @@ clora_status clora_tune_prune(int *directories, int *files, clora_context *conte
     *directories = *files = 0;
     if (!directory)
         return CLORA_OK;
-    *files = delete_unusable(context, directory);
-    *directories = others ? delete_others(directory) : 0;
+    delete_unusable(files, context, directory, NULL);
+    tuning_store_visit(context, ENVIRONMENT_SAME, delete_unusable, files);
+    for (environment_match match = ENVIRONMENT_OTHER; others && match < ENVIRONMENT_SAME; match++)
+        tuning_store_visit(context, match, delete_directory, directories);
     return CLORA_OK;
 }

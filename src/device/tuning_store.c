@@ -24,10 +24,8 @@ const char *tuning_store_directory(clora_context *context) {
     char *cache = environment_cache_directory(), name[ENVIRONMENT_NAME];
     json_t *environment = environment_describe(context);
 
-    if (cache && environment) {
-        environment_name(name, environment);
+    if (cache && environment && environment_name(name, environment) == CLORA_OK)
         context->tune_directory = alloc_format("%s/%s/%s", cache, version, name);
-    }
     json_decref(environment);
     free(cache);
     return context->tune_directory;
@@ -56,20 +54,58 @@ done:
     return status;
 }
 
+/* By the description, not by the directory's name: releases hashed it in their own ways. One that cannot be read is of
+ * another environment. */
+static void visit_if(clora_context *context, const char *directory, const json_t *here, environment_match match,
+                     directory_visitor visit, void *user) {
+    char *path = file_join(directory, "environment.json");
+    json_t *environment = NULL;
+
+    if (path && file_exists(path)) {
+        (void)json_load_path(&environment, path, ENTRY_LIMIT);
+        if (environment_compare(environment, here) == match)
+            visit(user, context, directory, environment);
+    }
+    json_decref(environment);
+    free(path);
+}
+
+void tuning_store_visit(clora_context *context, environment_match match, directory_visitor visit, void *user) {
+    struct dirent **names = NULL;
+    char *above = alloc_string(tuning_store_directory(context)), *slash = above ? strrchr(above, '/') : NULL;
+    json_t *here = environment_describe(context);
+    int count = 0;
+
+    if (slash) {
+        *slash = '\0';
+        count = scandir(above, &names, NULL, alphasort);
+    }
+    for (int i = 0; i < count; i++) {
+        char *directory = file_join(above, names[i]->d_name);
+        if (directory && here && names[i]->d_name[0] != '.' && strcmp(names[i]->d_name, slash + 1) != 0)
+            visit_if(context, directory, here, match, visit, user);
+        free(directory);
+        free(names[i]);
+    }
+    free(names);
+    json_decref(here);
+    free(above);
+}
+
 /* Entries are named by their keys, so that a new measurement replaces the old one. */
-static char *entry_path(clora_context *context, const clora_tune_entry *entry) {
+static char *entry_path(const char *directory, const clora_tune_entry *entry) {
     const clora_tune_key *k = &entry->key;
     char text[256];
 
     snprintf(text, sizeof(text), "%s %d %d %d %d %d", k->kernel, k->dtype, k->M, k->N, k->K, k->R);
-    return alloc_format("%s/entries/%s-%016llx.json", tuning_store_directory(context), k->kernel,
+    return alloc_format("%s/entries/%s-%016llx.json", directory, k->kernel,
                         (unsigned long long)XXH3_64bits(text, strlen(text)));
 }
 
 clora_status tuning_store_save(clora_context *context, const clora_tune_entry *entry) {
     clora_status status = CLORA_OK;
     json_t *json = tuning_entry_to_json(entry);
-    char *path = entry_path(context, entry);
+    char *path = entry_path(tuning_store_directory(context), entry);
 
     if (!json || !path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an entry"));
@@ -80,12 +116,21 @@ done:
     return status;
 }
 
-void tuning_store_delete(clora_context *context, const clora_tune_entry *entry) {
-    char *path = entry_path(context, entry);
+static void delete_entry(void *user, clora_context *context, const char *directory, const json_t *environment) {
+    char *path = entry_path(directory, user);
 
+    (void)context;
+    (void)environment;
     if (path)
         unlink(path);
     free(path);
+}
+
+void tuning_store_delete(clora_context *context, const clora_tune_entry *entry) {
+    void *named = (void *)(uintptr_t)entry;
+
+    tuning_store_visit(context, ENVIRONMENT_SAME, delete_entry, named);
+    delete_entry(named, context, tuning_store_directory(context), NULL);
 }
 
 /* ---- reading ---- */
@@ -132,18 +177,26 @@ static void visit_directory(clora_context *context, const char *directory, entry
     free(folder);
 }
 
-typedef struct loading {
-    clora_context *context;
-    clora_tune_source source;
-} loading;
-
-static clora_status load_entry(void *user, const json_t *json, const char *path) {
-    const loading *l = user;
-    return add(l->context, json, l->source, path);
+static clora_status load_exact(void *user, const json_t *json, const char *path) {
+    return add(user, json, CLORA_TUNE_EXACT, path);
 }
 
-static void load_directory(clora_context *context, const char *directory, clora_tune_source source) {
-    visit_directory(context, directory, load_entry, &(loading){context, source});
+static clora_status load_older(void *user, const json_t *json, const char *path) {
+    return add(user, json, CLORA_TUNE_OLDER, path);
+}
+
+static void load_same(void *user, clora_context *context, const char *directory, const json_t *environment) {
+    (void)user;
+    (void)environment;
+    visit_directory(context, directory, load_exact, context);
+}
+
+static void load_near(void *user, clora_context *context, const char *directory, const json_t *environment) {
+    char difference[256];
+
+    environment_difference(difference, sizeof(difference), environment, user);
+    tuning_older(context, difference);
+    visit_directory(context, directory, load_older, context);
 }
 
 typedef struct listing {
@@ -151,53 +204,44 @@ typedef struct listing {
     size_t count, capacity;
 } listing;
 
+static bool same_key(const clora_tune_key *a, const clora_tune_key *b) {
+    return strcmp(a->kernel, b->kernel) == 0 && a->dtype == b->dtype && a->M == b->M && a->N == b->N && a->K == b->K &&
+           a->R == b->R;
+}
+
+/* The later of two entries for a key stays, as in the context's table. */
 static clora_status list_entry(void *user, const json_t *json, const char *path) {
     listing *l = user;
+    clora_tune_entry entry;
     clora_status status = CLORA_OK;
+    size_t i = 0;
 
-    TRY(alloc_grow((void **)&l->entries, &l->capacity, l->count + 1, sizeof(*l->entries)));
-    TRY(tuning_entry_from_json(&l->entries[l->count], json, path));
-    l->count++;
+    TRY(tuning_entry_from_json(&entry, json, path));
+    while (i < l->count && !same_key(&l->entries[i].key, &entry.key))
+        i++;
+    if (i == l->count)
+        TRY(alloc_grow((void **)&l->entries, &l->capacity, ++l->count, sizeof(*l->entries)));
+    l->entries[i] = entry;
 done:
     return status;
+}
+
+static void list_directory(void *user, clora_context *context, const char *directory, const json_t *environment) {
+    (void)environment;
+    visit_directory(context, directory, list_entry, user);
 }
 
 clora_status tuning_store_list(clora_tune_entry **out, int *count, clora_context *context) {
     const char *directory = tuning_store_directory(context);
     listing l = {0};
 
-    if (directory)
-        visit_directory(context, directory, list_entry, &l);
+    if (directory) {
+        tuning_store_visit(context, ENVIRONMENT_SAME, list_directory, &l);
+        list_directory(&l, context, directory, NULL);
+    }
     *out = l.entries;
     *count = (int)l.count;
     return CLORA_OK;
-}
-
-/* Directories beside the context's own whose environments differ in the driver alone. */
-static void load_other_drivers(clora_context *context, const json_t *environment) {
-    struct dirent **names = NULL;
-    char *own = alloc_string(tuning_store_directory(context)), *slash = own ? strrchr(own, '/') : NULL;
-    int count = 0;
-
-    if (slash) {
-        *slash = '\0';
-        count = scandir(own, &names, NULL, alphasort);
-    }
-    for (int i = 0; i < count; i++) {
-        char *directory = file_join(own, names[i]->d_name);
-        char *description = directory ? file_join(directory, "environment.json") : NULL;
-        json_t *other = NULL;
-        if (description && names[i]->d_name[0] != '.' && strcmp(names[i]->d_name, slash + 1) != 0 &&
-            json_load_path(&other, description, ENTRY_LIMIT) == CLORA_OK &&
-            environment_is_other_driver(other, environment))
-            load_directory(context, directory, CLORA_TUNE_OLDER);
-        json_decref(other);
-        free(description);
-        free(directory);
-        free(names[i]);
-    }
-    free(names);
-    free(own);
 }
 
 static bool names_the_same_device(const json_t *table, const clora_device_info *info) {
@@ -224,9 +268,11 @@ void tuning_store_load(clora_context *context) {
 
     for (size_t i = 0; i < tuned_tables_count; i++)
         tuning_store_add_table(context, (const char *)tuned_tables[i].text, tuned_tables[i].size, tuned_tables[i].name);
-    if (directory && environment) {
-        load_other_drivers(context, environment);
-        load_directory(context, directory, CLORA_TUNE_EXACT);
+    if (directory && environment) { /* what holds better comes later and stays */
+        tuning_store_visit(context, ENVIRONMENT_DRIVER, load_near, environment);
+        tuning_store_visit(context, ENVIRONMENT_UNITS, load_near, environment);
+        tuning_store_visit(context, ENVIRONMENT_SAME, load_same, NULL);
+        load_same(NULL, context, directory, NULL);
     }
     json_decref(environment);
 }
