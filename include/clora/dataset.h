@@ -2,9 +2,12 @@
  * @file clora/dataset.h
  * @brief Tier 3: token sequences to learn from, made of context-target pairs.
  *
- * A pair becomes the sequence [bos] context target [eos], of which the target and the eos are learnt: the two texts are
- * encoded separately and nothing is put between them. The bos is there when the tokenizer adds one. The first id of a
- * sequence is never predicted.
+ * A pair becomes the sequence [bos] context target [eos], of which the target and the eos are learnt. The bos is there
+ * when the tokenizer adds one. The first id of a sequence is never predicted.
+ *
+ * Context and target have the ids of one text where a token ends with the context; where one would cross the border,
+ * the two are encoded apart. Nothing is put between them: the blank that SentencePiece-style tokenizers put in front
+ * belongs to the whole text (docs/formats.md).
  */
 #ifndef CLORA_DATASET_H
 #define CLORA_DATASET_H

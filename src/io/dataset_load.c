@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "io/dataset_store.h"
+#include "io/tokenizer.h"
 
 clora_status dataset_fail(const dataset_builder *builder, size_t line, const char *format, ...) {
     char text[1024];
@@ -87,23 +88,34 @@ static void tally_pair(dataset_tally *tally, dataset_text context, dataset_text 
         tally->longest = before + after;
 }
 
+static clora_status encode_pair(dataset_builder *builder, dataset_text context, dataset_text target, pair_ids *pair) {
+    text_buffer whole = {0};
+    clora_status status = CLORA_OK;
+
+    TRY(text_append(&whole, context.data, context.size));
+    TRY(text_append(&whole, target.data, target.size));
+    TRY(tokenizer_encode_pair(builder->tokenizer, whole.data, context.size, whole.size, pair));
+    builder->dataset->stats.dropped += (int64_t)pair->dropped;
+done:
+    text_finish(&whole);
+    return status;
+}
+
 clora_status dataset_add_pair(dataset_builder *builder, dataset_text context, dataset_text target, size_t line) {
     clora_status status = CLORA_OK;
-    int32_t *context_ids = NULL, *target_ids = NULL;
-    size_t context_count = 0, target_count = 0, learnt = 0;
+    pair_ids pair = {0};
+    size_t learnt = 0;
 
     if (builder->tally) {
         tally_pair(builder->tally, context, target);
         return CLORA_OK;
     }
-    TRY(encode(builder, context, &context_ids, &context_count));
-    TRY(encode(builder, target, &target_ids, &target_count));
-    TRY(add_sequence(builder, context_ids, context_count, target_ids, target_count, &learnt));
+    TRY(encode_pair(builder, context, target, &pair));
+    TRY(add_sequence(builder, pair.ids, pair.context, pair.ids + pair.context, pair.count - pair.context, &learnt));
     if (learnt == 0)
         status = dataset_fail(builder, line, "nothing to learn: the target gives no ids after the sequence's first");
 done:
-    free(context_ids);
-    free(target_ids);
+    free(pair.ids);
     return status;
 }
 

@@ -11,6 +11,8 @@
 typedef struct encoding {
     const clora_tokenizer *tokenizer;
     id_buffer ids;
+    size_t before_border; /* ids that come from before the border, if no token crosses it */
+    bool crossed;         /* an added token crosses it */
     normalizer_workspace normalizing;
     pretokenizer_workspace splitting;
     regex_workspace searching;
@@ -25,16 +27,27 @@ static void encoding_finish(encoding *e) {
     bpe_workspace_finish(&e->merging);
 }
 
-static clora_status take_token(void *user, int32_t id) {
+static clora_status take_token(void *user, int32_t id, const piece *text) {
+    clora_status status = CLORA_OK;
     encoding *e = user;
 
-    return id_append(&e->ids, id);
+    TRY(id_append(&e->ids, id));
+    e->crossed |= piece_has_border(text);
+    if (text->marks[PIECE_BORDER] > 0)
+        e->before_border = e->ids.size;
+done:
+    return status;
 }
 
 static clora_status take_piece(void *user, const piece *text) {
+    clora_status status = CLORA_OK;
     encoding *e = user;
 
-    return bpe_encode(&e->tokenizer->model, &e->ids, text->text, text->size, &e->merging);
+    TRY(bpe_encode(&e->tokenizer->model, &e->ids, text, &e->merging));
+    if (text->marks[PIECE_BORDER] > 0)
+        e->before_border = piece_has_border(text) ? e->merging.before_border : e->ids.size;
+done:
+    return status;
 }
 
 static clora_status take_normalized(void *user, const piece *text) {
@@ -54,17 +67,17 @@ static clora_status take_text(void *user, const piece *text) {
     return added_split(&e->tokenizer->added, &e->tokenizer->added.normalized, &normalized, &sink);
 }
 
-static clora_status encode_text(encoding *e, const char *text, size_t size) {
+static clora_status encode_text(encoding *e, piece text) {
     const added_sink sink = {.token = take_token, .text = take_text, .user = e};
     size_t bad;
 
-    if (size == 0)
+    if (text.size == 0)
         return CLORA_OK;
-    if (!utf8_valid(text, size, &bad))
+    if (!utf8_valid(text.text, text.size, &bad))
         return clora_fail(CLORA_ERROR_FORMAT, "the text is not UTF-8: byte %zu begins no character", bad);
-    e->merging.use_cache = size >= CACHE_FROM;
-    const piece whole = {.text = text, .size = size, .front = utf8_length(text[0])};
-    return added_split(&e->tokenizer->added, &e->tokenizer->added.plain, &whole, &sink);
+    e->merging.use_cache = text.size >= CACHE_FROM;
+    text.marks[PIECE_FRONT] = utf8_length(text.text[0]);
+    return added_split(&e->tokenizer->added, &e->tokenizer->added.plain, &text, &sink);
 }
 
 static clora_status append_all(id_buffer *out, const id_buffer *ids) {
@@ -74,6 +87,16 @@ static clora_status append_all(id_buffer *out, const id_buffer *ids) {
         TRY(id_append(out, ids->data[i]));
 done:
     return status;
+}
+
+/* The ids become the caller's. */
+static clora_status give_ids(encoding *e, int32_t **ids, size_t *count) {
+    *count = e->ids.size;
+    *ids = realloc(e->ids.data, (e->ids.size ? e->ids.size : 1) * sizeof(**ids));
+    if (!*ids)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for %zu ids", e->ids.size);
+    e->ids.data = NULL;
+    return CLORA_OK;
 }
 
 clora_status clora_tokenizer_encode(const clora_tokenizer *tokenizer, const char *text, size_t size, int special,
@@ -87,14 +110,44 @@ clora_status clora_tokenizer_encode(const clora_tokenizer *tokenizer, const char
         TRY(append_all(&e.ids, &tokenizer->post.before));
     else if (special && tokenizer->adds_bos)
         TRY(id_append(&e.ids, tokenizer->bos));
-    TRY(encode_text(&e, text, size));
+    TRY(encode_text(&e, (piece){.text = text, .size = size}));
     if (special)
         TRY(append_all(&e.ids, &tokenizer->post.after));
-    *count = e.ids.size;
-    *ids = realloc(e.ids.data, (e.ids.size ? e.ids.size : 1) * sizeof(**ids));
-    if (!*ids)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %zu ids", e.ids.size));
-    e.ids.data = NULL;
+    TRY(give_ids(&e, ids, count));
+done:
+    encoding_finish(&e);
+    return status;
+}
+
+static bool crosses_border(const encoding *e) {
+    return e->crossed || e->normalizing.crossed || e->merging.crossed;
+}
+
+/* The context alone, and the target as what goes on from there. */
+static clora_status encode_apart(encoding *e, const char *text, size_t context, size_t size) {
+    clora_status status = CLORA_OK;
+
+    e->ids.size = e->merging.dropped = 0;
+    TRY(encode_text(e, (piece){.text = text, .size = context}));
+    e->before_border = e->ids.size;
+    TRY(encode_text(e, (piece){.text = text + context, .size = size - context, .continues = true}));
+done:
+    return status;
+}
+
+clora_status tokenizer_encode_pair(const clora_tokenizer *tokenizer, const char *text, size_t context, size_t size,
+                                   pair_ids *out) {
+    const piece whole = {.text = text, .size = size, .marks = {[PIECE_BORDER] = context}};
+    encoding e = {.tokenizer = tokenizer};
+    clora_status status = CLORA_OK;
+
+    *out = (pair_ids){0};
+    TRY(encode_text(&e, whole));
+    if (crosses_border(&e))
+        TRY(encode_apart(&e, text, context, size));
+    TRY(give_ids(&e, &out->ids, &out->count));
+    out->context = e.before_border;
+    out->dropped = e.merging.dropped;
 done:
     encoding_finish(&e);
     return status;
@@ -107,7 +160,7 @@ clora_status clora_tokenizer_count_dropped(const clora_tokenizer *tokenizer, con
 
     *dropped = 0;
     if (tokenizer->may_drop)
-        status = encode_text(&e, text, size);
+        status = encode_text(&e, (piece){.text = text, .size = size});
     if (status == CLORA_OK)
         *dropped = e.merging.dropped;
     encoding_finish(&e);

@@ -26,4 +26,19 @@ struct clora_tokenizer {
     bool adds_bos, may_drop;
 };
 
+/* A text of two parts as ids, those of the first part in front. */
+typedef struct pair_ids {
+    int32_t *ids; /* (count)  the caller's to free() */
+    size_t count, context;
+    size_t dropped; /* characters that the vocabulary cannot express, as clora_tokenizer_count_dropped() counts */
+} pair_ids;
+
+/*
+ * A context, the first bytes of text, and the target that follows it. They are encoded as one text where a border
+ * between two tokens lies between them; else apart, so that no token crosses, and as nothing may come between them,
+ * nothing is put in front of the target: the blank at a text's beginning belongs to the whole.
+ */
+clora_status tokenizer_encode_pair(const clora_tokenizer *tokenizer, const char *text, size_t context, size_t size,
+                                   pair_ids *out);
+
 #endif

@@ -82,7 +82,9 @@ static clora_status normalize(added_token *token, const normalizer *n) {
     normalizer_workspace space = {0};
     regex_workspace regex_space = {0};
     clora_status status = CLORA_OK;
-    piece text = {.text = token->content, .size = token->size, .front = utf8_length(token->content[0])};
+    piece text = {.text = token->content, .size = token->size};
+
+    text.marks[PIECE_FRONT] = text.size > 0 ? utf8_length(text.text[0]) : 0;
 
     if (token->normalized)
         TRY(normalizer_run(n, &text, &space, &regex_space));
@@ -272,10 +274,8 @@ static size_t spaces_after(const piece *text, size_t start) {
 }
 
 static clora_status give_text(const added_sink *sink, const piece *text, size_t start, size_t end) {
-    piece part = {.text = text->text + start, .size = end - start};
+    const piece part = piece_part(text, start, end);
 
-    if (text->front > start)
-        part.front = (text->front < end ? text->front : end) - start;
     return sink->text(sink->user, &part);
 }
 
@@ -296,7 +296,8 @@ clora_status added_split(const added_tokens *a, const added_tree *tree, const pi
             end = spaces_after(text, end);
         if (done_to < start)
             TRY(give_text(sink, text, done_to, start));
-        TRY(sink->token(sink->user, token->id));
+        const piece found = piece_part(text, start, end);
+        TRY(sink->token(sink->user, token->id, &found));
         done_to = end;
     }
     if (done_to < text->size)

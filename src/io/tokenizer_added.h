@@ -34,9 +34,9 @@ void added_finish(added_tokens *a);
 const added_token *added_find_id(const added_tokens *a, int32_t id);
 int32_t added_find_text(const added_tokens *a, const char *content, size_t size);
 
-/* What splitting finds: token ids, and the text between. */
+/* What splitting finds: token ids with the text that they take, and the text between. */
 typedef struct added_sink {
-    clora_status (*token)(void *user, int32_t id);
+    clora_status (*token)(void *user, int32_t id, const piece *text);
     piece_sink text;
     void *user;
 } added_sink;

@@ -32,8 +32,9 @@ typedef struct reading {
     id_buffer *out;
     bpe_workspace *workspace;
     const char *text;
-    size_t size, start; /* where the stretch at hand begins */
-    bool unknown;       /* an unknown token waits to be added */
+    size_t size, border; /* a character begins at the border; 0: there is none in the piece */
+    size_t start;        /* where the stretch at hand begins */
+    bool unknown;        /* an unknown token waits to be added */
 } reading;
 
 static clora_status read_text(char **out, size_t *size, const json_t *model, const char *key, const char *where) {
@@ -130,7 +131,7 @@ static clora_status push_symbol(bpe_workspace *workspace, int32_t id) {
 /* The place of a stretch in the cache; NULL without a cache or for a stretch that is not worth it. */
 static cache_place *cache_find(bpe_workspace *workspace, const char *text, size_t size, bool *hit) {
     *hit = false;
-    if (!workspace->use_cache || workspace->count < 3 || size > CACHED_BYTES)
+    if (!workspace->use_cache || workspace->count < 3 || size > CACHED_BYTES || workspace->border > 0)
         return NULL;
     if (!workspace->cache)
         workspace->cache = alloc_array(1, sizeof(*workspace->cache)); /* without memory there is no cache */
@@ -178,12 +179,14 @@ static clora_status finish_stretch(reading *r, size_t end) {
             TRY(id_append(r->out, workspace->cache->ids.data[place->ids + i]));
     } else {
         TRY(bpe_merge(r->b, workspace));
+        if (workspace->border > 0)
+            workspace->before_border = r->out->size + workspace->border;
         for (size_t i = 0; i < workspace->count; i++)
             TRY(id_append(r->out, workspace->ids[i]));
         if (place)
             TRY(cache_store(workspace, place, text, size));
     }
-    workspace->count = 0;
+    workspace->count = workspace->border = 0;
     r->start = end;
 done:
     return status;
@@ -244,6 +247,15 @@ static clora_status settle_unknown(reading *r) {
     return push_symbol(r->workspace, r->b->unknown_id);
 }
 
+/* The next character begins behind the border. An unknown token that waits goes in front of it or takes it in. */
+static void meet_border(reading *r, bool known) {
+    bpe_workspace *workspace = r->workspace;
+
+    workspace->border = workspace->count + r->unknown;
+    workspace->before_border = r->out->size; /* where the stretch begins here: else it is counted when it is merged */
+    workspace->crossed |= r->unknown && !known && (r->b->fuse_unknown || r->b->byte_fallback);
+}
+
 static clora_status read_piece(reading *r) {
     clora_status status = CLORA_OK;
     const bpe *b = r->b;
@@ -266,6 +278,8 @@ static clora_status read_piece(reading *r) {
         /* where no merge can reach across, both sides are merged alone: whole texts would be one stretch otherwise */
         if (id >= 0 && after_known && !b->affixes && !merges_cross(&b->merges, last, c))
             TRY(finish_stretch(r, at));
+        if (at > 0 && at == r->border)
+            meet_border(r, id >= 0);
         if (id >= 0) {
             TRY(settle_unknown(r));
             TRY(push_symbol(r->workspace, id));
@@ -281,14 +295,17 @@ done:
     return status;
 }
 
-clora_status bpe_encode(const bpe *b, id_buffer *out, const char *text, size_t size, bpe_workspace *workspace) {
-    reading r = {.b = b, .out = out, .workspace = workspace, .text = text, .size = size};
+clora_status bpe_encode(const bpe *b, id_buffer *out, const piece *text, bpe_workspace *workspace) {
+    reading r = {.b = b, .out = out, .workspace = workspace, .text = text->text, .size = text->size};
 
+    if (piece_has_border(text))
+        r.border = text->marks[PIECE_BORDER];
     if (b->ignore_merges) {
-        const int32_t id = vocab_find(&b->vocab, text, size);
+        const int32_t id = vocab_find(&b->vocab, text->text, text->size);
+        workspace->crossed |= id >= 0 && r.border > 0;
         if (id >= 0)
             return id_append(out, id);
     }
-    workspace->count = 0;
+    workspace->count = workspace->border = 0;
     return read_piece(&r);
 }

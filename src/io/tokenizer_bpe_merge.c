@@ -14,6 +14,14 @@ static int32_t rank_at(const bpe *b, const int32_t *ids, size_t i) {
     return found ? found->rank : INT32_MAX;
 }
 
+/* The symbol at `gone` became a part of the one before, and those behind it move up. */
+static void follow_border(bpe_workspace *workspace, size_t gone) {
+    if (workspace->border == gone)
+        workspace->crossed = true;
+    if (workspace->border >= gone)
+        workspace->border--;
+}
+
 /* The leftmost merge of the lowest rank, again and again. */
 static void merge_few(const bpe *b, bpe_workspace *workspace) {
     int32_t ranks[FEW_SYMBOLS], *ids = workspace->ids;
@@ -30,6 +38,7 @@ static void merge_few(const bpe *b, bpe_workspace *workspace) {
             break;
         ids[best] = merges_find(&b->merges, ids[best], ids[best + 1])->id;
         n--;
+        follow_border(workspace, best + 1);
         for (size_t i = best + 1; i < n; i++) {
             ids[i] = ids[i + 1];
             ranks[i - 1] = ranks[i];
@@ -137,6 +146,8 @@ static clora_status merge_many(const bpe *b, bpe_workspace *workspace) {
     for (size_t i = 0; i < workspace->count; i++)
         if (ids[i] >= 0)
             ids[kept++] = ids[i];
+        else
+            follow_border(workspace, kept);
     workspace->count = kept;
 done:
     return status;

@@ -31,3 +31,11 @@ clora_status bytes_map(text_buffer *out, const char *text, size_t size) {
 done:
     return status;
 }
+
+size_t bytes_mapped_size(const char *text, size_t size) {
+    size_t mapped = size;
+
+    for (size_t i = 0; i < size; i++)
+        mapped += byte_character((unsigned char)text[i]) >= 0x80;
+    return mapped;
+}

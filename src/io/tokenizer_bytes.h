@@ -10,7 +10,8 @@
 uint32_t byte_character(unsigned char byte);
 int byte_of_character(uint32_t c); /* -1 for a character outside the alphabet */
 
-/* Append the bytes of a text, each as its character. */
+/* Append the bytes of a text, each as its character; and how many bytes that appends. */
 clora_status bytes_map(text_buffer *out, const char *text, size_t size);
+size_t bytes_mapped_size(const char *text, size_t size);
 
 #endif

@@ -51,7 +51,7 @@ static clora_status decompose(text_buffer *codes, size_t *used, size_t *front, c
                 TRY(clora_fail(CLORA_ERROR_FORMAT, "utf8proc cannot decompose U+%04X", (unsigned)c));
             TRY(text_append(codes, (const char *)parts, (size_t)count * sizeof(parts[0])));
         }
-        if (i <= in->front)
+        if (i <= in->marks[PIECE_FRONT])
             *front = codes->size / sizeof(parts[0]);
     }
     *used = i - at;
@@ -135,8 +135,8 @@ static size_t plain_end(const piece *in, size_t at) {
     return end == in->size || end == at ? end : end - 1;
 }
 
-clora_status forms_normalize(text_buffer *out, size_t *front, const piece *in, bool compatible, bool compose,
-                             normalizer_workspace *workspace) {
+static clora_status normalize(text_buffer *out, size_t *front, const piece *in, bool compatible, bool compose,
+                              normalizer_workspace *workspace) {
     text_buffer *codes = &workspace->code_points;
     clora_status status = CLORA_OK;
     size_t at = 0, used;
@@ -145,8 +145,9 @@ clora_status forms_normalize(text_buffer *out, size_t *front, const piece *in, b
     while (at < in->size) {
         const size_t plain = plain_end(in, at);
         TRY(text_append(out, in->text + at, plain - at));
-        if (at < in->front && plain > at)
-            *front = out->size - (plain - at) + (in->front < plain ? in->front - at : plain - at);
+        if (at < in->marks[PIECE_FRONT] && plain > at)
+            *front =
+                out->size - (plain - at) + (in->marks[PIECE_FRONT] < plain ? in->marks[PIECE_FRONT] - at : plain - at);
         at = plain;
         size_t front_count = 0;
         TRY(decompose(codes, &used, &front_count, in, at, compatible));
@@ -166,11 +167,43 @@ clora_status forms_normalize(text_buffer *out, size_t *front, const piece *in, b
         if (at < in->size && (unsigned char)in->text[at] >= 0x80) { /* an inert character */
             const size_t n = utf8_length(in->text[at]);
             TRY(text_append(out, in->text + at, n));
-            if (at < in->front)
+            if (at < in->marks[PIECE_FRONT])
                 *front = out->size;
             at += n;
         }
     }
+done:
+    return status;
+}
+
+/* Marks may move and letters compose across the border: it is there when each side alone gives its part of the whole.
+ */
+static clora_status find_border(piece *to, const text_buffer *whole, const piece *in, bool compatible, bool compose,
+                                normalizer_workspace *workspace) {
+    const size_t border = in->marks[PIECE_BORDER];
+    const piece sides[2] = {piece_part(in, 0, border), piece_part(in, border, in->size)};
+    text_buffer *halves = &workspace->halves;
+    clora_status status = CLORA_OK;
+    size_t front;
+
+    halves->size = 0;
+    TRY(normalize(halves, &front, &sides[0], compatible, compose, workspace));
+    to->marks[PIECE_BORDER] = halves->size;
+    TRY(normalize(halves, &front, &sides[1], compatible, compose, workspace));
+    workspace->crossed |= halves->size != whole->size || memcmp(halves->data, whole->data, whole->size) != 0;
+done:
+    return status;
+}
+
+clora_status forms_normalize(text_buffer *out, piece *to, const piece *in, bool compatible, bool compose,
+                             normalizer_workspace *workspace) {
+    clora_status status = CLORA_OK;
+
+    TRY(normalize(out, &to->marks[PIECE_FRONT], in, compatible, compose, workspace));
+    if (piece_has_border(in))
+        TRY(find_border(to, out, in, compatible, compose, workspace));
+    else if (in->marks[PIECE_BORDER] > 0)
+        to->marks[PIECE_BORDER] = out->size;
 done:
     return status;
 }

@@ -114,58 +114,56 @@ void normalizer_workspace_finish(normalizer_workspace *workspace) {
     text_finish(&workspace->buffers[1]);
     text_finish(&workspace->code_points);
     text_finish(&workspace->sorted);
+    text_finish(&workspace->halves);
 }
 
-static clora_status prepend(text_buffer *out, size_t *front, const step *s, const piece *in) {
+static clora_status prepend(text_buffer *out, piece *to, const step *s, const piece *in) {
+    const size_t added = in->continues ? 0 : s->content_size;
     clora_status status = CLORA_OK;
 
-    *front = in->front ? in->front + s->content_size : 0; /* what is prepended belongs to the first character */
-    TRY(text_append(out, s->content, s->content_size));
+    piece_prefixed(to, in, added);
+    TRY(text_append(out, s->content, added));
     TRY(text_append(out, in->text, in->size));
 done:
     return status;
 }
 
-/* The replacement belongs to the last character that it replaces. */
-static clora_status replace(text_buffer *out, size_t *front, const step *s, const piece *in, regex_workspace *space) {
+static clora_status replace(text_buffer *out, piece *to, const step *s, const piece *in,
+                            normalizer_workspace *workspace, regex_workspace *space) {
+    const size_t border = in->marks[PIECE_BORDER];
     clora_status status = CLORA_OK;
     regex_search search;
     size_t last = 0, start, end;
     bool found;
 
-    *front = 0;
     TRY(regex_search_begin(&search, s->pattern, space, in->text, in->size));
     for (;;) {
         TRY(regex_search_next(&search, &found, &start, &end));
         if (!found)
             break;
         TRY(text_append(out, in->text + last, start - last));
-        if (last < in->front)
-            *front = out->size - (start > in->front ? start - in->front : 0);
+        piece_copied(to, in, last, start, out->size);
         TRY(text_append(out, s->content, s->content_size));
-        if (in->front > 0 && end <= in->front)
-            *front = out->size;
+        piece_replaced(to, in, end, out->size);
+        workspace->crossed |= start < border && border < end;
         last = end;
     }
     TRY(text_append(out, in->text + last, in->size - last));
-    if (last < in->front)
-        *front = out->size - (in->size - in->front);
+    piece_copied(to, in, last, in->size, out->size);
 done:
     return status;
 }
 
-static clora_status lowercase(text_buffer *out, size_t *front, const piece *in) {
+static clora_status lowercase(text_buffer *out, piece *to, const piece *in) {
     clora_status status = CLORA_OK;
     uint32_t c, small[2];
 
-    *front = 0;
     for (size_t i = 0; i < in->size;) {
         i += utf8_decode(in->text + i, &c);
         const size_t n = unicode_lowercase(small, c);
         for (size_t k = 0; k < n; k++)
             TRY(text_append_char(out, small[k]));
-        if (i <= in->front)
-            *front = out->size;
+        piece_replaced(to, in, i, out->size);
     }
 done:
     return status;
@@ -187,18 +185,18 @@ static void strip(piece *text, const step *s) {
             break;
         end -= n;
     }
-    text->text += start;
-    text->size = end - start;
-    text->front = text->front > start ? text->front - start : 0;
+    const bool continues = text->continues;
+    *text = piece_part(text, start, end);
+    text->continues = continues;
 }
 
-static clora_status run_step(text_buffer *out, size_t *front, const step *s, const piece *in,
+static clora_status run_step(text_buffer *out, piece *to, const step *s, const piece *in,
                              normalizer_workspace *workspace, regex_workspace *regex_space) {
     switch (s->kind) {
-    case STEP_PREPEND: return prepend(out, front, s, in);
-    case STEP_REPLACE: return replace(out, front, s, in, regex_space);
-    case STEP_LOWERCASE: return lowercase(out, front, in);
-    case STEP_FORM: return forms_normalize(out, front, in, s->compatible, s->compose, workspace);
+    case STEP_PREPEND: return prepend(out, to, s, in);
+    case STEP_REPLACE: return replace(out, to, s, in, workspace, regex_space);
+    case STEP_LOWERCASE: return lowercase(out, to, in);
+    case STEP_FORM: return forms_normalize(out, to, in, s->compatible, s->compose, workspace);
     case STEP_STRIP: break; /* needs no room of its own */
     }
     return CLORA_OK;
@@ -216,10 +214,12 @@ clora_status normalizer_run(const normalizer *n, piece *text, normalizer_workspa
             continue;
         }
         text_buffer *out = &workspace->buffers[turn++ & 1]; /* the other one may hold the input */
-        size_t front = 0;
+        piece result = {.continues = text->continues};
         out->size = 0;
-        TRY(run_step(out, &front, s, text, workspace, regex_space));
-        *text = (piece){.text = out->data, .size = out->size, .front = front};
+        TRY(run_step(out, &result, s, text, workspace, regex_space));
+        result.text = out->data;
+        result.size = out->size;
+        *text = result;
     }
 done:
     return status;

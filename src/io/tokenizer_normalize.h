@@ -1,17 +1,9 @@
 #ifndef CLORA_IO_TOKENIZER_NORMALIZE_H
 #define CLORA_IO_TOKENIZER_NORMALIZE_H
 
+#include "io/tokenizer_piece.h"
 #include "io/tokenizer_regex.h"
 #include "io/tokenizer_text.h"
-
-/*
- * A stretch of text on its way through the stages. `front` is how many of its first bytes come from the first character
- * of the whole text given to encode, 0 for a stretch that does not begin there: Metaspace's scheme "first" asks.
- */
-typedef struct piece {
-    const char *text;
-    size_t size, front;
-} piece;
 
 /* The "normalizer" of tokenizer.json: steps that rewrite a text. Immutable. */
 typedef struct normalizer normalizer;
@@ -24,6 +16,8 @@ void normalizer_free(normalizer *n);
 typedef struct normalizer_workspace {
     text_buffer buffers[2];
     text_buffer code_points, sorted; /* of int32_t, for the Unicode forms */
+    text_buffer halves;              /* the two sides of the border, for the Unicode forms */
+    bool crossed;                    /* something was written for text from both sides of the border */
 } normalizer_workspace;
 
 void normalizer_workspace_finish(normalizer_workspace *workspace);

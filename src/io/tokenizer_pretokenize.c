@@ -259,9 +259,10 @@ static clora_status put_in_front(piece *text, text_buffer *buffer, uint32_t c) {
 
     buffer->size = 0;
     TRY(text_append_char(buffer, c));
-    const size_t added = buffer->size;
+    piece_prefixed(text, text, buffer->size);
     TRY(text_append(buffer, text->text, text->size));
-    *text = (piece){.text = buffer->data, .size = buffer->size, .front = text->front ? text->front + added : 0};
+    text->text = buffer->data;
+    text->size = buffer->size;
 done:
     return status;
 }
@@ -272,11 +273,14 @@ static clora_status map_bytes(void *user, const piece *text) {
     text_buffer *mapped = &way->workspace->stages[way->next - 1].mapped;
     clora_status status = CLORA_OK;
 
+    piece result = {.continues = text->continues};
+
     mapped->size = 0;
-    TRY(bytes_map(mapped, text->text, text->front));
-    const size_t front = mapped->size;
-    TRY(bytes_map(mapped, text->text + text->front, text->size - text->front));
-    const piece result = {.text = mapped->data, .size = mapped->size, .front = front};
+    TRY(bytes_map(mapped, text->text, text->size));
+    for (int m = 0; m < PIECE_MARKS; m++)
+        result.marks[m] = bytes_mapped_size(text->text, text->marks[m]);
+    result.text = mapped->data;
+    result.size = mapped->size;
     TRY(pass_on(way, &result));
 done:
     return status;
@@ -285,7 +289,7 @@ done:
 static clora_status byte_level(passage *way, const stage *st, piece text) {
     clora_status status = CLORA_OK;
 
-    if (st->prefix_space && text.text[0] != ' ')
+    if (st->prefix_space && !text.continues && text.text[0] != ' ')
         TRY(put_in_front(&text, &way->workspace->stages[way->next - 1].text, ' '));
     if (!st->pattern)
         return map_bytes(way, &text);
@@ -295,28 +299,33 @@ done:
     return status;
 }
 
+static bool needs_mark(const metaspace *mark, const piece *in) {
+    uint32_t first;
+
+    utf8_decode(in->text, &first);
+    if (in->continues || first == ' ' || first == mark->replacement)
+        return false;
+    return mark->scheme == METASPACE_ALWAYS || (mark->scheme == METASPACE_FIRST && in->marks[PIECE_FRONT] > 0);
+}
+
 static clora_status mark_spaces(passage *way, const stage *st, const piece *in) {
     text_buffer *buffer = &way->workspace->stages[way->next - 1].text;
     const metaspace *mark = &st->metaspace;
     clora_status status = CLORA_OK;
-    piece text = {0};
-    uint32_t first;
+    piece text = {.continues = in->continues};
 
-    utf8_decode(in->text, &first);
-    const bool marked = first == ' ' || first == mark->replacement;
     buffer->size = 0;
-    if (!marked && (mark->scheme == METASPACE_ALWAYS || (mark->scheme == METASPACE_FIRST && in->front > 0)))
+    if (needs_mark(mark, in))
         TRY(text_append_char(buffer, mark->replacement));
     for (size_t i = 0; i < in->size;) {
         const char *space = memchr(in->text + i, ' ', in->size - i);
         const size_t end = space ? (size_t)(space - in->text) : in->size;
         TRY(text_append(buffer, in->text + i, end - i));
-        if (i < in->front)
-            text.front = buffer->size - (end > in->front ? end - in->front : 0);
+        piece_copied(&text, in, i, end, buffer->size);
         if (space)
             TRY(text_append_char(buffer, mark->replacement));
-        if (space && end < in->front)
-            text.front = buffer->size;
+        if (space)
+            piece_replaced(&text, in, end + 1, buffer->size);
         i = end + 1;
     }
     text.text = buffer->data;

@@ -16,14 +16,9 @@ clora_status split_behavior_read(split_behavior *out, const json_t *name, const 
 }
 
 static clora_status emit(const splitter *s, size_t start, size_t end) {
-    const piece *whole = s->whole;
-    piece part = {.text = whole->text + start, .size = end - start};
+    const piece part = piece_part(s->whole, start, end);
 
-    if (start == end)
-        return CLORA_OK;
-    if (whole->front > start)
-        part.front = (whole->front < end ? whole->front : end) - start;
-    return s->sink(s->user, &part);
+    return start == end ? CLORA_OK : s->sink(s->user, &part);
 }
 
 /* Give the pending stretch away and wait with this one instead. */
