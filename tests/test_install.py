@@ -1,8 +1,9 @@
 """Install into an empty folder and use it as a stranger would: test_install.py MESON SOURCE BUILD CC
 
-Every public header is there, and the command with its manual page and completions; the shared library exports nothing
-but the interface; examples/*.c compile with the flags of the installed clora.pc, and an example runs against the shared
-and against the static library.
+Every public header is there, and the command with its manual page and completions; neither library exports anything but
+the interface; examples/*.c compile with the flags of the installed clora.pc, and an example runs against the shared and
+against the static library. A program that has names like the library's own and takes every dependency from its static
+library, where there is one, runs too.
 """
 
 import os
@@ -14,6 +15,8 @@ import tempfile
 
 RUN = "devices.c"  # needs no model
 COMMAND = ["bin/clora", "man1/clora.1", "bash-completion/completions/clora", "site-functions/_clora", "clora.fish"]
+INCLUDE_FLAGS = re.compile("-(I|pthread)")  # and no definitions of others
+SYSTEM = {"m", "pthread", "OpenCL"}  # never static beside a dynamic libc, or a driver's to choose
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 meson, cc = sys.argv[1], sys.argv[4].split()
@@ -41,8 +44,9 @@ def check_headers(root):
         sys.exit(f"headers differ, installed against include/clora: {sorted(expected ^ installed)}")
 
 
-def check_symbols(library):
-    names = [line.split()[-1] for line in output("nm", "-D", "--defined-only", library).splitlines()]
+def check_symbols(library, *dynamic):
+    lines = [line.split() for line in output("nm", "-g", *dynamic, "--defined-only", library).splitlines()]
+    names = [words[-1] for words in lines if len(words) == 3]
     strange = [n for n in names if not n.startswith("clora_")]
     if not names or strange:
         sys.exit(f"{library.name} exports {strange or 'nothing'}")
@@ -61,6 +65,9 @@ def compile_examples(root, folder, package_file):
     flags = pkg_config(package_file, "--cflags", "--libs")
     if not any(f.startswith(f"-L{root}") for f in flags):
         sys.exit(f"clora.pc does not lead to the installed library: {flags}")
+    strange = [f for f in pkg_config(package_file, "--cflags") if not INCLUDE_FLAGS.match(f)]
+    if strange:
+        sys.exit(f"clora.pc gives every user {strange}")
     for example in examples:
         opencl = ["-lOpenCL"] if "clora/opencl.h" in example.read_text() else []
         output(*cc, *WARNINGS, example, *flags, *opencl, "-o", folder / example.stem)
@@ -79,6 +86,24 @@ def run_example(root, folder, package_file):
     print(f"{RUN} runs against the shared and the static library")
 
 
+def static_of(flag):
+    """-lNAME as the path of libNAME.a, where there is one."""
+    name = flag.removeprefix("-l")
+    archive = output(*cc, f"-print-file-name=lib{name}.a").strip()
+    return archive if name != flag and name not in SYSTEM and os.path.isabs(archive) else flag
+
+
+def run_with_static_libraries(root, folder, package_file):
+    libs = [static_of(f) for f in pkg_config(package_file, "--static", "--libs") if f != "-lclora"]
+    if any(f.endswith("/libclblast.a") for f in libs):
+        libs.append("-lstdc++")
+    program = folder / "same_names"
+    flags = [*WARNINGS, *pkg_config(package_file, "--cflags")]
+    output(*cc, *flags, source / "tests/support/same_names.c", one(root, "libclora.a"), *libs, "-o", program)
+    output(program, source / "tests/fixtures/tokenizers/smollm")
+    print("a program runs with", *(pathlib.Path(f).name for f in libs if f.endswith(".a")))
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="clora-install-") as name:
         folder, root = pathlib.Path(name), pathlib.Path(name, "root")
@@ -86,10 +111,12 @@ def main():
         check_headers(root)
         for file in COMMAND:
             one(root, file)
-        check_symbols(one(root, "libclora.so.*.*"))
+        check_symbols(one(root, "libclora.so.*.*"), "-D")
+        check_symbols(one(root, "libclora.a"))
         package_file = one(root, "clora.pc")
         compile_examples(root, folder, package_file)
         run_example(root, folder, package_file)
+        run_with_static_libraries(root, folder, package_file)
 
 
 main()

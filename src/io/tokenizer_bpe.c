@@ -87,7 +87,7 @@ clora_status bpe_init(bpe *b, const json_t *model, const char *where) {
         b->bytes[i] = vocab_find(&b->vocab, name, 6);
     }
     for (uint32_t c = 0; c < BPE_DIRECT; c++)
-        b->direct[c] = vocab_find(&b->vocab, character, utf8_encode(character, c));
+        b->direct[c] = vocab_find(&b->vocab, character, utf8_write(character, c));
 done:
     if (status != CLORA_OK)
         bpe_finish(b);

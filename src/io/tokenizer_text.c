@@ -25,7 +25,7 @@ clora_status text_append(text_buffer *buffer, const char *data, size_t size) {
 clora_status text_append_char(text_buffer *buffer, uint32_t c) {
     char bytes[4];
 
-    return text_append(buffer, bytes, utf8_encode(bytes, c));
+    return text_append(buffer, bytes, utf8_write(bytes, c));
 }
 
 void text_drop_front(text_buffer *buffer, size_t size) {
@@ -79,7 +79,7 @@ void id_finish(id_buffer *buffer) {
     memset(buffer, 0, sizeof(*buffer));
 }
 
-size_t utf8_encode(char out[4], uint32_t c) {
+size_t utf8_write(char out[4], uint32_t c) {
     if (c < 0x80) {
         out[0] = (char)c;
         return 1;

@@ -33,7 +33,7 @@ void id_finish(id_buffer *buffer);
 
 /* UTF-8 as the Unicode standard has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool utf8_valid(const char *text, size_t size, size_t *bad_offset);
-size_t utf8_encode(char out[4], uint32_t c);
+size_t utf8_write(char out[4], uint32_t c);
 
 /* How many bytes at text form the longest prefix of a character; *complete says whether it is a whole one. 0: none. */
 size_t utf8_prefix(const char *text, size_t size, bool *complete);
