@@ -42,10 +42,13 @@ static void add_results(json_t *results, const clora_tune_entry *list, int count
 
 clora_status clora_tune_export(clora_context *context, const char *path) {
     clora_tune_entry *entries = NULL, *measured = NULL;
-    json_t *results = json_array(), *whole = NULL;
+    json_t *results = NULL, *whole = NULL;
     int count = 0, measured_count = 0;
     clora_status status = CLORA_OK;
 
+    NEED(context);
+    NEED(path);
+    results = json_array();
     TRY(tuning_store_list(&entries, &count, context));
     TRY(clora_tune_measurements(&measured, &measured_count, context));
     add_results(results, entries, count, true);
@@ -65,10 +68,13 @@ done:
 
 clora_status clora_tune_export_table(clora_context *context, const char *path) {
     clora_tune_entry *entries = NULL;
-    json_t *list = json_array(), *whole = NULL;
+    json_t *list = NULL, *whole = NULL;
     int count = 0;
     clora_status status = CLORA_OK;
 
+    NEED(context);
+    NEED(path);
+    list = json_array();
     TRY(tuning_store_list(&entries, &count, context));
     if (count == 0)
         TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "nothing was measured on this device: no table to write"));
@@ -106,7 +112,10 @@ clora_status clora_tune_import(int *count, clora_context *context, const char *p
     json_t *whole = NULL, *result;
     size_t i;
 
+    NEED(count);
     *count = 0;
+    NEED(context);
+    NEED(path);
     TRY(json_load_path(&whole, path, LIMIT));
     if (!json_is_array(json_object_get(whole, "results")))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: it has no \"results\": not T4 JSON", path));

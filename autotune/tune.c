@@ -129,9 +129,11 @@ static double cold_bytes(const clora_tune_plan *plan) {
 
 clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const clora_tune_options *options) {
     static const clora_tune_options defaults = CLORA_TUNE_OPTIONS_INIT;
-    tuner t = {.context = plan->context, .plan = plan, .options = options ? *options : defaults, .result = out};
     clora_status status = CLORA_OK;
 
+    NEED(out);
+    NEED(plan);
+    tuner t = {.context = plan->context, .plan = plan, .options = options ? *options : defaults, .result = out};
     *out = (clora_tune_result){.tasks = (int)plan->count};
     t.start = tuner_now();
     t.best = INFINITY;

@@ -40,12 +40,16 @@ done:
 
 clora_status clora_tune_verify(int *wrong, clora_context *context, const clora_tune_options *options,
                                clora_tune_check_callback callback, void *user) {
+    static const clora_tune_options defaults = CLORA_TUNE_OPTIONS_INIT;
     clora_tune_entry *entries = NULL;
     gauge g = {0};
     int count = 0;
     clora_status status = CLORA_OK;
 
+    NEED(wrong);
     *wrong = 0;
+    NEED(context);
+    options = options ? options : &defaults;
     TRY(tuning_store_list(&entries, &count, context));
     TRY(options->worker ? gauge_create_remote(&g, options->worker, options->limit) : gauge_create_local(&g, context));
     for (int i = 0; i < count; i++) {
@@ -70,8 +74,11 @@ clora_status clora_tune_measurements(clora_tune_entry **out, int *count, clora_c
     clora_status status = CLORA_OK;
     journal *j = NULL;
 
+    NEED(out);
     *out = NULL;
+    NEED(count);
     *count = 0;
+    NEED(context);
     TRY(journal_open_to_read(&j, context));
     TRY(journal_list(out, count, j));
 done:

@@ -9,11 +9,12 @@
  *     clora_tokenizer *words;  clora_tokenizer_load(&words, "models/tiny");
  *     clora_dataset *pairs;    clora_dataset_load(&pairs, "data/train.jsonl", words, NULL);
  *     clora_adapter *adapter;  clora_adapter_create(&adapter, model, NULL);
- *     clora_train(model, adapter, pairs, NULL, NULL, NULL);
- *     clora_adapter_save(adapter, "my-adapter", "models/tiny");
+ *     if (clora_train(model, adapter, pairs, NULL, NULL, NULL) != CLORA_OK ||
+ *         clora_adapter_save(adapter, "my-adapter", "models/tiny") != CLORA_OK)
+ *         puts(clora_last_error());
  *
- * Each call returns a clora_status; clora_last_error() says what went wrong. examples/finetune.c is the same with its
- * checks.
+ * Each call returns a clora_status; clora_last_error() says what went wrong. A call that is given the NULL of one that
+ * failed fails too and repeats why. examples/finetune.c is the same with every check.
  *
  * Tiers, each built on those before it: status; context, tensor, opencl, tune; lowrank; model, tokenizer, dataset,
  * adapter; train, generate. A program enters where it fits.

@@ -20,13 +20,13 @@ extern "C" {
 /**
  * Make a context on the caller's queue. Both are retained until clora_context_free().
  *
- * @param[in] context  holds the queue's device
- * @param[in] queue    in order (not CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE); clora enqueues on it and nowhere else, so
+ * @param[in] cl     holds the queue's device
+ * @param[in] queue  in order (not CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE); clora enqueues on it and nowhere else, so
  * that the caller's own work on it keeps its order
  *
  * @return CLORA_ERROR_ARGUMENT for an out-of-order queue or one of another context
  */
-CLORA_API clora_status clora_context_from_opencl(clora_context **out, cl_context context, cl_command_queue queue);
+CLORA_API clora_status clora_context_from_opencl(clora_context **out, cl_context cl, cl_command_queue queue);
 
 /**
  * Make a tensor of the caller's buffer, without a copy. The buffer is retained until clora_tensor_free().

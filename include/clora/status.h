@@ -4,6 +4,10 @@
  *
  * Every call that can fail returns a clora_status. The code says what kind of failure it was, for a program to act on;
  * the message says what, where and what to do next, for a person to read.
+ *
+ * A call that makes something sets its out pointer to NULL when it fails. Every call takes NULL for every pointer: it
+ * fails where it needs what is not there, calls that free do nothing, and those that return a value answer with 0, NULL
+ * or zeros, or with -1 where that means "none".
  */
 #ifndef CLORA_STATUS_H
 #define CLORA_STATUS_H
@@ -34,7 +38,15 @@ typedef enum clora_status {
 /** Name of a status, such as "CLORA_ERROR_SHAPE". Never NULL; not to be freed. */
 CLORA_API const char *clora_status_name(clora_status status);
 
-/** What went wrong in this thread's last failed call. Never NULL; valid until the thread's next failure. */
+/**
+ * What went wrong in this thread's last failed call. Never NULL; valid until the thread's next failure.
+ *
+ * NULL where a handle or another pointer is needed is CLORA_ERROR_ARGUMENT and never a crash. The message then names
+ * the parameter and repeats why the handle could not be made: "clora_train: model is NULL; earlier: models/tiny: no
+ * such directory". So a short program may leave out its checks and ask once, at its end. The failure repeated is the
+ * first of a call that makes a handle in this thread; it is forgotten when such a call returns after
+ * clora_last_error() was asked.
+ */
 CLORA_API const char *clora_last_error(void);
 
 #ifdef __cplusplus

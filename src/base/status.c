@@ -3,6 +3,7 @@
 #include <clora/version.h>
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@
 enum { MESSAGE_SIZE = 4096 };
 
 static _Thread_local char message[MESSAGE_SIZE];
+static _Thread_local char cause[MESSAGE_SIZE]; /* why there is a handle less; "": none is missing */
+static _Thread_local bool cause_is_known;      /* clora_last_error() was asked since */
 
 clora_status clora_fail(clora_status code, const char *format, ...) {
     char text[MESSAGE_SIZE]; /* an argument may be the old message itself */
@@ -43,7 +46,30 @@ clora_status clora_fail_below(clora_status code, const char *lines) {
     return code;
 }
 
+static void append(const char *text) {
+    strncat(message, text, sizeof(message) - 1 - strlen(message));
+}
+
+clora_status clora_fail_null(const char *function, const char *parameter) {
+    snprintf(message, sizeof(message), "%s: %s is NULL", function, parameter);
+    if (cause[0]) {
+        append("; earlier: ");
+        append(cause);
+    }
+    return CLORA_ERROR_ARGUMENT;
+}
+
+clora_status clora_keep_cause(clora_status status) {
+    if (cause_is_known)
+        cause[0] = '\0';
+    cause_is_known = false;
+    if (status != CLORA_OK && !cause[0])
+        memcpy(cause, message, sizeof(cause));
+    return status;
+}
+
 const char *clora_last_error(void) {
+    cause_is_known = true;
     return message;
 }
 

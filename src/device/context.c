@@ -83,11 +83,13 @@ clora_status clora_context_create(clora_context **out, const char *device) {
     clora_status status = CLORA_OK;
     cl_int error;
     device_entry entry;
-    clora_context *context = calloc(1, sizeof(*context));
+    clora_context *context;
 
+    NEED(out);
     *out = NULL;
+    context = calloc(1, sizeof(*context));
     if (!context)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a context");
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a context"));
     TRY(device_choose(&entry, device));
     context->device = entry.id;
     context->cl = clCreateContext(NULL, 1, &entry.id, NULL, NULL, &error);
@@ -103,7 +105,7 @@ clora_status clora_context_create(clora_context **out, const char *device) {
     context = NULL;
 done:
     clora_context_free(context);
-    return status;
+    return clora_keep_cause(status);
 }
 
 clora_status clora_context_from_opencl(clora_context **out, cl_context cl, cl_command_queue queue) {
@@ -113,18 +115,19 @@ clora_status clora_context_from_opencl(clora_context **out, cl_context cl, cl_co
     cl_platform_id platform = NULL;
     clora_context *context = NULL;
 
+    NEED(out);
     *out = NULL;
-    if (!cl || !queue)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_context_from_opencl: a context and a queue are needed");
+    NEED(cl);
+    NEED(queue);
     if (clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof(queue_context), &queue_context, NULL) != CL_SUCCESS ||
         queue_context != cl)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_context_from_opencl: the queue belongs to another context");
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_context_from_opencl: the queue belongs to another context"));
     clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof(properties), &properties, NULL);
     if (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_context_from_opencl: the queue must be in order");
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_context_from_opencl: the queue must be in order"));
     context = calloc(1, sizeof(*context));
     if (!context)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a context");
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a context"));
     clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof(context->device), &context->device, NULL);
     clGetDeviceInfo(context->device, CL_DEVICE_PLATFORM, sizeof(platform), &platform, NULL);
     clRetainContext(cl);
@@ -137,7 +140,7 @@ clora_status clora_context_from_opencl(clora_context **out, cl_context cl, cl_co
     context = NULL;
 done:
     clora_context_free(context);
-    return status;
+    return clora_keep_cause(status);
 }
 
 void clora_context_free(clora_context *context) {
@@ -165,23 +168,24 @@ bool context_is_pocl(const clora_context *context) {
 }
 
 clora_status clora_context_finish(clora_context *context) {
+    NEED(context);
     const cl_int error = clFinish(context->queue);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "the device failed while it worked");
 }
 
 const clora_device_info *clora_context_device(const clora_context *context) {
-    return &context->info;
+    return context ? &context->info : NULL;
 }
 
 cl_command_queue clora_context_queue(const clora_context *context) {
-    return context->queue;
+    return context ? context->queue : NULL;
 }
 
 void clora_context_memory(const clora_context *context, size_t *now, size_t *peak) {
     if (now)
-        *now = context->memory_now;
+        *now = context ? context->memory_now : 0;
     if (peak)
-        *peak = context->memory_peak;
+        *peak = context ? context->memory_peak : 0;
 }
 
 clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t bytes) {

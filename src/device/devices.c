@@ -170,7 +170,9 @@ done:
 clora_status clora_devices_list(clora_device_info **out, int *count) {
     device_entry *entries = NULL;
 
+    NEED(out);
     *out = NULL;
+    NEED(count);
     const clora_status status = device_entries(&entries, count);
     if (status != CLORA_OK || *count == 0)
         return status;

@@ -62,6 +62,7 @@ void profile_free(profile *p) {
 clora_status clora_context_profile(clora_context *context, int on) {
     cl_int error;
 
+    NEED(context);
     if (context->borrowed)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "the caller's own queue is not profiled");
     clFinish(context->queue);
@@ -85,10 +86,11 @@ static int by_time(const void *a, const void *b) {
 }
 
 const clora_profile_entry *clora_context_profile_read(clora_context *context, int *count) {
-    profile *p = context->profile;
+    profile *p = context ? context->profile : NULL;
 
-    *count = 0;
-    if (!p)
+    if (count)
+        *count = 0;
+    if (!p || !count)
         return NULL;
     drain(p);
     qsort(p->entry, p->count, sizeof(*p->entry), by_time);
@@ -97,7 +99,7 @@ const clora_profile_entry *clora_context_profile_read(clora_context *context, in
 }
 
 void clora_context_profile_reset(clora_context *context) {
-    if (!context->profile)
+    if (!context || !context->profile)
         return;
     drain(context->profile);
     context->profile->count = 0;

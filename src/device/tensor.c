@@ -23,19 +23,19 @@ bool tensor_is_dense(const clora_tensor *t) {
 }
 
 size_t clora_tensor_count(const clora_tensor *t) {
-    return tensor_rows(t) * (size_t)tensor_cols(t);
+    return t ? tensor_rows(t) * (size_t)tensor_cols(t) : 0;
 }
 clora_dtype clora_tensor_dtype(const clora_tensor *t) {
-    return t->dtype;
+    return t ? t->dtype : CLORA_DTYPE_F32;
 }
 int clora_tensor_ndim(const clora_tensor *t) {
-    return t->ndim;
+    return t ? t->ndim : 0;
 }
 const int *clora_tensor_shape(const clora_tensor *t) {
-    return t->shape;
+    return t ? t->shape : NULL;
 }
 cl_mem clora_tensor_buffer(const clora_tensor *t) {
-    return t->buffer;
+    return t ? t->buffer : NULL;
 }
 
 const char *tensor_shape_text(const clora_tensor *t) {
@@ -79,10 +79,9 @@ static clora_status describe(clora_tensor *t, size_t *bytes, clora_dtype dtype, 
     return CLORA_OK;
 }
 
-clora_status clora_tensor_create(clora_tensor **out, clora_context *context, clora_dtype dtype, int ndim,
-                                 const int *shape) {
+static clora_status create(clora_tensor **out, clora_context *context, clora_dtype dtype, int ndim, const int *shape) {
     clora_status status = CLORA_OK;
-    size_t bytes;
+    size_t bytes = 0;
     clora_tensor *t = calloc(1, sizeof(*t));
 
     *out = NULL;
@@ -99,8 +98,17 @@ done:
     return status;
 }
 
+clora_status clora_tensor_create(clora_tensor **out, clora_context *context, clora_dtype dtype, int ndim,
+                                 const int *shape) {
+    NEED(out);
+    *out = NULL;
+    NEED(context);
+    NEED(shape);
+    return clora_keep_cause(create(out, context, dtype, ndim, shape));
+}
+
 clora_status tensor_new(clora_tensor **out, clora_context *context, clora_dtype dtype, int rows, int cols) {
-    return clora_tensor_create(out, context, dtype, 2, (int[]){rows, cols});
+    return create(out, context, dtype, 2, (int[]){rows, cols});
 }
 
 clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context, cl_mem buffer, size_t offset,
@@ -108,11 +116,16 @@ clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context
     clora_status status = CLORA_OK;
     size_t bytes, end, size = 0;
     cl_context owner = NULL;
-    clora_tensor *t = calloc(1, sizeof(*t));
+    clora_tensor *t;
 
+    NEED(out);
     *out = NULL;
+    NEED(context);
+    NEED(buffer);
+    NEED(shape);
+    t = calloc(1, sizeof(*t));
     if (!t)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a tensor");
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tensor"));
     if (clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof(size), &size, NULL) != CL_SUCCESS ||
         clGetMemObjectInfo(buffer, CL_MEM_CONTEXT, sizeof(owner), &owner, NULL) != CL_SUCCESS || owner != context->cl)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_tensor_from_opencl: not a buffer of this OpenCL context"));
@@ -132,7 +145,7 @@ clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context
     t = NULL;
 done:
     free(t);
-    return status;
+    return clora_keep_cause(status);
 }
 
 void clora_tensor_free(clora_tensor *t) {
@@ -215,19 +228,24 @@ static cl_int transfer_rows(const clora_tensor *t, transfer move, void *data) {
     return CL_SUCCESS;
 }
 
-clora_status clora_tensor_read(const clora_tensor *t, void *data) {
-    const size_t size = dtype_size(t->dtype);
-    const cl_int error = tensor_is_dense(t)
-                             ? clEnqueueReadBuffer(t->context->queue, t->buffer, CL_TRUE, t->offset * size,
-                                                   clora_tensor_count(t) * size, data, 0, NULL, NULL)
-                             : transfer_rows(t, read_rect, data);
+clora_status clora_tensor_read(const clora_tensor *tensor, void *data) {
+    NEED(tensor);
+    NEED(data);
+    const size_t size = dtype_size(tensor->dtype);
+    const cl_int error =
+        tensor_is_dense(tensor)
+            ? clEnqueueReadBuffer(tensor->context->queue, tensor->buffer, CL_TRUE, tensor->offset * size,
+                                  clora_tensor_count(tensor) * size, data, 0, NULL, NULL)
+            : transfer_rows(tensor, read_rect, data);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot read from the device");
 }
 
-clora_status clora_tensor_write(clora_tensor *t, const void *data) {
-    if (tensor_is_dense(t))
-        return tensor_write_part(t, 0, clora_tensor_count(t), data);
-    const cl_int error = transfer_rows(t, write_rect, (void *)(uintptr_t)data);
+clora_status clora_tensor_write(clora_tensor *tensor, const void *data) {
+    NEED(tensor);
+    NEED(data);
+    if (tensor_is_dense(tensor))
+        return tensor_write_part(tensor, 0, clora_tensor_count(tensor), data);
+    const cl_int error = transfer_rows(tensor, write_rect, (void *)(uintptr_t)data);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot write to the device");
 }
 
@@ -246,15 +264,17 @@ clora_status tensor_send(clora_tensor *t, size_t n, const void *data) {
     return write_elements(t, 0, n, data, false);
 }
 
-clora_status clora_tensor_zero(clora_tensor *t) {
-    const size_t size = dtype_size(t->dtype), row = (size_t)tensor_cols(t) * size;
-    const size_t rows = tensor_is_dense(t) ? 1 : tensor_rows(t);
-    const size_t bytes = tensor_is_dense(t) ? clora_tensor_count(t) * size : row;
+clora_status clora_tensor_zero(clora_tensor *tensor) {
+    NEED(tensor);
+    const size_t size = dtype_size(tensor->dtype), row = (size_t)tensor_cols(tensor) * size;
+    const size_t rows = tensor_is_dense(tensor) ? 1 : tensor_rows(tensor);
+    const size_t bytes = tensor_is_dense(tensor) ? clora_tensor_count(tensor) * size : row;
     const cl_uchar zero[4] = {0};
 
     for (size_t i = 0; i < rows; i++) {
-        const cl_int error = clEnqueueFillBuffer(t->context->queue, t->buffer, zero, size,
-                                                 (t->offset + i * (size_t)t->stride) * size, bytes, 0, NULL, NULL);
+        const size_t offset = (tensor->offset + i * (size_t)tensor->stride) * size;
+        const cl_int error =
+            clEnqueueFillBuffer(tensor->context->queue, tensor->buffer, zero, size, offset, bytes, 0, NULL, NULL);
         if (error != CL_SUCCESS)
             return opencl_fail(error, "cannot fill a device buffer");
     }

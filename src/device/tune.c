@@ -4,11 +4,14 @@
 #include "device/tuning_store.h"
 
 clora_status clora_tune_lookup(clora_tune_entry *out, clora_context *context, const clora_tune_key *key) {
-    const kernel_key wanted = {key->dtype, key->M, key->N, key->K, key->R};
-    const kernel_row *row = key->kernel ? kernel_find(key->kernel) : NULL;
     tuning_entry found;
     clora_status status = CLORA_OK;
 
+    NEED(out);
+    NEED(context);
+    NEED(key);
+    const kernel_key wanted = {key->dtype, key->M, key->N, key->K, key->R};
+    const kernel_row *row = key->kernel ? kernel_find(key->kernel) : NULL;
     if (!row)
         return clora_fail(CLORA_ERROR_NOT_FOUND, "there is no kernel %s", key->kernel ? key->kernel : "without a name");
     TRY(tuning_resolve(&found, context, row->name, &wanted));
@@ -21,6 +24,8 @@ clora_status clora_tune_set(clora_context *context, const clora_tune_entry *entr
     tuning_entry row;
     clora_status status = CLORA_OK;
 
+    NEED(context);
+    NEED(entry);
     TRY(tuning_entry_read(&row, entry));
     row.source = CLORA_TUNE_SET;
     TRY(tuning_add(context, &row));
@@ -29,9 +34,14 @@ done:
 }
 
 const char *clora_tune_directory(clora_context *context) {
-    return tuning_store_directory(context);
+    return context ? tuning_store_directory(context) : NULL;
 }
 
 clora_status clora_tune_entries(clora_tune_entry **out, int *count, clora_context *context) {
+    NEED(out);
+    *out = NULL;
+    NEED(count);
+    *count = 0;
+    NEED(context);
     return tuning_store_list(out, count, context);
 }

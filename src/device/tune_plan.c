@@ -6,11 +6,14 @@
 #include "device/tuning.h"
 
 clora_status clora_tune_plan_create(clora_tune_plan **out, clora_context *context) {
+    NEED(out);
+    *out = NULL;
+    NEED(context);
     *out = calloc(1, sizeof(**out));
     if (!*out)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a plan");
+        return clora_keep_cause(clora_fail(CLORA_ERROR_MEMORY, "no memory for a plan"));
     (*out)->context = context;
-    return CLORA_OK;
+    return clora_keep_cause(CLORA_OK);
 }
 
 void clora_tune_plan_free(clora_tune_plan *plan) {
@@ -63,9 +66,10 @@ done:
 }
 
 clora_status clora_tune_plan_noted(clora_tune_plan *plan) {
-    recorder *noted = tuning_noted(plan->context);
     size_t used = 0;
 
+    NEED(plan);
+    recorder *noted = tuning_noted(plan->context);
     clora_context_memory(plan->context, NULL, &used);
     plan->footprint = used > plan->footprint ? used : plan->footprint;
     const clora_status status = tune_plan_add(plan, noted);
@@ -74,10 +78,12 @@ clora_status clora_tune_plan_noted(clora_tune_plan *plan) {
 }
 
 int clora_tune_plan_count(const clora_tune_plan *plan) {
-    return (int)plan->count;
+    return plan ? (int)plan->count : 0;
 }
 
 clora_tune_task clora_tune_plan_task(const clora_tune_plan *plan, int i) {
+    if (i < 0 || i >= clora_tune_plan_count(plan))
+        return (clora_tune_task){.is_done = 0};
     const tune_task *t = &plan->task[i];
     const kernel_key *k = &t->key;
     tuning_entry found = {.source = CLORA_TUNE_DEFAULT};

@@ -44,7 +44,7 @@ const char *clora_tune_source_name(clora_tune_source source) {
     static const char *const names[] = {"analytic default", "similar shape or rank",
                                         "shipped table",    "entry of another driver or unit count",
                                         "exact entry",      "set by hand"};
-    return names[source];
+    return (size_t)source < sizeof(names) / sizeof(names[0]) ? names[source] : "unknown source";
 }
 
 /* A word that is not known counts as the default: a context must not fail for it. */
@@ -398,8 +398,9 @@ int tuning_value(clora_context *context, const char *kernel, const char *paramet
 }
 
 void clora_tune_set_mode(clora_context *context, clora_tune_mode mode) {
+    if (!context)
+        return;
     tuning *t = context->tuning;
-
     pthread_mutex_lock(&t->lock);
     t->mode = mode;
     memo_clear(t);
@@ -408,8 +409,9 @@ void clora_tune_set_mode(clora_context *context, clora_tune_mode mode) {
 }
 
 void clora_tune_set_log(clora_context *context, clora_tune_log log, void *user, int verbose) {
+    if (!context)
+        return;
     tuning *t = context->tuning;
-
     pthread_mutex_lock(&t->lock);
     t->log = log;
     t->log_user = user;

@@ -57,9 +57,11 @@ static void delete_unusable(void *user, clora_context *context, const char *dire
 }
 
 clora_status clora_tune_prune(int *directories, int *files, clora_context *context, int others) {
-    const char *directory = tuning_store_directory(context);
-
+    NEED(directories);
+    NEED(files);
     *directories = *files = 0;
+    NEED(context);
+    const char *directory = tuning_store_directory(context);
     if (!directory)
         return CLORA_OK;
     delete_unusable(files, context, directory, NULL);

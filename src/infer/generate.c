@@ -59,7 +59,7 @@ static clora_status check(const run *r) {
     if (r->options->max_tokens < 0)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d tokens to generate", r->options->max_tokens);
     for (int i = 0; i < r->count; i++) {
-        if (r->prompts[i].count < 1)
+        if (r->prompts[i].count < 1 || !r->prompts[i].ids)
             return clora_fail(CLORA_ERROR_ARGUMENT, "a prompt needs at least one token");
         if (r->prompts[i].count > capacity)
             return clora_fail(CLORA_ERROR_ARGUMENT, "the prompt has %d tokens; the session holds %d",
@@ -260,6 +260,10 @@ clora_status clora_generate(clora_generation *out, clora_session *session, const
              .on_text = callback,
              .user = user};
 
+    NEED(out);
+    NEED(session);
+    NEED(tokenizer);
+    NEED(prompt);
     return run_all(&r);
 }
 
@@ -275,10 +279,16 @@ clora_status clora_generate_batch(clora_generation *out, clora_session *session,
              .on_end = callback,
              .user = user};
 
+    NEED(out);
+    NEED(session);
+    NEED(tokenizer);
+    NEED(prompts);
     return run_all(&r);
 }
 
 void clora_generation_free(clora_generation *generation) {
+    if (!generation)
+        return;
     free(generation->text);
     free(generation->ids);
     *generation = (clora_generation){0};

@@ -95,9 +95,12 @@ clora_status clora_dataset_from_ids(clora_dataset **out, const int32_t *ids, con
     clora_dataset *dataset = NULL;
     size_t at = 0;
 
+    NEED(out);
     *out = NULL;
     if (count == 0)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "a dataset needs at least one sequence");
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a dataset needs at least one sequence"));
+    NEED(ids);
+    NEED(lengths);
     TRY(dataset_new(&dataset));
     for (size_t i = 0; i < count; i++) {
         if (lengths[i] < 2)
@@ -109,22 +112,26 @@ clora_status clora_dataset_from_ids(clora_dataset **out, const int32_t *ids, con
     dataset = NULL;
 done:
     clora_dataset_free(dataset);
-    return status;
+    return clora_keep_cause(status);
 }
 
 size_t clora_dataset_count(const clora_dataset *dataset) {
-    return dataset->count;
+    return dataset ? dataset->count : 0;
 }
 
 clora_dataset_stats clora_dataset_get_stats(const clora_dataset *dataset) {
-    return dataset->stats;
+    return dataset ? dataset->stats : (clora_dataset_stats){0};
 }
 
 int clora_dataset_sequence(const clora_dataset *dataset, size_t i, const int32_t **ids, const int32_t **labels) {
-    const size_t begin = dataset->start[i];
+    const bool is_there = i < clora_dataset_count(dataset);
+    const size_t begin = is_there ? dataset->start[i] : 0;
 
-    *ids = dataset->ids + begin;
+    if (ids)
+        *ids = is_there ? dataset->ids + begin : NULL;
     if (labels)
-        *labels = dataset->labels + begin;
+        *labels = is_there ? dataset->labels + begin : NULL;
+    if (!is_there)
+        return 0;
     return (int)(dataset->start[i + 1] - begin);
 }

@@ -256,9 +256,12 @@ clora_status clora_dataset_load(clora_dataset **out, const char *path, const clo
     dataset_builder builder = {.path = path, .tokenizer = tokenizer, .options = options ? *options : defaults};
     clora_status status = CLORA_OK;
 
+    NEED(out);
     *out = NULL;
+    NEED(path);
+    NEED(tokenizer);
     if (builder.options.max_length < 2)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "a maximum length of %d; the least is 2", builder.options.max_length);
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a maximum length of %d; the least is 2", builder.options.max_length));
     TRY(choose_ends(&builder));
     TRY(dataset_new(&builder.dataset));
     TRY(read_path(&builder));
@@ -268,5 +271,5 @@ clora_status clora_dataset_load(clora_dataset **out, const char *path, const clo
     builder.dataset = NULL;
 done:
     clora_dataset_free(builder.dataset);
-    return status;
+    return clora_keep_cause(status);
 }

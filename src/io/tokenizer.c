@@ -104,8 +104,13 @@ clora_status clora_tokenizer_encode(const clora_tokenizer *tokenizer, const char
     encoding e = {.tokenizer = tokenizer};
     clora_status status = CLORA_OK;
 
+    NEED(ids);
     *ids = NULL;
+    NEED(count);
     *count = 0;
+    NEED(tokenizer);
+    if (size > 0)
+        NEED(text);
     if (special && tokenizer->post.present)
         TRY(append_all(&e.ids, &tokenizer->post.before));
     else if (special && tokenizer->adds_bos)
@@ -158,7 +163,11 @@ clora_status clora_tokenizer_count_dropped(const clora_tokenizer *tokenizer, con
     encoding e = {.tokenizer = tokenizer};
     clora_status status = CLORA_OK;
 
+    NEED(dropped);
     *dropped = 0;
+    NEED(tokenizer);
+    if (size > 0)
+        NEED(text);
     if (tokenizer->may_drop)
         status = encode_text(&e, (piece){.text = text, .size = size});
     if (status == CLORA_OK)
@@ -168,27 +177,28 @@ clora_status clora_tokenizer_count_dropped(const clora_tokenizer *tokenizer, con
 }
 
 int32_t clora_tokenizer_vocab_size(const clora_tokenizer *tokenizer) {
-    return tokenizer->size;
+    return tokenizer ? tokenizer->size : 0;
 }
 
 int32_t clora_tokenizer_bos(const clora_tokenizer *tokenizer) {
-    return tokenizer->bos;
+    return tokenizer ? tokenizer->bos : -1;
 }
 
 int32_t clora_tokenizer_eos(const clora_tokenizer *tokenizer) {
-    return tokenizer->eos;
+    return tokenizer ? tokenizer->eos : -1;
 }
 
 int clora_tokenizer_adds_bos(const clora_tokenizer *tokenizer) {
-    return tokenizer->adds_bos;
+    return tokenizer && tokenizer->adds_bos;
 }
 
 int clora_tokenizer_is_special(const clora_tokenizer *tokenizer, int32_t id) {
-    return id >= 0 && id < tokenizer->size && tokenizer->skipped[id];
+    return id >= 0 && id < clora_tokenizer_vocab_size(tokenizer) && tokenizer->skipped[id];
 }
 
 const char *clora_tokenizer_token(const clora_tokenizer *tokenizer, int32_t id, size_t *size) {
-    const vocab_token none = {0}, *token = id >= 0 && id < tokenizer->size ? &tokenizer->tokens[id] : &none;
+    const bool is_there = id >= 0 && id < clora_tokenizer_vocab_size(tokenizer);
+    const vocab_token none = {0}, *token = is_there ? &tokenizer->tokens[id] : &none;
 
     if (size)
         *size = token->size;
@@ -196,6 +206,8 @@ const char *clora_tokenizer_token(const clora_tokenizer *tokenizer, int32_t id, 
 }
 
 int32_t clora_tokenizer_id(const clora_tokenizer *tokenizer, const char *token, size_t size) {
+    if (!tokenizer || !token)
+        return -1;
     const int32_t id = added_find_text(&tokenizer->added, token, size);
 
     return id >= 0 ? id : vocab_find(&tokenizer->model.vocab, token, size);

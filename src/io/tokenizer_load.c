@@ -119,13 +119,17 @@ static bool may_drop(const clora_tokenizer *t) {
 }
 
 clora_status clora_tokenizer_load(clora_tokenizer **out, const char *model_directory) {
-    clora_tokenizer *t = calloc(1, sizeof(*t));
-    char *path = file_join(model_directory, "tokenizer.json");
-    char *config = file_join(model_directory, "tokenizer_config.json");
+    clora_tokenizer *t = NULL;
+    char *path = NULL, *config = NULL;
     clora_status status = CLORA_OK;
     json_t *root = NULL;
 
+    NEED(out);
     *out = NULL;
+    NEED(model_directory);
+    t = calloc(1, sizeof(*t));
+    path = file_join(model_directory, "tokenizer.json");
+    config = file_join(model_directory, "tokenizer_config.json");
     if (!t || !path || !config)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer"));
     TRY(file_need_model(model_directory));
@@ -146,7 +150,7 @@ done:
     json_decref(root);
     free(path);
     free(config);
-    return status;
+    return clora_keep_cause(status);
 }
 
 void clora_tokenizer_free(clora_tokenizer *t) {

@@ -44,8 +44,13 @@ clora_status clora_tokenizer_decode(const clora_tokenizer *tokenizer, const int3
     clora_status status = CLORA_OK;
     text_buffer out = {0};
 
+    NEED(text);
     *text = NULL;
+    NEED(size);
     *size = 0;
+    NEED(tokenizer);
+    if (count > 0)
+        NEED(ids);
     TRY(decode(&out, tokenizer, ids, count, skip_special));
     TRY(text_append(&out, "", 1)); /* the terminator */
     *text = out.data;
@@ -59,12 +64,17 @@ done:
 /* Two runs over the prompt: what the one that ends gives more than the one that goes on is the tail. */
 clora_status clora_decoder_create(clora_decoder **out, const clora_tokenizer *tokenizer, const int32_t *prompt,
                                   size_t count) {
-    clora_decoder *decoder = calloc(1, sizeof(*decoder));
+    clora_decoder *decoder;
     clora_status status = CLORA_OK;
 
+    NEED(out);
     *out = NULL;
+    NEED(tokenizer);
+    if (count > 0)
+        NEED(prompt);
+    decoder = calloc(1, sizeof(*decoder));
     if (!decoder)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a decoder");
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a decoder"));
     decoder->tokenizer = tokenizer;
     TRY(decode_run_create(&decoder->run, tokenizer->decoder));
     TRY(push_all(decoder->run, &decoder->text, tokenizer, prompt, count, true));
@@ -74,7 +84,7 @@ clora_status clora_decoder_create(clora_decoder **out, const clora_tokenizer *to
     decoder = NULL;
 done:
     clora_decoder_free(decoder);
-    return status;
+    return clora_keep_cause(status);
 }
 
 void clora_decoder_free(clora_decoder *decoder) {
@@ -108,8 +118,11 @@ static void give(clora_decoder *decoder, const char **text, size_t *size) {
 clora_status clora_decoder_push(clora_decoder *decoder, int32_t id, const char **text, size_t *size) {
     clora_status status = CLORA_OK;
 
+    NEED(text);
     *text = "";
+    NEED(size);
     *size = 0;
+    NEED(decoder);
     decoder->text.size = 0;
     TRY(push(decoder->run, &decoder->text, decoder->tokenizer, id, true));
     give(decoder, text, size);
@@ -120,8 +133,11 @@ done:
 clora_status clora_decoder_flush(clora_decoder *decoder, const char **text, size_t *size) {
     clora_status status = CLORA_OK;
 
+    NEED(text);
     *text = "";
+    NEED(size);
     *size = 0;
+    NEED(decoder);
     decoder->text.size = 0;
     TRY(decode_run_end(decoder->run, &decoder->text));
     give(decoder, text, size);

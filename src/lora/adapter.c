@@ -306,13 +306,16 @@ done:
 }
 
 clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, const char *base_name) {
+    NEED(adapter);
+    NEED(directory);
     return peft_write(directory, adapter->config, base_name, adapter->target, adapter->choice, adapter->targets,
                       download, adapter);
 }
 
 clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter) {
+    if (!adapter)
+        return (clora_adapter_info){.rank = 0};
     const clora_adapter_options *o = &adapter->options;
-
     return (clora_adapter_info){.rank = o->rank,
                                 .alpha = o->alpha,
                                 .dropout = o->dropout,
@@ -323,6 +326,7 @@ clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter) {
 }
 
 clora_status clora_adapter_set_dropout(clora_adapter *adapter, float dropout) {
+    NEED(adapter);
     const clora_status status = peft_config_set_dropout(adapter->config, dropout);
 
     if (status == CLORA_OK)
@@ -335,6 +339,7 @@ clora_status clora_adapter_module(clora_adapter *adapter, int i, const char **na
     clora_status status = CLORA_OK;
     int at = 0;
 
+    NEED(adapter);
     if (i < 0 || i >= adapter->modules)
         return clora_fail(CLORA_ERROR_ARGUMENT, "module %d of an adapter that has %d", i, adapter->modules);
     while (adapter->choice[at].R == 0 || i-- > 0)

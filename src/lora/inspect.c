@@ -47,7 +47,9 @@ clora_status clora_inspect_model(clora_stored *out, const char *directory) {
     clora_status status = CLORA_OK;
     safetensors_set *set = NULL;
 
+    NEED(out);
     *out = (clora_stored){0};
+    NEED(directory);
     TRY(safetensors_set_open(&set, directory));
     out->files = (int)set->file_count;
     for (size_t i = 0; i < safetensors_set_count(set); i++)
@@ -110,10 +112,13 @@ done:
 
 clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *directory) {
     clora_status status = CLORA_OK;
-    char *settings = file_join(directory, "adapter_config.json");
-    char *tensors = file_join(directory, "adapter_model.safetensors");
+    char *settings = NULL, *tensors = NULL;
 
+    NEED(out);
     *out = (clora_inspected_adapter){0};
+    NEED(directory);
+    settings = file_join(directory, "adapter_config.json");
+    tensors = file_join(directory, "adapter_model.safetensors");
     if (!settings || !tensors)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
     TRY(file_need_adapter(directory));
@@ -128,6 +133,8 @@ done:
 }
 
 void clora_inspected_adapter_finish(clora_inspected_adapter *adapter) {
+    if (!adapter)
+        return;
     free(adapter->base);
     free(adapter->target_modules);
     free(adapter->rank_pattern);
@@ -137,16 +144,20 @@ void clora_inspected_adapter_finish(clora_inspected_adapter *adapter) {
 
 clora_status clora_inspect_data(clora_inspected_data *out, const char *path, const char *columns) {
     dataset_tally tally;
-    const clora_status status = dataset_count(&tally, path, columns);
 
+    NEED(out);
+    *out = (clora_inspected_data){0};
+    NEED(path);
+    const clora_status status = dataset_count(&tally, path, columns);
     *out = (clora_inspected_data){tally.pairs, tally.context_characters, tally.target_characters, tally.longest};
     return status;
 }
 
 clora_status clora_inspect_output(const char *directory) {
     bool created = false;
-    const clora_status status = file_prepare_output(directory, &created);
 
+    NEED(directory);
+    const clora_status status = file_prepare_output(directory, &created);
     if (created)
         rmdir(directory);
     return status;

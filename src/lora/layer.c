@@ -21,11 +21,14 @@ struct clora_lowrank {
 
 clora_status clora_weight_create(clora_weight **out, clora_context *context, clora_dtype dtype, int N, int K) {
     clora_status status = CLORA_OK;
-    clora_weight *w = calloc(1, sizeof(*w));
+    clora_weight *w;
 
+    NEED(out);
     *out = NULL;
+    NEED(context);
+    w = calloc(1, sizeof(*w));
     if (!w)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight"));
     if (N < 1 || K < 1 || (int)dtype < CLORA_DTYPE_F32 || dtype > CLORA_DTYPE_BF16)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a weight of %d x %d elements of type %d", N, K, (int)dtype));
     TRY(weight_create(&w->w, context, dtype, K, 1, &N));
@@ -33,7 +36,7 @@ clora_status clora_weight_create(clora_weight **out, clora_context *context, clo
     w = NULL;
 done:
     free(w);
-    return status;
+    return clora_keep_cause(status);
 }
 
 void clora_weight_free(clora_weight *weight) {
@@ -44,6 +47,8 @@ void clora_weight_free(clora_weight *weight) {
 }
 
 clora_status clora_weight_write(clora_weight *weight, const void *data, clora_dtype dtype) {
+    NEED(weight);
+    NEED(data);
     return weight_pack(weight->w, 0, data, dtype, false);
 }
 
@@ -91,11 +96,14 @@ static clora_status write_gaussian(clora_lowrank *l, uint64_t seed) {
 clora_status clora_lowrank_create(clora_lowrank **out, const clora_weight *weight, int rank, float scale,
                                   uint64_t seed) {
     clora_status status = CLORA_OK;
-    clora_lowrank *l = calloc(1, sizeof(*l));
+    clora_lowrank *l;
 
+    NEED(out);
     *out = NULL;
+    NEED(weight);
+    l = calloc(1, sizeof(*l));
     if (!l)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term"));
     if (rank < 1 || !isfinite(scale))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, scale %g: the rank starts at 1, the scale is finite", rank,
                        (double)scale));
@@ -106,7 +114,7 @@ clora_status clora_lowrank_create(clora_lowrank **out, const clora_weight *weigh
     l = NULL;
 done:
     clora_lowrank_free(l);
-    return status;
+    return clora_keep_cause(status);
 }
 
 void clora_lowrank_free(clora_lowrank *l) {
@@ -122,20 +130,25 @@ void clora_lowrank_free(clora_lowrank *l) {
     free(l);
 }
 
-clora_status clora_lowrank_write(clora_lowrank *l, const float *a, const float *b) {
-    const size_t most = l->lr->a_count > l->lr->b_count ? l->lr->a_count : l->lr->b_count;
-    clora_status status = CLORA_OK;
-    float *panels = alloc_array(most, sizeof(*panels));
+static size_t larger_factor(const clora_lowrank *l) {
+    return l->lr->a_count > l->lr->b_count ? l->lr->a_count : l->lr->b_count;
+}
 
+clora_status clora_lowrank_write(clora_lowrank *lowrank, const float *a, const float *b) {
+    clora_status status = CLORA_OK;
+    float *panels = NULL;
+
+    NEED(lowrank);
+    panels = alloc_array(larger_factor(lowrank), sizeof(*panels));
     if (!panels)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
     if (a) {
-        lowrank_pack_a(l->lr, 0, panels, a);
-        TRY(clora_tensor_write(&l->lr->a, panels));
+        lowrank_pack_a(lowrank->lr, 0, panels, a);
+        TRY(clora_tensor_write(&lowrank->lr->a, panels));
     }
     if (b) {
-        lowrank_pack_b(l->lr, 0, panels, b);
-        TRY(clora_tensor_write(&l->lr->b, panels));
+        lowrank_pack_b(lowrank->lr, 0, panels, b);
+        TRY(clora_tensor_write(&lowrank->lr->b, panels));
     }
 done:
     free(panels);
@@ -144,9 +157,8 @@ done:
 
 static clora_status read_factors(const clora_lowrank *l, const clora_tensor *from, float *a, float *b) {
     const clora_tensor va = view_a(l, from), vb = view_b(l, from);
-    const size_t most = l->lr->a_count > l->lr->b_count ? l->lr->a_count : l->lr->b_count;
     clora_status status = CLORA_OK;
-    float *panels = alloc_array(most, sizeof(*panels));
+    float *panels = alloc_array(larger_factor(l), sizeof(*panels));
 
     if (!panels)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
@@ -163,23 +175,28 @@ done:
     return status;
 }
 
-clora_status clora_lowrank_read(const clora_lowrank *l, float *a, float *b) {
-    return read_factors(l, l->parameters, a, b);
+clora_status clora_lowrank_read(const clora_lowrank *lowrank, float *a, float *b) {
+    NEED(lowrank);
+    return read_factors(lowrank, lowrank->parameters, a, b);
 }
 
-clora_status clora_lowrank_read_gradients(const clora_lowrank *l, float *da, float *db) {
-    return read_factors(l, l->gradients, da, db);
+clora_status clora_lowrank_read_gradients(const clora_lowrank *lowrank, float *da, float *db) {
+    NEED(lowrank);
+    return read_factors(lowrank, lowrank->gradients, da, db);
 }
 
 clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, const clora_tensor *x, const clora_weight *weight,
-                                   const clora_lowrank *l) {
+                                   const clora_lowrank *lowrank) {
     const linear_dropout off = {0};
 
-    if (l && l->lr->base != weight->w)
+    NEED(y);
+    NEED(x);
+    NEED(weight);
+    if (lowrank && lowrank->lr->base != weight->w)
         return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
-    if (l && !u)
+    if (lowrank && !u)
         return clora_fail(CLORA_ERROR_ARGUMENT, "clora_lowrank_forward: u (M, R) is needed with a low-rank term");
-    return linear_forward(y, x, weight->w, NULL, l ? l->lr : NULL, u, &off);
+    return linear_forward(y, x, weight->w, NULL, lowrank ? lowrank->lr : NULL, u, &off);
 }
 
 static clora_status grow_scratch(clora_lowrank *l, int rows) {
@@ -190,37 +207,46 @@ static clora_status grow_scratch(clora_lowrank *l, int rows) {
     return tensor_new(&l->du, l->lr->context, CLORA_DTYPE_F32, rows, l->lr->R);
 }
 
-clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *l, const clora_tensor *dy, const clora_tensor *x,
-                                    const clora_tensor *u, const clora_weight *weight) {
+clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *lowrank, const clora_tensor *dy,
+                                    const clora_tensor *x, const clora_tensor *u, const clora_weight *weight) {
     const linear_dropout off = {0};
-    const int rows = (int)tensor_rows(dy);
-    clora_tensor da = view_a(l, l->gradients), db = view_b(l, l->gradients), du;
+    clora_tensor da, db, du;
     clora_status status = CLORA_OK;
 
-    if (l->lr->base != weight->w)
+    NEED(lowrank);
+    NEED(dy);
+    NEED(x);
+    NEED(u);
+    NEED(weight);
+    if (lowrank->lr->base != weight->w)
         return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
     if (dx && dx->buffer == x->buffer && dx->offset == x->offset)
         return clora_fail(CLORA_ERROR_ARGUMENT, "dx takes the place of x, which the gradient of A needs");
-    TRY(grow_scratch(l, rows));
-    du = tensor_slice(l->du, 0, rows, l->lr->R);
-    TRY(linear_backward(dx, &db, dy, weight->w, l->lr, u, &du, &off));
-    TRY(linear_gradient_a(&da, &du, x, l->lr, &off));
+    const int rows = (int)tensor_rows(dy);
+    TRY(grow_scratch(lowrank, rows));
+    da = view_a(lowrank, lowrank->gradients);
+    db = view_b(lowrank, lowrank->gradients);
+    du = tensor_slice(lowrank->du, 0, rows, lowrank->lr->R);
+    TRY(linear_backward(dx, &db, dy, weight->w, lowrank->lr, u, &du, &off));
+    TRY(linear_gradient_a(&da, &du, x, lowrank->lr, &off));
 done:
     return status;
 }
 
-clora_status clora_lowrank_zero_gradients(clora_lowrank *l) {
-    return clora_tensor_zero(l->gradients);
+clora_status clora_lowrank_zero_gradients(clora_lowrank *lowrank) {
+    NEED(lowrank);
+    return clora_tensor_zero(lowrank->gradients);
 }
 
-clora_status clora_lowrank_update(clora_lowrank *l, float lr, float weight_decay, int step) {
+clora_status clora_lowrank_update(clora_lowrank *lowrank, float lr, float weight_decay, int step) {
     clora_status status = CLORA_OK;
 
+    NEED(lowrank);
     if (step < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "update number %d; the first is 1", step);
-    TRY(op_adamw(l->parameters, l->m, l->v, l->gradients, l->scale,
+    TRY(op_adamw(lowrank->parameters, lowrank->m, lowrank->v, lowrank->gradients, lowrank->scale,
                  (adamw_options){lr, 0.9f, 0.999f, 1e-8f, weight_decay, step}));
-    TRY(clora_lowrank_zero_gradients(l));
+    TRY(clora_lowrank_zero_gradients(lowrank));
 done:
     return status;
 }

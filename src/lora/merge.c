@@ -184,6 +184,9 @@ clora_status clora_merge(const char *model_directory, const char *adapter_direct
     clora_status status = CLORA_OK;
     merge m = {.model = model_directory, .dtype = dtype};
 
+    NEED(model_directory);
+    NEED(adapter_directory);
+    NEED(out_directory);
     if (dtype < -1 || dtype > CLORA_DTYPE_BF16)
         return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", dtype);
     TRY(read_config(&m));

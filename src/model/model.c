@@ -85,11 +85,15 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     static const clora_model_options defaults = CLORA_MODEL_OPTIONS_INIT;
     clora_status status = CLORA_OK;
     size_t before, after;
-    clora_model *m = calloc(1, sizeof(*m));
+    clora_model *m;
 
+    NEED(out);
     *out = NULL;
+    NEED(context);
+    NEED(directory);
+    m = calloc(1, sizeof(*m));
     if (!m)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a model");
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     if (!options)
         options = &defaults;
     m->context = context;
@@ -109,7 +113,7 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     m = NULL;
 done:
     clora_model_free(m);
-    return status;
+    return clora_keep_cause(status);
 }
 
 void clora_model_free(clora_model *m) {
@@ -134,23 +138,23 @@ void clora_model_free(clora_model *m) {
 }
 
 const clora_model_info *clora_model_get_info(const clora_model *model) {
-    return &model->info;
+    return model ? &model->info : NULL;
 }
 
 clora_context *clora_model_context(const clora_model *model) {
-    return model->context;
+    return model ? model->context : NULL;
 }
 
 int clora_model_module_count(const clora_model *model) {
     int n = 0;
 
-    for (int s = 0; s < model->sites; s++)
+    for (int s = 0; model && s < model->sites; s++)
         n += model->site[s].weight->modules;
     return n;
 }
 
 clora_module_info clora_model_module(const clora_model *model, int i) {
-    for (int s = 0; s < model->sites; s++) {
+    for (int s = 0; model && i >= 0 && s < model->sites; s++) {
         const adapter_site *site = &model->site[s];
         if (i < site->weight->modules)
             return (clora_module_info){site->names[i], site->weight->module[i].N, site->weight->K, site->is_head};
@@ -162,9 +166,17 @@ clora_module_info clora_model_module(const clora_model *model, int i) {
 clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const clora_adapter_options *options) {
     static const clora_adapter_options defaults = CLORA_ADAPTER_OPTIONS_INIT;
 
-    return adapter_create(out, model->context, model->site, model->sites, options ? options : &defaults);
+    NEED(out);
+    *out = NULL;
+    NEED(model);
+    return clora_keep_cause(
+        adapter_create(out, model->context, model->site, model->sites, options ? options : &defaults));
 }
 
 clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory) {
-    return adapter_load(out, model->context, model->site, model->sites, directory);
+    NEED(out);
+    *out = NULL;
+    NEED(model);
+    NEED(directory);
+    return clora_keep_cause(adapter_load(out, model->context, model->site, model->sites, directory));
 }

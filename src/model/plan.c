@@ -113,7 +113,10 @@ clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, cl
     clora_dtype dtype;
     clora_status status = CLORA_OK;
 
+    NEED(out);
     *out = (clora_memory_plan){0};
+    NEED(context);
+    NEED(directory);
     if (rank < 1 || batch < 1 || length < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, batch %d, length %d: all start at 1", rank, batch, length);
     TRY(config_load(&shape.config, directory));

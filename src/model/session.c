@@ -35,12 +35,15 @@ done:
 
 clora_status clora_session_create(clora_session **out, clora_model *model, int batch, int capacity) {
     clora_status status = CLORA_OK;
-    clora_session *s = calloc(1, sizeof(*s));
+    clora_session *s;
     const int share = batch < 1 || batch > PREFILL ? 1 : PREFILL / batch, prefill = capacity < share ? capacity : share;
 
+    NEED(out);
     *out = NULL;
+    NEED(model);
+    s = calloc(1, sizeof(*s));
     if (!s)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a session");
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a session"));
     s->model = model;
     if (batch < 1)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a session of %d sequences; the least is 1", batch));
@@ -55,7 +58,7 @@ clora_status clora_session_create(clora_session **out, clora_model *model, int b
     s = NULL;
 done:
     clora_session_free(s);
-    return status;
+    return clora_keep_cause(status);
 }
 
 void clora_session_free(clora_session *s) {
@@ -80,22 +83,23 @@ static int largest_rank(const clora_adapter *adapter) {
     return most;
 }
 
-clora_status clora_session_select(clora_session *s, clora_adapter *adapter) {
+clora_status clora_session_select(clora_session *session, clora_adapter *adapter) {
     const int rank = adapter ? largest_rank(adapter) : 0;
     clora_status status = CLORA_OK;
 
-    if (adapter && (adapter->context != s->model->context || adapter->sites != s->model->sites))
+    NEED(session);
+    if (adapter && (adapter->context != session->model->context || adapter->sites != session->model->sites))
         return clora_fail(CLORA_ERROR_ARGUMENT, "the adapter was made for another model");
-    if (rank > 0 && (!s->u || tensor_cols(s->u) < rank)) {
+    if (rank > 0 && (!session->u || tensor_cols(session->u) < rank)) {
         clora_tensor *grown;
-        TRY(tensor_new(&grown, s->model->context, CLORA_DTYPE_F32, s->ws->max_rows, rank));
-        clora_tensor_free(s->u);
-        s->u = grown;
+        TRY(tensor_new(&grown, session->model->context, CLORA_DTYPE_F32, session->ws->max_rows, rank));
+        clora_tensor_free(session->u);
+        session->u = grown;
         for (int i = 0; i < SITES_PER_LAYER; i++)
-            s->ws->layer[0].u[i] = *grown;
-        s->ws->u_head = *grown;
+            session->ws->layer[0].u[i] = *grown;
+        session->ws->u_head = *grown;
     }
-    s->select = (selection){.adapter = adapter};
+    session->select = (selection){.adapter = adapter};
 done:
     return status;
 }
@@ -105,14 +109,14 @@ void session_forget(clora_session *s, int sequence) {
 }
 
 void clora_session_reset(clora_session *s) {
-    for (int b = 0; b < s->cache.B; b++)
+    for (int b = 0; s && b < s->cache.B; b++)
         session_forget(s, b);
 }
 
 int clora_session_length(const clora_session *s) {
     int most = 0;
 
-    for (int b = 0; b < s->cache.B; b++)
+    for (int b = 0; s && b < s->cache.B; b++)
         most = s->length[b] > most ? s->length[b] : most;
     return most;
 }
@@ -207,8 +211,11 @@ done:
     return status;
 }
 
-clora_status clora_session_forward(clora_session *s, float *logits, const int32_t *ids, int T, int all) {
-    return forward(s, logits, &(piece){0, s->cache.B, ids, T}, all != 0);
+clora_status clora_session_forward(clora_session *session, float *logits, const int32_t *ids, int T, int all) {
+    NEED(session);
+    NEED(logits);
+    NEED(ids);
+    return forward(session, logits, &(piece){0, session->cache.B, ids, T}, all != 0);
 }
 
 clora_status session_prefill(clora_session *s, int sequence, float *logits, const int32_t *ids, int T) {

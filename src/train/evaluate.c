@@ -62,7 +62,10 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
     evaluation e = {0};
     struct timespec start, end;
 
+    NEED(out);
     *out = (clora_eval_result){0};
+    NEED(model);
+    NEED(dataset);
     if (batch_size < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", batch_size);
     clock_gettime(CLOCK_MONOTONIC, &start);

@@ -123,6 +123,8 @@ clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory,
     clora_adapter *adapter = NULL;
     stage s;
 
+    NEED(plan);
+    NEED(directory);
     use = use ? use : &defaults;
     options.rank = use->rank;
     stage_begin(&s, plan);
@@ -167,12 +169,13 @@ done:
 
 clora_status clora_tune_plan_shape(clora_tune_plan *plan, int N, int K, const clora_tune_use *use) {
     static const clora_tune_use defaults = CLORA_TUNE_USE_INIT;
-    clora_context *context = plan->context;
     clora_status status = CLORA_OK;
     clora_weight *w = NULL;
     clora_lowrank *l = NULL;
     stage s;
 
+    NEED(plan);
+    clora_context *context = plan->context;
     use = use ? use : &defaults;
     TRY(check(use, 1 << 20));
     stage_begin(&s, plan);

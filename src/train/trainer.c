@@ -87,11 +87,16 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
                                   const clora_dataset *dataset, const clora_train_options *options) {
     static const clora_train_options defaults = CLORA_TRAIN_OPTIONS_INIT;
     clora_status status = CLORA_OK;
-    clora_trainer *t = calloc(1, sizeof(*t));
+    clora_trainer *t;
 
+    NEED(out);
     *out = NULL;
+    NEED(model);
+    NEED(adapter);
+    NEED(dataset);
+    t = calloc(1, sizeof(*t));
     if (!t)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer");
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer"));
     t->options = options ? *options : defaults;
     t->model = model;
     t->adapter = adapter;
@@ -112,7 +117,7 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     t = NULL;
 done:
     clora_trainer_free(t);
-    return status;
+    return clora_keep_cause(status);
 }
 
 void clora_trainer_free(clora_trainer *t) {
@@ -127,10 +132,12 @@ void clora_trainer_free(clora_trainer *t) {
 }
 
 int clora_trainer_steps(const clora_trainer *t) {
-    return t->steps;
+    return t ? t->steps : 0;
 }
 
 clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
+    if (!t)
+        return (clora_memory_plan){0};
     clora_memory_plan plan = {.weights = t->model->info.device_bytes,
                               .adapter = optimizer_bytes(t->optimizer),
                               .activations = workspace_bytes(t->ws),
@@ -173,7 +180,7 @@ static double seconds_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-clora_status clora_trainer_step(clora_trainer *t, clora_train_step *out) {
+static clora_status update(clora_trainer *t, clora_train_step *out) {
     const double start = seconds_now();
     double nll = 0.0;
     clora_status status = CLORA_OK;
@@ -199,12 +206,21 @@ done:
     return status;
 }
 
+clora_status clora_trainer_step(clora_trainer *trainer, clora_train_step *out) {
+    NEED(trainer);
+    NEED(out);
+    return update(trainer, out);
+}
+
 clora_status clora_train(clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
                          const clora_train_options *options, clora_train_callback callback, void *user) {
     clora_status status = CLORA_OK;
     clora_trainer *trainer = NULL;
     clora_train_step step;
 
+    NEED(model);
+    NEED(adapter);
+    NEED(dataset);
     TRY(clora_trainer_create(&trainer, model, adapter, dataset, options));
     for (int i = 0; i < trainer->steps; i++) {
         TRY(clora_trainer_step(trainer, &step));
