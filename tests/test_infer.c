@@ -156,18 +156,17 @@ static void test_a_stop_text_split_over_pieces_never_shows(void **state) {
     static const char *const stop[] = {"END", "\n\n", NULL};
     heard h = {0};
     output o = {.stop = stop, .callback = hear, .user = &h};
-    bool found;
 
-    assert_int_equal(output_add(&o, "one E", 5, &found), CLORA_OK);
-    assert_false(found);
+    assert_int_equal(output_add(&o, "one E", 5), CLORA_OK);
+    assert_false(o.stopped);
     assert_string_equal(h.text, "one ");
-    assert_int_equal(output_add(&o, "N", 1, &found), CLORA_OK);
+    assert_int_equal(output_add(&o, "N", 1), CLORA_OK);
     assert_string_equal(h.text, "one ");
-    assert_int_equal(output_add(&o, "Xtwo EN", 7, &found), CLORA_OK);
+    assert_int_equal(output_add(&o, "Xtwo EN", 7), CLORA_OK);
     assert_string_equal(h.text, "one ENXtwo ");
-    assert_int_equal(output_add(&o, "D three", 7, &found), CLORA_OK);
-    assert_true(found);
-    output_flush(&o);
+    assert_int_equal(output_add(&o, "D three", 7), CLORA_OK);
+    assert_true(o.stopped);
+    assert_int_equal(output_flush(&o), CLORA_OK);
     assert_string_equal(h.text, "one ENXtwo ");
     assert_string_equal(o.text, "one ENXtwo ");
     output_finish(&o);
@@ -178,11 +177,48 @@ static void test_what_was_held_back_comes_with_the_flush(void **state) {
     static const char *const stop[] = {"END", NULL};
     heard h = {0};
     output o = {.stop = stop, .callback = hear, .user = &h};
-    bool found;
 
-    assert_int_equal(output_add(&o, "the E", 5, &found), CLORA_OK);
-    output_flush(&o);
+    assert_int_equal(output_add(&o, "the E", 5), CLORA_OK);
+    assert_int_equal(output_flush(&o), CLORA_OK);
     assert_string_equal(h.text, "the E");
+    output_finish(&o);
+}
+
+static void test_a_stop_text_may_be_a_special_token_or_reach_over_one(void **state) {
+    (void)state;
+    static const struct {
+        const char *stop, *text;
+        bool stopped;
+    } cases[] = {{"<end>", "a cat", true},      {"cat<end>", "a ", true},
+                 {"t<end>d", "a ca", true},     {"<end>dog", "a cat", true},
+                 {"<e", "a cat", true},         {"<end>cat", "a catdog", false},
+                 {"catdog", "a catdog", false}, {"<end><end>", "a catdog", false}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *const stop[] = {"never", cases[i].stop, NULL};
+        heard h = {0};
+        output o = {.stop = stop, .callback = hear, .user = &h};
+        assert_int_equal(output_add(&o, "a ca", 4), CLORA_OK);
+        assert_int_equal(output_add(&o, "t", 1), CLORA_OK);
+        assert_int_equal(output_add_special(&o, "<end>", 5), CLORA_OK);
+        assert_int_equal(output_add(&o, "dog", 3), CLORA_OK);
+        assert_int_equal(o.stopped, cases[i].stopped);
+        assert_int_equal(output_flush(&o), CLORA_OK);
+        assert_string_equal(h.text, cases[i].text);
+        assert_string_equal(o.text, cases[i].text);
+        output_finish(&o);
+    }
+}
+
+static void test_special_tokens_are_left_out_of_the_text(void **state) {
+    (void)state;
+    output o = {0};
+
+    assert_int_equal(output_add_special(&o, "<s>", 3), CLORA_OK);
+    assert_int_equal(output_add(&o, "a", 1), CLORA_OK);
+    assert_int_equal(output_add_special(&o, "<s>", 3), CLORA_OK);
+    assert_int_equal(output_flush(&o), CLORA_OK);
+    assert_string_equal(o.text, "a");
     output_finish(&o);
 }
 
@@ -190,11 +226,10 @@ static void test_a_callback_can_stop(void **state) {
     (void)state;
     heard h = {.stop_at = 1};
     output o = {.callback = hear, .user = &h};
-    bool found;
 
-    assert_int_equal(output_add(&o, "a", 1, &found), CLORA_OK);
+    assert_int_equal(output_add(&o, "a", 1), CLORA_OK);
     assert_true(o.cancelled);
-    assert_int_equal(output_add(&o, "b", 1, &found), CLORA_OK);
+    assert_int_equal(output_add(&o, "b", 1), CLORA_OK);
     assert_int_equal(h.calls, 1);
     output_finish(&o);
 }
@@ -209,6 +244,8 @@ int main(void) {
         cmocka_unit_test(test_refuses_impossible_options_and_logits),
         cmocka_unit_test(test_a_stop_text_split_over_pieces_never_shows),
         cmocka_unit_test(test_what_was_held_back_comes_with_the_flush),
+        cmocka_unit_test(test_a_stop_text_may_be_a_special_token_or_reach_over_one),
+        cmocka_unit_test(test_special_tokens_are_left_out_of_the_text),
         cmocka_unit_test(test_a_callback_can_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

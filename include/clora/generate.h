@@ -63,8 +63,9 @@ typedef struct clora_sample_options {
 /** How to generate. */
 typedef struct clora_generate_options {
     int max_tokens; /**< new ids at most (default 128) */
-    const char *const
-        *stop; /**< texts that end the generation, NULL-terminated; not part of the output; NULL for none */
+    /** Texts that end the generation, NULL-terminated; not part of the output; NULL for none (default). Special tokens
+     * are compared as they are written ("</s>"), although the output leaves them out. */
+    const char *const *stop;
     clora_sample_options sample;
 } clora_generate_options;
 

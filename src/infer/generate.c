@@ -79,20 +79,21 @@ static void generation_finish(generation *g) {
 /* Take one id; g->stop is set when it was the last. */
 static clora_status take(const run *r, generation *g, int32_t id) {
     clora_status status = CLORA_OK;
+    const bool eos = is_eos(r, id);
     const char *piece;
     size_t size;
-    bool found;
 
     g->ids[g->count++] = id;
     sampler_see(&g->sampler, id);
-    if (is_eos(r, id)) {
-        g->stop = "eos";
-        return CLORA_OK;
+    if (eos || clora_tokenizer_is_special(r->tokenizer, id)) { /* no part of the text, but stop texts may name it */
+        piece = clora_tokenizer_token(r->tokenizer, id, &size);
+        TRY(output_add_special(&g->output, piece, size));
+    } else {
+        TRY(clora_decoder_push(g->decoder, id, &piece, &size));
+        TRY(output_add(&g->output, piece, size));
     }
-    TRY(clora_decoder_push(g->decoder, id, &piece, &size));
-    TRY(output_add(&g->output, piece, size, &found));
-    if (found)
-        g->stop = "text";
+    if (eos || g->output.stopped)
+        g->stop = eos ? "eos" : "text";
 done:
     return status;
 }
@@ -102,13 +103,10 @@ static clora_status flush(generation *g) {
     clora_status status = CLORA_OK;
     const char *piece;
     size_t size;
-    bool found = strcmp(g->stop, "text") == 0;
 
-    if (!found) {
-        TRY(clora_decoder_flush(g->decoder, &piece, &size));
-        TRY(output_add(&g->output, piece, size, &found));
-    }
-    output_flush(&g->output);
+    TRY(clora_decoder_flush(g->decoder, &piece, &size));
+    TRY(output_add(&g->output, piece, size));
+    TRY(output_flush(&g->output));
 done:
     return status;
 }
