@@ -82,6 +82,52 @@ class EndOfText(DataTest):
         self.assertEqual(clora(*train, "--out", self.folder / "b", "--eos", "never")[2], "")
         self.one_line(clora("inspect", model)[2], "do not agree on the end of a text")
 
+    def test_a_stop_text_may_be_a_special_token_or_hold_one(self):
+        special = {"id": self.id, "content": self.token, "single_word": False, "lstrip": False, "rstrip": False,
+                   "normalized": False, "special": True}
+        tokens = json.loads((MODEL / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
+        model = self.model(tokenizer={"added_tokens": tokens + [special]})
+        before = json.loads(self.succeeds("tokenize", MODEL, "--decode", str(self.free["ids"][: self.until - 1]),
+                                          "--json"))["text"]
+        for stop, text in ((self.token, before), (before[-2:] + self.token, before[:-2])):
+            result, _ = self.continued(model, "--stop", stop)
+            self.assertEqual((result["ids"], result["text"], result["stop"]),
+                             (self.free["ids"][: self.until], text, "text"))
+        model = self.model(tokenizer={"added_tokens": tokens + [special]}, tokenizer_config={"eos_token": self.token})
+        result, _ = self.continued(model, "--stop", before[-2:] + self.token)
+        self.assertEqual((result["text"], result["stop"]), (before[:-2], "eos"))
+
+
+@needs_device
+class OwnEnds(DataTest):
+    """Texts that hold the <s> and </s> which are added anyway."""
+
+    def test_a_prompt_with_its_own_bos_gets_no_second_one(self):
+        plain = self.gives_json("generate", MODEL, "--prompt", "a cat", "--max-tokens", "1")["prompt_ids"]
+        status, out, err = clora("generate", MODEL, "--prompt", "<s>a cat", "--max-tokens", "1", "--json")
+        self.assertEqual((status, json.loads(out)["prompt_ids"]), (0, plain))
+        self.one_line(err, 'note: 1 text has its "<s>" already')
+        rows = self.write("rows.jsonl", '{"prompt": "<s>a cat"}\n{"text": "a cat"}\n{"context": "<s>"}\n')
+        status, out, err = clora("generate", MODEL, "--jsonl", rows, "--max-tokens", "1", "--json")
+        self.assertEqual([json.loads(line)["prompt_ids"] for line in out.splitlines()], [plain, plain, plain[:1]])
+        self.one_line(err, 'note: 2 texts have their "<s>" already')
+
+    def test_rows_with_their_own_ends_are_counted_and_train_the_same_ids(self):
+        own = self.write("own.jsonl", '{"context": "<s>a", "target": " cat</s>"}\n{"text": "<s>a cat"}\n')
+        without = self.write("without.jsonl", '{"context": "a", "target": " cat"}\n{"text": "a cat"}\n')
+        for command in (["inspect", own, "--model", MODEL], ["eval", MODEL, "--data", own],
+                        ["train", MODEL, "--data", own, "--steps", "1", "--out", self.folder / "out"]):
+            status, _, err = clora(*command)
+            self.assertEqual(status, 0, err)
+            self.assertRegex(err, r'note: \S+own.jsonl: 2 texts have their "<s>" already[^\n]*\n.*'
+                                  r'note: \S+own.jsonl: 1 text has its "</s>" already[^\n]*\n\Z')
+        counts = [self.gives_json("inspect", data, "--model", MODEL) for data in (own, without)]
+        self.assertEqual((counts[0].pop("own_bos"), counts[0].pop("own_eos")), (2, 1))
+        for key in "tokens", "learnt", "longest":
+            self.assertEqual(counts[0][key], counts[1][key])
+        loss = [self.gives_json("eval", MODEL, "--data", data)["loss"] for data in (own, without)]
+        self.assertEqual(loss[0], loss[1])
+
 
 if __name__ == "__main__":
     main()

@@ -171,9 +171,53 @@ static void test_the_options_choose_eos_and_what_is_learnt(void **state) {
 
 static void test_special_tokens_in_a_text_become_their_ids(void **state) {
     (void)state;
-    clora_dataset *d = load("d.jsonl", "{\"context\": \"<s>a\", \"target\": \"b</s>\"}");
+    clora_dataset *d = load("d.jsonl", "{\"context\": \"<s>a</s>\", \"target\": \"<s>b</s>c\"}");
 
-    assert_sequence(d, 0, "^ab$$", "--+++");
+    assert_sequence(d, 0, "^a$^b$c$", "---+++++");
+    clora_dataset_free(d);
+}
+
+static void test_a_text_with_its_own_bos_or_eos_gets_no_second_one(void **state) {
+    (void)state;
+    clora_dataset *d = load_with("d.jsonl",
+                                 "{\"context\": \"<s>a\", \"target\": \"b</s>\"}\n"
+                                 "{\"context\": \"<s>\", \"target\": \"b\"}\n"
+                                 "{\"text\": \"<s>ab</s>\"}\n"
+                                 "{\"context\": \"a\", \"target\": \"<s>b</s>c\"}\n"
+                                 "{\"context\": \"\", \"target\": \"</s>\"}\n",
+                                 with_bos, NULL);
+
+    assert_sequence(d, 0, "^ab$", "--++");
+    assert_sequence(d, 1, "^b$", "-++");
+    assert_sequence(d, 2, "^ab$", "-+++");
+    assert_sequence(d, 3, "^a^b$c$", "--+++++");
+    assert_sequence(d, 4, "^$", "-+");
+    assert_int_equal(clora_dataset_get_stats(d).own_bos, 3);
+    assert_int_equal(clora_dataset_get_stats(d).own_eos, 3);
+    clora_dataset_free(d);
+    d = load_with("d.txt", "<s>ab</s>", with_bos, NULL);
+    assert_sequence(d, 0, "^ab$", "-+++");
+    clora_dataset_free(d);
+}
+
+static void test_ends_that_are_not_added_stay_as_the_text_has_them(void **state) {
+    (void)state;
+    const char *line = "{\"context\": \"<s>a\", \"target\": \"b</s>\"}";
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+    clora_dataset *d = load("d.jsonl", line); /* no bos is added */
+
+    assert_sequence(d, 0, "^ab$", "--++");
+    assert_int_equal(clora_dataset_get_stats(d).own_bos, 0);
+    clora_dataset_free(d);
+    options.eos = 0;
+    d = load_with("d.jsonl", line, with_bos, &options);
+    assert_sequence(d, 0, "^ab$", "--++");
+    assert_int_equal(clora_dataset_get_stats(d).own_eos, 0);
+    clora_dataset_free(d);
+    options.eos = 1;
+    options.max_length = 3; /* what is cut is cut as if the text were without */
+    d = load_with("d.jsonl", "{\"context\": \"<s>abc\", \"target\": \"x</s>\"}", with_bos, &options);
+    assert_sequence(d, 0, "^x$", "-++");
     clora_dataset_free(d);
 }
 
@@ -496,6 +540,8 @@ int main(void) {
         D(test_a_bos_comes_first_when_the_tokenizer_adds_one),
         D(test_the_options_choose_eos_and_what_is_learnt),
         D(test_special_tokens_in_a_text_become_their_ids),
+        D(test_a_text_with_its_own_bos_or_eos_gets_no_second_one),
+        D(test_ends_that_are_not_added_stay_as_the_text_has_them),
         D(test_the_other_names_of_a_pair_are_read),
         D(test_blank_lines_other_keys_and_foreign_line_ends_do_no_harm),
         D(test_a_long_context_loses_ids_from_its_left_but_not_the_bos),

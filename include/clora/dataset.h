@@ -3,7 +3,8 @@
  * @brief Tier 3: token sequences to learn from, made of context-target pairs.
  *
  * A pair becomes the sequence [bos] context target [eos], of which the target and the eos are learnt. The bos is there
- * when the tokenizer adds one. The first id of a sequence is never predicted.
+ * when the tokenizer adds one. Texts that hold the bos or the eos at that end already ("<s>", "</s>") get no second
+ * one. The first id of a sequence is never predicted.
  *
  * Context and target have the ids of one text where a token ends with the context; where one would cross the border,
  * the two are encoded apart. Nothing is put between them: the blank that SentencePiece-style tokenizers put in front
@@ -48,6 +49,8 @@ typedef struct clora_dataset_stats {
     int64_t dropped;            /**< characters or bytes that the vocabulary cannot express */
     int longest;                /**< ids of the longest sequence */
     int32_t largest_id;         /**< must be below the model's vocabulary size */
+    int64_t own_bos;            /**< texts that begin with the bos as they are: none was added */
+    int64_t own_eos;            /**< texts that end with the eos as they are: none was added */
 } clora_dataset_stats;
 
 /**

@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/device.h"
-#include "cli/eos.h"
+#include "cli/ends.h"
 #include "cli/json_out.h"
 #include "cli/model_options.h"
 #include "cli/opt.h"
@@ -60,7 +60,7 @@ static const opt text_options[] = {
      .type = OPT_LIST,
      .offset = offsetof(generate_args, stop),
      .value = "TEXT",
-     .help = "end before this text; may be given several times"},
+     .help = "end before this text, which may hold special tokens; may be given several times"},
     {.name = "stats",
      .type = OPT_SET,
      .offset = offsetof(generate_args, stats),
@@ -162,12 +162,19 @@ static int start(generate_run *run, const char *path) {
     return CLI_DONE;
 }
 
-static int read_prompts(generate_run *run, const generate_args *args) {
+static int add_prompts(generate_run *run, const generate_args *args) {
     if (args->jsonl)
         return prompt_add_jsonl(run->cli, &run->prompts, run->tokenizer, args->jsonl);
     if (args->prompt)
         return prompt_add(run->cli, &run->prompts, run->tokenizer, "", args->prompt, strlen(args->prompt));
     return prompt_add_input(run->cli, &run->prompts, run->tokenizer);
+}
+
+static int read_prompts(generate_run *run, const generate_args *args) {
+    const int status = add_prompts(run, args);
+
+    ends_note_own(run->cli, NULL, run->tokenizer, clora_tokenizer_bos(run->tokenizer), run->prompts.own_bos);
+    return status;
 }
 
 /* New tokens that fit behind a prompt. The last one needs no place: nothing is computed from it. */
@@ -187,7 +194,7 @@ static int load(generate_run *run, const char *path, const generate_args *args) 
     if (clora_model_load(&run->model, run->context, path, &options) != CLORA_OK ||
         (args->adapter && clora_adapter_load(&run->adapter, run->model, args->adapter) != CLORA_OK))
         return cli_fail_library(run->cli);
-    eos_note(run->cli, path, run->tokenizer, clora_model_get_info(run->model));
+    ends_note_files(run->cli, path, run->tokenizer, clora_model_get_info(run->model));
     const size_t longest = run->prompts.longest;
     if (room_behind(run, longest, 1) < 1)
         return cli_fail(run->cli, "%s has %s, the model %s: shorten it",

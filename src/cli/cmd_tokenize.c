@@ -64,9 +64,7 @@ static int print_tokens(const tokenize_job *job, const int32_t *ids, size_t coun
     for (size_t i = 0; i < count; i++) {
         size_t size = 0;
         const char *token = clora_tokenizer_token(job->tokenizer, ids[i], &size);
-        json_t *quoted = json_stringn(token ? token : "", size);
-        char *shown = quoted ? json_dumps(quoted, JSON_ENCODE_ANY) : NULL;
-        json_decref(quoted);
+        char *shown = json_quoted(token ? token : "", size);
         if (!shown)
             return cli_fail(job->cli, "token %d cannot be shown", (int)ids[i]);
         printf("%7d  %s\n", (int)ids[i], shown);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cli/ends.h"
 #include "cli/text.h"
 
 enum { STANDARD_LENGTH = 512 };
@@ -63,6 +64,14 @@ int data_max_length(const cli_state *cli, const data_args *args, const clora_mod
     return CLI_DONE;
 }
 
+static void note_own_ends(const cli_state *cli, const char *path, const clora_tokenizer *tokenizer, int32_t eos,
+                          const clora_dataset *data) {
+    const clora_dataset_stats s = clora_dataset_get_stats(data);
+
+    ends_note_own(cli, path, tokenizer, clora_tokenizer_bos(tokenizer), s.own_bos);
+    ends_note_own(cli, path, tokenizer, eos >= 0 ? eos : clora_tokenizer_eos(tokenizer), s.own_eos);
+}
+
 int data_load(const cli_state *cli, const data_args *args, const char *path, const clora_tokenizer *tokenizer,
               const clora_model_info *model, int max_length, clora_dataset **out) {
     clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
@@ -79,6 +88,7 @@ int data_load(const cli_state *cli, const data_args *args, const char *path, con
     if (largest >= model->vocab)
         return cli_fail(cli, "%s: the tokenizer gives the id %d, the model knows %s: they do not belong together", path,
                         (int)largest, text_amount(model->vocab, "token", "tokens"));
+    note_own_ends(cli, path, tokenizer, options.eos_id, *out);
     return CLI_DONE;
 }
 

@@ -3,7 +3,7 @@
 #include <clora/tokenizer.h>
 
 #include "cli/device.h"
-#include "cli/eos.h"
+#include "cli/ends.h"
 #include "cli/inspect.h"
 #include "cli/json_out.h"
 #include "cli/text.h"
@@ -107,7 +107,7 @@ static int look(const cli_state *cli, const inspect_args *args, model_view *v) {
     if (clora_tokenizer_load(&v->tokenizer, args->path) != CLORA_OK)
         cli_note(cli, "%s", clora_last_error()); /* the rest is worth knowing all the same */
     else
-        eos_note(cli, args->path, v->tokenizer, &v->info);
+        ends_note_files(cli, args->path, v->tokenizer, &v->info);
     return CLI_DONE;
 }
 

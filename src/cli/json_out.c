@@ -35,6 +35,14 @@ json_t *json_path(const char *path) {
     return text;
 }
 
+char *json_quoted(const char *text, size_t size) {
+    json_t *value = json_stringn(text, size);
+    char *quoted = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+
+    json_decref(value);
+    return quoted;
+}
+
 json_t *json_ids(const int32_t *ids, size_t count) {
     json_t *array = json_array();
 

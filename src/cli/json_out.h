@@ -18,6 +18,9 @@ json_t *json_float(float value);
 /* A path; where it is not UTF-8, which JSON cannot hold, with '?' for every byte beyond ASCII. */
 json_t *json_path(const char *path);
 
+/* A text in quotes, with escapes for what would disturb a line; yours to free, NULL without memory. */
+char *json_quoted(const char *text, size_t size);
+
 /* An array of token ids. */
 json_t *json_ids(const int32_t *ids, size_t count);
 

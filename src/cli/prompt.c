@@ -1,5 +1,6 @@
 #include "cli/prompt.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +46,9 @@ int prompt_add(const cli_state *cli, prompt_list *list, const clora_tokenizer *t
         return cli_fail(cli, "no memory for a prompt");
     if (clora_tokenizer_encode(tokenizer, text, size, 0, &p->ids, &p->count) != CLORA_OK)
         return cli_fail(cli, "%sthe prompt: %s", where, clora_last_error());
-    if (clora_tokenizer_adds_bos(tokenizer) || p->count == 0) {
+    const bool has_bos = p->count > 0 && p->ids[0] == clora_tokenizer_bos(tokenizer);
+    list->own_bos += clora_tokenizer_adds_bos(tokenizer) && has_bos;
+    if ((clora_tokenizer_adds_bos(tokenizer) && !has_bos) || p->count == 0) {
         const int status = put_bos(cli, where, tokenizer, p);
         if (status != CLI_DONE)
             return status;
@@ -104,5 +107,5 @@ void prompt_list_finish(prompt_list *list) {
     for (size_t i = 0; i < list->count; i++)
         free(list->items[i].ids);
     free(list->items);
-    *list = (prompt_list){NULL, 0, 0, 0};
+    *list = (prompt_list){.items = NULL};
 }

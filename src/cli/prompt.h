@@ -16,7 +16,8 @@ typedef struct prompt {
 typedef struct prompt_list {
     prompt *items;
     size_t count, room;
-    size_t longest; /* tokens */
+    size_t longest;  /* tokens */
+    int64_t own_bos; /* prompts that begin with the bos as they are: none was put in front */
 } prompt_list;
 
 /* Encode with the bos that the model expects and add; `where` goes in front of messages. Returns CLI_DONE or

@@ -4,7 +4,7 @@
 #include <clora/inspect.h>
 
 #include "cli/device.h"
-#include "cli/eos.h"
+#include "cli/ends.h"
 #include "cli/text.h"
 #include "cli/tokenizer_ahead.h"
 #include "cli/train.h"
@@ -22,7 +22,7 @@ static int load_data(train_state *state) {
         (!state->tokenizer && clora_tokenizer_load(&state->tokenizer, args->model_path) != CLORA_OK))
         return cli_fail_library(state->cli);
     if (args->data.eos == 0)
-        eos_note(state->cli, args->model_path, state->tokenizer, &info);
+        ends_note_files(state->cli, args->model_path, state->tokenizer, &info);
     status = data_max_length(state->cli, &args->data, &info, &state->max_length);
     if (status == CLI_DONE)
         status = data_load(state->cli, &args->data, args->data.data, state->tokenizer, &info, state->max_length,

@@ -50,22 +50,43 @@ static cut fit(const dataset_builder *builder, size_t context, size_t target) {
     return (cut){context > room - tail ? context - (room - tail) : 0, target, builder->eos >= 0};
 }
 
-static clora_status add_sequence(dataset_builder *builder, const int32_t *context, size_t context_count,
-                                 const int32_t *target, size_t target_count, size_t *learnt) {
+/* Ids of a text; borrowed. */
+typedef struct id_span {
+    const int32_t *ids;
+    size_t count;
+} id_span;
+
+/* Texts that were made for another program may hold the bos and the eos that are added here: one of each is meant. */
+static void drop_own_ends(dataset_builder *builder, id_span *context, id_span *target) {
+    clora_dataset_stats *stats = &builder->dataset->stats;
+    id_span *first = context->count > 0 ? context : target;
+
+    if (builder->bos >= 0 && first->count > 0 && first->ids[0] == builder->bos) {
+        first->ids++;
+        first->count--;
+        stats->own_bos++;
+    }
+    if (builder->eos >= 0 && target->count > 0 && target->ids[target->count - 1] == builder->eos) {
+        target->count--;
+        stats->own_eos++;
+    }
+}
+
+static clora_status add_sequence(dataset_builder *builder, id_span context, id_span target, size_t *learnt) {
     clora_dataset *dataset = builder->dataset;
-    const cut c = fit(builder, context_count, target_count);
-    const int32_t *kept = context + c.context_from;
+    const cut c = fit(builder, context.count, target.count);
+    const int32_t *kept = context.ids + c.context_from;
     clora_status status = CLORA_OK;
 
     if (builder->bos >= 0)
         TRY(dataset_push(dataset, &builder->bos, NULL, 1));
-    TRY(dataset_push(dataset, kept, builder->options.learn_context ? kept : NULL, context_count - c.context_from));
-    TRY(dataset_push(dataset, target, target, c.target_to));
+    TRY(dataset_push(dataset, kept, builder->options.learn_context ? kept : NULL, context.count - c.context_from));
+    TRY(dataset_push(dataset, target.ids, target.ids, c.target_to));
     if (c.eos)
         TRY(dataset_push(dataset, &builder->eos, &builder->eos, 1));
     TRY(dataset_close_sequence(dataset, learnt));
     dataset->stats.truncated_contexts += c.context_from > 0;
-    dataset->stats.truncated_targets += c.target_to < target_count || c.eos != (builder->eos >= 0);
+    dataset->stats.truncated_targets += c.target_to < target.count || c.eos != (builder->eos >= 0);
 done:
     return status;
 }
@@ -105,13 +126,17 @@ clora_status dataset_add_pair(dataset_builder *builder, dataset_text context, da
     clora_status status = CLORA_OK;
     pair_ids pair = {0};
     size_t learnt = 0;
+    id_span before, after;
 
     if (builder->tally) {
         tally_pair(builder->tally, context, target);
         return CLORA_OK;
     }
     TRY(encode_pair(builder, context, target, &pair));
-    TRY(add_sequence(builder, pair.ids, pair.context, pair.ids + pair.context, pair.count - pair.context, &learnt));
+    before = (id_span){pair.ids, pair.context};
+    after = (id_span){pair.ids + pair.context, pair.count - pair.context};
+    drop_own_ends(builder, &before, &after);
+    TRY(add_sequence(builder, before, after, &learnt));
     if (learnt == 0)
         status = dataset_fail(builder, line, "nothing to learn: the target gives no ids after the sequence's first");
 done:
@@ -135,6 +160,7 @@ clora_status dataset_read_windows(dataset_builder *builder, dataset_text text) {
     const size_t length = (size_t)builder->options.max_length, bos = builder->bos >= 0, eos = builder->eos >= 0;
     clora_status status = CLORA_OK;
     int32_t *ids = NULL, *all = NULL;
+    id_span none = {NULL, 0}, whole;
     size_t count = 0;
 
     if (text.size == 0)
@@ -144,11 +170,13 @@ clora_status dataset_read_windows(dataset_builder *builder, dataset_text text) {
         return CLORA_OK;
     }
     TRY(encode(builder, text, &ids, &count));
-    const size_t total = bos + count + eos;
+    whole = (id_span){ids, count};
+    drop_own_ends(builder, &none, &whole);
+    const size_t total = bos + whole.count + eos;
     all = alloc_array(total, sizeof(*all));
     if (!all)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %zu ids", total));
-    memcpy(all + bos, ids, count * sizeof(*ids));
+    memcpy(all + bos, whole.ids, whole.count * sizeof(*ids));
     if (bos)
         all[0] = builder->bos;
     if (eos)

@@ -1,10 +1,11 @@
-#include "cli/eos.h"
+#include "cli/ends.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <jansson.h>
+#include "cli/json_out.h"
+#include "cli/text.h"
 
 /* "2, 5"; info->eos has so few that they fit. */
 static void list_ids(char *out, size_t size, const clora_model_info *info) {
@@ -28,8 +29,7 @@ static void note_both(const cli_state *cli, const char *path, const clora_tokeni
     const int32_t eos = clora_tokenizer_eos(tokenizer);
     size_t size = 0;
     const char *token = clora_tokenizer_token(tokenizer, eos, &size);
-    json_t *quoted = json_stringn(token ? token : "", size);
-    char *shown = quoted ? json_dumps(quoted, JSON_ENCODE_ANY) : NULL, listed[128];
+    char *shown = json_quoted(token ? token : "", size), listed[128];
 
     list_ids(listed, sizeof(listed), info);
     cli_note(cli,
@@ -37,13 +37,25 @@ static void note_both(const cli_state *cli, const char *path, const clora_tokeni
              "configuration %s; targets are taught to end with the former, generation stops at each",
              path, shown ? shown : "eos_token", (int)eos, listed);
     free(shown);
-    json_decref(quoted);
 }
 
-void eos_note(const cli_state *cli, const char *path, const clora_tokenizer *tokenizer, const clora_model_info *info) {
+void ends_note_files(const cli_state *cli, const char *path, const clora_tokenizer *tokenizer,
+                     const clora_model_info *info) {
     if (contradicts(info, clora_tokenizer_eos(tokenizer)))
         note_both(cli, path, tokenizer, info);
     if (info->eos_ignored > 0)
         cli_note(cli, "%s: \"eos_token_id\" of its configuration names %d outside the vocabulary of %d: passed over",
                  path, info->eos_ignored, info->vocab);
+}
+
+void ends_note_own(const cli_state *cli, const char *path, const clora_tokenizer *tokenizer, int32_t id,
+                   int64_t count) {
+    size_t size = 0;
+    const char *token = clora_tokenizer_token(tokenizer, id, &size);
+    char *shown = count > 0 ? json_quoted(token ? token : "", size) : NULL;
+
+    if (shown)
+        cli_note(cli, "%s%s%s %s already: no second one is added", path ? path : "", path ? ": " : "",
+                 text_amount(count, "text has its", "texts have their"), shown);
+    free(shown);
 }
