@@ -202,12 +202,12 @@ class Interrupt(TrainTest):
         self.fail(f"no step: {process.stderr.read()}")
 
     def test_a_signal_ends_the_run_and_saves_the_adapter(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(number.name), self.start() as process:
                 self.wait_for_steps(process)
                 process.send_signal(number)
                 out, err = process.communicate(timeout=120)
-                self.assertEqual(process.returncode, 1, err)
+                self.assertEqual(process.returncode, 128 + number, err)
                 self.assertIn("interrupted; ending this step and saving the adapter", err)
                 self.assertRegex(err, r"interrupted after \d+ of 1000000 steps; .* holds the adapter so far\n\Z")
                 self.assertRegex(out, r"(?m)^\d+ steps? in ")

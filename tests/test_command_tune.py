@@ -298,7 +298,7 @@ class Disk(Tune):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 0, err)
+        self.assertEqual(process.returncode, 128 + signal.SIGINT, err)
         result = json.loads(out)
         self.assertEqual(result["done"], len(self.entries()))
         self.assertLess(result["done"], result["shapes"])

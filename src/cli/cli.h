@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a command returns, and with it the program. */
+/* What a command returns, and with it the program; or interrupt_status() when a signal ended it early. */
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 typedef struct cli_state cli_state;
@@ -38,7 +38,7 @@ int cli_fail_library(const cli_state *cli); /* the library's message of the last
 /* "clora train: note: ..." on standard error, unless --quiet. */
 void cli_note(const cli_state *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Before anything else: a closed standard stream must not become the first file that is opened; no death by SIGPIPE. */
+/* Before anything is opened: a closed standard stream must not become the first file. */
 void cli_guard_streams(void);
 
 /* Last of all: what was printed must have arrived. Returns `result`, or CLI_FAILED after saying why. */

@@ -2,39 +2,79 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { WATCHED = 3 };
+enum { WATCHED = 3, STATUS = 128 };
 
 static const int numbers[WATCHED] = {SIGINT, SIGTERM, SIGHUP};
-static struct sigaction before[WATCHED];
-static volatile sig_atomic_t seen;
+static sigset_t ignored; /* by the caller */
+static volatile sig_atomic_t watching, seen;
+static const char *volatile unused_file, *volatile unused_directory;
 static const char *notice_text;
 static size_t notice_size;
+
+static void handle_with(void (*handler)(int)) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < WATCHED; i++)
+        if (!sigismember(&ignored, numbers[i]))
+            sigaction(numbers[i], &action, NULL);
+}
 
 static void on_signal(int number) {
     const int saved = errno;
 
-    (void)number;
-    seen = 1;
-    for (int i = 0; i < WATCHED; i++)
-        sigaction(numbers[i], &before[i], NULL);
+    if (!watching) {
+        if (unused_file)
+            unlink(unused_file);
+        if (unused_directory)
+            rmdir(unused_directory);
+        _exit(STATUS + number);
+    }
+    seen = number;
+    handle_with(SIG_DFL);
     (void)!write(STDERR_FILENO, notice_text, notice_size);
     errno = saved;
 }
 
-void interrupt_watch(const char *notice) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+static bool is_ignored(int number) {
+    struct sigaction action;
 
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+void interrupt_begin(void) {
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    sigemptyset(&ignored);
+    for (int number = 1; number < NSIG; number++)
+        if (is_ignored(number))
+            sigaddset(&ignored, number);
+    /* LLVM, which PoCL loads, installs handlers over SIG_IGN, and no later call could undo that in time. A signal that
+     * is blocked as well reaches no handler, in no thread that is still to come. */
+    pthread_sigmask(SIG_BLOCK, &ignored, NULL);
+    handle_with(on_signal);
+}
+
+void interrupt_discard(const char *file, const char *directory) {
+    unused_file = file;
+    unused_directory = directory;
+}
+
+void interrupt_watch(const char *notice) {
     notice_text = notice;
     notice_size = strlen(notice);
-    sigemptyset(&action.sa_mask);
-    for (int i = 0; i < WATCHED; i++)
-        if (sigaction(numbers[i], NULL, &before[i]) == 0 && before[i].sa_handler != SIG_IGN)
-            sigaction(numbers[i], &action, NULL);
+    watching = 1;
+    handle_with(on_signal);
 }
 
 bool interrupt_seen(void) {
     return seen != 0;
+}
+
+int interrupt_status(void) {
+    return STATUS + seen;
 }

@@ -4,11 +4,24 @@
 #include <stdbool.h>
 
 /*
- * From here on Ctrl-C (SIGINT), SIGTERM and SIGHUP only raise a flag and print `notice`; the same signal once more ends
- * the program at once. A signal that the caller ignores (nohup) stays ignored.
+ * First of all, before a driver is loaded. What the caller ignores (nohup, a script's background job) stays ignored,
+ * whatever handlers a driver installs over that. Ctrl-C (SIGINT), SIGTERM and SIGHUP end the program at once, with 128
+ * plus the signal's number as exit status. Writing to a pipe that nobody reads, or beyond the limit on file sizes, is
+ * an error of that write and no signal.
+ */
+void interrupt_begin(void);
+
+/* What exists for a run that has not begun, and goes when a signal ends it before: an empty file, an empty directory.
+ * Either may be NULL; the paths are borrowed. */
+void interrupt_discard(const char *file, const char *directory);
+
+/*
+ * The run begins: from here on a signal only raises a flag and prints `notice`; one more ends the program at once.
+ * To be called after the driver is loaded, whose handlers this replaces.
  */
 void interrupt_watch(const char *notice);
 
 bool interrupt_seen(void);
+int interrupt_status(void); /* the exit status of a command that ended early because of it */
 
 #endif

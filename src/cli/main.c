@@ -4,6 +4,7 @@
 #include <clora/version.h>
 
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "cli/opt.h"
 #include "cli/suggest.h"
 
@@ -31,7 +32,7 @@ static int print_help(void) {
     printf("  MODEL      a Hugging Face directory: config.json, *.safetensors, tokenizer.json\n"
            "  ADAPTER    a PEFT directory: adapter_config.json, adapter_model.safetensors\n\n");
     opt_print_heading("Exit status");
-    printf("  0 done, 1 failed, 2 wrong usage\n\n");
+    printf("  0 done, 1 failed, 2 wrong usage; 130, 143, 129 ended early by SIGINT (Ctrl-C), SIGTERM, SIGHUP\n\n");
     opt_print_heading("Example");
     printf("  clora train models/tiny --data data/train.jsonl --val data/validation.jsonl --out my-adapter\n");
     return CLI_DONE;
@@ -92,6 +93,7 @@ static int run(cli_state *cli, int argc, char **argv) {
 int main(int argc, char **argv) {
     cli_state cli = {.command = NULL};
 
+    interrupt_begin();
     cli_guard_streams();
     return cli_flush(&cli, run(&cli, argc, argv));
 }

@@ -65,6 +65,7 @@ typedef struct train_state {
 /* Each returns CLI_DONE, or the exit status after saying what is wrong. */
 int train_load(train_state *state);
 int train_run(train_state *state);
+bool train_is_complete(const train_state *state); /* all steps, and the validation after the last */
 void train_release(train_state *state);
 
 void train_report_plan(const train_state *state);

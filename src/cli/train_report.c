@@ -1,7 +1,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "cli/interrupt.h"
 #include "cli/json_out.h"
 #include "cli/profile.h"
 #include "cli/text.h"
@@ -153,7 +152,7 @@ static void print_summary(const train_state *state) {
         fprintf(state->report, "; validation loss %s before, %s after", text_number(state->val_before),
                 text_number(state->val_loss));
     fprintf(state->report, "\n");
-    if (!interrupt_seen()) /* else that is the message's part */
+    if (train_is_complete(state)) /* else that is the message's part */
         fprintf(state->report, "%s holds the adapter\n", state->args->out);
 }
 

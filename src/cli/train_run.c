@@ -75,6 +75,11 @@ static int step_once(train_state *state) {
     return CLI_DONE;
 }
 
+bool train_is_complete(const train_state *state) {
+    return state->last.step == clora_trainer_steps(state->trainer) &&
+           (!state->val || state->val_step == state->last.step);
+}
+
 static int loop(train_state *state) {
     const int steps = clora_trainer_steps(state->trainer), every = state->args->eval_every;
     int status = validate(state, 0);
@@ -93,15 +98,18 @@ static int loop(train_state *state) {
 }
 
 static int end(train_state *state) {
+    const int steps = clora_trainer_steps(state->trainer);
     int status = save(state);
 
     if (status == CLI_DONE)
         status = train_report_end(state);
     if (status != CLI_DONE)
         return status;
-    if (interrupt_seen())
-        return cli_fail(state->cli, "interrupted after %d of %d steps; %s holds the adapter so far", state->last.step,
-                        clora_trainer_steps(state->trainer), state->args->out);
+    if (!train_is_complete(state)) {
+        cli_fail(state->cli, "interrupted after %d of %d steps; %s holds the adapter so far", state->last.step, steps,
+                 state->args->out);
+        return interrupt_status();
+    }
     if (state->log.error)
         return cli_fail(state->cli, "the log %s is incomplete: %s; the adapter is saved", state->log.path,
                         strerror(state->log.error));

@@ -96,6 +96,10 @@ static int report(const cli_state *cli, clora_context *context, const clora_tune
                              json_number(r->before), "after_seconds", json_number(r->after), "directory", directory));
     else
         print_result(r, directory);
+    if (r->stopped == 1) {
+        cli_fail(cli, "interrupted; what was found is kept: run it again to go on");
+        return interrupt_status();
+    }
     if (r->stopped == 3)
         return cli_fail(cli, "stopped: three configurations in a row crashed or hung; is the device all right?");
     return CLI_DONE;

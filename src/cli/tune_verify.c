@@ -11,6 +11,7 @@ typedef struct view {
     const cli_state *cli;
     json_t *list; /* with --json */
     int count, slower;
+    bool interrupted;
 } view;
 
 static int show(void *user, const clora_tune_check *c) {
@@ -30,7 +31,8 @@ static int show(void *user, const clora_tune_check *c) {
     else
         printf("%-20s %-36s right, %.2f times the default's speed\n", c->entry.key.kernel, tune_key_text(&c->entry.key),
                gain);
-    return interrupt_seen();
+    v->interrupted = interrupt_seen();
+    return v->interrupted;
 }
 
 static int run(cli_state *cli, int argc, char **argv) {
@@ -47,10 +49,11 @@ static int run(cli_state *cli, int argc, char **argv) {
     if (status != CLI_DONE)
         return status;
     options.worker = worker.words;
+    if (cli_context_create(&context, cli) != CLORA_OK)
+        return cli_fail_library(cli);
     v.list = cli->json ? json_array() : NULL;
     interrupt_watch("\nstopping after the entry in hand (once more to stop at once)\n");
-    if (cli_context_create(&context, cli) != CLORA_OK ||
-        clora_tune_verify(&wrong, context, &options, show, &v) != CLORA_OK)
+    if (clora_tune_verify(&wrong, context, &options, show, &v) != CLORA_OK)
         status = cli_fail_library(cli);
     else if (v.list)
         status = json_print(cli, v.list);
@@ -58,6 +61,10 @@ static int run(cli_state *cli, int argc, char **argv) {
         printf("%s checked, %d wrong, %d slower than the default now\n", text_amount(v.count, "entry", "entries"),
                wrong, v.slower);
     clora_context_free(context);
+    if (v.interrupted) {
+        cli_fail(cli, "interrupted after %s", text_amount(v.count, "entry", "entries"));
+        return interrupt_status();
+    }
     return status == CLI_DONE && wrong ? CLI_FAILED : status;
 }
 
