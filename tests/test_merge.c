@@ -240,27 +240,32 @@ static void test_a_large_weight_is_the_sum_of_its_parts_in_every_row(void **stat
 
 /* ---- the head ---- */
 
-static void merge_tied(bool stale_head) {
+/* The head is adapted; beside a tied embedding the files may hold one of their own, all ones. */
+static void merge_tied(bool own_head) {
     const float w[2] = {1.0f, 2.0f}, a[2] = {0.5f, -1.0f}, b[3] = {1.0f, 2.0f, 4.0f};
     const small_model t = {.N = 1,
                            .K = 2,
                            .dtype = CLORA_DTYPE_F32,
                            .tied = true,
-                           .head = stale_head,
+                           .head = own_head,
                            .w = w,
                            .a = a,
                            .b = b,
                            .target = "lm_head",
                            .scale = 1};
+    clora_merge_report report;
     json_t *config = NULL;
 
     write_small_model(&t);
-    assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")));
+    assert_ok(
+        clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), -1, NULL, NULL, &report));
+    assert_int_equal(report.own_head, own_head);
     safetensors *merged = open_model(scratch_path("out"));
     assert_int_equal(merged->count, 4);
     for (size_t i = 0; i < 6; i++) {
+        const float head = own_head ? 1.0f : SMALL_TABLE[i];
         assert_true(element(tensor(merged, "model.embed_tokens.weight"), i) == SMALL_TABLE[i]);
-        assert_true(element(tensor(merged, "lm_head.weight"), i) == SMALL_TABLE[i] + b[i / 2] * a[i % 2]);
+        assert_true(element(tensor(merged, "lm_head.weight"), i) == head + b[i / 2] * a[i % 2]);
     }
     safetensors_close(merged);
     assert_ok(json_load_path(&config, scratch_path("out/config.json"), 1 << 20));
@@ -273,7 +278,7 @@ static void test_a_tied_head_that_is_adapted_comes_off_the_embedding(void **stat
     merge_tied(false);
 }
 
-static void test_an_unused_head_beside_a_tied_one_is_replaced(void **state) {
+static void test_a_head_that_differs_from_the_embedding_is_merged_into(void **state) {
     (void)state;
     merge_tied(true);
 }
@@ -516,7 +521,7 @@ int main(void) {
         TEST(test_a_type_can_be_asked_for),
         TEST(test_a_large_weight_is_the_sum_of_its_parts_in_every_row),
         TEST(test_a_tied_head_that_is_adapted_comes_off_the_embedding),
-        TEST(test_an_unused_head_beside_a_tied_one_is_replaced),
+        TEST(test_a_head_that_differs_from_the_embedding_is_merged_into),
         TEST(test_shards_keep_their_names_and_index),
         TEST(test_an_untied_head_is_in_the_index),
         TEST(test_weights_of_other_formats_and_hidden_files_stay_behind),

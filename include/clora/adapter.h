@@ -104,6 +104,8 @@ typedef struct clora_merge_report {
     int modules;               /**< merged weights */
     double max_change;         /**< largest |s B A| */
     double max_rounding_error; /**< largest |stored - exact|, from rounding to the weight's type once */
+    int own_head;              /**< of the whole: the base has a head that differs from the embedding, although its
+                                    config.json ties the two; the merged config.json does not */
 } clora_merge_report;
 
 /** Called once for each kind of module ("q_proj", "down_proj", ...). */

@@ -29,11 +29,13 @@ typedef struct clora_model_options {
 #define CLORA_MODEL_OPTIONS_INIT \
     { -1 }
 
-/** Sizes of a model, from its config.json. */
+/** Sizes of a model, from its config.json and the heads of its files. */
 typedef struct clora_model_info {
     const char *model_type; /**< "llama" */
     int layers, hidden, ffn, heads, kv_heads, head_dim, vocab, max_positions;
     int tied;            /**< 1 when the output head is the embedding table */
+    int own_head;        /**< 1 when the files hold a head that differs from the embedding, although config.json ties
+                              the two: it is used, as transformers 5 does */
     const char *dtype;   /**< storage type of the matrices on the device: "f32", "f16", "bf16" or "mixed" */
     int64_t parameters;  /**< scalars in the files */
     size_t device_bytes; /**< device memory of the weights */
@@ -89,7 +91,7 @@ typedef struct clora_memory_plan {
 } clora_memory_plan;
 
 /**
- * What a training run would take, from config.json alone: nothing is loaded.
+ * What a training run would take, from config.json and the heads of the weights' files: nothing is loaded.
  *
  * @param[in] rank    of an adapter on all linear layers
  * @param[in] batch   sequences in a step

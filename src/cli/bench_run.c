@@ -201,6 +201,7 @@ static int load(bench_state *state) {
         clora_adapter_create(&state->adapter, state->model, &state->args->adapter) != CLORA_OK)
         return cli_fail_library(state->cli);
     state->load_seconds = progress_clock() - begin;
+    model_note_head(state->cli, state->args->path, clora_model_get_info(state->model)->own_head);
     return check_length(state);
 }
 

@@ -68,6 +68,7 @@ static int load(eval_run *run, const eval_args *args, int *max_length) {
         clora_model_plan(&plan, &info, run->context, args->path, &options, 1, args->data.batch_size, 1) != CLORA_OK ||
         clora_tokenizer_load(&run->tokenizer, args->path) != CLORA_OK)
         return cli_fail_library(run->cli);
+    model_note_head(run->cli, args->path, info.own_head);
     int status = data_max_length(run->cli, &args->data, &info, max_length);
     if (status == CLI_DONE)
         status = data_load(run->cli, &args->data, args->data.data, run->tokenizer, &info, *max_length, &run->data);

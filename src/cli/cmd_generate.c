@@ -194,6 +194,7 @@ static int load(generate_run *run, const char *path, const generate_args *args) 
     if (clora_model_load(&run->model, run->context, path, &options) != CLORA_OK ||
         (args->adapter && clora_adapter_load(&run->adapter, run->model, args->adapter) != CLORA_OK))
         return cli_fail_library(run->cli);
+    model_note_head(run->cli, path, clora_model_get_info(run->model)->own_head);
     ends_note_files(run->cli, path, run->tokenizer, clora_model_get_info(run->model));
     const size_t longest = run->prompts.longest;
     if (room_behind(run, longest, 1) < 1)

@@ -65,6 +65,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     if (clora_merge(paths[0], paths[1], args.out, model_dtype_value(args.dtype), print_row, &table, &report) !=
         CLORA_OK)
         return cli_fail_library(cli);
+    model_note_head(cli, paths[0], report.own_head);
     if (cli->json)
         return report_json(cli, args.out, &report);
     if (!cli->quiet) {

@@ -104,6 +104,7 @@ static int look(const cli_state *cli, const inspect_args *args, model_view *v) {
     if (clora_model_plan(&v->plan, &v->info, v->context, args->path, &options, args->rank, args->data.batch_size,
                          v->length) != CLORA_OK)
         return cli_fail_library(cli);
+    model_note_head(cli, args->path, v->info.own_head);
     if (clora_tokenizer_load(&v->tokenizer, args->path) != CLORA_OK)
         cli_note(cli, "%s", clora_last_error()); /* the rest is worth knowing all the same */
     else

@@ -13,3 +13,11 @@ clora_model_options model_args_options(const model_args *args) {
     options.dtype = model_dtype_value(args->dtype);
     return options;
 }
+
+void model_note_head(const cli_state *cli, const char *path, int own_head) {
+    if (own_head)
+        cli_note(cli,
+                 "%s: lm_head.weight differs from the embedding, so it is used, although config.json says "
+                 "\"tie_word_embeddings\": true; other programs may drop it: set that to false",
+                 path);
+}

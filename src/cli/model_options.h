@@ -3,6 +3,8 @@
 
 #include <clora/model.h>
 
+#include "cli/cli.h"
+
 /* --dtype, as the commands that put a model on the device have it: an index into model_dtypes. */
 typedef struct model_args {
     int dtype;
@@ -16,5 +18,8 @@ extern const char *const model_dtypes[]; /* "file", "f32", "f16", "bf16" */
 int model_dtype_value(int choice);
 
 clora_model_options model_args_options(const model_args *args);
+
+/* A note where the files of the model at path hold a head that its config.json denies. */
+void model_note_head(const cli_state *cli, const char *path, int own_head);
 
 #endif

@@ -16,11 +16,12 @@ static int load_data(train_state *state) {
     clora_model_info info;
     int status;
 
-    /* From config.json alone: a broken data file is found before gigabytes of weights are read. */
+    /* From the heads of the files alone: a broken data file is found before gigabytes of weights are read. */
     if (clora_model_plan(&plan, &info, state->context, args->model_path, &options, args->adapter.rank,
                          args->data.batch_size, 1) != CLORA_OK ||
         (!state->tokenizer && clora_tokenizer_load(&state->tokenizer, args->model_path) != CLORA_OK))
         return cli_fail_library(state->cli);
+    model_note_head(state->cli, args->model_path, info.own_head);
     if (args->data.eos == 0)
         ends_note_files(state->cli, args->model_path, state->tokenizer, &info);
     status = data_max_length(state->cli, &args->data, &info, &state->max_length);

@@ -48,19 +48,19 @@ static clora_status list_modules(merge *m) {
     m->tensor = alloc_array(count + 1, sizeof(*m->tensor));
     if (!m->module || !m->tensor)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of layers"));
-    m->embedding = safetensors_set_find(m->set, "model.embed_tokens.weight");
+    m->tables = model_tables_find(m->set, tied);
+    m->own_head = tied && m->tables.head != m->tables.embedding;
     for (size_t i = 0; i < count; i++) {
         const safetensors_tensor *t = safetensors_set_tensor(m->set, i);
         const size_t n = strlen(t->name), suffix = sizeof(ending) - 1;
-        const bool replaced = tied && strcmp(t->name, "lm_head.weight") == 0; /* left there unused */
-        if (t != m->embedding && !replaced && merge_is_matrix(t) && n > suffix &&
+        if (t != m->tables.embedding && t != m->tables.copy && merge_is_matrix(t) && n > suffix &&
             strcmp(t->name + n - suffix, ending) == 0)
             TRY(add_module(m, t->name, n - suffix, t));
     }
     m->tied_head = -1;
-    if (tied && m->embedding && merge_is_matrix(m->embedding)) {
+    if (tied && !m->own_head && m->tables.head && merge_is_matrix(m->tables.head)) {
         m->tied_head = m->modules;
-        TRY(add_module(m, "lm_head", strlen("lm_head"), m->embedding));
+        TRY(add_module(m, "lm_head", strlen("lm_head"), m->tables.head));
     }
 done:
     return status;
@@ -80,7 +80,7 @@ static clora_status change_config(merge *m) {
         ok = set_text(m->config, new_style ? "dtype" : "torch_dtype", names[m->dtype]);
     if (m->dtype >= 0 && new_style && json_object_get(m->config, "torch_dtype"))
         ok = ok && set_text(m->config, "torch_dtype", names[m->dtype]);
-    if (m->untied)
+    if (m->splits || m->own_head)
         ok = ok && json_object_set_new(m->config, "tie_word_embeddings", json_false()) == 0;
     return ok ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for config.json");
 }
@@ -92,7 +92,7 @@ static clora_status write_config(merge *m) {
     if (!from)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for config.json"));
     TRY(merge_output_path(&to, &m->output, "config.json"));
-    if (m->dtype < 0 && !m->untied) {
+    if (m->dtype < 0 && !m->splits && !m->own_head) {
         TRY(file_copy(to, from));
     } else {
         TRY(change_config(m));
@@ -106,6 +106,7 @@ done:
 
 /* Which file holds which tensor, when there are several. */
 static clora_status write_index(merge *m) {
+    static const char *const tables[] = {MODEL_EMBEDDING, MODEL_HEAD};
     json_t *map = json_object(), *index = NULL;
     clora_status status = CLORA_OK;
     char *path = NULL;
@@ -115,8 +116,9 @@ static clora_status write_index(merge *m) {
         const safetensors_tensor *t = safetensors_set_tensor(m->set, i);
         ok = ok && set_text(map, t->name, merge_file_name(safetensors_set_file(m->set, t)));
     }
-    if (m->untied && !json_object_get(map, "lm_head.weight"))
-        ok = ok && set_text(map, "lm_head.weight", merge_file_name(safetensors_set_file(m->set, m->embedding)));
+    for (size_t i = 0; m->splits && i < 2; i++)
+        if (!json_object_get(map, tables[i]))
+            ok = ok && set_text(map, tables[i], merge_file_name(safetensors_set_file(m->set, m->tables.embedding)));
     index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)m->bytes, "weight_map", map);
     if (!ok || !index)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", INDEX_NAME));
@@ -153,7 +155,7 @@ static clora_status check_types(const merge *m) {
 }
 
 static void report_all(const merge *m, clora_merge_callback callback, void *user, clora_merge_report *total) {
-    clora_merge_report sum = {0};
+    clora_merge_report sum = {.own_head = m->own_head};
 
     for (size_t i = 0; i < m->kind_count; i++) {
         const clora_merge_report *r = &m->kinds[i].report;
@@ -194,7 +196,7 @@ clora_status clora_merge(const char *model_directory, const char *adapter_direct
     TRY(list_modules(&m));
     TRY(peft_open(&m.adapter, adapter_directory, m.module, m.modules));
     TRY(check_types(&m));
-    m.untied = m.tied_head >= 0 && m.adapter.choice[m.tied_head].R > 0;
+    m.splits = m.tied_head >= 0 && m.adapter.choice[m.tied_head].R > 0;
     TRY(merge_output_open(&m.output, out_directory, model_directory));
     TRY(write_directory(&m));
     report_all(&m, callback, user, report);

@@ -138,18 +138,17 @@ static int adapted_module(const merge *m, const safetensors_tensor *t) {
 
 /* The tensors of a file, and a head that comes off the embedding table, beside it. */
 static size_t plan_file(safetensors_entry *entries, task *tasks, const merge *m, const safetensors *file) {
-    const bool stale_head = m->untied && safetensors_set_find(m->set, "lm_head.weight");
+    const model_tables *tables = &m->tables;
     size_t n = 0;
 
     for (size_t i = 0; i < file->count; i++) {
         const safetensors_tensor *t = &file->tensors[i];
-        if (m->untied && strcmp(t->name, "lm_head.weight") == 0)
-            plan_tensor(&entries[n], &tasks[n], m, t->name, m->embedding, m->tied_head);
-        else
-            plan_tensor(&entries[n], &tasks[n], m, t->name, t, adapted_module(m, t));
+        const bool table = m->splits && t == tables->embedding, head = m->splits && t == tables->copy;
+        plan_tensor(&entries[n], &tasks[n], m, table ? MODEL_EMBEDDING : t->name, head ? tables->embedding : t,
+                    head ? m->tied_head : adapted_module(m, t));
         n++;
-        if (t == m->embedding && m->untied && !stale_head) {
-            plan_tensor(&entries[n], &tasks[n], m, "lm_head.weight", t, m->tied_head);
+        if (table && !tables->copy) {
+            plan_tensor(&entries[n], &tasks[n], m, MODEL_HEAD, t, m->tied_head);
             n++;
         }
     }

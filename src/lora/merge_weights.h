@@ -3,6 +3,7 @@
 
 #include <clora/adapter.h>
 
+#include "io/model_tables.h"
 #include "lora/merge_files.h"
 #include "lora/peft.h"
 
@@ -21,9 +22,10 @@ typedef struct merge {
     target_module *module;             /* the base's linear layers */
     const safetensors_tensor **tensor; /* and where each one's weight lies */
     int modules;
-    const safetensors_tensor *embedding;
+    model_tables tables;
+    bool own_head; /* beside an embedding that config.json ties it to */
     int tied_head; /* the module whose weight is the embedding table, or -1 */
-    bool untied;   /* the adapter changes it, so that it becomes a tensor of its own */
+    bool splits;   /* the adapter changes it, so that it becomes a tensor of its own */
     merge_output output;
     merge_kind *kinds;
     size_t kind_count, kind_capacity;

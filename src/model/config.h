@@ -16,6 +16,7 @@ typedef struct model_config {
     int layers, hidden, ffn, heads, kv_heads, head_dim, vocab, max_positions;
     float norm_eps;
     bool tied, attention_bias, mlp_bias;
+    bool own_head; /* tied in config.json, but not in the files, which decide (model_files_open) */
     float rope_theta;
     rope_scaling scaling;
     float scaling_factor, scaling_low, scaling_high;

@@ -31,6 +31,10 @@ int model_site_shape(const model_config *c, int kind, int N[WEIGHT_MODULES], int
     return kinds[kind].modules;
 }
 
+bool model_site_bias(const model_config *c, int kind) {
+    return kind <= SITE_O ? c->attention_bias : c->mlp_bias;
+}
+
 const char *model_module_path(int kind, int module) {
     return kinds[kind].path[module];
 }
@@ -75,6 +79,7 @@ void model_info_fill(clora_model_info *info, const model_config *c) {
                                .vocab = c->vocab,
                                .max_positions = c->max_positions,
                                .tied = c->tied,
+                               .own_head = c->own_head,
                                .eos_count = c->eos_count,
                                .eos_ignored = c->eos_ignored};
     memcpy(info->eos, c->eos, sizeof(info->eos));
@@ -100,10 +105,6 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     clora_context_memory(context, &before, NULL);
     before -= scratch_bytes(context);
     TRY(config_load(&m->config, directory));
-    model_info_fill(&m->info, &m->config);
-    m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));
-    if (!m->layer)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     TRY(model_load_weights(m, directory, options->dtype));
     TRY(model_list_sites(m));
     clora_context_memory(context, &after, NULL);

@@ -3,6 +3,7 @@
 
 #include <clora/model.h>
 
+#include "io/model_tables.h"
 #include "lora/adapter.h"
 #include "model/config.h"
 
@@ -39,14 +40,24 @@ void model_info_fill(clora_model_info *info, const model_config *c);
 /* Make the list of adaptable weights: each layer's in order, then the head. */
 clora_status model_list_sites(clora_model *model);
 
-/* The storage of the matrices: as the options say, or that of the embedding in the files. */
-clora_status model_storage(clora_dtype *out, const char *directory, const clora_model_options *options);
+/* Whether the projections of a layer's site have biases. */
+bool model_site_bias(const model_config *c, int kind);
 
-/* A model whose weights have their shapes and no values, from config.json: for rehearsals. */
+/*
+ * Open the weights' files and check their heads against the configuration: every tensor is there, in shape, and none is
+ * left over. What the files say of the output head goes into the configuration. Nothing is read yet.
+ */
+clora_status model_files_open(safetensors_set **out, model_tables *tables, model_config *config, const char *directory);
+
+/* The configuration, checked against the files, and the storage of the matrices: the options', or the embedding's. */
+clora_status model_describe(model_config *config, clora_dtype *storage, const char *directory,
+                            const clora_model_options *options);
+
+/* A model whose weights have their shapes and no values, from the heads of the files: for rehearsals. */
 clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
                             const clora_model_options *options);
 
-/* Read every tensor of the directory into the model's weights (weights.c). */
+/* Read every tensor of the directory into the model's weights, for which its configuration has been loaded. */
 clora_status model_load_weights(clora_model *model, const char *directory, int dtype);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
-#include "io/safetensors.h"
 #include "model/workspace.h"
 #include "ops/lowrank.h"
 
@@ -40,7 +39,7 @@ static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_dtype 
         const int modules = model_site_shape(c, kind, N, &K);
         for (int i = 0; i < modules; i++)
             rows += N[i];
-        const int biases = (kind <= SITE_O ? c->attention_bias : c->mlp_bias) ? rows : 0;
+        const int biases = model_site_bias(c, kind) ? rows : 0;
         const size_t scratch = plan_scratch(shape->context, dtype, rank, modules, N, K);
         out->scratch = scratch > out->scratch ? scratch : out->scratch;
         out->weights += layers * (weight_bytes(shape->context, dtype, K, modules, N) + (size_t)biases * sizeof(float));
@@ -86,26 +85,6 @@ done:
     return status;
 }
 
-clora_status model_storage(clora_dtype *out, const char *directory, const clora_model_options *options) {
-    clora_status status = CLORA_OK;
-    safetensors_set *files = NULL;
-
-    *out = CLORA_DTYPE_F32;
-    if (options && options->dtype >= 0) {
-        *out = (clora_dtype)options->dtype;
-        return CLORA_OK;
-    }
-    TRY(safetensors_set_open(&files, directory));
-    const safetensors_tensor *t = safetensors_set_find(files, "model.embed_tokens.weight");
-    if (!t || !t->supported)
-        TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "%s: no tensor model.embed_tokens.weight of type F32, F16 or BF16",
-                       directory));
-    *out = t->dtype;
-done:
-    safetensors_set_close(files);
-    return status;
-}
-
 clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, clora_context *context,
                               const char *directory, const clora_model_options *options, int rank, int batch,
                               int length) {
@@ -119,8 +98,7 @@ clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, cl
     NEED(directory);
     if (rank < 1 || batch < 1 || length < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, batch %d, length %d: all start at 1", rank, batch, length);
-    TRY(config_load(&shape.config, directory));
-    TRY(model_storage(&dtype, directory, options));
+    TRY(model_describe(&shape.config, &dtype, directory, options));
     plan_layers(out, &shape, dtype, rank);
     plan_rest(out, &shape, dtype);
     TRY(plan_activations(out, &shape, rank, batch, length));

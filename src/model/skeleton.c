@@ -29,8 +29,7 @@ clora_status model_skeleton(clora_model **out, clora_context *context, const cha
     if (!m)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a model");
     m->context = context;
-    TRY(config_load(&m->config, directory));
-    TRY(model_storage(&dtype, directory, options));
+    TRY(model_describe(&m->config, &dtype, directory, options));
     model_info_fill(&m->info, &m->config);
     m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));
     if (!m->layer)

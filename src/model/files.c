@@ -1,0 +1,146 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "io/model_tables.h"
+#include "model/model.h"
+
+/* The heads of the files against config.json; nothing is read or allocated yet. */
+typedef struct check {
+    const model_config *config;
+    const safetensors_set *files;
+    const char *directory;
+    size_t used; /* tensors that have a place in the model */
+} check;
+
+/* rows = 0: a vector of cols elements */
+static clora_status expect(check *c, const char *name, int rows, int cols) {
+    const safetensors_tensor *t = safetensors_set_find(c->files, name);
+    char text[SAFETENSORS_SHAPE_TEXT], wanted[SAFETENSORS_SHAPE_TEXT];
+
+    if (!t)
+        return clora_fail(CLORA_ERROR_NOT_FOUND, "%s: the tensor %s is missing", c->directory, name);
+    if (!t->supported)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: the tensor %s has type %s; F32, F16 and BF16 are supported",
+                          c->directory, name, t->dtype_text);
+    c->used++;
+    if (rows == 0 ? t->ndim == 1 && t->shape[0] == cols : t->ndim == 2 && t->shape[0] == rows && t->shape[1] == cols)
+        return CLORA_OK;
+    safetensors_shape_text(wanted, rows ? 2 : 1, rows ? (int64_t[]){rows, cols} : (int64_t[]){cols});
+    return clora_fail(CLORA_ERROR_FORMAT, "%s: the tensor %s is %s; config.json makes it %s", c->directory, name,
+                      safetensors_shape_text(text, t->ndim, t->shape), wanted);
+}
+
+static clora_status expect_layer(check *c, int l) {
+    clora_status status = CLORA_OK;
+    char name[96];
+
+    snprintf(name, sizeof(name), "model.layers.%d.input_layernorm.weight", l);
+    TRY(expect(c, name, 0, c->config->hidden));
+    snprintf(name, sizeof(name), "model.layers.%d.post_attention_layernorm.weight", l);
+    TRY(expect(c, name, 0, c->config->hidden));
+    for (int kind = 0; kind < SITES_PER_LAYER; kind++) {
+        int N[WEIGHT_MODULES], K;
+        const int modules = model_site_shape(c->config, kind, N, &K);
+        for (int i = 0; i < modules; i++) {
+            snprintf(name, sizeof(name), "model.layers.%d.%s.weight", l, model_module_path(kind, i));
+            TRY(expect(c, name, N[i], K));
+            snprintf(name, sizeof(name), "model.layers.%d.%s.bias", l, model_module_path(kind, i));
+            if (model_site_bias(c->config, kind))
+                TRY(expect(c, name, 0, N[i]));
+        }
+    }
+done:
+    return status;
+}
+
+/* A tensor that no model has, or that lies in a layer beyond the last. */
+static bool has_no_place(const model_config *c, const char *name) {
+    int layer, end = 0;
+
+    if (strcmp(name, MODEL_EMBEDDING) == 0 || strcmp(name, "model.norm.weight") == 0 || strcmp(name, MODEL_HEAD) == 0)
+        return false;
+    return sscanf(name, "model.layers.%d.%n", &layer, &end) != 1 || !end || layer < 0 || layer >= c->layers;
+}
+
+static bool is_unexpected_bias(const model_config *c, const char *name) {
+    const size_t n = strlen(name);
+
+    return n > 5 && strcmp(name + n - 5, ".bias") == 0 &&
+           !(strstr(name, ".self_attn.") ? c->attention_bias : c->mlp_bias);
+}
+
+/* A file's tensor that nothing uses means that the model is not what its config.json says. Old files carry tensors that
+ * are derived from the configuration, and tied models may carry their head twice. */
+static clora_status refuse_left_over(check *c) {
+    const size_t count = safetensors_set_count(c->files);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *name = safetensors_set_tensor(c->files, i)->name;
+        if (strstr(name, "rotary_emb.inv_freq"))
+            c->used++;
+        else if (has_no_place(c->config, name))
+            return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: the tensor %s has no place in this model", c->directory,
+                              name);
+    }
+    for (size_t i = 0; i < count && c->used < count; i++) {
+        const char *name = safetensors_set_tensor(c->files, i)->name;
+        if (is_unexpected_bias(c->config, name))
+            return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                              "%s: the tensor %s is a bias, and config.json says that there are none", c->directory,
+                              name);
+    }
+    if (c->used < count)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: %zu tensors in the files, of which the model uses %zu",
+                          c->directory, count, c->used);
+    return CLORA_OK;
+}
+
+static clora_status check_tensors(const safetensors_set *files, const model_tables *tables, const model_config *config,
+                                  const char *directory) {
+    check c = {.config = config, .files = files, .directory = directory};
+    clora_status status = CLORA_OK;
+
+    TRY(expect(&c, tables->embedding ? tables->embedding->name : MODEL_EMBEDDING, config->vocab, config->hidden));
+    for (int l = 0; l < config->layers; l++)
+        TRY(expect_layer(&c, l));
+    TRY(expect(&c, "model.norm.weight", 0, config->hidden));
+    if (!config->tied)
+        TRY(expect(&c, MODEL_HEAD, config->vocab, config->hidden));
+    else if (tables->copy)
+        c.used++;
+    TRY(refuse_left_over(&c));
+done:
+    return status;
+}
+
+clora_status model_files_open(safetensors_set **out, model_tables *tables, model_config *config,
+                              const char *directory) {
+    clora_status status = CLORA_OK;
+    safetensors_set *files = NULL;
+
+    *out = NULL;
+    TRY(safetensors_set_open(&files, directory));
+    *tables = model_tables_find(files, config->tied);
+    config->own_head = config->tied && tables->head != tables->embedding;
+    config->tied = config->tied && !config->own_head;
+    TRY(check_tensors(files, tables, config, directory));
+    *out = files;
+    files = NULL;
+done:
+    safetensors_set_close(files);
+    return status;
+}
+
+clora_status model_describe(model_config *config, clora_dtype *storage, const char *directory,
+                            const clora_model_options *options) {
+    clora_status status = CLORA_OK;
+    safetensors_set *files = NULL;
+    model_tables tables;
+
+    TRY(config_load(config, directory));
+    TRY(model_files_open(&files, &tables, config, directory));
+    *storage = options && options->dtype >= 0 ? (clora_dtype)options->dtype : tables.embedding->dtype;
+done:
+    safetensors_set_close(files);
+    return status;
+}

@@ -1,0 +1,132 @@
+"""Model directories as other programs leave them."""
+
+import array
+import json
+import pathlib
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from support import checkpoint
+from support.command import MODEL, TRAIN, VALIDATION, CommandTest, clora, main, needs_device
+
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+
+
+class ModelTest(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.data = self.write("some.jsonl", "".join(VALIDATION.read_text(encoding="utf-8").splitlines(True)[:2]))
+
+    def model(self, name, tensors=None, **config):
+        """A copy of the bundled model with other tensors and other keys in config.json."""
+        copy = self.folder / name
+        shutil.copytree(MODEL, copy, copy_function=shutil.copyfile)
+        checkpoint.change_json(copy / "config.json", **config)
+        if tensors:
+            checkpoint.write(copy / "model.safetensors", tensors)
+        return copy
+
+    def output(self, *arguments):
+        """Of a command that succeeds: its JSON and standard error."""
+        status, out, err = clora(*arguments, "--json")
+        self.assertEqual(status, 0, err)
+        return json.loads(out), err
+
+    def loss(self, model, *arguments):
+        result, err = self.output("eval", model, "--data", self.data, *arguments)
+        return result["loss"], err
+
+    def adapter(self, name, model, targets):
+        """Trained for one step, so fast that it changes much."""
+        status, _, err = clora("train", model, "--data", TRAIN, "--out", self.folder / name, "--steps", 1, "--lr", 0.05,
+                               "--target-modules", targets, "--batch-size", 1, "--max-length", 32, "--quiet")
+        self.assertEqual((status, err), (0, ""))
+        return self.folder / name
+
+
+@needs_device
+class Head(ModelTest):
+    def setUp(self):
+        super().setUp()
+        self.base = checkpoint.read(MODEL / "model.safetensors")
+        dtype, shape, table = self.base[EMBEDDING]
+        row = len(table) // shape[0]
+        rolled = table[row:] + table[:row]
+        self.both = self.base | {HEAD: (dtype, shape, rolled)}
+
+    def test_a_head_that_differs_is_used_with_a_note(self):
+        tied, untied = self.model("tied", self.both), self.model("untied", self.both, tie_word_embeddings=False)
+        wanted, err = self.loss(untied)
+        self.assertEqual(err, "")
+        self.assertGreater(abs(wanted - self.loss(MODEL)[0]), 0.1)
+        found, err = self.loss(tied)
+        self.assertEqual(found, wanted)
+        self.one_line(err, "note: ", f"{tied}: lm_head.weight")
+        self.assertEqual(self.loss(tied, "--quiet"), (wanted, ""))
+        for arguments in (["generate", "--prompt", "name:", "--max-tokens", 4], ["inspect"]):
+            (one, err), (two, _) = (self.output(arguments[0], m, *arguments[1:]) for m in (tied, untied))
+            self.one_line(err, "note: ", "lm_head.weight")
+            for key in ("ids", "tied", "parameters", "device_bytes"):
+                self.assertEqual(one.get(key), two.get(key))
+
+    def test_training_and_merging_use_the_head_that_differs(self):
+        tied, untied = self.model("tied", self.both), self.model("untied", self.both, tie_word_embeddings=False)
+        for targets in ("q_proj", "lm_head"):
+            with self.subTest(targets):
+                one, two = self.adapter(f"a {targets}", tied, targets), self.adapter(f"b {targets}", untied, targets)
+                name = "adapter_model.safetensors"
+                self.assertEqual((one / name).read_bytes(), (two / name).read_bytes())
+                merged = self.folder / f"merged {targets}"
+                status, _, err = clora("merge", tied, one, "--out", merged)
+                self.assertEqual(status, 0, err)
+                self.one_line(err, "note: ", "lm_head.weight")
+                self.assertIs(json.loads((merged / "config.json").read_text())["tie_word_embeddings"], False)
+                self.assertEqual(set(checkpoint.read(merged / "model.safetensors")), set(self.both))
+                wanted, found = self.loss(untied, "--adapter", one)[0], self.loss(merged)[0]
+                self.assertGreater(abs(wanted - self.loss(untied)[0]), 1e-3)
+                self.assertLess(abs(found - wanted), 1e-5)
+
+    def test_a_head_that_is_a_copy_is_taken_quietly(self):
+        dtype, shape, table = self.base[EMBEDDING]
+        halves = [int(x * 256) / 256 for x in array.array("f", table)]
+        wide, narrow = array.array("f", halves).tobytes(), b"".join(checkpoint.half(x) for x in halves)
+        same = self.model("same", self.base | {HEAD: (dtype, shape, table)})
+        mixed = self.model("mixed", self.base | {EMBEDDING: ("F32", shape, wide), HEAD: ("F16", shape, narrow)})
+        plain = self.model("plain", self.base | {EMBEDDING: ("F32", shape, wide)})
+        self.assertEqual(self.loss(same), (self.loss(MODEL)[0], ""))
+        self.assertEqual(self.loss(mixed), (self.loss(plain)[0], ""))
+        self.assertTrue(self.output("inspect", same)[0]["tied"])
+
+    def test_a_tied_table_may_have_either_name(self):
+        named = {HEAD if name == EMBEDDING else name: tensor for name, tensor in self.base.items()}
+        model = self.model("other name", named)
+        self.assertEqual(self.loss(model), (self.loss(MODEL)[0], ""))
+        adapter = self.adapter("a", model, "lm_head")
+        status, _, err = clora("merge", model, adapter, "--out", self.folder / "merged")
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(set(checkpoint.read(self.folder / "merged/model.safetensors")), set(self.both))
+        self.assertLess(abs(self.loss(self.folder / "merged")[0] - self.loss(model, "--adapter", adapter)[0]), 1e-5)
+        untied = self.model("untied", named, tie_word_embeddings=False)
+        self.fails(1, "eval", untied, "--data", self.data, says=f"{EMBEDDING} is missing")
+
+    def test_an_index_may_list_a_tied_head_that_no_file_holds(self):
+        def sharded(name, **config):
+            model = self.model(name, **config)
+            (model / "model.safetensors").unlink()
+            names = sorted(self.base)
+            parts = [{n: self.base[n] for n in part} for part in (names[:20], names[20:])]
+            checkpoint.write_shards(model, parts, listed=[HEAD])
+            return model
+
+        model = sharded("tied")
+        self.assertEqual(self.loss(model), (self.loss(MODEL)[0], ""))
+        status, _, err = clora("merge", model, self.adapter("a", model, "q_proj"), "--out", self.folder / "merged")
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(self.loss(self.folder / "merged")[1], "")
+        untied = sharded("untied", tie_word_embeddings=False)
+        self.fails(1, "eval", untied, "--data", self.data, says=f"{HEAD} is missing")
+
+
+if __name__ == "__main__":
+    main()
