@@ -128,5 +128,31 @@ class Head(ModelTest):
         self.fails(1, "eval", untied, "--data", self.data, says=f"{HEAD} is missing")
 
 
+@needs_device
+class AdapterNames(ModelTest):
+    def test_every_command_loads_names_from_memory_and_training_saves_the_standard_ones(self):
+        standard = self.adapter("standard", MODEL, "q_proj")
+        other = self.folder / "other"
+        shutil.copytree(standard, other)
+        tensors = checkpoint.read(standard / "adapter_model.safetensors")
+        changed = {name.replace("base_model.model.", "_orig_mod.").replace(".weight", ".default.weight"): tensor
+                   for name, tensor in tensors.items()}
+        checkpoint.write(other / "adapter_model.safetensors", changed)
+        self.assertEqual(self.loss(MODEL, "--adapter", other), self.loss(MODEL, "--adapter", standard))
+        self.assertEqual(self.output("inspect", other), self.output("inspect", standard))
+        for adapter in (standard, other):
+            out = self.folder / f"from {adapter.name}"
+            status, _, err = clora("train", MODEL, "--data", self.data, "--init-adapter", adapter, "--steps", 1,
+                                   "--batch-size", 1, "--max-length", 32, "--out", out, "--quiet")
+            self.assertEqual((status, err), (0, ""))
+            self.succeeds("merge", MODEL, adapter, "--out", self.folder / f"merged {adapter.name}")
+        for folder, name in (("from", "adapter_model.safetensors"), ("merged", "model.safetensors")):
+            self.assertEqual(*((self.folder / f"{folder} {a}" / name).read_bytes() for a in ("standard", "other")))
+        checkpoint.write(other / "adapter_model.safetensors", tensors | changed)
+        name = sorted(tensors)[0]
+        self.fails(1, "merge", MODEL, other, "--out", self.folder / "no", says=[name, "default", "the same factor"])
+        self.assertFalse((self.folder / "no").exists())
+
+
 if __name__ == "__main__":
     main()

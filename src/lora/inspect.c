@@ -10,6 +10,7 @@
 #include "io/dataset.h"
 #include "io/safetensors.h"
 #include "lora/peft_config.h"
+#include "lora/peft_keys.h"
 #include "lora/target.h"
 
 static clora_stored_type *find_type(clora_stored *out, const char *dtype) {
@@ -60,23 +61,20 @@ done:
     return status;
 }
 
-static bool ends_with(const char *text, const char *ending) {
-    const size_t n = strlen(text), m = strlen(ending);
-    return n >= m && strcmp(text + n - m, ending) == 0;
-}
-
 static clora_status read_tensors(clora_inspected_adapter *out, const char *path) {
     clora_status status = CLORA_OK;
+    peft_keys keys = {.count = 0};
     safetensors *file = NULL;
 
     TRY(safetensors_open(&file, path));
+    TRY(peft_keys_init(&keys, file));
+    out->modules = peft_keys_modules(&keys);
     out->stored.files = 1;
-    for (size_t i = 0; i < file->count; i++) {
+    for (size_t i = 0; i < file->count; i++)
         add_tensor(&out->stored, &file->tensors[i]);
-        out->modules += ends_with(file->tensors[i].name, ".lora_A.weight");
-    }
     qsort(out->stored.type, (size_t)out->stored.types, sizeof(out->stored.type[0]), by_elements);
 done:
+    peft_keys_finish(&keys);
     safetensors_close(file);
     return status;
 }

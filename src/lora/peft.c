@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/file_error.h"
 #include "lora/peft_config.h"
+#include "lora/peft_keys.h"
 
 static const char CONFIG_NAME[] = "adapter_config.json";
 static const char TENSORS_NAME[] = "adapter_model.safetensors";
@@ -51,18 +52,19 @@ static clora_status check_factor(const safetensors *file, const safetensors_tens
     return CLORA_OK;
 }
 
-static clora_status find_factor(const safetensors_tensor **out, const safetensors *file, const target_module *module,
-                                int R, bool is_b) {
-    char *name = tensor_name(module, is_b);
+static clora_status find_factor(const safetensors_tensor **out, const safetensors *file, const peft_keys *keys,
+                                const target_module *module, int R, bool is_b) {
+    clora_status status = peft_keys_find(out, keys, module->name, is_b);
 
-    if (!name)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path);
-    *out = safetensors_find(file, name);
-    const clora_status status =
-        *out
-            ? check_factor(file, *out, is_b ? module->N : R, is_b ? R : module->K, R)
-            : clora_fail(CLORA_ERROR_FORMAT,
-                         "%s: tensor %s is missing, although adapter_config.json targets that layer", file->path, name);
+    if (status != CLORA_OK)
+        return status;
+    if (*out)
+        return check_factor(file, *out, is_b ? module->N : R, is_b ? R : module->K, R);
+    char *name = tensor_name(module, is_b);
+    status =
+        name ? clora_fail(CLORA_ERROR_FORMAT,
+                          "%s: tensor %s is missing, although adapter_config.json targets that layer", file->path, name)
+             : clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path);
     free(name);
     return status;
 }
@@ -94,18 +96,21 @@ static clora_status refuse_left_over(const peft_adapter *p) {
 
 static clora_status find_factors(peft_adapter *p, const target_module *modules) {
     clora_status status = CLORA_OK;
+    peft_keys keys;
     size_t used = 0;
 
+    TRY(peft_keys_init(&keys, p->file));
     for (int i = 0; i < p->count; i++) {
         if (p->choice[i].R == 0)
             continue;
-        TRY(find_factor(&p->a[i], p->file, &modules[i], p->choice[i].R, false));
-        TRY(find_factor(&p->b[i], p->file, &modules[i], p->choice[i].R, true));
+        TRY(find_factor(&p->a[i], p->file, &keys, &modules[i], p->choice[i].R, false));
+        TRY(find_factor(&p->b[i], p->file, &keys, &modules[i], p->choice[i].R, true));
         used += 2;
     }
     if (used < p->file->count)
         TRY(refuse_left_over(p));
 done:
+    peft_keys_finish(&keys);
     return status;
 }
 
