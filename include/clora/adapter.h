@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-/** The trainable part of a model. Made for one model and freed before it. */
+/** The trainable part of a model. Made for one model, which it keeps. */
 typedef struct clora_adapter clora_adapter;
 
 /** How A begins; B begins at zero, so that a fresh adapter changes nothing. */

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/** One device and its programs. Free with clora_context_free() after everything that was made from it. */
+/** One device and its programs. Free with clora_context_free(). */
 typedef struct clora_context clora_context;
 
 /** What OpenCL says of a device. Sizes in bytes; flags are 0 or 1. */
@@ -62,7 +62,7 @@ CLORA_API clora_status clora_devices_list(clora_device_info **out, int *count);
  */
 CLORA_API clora_status clora_context_create(clora_context **out, const char *device);
 
-/** Free a context. NULL is allowed. Everything made from it must be freed before. */
+/** Free a context. NULL is allowed. What was made from it goes on working and keeps it until it is freed itself. */
 CLORA_API void clora_context_free(clora_context *context);
 
 /** Wait until the device has done all that was enqueued. */

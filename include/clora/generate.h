@@ -24,7 +24,10 @@ typedef struct clora_session clora_session;
 CLORA_API clora_status clora_session_create(clora_session **out, clora_model *model, int batch, int capacity);
 CLORA_API void clora_session_free(clora_session *session);
 
-/** Apply an adapter from now on, or none (NULL). Switching costs nothing; the cache is kept. The adapter is borrowed.
+/**
+ * Apply an adapter from now on, or none (NULL). Switching costs nothing; the cache is kept.
+ *
+ * @return CLORA_ERROR_ARGUMENT for an adapter of another model
  */
 CLORA_API clora_status clora_session_select(clora_session *session, clora_adapter *adapter);
 

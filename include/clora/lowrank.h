@@ -37,7 +37,7 @@ typedef struct clora_lowrank clora_lowrank;
 /** Space for W0 (N, K), stored as dtype (f32, f16 or bf16). @param[out] out yours to free */
 CLORA_API clora_status clora_weight_create(clora_weight **out, clora_context *context, clora_dtype dtype, int N, int K);
 
-/** Free a weight; NULL is allowed. Its low-rank terms must be freed before. */
+/** Free a weight; NULL is allowed. Its low-rank terms keep it until they are freed. */
 CLORA_API void clora_weight_free(clora_weight *weight);
 
 /**
@@ -51,7 +51,7 @@ CLORA_API clora_status clora_weight_write(clora_weight *weight, const void *data
 /**
  * A fresh low-rank term: A ~ N(0, 1/K) from the seed, B = 0.
  *
- * @param[in] weight  borrowed until the term is freed
+ * @param[in] weight  kept until the term is freed
  * @param[in] rank    R, at least 1
  * @param[in] scale   s, usually alpha / R
  */

@@ -67,7 +67,7 @@ typedef struct clora_module_info {
 CLORA_API clora_status clora_model_load(clora_model **out, clora_context *context, const char *directory,
                                         const clora_model_options *options);
 
-/** Free a model. NULL is allowed. Sessions, adapters and trainers made from it must be freed before. */
+/** Free a model. NULL is allowed. Sessions, adapters and trainers made from it keep it until they are freed. */
 CLORA_API void clora_model_free(clora_model *model);
 
 /** Sizes; lives as long as the model. */

@@ -8,6 +8,8 @@
  * A call that makes something sets its out pointer to NULL when it fails. Every call takes NULL for every pointer: it
  * fails where it needs what is not there, calls that free do nothing, and those that return a value answer with 0, NULL
  * or zeros, or with -1 where that means "none".
+ *
+ * Handles may be freed in any order and in any thread: what was made from a handle keeps it until it is freed itself.
  */
 #ifndef CLORA_STATUS_H
 #define CLORA_STATUS_H

@@ -25,14 +25,14 @@ typedef enum clora_dtype {
     CLORA_DTYPE_I32 = 3   /**< signed 32-bit integers: token ids, positions */
 } clora_dtype;
 
-/** An array on the device. Borrow its context as long as it lives. */
+/** An array on the device. */
 typedef struct clora_tensor clora_tensor;
 
 /**
  * Make a tensor with unspecified contents.
  *
  * @param[out] out      yours to free with clora_tensor_free()
- * @param[in]  context  borrowed until the tensor is freed
+ * @param[in]  context  kept until the tensor is freed
  * @param[in]  ndim     1 to 4
  * @param[in]  shape    ndim sizes, each at least 1
  *

@@ -35,7 +35,7 @@ typedef struct clora_decoder clora_decoder;
  */
 CLORA_API clora_status clora_tokenizer_load(clora_tokenizer **out, const char *model_directory);
 
-/** Free a tokenizer; NULL is allowed. Its decoders must be freed before. */
+/** Free a tokenizer; NULL is allowed. Its decoders keep it until they are freed. */
 CLORA_API void clora_tokenizer_free(clora_tokenizer *tokenizer);
 
 /**
@@ -83,7 +83,7 @@ CLORA_API clora_status clora_tokenizer_decode(const clora_tokenizer *tokenizer, 
  * has in common with the text of the prompt alone. Special tokens are skipped.
  *
  * @param[out] out        yours to free
- * @param[in]  tokenizer  borrowed; must live longer
+ * @param[in]  tokenizer  kept until the decoder is freed
  * @param[in]  prompt     (count)  may be NULL when count is 0
  */
 CLORA_API clora_status clora_decoder_create(clora_decoder **out, const clora_tokenizer *tokenizer,

@@ -64,8 +64,7 @@ typedef struct clora_trainer clora_trainer;
 /**
  * Prepare a run. Allocates all that it will need; nothing grows later.
  *
- * @param[in] adapter  trained in place; borrowed with its model until the trainer is freed
- * @param[in] dataset  borrowed
+ * @param[in] adapter  trained in place; kept, like model and dataset, until the trainer is freed
  */
 CLORA_API clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora_adapter *adapter,
                                             const clora_dataset *dataset, const clora_train_options *options);

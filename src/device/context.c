@@ -56,6 +56,17 @@ clora_status opencl_fail(cl_int error, const char *what) {
                       error);
 }
 
+static void destroy(shared *object);
+
+/* NULL without memory. */
+static clora_context *allocate(void) {
+    clora_context *context = calloc(1, sizeof(*context));
+
+    if (context)
+        shared_init(&context->shared, destroy);
+    return context;
+}
+
 /* Fill a context whose device, cl and queue are set. */
 static clora_status context_init(clora_context *context, cl_platform_id platform) {
     clora_status status = CLORA_OK;
@@ -87,7 +98,7 @@ clora_status clora_context_create(clora_context **out, const char *device) {
 
     NEED(out);
     *out = NULL;
-    context = calloc(1, sizeof(*context));
+    context = allocate();
     if (!context)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a context"));
     TRY(device_choose(&entry, device));
@@ -125,7 +136,7 @@ clora_status clora_context_from_opencl(clora_context **out, cl_context cl, cl_co
     clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof(properties), &properties, NULL);
     if (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_context_from_opencl: the queue must be in order"));
-    context = calloc(1, sizeof(*context));
+    context = allocate();
     if (!context)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a context"));
     clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof(context->device), &context->device, NULL);
@@ -144,8 +155,13 @@ done:
 }
 
 void clora_context_free(clora_context *context) {
-    if (!context)
-        return;
+    if (context)
+        shared_let_go(&context->shared);
+}
+
+static void destroy(shared *object) {
+    clora_context *context = (clora_context *)object;
+
     if (context->queue)
         clFinish(context->queue);
     profile_free(context->profile);
@@ -188,27 +204,35 @@ void clora_context_memory(const clora_context *context, size_t *now, size_t *pea
         *peak = context ? context->memory_peak : 0;
 }
 
+static void count_memory(clora_context *context, size_t bytes) {
+    const size_t now = atomic_fetch_add(&context->memory_now, bytes) + bytes;
+    size_t peak = context->memory_peak;
+
+    while (peak < now && !atomic_compare_exchange_weak(&context->memory_peak, &peak, now))
+        ;
+}
+
 clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t bytes) {
     cl_int error = CL_SUCCESS;
+
+    const size_t taken = context->memory_now;
 
     *out = NULL;
     if (bytes > context->info.max_allocation)
         return clora_fail(CLORA_ERROR_MEMORY,
                           "a buffer of %zu MB: the device allows %zu MB; take a smaller batch, length or rank",
                           bytes >> 20, context->info.max_allocation >> 20);
-    if (bytes > context->info.global_memory || context->memory_now > context->info.global_memory - bytes)
+    if (bytes > context->info.global_memory || taken > context->info.global_memory - bytes)
         return clora_fail(
             CLORA_ERROR_MEMORY,
             "a buffer of %zu MB: the device has %zu MB, %zu MB are taken; take a smaller batch, length or rank",
-            bytes >> 20, context->info.global_memory >> 20, context->memory_now >> 20);
+            bytes >> 20, context->info.global_memory >> 20, taken >> 20);
     *out = large_pages_buffer(context, bytes);
     if (!*out)
         *out = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, bytes, NULL, &error);
     if (error != CL_SUCCESS)
         return opencl_fail(error, "cannot make a device buffer");
-    context->memory_now += bytes;
-    if (context->memory_now > context->memory_peak)
-        context->memory_peak = context->memory_now;
+    count_memory(context, bytes);
     return CLORA_OK;
 }
 

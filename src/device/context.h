@@ -6,6 +6,7 @@
 
 #include <clora/opencl.h>
 
+#include "base/shared.h"
 #include "base/status.h"
 
 struct program_cache;
@@ -22,6 +23,7 @@ typedef enum dot_engine { DOT_NONE, DOT_EMULATED, DOT_INSTRUCTION, DOT_UNKNOWN }
 
 /* All machine knowledge: device, queue, limits, programs, parameters. */
 struct clora_context {
+    shared shared; /* by the program, tensors, models and plans */
     cl_context cl;
     cl_device_id device;
     cl_command_queue queue;
@@ -31,7 +33,7 @@ struct clora_context {
     bool is_cpu;
     dot_engine dot;       /* ask context_dot */
     size_t address_align; /* bytes; CL_DEVICE_MEM_BASE_ADDR_ALIGN */
-    size_t memory_now, memory_peak;
+    atomic_size_t memory_now, memory_peak;
     struct program_cache *programs;
     struct tuning *tuning;
     char *tune_directory;      /* of this environment, once it was asked for */

@@ -88,8 +88,9 @@ static clora_status create(clora_tensor **out, clora_context *context, clora_dty
     if (!t)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a tensor");
     TRY(describe(t, &bytes, dtype, ndim, shape, 0));
-    t->context = context;
     TRY(context_buffer_create(&t->buffer, context, bytes));
+    shared_hold(&context->shared);
+    t->context = context;
     t->owned = bytes;
     *out = t;
     t = NULL;
@@ -141,6 +142,7 @@ clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context
     t->offset = offset / dtype_size(dtype);
     t->buffer = buffer;
     clRetainMemObject(buffer);
+    shared_hold(&context->shared);
     *out = t;
     t = NULL;
 done:
@@ -152,6 +154,7 @@ void clora_tensor_free(clora_tensor *t) {
     if (!t)
         return;
     context_buffer_release(t->context, t->buffer, t->owned);
+    shared_let_go(&t->context->shared);
     free(t);
 }
 
@@ -191,6 +194,7 @@ clora_status tensor_split(clora_tensor **out, clora_tensor *from, size_t offset,
         free(t);
         return opencl_fail(error, "cannot share a buffer");
     }
+    shared_hold(&t->context->shared);
     from->owned -= t->owned;
     *out = t;
     return CLORA_OK;

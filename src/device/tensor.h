@@ -7,7 +7,7 @@
 
 /* A view is a tensor by value that borrows its buffer: cheap, made by the functions below, never freed. */
 struct clora_tensor {
-    clora_context *context; /* borrowed */
+    clora_context *context; /* held, but by views */
     cl_mem buffer;
     size_t offset; /* elements from the buffer's start */
     clora_dtype dtype;

@@ -12,6 +12,7 @@ clora_status clora_tune_plan_create(clora_tune_plan **out, clora_context *contex
     *out = calloc(1, sizeof(**out));
     if (!*out)
         return clora_keep_cause(clora_fail(CLORA_ERROR_MEMORY, "no memory for a plan"));
+    shared_hold(&context->shared);
     (*out)->context = context;
     return clora_keep_cause(CLORA_OK);
 }
@@ -19,6 +20,7 @@ clora_status clora_tune_plan_create(clora_tune_plan **out, clora_context *contex
 void clora_tune_plan_free(clora_tune_plan *plan) {
     if (!plan)
         return;
+    shared_let_go(&plan->context->shared);
     free(plan->task);
     free(plan);
 }

@@ -6,6 +6,15 @@
 #include "base/alloc.h"
 #include "io/dataset_store.h"
 
+static void destroy(shared *object) {
+    clora_dataset *dataset = (clora_dataset *)object;
+
+    free(dataset->ids);
+    free(dataset->labels);
+    free(dataset->start);
+    free(dataset);
+}
+
 clora_status dataset_new(clora_dataset **out) {
     clora_dataset *dataset = calloc(1, sizeof(*dataset));
 
@@ -14,18 +23,15 @@ clora_status dataset_new(clora_dataset **out) {
         free(dataset);
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a dataset");
     }
+    shared_init(&dataset->shared, destroy);
     dataset->start_capacity = 1;
     *out = dataset;
     return CLORA_OK;
 }
 
 void clora_dataset_free(clora_dataset *dataset) {
-    if (!dataset)
-        return;
-    free(dataset->ids);
-    free(dataset->labels);
-    free(dataset->start);
-    free(dataset);
+    if (dataset)
+        shared_let_go(&dataset->shared);
 }
 
 clora_status dataset_push(clora_dataset *dataset, const int32_t *ids, const int32_t *labels, size_t n) {

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
+#include "io/dataset_store.h"
 
 struct clora_loader {
     const clora_dataset *dataset;
@@ -98,6 +99,7 @@ clora_status clora_loader_create(clora_loader **out, const clora_dataset *datase
     *out = NULL;
     if (!loader)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a loader");
+    shared_hold(&dataset->shared);
     loader->dataset = dataset;
     loader->options = *options;
     loader->sequences = clora_dataset_count(dataset);
@@ -121,6 +123,7 @@ void clora_loader_free(clora_loader *loader) {
     free(loader->batch.positions);
     free(loader->batch.first);
     free(loader->batch.last);
+    shared_let_go(&loader->dataset->shared);
     free(loader);
 }
 

@@ -3,8 +3,11 @@
 
 #include <clora/dataset.h>
 
+#include "base/shared.h"
+
 /* All sequences end to end: sequence i is ids[start[i]] to ids[start[i + 1] - 1]. */
 struct clora_dataset {
+    shared shared;         /* by the program and loaders */
     int32_t *ids, *labels; /* label: the id to predict here, -1 = not learnt */
     size_t *start;         /* count + 1 */
     size_t count;          /* whole sequences */

@@ -3,6 +3,7 @@
 
 #include <clora/tokenizer.h>
 
+#include "base/shared.h"
 #include "io/tokenizer_added.h"
 #include "io/tokenizer_bpe.h"
 #include "io/tokenizer_decode.h"
@@ -12,6 +13,7 @@
 /* In the order of the data: text, added tokens, normalizer, pre-tokenizer, model, post-processor, ids; decoder, text.
  */
 struct clora_tokenizer {
+    shared shared; /* by the program and decoders */
     added_tokens added;
     normalizer *normalizer;
     pretokenizer *pretokenizer;

@@ -118,6 +118,30 @@ static bool may_drop(const clora_tokenizer *t) {
     return model->unknown_id < 0 && !bytes && !alphabet;
 }
 
+static void destroy(shared *object) {
+    clora_tokenizer *t = (clora_tokenizer *)object;
+
+    added_finish(&t->added);
+    normalizer_free(t->normalizer);
+    pretokenizer_free(t->pretokenizer);
+    bpe_finish(&t->model);
+    post_finish(&t->post);
+    decode_chain_free(t->decoder);
+    free(t->tokens);
+    free(t->decoded);
+    free(t->skipped);
+    free(t);
+}
+
+/* NULL without memory. */
+static clora_tokenizer *allocate(void) {
+    clora_tokenizer *t = calloc(1, sizeof(*t));
+
+    if (t)
+        shared_init(&t->shared, destroy);
+    return t;
+}
+
 clora_status clora_tokenizer_load(clora_tokenizer **out, const char *model_directory) {
     clora_tokenizer *t = NULL;
     char *path = NULL, *config = NULL;
@@ -127,7 +151,7 @@ clora_status clora_tokenizer_load(clora_tokenizer **out, const char *model_direc
     NEED(out);
     *out = NULL;
     NEED(model_directory);
-    t = calloc(1, sizeof(*t));
+    t = allocate();
     path = file_join(model_directory, "tokenizer.json");
     config = file_join(model_directory, "tokenizer_config.json");
     if (!t || !path || !config)
@@ -153,17 +177,7 @@ done:
     return clora_keep_cause(status);
 }
 
-void clora_tokenizer_free(clora_tokenizer *t) {
-    if (!t)
-        return;
-    added_finish(&t->added);
-    normalizer_free(t->normalizer);
-    pretokenizer_free(t->pretokenizer);
-    bpe_finish(&t->model);
-    post_finish(&t->post);
-    decode_chain_free(t->decoder);
-    free(t->tokens);
-    free(t->decoded);
-    free(t->skipped);
-    free(t);
+void clora_tokenizer_free(clora_tokenizer *tokenizer) {
+    if (tokenizer)
+        shared_let_go(&tokenizer->shared);
 }

@@ -4,7 +4,7 @@
 #include "io/tokenizer.h"
 
 struct clora_decoder {
-    const clora_tokenizer *tokenizer;
+    const clora_tokenizer *tokenizer; /* held */
     decode_run *run;
     text_buffer text; /* what the last call gave */
     text_buffer tail; /* what the prompt alone would end with: not given again */
@@ -75,6 +75,7 @@ clora_status clora_decoder_create(clora_decoder **out, const clora_tokenizer *to
     decoder = calloc(1, sizeof(*decoder));
     if (!decoder)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a decoder"));
+    shared_hold(&tokenizer->shared);
     decoder->tokenizer = tokenizer;
     TRY(decode_run_create(&decoder->run, tokenizer->decoder));
     TRY(push_all(decoder->run, &decoder->text, tokenizer, prompt, count, true));
@@ -93,6 +94,7 @@ void clora_decoder_free(clora_decoder *decoder) {
     decode_run_free(decoder->run);
     text_finish(&decoder->text);
     text_finish(&decoder->tail);
+    shared_let_go(&decoder->tokenizer->shared);
     free(decoder);
 }
 

@@ -31,6 +31,8 @@ static clora_status list_targets(clora_adapter *adapter) {
     return CLORA_OK;
 }
 
+static void destroy(shared *object);
+
 static clora_status allocate(clora_adapter **out, clora_context *context, const adapter_site *sites, int count) {
     clora_status status = CLORA_OK;
     clora_adapter *adapter = calloc(1, sizeof(*adapter));
@@ -38,6 +40,7 @@ static clora_status allocate(clora_adapter **out, clora_context *context, const 
     *out = NULL;
     if (!adapter)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter");
+    shared_init(&adapter->shared, destroy);
     adapter->context = context;
     adapter->sites = count;
     adapter->site = alloc_array((size_t)count + 1, sizeof(*adapter->site));
@@ -56,8 +59,13 @@ done:
 }
 
 void clora_adapter_free(clora_adapter *adapter) {
-    if (!adapter)
-        return;
+    if (adapter)
+        shared_let_go(&adapter->shared);
+}
+
+static void destroy(shared *object) {
+    clora_adapter *adapter = (clora_adapter *)object;
+
     for (int i = 0; i < adapter->chunks; i++)
         clora_tensor_free(adapter->chunk[i]);
     for (int i = 0; adapter->term && i < adapter->sites; i++)
@@ -72,6 +80,7 @@ void clora_adapter_free(clora_adapter *adapter) {
     free(adapter->chunk);
     free(adapter->target);
     free(adapter->choice);
+    shared_let_go(adapter->base);
     free(adapter);
 }
 

@@ -8,16 +8,25 @@
 #include "lora/linear.h"
 
 struct clora_weight {
+    shared shared; /* by the program and low-rank terms */
     weight *w;
 };
 
 /* Four buffers of the same layout, a and b one behind the other: parameters, gradients, moments. */
 struct clora_lowrank {
+    shared *base; /* the weight, held */
     lowrank *lr;
     clora_tensor *parameters, *gradients, *m, *v;
     clora_tensor *scale; /* (2): gradients are taken as they are */
     clora_tensor *du;    /* (M, R) scratch; grows with the largest M seen */
 };
+
+static void destroy_weight(shared *object) {
+    clora_weight *w = (clora_weight *)object;
+
+    weight_free(w->w);
+    free(w);
+}
 
 clora_status clora_weight_create(clora_weight **out, clora_context *context, clora_dtype dtype, int N, int K) {
     clora_status status = CLORA_OK;
@@ -29,21 +38,20 @@ clora_status clora_weight_create(clora_weight **out, clora_context *context, clo
     w = calloc(1, sizeof(*w));
     if (!w)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight"));
+    shared_init(&w->shared, destroy_weight);
     if (N < 1 || K < 1 || (int)dtype < CLORA_DTYPE_F32 || dtype > CLORA_DTYPE_BF16)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a weight of %d x %d elements of type %d", N, K, (int)dtype));
     TRY(weight_create(&w->w, context, dtype, K, 1, &N));
     *out = w;
     w = NULL;
 done:
-    free(w);
+    clora_weight_free(w);
     return clora_keep_cause(status);
 }
 
 void clora_weight_free(clora_weight *weight) {
-    if (!weight)
-        return;
-    weight_free(weight->w);
-    free(weight);
+    if (weight)
+        shared_let_go(&weight->shared);
 }
 
 clora_status clora_weight_write(clora_weight *weight, const void *data, clora_dtype dtype) {
@@ -104,6 +112,7 @@ clora_status clora_lowrank_create(clora_lowrank **out, const clora_weight *weigh
     l = calloc(1, sizeof(*l));
     if (!l)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term"));
+    l->base = shared_hold(&weight->shared);
     if (rank < 1 || !isfinite(scale))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, scale %g: the rank starts at 1, the scale is finite", rank,
                        (double)scale));
@@ -127,6 +136,7 @@ void clora_lowrank_free(clora_lowrank *l) {
     clora_tensor_free(l->scale);
     clora_tensor_free(l->du);
     lowrank_free(l->lr);
+    shared_let_go(l->base);
     free(l);
 }
 
@@ -192,7 +202,7 @@ clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, const clora
     NEED(y);
     NEED(x);
     NEED(weight);
-    if (lowrank && lowrank->lr->base != weight->w)
+    if (lowrank && lowrank->base != &weight->shared)
         return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
     if (lowrank && !u)
         return clora_fail(CLORA_ERROR_ARGUMENT, "clora_lowrank_forward: u (M, R) is needed with a low-rank term");
@@ -218,7 +228,7 @@ clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *lowrank, co
     NEED(x);
     NEED(u);
     NEED(weight);
-    if (lowrank->lr->base != weight->w)
+    if (lowrank->base != &weight->shared)
         return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
     if (dx && dx->buffer == x->buffer && dx->offset == x->offset)
         return clora_fail(CLORA_ERROR_ARGUMENT, "dx takes the place of x, which the gradient of A needs");

@@ -96,12 +96,11 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     *out = NULL;
     NEED(context);
     NEED(directory);
-    m = calloc(1, sizeof(*m));
+    m = model_allocate(context);
     if (!m)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     if (!options)
         options = &defaults;
-    m->context = context;
     clora_context_memory(context, &before, NULL);
     before -= scratch_bytes(context);
     TRY(config_load(&m->config, directory));
@@ -117,9 +116,9 @@ done:
     return clora_keep_cause(status);
 }
 
-void clora_model_free(clora_model *m) {
-    if (!m)
-        return;
+static void destroy(shared *object) {
+    clora_model *m = (clora_model *)object;
+
     for (int l = 0; m->layer && l < m->config.layers; l++) {
         clora_tensor_free(m->layer[l].norm_attention);
         clora_tensor_free(m->layer[l].norm_mlp);
@@ -135,7 +134,24 @@ void clora_model_free(clora_model *m) {
     free(m->name);
     free(m->site);
     free(m->layer);
+    shared_let_go(&m->context->shared);
     free(m);
+}
+
+clora_model *model_allocate(clora_context *context) {
+    clora_model *m = calloc(1, sizeof(*m));
+
+    if (!m)
+        return NULL;
+    shared_init(&m->shared, destroy);
+    shared_hold(&context->shared);
+    m->context = context;
+    return m;
+}
+
+void clora_model_free(clora_model *model) {
+    if (model)
+        shared_let_go(&model->shared);
 }
 
 const clora_model_info *clora_model_get_info(const clora_model *model) {
@@ -164,14 +180,26 @@ clora_module_info clora_model_module(const clora_model *model, int i) {
     return (clora_module_info){NULL, 0, 0, 0};
 }
 
+/* A new adapter holds its model. */
+static clora_status bind(clora_adapter **adapter, const clora_model *model, clora_status status) {
+    if (status == CLORA_OK)
+        (*adapter)->base = shared_hold(&model->shared);
+    return status;
+}
+
+clora_status model_check_adapter(const clora_model *model, const clora_adapter *adapter) {
+    return adapter->base == &model->shared ? CLORA_OK
+                                           : clora_fail(CLORA_ERROR_ARGUMENT, "the adapter was made for another model");
+}
+
 clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const clora_adapter_options *options) {
     static const clora_adapter_options defaults = CLORA_ADAPTER_OPTIONS_INIT;
 
     NEED(out);
     *out = NULL;
     NEED(model);
-    return clora_keep_cause(
-        adapter_create(out, model->context, model->site, model->sites, options ? options : &defaults));
+    return clora_keep_cause(bind(
+        out, model, adapter_create(out, model->context, model->site, model->sites, options ? options : &defaults)));
 }
 
 clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory) {
@@ -179,5 +207,5 @@ clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const c
     *out = NULL;
     NEED(model);
     NEED(directory);
-    return clora_keep_cause(adapter_load(out, model->context, model->site, model->sites, directory));
+    return clora_keep_cause(bind(out, model, adapter_load(out, model->context, model->site, model->sites, directory)));
 }

@@ -16,6 +16,7 @@ typedef struct llama_layer {
 } llama_layer;
 
 struct clora_model {
+    shared shared; /* by the program, adapters, sessions and trainers */
     clora_context *context;
     model_config config;
     clora_model_info info;
@@ -37,6 +38,9 @@ const char *model_module_path(int kind, int module);
 /* The sizes that a configuration tells; model_type is borrowed from it. */
 void model_info_fill(clora_model_info *info, const model_config *c);
 
+/* An empty model on a context, which it holds. NULL without memory. */
+clora_model *model_allocate(clora_context *context);
+
 /* Make the list of adaptable weights: each layer's in order, then the head. */
 clora_status model_list_sites(clora_model *model);
 
@@ -56,6 +60,9 @@ clora_status model_describe(model_config *config, clora_dtype *storage, const ch
 /* A model whose weights have their shapes and no values, from the heads of the files: for rehearsals. */
 clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
                             const clora_model_options *options);
+
+/* An adapter was made for this model and no other, or an error that says so. */
+clora_status model_check_adapter(const clora_model *model, const clora_adapter *adapter);
 
 /* Read every tensor of the directory into the model's weights, for which its configuration has been loaded. */
 clora_status model_load_weights(clora_model *model, const char *directory, int dtype);

@@ -44,6 +44,7 @@ clora_status clora_session_create(clora_session **out, clora_model *model, int b
     s = calloc(1, sizeof(*s));
     if (!s)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a session"));
+    shared_hold(&model->shared);
     s->model = model;
     if (batch < 1)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a session of %d sequences; the least is 1", batch));
@@ -61,6 +62,12 @@ done:
     return clora_keep_cause(status);
 }
 
+/* An adapter is held while it is selected. */
+static void let_go(const clora_adapter *adapter) {
+    if (adapter)
+        shared_let_go(&adapter->shared);
+}
+
 void clora_session_free(clora_session *s) {
     if (!s)
         return;
@@ -71,6 +78,8 @@ void clora_session_free(clora_session *s) {
     free(s->kv);
     free(s->host);
     free(s->length);
+    let_go(s->select.adapter);
+    shared_let_go(&s->model->shared);
     free(s);
 }
 
@@ -88,8 +97,8 @@ clora_status clora_session_select(clora_session *session, clora_adapter *adapter
     clora_status status = CLORA_OK;
 
     NEED(session);
-    if (adapter && (adapter->context != session->model->context || adapter->sites != session->model->sites))
-        return clora_fail(CLORA_ERROR_ARGUMENT, "the adapter was made for another model");
+    if (adapter)
+        TRY(model_check_adapter(session->model, adapter));
     if (rank > 0 && (!session->u || tensor_cols(session->u) < rank)) {
         clora_tensor *grown;
         TRY(tensor_new(&grown, session->model->context, CLORA_DTYPE_F32, session->ws->max_rows, rank));
@@ -99,6 +108,9 @@ clora_status clora_session_select(clora_session *session, clora_adapter *adapter
             session->ws->layer[0].u[i] = *grown;
         session->ws->u_head = *grown;
     }
+    if (adapter)
+        shared_hold(&adapter->shared);
+    let_go(session->select.adapter);
     session->select = (selection){.adapter = adapter};
 done:
     return status;

@@ -23,12 +23,11 @@ clora_status model_skeleton(clora_model **out, clora_context *context, const cha
                             const clora_model_options *options) {
     clora_status status = CLORA_OK;
     clora_dtype dtype;
-    clora_model *m = calloc(1, sizeof(*m));
+    clora_model *m = model_allocate(context);
 
     *out = NULL;
     if (!m)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a model");
-    m->context = context;
     TRY(model_describe(&m->config, &dtype, directory, options));
     model_info_fill(&m->info, &m->config);
     m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));

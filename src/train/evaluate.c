@@ -69,6 +69,8 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
     if (batch_size < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", batch_size);
     clock_gettime(CLOCK_MONOTONIC, &start);
+    if (adapter)
+        TRY(model_check_adapter(model, adapter));
     TRY(batch_check_ids(model, dataset));
     TRY(prepare(&e, model, adapter, dataset,
                 &(clora_loader_options){.batch_size = batch_size, .pack = pack, .max_length = max_length}));

@@ -98,11 +98,12 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     if (!t)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer"));
     t->options = options ? *options : defaults;
+    shared_hold(&model->shared);
     t->model = model;
+    shared_hold(&adapter->shared);
     t->adapter = adapter;
     TRY(check(&t->options));
-    if (adapter->context != model->context || adapter->sites != model->sites)
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the adapter was made for another model"));
+    TRY(model_check_adapter(model, adapter));
     TRY(batch_check_ids(model, dataset));
     TRY(clora_loader_create(&t->loader, dataset,
                             &(clora_loader_options){.batch_size = t->options.batch_size,
@@ -128,6 +129,8 @@ void clora_trainer_free(clora_trainer *t) {
     workspace_free(t->ws);
     clora_loader_free(t->loader);
     free(t->staging);
+    shared_let_go(&t->adapter->shared);
+    shared_let_go(&t->model->shared);
     free(t);
 }
 
