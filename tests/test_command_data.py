@@ -1,12 +1,13 @@
 """What the command makes of data, prompts and the ends of texts, as other programs write them."""
 
+import gzip
 import json
 import pathlib
 import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import MODEL, CommandTest, clora, main, needs_device
+from support.command import MODEL, VALIDATION, CommandTest, clora, main, needs_device
 
 PROMPT = "name: Rusty Pumpkin | type: restaurant | food: Greek =>"
 
@@ -127,6 +128,50 @@ class OwnEnds(DataTest):
             self.assertEqual(counts[0][key], counts[1][key])
         loss = [self.gives_json("eval", MODEL, "--data", data)["loss"] for data in (own, without)]
         self.assertEqual(loss[0], loss[1])
+
+
+class Rows(DataTest):
+    """Files of rows, as train, eval, generate and tokenize read them alike."""
+
+    TEXTS = ["a cat", "two dogs"]
+    LINES = '\ufeff\r\n{"text": "a cat", "n": 1e400}\r\n\n{"text": "two dogs", "id": 123456789012345678901234567890}'
+    ARRAY = '\ufeff[\n  {\n    "n": NaN,\n    "text": "a cat"\n  },\n  {"text": "two dogs"}\n]\n'
+
+    def test_lines_and_arrays_are_tokenized_from_files_and_standard_input(self):
+        ids = [self.succeeds("tokenize", MODEL, text).strip().replace(" ", "") for text in self.TEXTS]
+        expected = "".join(f'{{"ids":{row}}}\n' for row in ids)
+        for text in (self.LINES, self.ARRAY, self.ARRAY.replace("\n", " ")):
+            self.assertEqual(self.succeeds("tokenize", MODEL, "--jsonl", self.write("rows", text)), expected)
+            self.assertEqual(self.succeeds("tokenize", MODEL, "--jsonl", "-", stdin=text), expected)
+        self.fails(1, "tokenize", MODEL, "--jsonl", "-", stdin='{"context": "a"}',
+                   says='standard input: line 1: no "text"')
+
+    @needs_device
+    def test_prompts_are_the_contexts_of_what_training_reads(self):
+        rows = [{"context": "a cat", "target": " b"}, {"prompt": "a cat", "completion": " b"},
+                {"instruction": "a", "input": "cat", "output": " b"}, {"text": "a cat"}]
+        prompts = [json.loads(self.succeeds("tokenize", MODEL, text, "--special")) for text in ("a cat", "a\ncat")]
+        for text in ("".join(json.dumps(row) + "\n\n" for row in rows), json.dumps(rows), json.dumps(rows, indent=2)):
+            out = self.succeeds("generate", MODEL, "--jsonl", "-", "--max-tokens", "1", "--json", stdin="\ufeff" + text)
+            self.assertEqual([json.loads(line)["prompt_ids"] for line in out.splitlines()],
+                             [prompts[0], prompts[0], prompts[1], prompts[0]])
+
+    @needs_device
+    def test_an_array_is_evaluated_as_its_lines_are(self):
+        rows = [json.loads(line) for line in VALIDATION.read_text(encoding="utf-8").splitlines()[:3]]
+        lines = self.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        loss = self.gives_json("eval", MODEL, "--data", lines)["loss"]
+        for text in (json.dumps(rows), json.dumps(rows, indent=4)):
+            self.assertEqual(self.gives_json("eval", MODEL, "--data", self.write("rows.json", text))["loss"], loss)
+
+    def test_what_is_no_text_is_named_with_a_remedy(self):
+        for name, data, says in (("rows.jsonl.gz", gzip.compress(b"{}"), "gzip; unpack it first"),
+                                 ("rows.jsonl", '{"text": "a"}'.encode("utf-16"), "UTF-16; convert it"),
+                                 ("rows.parquet", b"PAR1\x15\0", "a Parquet table"),
+                                 ("rows.json", b'{\n"text": "a"\n}', "must be in one line")):
+            path = self.write(name, data)
+            self.fails(1, "inspect", path, says=[name, says])
+            self.fails(1, "tokenize", MODEL, "--jsonl", path, says=[name, says])
 
 
 if __name__ == "__main__":

@@ -425,7 +425,9 @@ static void test_a_wrong_line_is_refused_with_its_number(void **state) {
         {"{\"context\": \"a\", \"context\": \"b\", \"target\": \"b\"}", "line 3: not JSON: duplicate"},
         {"{\"context\": \"\\ud800\", \"target\": \"b\"}", "line 3: not JSON: "},
         {"hello", "line 3: not JSON: "},
-        {"[{\"text\": \"a\"}]", "line 3: not a JSON object; an array must be taken apart"},
+        {"[{\"text\": \"a\"}]", "line 3: not a JSON object; an array must be all of the file, or be taken apart"},
+        {"{\"context\": \"a\",",
+         "line 3: not JSON: the value does not end in this line; an object must be in one line"},
         {"\"text\"", "line 3: not a JSON object"},
         {"{\"text\": \"\xc3\"}", "line 3: not UTF-8 (byte 0xc3)"},
         {"{\"text\": \"\xed\xa0\x80\"}", "line 3: not UTF-8"},
@@ -461,9 +463,17 @@ static void test_an_empty_target_is_learnt_by_its_eos_or_refused(void **state) {
 static void test_a_deep_line_is_refused(void **state) {
     (void)state;
     enum { DEPTH = 500000 };
-    char *text = malloc(DEPTH + 1);
+    char *text = malloc(DEPTH + 3);
 
     memset(text, '[', DEPTH);
+    memcpy(text, "{\"a\":", 5);
+    text[DEPTH] = '\0';
+    assert_bad("d.jsonl", text, "line 1: not JSON: maximum parsing depth");
+    memset(text, '[', 5);
+    assert_bad("d.jsonl", text, "the array that begins in line 1 never ends");
+    memcpy(text + DEPTH, ",]", 3);
+    assert_bad("d.jsonl", text, "the array that begins in line 1 never ends");
+    memset(text + DEPTH / 2, ']', DEPTH - DEPTH / 2);
     text[DEPTH] = '\0';
     assert_bad("d.jsonl", text, "line 1: not JSON: maximum parsing depth");
     free(text);

@@ -58,9 +58,10 @@ typedef struct clora_dataset_stats {
  *
  * The end of the name decides how it is read. Text is UTF-8 without NUL; lines end in LF or CR LF.
  *
- * - `.jsonl`, `.ndjson`, `.json`: an object a line with the strings "context" and "target"; or "prompt" and
- * "completion"; or "instruction" and "output", where a non-empty "input" joins the instruction on a new line; or
- * "text", a target with an empty context. Other keys are ignored, blank lines are skipped.
+ * - `.jsonl`, `.ndjson`, `.json`: an object a line, or one array of objects over any number of lines. An object has the
+ * strings "context" and "target"; or "prompt" and "completion"; or "instruction" and "output", where a non-empty
+ * "input" joins the instruction on a new line; or "text", a target with an empty context. Other keys are ignored, blank
+ * lines are skipped.
  * - `.csv`: RFC 4180 with a header row; `columns` names what to read.
  * - `.txt`: one long text, encoded once and cut into windows of max_length ids. The first begins with the bos, the last
  *   ends with the eos, and all is learnt but the first id of each.
@@ -78,6 +79,24 @@ typedef struct clora_dataset_stats {
  */
 CLORA_API clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
                                           const clora_dataset_options *options);
+
+/** One text of a file: size bytes, borrowed during the call, and the line where its row begins. Return non-zero to
+ * stop. */
+typedef int (*clora_row_callback)(void *user, const char *text, size_t size, size_t line);
+
+/**
+ * The texts of a JSON file of rows, which is read as clora_dataset_load() does it, but row by row: for prompts to
+ * continue or texts to encode.
+ *
+ * @param[in] path      the file, whatever its name ends in; "-": standard input
+ * @param[in] prompts   1: of each row the context of its pair, by any of its names, whether the target is there or not,
+ *                      else its "text"; 0: its "text"
+ * @param[in] callback  called for every row in order
+ *
+ * @return CLORA_OK too when the callback has stopped it; CLORA_ERROR_NOT_FOUND without such a file; CLORA_ERROR_FORMAT
+ * for wrong content (the message names the line), after calls for the rows before it
+ */
+CLORA_API clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_callback callback, void *user);
 
 /**
  * Make a dataset of ids that you have, for any objective.

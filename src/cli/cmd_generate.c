@@ -41,7 +41,9 @@ static const opt text_options[] = {
      .type = OPT_PATH,
      .offset = offsetof(generate_args, jsonl),
      .value = "FILE",
-     .help = "continue the \"context\" (\"prompt\", \"text\") of every line of a JSONL file"},
+     .help =
+         "continue the \"context\" (\"prompt\", \"instruction\", \"text\") of every row of a file as --data of train "
+         "has them, lines or one array ('-' is standard input)"},
     {.name = "batch-size",
      .type = OPT_INT,
      .offset = offsetof(generate_args, batch_size),

@@ -22,7 +22,8 @@ static const opt options[] = {
      .type = OPT_PATH,
      .offset = offsetof(tokenize_args, jsonl),
      .value = "FILE",
-     .help = "tokenize the \"text\" of every line of a JSONL file ('-' is standard input); prints {\"ids\":[...]} for "
+     .help = "tokenize the \"text\" of every row of a JSONL or JSON file ('-' is standard input); prints "
+             "{\"ids\":[...]} for "
              "each"},
     {.name = "special",
      .type = OPT_SET,
@@ -47,7 +48,7 @@ typedef struct tokenize_job {
     const tokenize_args *args;
 } tokenize_job;
 
-/* Where a text came from, in front of what is said of it: "pairs.jsonl, line 3: ". Empty for the only text. */
+/* Where a text came from, in front of what is said of it: "pairs.jsonl: line 3: ". Empty for the only text. */
 static int encode(const tokenize_job *job, const char *where, const char *text, size_t size, int32_t **ids,
                   size_t *count) {
     size_t dropped = 0;
@@ -84,15 +85,12 @@ static int tokenize_text(const tokenize_job *job, const char *text, size_t size)
     return status;
 }
 
-static int tokenize_line(void *user, const char *where, const json_t *object) {
+static int tokenize_row(void *user, const char *where, const char *text, size_t size) {
     const tokenize_job *job = user;
-    const json_t *text = json_object_get(object, "text");
     int32_t *ids = NULL;
     size_t count = 0;
+    int status = encode(job, where, text, size, &ids, &count);
 
-    if (!json_is_string(text))
-        return cli_fail(job->cli, "%sno \"text\" with a string; lines look like {\"text\": \"...\"}", where);
-    int status = encode(job, where, json_string_value(text), json_string_length(text), &ids, &count);
     if (status == OPT_GO_ON)
         status = json_print(job->cli, json_pack("{s:o}", "ids", json_ids(ids, count)));
     free(ids);
@@ -182,7 +180,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     if (clora_tokenizer_load(&tokenizer, words[0]) != CLORA_OK)
         return cli_fail_library(cli);
     tokenize_job job = {cli, tokenizer, &args};
-    status = args.jsonl ? jsonl_read(cli, args.jsonl, tokenize_line, &job) : work_on_text(&job, words[1]);
+    status = args.jsonl ? jsonl_read(cli, args.jsonl, 0, tokenize_row, &job) : work_on_text(&job, words[1]);
     clora_tokenizer_free(tokenizer);
     return status;
 }

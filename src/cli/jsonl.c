@@ -1,54 +1,30 @@
 #include "cli/jsonl.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-static int read_line(const cli_state *cli, const char *where, const char *text, size_t size, jsonl_line line,
-                     void *user) {
-    json_error_t error;
+#include <clora/dataset.h>
+
+typedef struct row_reader {
+    const char *name;
+    jsonl_row row;
+    void *user;
     int status;
+} row_reader;
 
-    if (size == 0)
-        return cli_fail(cli, "%sempty; every line holds one JSON object", where);
-    json_t *object = json_loadb(text, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
-    if (!object)
-        status = cli_fail(cli, "%snot JSON: %s", where, error.text);
-    else if (!json_is_object(object))
-        status = cli_fail(cli, "%snot a JSON object, such as {\"text\": \"...\"}", where);
-    else
-        status = line(user, where, object);
-    json_decref(object);
-    return status;
+static int take_row(void *user, const char *text, size_t size, size_t line) {
+    row_reader *reader = user;
+    char where[4352];
+
+    snprintf(where, sizeof(where), "%s: line %zu: ", reader->name, line);
+    reader->status = reader->row(reader->user, where, text, size);
+    return reader->status != CLI_DONE || ferror(stdout); /* a reader who went away ends it */
 }
 
-static int read_stream(const cli_state *cli, FILE *stream, const char *name, jsonl_line line, void *user) {
-    char *text = NULL, where[512];
-    size_t room = 0;
-    long long number = 0;
-    int status = CLI_DONE;
-    ssize_t size;
+int jsonl_read(const cli_state *cli, const char *path, int prompts, jsonl_row row, void *user) {
+    row_reader reader = {strcmp(path, "-") == 0 ? "standard input" : path, row, user, CLI_DONE};
 
-    while (status == CLI_DONE && !ferror(stdout) && (errno = 0, size = getline(&text, &room, stream)) > 0) {
-        while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == '\r'))
-            size--;
-        snprintf(where, sizeof(where), "%s, line %lld: ", name, ++number);
-        status = read_line(cli, where, text, (size_t)size, line, user);
-    }
-    if (status == CLI_DONE && !feof(stream) && !ferror(stdout))
-        status = cli_fail(cli, "cannot read %s: %s", name, errno ? strerror(errno) : "a read failed");
-    free(text);
-    return status;
-}
-
-int jsonl_read(const cli_state *cli, const char *path, jsonl_line line, void *user) {
-    if (strcmp(path, "-") == 0)
-        return read_stream(cli, stdin, "standard input", line, user);
-    FILE *stream = fopen(path, "r");
-    if (!stream)
-        return cli_fail(cli, "cannot open %s: %s", path, strerror(errno));
-    const int status = read_stream(cli, stream, path, line, user);
-    fclose(stream);
-    return status;
+    if (clora_dataset_read_texts(path, prompts, take_row, &reader) != CLORA_OK)
+        return cli_fail_library(cli);
+    return reader.status;
 }

@@ -81,25 +81,18 @@ typedef struct jsonl_prompts {
     const clora_tokenizer *tokenizer;
 } jsonl_prompts;
 
-static int add_line(void *user, const char *where, const json_t *object) {
-    static const char *const keys[] = {"context", "prompt", "text"};
+static int add_row(void *user, const char *where, const char *text, size_t size) {
     const jsonl_prompts *to = user;
 
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        const json_t *value = json_object_get(object, keys[i]);
-        if (json_is_string(value))
-            return prompt_add(to->cli, to->list, to->tokenizer, where, json_string_value(value),
-                              json_string_length(value));
-    }
-    return cli_fail(to->cli, "%sno \"context\" with a string (nor \"prompt\" or \"text\")", where);
+    return prompt_add(to->cli, to->list, to->tokenizer, where, text, size);
 }
 
 int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path) {
     jsonl_prompts to = {cli, list, tokenizer};
-    const int status = jsonl_read(cli, path, add_line, &to);
+    const int status = jsonl_read(cli, path, 1, add_row, &to);
 
     if (status == CLI_DONE && list->count == 0)
-        return cli_fail(cli, "%s holds no lines", path);
+        return cli_fail(cli, "%s holds no rows", path);
     return status;
 }
 

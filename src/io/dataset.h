@@ -77,8 +77,10 @@ clora_status dataset_count(dataset_tally *out, const char *path, const char *col
 clora_status dataset_fail(const dataset_builder *builder, size_t line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The kinds of files. text is the whole file: UTF-8, no NUL, no byte order mark. */
+/* JSON; text is the whole file, and checked here. */
 clora_status dataset_read_jsonl(dataset_builder *builder, dataset_text text);
+
+/* The other kinds of files. text is the whole file: UTF-8, no NUL, no byte order mark. */
 clora_status dataset_read_csv(dataset_builder *builder, dataset_text text);
 clora_status dataset_read_windows(dataset_builder *builder, dataset_text text);
 

@@ -1,11 +1,12 @@
 #include "io/dataset.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "base/alloc.h"
+#include "base/file_error.h"
+#include "io/json_rows.h"
 
 /* The names a pair goes by; the first row whose two keys are both there is taken. */
 static const struct {
@@ -14,124 +15,196 @@ static const struct {
 
 enum { NAMES_COUNT = sizeof(NAMES) / sizeof(NAMES[0]), INSTRUCTION = 2 };
 
-typedef struct line_reader {
-    dataset_builder *builder;
+/* An object and where it stands, for messages. */
+typedef struct row {
+    const dataset_builder *builder;
+    const json_t *object;
     size_t line;
-} line_reader;
+} row;
 
-static clora_status get_text(dataset_text *out, const line_reader *reader, const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
+static clora_status get_text(dataset_text *out, const row *r, const char *key) {
+    const json_t *value = json_object_get(r->object, key);
 
+    *out = (dataset_text){"", 0};
     if (!json_is_string(value))
-        return dataset_fail(reader->builder, reader->line, "\"%s\" must be a string", key);
+        return dataset_fail(r->builder, r->line, "\"%s\" must be a string", key);
     *out = (dataset_text){json_string_value(value), json_string_length(value)};
-    if (memchr(out->data, '\0', out->size))
-        return dataset_fail(reader->builder, reader->line, "\"%s\" holds a NUL character", key);
     return CLORA_OK;
 }
 
 /* instruction, and a non-empty input on the next line; *joined is to be freed */
-static clora_status join_input(dataset_text *context, char **joined, const line_reader *reader, const json_t *object) {
-    const json_t *value = json_object_get(object, "input");
+static clora_status join_input(dataset_text *context, char **joined, const row *r) {
+    const json_t *value = json_object_get(r->object, "input");
     clora_status status = CLORA_OK;
-    dataset_text input;
+    dataset_text input = {"", 0};
 
     if (!value || json_is_null(value))
         return CLORA_OK;
-    TRY(get_text(&input, reader, object, "input"));
+    TRY(get_text(&input, r, "input"));
     if (input.size == 0)
         return CLORA_OK;
-    *joined = alloc_format("%s\n%s", context->data, input.data);
+    *joined = alloc_array(context->size + 1 + input.size, 1);
     if (!*joined)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a line of %s", reader->builder->path);
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a row of %s", r->builder->path);
+    memcpy(*joined, context->data, context->size);
+    (*joined)[context->size] = '\n';
+    memcpy(*joined + context->size + 1, input.data, input.size);
     *context = (dataset_text){*joined, context->size + 1 + input.size};
 done:
     return status;
 }
 
-static clora_status add_named(const line_reader *reader, const json_t *object, size_t row) {
+/* The context by row i of NAMES; *joined is to be freed. */
+static clora_status get_context(dataset_text *out, char **joined, const row *r, size_t i) {
+    clora_status status = CLORA_OK;
+
+    TRY(get_text(out, r, NAMES[i].context));
+    if (i == INSTRUCTION)
+        TRY(join_input(out, joined, r));
+done:
+    return status;
+}
+
+/* The row of NAMES of which an object has both keys, else NAMES_COUNT. */
+static size_t find_names(const json_t *object) {
+    size_t i = 0;
+
+    while (i < NAMES_COUNT && !(json_object_get(object, NAMES[i].context) && json_object_get(object, NAMES[i].target)))
+        i++;
+    return i;
+}
+
+/* ---- Pairs ---- */
+
+static clora_status check_nul(const row *r, const char *key, dataset_text text) {
+    if (text.size > 0 && memchr(text.data, '\0', text.size))
+        return dataset_fail(r->builder, r->line, "\"%s\" holds a NUL character", key);
+    return CLORA_OK;
+}
+
+static clora_status add_named(dataset_builder *builder, const row *r, size_t i) {
     clora_status status = CLORA_OK;
     dataset_text context, target;
     char *joined = NULL;
 
-    TRY(get_text(&context, reader, object, NAMES[row].context));
-    TRY(get_text(&target, reader, object, NAMES[row].target));
-    if (row == INSTRUCTION)
-        TRY(join_input(&context, &joined, reader, object));
-    TRY(dataset_add_pair(reader->builder, context, target, reader->line));
+    TRY(get_context(&context, &joined, r, i));
+    TRY(get_text(&target, r, NAMES[i].target));
+    TRY(check_nul(r, NAMES[i].context, context));
+    TRY(check_nul(r, NAMES[i].target, target));
+    TRY(dataset_add_pair(builder, context, target, r->line));
 done:
     free(joined);
     return status;
 }
 
-static clora_status add_object(const line_reader *reader, const json_t *object) {
-    const dataset_builder *builder = reader->builder;
+static clora_status add_text(dataset_builder *builder, const row *r) {
+    clora_status status = CLORA_OK;
     dataset_text text;
 
+    TRY(get_text(&text, r, "text"));
+    TRY(check_nul(r, "text", text));
+    TRY(dataset_add_pair(builder, (dataset_text){"", 0}, text, r->line));
+done:
+    return status;
+}
+
+static clora_status fail_half(const row *r, size_t i) {
+    const bool context = json_object_get(r->object, NAMES[i].context);
+
+    return dataset_fail(r->builder, r->line, "has \"%s\" but no \"%s\"", context ? NAMES[i].context : NAMES[i].target,
+                        context ? NAMES[i].target : NAMES[i].context);
+}
+
+static clora_status add_object(void *user, const json_t *object, size_t line) {
+    dataset_builder *builder = user;
+    const row r = {builder, object, line};
+    const size_t names = find_names(object);
+
+    if (names < NAMES_COUNT)
+        return add_named(builder, &r, names);
     for (size_t i = 0; i < NAMES_COUNT; i++)
-        if (json_object_get(object, NAMES[i].context) && json_object_get(object, NAMES[i].target))
-            return add_named(reader, object, i);
-    for (size_t i = 0; i < NAMES_COUNT; i++) {
-        const bool context = json_object_get(object, NAMES[i].context),
-                   target = json_object_get(object, NAMES[i].target);
-        if (context || target)
-            return dataset_fail(builder, reader->line, "has \"%s\" but no \"%s\"",
-                                context ? NAMES[i].context : NAMES[i].target,
-                                context ? NAMES[i].target : NAMES[i].context);
-    }
-    if (json_object_get(object, "text")) {
-        const clora_status status = get_text(&text, reader, object, "text");
-        return status != CLORA_OK ? status
-                                  : dataset_add_pair(reader->builder, (dataset_text){"", 0}, text, reader->line);
-    }
+        if (json_object_get(object, NAMES[i].context) || json_object_get(object, NAMES[i].target))
+            return fail_half(&r, i);
+    if (json_object_get(object, "text"))
+        return add_text(builder, &r);
     if (json_object_get(object, "messages"))
         return clora_fail(CLORA_ERROR_UNSUPPORTED,
                           "%s: line %zu: chat \"messages\" are not supported; write \"context\" and \"target\"",
-                          builder->path, reader->line);
-    return dataset_fail(builder, reader->line,
+                          builder->path, line);
+    return dataset_fail(builder, line,
                         "needs \"context\" and \"target\" (or \"prompt\" and \"completion\", "
                         "\"instruction\" and \"output\", or \"text\")");
 }
 
-static clora_status read_line(const line_reader *reader, const char *line, size_t size) {
-    /* an ignored key may hold a number of any size, so integers are read as reals */
-    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY;
-    json_error_t error;
-    clora_status status;
-    json_t *object = json_loadb(line, size, flags, &error);
-
-    if (!object && json_error_code(&error) == json_error_out_of_memory)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a line of %s", reader->builder->path);
-    if (!object)
-        return dataset_fail(reader->builder, reader->line, "not JSON: %s; each line must be one object", error.text);
-    if (json_is_object(object))
-        status = add_object(reader, object);
-    else
-        status = dataset_fail(reader->builder, reader->line, "not a JSON object%s",
-                              json_is_array(object) ? "; an array must be taken apart, one object a line (jq -c '.[]')"
-                                                    : "");
-    json_decref(object);
-    return status;
-}
-
-static bool is_blank(const char *line, size_t size) {
-    for (size_t i = 0; i < size; i++)
-        if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r')
-            return false;
-    return true;
-}
-
 clora_status dataset_read_jsonl(dataset_builder *builder, dataset_text text) {
-    const char *at = text.data, *end = text.data + text.size;
-    clora_status status = CLORA_OK;
-
-    for (line_reader reader = {builder, 1}; at < end; reader.line++) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const size_t size = (size_t)((newline ? newline : end) - at);
-        if (!is_blank(at, size))
-            TRY(read_line(&reader, at, size));
-        at += size + (newline != NULL);
-    }
-done:
+    if (text.size == 0)
+        return CLORA_OK; /* which fmemopen refuses */
+    FILE *stream = fmemopen((void *)(uintptr_t)text.data, text.size, "r");
+    if (!stream)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", builder->path);
+    const clora_status status = json_rows_read(stream, builder->path, add_object, builder);
+    fclose(stream);
     return status;
+}
+
+/* ---- Texts alone ---- */
+
+typedef struct text_reader {
+    dataset_builder builder; /* its path alone */
+    bool prompts, stopped;
+    clora_row_callback callback;
+    void *user;
+} text_reader;
+
+/* The part of a row that is a prompt: the context of the pair that it is, else the first key with a string. */
+static clora_status get_prompt(dataset_text *out, char **joined, const row *r) {
+    size_t i = find_names(r->object);
+
+    for (size_t k = 0; i == NAMES_COUNT && k < NAMES_COUNT; k++)
+        if (json_is_string(json_object_get(r->object, NAMES[k].context)))
+            i = k;
+    if (i < NAMES_COUNT)
+        return get_context(out, joined, r, i);
+    if (json_is_string(json_object_get(r->object, "text")))
+        return get_text(out, r, "text");
+    return dataset_fail(r->builder, r->line,
+                        "no \"context\" with a string (nor \"prompt\", \"instruction\" or \"text\")");
+}
+
+static clora_status take_text(void *user, const json_t *object, size_t line) {
+    text_reader *reader = user;
+    const row r = {&reader->builder, object, line};
+    clora_status status = CLORA_OK;
+    char *joined = NULL;
+    dataset_text text = {"", 0};
+
+    if (reader->prompts)
+        TRY(get_prompt(&text, &joined, &r));
+    else if (json_is_string(json_object_get(object, "text")))
+        TRY(get_text(&text, &r, "text"));
+    else
+        TRY(dataset_fail(&reader->builder, line, "no \"text\" with a string; rows look like {\"text\": \"...\"}"));
+    reader->stopped = reader->callback(reader->user, text.data, text.size, line) != 0;
+    if (reader->stopped)
+        status = CLORA_ERROR_ARGUMENT; /* no failure: it ends the reading */
+done:
+    free(joined);
+    return status;
+}
+
+clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_callback callback, void *user) {
+    NEED(path);
+    NEED(callback);
+    const bool standard = strcmp(path, "-") == 0;
+    text_reader reader = {.builder = {.path = standard ? "standard input" : path},
+                          .prompts = prompts != 0,
+                          .callback = callback,
+                          .user = user};
+    FILE *stream = standard ? stdin : fopen(path, "rbe");
+    if (!stream)
+        return file_error_read(path, errno);
+    const clora_status status = json_rows_read(stream, reader.builder.path, take_text, &reader);
+    if (!standard)
+        fclose(stream);
+    return reader.stopped ? CLORA_OK : status;
 }

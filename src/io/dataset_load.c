@@ -6,10 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include <utf8proc.h>
-
 #include "base/alloc.h"
 #include "base/file.h"
+#include "io/data_bytes.h"
 #include "io/dataset_store.h"
 #include "io/tokenizer.h"
 
@@ -189,50 +188,42 @@ done:
     return status;
 }
 
-/* All of the file is UTF-8 without NUL; the readers rely on it. */
-static clora_status check_text(const dataset_builder *builder, dataset_text text) {
-    size_t line = 1;
-
-    for (size_t i = 0; i < text.size;) {
-        const unsigned char byte = (unsigned char)text.data[i];
-        utf8proc_int32_t character;
-        if (byte == 0)
-            return dataset_fail(builder, line, "holds a NUL character; is it a text file in UTF-8?");
-        if (byte < 0x80) {
-            line += byte == '\n';
-            i++;
-            continue;
-        }
-        const size_t left = text.size - i < 4 ? text.size - i : 4;
-        const utf8proc_ssize_t n =
-            utf8proc_iterate((const utf8proc_uint8_t *)text.data + i, (utf8proc_ssize_t)left, &character);
-        if (n < 1)
-            return dataset_fail(builder, line, "not UTF-8 (byte 0x%02x); convert the file with iconv", byte);
-        i += (size_t)n;
-    }
-    return CLORA_OK;
-}
-
 static bool ends_in(const char *path, const char *end) {
     const size_t n = strlen(path), m = strlen(end);
 
     return n >= m && strcasecmp(path + n - m, end) == 0;
 }
 
-static clora_status read_file(dataset_builder *builder, dataset_text text) {
-    const char *path = builder->path;
-    const bool csv = ends_in(path, ".csv");
+static bool is_json(const char *path) {
+    return ends_in(path, ".jsonl") || ends_in(path, ".ndjson") || ends_in(path, ".json");
+}
 
-    if (builder->options.columns && !csv)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "%s: columns can be chosen in .csv files only", path);
-    if (csv)
+static clora_status read_text(dataset_builder *builder, dataset_text text) {
+    const char *path = builder->path;
+    const size_t mark = data_mark_size(text.data, text.size);
+    clora_status status = CLORA_OK;
+
+    TRY(data_check_text(path, 1, text.data, text.size));
+    text = (dataset_text){text.data + mark, text.size - mark};
+    if (ends_in(path, ".csv"))
         return dataset_read_csv(builder, text);
-    if (ends_in(path, ".jsonl") || ends_in(path, ".ndjson") || ends_in(path, ".json"))
-        return dataset_read_jsonl(builder, text);
     if (ends_in(path, ".txt"))
         return dataset_read_windows(builder, text);
-    return clora_fail(CLORA_ERROR_ARGUMENT, "%s: what kind of data is it? Its name must end in .jsonl, .csv or .txt",
-                      path);
+    status = clora_fail(CLORA_ERROR_ARGUMENT, "%s: what kind of data is it? Its name must end in .jsonl, .csv or .txt",
+                        path);
+done:
+    return status;
+}
+
+static clora_status read_file(dataset_builder *builder, dataset_text text) {
+    clora_status status = CLORA_OK;
+
+    TRY(data_check_kind(builder->path, text.data, text.size));
+    if (builder->options.columns && !ends_in(builder->path, ".csv"))
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: columns can be chosen in .csv files only", builder->path));
+    status = is_json(builder->path) ? dataset_read_jsonl(builder, text) : read_text(builder, text);
+done:
+    return status;
 }
 
 static clora_status choose_ends(dataset_builder *builder) {
@@ -256,11 +247,7 @@ static clora_status read_path(dataset_builder *builder) {
     file_map map = {NULL, 0};
 
     TRY(file_map_open(&map, builder->path));
-    dataset_text text = {map.size ? (const char *)map.data : "", map.size};
-    if (text.size >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0)
-        text = (dataset_text){text.data + 3, text.size - 3};
-    TRY(check_text(builder, text));
-    TRY(read_file(builder, text));
+    TRY(read_file(builder, (dataset_text){map.size ? (const char *)map.data : "", map.size}));
 done:
     file_map_close(&map);
     return status;
