@@ -44,6 +44,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s MODEL PAIRS OUT PROMPT\n", argv[0]);
         return status;
     }
+    TRY(clora_inspect_output(argv[3])); /* before the work, not after it */
     TRY(clora_context_create(&context, NULL));
     TRY(clora_model_load(&model, context, argv[1], NULL));
     TRY(clora_tokenizer_load(&tokenizer, argv[1]));

@@ -380,6 +380,63 @@ static void test_dropout_can_be_changed_and_is_saved(void **state) {
     clora_adapter_free(adapter);
 }
 
+static void test_no_save_takes_the_place_of_a_model(void **state) {
+    NEED_DEVICE();
+    static const char *const names[] = {"config.json", "model.safetensors", "model.safetensors.index.json",
+                                        "pytorch_model.bin"};
+    const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    clora_adapter_save_options over = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
+    clora_adapter *adapter = create(&options);
+
+    over.overwrite = 1;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char directory[16], file[64];
+        snprintf(directory, sizeof(directory), "model%zu", i);
+        snprintf(file, sizeof(file), "%s/%s", directory, names[i]);
+        scratch_mkdir(directory);
+        scratch_text(file, "{}");
+        assert_refused(clora_adapter_save(adapter, scratch_path(directory), NULL), CLORA_ERROR_ARGUMENT, names[i]);
+        assert_refused(clora_adapter_save_with(adapter, scratch_path(directory), &over), CLORA_ERROR_ARGUMENT,
+                       "holds a model");
+        assert_int_equal(scratch_entries(scratch_path(directory)), 1);
+    }
+    clora_adapter_free(adapter);
+}
+
+static void test_an_adapter_is_replaced_only_when_that_was_asked_for(void **state) {
+    NEED_DEVICE();
+    const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    clora_adapter_save_options save = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
+    clora_adapter *adapter = create(&options), *other = NULL;
+    size_t size;
+
+    assert_ok(adapter_load(&other, context, sites, SITES, fixture("tiny-llama-patterns")));
+    scratch_mkdir("out");
+    scratch_text("out/run.log", "of the program"); /* what else lies there is left alone */
+    assert_ok(clora_adapter_save(adapter, scratch_path("out"), "first"));
+    scratch_copy("first.json", scratch_path("out/adapter_config.json"));
+    assert_refused(clora_adapter_save(other, scratch_path("out"), NULL), CLORA_ERROR_ARGUMENT, "holds an adapter");
+    assert_refused(clora_adapter_save(adapter, scratch_path("out"), NULL), CLORA_ERROR_ARGUMENT, "holds an adapter");
+    assert_refused(clora_adapter_save_with(other, scratch_path("out"), NULL), CLORA_ERROR_ARGUMENT, "overwritten");
+    assert_refused(clora_adapter_save_with(other, scratch_path("out"), &save), CLORA_ERROR_ARGUMENT, "overwritten");
+    assert_same_file(scratch_path("first.json"), scratch_path("out/adapter_config.json"));
+    save.overwrite = 1;
+    save.base_name = "second";
+    assert_ok(clora_adapter_save_with(other, scratch_path("out"), &save));
+    assert_same_file(scratch_path("out/adapter_model.safetensors"),
+                     fixture("tiny-llama-patterns/adapter_model.safetensors"));
+    char *text = read_whole(&size, scratch_path("out/adapter_config.json"));
+    assert_non_null(strstr(text, "\"second\""));
+    free(text);
+    assert_int_equal(scratch_entries(scratch_path("out")), 3);
+    assert_ok(clora_adapter_save_with(other, scratch_path("new"), &save)); /* there may be nothing to overwrite */
+    scratch_mkdir("pickle");
+    scratch_text("pickle/adapter_model.bin", "");
+    assert_refused(clora_adapter_save(other, scratch_path("pickle"), NULL), CLORA_ERROR_ARGUMENT, "adapter_model.bin");
+    clora_adapter_free(adapter);
+    clora_adapter_free(other);
+}
+
 static void test_bad_options_make_no_adapter(void **state) {
     NEED_DEVICE();
     const clora_adapter_options good = CLORA_ADAPTER_OPTIONS_INIT;
@@ -454,6 +511,8 @@ int main(void) {
         TEST(test_a_term_larger_than_a_buffer_is_refused),
         TEST(test_views_lie_in_any_set_of_chunks),
         TEST(test_dropout_can_be_changed_and_is_saved),
+        TEST(test_no_save_takes_the_place_of_a_model),
+        TEST(test_an_adapter_is_replaced_only_when_that_was_asked_for),
         TEST(test_bad_options_make_no_adapter),
         TEST(test_an_adapter_that_cannot_be_loaded_leaves_nothing_on_the_device),
         TEST(test_a_module_that_is_not_there_is_refused),

@@ -70,13 +70,35 @@ CLORA_API clora_status clora_adapter_create(clora_adapter **out, clora_model *mo
  */
 CLORA_API clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory);
 
+/** How to save. */
+typedef struct clora_adapter_save_options {
+    size_t size;           /**< of this struct, as the caller knows it */
+    const char *base_name; /**< goes into adapter_config.json as base_model_name_or_path; one that is not UTF-8 is left
+                                out (default NULL: the name that was loaded, if any) */
+    int overwrite;         /**< 1: take the place of an adapter that is there, such as an earlier state of this one
+                                (default 0) */
+} clora_adapter_save_options;
+
+#define CLORA_ADAPTER_SAVE_OPTIONS_INIT \
+    { sizeof(clora_adapter_save_options), NULL, 0 }
+
 /**
  * Write a PEFT directory: float32 tensors, each file complete or absent. The directory is made when it is not there.
+ * A program that works for hours before it saves asks clora_inspect_output() first.
  *
- * @param[in] base_name  goes into adapter_config.json as base_model_name_or_path; may be NULL. One that is not
- *                       UTF-8 is left out
+ * @param[in] base_name  as in the options; may be NULL
+ *
+ * @return CLORA_ERROR_ARGUMENT when the directory holds an adapter already, or a model: nothing is changed then
  */
 CLORA_API clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, const char *base_name);
+
+/**
+ * clora_adapter_save() with options. A directory that holds a model is refused whatever they say.
+ *
+ * @param[in] options  NULL for the defaults
+ */
+CLORA_API clora_status clora_adapter_save_with(clora_adapter *adapter, const char *directory,
+                                               const clora_adapter_save_options *options);
 
 /** Free an adapter. NULL is allowed. */
 CLORA_API void clora_adapter_free(clora_adapter *adapter);

@@ -314,11 +314,28 @@ done:
     return status;
 }
 
-clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, const char *base_name) {
+clora_status clora_adapter_save_with(clora_adapter *adapter, const char *directory,
+                                     const clora_adapter_save_options *options) {
+    clora_adapter_save_options all = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
+
     NEED(adapter);
     NEED(directory);
-    return peft_write(directory, adapter->config, base_name, adapter->target, adapter->choice, adapter->targets,
-                      download, adapter);
+    if (options) /* a program built with an older header knows fewer of them */
+        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
+    TRY(peft_check_place(directory, all.overwrite != 0));
+    TRY(peft_write(directory, adapter->config, all.base_name, adapter->target, adapter->choice, adapter->targets,
+                   download, adapter));
+done:
+    return status;
+}
+
+clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, const char *base_name) {
+    const clora_adapter_save_options options = {.size = sizeof(options), .base_name = base_name};
+
+    NEED(adapter);
+    NEED(directory);
+    return clora_adapter_save_with(adapter, directory, &options);
 }
 
 clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter) {

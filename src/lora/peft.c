@@ -14,6 +14,7 @@
 
 static const char CONFIG_NAME[] = "adapter_config.json";
 static const char TENSORS_NAME[] = "adapter_model.safetensors";
+static const char PICKLE_NAME[] = "adapter_model.bin";
 
 /* The adapter's own name is in no tensor's name on disk; PEFT puts it in when it loads. */
 static char *tensor_name(const target_module *module, bool is_b) {
@@ -21,7 +22,7 @@ static char *tensor_name(const target_module *module, bool is_b) {
 }
 
 static clora_status open_tensors(safetensors **out, const char *directory) {
-    char *path = file_join(directory, TENSORS_NAME), *pickle = file_join(directory, "adapter_model.bin");
+    char *path = file_join(directory, TENSORS_NAME), *pickle = file_join(directory, PICKLE_NAME);
     clora_status status;
 
     if (!path || !pickle)
@@ -220,6 +221,44 @@ done:
     free_entries(entries, n);
     free(index);
     free(values);
+    return status;
+}
+
+/* The first of some names that is in the directory; *out is NULL when none is. */
+static clora_status find_name(const char **out, const char *directory, const char *const *names) {
+    *out = NULL;
+    for (; *names && !*out; names++) {
+        char *path = file_join(directory, *names);
+        if (!path)
+            return clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", directory);
+        *out = file_exists(path) ? *names : NULL;
+        free(path);
+    }
+    return CLORA_OK;
+}
+
+clora_status peft_check_place(const char *directory, bool overwrite) {
+    static const char *const of_model[] = {"config.json",
+                                           "model.safetensors",
+                                           "model.safetensors.index.json",
+                                           "pytorch_model.bin",
+                                           "pytorch_model.bin.index.json",
+                                           NULL};
+    static const char *const of_adapter[] = {CONFIG_NAME, TENSORS_NAME, PICKLE_NAME, NULL};
+    clora_status status = CLORA_OK;
+    const char *found;
+
+    TRY(find_name(&found, directory, of_model));
+    if (found)
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "%s holds a model (%s), to which no adapter is written: name another directory", directory,
+                          found);
+    TRY(find_name(&found, directory, of_adapter));
+    if (found && !overwrite)
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "%s holds an adapter already (%s): name another directory, or say that it may be overwritten",
+                          directory, found);
+done:
     return status;
 }
 
