@@ -21,16 +21,16 @@ typedef struct clora_context clora_context;
 
 /** What OpenCL says of a device. Sizes in bytes; flags are 0 or 1. */
 typedef struct clora_device_info {
-    int index;              /**< Number for clora_context_create(). */
-    int is_default;         /**< Taken when nothing is asked for: GPU before accelerator before CPU. */
-    char type[16];          /**< "gpu", "accelerator", "cpu" or "other". */
-    char platform[128];     /**< Name of the OpenCL implementation. */
-    char name[256];         /**< Name of the device. */
-    char vendor[128];       /**< Maker of the device. */
-    char driver[128];       /**< Version of the driver. */
-    char version[128];      /**< OpenCL version, such as "OpenCL 1.2 pocl". */
-    char c_version[128];    /**< OpenCL C version. */
-    char gemm[16];          /**< Path of the matrix products here: "panel", "tile" or "clblast". */
+    int index;           /**< Number for clora_context_create(). */
+    int is_default;      /**< Taken when nothing is asked for: GPU before accelerator before CPU. */
+    char type[16];       /**< "gpu", "accelerator", "cpu" or "other". */
+    char platform[128];  /**< Name of the OpenCL implementation. */
+    char name[256];      /**< Name of the device. */
+    char vendor[128];    /**< Maker of the device. */
+    char driver[128];    /**< Version of the driver. */
+    char version[128];   /**< OpenCL version, such as "OpenCL 1.2 pocl". */
+    char c_version[128]; /**< OpenCL C version. */
+    char gemm[16]; /**< Path of the matrix products here: "panel", "tile" or "clblast"; may change in a self-check. */
     int compute_units;      /**< Cores of a CPU, multiprocessors of a GPU. */
     int vector_width;       /**< Native float vector width. */
     int clock_mhz;          /**< Highest clock. */
@@ -52,6 +52,13 @@ CLORA_API clora_status clora_devices_list(clora_device_info **out, int *count);
 
 /**
  * Make a context on a device.
+ *
+ * Whether the device computes rightly is not asked here but by what is about to rely on it: clora_model_load(),
+ * clora_evaluate(), clora_trainer_create(), clora_weight_create() and clora_lowrank_create(). At a device's first use
+ * these compare its operations with a reference, which waits and takes a fraction of a second once the kernels are
+ * compiled; that it passed is kept in the cache directory of clora/tune.h. Where one family of kernels is wrong the
+ * context takes the other (clora_device_info.gemm and clora_tune_set_log() tell); where both are, the call fails with
+ * CLORA_ERROR_OPENCL, naming the operation. The variable CLORA_SELF_CHECK: off trusts the device, force asks it again.
  *
  * @param[out] out     yours to free
  * @param[in]  device  a device's number, a part of its name (any case), or NULL: the variable CLORA_DEVICE, else the

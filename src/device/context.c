@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "device/devices.h"
 #include "device/dot.h"
 #include "device/large_pages.h"
@@ -75,6 +77,7 @@ static clora_status context_init(clora_context *context, cl_platform_id platform
 
     pthread_mutex_init(&context->lock, NULL);
     pthread_mutex_init(&context->scratch_lock, NULL);
+    pthread_mutex_init(&context->check_lock, NULL);
     context->process = (int)getpid();
     clGetDeviceInfo(context->device, CL_DEVICE_TYPE, sizeof(type), &type, NULL);
     context->is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
@@ -167,10 +170,12 @@ static void destroy(shared *object) {
     profile_free(context->profile);
     tuning_free(context->tuning);
     free(context->tune_directory);
+    json_decref(context->passed);
     if (context->programs) {
         program_cache_free(context->programs);
         pthread_mutex_destroy(&context->lock);
         pthread_mutex_destroy(&context->scratch_lock);
+        pthread_mutex_destroy(&context->check_lock);
     }
     if (context->queue)
         clReleaseCommandQueue(context->queue);

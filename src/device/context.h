@@ -36,13 +36,17 @@ struct clora_context {
     atomic_size_t memory_now, memory_peak;
     struct program_cache *programs;
     struct tuning *tuning;
-    char *tune_directory;      /* of this environment, once it was asked for */
-    struct recorder *recorder; /* NULL: launches are not noted */
-    struct profile *profile;   /* NULL: off */
-    bool borrowed;             /* the queue is the caller's */
-    pthread_mutex_t lock;      /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
-    int process;               /* a context does not survive fork() */
-    clora_tensor *scratch;     /* device/scratch.h; and how many use it, and the lock of both */
+    char *tune_directory;       /* of this environment, once it was asked for */
+    struct recorder *recorder;  /* NULL: launches are not noted */
+    struct profile *profile;    /* NULL: off */
+    bool borrowed;              /* the queue is the caller's */
+    pthread_mutex_t lock;       /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
+    int process;                /* a context does not survive fork() */
+    pthread_mutex_t check_lock; /* of these, which autotune/self_check.c keeps: what passed, and what was asked for */
+    struct json_t *passed;
+    unsigned groups_asked;
+    int head_dim_asked;
+    clora_tensor *scratch; /* device/scratch.h; and how many use it, and the lock of both */
     int scratch_users;
     pthread_mutex_t scratch_lock;
 };

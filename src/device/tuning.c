@@ -342,6 +342,16 @@ done:
     return status;
 }
 
+bool tuning_set_verbose(clora_context *context, bool verbose) {
+    tuning *t = context->tuning;
+
+    pthread_mutex_lock(&t->lock);
+    const bool before = t->verbose;
+    t->verbose = verbose;
+    pthread_mutex_unlock(&t->lock);
+    return before;
+}
+
 recorder *tuning_noted(clora_context *context) {
     return &context->tuning->noted;
 }

@@ -50,6 +50,9 @@ bool tuning_allows(const clora_context *context, const tuning_entry *entry);
 /* From now on the kernel runs with these values at every key; NULL ends it. For measuring. */
 clora_status tuning_force(clora_context *context, const kernel_row *row, const int *values);
 
+/* Whether the log hears of every kernel's parameters; whether it did. */
+bool tuning_set_verbose(clora_context *context, bool verbose);
+
 /* What was launched in the mode CLORA_TUNE_TUNE; the caller may empty it. */
 recorder *tuning_noted(clora_context *context);
 

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/dtype.h"
 #include "device/scratch.h"
+#include "device/self_check.h"
 
 typedef struct site_kind {
     int modules;
@@ -85,6 +86,10 @@ void model_info_fill(clora_model_info *info, const model_config *c) {
     memcpy(info->eos, c->eos, sizeof(info->eos));
 }
 
+clora_status model_self_check(const clora_model *m, unsigned groups) {
+    return self_check(m->context, groups, m->site[0].weight->dtype, m->config.head_dim);
+}
+
 clora_status clora_model_load(clora_model **out, clora_context *context, const char *directory,
                               const clora_model_options *options) {
     static const clora_model_options defaults = CLORA_MODEL_OPTIONS_INIT;
@@ -106,6 +111,7 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     TRY(config_load(&m->config, directory));
     TRY(model_load_weights(m, directory, options->dtype));
     TRY(model_list_sites(m));
+    TRY(model_self_check(m, SELF_CHECK_PRODUCTS | SELF_CHECK_MODEL));
     clora_context_memory(context, &after, NULL);
     m->info.device_bytes = after - scratch_bytes(context) - before;
     m->info.dtype = storage_name(m);

@@ -47,6 +47,9 @@ clora_status model_list_sites(clora_model *model);
 /* Whether the projections of a layer's site have biases. */
 bool model_site_bias(const model_config *c, int kind);
 
+/* device/self_check.h with this model's types and heads */
+clora_status model_self_check(const clora_model *model, unsigned groups);
+
 /*
  * Open the weights' files and check their heads against the configuration: every tensor is there, in shape, and none is
  * left over. What the files say of the output head goes into the configuration. Nothing is read yet.

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "device/self_check.h"
 #include "train/trainer.h"
 
 typedef struct evaluation {
@@ -72,6 +73,7 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
     if (adapter)
         TRY(model_check_adapter(model, adapter));
     TRY(batch_check_ids(model, dataset));
+    TRY(model_self_check(model, SELF_CHECK_LOSS));
     TRY(prepare(&e, model, adapter, dataset,
                 &(clora_loader_options){.batch_size = batch_size, .pack = pack, .max_length = max_length}));
     for (size_t n = clora_loader_batches_per_epoch(e.loader); n > 0; n--) {

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "device/scratch.h"
+#include "device/self_check.h"
 #include "train/schedule.h"
 
 static clora_status check(const clora_train_options *o) {
@@ -112,6 +113,7 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
                                                     .shuffle = t->options.shuffle,
                                                     .seed = t->options.seed}));
     TRY(count_steps(t));
+    TRY(model_self_check(model, SELF_CHECK_FACTORS | SELF_CHECK_BACKWARD));
     TRY(make_workspace(t, dataset));
     TRY(optimizer_create(&t->optimizer, adapter));
     *out = t;

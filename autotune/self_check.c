@@ -1,0 +1,204 @@
+#include "device/self_check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/dtype.h"
+#include "case.h"
+#include "device/devices.h"
+#include "device/recorder.h"
+#include "device/tuning.h"
+#include "self_check_record.h"
+
+enum { GROUPS = 5 };
+static const char *const group_names[GROUPS] = {"products", "factors", "model", "loss", "backward"};
+
+/*
+ * Few cases, at odd sizes. What they compile, which is nearly all of what they cost, is what a run compiles too: hence
+ * as many rows and columns as take a model's programs. The long rows keep one work-item of the kernels for CPUs in its
+ * loops for more than the 65,535 passes after which Mesa's llvmpipe ends a kernel without a word.
+ */
+enum { LONG_ROW = 600011, LONG_VOCABULARY = 400009 };
+
+static const struct {
+    unsigned group;
+    const char *name;
+    op_shape shape; /* with the dtype and, where there are heads, the D of the run */
+} checks[] = {
+    {SELF_CHECK_PRODUCTS, "matmul", {.M = 1, .N = 501, .K = 131, .R = 3}},
+    {SELF_CHECK_PRODUCTS, "matmul", {.M = 61, .N = 801, .K = 661, .R = 3, .modules = 2, .pad = 1}},
+    {SELF_CHECK_PRODUCTS, "lowrank_down", {.M = 67, .N = 33, .K = 131, .R = 8}},
+    {SELF_CHECK_FACTORS, "matmul", {.M = 67, .N = 801, .K = 661, .R = 3, .modules = 2, .pad = 1}},
+    {SELF_CHECK_FACTORS, "matmul_dx", {.M = 67, .N = 801, .K = 661, .R = 3, .modules = 2, .pad = 1}},
+    {SELF_CHECK_FACTORS, "lowrank_down_grad", {.M = 67, .N = 131, .K = 33, .R = 8}},
+    {SELF_CHECK_FACTORS, "lowrank_grad_a", {.M = 67, .N = 33, .K = 131, .R = 8}},
+    {SELF_CHECK_FACTORS, "lowrank_grad_b", {.M = 67, .N = 131, .K = 33, .R = 8}},
+    {SELF_CHECK_FACTORS, "adamw", {.M = 3, .K = 1031}},
+    {SELF_CHECK_MODEL, "embedding", {.M = 19, .N = 131, .K = 77}},
+    {SELF_CHECK_MODEL, "rmsnorm", {.M = 3, .K = 33}},
+    {SELF_CHECK_MODEL, "rmsnorm", {.M = 1, .K = LONG_ROW}},
+    {SELF_CHECK_MODEL, "rope_store", {.B = 2, .T = 5, .S = 11, .H = 4, .G = 2}},
+    {SELF_CHECK_MODEL, "attention", {.B = 1, .T = 67, .S = 67, .H = 3, .G = 1, .pad = 1}},
+    {SELF_CHECK_MODEL, "attention", {.B = 2, .T = 1, .S = 71, .H = 6, .G = 2, .pad = 3, .option = 1}},
+    {SELF_CHECK_MODEL, "swiglu", {.M = 2, .K = 577, .pad = 1}},
+    {SELF_CHECK_LOSS, "cross_entropy", {.M = 7, .V = 31, .option = 1}},
+    {SELF_CHECK_LOSS, "cross_entropy", {.M = 2, .V = LONG_VOCABULARY, .option = 1}},
+    {SELF_CHECK_BACKWARD, "cross_entropy", {.M = 7, .V = 31}},
+    {SELF_CHECK_BACKWARD, "cross_entropy", {.M = 2, .V = LONG_VOCABULARY}},
+    {SELF_CHECK_BACKWARD, "rmsnorm_backward", {.M = 2, .K = 577, .pad = 1}},
+    {SELF_CHECK_BACKWARD, "rope", {.M = 5, .H = 3, .pad = 7, .option = 1}},
+    {SELF_CHECK_BACKWARD, "attention_backward", {.B = 1, .T = 67, .S = 67, .H = 3, .G = 1, .pad = 1}},
+    {SELF_CHECK_BACKWARD, "swiglu_backward", {.M = 2, .K = 577, .pad = 1}},
+    {SELF_CHECK_BACKWARD, "sum_squares", {.M = 7, .K = 5003}},
+    {SELF_CHECK_BACKWARD, "clip_scale", {.M = 1, .K = 301, .option = 10}},
+};
+
+/* What is to be checked. */
+typedef struct subject {
+    unsigned groups;
+    clora_dtype dtype;
+    int head_dim;
+} subject;
+
+static clora_status check_case(clora_context *context, const op_case *op, const op_shape *shape) {
+    case_run run;
+    clora_status status = case_begin(&run, context, op, shape, true);
+
+    if (status == CLORA_OK)
+        status = case_check(&run);
+    case_end(&run);
+    return status;
+}
+
+static clora_status check_group(clora_context *context, unsigned group, const subject *s) {
+    clora_status status = CLORA_OK;
+
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && status == CLORA_OK; i++) {
+        op_shape shape = checks[i].shape;
+        shape.dtype = s->dtype;
+        shape.D = shape.H ? s->head_dim : 0;
+        if (checks[i].group == group)
+            status = check_case(context, case_find(checks[i].name), &shape);
+    }
+    return status;
+}
+
+/* By what a record knows a group: with everything that makes other programs of it. */
+static void describe(char *out, size_t size, const clora_context *context, int group, const subject *s) {
+    const bool has_heads = (1u << group) & (SELF_CHECK_MODEL | SELF_CHECK_BACKWARD);
+
+    snprintf(out, size, "%s %s %s heads of %d", group_names[group], gemm_path_name(context->gemm), dtype_name(s->dtype),
+             has_heads ? s->head_dim : 0);
+}
+
+/* Every group that has not passed with these kernels. */
+static clora_status check_groups(clora_context *context, const subject *s) {
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < GROUPS; i++) {
+        char name[64];
+        describe(name, sizeof(name), context, i, s);
+        if (!(s->groups & (1u << i)) || self_check_record_has(context, name))
+            continue;
+        TRY(check_group(context, 1u << i, s));
+        TRY(self_check_record_add(context, name));
+    }
+done:
+    return status;
+}
+
+/* The context as a check may leave it: nothing noted, told, timed or counted. */
+static clora_status check_unseen(clora_context *context, const subject *s) {
+    recorder *const notes = recorder_attach(context, NULL);
+    struct profile *const profile = context->profile;
+    const size_t peak = context->memory_peak;
+    const bool verbose = tuning_set_verbose(context, false);
+
+    context->profile = NULL;
+    const clora_status status = check_groups(context, s);
+    context->profile = profile;
+    context->memory_peak = peak;
+    tuning_set_verbose(context, verbose);
+    tuning_forget(context); /* what was not told is new to the log */
+    (void)recorder_attach(context, notes);
+    return status;
+}
+
+/* From vectors to lanes or back. False where the path is the user's choice. */
+static bool take_other_family(clora_context *context) {
+    if (context->gemm_is_forced || context->gemm == GEMM_CLBLAST)
+        return false;
+    context->gemm = context->gemm == GEMM_PANEL ? GEMM_TILE : GEMM_PANEL;
+    snprintf(context->info.gemm, sizeof(context->info.gemm), "%s", gemm_path_name(context->gemm));
+    tuning_forget(context);
+    return true;
+}
+
+static clora_status refuse(const clora_context *context) {
+    return clora_fail_within(CLORA_ERROR_OPENCL,
+                             "device '%s' fails its self-check with the %s kernels%s; update its driver, or take "
+                             "another device of 'clora devices'",
+                             context->info.name, gemm_path_name(context->gemm),
+                             context->gemm_is_forced ? " that CLORA_GEMM forces" : "");
+}
+
+static clora_status check(clora_context *context, const subject *s) {
+    clora_status status = check_unseen(context, s);
+    char why[384];
+
+    if (status != CLORA_ERROR_OPENCL)
+        return status;
+    snprintf(why, sizeof(why), "%s", clora_last_error());
+    why[strcspn(why, "\n")] = '\0';
+    if (!take_other_family(context))
+        return refuse(context);
+    /* all that this context was ever asked for: it will run there, too */
+    status = check_unseen(context, &(subject){context->groups_asked, s->dtype, context->head_dim_asked});
+    if (status == CLORA_ERROR_OPENCL)
+        return refuse(context);
+    if (status == CLORA_OK)
+        tuning_log(context, "the %s kernels take the place of others, which fail their self-check on this device: %s",
+                   gemm_path_name(context->gemm), why);
+    return status;
+}
+
+/* CLORA_SELF_CHECK */
+typedef enum setting { OFF, ON, FORCE } setting;
+
+static clora_status read_setting(setting *out) {
+    static const char *const names[] = {"off", "on", "force"};
+    const char *text = getenv("CLORA_SELF_CHECK");
+
+    *out = ON;
+    if (!text || !*text)
+        return CLORA_OK;
+    for (setting s = OFF; s <= FORCE; s++)
+        if (strcmp(text, names[s]) == 0) {
+            *out = s;
+            return CLORA_OK;
+        }
+    return clora_fail(CLORA_ERROR_ARGUMENT, "CLORA_SELF_CHECK is '%s': take on, off or force", text);
+}
+
+clora_status self_check(clora_context *context, unsigned groups, clora_dtype dtype, int head_dim) {
+    clora_status status = CLORA_OK;
+    setting how;
+
+    TRY(read_setting(&how));
+    if (how == OFF || recorder_rehearses(context))
+        return CLORA_OK;
+    pthread_mutex_lock(&context->check_lock);
+    status = self_check_record_open(context, how == FORCE);
+    if (status == CLORA_OK) {
+        const size_t passed = self_check_record_count(context);
+        context->groups_asked |= groups;
+        context->head_dim_asked = head_dim ? head_dim : context->head_dim_asked;
+        status = check(context, &(subject){groups, dtype, head_dim});
+        if (self_check_record_count(context) > passed)
+            self_check_record_save(context);
+    }
+    pthread_mutex_unlock(&context->check_lock);
+done:
+    return status == CLORA_ERROR_MEMORY ? CLORA_OK : status; /* no verdict: the run will say what it lacks */
+}

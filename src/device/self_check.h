@@ -1,0 +1,28 @@
+#ifndef CLORA_DEVICE_SELF_CHECK_H
+#define CLORA_DEVICE_SELF_CHECK_H
+
+#include "device/context.h"
+
+/* Operations that a use needs. */
+enum {
+    SELF_CHECK_PRODUCTS = 1, /* with a frozen weight and a low-rank term */
+    SELF_CHECK_FACTORS = 2,  /* their gradients and the update */
+    SELF_CHECK_MODEL = 4,    /* what a model's forward pass has besides */
+    SELF_CHECK_LOSS = 8,
+    SELF_CHECK_BACKWARD = 16 /* what its backward pass has besides */
+};
+
+/*
+ * Does the device compute these operations rightly? They are compared with the reference when a device is first used;
+ * what was right is kept beside the tuned parameters. Where one is wrong, the context goes over to the other family of
+ * kernels, which is checked in turn, with a line in its log. Where both are wrong, or CLORA_GEMM forces one,
+ * CLORA_ERROR_OPENCL says which operation and how far off it is. CLORA_SELF_CHECK=off trusts the device; force asks it
+ * again whatever is kept.
+ *
+ * dtype: the storage of the weights; head_dim: of attention, 0 without SELF_CHECK_MODEL and SELF_CHECK_BACKWARD.
+ *
+ * Defined in autotune/, which knows the operations and their reference.
+ */
+clora_status self_check(clora_context *context, unsigned groups, clora_dtype dtype, int head_dim);
+
+#endif
