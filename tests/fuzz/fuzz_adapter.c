@@ -1,0 +1,69 @@
+/* adapter_config.json 8< adapter_model.safetensors, against a small model; what can be read is written and opened
+ * again.
+ */
+
+#include <clora/inspect.h>
+
+#include "fuzz/fuzz.h"
+#include "lora/peft.h"
+
+static const target_module modules[] = {{"model.layers.0.self_attn.q_proj", 4, 4, false},
+                                        {"model.layers.0.self_attn.v_proj", 2, 4, false},
+                                        {"model.layers.0.mlp.down_proj", 4, 6, false},
+                                        {"model.layers.1.self_attn.q_proj", 4, 4, false},
+                                        {"model.layers.1.self_attn.v_proj", 2, 4, false},
+                                        {"model.layers.1.mlp.down_proj", 4, 6, false},
+                                        {"lm_head", 8, 4, true}};
+enum { MODULES = sizeof(modules) / sizeof(modules[0]) };
+
+static clora_status factor(void *user, float *out, int module, bool is_b) {
+    const peft_adapter *adapter = user;
+
+    return peft_read(out, adapter, is_b ? adapter->b[module] : adapter->a[module]);
+}
+
+static void check_factors(const peft_adapter *adapter) {
+    for (int i = 0; i < MODULES; i++) {
+        const size_t R = (size_t)adapter->choice[i].R;
+        if (R == 0)
+            continue;
+        FUZZ_CHECK(safetensors_elements(adapter->a[i]) == R * (size_t)modules[i].K);
+        FUZZ_CHECK(safetensors_elements(adapter->b[i]) == R * (size_t)modules[i].N);
+    }
+}
+
+static void write_again(peft_adapter *adapter) {
+    peft_adapter again;
+
+    if (peft_write(fuzz_path("again"), adapter->config, "base", modules, adapter->choice, MODULES, factor, adapter) !=
+        CLORA_OK)
+        return; /* a value that is not finite */
+    FUZZ_CHECK(peft_open(&again, fuzz_path("again"), modules, MODULES) == CLORA_OK);
+    for (int i = 0; i < MODULES; i++)
+        FUZZ_CHECK(again.choice[i].R == adapter->choice[i].R);
+    peft_close(&again);
+}
+
+static void inspect(void) {
+    clora_inspected_adapter seen = {0};
+
+    if (clora_inspect_adapter(&seen, fuzz_directory()) == CLORA_OK)
+        FUZZ_CHECK(seen.target_modules && seen.rank_pattern && seen.alpha_pattern);
+    clora_inspected_adapter_finish(&seen);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    fuzz_part parts[2];
+    peft_adapter adapter;
+
+    fuzz_split(parts, 2, data, size);
+    fuzz_write("adapter_config.json", parts[0]);
+    fuzz_write_safetensors("adapter_model.safetensors", parts[1]);
+    inspect();
+    if (peft_open(&adapter, fuzz_directory(), modules, MODULES) == CLORA_OK) {
+        check_factors(&adapter);
+        write_again(&adapter);
+        peft_close(&adapter);
+    }
+    return 0;
+}

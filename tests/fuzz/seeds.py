@@ -1,0 +1,244 @@
+"""Write the inputs that the fuzz targets start from: seeds.py OUTPUT. One directory a target.
+
+Small files of every kind that the readers know, made here or taken from tests/fixtures.
+"""
+
+import json
+import pathlib
+import shutil
+import struct
+import sys
+
+FIXTURES = pathlib.Path(__file__).resolve().parents[1] / "fixtures"
+TEXT = "Hello  world's 12,345 caf\u00e9s\n\n\tna\u00efve \u65e5\u672c\u8a9e \U0001f600 <s> a</s>  end "
+
+
+def packed(value):
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def joined(*parts):
+    return b"\n8<\n".join(p.encode() if isinstance(p, str) else p for p in parts)
+
+
+def safetensors(tensors, metadata=None, raw=False):
+    """{"name": (dtype, shape, bytes)} as fuzz_write_safetensors() takes it."""
+    header, data = {"__metadata__": metadata} if metadata else {}, b""
+    for name, (dtype, shape, content) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = packed(header).encode()
+    return b"R" + struct.pack("<Q", len(text)) + text + data if raw else b"B" + text + b"\n::\n" + data
+
+
+def floats(count):
+    return struct.pack(f"<{count}f", *(i / 7 - 1 for i in range(count)))
+
+
+# ---- tokenizers ----
+
+
+def tokenizer(**changes):
+    whole = {"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": None, "post_processor": None,
+             "decoder": None, "model": {"type": "BPE", "vocab": {"a": 0, "aa": 1}, "merges": [["a", "a"]]}}
+    return whole | changes
+
+
+def added(number, content, **flags):
+    usual = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+    return {"id": number, "content": content} | usual | flags
+
+
+def sequence(kind, members):
+    return {"type": "Sequence", kind: members}
+
+
+def replace(what, by):
+    return {"type": "Replace", "pattern": {"String": what}, "content": by}
+
+
+def template(*pieces):
+    tokens = {p: {"id": p, "ids": [i], "tokens": [p]} for i, p in enumerate(sorted(set(pieces) - {"A"}))}
+    single = [{"Sequence": {"id": "A", "type_id": 0}} if p == "A" else {"SpecialToken": {"id": p, "type_id": 0}}
+              for p in pieces]
+    return {"type": "TemplateProcessing", "single": single, "pair": [], "special_tokens": tokens}
+
+
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+
+TOKENIZERS = {
+    "plain": (tokenizer(), "aaa"),
+    "forms": (tokenizer(normalizer=sequence("normalizers", [{"type": f} for f in ("NFD", "NFKC", "Lowercase")])), TEXT),
+    "strip": (tokenizer(normalizer=sequence("normalizers", [
+        {"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "Prepend", "prepend": "\u2581"},
+        replace(" ", "\u2581"), {"type": "StripAccents"}])), "  a a "),
+    "bytes": (tokenizer(pre_tokenizer=BYTE_LEVEL, decoder=BYTE_LEVEL), "\u00e9a a"),
+    "split": (tokenizer(pre_tokenizer=sequence("pretokenizers", [
+        {"type": "Split", "pattern": {"Regex": r"(?i:'s)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|\s+(?!\S)|\s+"},
+         "behavior": "Isolated", "invert": False}, {"type": "Digits", "individual_digits": True}])), TEXT),
+    "words": (tokenizer(pre_tokenizer=sequence("pretokenizers", [
+        {"type": "WhitespaceSplit"}, {"type": "Punctuation", "behavior": "Contiguous"}])), TEXT),
+    "template": (tokenizer(post_processor=template("<s>", "A", "</s>"),
+                           added_tokens=[added(2, "<s>", special=True), added(3, "</s>", special=True)]), "a<s>a"),
+    "added": (tokenizer(added_tokens=[
+        added(2, "ab", single_word=True), added(3, " c", lstrip=True), added(4, "d ", rstrip=True),
+        added(5, "A", normalized=True)], normalizer={"type": "Lowercase"}), "ab abab  c d  A a"),
+    "decoders": (tokenizer(decoder=sequence("decoders", [
+        replace("\u2581", " "), {"type": "ByteFallback"}, {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0}])), "a a"),
+    "bad regex": (tokenizer(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a|b"}, "behavior": "Removed",
+                                           "invert": True}), "ab"),
+}
+CONFIG = packed({"bos_token": "<s>", "eos_token": {"content": "</s>"}, "add_bos_token": True, "add_eos_token": False,
+                 "added_tokens_decoder": {"2": {"content": "<s>", "special": True}}})
+
+
+def tokenizers():
+    for directory in sorted((FIXTURES / "tokenizers").iterdir()):
+        if directory.is_dir():
+            parts = [(directory / "tokenizer.json").read_bytes(), TEXT]
+            config = directory / "tokenizer_config.json"
+            yield directory.name, joined(*parts, *([config.read_bytes()] if config.exists() else []))
+    for name, (whole, text) in TOKENIZERS.items():
+        yield name, joined(packed(whole), text, CONFIG)
+
+
+# ---- models and adapters ----
+
+
+def configs():
+    usual = json.loads((FIXTURES / "tiny-llama/config.json").read_text())
+    yield "tiny", joined(packed(usual), (FIXTURES / "tiny-llama/generation_config.json").read_bytes())
+    scaling = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+               "original_max_position_embeddings": 32, "rope_theta": 500000.0}
+    old = {k: v for k, v in usual.items() if k != "rope_parameters"}
+    changes = {
+        "llama3": usual | {"rope_parameters": scaling},
+        "linear": old | {"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_theta": 1e4},
+        "eos list": usual | {"eos_token_id": [2, 3, 96]},
+        "qwen2": usual | {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "sliding_window": None},
+        "large": usual | {"hidden_size": 65536, "intermediate_size": 1 << 30, "vocab_size": 1 << 24},
+        "no heads": usual | {"num_key_value_heads": 0},
+    }
+    for name, config in changes.items():
+        yield name, joined(packed(config))
+
+
+def safetensors_files():
+    two = {"a": ("F32", [2, 3], floats(6)), "b": ("BF16", [4], b"\x80\x3f" * 4)}
+    yield "two", safetensors(two, {"format": "pt"})
+    yield "raw", safetensors(two, raw=True)
+    yield "types", safetensors({d: (d, [n], bytes(n * size)) for d, n, size in
+                                [("F16", 3, 2), ("I64", 1, 8), ("U8", 5, 1), ("BOOL", 2, 1), ("F8_E4M3", 4, 1)]})
+    yield "scalar and empty", safetensors({"s": ("F32", [], floats(1)), "e": ("F32", [0, 5], b"")})
+    yield "huge shape", b'B{"a":{"dtype":"F32","shape":[0,4611686018427387904,16],"data_offsets":[0,0]}}'
+    yield "overlap", b'B{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},' \
+                     b'"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}\n::\nxyz'
+    yield "brackets", b'B{"a":' + b"[" * 3000
+
+
+def shards():
+    index = {"metadata": {"total_size": 32}, "weight_map": {"x": "a", "y": "b", "z": "b"}}
+    parts = [safetensors({"x": ("F32", [2], floats(2))}),
+             safetensors({"y": ("F32", [4], floats(4)), "z": ("F16", [2, 2], bytes(8))})]
+    yield "two", joined(packed(index), *parts)
+    yield "one is missing", joined(packed(index), parts[0])
+    yield "a path", joined(packed({"weight_map": {"x": "../a"}}), parts[0])
+    yield "in both", joined(packed({"weight_map": {"x": "a", "y": "b"}}), parts[0], parts[0])
+
+
+MODULES = {"model.layers.0.self_attn.q_proj": (4, 4), "model.layers.0.self_attn.v_proj": (2, 4),
+           "model.layers.0.mlp.down_proj": (4, 6), "model.layers.1.self_attn.q_proj": (4, 4),
+           "model.layers.1.self_attn.v_proj": (2, 4), "model.layers.1.mlp.down_proj": (4, 6)}
+
+
+def adapter(rank, ending, **changes):
+    config = {"peft_type": "LORA", "r": rank, "lora_alpha": 16, "target_modules": ["q_proj"], "bias": "none"}
+    tensors = {}
+    for name, (n, k) in MODULES.items():
+        if name.endswith(ending):
+            tensors[f"base_model.model.{name}.lora_A.weight"] = ("F32", [rank, k], floats(rank * k))
+            tensors[f"base_model.model.{name}.lora_B.weight"] = ("F32", [n, rank], floats(rank * n))
+    return joined(packed(config | changes), safetensors(tensors))
+
+
+def adapters():
+    yield "q", adapter(2, "q_proj")
+    yield "list", adapter(1, ("q_proj", "v_proj"), target_modules=["v_proj", "q_proj"], lora_dropout=0.1)
+    yield "expression", adapter(2, "down_proj", target_modules=r".*\.mlp\.down_proj", use_rslora=True)
+    yield "patterns", adapter(2, "q_proj", rank_pattern={r"layers\.[01]\.self_attn\.q_proj": 2},
+                              alpha_pattern={"q_proj": 4})
+    yield "dora", adapter(2, "q_proj", use_dora=True)
+    yield "all", adapter(3, "_proj", target_modules="all-linear")
+    yield "nested repeats", adapter(2, "q_proj", target_modules="(?:a|a|a){14}[cd]")
+
+
+# ---- data ----
+
+PAIRS = [{"context": "a", "target": "b"}, {"prompt": "ab", "completion": " b"},
+         {"instruction": "a", "input": "b", "output": "ab"}, {"text": "abab ab"}]
+
+
+def jsonl():
+    for pair in PAIRS:
+        yield next(iter(pair)), b"\x03" + (packed(pair) + "\n").encode() * 3
+    yield "packed", b"\x8f" + b"\n".join(packed(PAIRS[0] | {"id": i, "x": [1e30]}).encode() for i in range(9))
+    yield "chat", b" " + packed({"messages": [{"role": "user", "content": "a"}]}).encode()
+    yield "one object", b"\x10[" + packed(PAIRS[0]).encode() + b"]"
+
+
+def csv():
+    yield "columns", b" a,b\r\na,ab\r\nb,\"a\"\"b\"\r\n"
+    yield "named", b"\x93context,target\na,b\n\"a\nb\",ab\n"
+    yield "one column", b"Oc,b\n1,ab\n2,a\n"
+    yield "open quote", b" a,b\n\"a,b\n"
+
+
+def txt():
+    yield "letters", b"\x04" + b"ab a b" * 40
+    yield "lines", b"\x8f" + b"a\r\nb\n\n" * 9
+    yield "bad", b"\x02ab\xff\xc3"
+
+
+# ---- tuning ----
+
+
+def entry(kernel, parameters, **key):
+    sizes = {"dtype": "f32", "M": 256, "N": 576, "K": 1536, "R": 16} | key
+    return {"format": 1, "kernel": kernel, "key": sizes, "parameters": parameters, "date": "2026-01-01T00:00:00Z",
+            "measured": {"median_s": 0.0031, "default_s": 0.0042, "spread": 0.02, "count": 6}}
+
+
+ENTRIES = [entry("matmul_panel", {"VW": 8, "MOST_ROWS": 6, "KC": 640, "MB": 120, "PB": 2, "WIDEN": 1}),
+           entry("matmul_panel_dx", {"VW": 8, "MOST_ROWS": 6, "NB": 384, "MB": 240, "PB": 2}, N=1536, K=576),
+           entry("weight_layout", {"LAYOUT": 0}, M=0, R=0), entry("no_such_kernel", {})]
+
+
+def tuning():
+    for i, one in enumerate(ENTRIES):
+        yield f"entry {i}", packed(one).encode()
+    yield "table", packed({"device": "fuzz", "vector_width": 8, "entries": ENTRIES}).encode()
+
+
+def exchange():
+    results = [{"configuration": e["parameters"], "times": {"runtimes": [3.1]}, "invalidity": "correct",
+                "clora": e | {"is_entry": True}} for e in ENTRIES]
+    for i, one in enumerate(results):
+        yield f"entry {i}", packed({"schema_version": "1.0.0", "results": [one]}).encode()
+    yield "all", packed({"schema_version": "1.0.0", "results": results}).encode()
+
+
+TARGETS = {"tokenizer": tokenizers, "config": configs, "safetensors": safetensors_files, "shards": shards,
+           "adapter": adapters, "jsonl": jsonl, "csv": csv, "txt": txt, "tuning": tuning, "exchange": exchange}
+
+
+def main():
+    output = pathlib.Path(sys.argv[1])
+    shutil.rmtree(output, ignore_errors=True)
+    for target, seeds in TARGETS.items():
+        (output / target).mkdir(parents=True)
+        for name, content in seeds():
+            (output / target / name.replace(" ", "-")).write_bytes(content)
+
+
+main()
