@@ -164,6 +164,15 @@ class Rows(DataTest):
         for text in (json.dumps(rows), json.dumps(rows, indent=4)):
             self.assertEqual(self.gives_json("eval", MODEL, "--data", self.write("rows.json", text))["loss"], loss)
 
+    def test_a_table_may_have_semicolons_or_tabs_and_columns_by_number(self):
+        for name, separator in (("rows.csv", ";"), ("rows.tsv", "\t"), ("rows.csv", ",")):
+            rows = [["id", "question", '"answer, short"'], ["1", "two", "three"]]
+            table = self.write(name, "".join(separator.join(row) + "\n" for row in rows))
+            for columns in ("2,3", 'question,"answer, short"'):
+                result = self.gives_json("inspect", table, "--columns", columns)
+                self.assertEqual((result["context_characters"], result["target_characters"]), (3, 5))
+            self.fails(1, "inspect", table, says=['"id", "question", "answer, short"', "by name or number"])
+
     def test_what_is_no_text_is_named_with_a_remedy(self):
         for name, data, says in (("rows.jsonl.gz", gzip.compress(b"{}"), "gzip; unpack it first"),
                                  ("rows.jsonl", '{"text": "a"}'.encode("utf-16"), "UTF-16; convert it"),

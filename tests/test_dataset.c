@@ -392,15 +392,17 @@ static void test_a_csv_column_that_is_not_there_is_named_with_those_that_are(voi
     static const char text[] = "mr,ref,ref\na,b,c\n";
     clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
 
-    assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT,
-                      "no column \"context\"; its columns are \"mr\", \"ref\", \"ref\" (choose with --columns)");
+    assert_not_loaded(
+        "d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT,
+        "no column \"context\"; its columns are \"mr\", \"ref\", \"ref\" (choose with --columns, by name or number)");
     options.columns = "mr,ref";
-    assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, "more than one column \"ref\"");
+    assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT,
+                      "more than one column \"ref\" (2 and 3): choose by number, as in --columns 2");
     options.columns = "mr,";
     assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, "no column \"\"");
     options.columns = "a,b,c";
     assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, "columns \"a,b,c\"");
-    assert_not_loaded("d.jsonl", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, ".csv files only");
+    assert_not_loaded("d.jsonl", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, ".csv and .tsv files only");
 }
 
 /* ---- Bad files ---- */
@@ -495,7 +497,7 @@ static void test_options_that_fit_nothing_are_refused(void **state) {
     clora_tokenizer *without = make_tokenizer("{}");
 
     assert_not_loaded("d.jsonl", "", 0, &options, CLORA_ERROR_ARGUMENT, "a maximum length of 1; the least is 2");
-    assert_not_loaded("d.xml", "", 0, NULL, CLORA_ERROR_ARGUMENT, "must end in .jsonl, .csv or .txt");
+    assert_not_loaded("d.xml", "", 0, NULL, CLORA_ERROR_ARGUMENT, "must end in .jsonl, .json, .csv, .tsv or .txt");
     scratch_text("d.jsonl", "{\"text\": \"ab\"}");
     assert_refused(clora_dataset_load(&dataset, scratch_path("d.jsonl"), without, NULL), CLORA_ERROR_ARGUMENT,
                    "names no eos");

@@ -20,7 +20,10 @@ typedef struct data_args {
 #define DATA_ARGS_INIT(batch) \
     { NULL, NULL, 0, (batch), 0, 0, 0 }
 
-#define DATA_COLUMNS_HELP "of a .csv file, the columns of context and target, or the target's alone"
+#define DATA_COLUMNS_HELP                                                                                             \
+    "of a .csv or .tsv file, the columns of context and target, or the target's alone, by name or by number from 1; " \
+    "a "                                                                                                              \
+    "name that holds a comma stands in double quotes"
 #define DATA_COLUMNS_STANDARD "context,target"
 #define DATA_LENGTH_STANDARD "512, or less where the model ends earlier"
 

@@ -1,15 +1,18 @@
 #include "io/dataset.h"
 
-#include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
+#include "io/dataset_columns.h"
 
 /* Reads a row at a time: RFC 4180, with LF or CR LF at the ends of rows. */
 typedef struct csv_reader {
     const dataset_builder *builder;
     const char *at, *end;
+    char separator;
     size_t line; /* of `at` */
     size_t row;  /* line where the row began */
     char *text;  /* the row's fields without their quotes, end to end */
@@ -51,7 +54,7 @@ static bool at_row_end(const csv_reader *reader) {
 static clora_status read_plain(csv_reader *reader) {
     const char *from = reader->at;
 
-    while (!at_row_end(reader) && *reader->at != ',') {
+    while (!at_row_end(reader) && *reader->at != reader->separator) {
         if (*reader->at == '"')
             return dataset_fail(reader->builder, reader->line,
                                 "a quote inside a field without quotes: put \"...\" around the field, and double it");
@@ -78,7 +81,7 @@ static clora_status read_quoted(csv_reader *reader) {
         TRY(put(reader, "\"", 1)); /* two stand for one */
         reader->at++;
     }
-    if (!at_row_end(reader) && *reader->at != ',')
+    if (!at_row_end(reader) && *reader->at != reader->separator)
         return dataset_fail(reader->builder, reader->line, "text after a field's closing quote: double quotes inside");
 done:
     return status;
@@ -95,7 +98,7 @@ static clora_status read_row(csv_reader *reader) {
         const bool quoted = reader->at < reader->end && *reader->at == '"';
         TRY(quoted ? read_quoted(reader) : read_plain(reader));
         TRY(close_field(reader));
-        more = !at_row_end(reader); /* else it is a comma */
+        more = !at_row_end(reader); /* else it is a separator */
         reader->at += more;
     }
     if (reader->at < reader->end)
@@ -118,77 +121,100 @@ done:
     return status;
 }
 
-/* The header's names for a message: "a", "b", "c" */
-static void list_columns(char *out, size_t size, const csv_reader *reader) {
-    size_t used = 0;
+/* ---- The header row ---- */
 
-    out[0] = '\0';
-    for (size_t i = 0; i < reader->count && used < size; i++) {
-        const dataset_text name = field(reader, i);
-        used += (size_t)snprintf(out + used, size - used, "%s\"%.*s\"", i ? ", " : "",
-                                 (int)(name.size < 40 ? name.size : 40), name.data);
+/* What parts the columns in tables as programs write them. */
+enum { TAB = 2, SEPARATORS };
+static const char separators[SEPARATORS] = {',', ';', [TAB] = '\t'};
+
+static bool is_named_tsv(const char *path) {
+    const size_t n = strlen(path);
+
+    return n > 4 && strcasecmp(path + n - 4, ".tsv") == 0;
+}
+
+/* Separators by how often they are in the header row outside of quotes, the most frequent first. */
+static void rank_separators(char out[SEPARATORS], const csv_reader *reader) {
+    size_t count[SEPARATORS] = {0};
+    bool quoted = false;
+
+    for (const char *at = reader->at; at < reader->end && (quoted || *at != '\n'); at++) {
+        quoted ^= *at == '"';
+        for (int i = 0; i < SEPARATORS; i++)
+            count[i] += !quoted && *at == separators[i];
+    }
+    if (count[TAB] > 0 && is_named_tsv(reader->builder->path))
+        count[TAB] = SIZE_MAX;
+    for (int i = 0; i < SEPARATORS; i++) {
+        int place = 0;
+        for (int k = 0; k < SEPARATORS; k++)
+            place += count[k] > count[i] || (count[k] == count[i] && k < i);
+        out[place] = separators[i];
     }
 }
 
-static clora_status find_column(size_t *out, const csv_reader *reader, const char *name, size_t size) {
-    char columns[512];
-    size_t found = 0;
-
-    for (size_t i = 0; i < reader->count; i++) {
-        const dataset_text candidate = field(reader, i);
-        if (candidate.size == size && memcmp(candidate.data, name, size) == 0) {
-            *out = i;
-            found++;
-        }
-    }
-    if (found == 1)
-        return CLORA_OK;
-    list_columns(columns, sizeof(columns), reader);
-    return clora_fail(CLORA_ERROR_ARGUMENT, "%s: %s column \"%.*s\"; its columns are %s (choose with --columns)",
-                      reader->builder->path, found ? "more than one" : "no", (int)size, name, columns);
-}
-
-enum { NO_CONTEXT = -1 };
-
-/* columns is "context,target" or "target" */
-static clora_status find_columns(ptrdiff_t *context, size_t *target, const csv_reader *reader) {
-    const char *columns = reader->builder->options.columns ? reader->builder->options.columns : "context,target";
-    const char *comma = strchr(columns, ',');
+/* Read the header row with a separator and look for the columns. */
+static clora_status read_header(csv_reader *reader, char separator, column_choice *choice) {
     clora_status status = CLORA_OK;
-    size_t found;
+    dataset_text *names = NULL;
 
-    *context = NO_CONTEXT;
-    if (comma && strchr(comma + 1, ','))
-        return clora_fail(CLORA_ERROR_ARGUMENT, "columns \"%s\": give the context's and the target's name, or one name",
-                          columns);
-    if (comma) {
-        TRY(find_column(&found, reader, columns, (size_t)(comma - columns)));
-        *context = (ptrdiff_t)found;
-        columns = comma + 1;
-    }
-    TRY(find_column(target, reader, columns, strlen(columns)));
+    reader->separator = separator;
+    TRY(read_row(reader));
+    names = alloc_array(reader->count, sizeof(*names));
+    if (!names)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", reader->builder->path));
+    for (size_t i = 0; i < reader->count; i++)
+        names[i] = field(reader, i);
+    TRY(columns_choose(choice, reader->builder, names, reader->count));
 done:
+    free(names);
     return status;
+}
+
+/* The separator is the most frequent with which the header row has the columns; where none has, that of the message. */
+static clora_status find_columns(csv_reader *reader, column_choice *choice) {
+    const char *at = reader->at;
+    const size_t line = reader->line;
+    char ranked[SEPARATORS];
+
+    rank_separators(ranked, reader);
+    for (int i = 0; i <= SEPARATORS; i++) {
+        reader->at = at;
+        reader->line = line;
+        const clora_status status = read_header(reader, ranked[i % SEPARATORS], choice);
+        if (status == CLORA_OK || i == SEPARATORS)
+            return status;
+    }
+    return CLORA_OK;
+}
+
+/* Lines in front of the header that have nothing in them. */
+static void skip_empty_lines(csv_reader *reader) {
+    while (reader->at < reader->end && (*reader->at == '\n' || *reader->at == '\r')) {
+        reader->line += *reader->at == '\n';
+        reader->at++;
+    }
 }
 
 static clora_status read_rows(dataset_builder *builder, csv_reader *reader) {
     clora_status status = CLORA_OK;
-    ptrdiff_t context;
-    size_t target, columns;
+    column_choice choice;
+    size_t columns;
 
-    TRY(read_filled_row(reader));
-    if (reader->count == 0)
+    skip_empty_lines(reader);
+    if (reader->at == reader->end)
         return CLORA_OK;
+    TRY(find_columns(reader, &choice));
     columns = reader->count;
-    TRY(find_columns(&context, &target, reader));
     for (;;) {
         TRY(read_filled_row(reader));
         if (reader->count == 0)
             break;
         if (reader->count != columns)
             return dataset_fail(builder, reader->row, "%zu fields where the header has %zu", reader->count, columns);
-        const dataset_text before = context == NO_CONTEXT ? (dataset_text){"", 0} : field(reader, (size_t)context);
-        TRY(dataset_add_pair(builder, before, field(reader, target), reader->row));
+        const dataset_text before =
+            choice.context == COLUMN_NONE ? (dataset_text){"", 0} : field(reader, (size_t)choice.context);
+        TRY(dataset_add_pair(builder, before, field(reader, choice.target), reader->row));
     }
 done:
     return status;

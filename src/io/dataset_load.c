@@ -198,6 +198,10 @@ static bool is_json(const char *path) {
     return ends_in(path, ".jsonl") || ends_in(path, ".ndjson") || ends_in(path, ".json");
 }
 
+static bool is_table(const char *path) {
+    return ends_in(path, ".csv") || ends_in(path, ".tsv");
+}
+
 static clora_status read_text(dataset_builder *builder, dataset_text text) {
     const char *path = builder->path;
     const size_t mark = data_mark_size(text.data, text.size);
@@ -205,12 +209,12 @@ static clora_status read_text(dataset_builder *builder, dataset_text text) {
 
     TRY(data_check_text(path, 1, text.data, text.size));
     text = (dataset_text){text.data + mark, text.size - mark};
-    if (ends_in(path, ".csv"))
+    if (is_table(path))
         return dataset_read_csv(builder, text);
     if (ends_in(path, ".txt"))
         return dataset_read_windows(builder, text);
-    status = clora_fail(CLORA_ERROR_ARGUMENT, "%s: what kind of data is it? Its name must end in .jsonl, .csv or .txt",
-                        path);
+    status = clora_fail(CLORA_ERROR_ARGUMENT,
+                        "%s: what kind of data is it? Its name must end in .jsonl, .json, .csv, .tsv or .txt", path);
 done:
     return status;
 }
@@ -219,8 +223,8 @@ static clora_status read_file(dataset_builder *builder, dataset_text text) {
     clora_status status = CLORA_OK;
 
     TRY(data_check_kind(builder->path, text.data, text.size));
-    if (builder->options.columns && !ends_in(builder->path, ".csv"))
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: columns can be chosen in .csv files only", builder->path));
+    if (builder->options.columns && !is_table(builder->path))
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: columns can be chosen in .csv and .tsv files only", builder->path));
     status = is_json(builder->path) ? dataset_read_jsonl(builder, text) : read_text(builder, text);
 done:
     return status;
