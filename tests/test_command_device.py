@@ -1,15 +1,79 @@
 """What a device is worth: found, chosen and checked before it is trusted."""
 
+import json
 import os
 import pathlib
+import resource
 import shutil
 import sys
+import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import MODEL, ROOT, CommandTest, clora, main, needs_device
+from support.command import MODEL, ROOT, TRAIN, VALIDATION, CommandTest, clora, main, needs_device
 
 GENERATE = ["generate", MODEL, "--prompt", "name: The Old Mill", "--max-tokens", "3"]
 OFF_FMA = "#undef fma\n#define fma(a, b, c) (1.001f * (a) * (b) + (c))\n"
+
+
+def portable():
+    """Is there no platform but PoCL?"""
+    status, out, _ = clora("devices", "--json")
+    return status == 0 and {d["platform"] for d in json.loads(out)} == {"Portable Computing Language"}
+
+
+class NoDevice(CommandTest):
+    COMMANDS = [["devices"], ["devices", "--json"], ["devices", "--device", "0"], GENERATE, ["tune", "show"],
+                ["tune", "--shape", "3,4"], ["bench", MODEL], ["train", MODEL, "--data", TRAIN, "--out", "nowhere"],
+                ["eval", MODEL, "--data", VALIDATION]]
+
+    def says(self, environment, *parts, limit=None):
+        """Every command that needs a device fails with the same sentence."""
+        sentences = set()
+        for command in self.COMMANDS:
+            with self.subTest(command=command):
+                err = self.fails(1, *command, env=os.environ | environment, says=parts, preexec_fn=limit)
+                sentences.add(err.split(": ", 1)[1])
+        self.assertEqual(len(sentences), 1, sentences)
+
+    @unittest.skipUnless(portable(), "not PoCL alone")
+    def test_a_platform_without_devices_is_named(self):
+        name = "though a platform is installed: 'Portable Computing Language' (CL_"
+        self.says({"POCL_DEVICES": "nosuch"}, name, "POCL_DEVICES")
+        self.says({"POCL_CACHE_DIR": "/proc/no/place"}, name, "POCL_CACHE_DIR")
+
+    @unittest.skipUnless(portable(), "not PoCL alone")
+    def test_a_platform_that_cannot_be_loaded_is_named(self):
+        def little_memory():
+            resource.setrlimit(resource.RLIMIT_AS, (100 << 20, 100 << 20))
+
+        self.says({}, ".icd names a platform that cannot be loaded", "ulimit -v", limit=little_memory)
+        self.write("some.icd", "/no/such/library.so\n")
+        folder = str(self.folder)
+        self.says({"OCL_ICD_VENDORS": folder, "OPENCL_VENDOR_PATH": folder}, f"{folder}/some.icd names a platform")
+
+    def test_without_a_platform_the_advice_is_to_install_one(self):
+        folder = str(self.folder)
+        self.says({"OCL_ICD_VENDORS": folder, "OPENCL_VENDOR_PATH": folder},
+                  f"no platform is found where OCL_ICD_VENDORS points, {folder}; install", "pocl-opencl-icd")
+
+
+@needs_device
+class Choice(CommandTest):
+    def chosen(self, *words, **variables):
+        return [d["index"] for d in self.gives_json("devices", *words, env=os.environ | variables)]
+
+    def test_a_type_chooses(self):
+        devices = json.loads(clora("devices", "--json")[1])
+        for kind in ("gpu", "cpu", "accelerator", "GPU", "Cpu"):
+            of_kind = [d for d in devices if d["type"] == kind.lower()]
+            with self.subTest(kind):
+                if of_kind:
+                    self.assertIn(self.chosen("--device", kind), [[d["index"]] for d in of_kind])
+                    self.assertEqual(clora(*GENERATE, env=os.environ | {"CLORA_DEVICE": kind})[0], 0)
+                else:
+                    says = [f"no OpenCL device is a {kind}; there are: 0 '{devices[0]['name']}' ({devices[0]['type']})"]
+                    self.fails(1, "devices", "--device", kind, says=says)
+                    self.fails(1, *GENERATE, env=os.environ | {"CLORA_DEVICE": kind}, says=says)
 
 
 @needs_device

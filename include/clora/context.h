@@ -61,11 +61,11 @@ CLORA_API clora_status clora_devices_list(clora_device_info **out, int *count);
  * CLORA_ERROR_OPENCL, naming the operation. The variable CLORA_SELF_CHECK: off trusts the device, force asks it again.
  *
  * @param[out] out     yours to free
- * @param[in]  device  a device's number, a part of its name (any case), or NULL: the variable CLORA_DEVICE, else the
- * default
+ * @param[in]  device  a device's number, its type (gpu, cpu or accelerator: the default or else the first of them), a
+ *                     part of its name or platform (any case), or NULL: the variable CLORA_DEVICE, else the default
  *
- * @return CLORA_ERROR_NOT_FOUND when no device fits (the message lists those there are), CLORA_ERROR_ARGUMENT when
- * several do
+ * @return CLORA_ERROR_NOT_FOUND when no device fits (the message lists those there are, or says which platforms are
+ * installed that offer none), CLORA_ERROR_ARGUMENT when several do
  */
 CLORA_API clora_status clora_context_create(clora_context **out, const char *device);
 

@@ -187,13 +187,28 @@ clora_status clora_devices_list(clora_device_info **out, int *count) {
     return CLORA_OK;
 }
 
-/* "0 pthread-haswell, 1 Oclgrind" for messages. */
+/* "0 'pthread-haswell' (cpu), 1 'Oclgrind' (cpu)" for messages. */
 static void join_names(char *out, size_t size, const device_entry *entries, int count) {
     size_t used = 0;
 
     out[0] = '\0';
     for (int i = 0; i < count && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%d '%s'", i ? ", " : "", i, entries[i].info.name);
+        used += (size_t)snprintf(out + used, size - used, "%s%d '%s' (%s)", i ? ", " : "", i, entries[i].info.name,
+                                 entries[i].info.type);
+}
+
+static bool is_type(const char *wanted) {
+    return strcasecmp(wanted, "gpu") == 0 || strcasecmp(wanted, "cpu") == 0 || strcasecmp(wanted, "accelerator") == 0;
+}
+
+/* Of a type: the default when it is of that type, else the first; -1: none. */
+static int find_type(const device_entry *entries, int count, const char *type) {
+    int found = -1;
+
+    for (int i = count - 1; i >= 0; i--)
+        if (strcasecmp(entries[i].info.type, type) == 0 && (found < 0 || !entries[found].info.is_default))
+            found = i;
+    return found;
 }
 
 static bool contains(const char *text, const char *part) {
@@ -215,6 +230,11 @@ static clora_status choose(int *out, const device_entry *entries, int count, con
         *out = (int)number;
         return CLORA_OK;
     }
+    if (is_type(wanted)) {
+        *out = find_type(entries, count, wanted);
+        return *out >= 0 ? CLORA_OK
+                         : clora_fail(CLORA_ERROR_NOT_FOUND, "no OpenCL device is a %s; there are: %s", wanted, names);
+    }
     for (int i = 0; i < count; i++)
         if (contains(entries[i].info.name, wanted) || contains(entries[i].info.platform, wanted)) {
             *out = i;
@@ -235,8 +255,7 @@ clora_status device_choose(device_entry *out, const char *wanted) {
 
     TRY(device_entries(&entries, &count));
     if (count == 0)
-        TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "no OpenCL device; install your GPU's OpenCL driver, or PoCL for the CPU "
-                                              "(Debian and Ubuntu: apt install pocl-opencl-icd)"));
+        TRY(device_none());
     if (!wanted || !*wanted)
         wanted = getenv("CLORA_DEVICE");
     if (wanted && *wanted)

@@ -12,7 +12,10 @@ typedef struct device_entry {
 /* Every device of every platform; free(*out). */
 clora_status device_entries(device_entry **out, int *count);
 
-/* The device that a number, a part of a name or NULL (CLORA_DEVICE, else the default) means. */
+/* Fail because there is no device at all, saying why: which platforms are there and what they lack, or none. */
+clora_status device_none(void);
+
+/* The device that a number, a type, a part of a name or NULL (CLORA_DEVICE, else the default) means. */
 clora_status device_choose(device_entry *out, const char *wanted);
 
 void device_query(clora_device_info *out, cl_platform_id platform, cl_device_id device);
