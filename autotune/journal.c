@@ -216,7 +216,7 @@ static clora_status append(journal *j, event e, const kernel_row *row, const ker
 
     if (json && more)
         json_object_update(json, more);
-    text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    text = json ? json_text(json, JSON_COMPACT) : NULL;
     json_decref(more);
     json_decref(json);
     char *whole = text ? alloc_format("%s\n", text) : NULL;

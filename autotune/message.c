@@ -19,7 +19,7 @@ static ssize_t put(int fd, const char *text, size_t size) {
 }
 
 clora_status message_write(int fd, json_t *message) {
-    char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+    char *text = message ? json_text(message, JSON_COMPACT) : NULL;
     size_t done = 0, size = text ? strlen(text) + 1 : 0;
 
     json_decref(message);

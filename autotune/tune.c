@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/c_locale.h"
 #include "device/tuning_store.h"
 
 double tuner_now(void) {
@@ -24,7 +25,7 @@ void tuner_tell(tuner *t, bool is_event, const char *format, ...) {
     if (!t->options.progress)
         return;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    c_locale_format(text, sizeof(text), format, args);
     va_end(args);
     const clora_tune_state state = {.text = text,
                                     .is_event = is_event,

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/c_locale.h"
+
 void *alloc_array(size_t count, size_t size) {
     return calloc(count ? count : 1, size ? size : 1);
 }
@@ -45,7 +47,7 @@ char *alloc_format(const char *format, ...) {
     va_list args;
 
     va_start(args, format);
-    const int n = vsnprintf(NULL, 0, format, args);
+    const int n = c_locale_format(NULL, 0, format, args);
     va_end(args);
     if (n < 0)
         return NULL;
@@ -53,7 +55,7 @@ char *alloc_format(const char *format, ...) {
     if (!text)
         return NULL;
     va_start(args, format);
-    vsnprintf(text, (size_t)n + 1, format, args);
+    c_locale_format(text, (size_t)n + 1, format, args);
     va_end(args);
     return text;
 }

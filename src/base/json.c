@@ -5,12 +5,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/c_locale.h"
 #include "base/file.h"
+
+json_t *json_parse(const char *text, size_t size, size_t flags, json_error_t *error) {
+    const locale_t before = c_locale_enter();
+    json_t *value = json_loadb(text, size, flags | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
+
+    c_locale_leave(before);
+    return value;
+}
+
+char *json_text(const json_t *value, size_t flags) {
+    const locale_t before = c_locale_enter();
+    char *text = json_dumps(value, flags);
+
+    c_locale_leave(before);
+    return text;
+}
 
 clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what) {
     json_error_t error;
 
-    *out = json_loadb(data ? data : "", size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    *out = json_parse(data ? data : "", size, 0, &error);
     if (*out)
         return CLORA_OK;
     if (json_error_code(&error) == json_error_out_of_memory)
@@ -152,7 +169,7 @@ static size_t digits_needed(const json_t *value, size_t digits) {
 }
 
 static clora_status save(const json_t *value, const char *path, size_t flags) {
-    char *text = json_dumps(value, flags | JSON_INDENT(2) | JSON_REAL_PRECISION(digits_needed(value, 6)));
+    char *text = json_text(value, flags | JSON_INDENT(2) | JSON_REAL_PRECISION(digits_needed(value, 6)));
 
     if (!text)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path);

@@ -15,6 +15,10 @@
 clora_status json_load_path(json_t **out, const char *path, size_t limit_bytes);
 clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what);
 
+/* jansson alone, with more of its flags: a value from a text, and a text that the caller frees; NULL when it fails. */
+json_t *json_parse(const char *text, size_t size, size_t flags, json_error_t *error);
+char *json_text(const json_t *value, size_t flags);
+
 /* object[key] by type. A missing key or null gives the fallback; a value of another type is an error that names
  * `where`. */
 clora_status json_get_int(int64_t *out, const json_t *object, const char *key, int64_t fallback, const char *where);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/c_locale.h"
 #include "base/plain.h"
 
 enum { MESSAGE_SIZE = 4096 };
@@ -20,7 +21,7 @@ clora_status clora_fail(clora_status code, const char *format, ...) {
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    c_locale_format(text, sizeof(text), format, args);
     va_end(args);
     plain_copy(message, sizeof(message), text);
     return code;
@@ -31,7 +32,7 @@ clora_status clora_fail_within(clora_status code, const char *format, ...) {
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    c_locale_format(text, sizeof(text), format, args);
     va_end(args);
     memcpy(old, message, sizeof(old));
     const size_t used = plain_copy(message, sizeof(message), text);

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/c_locale.h"
 #include "device/devices.h"
 
 static void query_text(char *out, size_t size, cl_device_id device, cl_device_info what) {
@@ -213,7 +214,7 @@ static int find_type(const device_entry *entries, int count, const char *type) {
 
 static bool contains(const char *text, const char *part) {
     for (const size_t n = strlen(part); *text; text++)
-        if (strncasecmp(text, part, n) == 0)
+        if (strncasecmp_l(text, part, n, c_locale()) == 0)
             return true;
     return false;
 }

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
+#include "base/json.h"
 #include "device/program.h"
 
 static void hex_of(char out[ENVIRONMENT_NAME], XXH128_hash_t hash) {
@@ -50,7 +51,7 @@ static char *member_text(const json_t *environment, const char *key) {
 
     if (json_is_string(value) && strcmp(key, "device") == 0)
         return alloc_string(environment_plain_name(json_string_value(value)));
-    return json_dumps(value, JSON_ENCODE_ANY); /* NULL for a member that is missing, too */
+    return json_text(value, JSON_ENCODE_ANY); /* NULL for a member that is missing, too */
 }
 
 static bool same_members(const json_t *a, const json_t *b, const char *const *keys, int count) {

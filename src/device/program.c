@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
+#include "base/c_locale.h"
 #include "base/file.h"
 #include "device/binary.h"
 #include "device/source.h"
@@ -145,7 +146,7 @@ done:
 }
 
 static bool is_part_of_name(char c) {
-    return c == '_' || isalnum((unsigned char)c);
+    return c == '_' || isalnum_l((unsigned char)c, c_locale());
 }
 
 /* Does the word stand anywhere in the texts? */

@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
+#include "base/c_locale.h"
 #include "device/tuning_entry.h"
 #include "device/tuning_store.h"
 
@@ -86,7 +87,7 @@ void tuning_log(const clora_context *context, const char *format, ...) {
     if (!t->log)
         return;
     va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
+    c_locale_format(line, sizeof(line), format, args);
     va_end(args);
     t->log(t->log_user, line);
 }
@@ -181,7 +182,7 @@ static int value_from_environment(const kernel_row *row, const kernel_parameter 
 
     snprintf(variable, sizeof(variable), "CLORA_PARAM_%s_%s", row->name, parameter->name);
     for (char *c = variable; *c; c++)
-        *c = (char)toupper((unsigned char)*c);
+        *c = (char)toupper_l((unsigned char)*c, c_locale());
     const char *text = getenv(variable);
     return text && atoi(text) > 0 ? atoi(text) : 0;
 }

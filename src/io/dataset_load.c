@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/c_locale.h"
 #include "base/file.h"
 #include "io/data_bytes.h"
 #include "io/dataset_store.h"
@@ -17,7 +18,7 @@ clora_status dataset_fail(const dataset_builder *builder, size_t line, const cha
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    c_locale_format(text, sizeof(text), format, args);
     va_end(args);
     return clora_fail(CLORA_ERROR_FORMAT, "%s: line %zu: %s", builder->path, line, text);
 }
@@ -191,7 +192,7 @@ done:
 static bool ends_in(const char *path, const char *end) {
     const size_t n = strlen(path), m = strlen(end);
 
-    return n >= m && strcasecmp(path + n - m, end) == 0;
+    return n >= m && strcasecmp_l(path + n - m, end, c_locale()) == 0;
 }
 
 static bool is_json(const char *path) {

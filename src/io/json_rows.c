@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/file_error.h"
+#include "base/json.h"
 #include "io/data_bytes.h"
 
 typedef struct row_reader {
@@ -107,8 +108,7 @@ static void tame_numbers(char *at, const char *end) {
 }
 
 static json_t *load(const char *text, size_t size, json_error_t *error) {
-    return json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY,
-                      error);
+    return json_parse(text, size, JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, error);
 }
 
 static clora_status fail_row(const row_reader *r, size_t line, const json_error_t *error) {

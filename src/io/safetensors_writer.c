@@ -73,7 +73,7 @@ static clora_status add_tensors(json_t *header, const planned *plan, size_t coun
 
 static clora_status write_header(file_writer *file, json_t *header, const char *path) {
     clora_status status = CLORA_OK;
-    char *text = json_dumps(header, JSON_COMPACT);
+    char *text = json_text(header, JSON_COMPACT);
     unsigned char length[8];
 
     if (!text)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/c_locale.h"
 #include "base/file.h"
 #include "base/file_error.h"
 
@@ -83,7 +84,7 @@ void merge_output_close(merge_output *output, bool keep) {
 static bool ends_with(const char *name, const char *ending) {
     const size_t n = strlen(name), m = strlen(ending);
 
-    return n >= m && strcasecmp(name + n - m, ending) == 0;
+    return n >= m && strcasecmp_l(name + n - m, ending, c_locale()) == 0;
 }
 
 static bool is_wanted(const char *name) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/c_locale.h"
 #include "lora/target.h"
 
 /* Keys whose values are checked below, or that only say where an adapter comes from, not what it computes. */
@@ -105,7 +106,7 @@ static clora_status check_init(const json_t *root, const char *path) {
     if (!init || json_is_null(init) || json_is_boolean(init))
         return CLORA_OK;
     for (size_t i = 0; name && i < sizeof(harmless) / sizeof(harmless[0]); i++)
-        if (strcasecmp(name, harmless[i]) == 0)
+        if (strcasecmp_l(name, harmless[i], c_locale()) == 0)
             return CLORA_OK;
     return clora_fail(CLORA_ERROR_UNSUPPORTED,
                       "%s: \"init_lora_weights\" is \"%s\": the adapter may belong to a base that was changed with it; "

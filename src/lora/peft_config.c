@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/c_locale.h"
 #include "lora/peft_check.h"
 
 /*
@@ -60,7 +61,7 @@ static clora_status arrange(json_t **out, const json_t *from, const json_t *defa
 /* Lists of targets are sets; sorted they say the same in the same bytes. "all-linear" is expanded. */
 static clora_status normalise_targets(json_t *config, const target_module *modules, int count) {
     const json_t *targets = json_object_get(config, "target_modules");
-    const bool all = json_is_string(targets) && strcasecmp(json_string_value(targets), "all-linear") == 0;
+    const bool all = json_is_string(targets) && strcasecmp_l(json_string_value(targets), "all-linear", c_locale()) == 0;
     clora_status status = CLORA_OK;
     json_t *sorted = NULL;
 

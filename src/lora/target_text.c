@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/c_locale.h"
 #include "base/plain.h"
 #include "lora/target.h"
 
@@ -99,7 +100,7 @@ clora_status target_parse_modules(json_t **out, const char *text, const target_m
     static const char list[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_., \t";
 
     *out = NULL;
-    if (strcasecmp(text, "all-linear") == 0)
+    if (strcasecmp_l(text, "all-linear", c_locale()) == 0)
         return all_linear(out, modules, count);
     if (text[strspn(text, list)] == '\0')
         return parse_list(out, text);
@@ -112,7 +113,7 @@ static clora_status parse_value(json_t **out, const char *text, bool whole, cons
 
     *out = NULL;
     errno = 0;
-    const double value = strtod(text, &end);
+    const double value = c_locale_number(text, &end);
     if (end == text || *end || errno || !isfinite(value))
         return clora_fail(CLORA_ERROR_ARGUMENT, "%s: \"%s\" has no number after its \"=\"", option, entry);
     if (whole && (value < 1 || value > TARGET_MAX_RANK || value != floor(value)))
