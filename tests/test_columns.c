@@ -79,6 +79,20 @@ static void test_names_with_commas_stand_in_quotes(void **state) {
     assert_no_columns("d.csv", text, "\"Answer\" short,id", "a quote that does not close a name");
 }
 
+static void test_a_column_that_is_not_there_is_named_with_those_that_are(void **state) {
+    (void)state;
+    static const char text[] = "mr,ref,ref\na,b,c\n";
+
+    assert_no_columns("d.csv", text, NULL,
+                      "no column \"context\"; its columns are \"mr\", \"ref\", \"ref\" (choose with --columns, by name "
+                      "or number)");
+    assert_no_columns("d.csv", text, "mr,ref",
+                      "more than one column \"ref\" (2 and 3): choose by number, as in --columns 2");
+    assert_no_columns("d.csv", text, "mr,", "no column \"\"");
+    assert_no_columns("d.csv", text, "a,b,c", "columns \"a,b,c\"");
+    assert_no_columns("d.jsonl", text, "a,b", ".csv and .tsv files only");
+}
+
 static void test_what_is_not_there_is_said_with_what_helps(void **state) {
     (void)state;
     char header[4096] = "";
@@ -95,7 +109,6 @@ static void test_what_is_not_there_is_said_with_what_helps(void **state) {
         strcat(header, i ? ",\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9" : "x");
     strcat(header, "\n");
     assert_no_columns("d.csv", header, NULL, "\"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\", ... (choose");
-    assert_no_columns("d.jsonl", "{}", "a,b", ".csv and .tsv files only");
 }
 
 #define D(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
@@ -106,6 +119,7 @@ int main(void) {
         D(test_the_names_decide_where_other_separators_are_in_the_header),
         D(test_columns_go_by_number),
         D(test_names_with_commas_stand_in_quotes),
+        D(test_a_column_that_is_not_there_is_named_with_those_that_are),
         D(test_what_is_not_there_is_said_with_what_helps),
     };
 

@@ -100,6 +100,43 @@ class EndOfText(DataTest):
 
 
 @needs_device
+class NothingToLearn(DataTest):
+    FULL = '{"context": "a", "target": " cat"}\n{"context": "b", "target": " dog"}\n'
+    EMPTY = '{"context": "a", "target": ""}\n'
+
+    def test_pairs_without_a_target_token_are_skipped_and_counted(self):
+        mixed = self.write("mixed.jsonl", self.EMPTY * 3 + self.FULL + self.EMPTY)
+        full = self.write("d.jsonl", self.FULL)
+        never = ["--eos", "never", "--batch-size", "1"]
+        loss = self.gives_json("eval", MODEL, "--data", full, *never)["loss"]
+        status, out, err = clora("eval", MODEL, "--data", mixed, *never, "--json")
+        self.assertEqual((status, json.loads(out)["loss"], json.loads(out)["sequences"]), (0, loss, 2))
+        self.one_line(err, "note: ", "mixed.jsonl: 4 pairs have no target token to learn: skipped")
+        results, adapters = [], []
+        for data in full, mixed:
+            out = self.folder / data.stem
+            result = self.gives_json("train", MODEL, "--data", data, "--val", data, "--out", out, *never,
+                                     "--accumulate", "2", "--epochs", "2")
+            results.append([result[key] for key in ("steps", "loss", "grad_norm", "val_loss")])
+            adapters.append((out / "adapter_model.safetensors").read_bytes())
+        self.assertEqual(*results)
+        self.assertEqual(*adapters)
+
+    def test_a_file_without_any_is_refused(self):
+        empty = self.write("empty.jsonl", self.EMPTY * 2)
+        full = self.write("d.jsonl", self.FULL)
+        out = self.folder / "out"
+        for arguments in (["eval", MODEL, "--data", empty], ["train", MODEL, "--data", empty, "--out", out],
+                          ["train", MODEL, "--data", full, "--val", empty, "--out", out]):
+            self.fails(1, *arguments, "--eos", "never", says="empty.jsonl: line 1: nothing to learn")
+        self.assertFalse(out.exists())
+
+    def test_empty_targets_are_noted(self):
+        err = clora("eval", MODEL, "--data", self.write("d.jsonl", self.EMPTY + self.FULL))[2]
+        self.one_line(err, "note: ", "1 pair has an empty target: only the end token is learnt there")
+
+
+@needs_device
 class OwnEnds(DataTest):
     """Texts that hold the <s> and </s> which are added anyway."""
 

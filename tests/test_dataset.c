@@ -387,24 +387,6 @@ static void test_wrong_csv_is_refused_with_its_line(void **state) {
     assert_not_loaded("d.csv", "context,target\na,b\0\n", 19, NULL, CLORA_ERROR_FORMAT, "line 2: holds a NUL");
 }
 
-static void test_a_csv_column_that_is_not_there_is_named_with_those_that_are(void **state) {
-    (void)state;
-    static const char text[] = "mr,ref,ref\na,b,c\n";
-    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
-
-    assert_not_loaded(
-        "d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT,
-        "no column \"context\"; its columns are \"mr\", \"ref\", \"ref\" (choose with --columns, by name or number)");
-    options.columns = "mr,ref";
-    assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT,
-                      "more than one column \"ref\" (2 and 3): choose by number, as in --columns 2");
-    options.columns = "mr,";
-    assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, "no column \"\"");
-    options.columns = "a,b,c";
-    assert_not_loaded("d.csv", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, "columns \"a,b,c\"");
-    assert_not_loaded("d.jsonl", text, strlen(text), &options, CLORA_ERROR_ARGUMENT, ".csv and .tsv files only");
-}
-
 /* ---- Bad files ---- */
 
 static void test_a_wrong_line_is_refused_with_its_number(void **state) {
@@ -436,8 +418,6 @@ static void test_a_wrong_line_is_refused_with_its_number(void **state) {
         {"{\"text\": \"\xc0\xaf\"}", "line 3: not UTF-8"},
         {"{\"text\": \"\xf4\x90\x80\x80\"}", "line 3: not UTF-8"},
         {"{\"x\": \"\xff\", \"text\": \"a\"}", "line 3: not UTF-8"},
-        {"{\"text\": \"\"}", "line 3: nothing to learn"},
-        {"{\"context\": \"\", \"target\": \"\"}", "line 3: nothing to learn"},
     };
     char text[512];
 
@@ -460,6 +440,34 @@ static void test_an_empty_target_is_learnt_by_its_eos_or_refused(void **state) {
     clora_dataset_free(d);
     options.eos = 0;
     assert_not_loaded("d.jsonl", line, strlen(line), &options, CLORA_ERROR_FORMAT, "line 1: nothing to learn");
+}
+
+static void test_pairs_without_anything_to_learn_are_passed_over_and_counted(void **state) {
+    (void)state;
+    static const char lines[] = "{\"text\": \"\"}\n{\"context\": \"ab\", \"target\": \"\"}\n"
+                                "{\"context\": \"\", \"target\": \"\"}\n{\"context\": \"a\", \"target\": \"b\"}\n"
+                                "{\"context\": \"a\", \"target\": \"\\u0004\"}\n{\"text\": \"c\"}\n";
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+    clora_dataset *d = load("d.jsonl", lines);
+
+    assert_int_equal(clora_dataset_count(d), 4);
+    assert_sequence(d, 0, "ab$", "--+");
+    assert_int_equal(clora_dataset_get_stats(d).skipped, 2);
+    assert_int_equal(clora_dataset_get_stats(d).empty_targets, 2);
+    clora_dataset_free(d);
+    options.eos = 0;
+    d = load_with("d.jsonl", lines, plain, &options);
+    assert_int_equal(clora_dataset_count(d), 1);
+    assert_sequence(d, 0, "ab", "-+");
+    assert_int_equal(clora_dataset_get_stats(d).skipped, 5);
+    assert_int_equal(clora_dataset_get_stats(d).empty_targets, 0);
+    clora_dataset_free(d);
+    d = load_with("d.csv", "context,target\nab,\na,b\n", plain, &options);
+    assert_int_equal(clora_dataset_count(d), 1);
+    clora_dataset_free(d);
+    scratch_text("d.csv", "context,target\n\nab,\ncd,\n");
+    assert_refused(clora_dataset_load(&d, scratch_path("d.csv"), plain, &options), CLORA_ERROR_FORMAT,
+                   "line 3: nothing to learn");
 }
 
 static void test_a_deep_line_is_refused(void **state) {
@@ -564,9 +572,9 @@ int main(void) {
         D(test_csv_columns_are_taken_by_name),
         D(test_csv_quotes_hold_commas_quotes_and_line_ends),
         D(test_wrong_csv_is_refused_with_its_line),
-        D(test_a_csv_column_that_is_not_there_is_named_with_those_that_are),
         D(test_a_wrong_line_is_refused_with_its_number),
         D(test_an_empty_target_is_learnt_by_its_eos_or_refused),
+        D(test_pairs_without_anything_to_learn_are_passed_over_and_counted),
         D(test_a_deep_line_is_refused),
         D(test_a_file_without_sequences_is_refused),
         D(test_options_that_fit_nothing_are_refused),

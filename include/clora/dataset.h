@@ -49,8 +49,11 @@ typedef struct clora_dataset_stats {
     int64_t dropped;            /**< characters or bytes that the vocabulary cannot express */
     int longest;                /**< ids of the longest sequence */
     int32_t largest_id;         /**< must be below the model's vocabulary size */
-    int64_t own_bos;            /**< texts that begin with the bos as they are: none was added */
-    int64_t own_eos;            /**< texts that end with the eos as they are: none was added */
+    int64_t skipped; /**< pairs with nothing to learn, such as an empty target without an eos: they are no sequences,
+                          so that every batch has something to learn */
+    int64_t empty_targets; /**< pairs of whose sequence the eos alone is learnt: their target gives no ids */
+    int64_t own_bos;       /**< texts that begin with the bos as they are: none was added */
+    int64_t own_eos;       /**< texts that end with the eos as they are: none was added */
 } clora_dataset_stats;
 
 /**
@@ -67,8 +70,10 @@ typedef struct clora_dataset_stats {
  * - `.txt`: one long text, encoded once and cut into windows of max_length ids. The first begins with the bos, the last
  *   ends with the eos, and all is learnt but the first id of each.
  *
+ * A pair of which nothing would be learnt is passed over; when all are such, that is an error.
+ *
  * A pair that is longer than max_length loses ids from the left of its context (the bos stays); when the target alone
- * is too long, it loses ids from its right and gets no eos. The stats count both.
+ * is too long, it loses ids from its right and gets no eos. The stats count all of these.
  *
  * @param[out] out        yours to free
  * @param[in]  path       the data file

@@ -64,12 +64,19 @@ int data_max_length(const cli_state *cli, const data_args *args, const clora_mod
     return CLI_DONE;
 }
 
-static void note_own_ends(const cli_state *cli, const char *path, const clora_tokenizer *tokenizer, int32_t eos,
+/* What is in a file that its author may not expect. */
+static void note_oddities(const cli_state *cli, const char *path, const clora_tokenizer *tokenizer, int32_t eos,
                           const clora_dataset *data) {
     const clora_dataset_stats s = clora_dataset_get_stats(data);
 
     ends_note_own(cli, path, tokenizer, clora_tokenizer_bos(tokenizer), s.own_bos);
     ends_note_own(cli, path, tokenizer, eos >= 0 ? eos : clora_tokenizer_eos(tokenizer), s.own_eos);
+    if (s.empty_targets > 0)
+        cli_note(cli, "%s: %s an empty target: only the end token is learnt there", path,
+                 text_amount(s.empty_targets, "pair has", "pairs have"));
+    if (s.skipped > 0)
+        cli_note(cli, "%s: %s no target token to learn: skipped", path,
+                 text_amount(s.skipped, "pair has", "pairs have"));
 }
 
 int data_load(const cli_state *cli, const data_args *args, const char *path, const clora_tokenizer *tokenizer,
@@ -88,7 +95,7 @@ int data_load(const cli_state *cli, const data_args *args, const char *path, con
     if (largest >= model->vocab)
         return cli_fail(cli, "%s: the tokenizer gives the id %d, the model knows %s: they do not belong together", path,
                         (int)largest, text_amount(model->vocab, "token", "tokens"));
-    note_own_ends(cli, path, tokenizer, options.eos_id, *out);
+    note_oddities(cli, path, tokenizer, options.eos_id, *out);
     return CLI_DONE;
 }
 

@@ -24,11 +24,12 @@ static json_t *data_json(const data_view *v) {
         return object;
     const clora_dataset_stats s = clora_dataset_get_stats(v->dataset);
     json_t *tokens =
-        json_pack("{s:i, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "max_length", v->length, "sequences",
-                  (json_int_t)s.sequences, "tokens", (json_int_t)s.tokens, "learnt", (json_int_t)s.learnt, "longest",
-                  s.longest, "truncated_contexts", (json_int_t)s.truncated_contexts, "truncated_targets",
+        json_pack("{s:i, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "max_length", v->length,
+                  "sequences", (json_int_t)s.sequences, "tokens", (json_int_t)s.tokens, "learnt", (json_int_t)s.learnt,
+                  "longest", s.longest, "truncated_contexts", (json_int_t)s.truncated_contexts, "truncated_targets",
                   (json_int_t)s.truncated_targets, "left_out", (json_int_t)s.left_out, "dropped", (json_int_t)s.dropped,
-                  "own_bos", (json_int_t)s.own_bos, "own_eos", (json_int_t)s.own_eos);
+                  "own_bos", (json_int_t)s.own_bos, "own_eos", (json_int_t)s.own_eos, "empty_targets",
+                  (json_int_t)s.empty_targets, "skipped", (json_int_t)s.skipped);
     json_object_update(object, tokens);
     json_decref(tokens);
     return object;

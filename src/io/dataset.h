@@ -60,6 +60,7 @@ typedef struct dataset_builder {
     clora_dataset_options options;
     int32_t bos, eos; /* -1: sequences have none */
     clora_dataset *dataset;
+    size_t first_skipped; /* line of the first pair with nothing to learn, 0 without one */
 } dataset_builder;
 
 typedef struct dataset_text {

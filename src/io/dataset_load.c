@@ -132,13 +132,18 @@ clora_status dataset_add_pair(dataset_builder *builder, dataset_text context, da
         tally_pair(builder->tally, context, target);
         return CLORA_OK;
     }
+    clora_dataset_stats *stats = &builder->dataset->stats;
     TRY(encode_pair(builder, context, target, &pair));
     before = (id_span){pair.ids, pair.context};
     after = (id_span){pair.ids + pair.context, pair.count - pair.context};
     drop_own_ends(builder, &before, &after);
     TRY(add_sequence(builder, before, after, &learnt));
-    if (learnt == 0)
-        status = dataset_fail(builder, line, "nothing to learn: the target gives no ids after the sequence's first");
+    if (learnt == 0) {
+        stats->skipped++;
+        builder->first_skipped = builder->first_skipped ? builder->first_skipped : line;
+    } else if (after.count == 0 && !builder->options.learn_context) {
+        stats->empty_targets++;
+    }
 done:
     free(pair.ids);
     return status;
@@ -270,6 +275,17 @@ done:
     return status;
 }
 
+static clora_status check_filled(const dataset_builder *builder) {
+    if (builder->dataset->count > 0)
+        return CLORA_OK;
+    if (builder->first_skipped > 0)
+        return dataset_fail(
+            builder, builder->first_skipped,
+            "nothing to learn: the target gives no ids after the sequence's first; so it is with all of "
+            "the file's pairs");
+    return clora_fail(CLORA_ERROR_FORMAT, "%s holds no sequences", builder->path);
+}
+
 clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
                                 const clora_dataset_options *options) {
     static const clora_dataset_options defaults = CLORA_DATASET_OPTIONS_INIT;
@@ -285,8 +301,7 @@ clora_status clora_dataset_load(clora_dataset **out, const char *path, const clo
     TRY(choose_ends(&builder));
     TRY(dataset_new(&builder.dataset));
     TRY(read_path(&builder));
-    if (builder.dataset->count == 0)
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s holds no sequences", path));
+    TRY(check_filled(&builder));
     *out = builder.dataset;
     builder.dataset = NULL;
 done:
