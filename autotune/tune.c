@@ -128,6 +128,13 @@ static double cold_bytes(const clora_tune_plan *plan) {
     return (double)plan->footprint < enough ? (double)plan->footprint : enough;
 }
 
+clora_status tuner_check_options(const clora_tune_options *o) {
+    if (!(o->budget >= 0.0) || !(o->limit > 0.0))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a budget of %g seconds, a limit of %g: at least 0, and above 0",
+                          o->budget, o->limit);
+    return CLORA_OK;
+}
+
 clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const clora_tune_options *options) {
     static const clora_tune_options defaults = CLORA_TUNE_OPTIONS_INIT;
     clora_status status = CLORA_OK;
@@ -136,6 +143,7 @@ clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const
     NEED(plan);
     tuner t = {.context = plan->context, .plan = plan, .options = options ? *options : defaults, .result = out};
     *out = (clora_tune_result){.tasks = (int)plan->count};
+    TRY(tuner_check_options(&t.options));
     t.start = tuner_now();
     t.best = INFINITY;
     t.deadline = t.options.full ? INFINITY : t.start + t.options.budget;

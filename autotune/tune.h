@@ -31,6 +31,9 @@ typedef struct tuner {
 
 double tuner_now(void);
 
+/* Budget and limit are times. */
+clora_status tuner_check_options(const clora_tune_options *options);
+
 /* Show what goes on; the answer may stop the run. `is_event`: worth keeping. */
 void tuner_tell(tuner *t, bool is_event, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -50,6 +50,7 @@ clora_status clora_tune_verify(int *wrong, clora_context *context, const clora_t
     *wrong = 0;
     NEED(context);
     options = options ? options : &defaults;
+    TRY(tuner_check_options(options));
     TRY(tuning_store_list(&entries, &count, context));
     TRY(options->worker ? gauge_create_remote(&g, options->worker, options->limit) : gauge_create_local(&g, context));
     for (int i = 0; i < count; i++) {

@@ -12,6 +12,8 @@
 #include <clora/lowrank.h>
 #include <clora/opencl.h>
 
+#include "support/scratch.h"
+
 enum { M = 7, N = 37, K = 45, R = 3 };
 static const float scale = 0.75f;
 
@@ -20,11 +22,6 @@ static cl_device_id device;
 static cl_context cl;
 static cl_command_queue queue;
 static clora_context *context;
-
-static void assert_ok(clora_status status) {
-    if (status != CLORA_OK)
-        fail_msg("%s: %s", clora_status_name(status), clora_last_error());
-}
 
 static void fill(float *p, size_t n, unsigned seed) {
     for (size_t i = 0; i < n; i++) {
@@ -253,6 +250,78 @@ static void test_refuses_shapes_that_do_not_fit(void **state) {
     free_layer(l);
 }
 
+static void test_refusals_name_the_argument(void **state) {
+    (void)state;
+    layer *l = make_layer();
+    clora_tensor *x = make(M, K, NULL), *y = make(M, N, NULL), *u = make(M, R, NULL), *dx = make(M + 1, K, NULL);
+    clora_tensor *long_y = make(M + 1, N, NULL), *half = NULL;
+
+    assert_ok(clora_tensor_create(&half, context, CLORA_DTYPE_F16, 2, (int[]){M, K}));
+    assert_refused(clora_lowrank_forward(y, u, half, l->weight, l->lowrank), CLORA_ERROR_ARGUMENT, "x holds f16");
+    assert_refused(clora_lowrank_forward(x, u, x, l->weight, l->lowrank), CLORA_ERROR_SHAPE, "y is (7,45)");
+    assert_refused(clora_lowrank_forward(long_y, NULL, x, l->weight, NULL), CLORA_ERROR_SHAPE, "must be (7,37)");
+    assert_refused(clora_lowrank_forward(y, x, x, l->weight, l->lowrank), CLORA_ERROR_SHAPE, "u is (7,45)");
+    assert_refused(clora_lowrank_backward(dx, l->lowrank, y, x, u, l->weight), CLORA_ERROR_SHAPE, "dx is (8,45)");
+    assert_refused(clora_lowrank_backward(NULL, l->lowrank, long_y, x, u, l->weight), CLORA_ERROR_SHAPE,
+                   "dy is (8,37)");
+    clora_tensor_free(x);
+    clora_tensor_free(y);
+    clora_tensor_free(u);
+    clora_tensor_free(dx);
+    clora_tensor_free(long_y);
+    clora_tensor_free(half);
+    free_layer(l);
+}
+
+static void test_a_weight_without_values_is_not_used(void **state) {
+    (void)state;
+    layer *l = make_layer();
+    clora_tensor *x = make(M, K, l->x), *y = make(M, N, NULL), *u = make(M, R, NULL);
+    clora_weight *empty = NULL;
+
+    assert_ok(clora_weight_create(&empty, context, CLORA_DTYPE_F32, N, K));
+    assert_refused(clora_lowrank_forward(y, NULL, x, empty, NULL), CLORA_ERROR_ARGUMENT, "no values yet");
+    assert_refused(clora_weight_write(empty, l->w, (clora_dtype)77), CLORA_ERROR_ARGUMENT, "element type 77");
+    assert_refused(clora_weight_write(empty, l->w, CLORA_DTYPE_I32), CLORA_ERROR_ARGUMENT, "element type 3");
+    assert_refused(clora_lowrank_forward(y, NULL, x, empty, NULL), CLORA_ERROR_ARGUMENT, "no values yet");
+    assert_ok(clora_weight_write(empty, l->w, CLORA_DTYPE_F32));
+    assert_ok(clora_lowrank_forward(y, NULL, x, empty, NULL));
+    l->w[3] = INFINITY;
+    assert_refused(clora_weight_write(empty, l->w, CLORA_DTYPE_F32), CLORA_ERROR_FORMAT, "row 0, column 3");
+    assert_refused(clora_lowrank_forward(y, NULL, x, empty, NULL), CLORA_ERROR_ARGUMENT, "no values yet");
+    assert_refused(clora_weight_write(l->weight, l->w, CLORA_DTYPE_F32), CLORA_ERROR_FORMAT, "not finite");
+    assert_refused(clora_lowrank_backward(NULL, l->lowrank, y, x, u, l->weight), CLORA_ERROR_ARGUMENT, "no values yet");
+    clora_weight_free(empty);
+    clora_tensor_free(x);
+    clora_tensor_free(y);
+    clora_tensor_free(u);
+    free_layer(l);
+}
+
+static void test_numbers_that_make_no_sense_change_nothing(void **state) {
+    (void)state;
+    static const float bad[] = {NAN, -1.0f, INFINITY, -INFINITY};
+    layer *l = make_layer();
+    float a[R * K], b[N * R];
+
+    assert_ok(clora_lowrank_write(l->lowrank, l->a, l->b));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_refused(clora_lowrank_update(l->lowrank, bad[i], 0.0f, 1), CLORA_ERROR_ARGUMENT, "learning rate");
+        assert_refused(clora_lowrank_update(l->lowrank, 1e-3f, bad[i], 1), CLORA_ERROR_ARGUMENT, "weight decay");
+    }
+    memcpy(a, l->a, sizeof(a));
+    memcpy(b, l->b, sizeof(b));
+    a[0] += 1.0f;
+    b[R + 2] = NAN;
+    assert_refused(clora_lowrank_write(l->lowrank, a, b), CLORA_ERROR_FORMAT, "B: the value at row 1, column 2");
+    a[R * K - 1] = -INFINITY;
+    assert_refused(clora_lowrank_write(l->lowrank, a, NULL), CLORA_ERROR_FORMAT, "A: the value at row 2, column 44");
+    assert_ok(clora_lowrank_read(l->lowrank, a, b));
+    assert_memory_equal(a, l->a, sizeof(a));
+    assert_memory_equal(b, l->b, sizeof(b));
+    free_layer(l);
+}
+
 static void test_refuses_weights_that_are_not_finite(void **state) {
     (void)state;
     layer *l = make_layer();
@@ -303,6 +372,9 @@ int main(void) {
         cmocka_unit_test(test_updates_lower_a_loss),
         cmocka_unit_test(test_works_on_the_callers_buffer_with_offset_and_stride),
         cmocka_unit_test(test_refuses_shapes_that_do_not_fit),
+        cmocka_unit_test(test_refusals_name_the_argument),
+        cmocka_unit_test(test_a_weight_without_values_is_not_used),
+        cmocka_unit_test(test_numbers_that_make_no_sense_change_nothing),
         cmocka_unit_test(test_refuses_weights_that_are_not_finite),
         cmocka_unit_test(test_refuses_a_queue_that_is_out_of_order),
     };

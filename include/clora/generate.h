@@ -43,7 +43,7 @@ CLORA_API int clora_session_length(const clora_session *session);
  * @param[out] logits  host floats: (batch, V) of the last position, or (batch, T, V) when `all`. Not NULL.
  * @param[in]  ids     (batch, T)
  *
- * Waits.
+ * Waits. When it fails, nothing was appended.
  *
  * @return CLORA_ERROR_SHAPE when the capacity would be passed, CLORA_ERROR_ARGUMENT for an id outside the vocabulary
  */
@@ -65,7 +65,7 @@ typedef struct clora_sample_options {
 
 /** How to generate. */
 typedef struct clora_generate_options {
-    int max_tokens; /**< new ids at most (default 128) */
+    int max_tokens; /**< new ids at most; never more than the session holds (default 128) */
     /** Texts that end the generation, NULL-terminated; not part of the output; NULL for none (default). Special tokens
      * are compared as they are written ("</s>"), although the output leaves them out. */
     const char *const *stop;

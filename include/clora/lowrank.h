@@ -43,7 +43,10 @@ CLORA_API void clora_weight_free(clora_weight *weight);
 /**
  * Fill W0 from host memory, once.
  *
- * @param[in] data   row major (N, K) of the given type; copied. @return CLORA_ERROR_FORMAT when a value is not finite.
+ * @param[in] data  row major (N, K); copied
+ * @param[in] dtype its type: f32, f16 or bf16
+ *
+ * @return CLORA_ERROR_FORMAT when a value is not finite: the weight has no values then, as before its first write.
  * Waits.
  */
 CLORA_API clora_status clora_weight_write(clora_weight *weight, const void *data, clora_dtype dtype);
@@ -59,7 +62,11 @@ CLORA_API clora_status clora_lowrank_create(clora_lowrank **out, const clora_wei
                                             uint64_t seed);
 CLORA_API void clora_lowrank_free(clora_lowrank *lowrank);
 
-/** Set A (R, K) and B (N, R) from host floats, row major; either may be NULL. Waits. */
+/**
+ * Set A (R, K) and B (N, R) from host floats, row major; either may be NULL. Waits.
+ *
+ * @return CLORA_ERROR_FORMAT when a value is not finite: nothing is written then
+ */
 CLORA_API clora_status clora_lowrank_write(clora_lowrank *lowrank, const float *a, const float *b);
 
 /** Read A (R, K) and B (N, R) into host floats; either may be NULL. Waits. */
@@ -76,7 +83,8 @@ CLORA_API clora_status clora_lowrank_read_gradients(const clora_lowrank *lowrank
  * @param[in]  x        (M, K)
  * @param[in]  lowrank  NULL: W0 alone
  *
- * @return CLORA_ERROR_SHAPE when the shapes do not fit together
+ * @return CLORA_ERROR_SHAPE when the shapes do not fit together, CLORA_ERROR_ARGUMENT before the weight was written and
+ * for a tensor that is not f32 or of another context
  */
 CLORA_API clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, const clora_tensor *x,
                                              const clora_weight *weight, const clora_lowrank *lowrank);
@@ -89,6 +97,8 @@ CLORA_API clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, c
  * @param[in]     dy       (M, N)
  * @param[in]     x        (M, K)  of the forward pass
  * @param[in]     u        (M, R)  of the forward pass
+ *
+ * @return as clora_lowrank_forward()
  */
 CLORA_API clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *lowrank, const clora_tensor *dy,
                                               const clora_tensor *x, const clora_tensor *u, const clora_weight *weight);
@@ -99,7 +109,9 @@ CLORA_API clora_status clora_lowrank_zero_gradients(clora_lowrank *lowrank);
 /**
  * One AdamW update of A and B (betas 0.9 and 0.999, eps 1e-8) with the gradients as they stand, then set those to zero.
  *
- * @param[in] step  number of the update, from 1
+ * @param[in] lr            learning rate, finite, at least 0
+ * @param[in] weight_decay  decoupled; finite, at least 0
+ * @param[in] step          number of the update, from 1
  */
 CLORA_API clora_status clora_lowrank_update(clora_lowrank *lowrank, float lr, float weight_decay, int step);
 

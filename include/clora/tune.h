@@ -61,6 +61,7 @@ typedef struct clora_tune_entry {
     char date[32];          /**< of the measurement, UTC */
 } clora_tune_entry;
 
+/** Change the mode; a number that is none changes nothing. */
 CLORA_API void clora_tune_set_mode(clora_context *context, clora_tune_mode mode);
 
 /**
@@ -144,7 +145,7 @@ typedef int (*clora_tune_progress)(void *user, const clora_tune_state *state);
 
 /** How to measure. */
 typedef struct clora_tune_options {
-    double budget;             /**< seconds in all (default 180) */
+    double budget;             /**< seconds in all, at least 0 (default 180) */
     int full;                  /**< 1: every configuration of each space, and no budget (default 0) */
     int again;                 /**< 1: what has an exact entry as well (default 0) */
     double limit;              /**< seconds that one configuration may take to compile, and again to run (default 30) */

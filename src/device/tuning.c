@@ -409,7 +409,7 @@ int tuning_value(clora_context *context, const char *kernel, const char *paramet
 }
 
 void clora_tune_set_mode(clora_context *context, clora_tune_mode mode) {
-    if (!context)
+    if (!context || (int)mode < CLORA_TUNE_OFF || mode > CLORA_TUNE_TUNE)
         return;
     tuning *t = context->tuning;
     pthread_mutex_lock(&t->lock);

@@ -4,13 +4,16 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/dtype.h"
 #include "base/rng.h"
+#include "device/recorder.h"
 #include "device/self_check.h"
 #include "lora/linear.h"
 
 struct clora_weight {
     shared shared; /* by the program and low-rank terms */
     weight *w;
+    bool is_written;
 };
 
 /* Four buffers of the same layout, a and b one behind the other: parameters, gradients, moments. */
@@ -59,7 +62,12 @@ void clora_weight_free(clora_weight *weight) {
 clora_status clora_weight_write(clora_weight *weight, const void *data, clora_dtype dtype) {
     NEED(weight);
     NEED(data);
-    return weight_pack(weight->w, 0, data, dtype, false);
+    if ((int)dtype < CLORA_DTYPE_F32 || dtype > CLORA_DTYPE_BF16)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a weight is written from f32, f16 or bf16, not from element type %d",
+                          (int)dtype);
+    const clora_status status = weight_pack(weight->w, 0, data, dtype, false);
+    weight->is_written = status == CLORA_OK;
+    return status;
 }
 
 static clora_tensor view_a(const clora_lowrank *l, const clora_tensor *t) {
@@ -147,11 +155,22 @@ static size_t larger_factor(const clora_lowrank *l) {
     return l->lr->a_count > l->lr->b_count ? l->lr->a_count : l->lr->b_count;
 }
 
+/* Of (rows, cols) values; `name` is the factor's. */
+static clora_status check_finite(const char *name, const float *values, int rows, int cols) {
+    for (int i = 0; values && i < rows; i++)
+        for (int j = 0; j < cols; j++)
+            if (!isfinite(values[(size_t)i * (size_t)cols + (size_t)j]))
+                return clora_fail(CLORA_ERROR_FORMAT, "%s: the value at row %d, column %d is not finite", name, i, j);
+    return CLORA_OK;
+}
+
 clora_status clora_lowrank_write(clora_lowrank *lowrank, const float *a, const float *b) {
     clora_status status = CLORA_OK;
     float *panels = NULL;
 
     NEED(lowrank);
+    TRY(check_finite("A", a, lowrank->lr->R, lowrank->lr->base->K));
+    TRY(check_finite("B", b, lowrank->lr->base->N, lowrank->lr->R));
     panels = alloc_array(larger_factor(lowrank), sizeof(*panels));
     if (!panels)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
@@ -198,18 +217,46 @@ clora_status clora_lowrank_read_gradients(const clora_lowrank *lowrank, float *d
     return read_factors(lowrank, lowrank->gradients, da, db);
 }
 
+/* The weight has values, or nothing is going to be computed. */
+static clora_status check_weight(const clora_weight *weight, const clora_lowrank *l) {
+    if (l && l->base != &weight->shared)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
+    if (!weight->is_written && !recorder_rehearses(weight->w->context))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the weight has no values yet: clora_weight_write() comes first");
+    return CLORA_OK;
+}
+
+/* Activations are (M, width) floats on the weight's context. */
+static clora_status check_rows(const char *name, const clora_tensor *t, const clora_weight *weight, size_t M,
+                               int width) {
+    if (t->context != weight->w->context)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s lies in another context than the weight", name);
+    if (t->dtype != CLORA_DTYPE_F32)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s holds %s; activations are f32", name, dtype_name(t->dtype));
+    if (tensor_rows(t) != M || tensor_cols(t) != width)
+        return clora_fail(CLORA_ERROR_SHAPE, "%s is %s; it must be (%zu,%d)", name, tensor_shape_text(t), M, width);
+    return CLORA_OK;
+}
+
 clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, const clora_tensor *x, const clora_weight *weight,
                                    const clora_lowrank *lowrank) {
     const linear_dropout off = {0};
+    clora_status status = CLORA_OK;
 
     NEED(y);
     NEED(x);
     NEED(weight);
-    if (lowrank && lowrank->base != &weight->shared)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
+    const size_t M = tensor_rows(x);
+    TRY(check_weight(weight, lowrank));
     if (lowrank && !u)
         return clora_fail(CLORA_ERROR_ARGUMENT, "clora_lowrank_forward: u (M, R) is needed with a low-rank term");
-    return linear_forward(y, x, weight->w, NULL, lowrank ? lowrank->lr : NULL, u, &off);
+    TRY(check_rows("x", x, weight, M, weight->w->K));
+    TRY(check_rows("y", y, weight, M, weight->w->N));
+    if (lowrank)
+        TRY(check_rows("u", u, weight, M, lowrank->lr->R));
+    TRY(linear_forward(y, x, weight->w, NULL, lowrank ? lowrank->lr : NULL, u, &off));
+done:
+    return status;
 }
 
 static clora_status grow_scratch(clora_lowrank *l, int rows) {
@@ -231,15 +278,19 @@ clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *lowrank, co
     NEED(x);
     NEED(u);
     NEED(weight);
-    if (lowrank->base != &weight->shared)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
+    const size_t M = tensor_rows(x);
+    TRY(check_weight(weight, lowrank));
+    TRY(check_rows("x", x, weight, M, weight->w->K));
+    TRY(check_rows("dy", dy, weight, M, weight->w->N));
+    TRY(check_rows("u", u, weight, M, lowrank->lr->R));
+    if (dx)
+        TRY(check_rows("dx", dx, weight, M, weight->w->K));
     if (dx && dx->buffer == x->buffer && dx->offset == x->offset)
         return clora_fail(CLORA_ERROR_ARGUMENT, "dx takes the place of x, which the gradient of A needs");
-    const int rows = (int)tensor_rows(dy);
-    TRY(grow_scratch(lowrank, rows));
+    TRY(grow_scratch(lowrank, (int)M));
     da = view_a(lowrank, lowrank->gradients);
     db = view_b(lowrank, lowrank->gradients);
-    du = tensor_slice(lowrank->du, 0, rows, lowrank->lr->R);
+    du = tensor_slice(lowrank->du, 0, (int)M, lowrank->lr->R);
     TRY(linear_backward(dx, &db, dy, weight->w, lowrank->lr, u, &du, &off));
     TRY(linear_gradient_a(&da, &du, x, lowrank->lr, &off));
 done:
@@ -257,6 +308,9 @@ clora_status clora_lowrank_update(clora_lowrank *lowrank, float lr, float weight
     NEED(lowrank);
     if (step < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "update number %d; the first is 1", step);
+    if (!(lr >= 0.0f && weight_decay >= 0.0f) || isinf(lr) || isinf(weight_decay))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "learning rate %g, weight decay %g: both are finite, at least 0",
+                          (double)lr, (double)weight_decay);
     TRY(op_adamw(lowrank->parameters, lowrank->m, lowrank->v, lowrank->gradients, lowrank->scale,
                  (adamw_options){lr, 0.9f, 0.999f, 1e-8f, weight_decay, step}));
     TRY(clora_lowrank_zero_gradients(lowrank));

@@ -210,16 +210,20 @@ static clora_status check(const clora_session *s, const piece *p) {
 static clora_status forward(clora_session *s, float *logits, const piece *p, bool all) {
     const int longest = s->ws->max_rows / p->B;
     clora_status status = CLORA_OK;
+    int fed = 0;
 
     TRY(check(s, p));
     for (int t0 = 0; t0 < p->T; t0 += longest) {
         TRY(feed(s, p, t0, p->T - t0 < longest ? p->T - t0 : longest));
+        fed += s->ws->T;
         if (all)
             TRY(read_all(s, logits, p->T, t0));
     }
     if (!all)
         TRY(read_logits(s, logits, s->ws->T - 1, s->ws->T, p->B));
 done:
+    for (int b = 0; status != CLORA_OK && b < p->B; b++)
+        s->length[p->first + b] -= fed;
     return status;
 }
 

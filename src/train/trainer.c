@@ -23,6 +23,8 @@ static clora_status check(const clora_train_options *o) {
     if (!(o->beta1 >= 0.0f && o->beta1 < 1.0f && o->beta2 >= 0.0f && o->beta2 < 1.0f && o->eps > 0.0f))
         return clora_fail(CLORA_ERROR_ARGUMENT, "AdamW's betas lie in [0, 1) and its eps is positive; got %g, %g, %g",
                           (double)o->beta1, (double)o->beta2, (double)o->eps);
+    if ((int)o->schedule < CLORA_SCHEDULE_CONSTANT || o->schedule > CLORA_SCHEDULE_COSINE)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "there is no learning rate schedule with number %d", (int)o->schedule);
     return CLORA_OK;
 }
 

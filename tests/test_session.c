@@ -1,0 +1,115 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <clora/clora.h>
+
+#include "support/failing.h"
+#include "support/fixture.h"
+#include "support/scratch.h"
+
+static clora_context *context;
+static clora_model *model;
+
+static int open_model(void **state) {
+    (void)state;
+    assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"), NULL));
+    return 0;
+}
+
+static int close_model(void **state) {
+    (void)state;
+    clora_model_free(model);
+    return 0;
+}
+
+static void test_a_call_without_logits_appends_nothing(void **state) {
+    (void)state;
+    const int32_t ids[] = {1, 2};
+    clora_session *session;
+
+    assert_ok(clora_session_create(&session, model, 1, 8));
+    assert_refused(clora_session_forward(session, NULL, ids, 2, 0), CLORA_ERROR_ARGUMENT, "logits is NULL");
+    assert_int_equal(clora_session_length(session), 0);
+    clora_session_free(session);
+}
+
+static void test_an_adapter_of_another_model_is_refused_where_it_is_given(void **state) {
+    (void)state;
+    clora_model *twin; /* of the same files, on the same context */
+    clora_adapter *own, *others;
+    clora_session *session;
+    clora_dataset *data;
+    clora_trainer *trainer;
+    clora_eval_result result;
+
+    assert_ok(clora_model_load(&twin, context, fixture_path("tiny-llama"), NULL));
+    assert_ok(clora_adapter_create(&others, twin, NULL));
+    assert_ok(clora_adapter_create(&own, model, NULL));
+    assert_ok(clora_session_create(&session, model, 1, 8));
+    assert_ok(clora_dataset_from_ids(&data, (const int32_t[]){1, 2, 3}, NULL, (const int[]){3}, 1));
+    assert_ok(clora_session_select(session, own));
+    assert_refused(clora_session_select(session, others), CLORA_ERROR_ARGUMENT, "another model");
+    assert_refused(clora_trainer_create(&trainer, model, others, data, NULL), CLORA_ERROR_ARGUMENT, "another model");
+    assert_refused(clora_train(model, others, data, NULL, NULL, NULL), CLORA_ERROR_ARGUMENT, "another model");
+    assert_refused(clora_evaluate(&result, model, others, data, 1, 0, 0, NULL, NULL), CLORA_ERROR_ARGUMENT,
+                   "another model");
+    assert_ok(clora_session_select(session, own));
+    clora_dataset_free(data);
+    clora_session_free(session);
+    clora_adapter_free(own);
+    clora_adapter_free(others);
+    clora_model_free(twin);
+}
+
+/* B sequences of T tokens go to the device in several pieces. */
+enum { B = 256, T = 5 };
+
+static void test_a_call_that_fails_appends_nothing(void **state) {
+    (void)state;
+    const size_t n = (size_t)B * (size_t)clora_model_get_info(model)->vocab;
+    float *expected = malloc(n * sizeof(*expected)), *logits = malloc(n * sizeof(*logits));
+    int32_t ids[B * T];
+    clora_session *session;
+    long at = 0;
+
+    for (int i = 0; i < B * T; i++)
+        ids[i] = (i * 7 + 3) % clora_model_get_info(model)->vocab;
+    assert_ok(clora_session_create(&session, model, B, 2 * T));
+    assert_ok(clora_session_forward(session, expected, ids, T, 0));
+    for (clora_status status = CLORA_ERROR_OPENCL; status != CLORA_OK; at += 11) {
+        clora_session_reset(session);
+        failing_from("opencl", at, false);
+        status = clora_session_forward(session, logits, ids, T, 0);
+        failing_from(NULL, 0, false);
+        assert_int_equal(clora_session_length(session), status == CLORA_OK ? T : 0);
+    }
+    assert_true(at > 4 * 11); /* it did fail, and in several pieces */
+    clora_session_reset(session);
+    assert_ok(clora_session_forward(session, logits, ids, T, 0));
+    assert_memory_equal(logits, expected, n * sizeof(*logits));
+    clora_session_free(session);
+    free(expected);
+    free(logits);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_call_without_logits_appends_nothing),
+        cmocka_unit_test(test_an_adapter_of_another_model_is_refused_where_it_is_given),
+        cmocka_unit_test(test_a_call_that_fails_appends_nothing),
+    };
+
+    if (clora_context_create(&context, NULL) != CLORA_OK) {
+        print_message("skipped: %s\n", clora_last_error());
+        return 77; /* Meson: skipped */
+    }
+    const int failed = cmocka_run_group_tests(tests, open_model, close_model);
+    clora_context_free(context);
+    return failed;
+}
