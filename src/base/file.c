@@ -13,35 +13,61 @@
 #include "base/alloc.h"
 #include "base/file_error.h"
 
-static clora_status map_descriptor(file_map *out, int fd, const char *path) {
+/* A regular file: others (a pipe that nobody writes to, a device without end) would keep us waiting for ever. */
+static clora_status open_regular(int *out, size_t *size, const char *path) {
     struct stat info;
+    clora_status status = CLORA_OK;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-    if (fstat(fd, &info) != 0)
-        return file_error_read(path, errno);
-    if (S_ISDIR(info.st_mode))
-        return file_error_read(path, EISDIR);
-    if (!S_ISREG(info.st_mode))
-        return clora_fail(CLORA_ERROR_UNSUPPORTED, "cannot read %s: it is not a regular file; save it to a file first",
-                          path);
-    if ((uintmax_t)info.st_size > SIZE_MAX)
-        return clora_fail(CLORA_ERROR_MEMORY, "cannot read %s: too large for this machine's addresses", path);
-    if (info.st_size == 0)
-        return CLORA_OK; /* mmap refuses a length of zero */
-    void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED)
-        return file_error_read(path, errno);
-    *out = (file_map){data, (size_t)info.st_size};
-    return CLORA_OK;
+    if ((fd < 0 && errno != ENXIO) || (fd >= 0 && fstat(fd, &info) != 0))
+        status = file_error_read(path, errno);
+    else if (fd >= 0 && S_ISDIR(info.st_mode))
+        status = file_error_read(path, EISDIR);
+    else if (fd < 0 || !S_ISREG(info.st_mode)) /* ENXIO: a socket */
+        status = clora_fail(CLORA_ERROR_UNSUPPORTED,
+                            "cannot read %s: it is not a regular file; save it to a file first", path);
+    else if ((uintmax_t)info.st_size > SIZE_MAX)
+        status = clora_fail(CLORA_ERROR_MEMORY, "cannot read %s: too large for this machine's addresses", path);
+    if (status != CLORA_OK && fd >= 0)
+        close(fd);
+    *out = fd;
+    *size = status == CLORA_OK ? (size_t)info.st_size : 0;
+    return status;
+}
+
+/* What Git LFS leaves in place of a file until it is fetched: some lines of text. */
+static clora_status refuse_pointer(const void *data, size_t size, const char *path) {
+    static const char begin[] = "version https://git-lfs.github.com/spec/", next[] = "\noid ";
+    enum { LONGEST = 1024 };
+
+    if (size < strlen(begin) || size > LONGEST || memcmp(data, begin, strlen(begin)) != 0 ||
+        !memmem(data, size, next, strlen(next)))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_FORMAT,
+                      "cannot read %s: it is only a Git LFS pointer to the file; fetch the file with 'git lfs pull'",
+                      path);
 }
 
 clora_status file_map_open(file_map *out, const char *path) {
+    clora_status status = CLORA_OK;
+    size_t size;
+    int fd;
+
     *out = (file_map){NULL, 0};
-    /* without O_NONBLOCK, opening a pipe that nobody writes to would hang */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return file_error_read(path, errno);
-    const clora_status status = map_descriptor(out, fd, path);
+    TRY(open_regular(&fd, &size, path));
+    if (size > 0) { /* mmap refuses a length of zero */
+        void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED)
+            status = file_error_read(path, errno);
+        else
+            *out = (file_map){data, size};
+    }
     close(fd);
+    if (status == CLORA_OK)
+        status = refuse_pointer(out->data, out->size, path);
+    if (status != CLORA_OK)
+        file_map_close(out);
+done:
     return status;
 }
 
@@ -64,30 +90,27 @@ void file_map_close(file_map *map) {
     *map = (file_map){NULL, 0};
 }
 
-static clora_status read_stream(char **out, size_t *size, FILE *stream, const char *path, size_t limit) {
+/* All that fd gives, zero-terminated. */
+static clora_status read_all(char **out, size_t *size, int fd, const char *path, size_t limit) {
     clora_status status = CLORA_OK;
-    size_t capacity = 0, used = 0, got;
+    size_t capacity = 0;
     char *text = NULL;
+    ssize_t got;
 
+    *size = 0;
     do {
-        TRY(alloc_grow((void **)&text, &capacity, used + 4096, 1));
-        errno = 0;
-        got = fread(text + used, 1, capacity - used - 1, stream);
-        used += got;
-        if (ferror(stream)) {
-            status = file_error_read(path, errno ? errno : EIO);
-            goto done;
-        }
-        if (used > limit) {
-            status = clora_fail(CLORA_ERROR_FORMAT,
-                                "cannot read %s: it is larger than the %zu bytes such a file may have", path, limit);
-            goto done;
-        }
-    } while (got > 0);
-    text[used] = '\0';
+        TRY(alloc_grow((void **)&text, &capacity, *size + 4096, 1));
+        got = read(fd, text + *size, capacity - *size - 1);
+        if (got < 0 && errno != EINTR)
+            TRY(file_error_read(path, errno));
+        *size += got > 0 ? (size_t)got : 0;
+        if (*size > limit)
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "cannot read %s: it is larger than the %zu bytes such a file may have",
+                           path, limit));
+    } while (got != 0);
+    TRY(refuse_pointer(text, *size, path));
+    text[*size] = '\0';
     *out = text;
-    if (size)
-        *size = used;
     text = NULL;
 done:
     free(text);
@@ -95,41 +118,35 @@ done:
 }
 
 clora_status file_read_text(char **out, size_t *size, const char *path, size_t limit) {
+    clora_status status = CLORA_OK;
+    size_t length = 0;
+    int fd;
+
     *out = NULL;
     if (size)
         *size = 0;
-    FILE *stream = fopen(path, "rbe");
-    if (!stream)
-        return file_error_read(path, errno);
-    const clora_status status = read_stream(out, size, stream, path, limit);
-    fclose(stream);
+    TRY(open_regular(&fd, &length, path));
+    status = length > limit
+                 ? clora_fail(CLORA_ERROR_FORMAT,
+                              "cannot read %s: it is larger than the %zu bytes such a file may have", path, limit)
+                 : read_all(out, &length, fd, path, limit);
+    close(fd);
+    if (size && status == CLORA_OK)
+        *size = length;
+done:
     return status;
 }
 
 bool file_exists(const char *path) {
     struct stat info;
 
-    return stat(path, &info) == 0;
+    return lstat(path, &info) == 0;
 }
 
 bool file_is_directory(const char *path) {
     struct stat info;
 
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-static clora_status need_directory(const char *directory, const char *hint) {
-    if (file_is_directory(directory))
-        return CLORA_OK;
-    return clora_fail(CLORA_ERROR_NOT_FOUND, "%s: no such directory; %s", directory, hint);
-}
-
-clora_status file_need_model(const char *directory) {
-    return need_directory(directory, "a model is a Hugging Face directory with config.json");
-}
-
-clora_status file_need_adapter(const char *directory) {
-    return need_directory(directory, "an adapter is a PEFT directory with adapter_config.json");
 }
 
 char *file_join(const char *dir, const char *name) {

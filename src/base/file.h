@@ -17,15 +17,14 @@ clora_status file_map_open(file_map *out, const char *path);
 void file_map_release(const file_map *map, size_t offset, size_t size); /* these pages are not needed any more */
 void file_map_close(file_map *map);
 
-/* The whole of a small file as a zero-terminated string that the caller frees; an error above limit bytes. */
+/* The whole of a small file as a zero-terminated string that the caller frees; an error above limit bytes, and for what
+ * is no regular file. Neither this nor file_map_open takes the pointer that Git LFS leaves in place of a file. */
 clora_status file_read_text(char **out, size_t *size, const char *path, size_t limit);
 
+/* Something has this name, if only a link that leads nowhere: what is there and cannot be read is an error, not absent.
+ */
 bool file_exists(const char *path);
 bool file_is_directory(const char *path);
-
-/* A directory is there, or else an error that says what a model's (an adapter's) is. */
-clora_status file_need_model(const char *directory);
-clora_status file_need_adapter(const char *directory);
 
 /* "dir/name"; the caller frees. NULL without memory. */
 char *file_join(const char *dir, const char *name);

@@ -36,8 +36,13 @@ clora_status file_error_write(const char *path, int error) {
 
 clora_status file_error_read(const char *path, int error) {
     const clora_status code = error == ENOENT || error == ENOTDIR ? CLORA_ERROR_NOT_FOUND : CLORA_ERROR_IO;
+    char target[1024];
+    const ssize_t length = error == ENOENT ? readlink(path, target, sizeof(target) - 1) : -1;
 
-    return clora_fail(code, "cannot read %s: %s", path, strerror(error));
+    if (length < 0)
+        return clora_fail(code, "cannot read %s: %s", path, strerror(error));
+    target[length] = '\0';
+    return clora_fail(code, "cannot read %s: it is a link to %s, which is not there; download it again", path, target);
 }
 
 bool file_is_temporary_name(const char *name) {

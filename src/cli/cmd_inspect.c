@@ -71,7 +71,7 @@ static bool holds(const char *directory, const char *name) {
     char path[4096];
     struct stat info;
 
-    return snprintf(path, sizeof(path), "%s/%s", directory, name) < (int)sizeof(path) && stat(path, &info) == 0;
+    return snprintf(path, sizeof(path), "%s/%s", directory, name) < (int)sizeof(path) && lstat(path, &info) == 0;
 }
 
 /* Options that were given but say nothing about this kind of PATH. */
@@ -81,11 +81,40 @@ static void note_unused(const cli_state *cli, const opt_group *group, const char
             cli_note(cli, "--%s changes nothing for %s", group->options[i].name, kind);
 }
 
+/* Neither a directory that can be inspected nor a data file: the library knows what else it may be. */
+static int refuse(const cli_state *cli, const char *path) {
+    clora_stored stored;
+
+    (void)clora_inspect_model(&stored, path);
+    return cli_fail_library(cli);
+}
+
+static bool is_weights(const char *path) {
+    static const char *const endings[] = {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".ckpt"};
+    const char *ending = strrchr(path, '.');
+
+    for (size_t i = 0; ending && i < sizeof(endings) / sizeof(endings[0]); i++)
+        if (strcasecmp(ending, endings[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What "owner/name" may be: a model of the Hugging Face hub. */
+static bool is_name(const char *path) {
+    const char *slash = strchr(path, '/');
+
+    return slash && path[0] != '.' && slash != path && !strchr(slash + 1, '/');
+}
+
 static int inspect(const cli_state *cli, const inspect_args *args, const opt_group *model, const opt_group *data) {
     struct stat info;
 
     if (stat(args->path, &info) != 0)
-        return cli_fail(cli, "cannot read %s: %s", args->path, strerror(errno));
+        return errno == ENOENT && !is_name(args->path) && lstat(args->path, &info) != 0
+                   ? cli_fail(cli, "cannot read %s: %s", args->path, strerror(ENOENT))
+                   : refuse(cli, args->path);
+    if (!S_ISDIR(info.st_mode) && is_weights(args->path))
+        return refuse(cli, args->path);
     if (!S_ISDIR(info.st_mode)) {
         note_unused(cli, model, "a data file", args->model_path ? "max-length" : NULL);
         return inspect_data(cli, args);
@@ -95,11 +124,10 @@ static int inspect(const cli_state *cli, const inspect_args *args, const opt_gro
         note_unused(cli, data, "an adapter", NULL);
         return inspect_adapter(cli, args);
     }
-    if (holds(args->path, "config.json")) {
-        note_unused(cli, data, "a model", NULL);
-        return inspect_model(cli, args);
-    }
-    return cli_fail(cli, "%s holds neither config.json (a model) nor adapter_config.json (an adapter)", args->path);
+    if (!holds(args->path, "config.json"))
+        return refuse(cli, args->path);
+    note_unused(cli, data, "a model", NULL);
+    return inspect_model(cli, args);
 }
 
 static int run(cli_state *cli, int argc, char **argv) {

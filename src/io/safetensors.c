@@ -12,12 +12,33 @@ static clora_status bad_tensor(const safetensors *file, const char *name, const 
     return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %.200s %s", file->path, name, what);
 }
 
+/* Files of other kinds that stand under the name by mistake. */
+static clora_status refuse_other_kind(const safetensors *file) {
+    static const struct {
+        const char *bytes, *kind;
+    } kinds[] = {
+        {"GGUF", "GGUF"}, {"PK\x03\x04", "PyTorch"}, {"\x80\x02", "PyTorch"}, {"\x89HDF", "HDF5"}, {"<", "web page"}};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const size_t n = strlen(kinds[i].bytes);
+        if (file->map.size >= 9 && file->map.data[8] != '{' && memcmp(file->map.data, kinds[i].bytes, n) == 0)
+            return clora_fail(CLORA_ERROR_FORMAT,
+                              "%s: not a safetensors file: it begins like a %s file; download it again or save it as "
+                              "safetensors",
+                              file->path, kinds[i].kind);
+    }
+    return CLORA_OK;
+}
+
 /* *begin = first byte after the header, which is parsed into file->header. */
 static clora_status read_header(safetensors *file, size_t *begin) {
     const unsigned char *bytes = file->map.data;
     uint64_t length = 0;
     char *what;
+    clora_status status = refuse_other_kind(file);
 
+    if (status != CLORA_OK)
+        return status;
     if (file->map.size < 8)
         return clora_fail(CLORA_ERROR_FORMAT, "%s: only %zu bytes, too short for a safetensors file", file->path,
                           file->map.size);
@@ -35,7 +56,7 @@ static clora_status read_header(safetensors *file, size_t *begin) {
     what = alloc_format("%s: the header", file->path);
     if (!what)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path);
-    const clora_status status = json_load_bytes(&file->header, (const char *)bytes + 8, (size_t)length, what);
+    status = json_load_bytes(&file->header, (const char *)bytes + 8, (size_t)length, what);
     free(what);
     *begin = 8 + (size_t)length;
     return status;

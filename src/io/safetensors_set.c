@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "io/directory.h"
 
 static const char SINGLE_NAME[] = "model.safetensors";
 static const char INDEX_NAME[] = "model.safetensors.index.json";
@@ -52,14 +53,17 @@ static clora_status list_shards(const char ***out, size_t *count, json_t *map, c
     return CLORA_OK;
 }
 
-static clora_status open_file(safetensors_set *set, const char *dir, const char *name) {
+/* index: the file that names it, or NULL */
+static clora_status open_file(safetensors_set *set, const char *dir, const char *name, const char *index) {
     char *path = file_join(dir, name);
 
     if (!path)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", name);
-    const clora_status status = safetensors_open(&set->files[set->file_count], path);
+    clora_status status = safetensors_open(&set->files[set->file_count], path);
     if (status == CLORA_OK)
         set->file_count++;
+    else if (index && !file_exists(path))
+        status = clora_fail(status, "%s names the file %s, which is missing: download it too", index, name);
     free(path);
     return status;
 }
@@ -71,13 +75,9 @@ static clora_status open_shards(safetensors_set *set, const char *dir, const cha
     set->files = alloc_array(n, sizeof(*set->files));
     if (!set->files)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", index);
-    for (size_t i = 0; i < n; i++) {
-        status = open_file(set, dir, names[i]);
-        if (status == CLORA_ERROR_NOT_FOUND)
-            return clora_fail(status, "%s names the file %s, which is missing: download it too", index, names[i]);
-        if (status != CLORA_OK)
-            return status;
-    }
+    for (size_t i = 0; i < n; i++)
+        TRY(open_file(set, dir, names[i], index));
+done:
     return status;
 }
 
@@ -149,7 +149,7 @@ static clora_status open_one(safetensors_set *set, const char *dir) {
     set->files = alloc_array(1, sizeof(*set->files));
     if (!set->files)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", dir);
-    return open_file(set, dir, SINGLE_NAME);
+    return open_file(set, dir, SINGLE_NAME, NULL);
 }
 
 /* One file goes before an index, as in Hugging Face's loaders. */
@@ -164,9 +164,7 @@ static clora_status open_files(safetensors_set *set, const char *dir) {
     else if (file_exists(index))
         status = open_index(set, dir, index);
     else
-        status = clora_fail(CLORA_ERROR_NOT_FOUND,
-                            "%s holds neither %s nor %s; weights in another format must be saved as safetensors first",
-                            dir, SINGLE_NAME, INDEX_NAME);
+        status = directory_without_weights(dir);
     free(single);
     free(index);
     return status;

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "io/directory.h"
 #include "io/tokenizer.h"
 #include "io/tokenizer_bytes.h"
 
@@ -156,7 +157,7 @@ clora_status clora_tokenizer_load(clora_tokenizer **out, const char *model_direc
     config = file_join(model_directory, "tokenizer_config.json");
     if (!t || !path || !config)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer"));
-    TRY(file_need_model(model_directory));
+    TRY(directory_need_tokenizer(model_directory));
     if (!file_exists(path))
         TRY(clora_fail(CLORA_ERROR_NOT_FOUND,
                        "%s is not there; a model with only a tokenizer.model needs it made first (transformers: "

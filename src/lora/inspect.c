@@ -8,10 +8,11 @@
 #include "base/file.h"
 #include "base/plain.h"
 #include "io/dataset.h"
+#include "io/directory.h"
 #include "io/safetensors.h"
+#include "lora/peft.h"
 #include "lora/peft_config.h"
 #include "lora/peft_keys.h"
-#include "lora/target.h"
 
 static clora_stored_type *find_type(clora_stored *out, const char *dtype) {
     for (int i = 0; i < out->types; i++)
@@ -51,6 +52,7 @@ clora_status clora_inspect_model(clora_stored *out, const char *directory) {
     NEED(out);
     *out = (clora_stored){0};
     NEED(directory);
+    TRY(directory_need_model(directory));
     TRY(safetensors_set_open(&set, directory));
     out->files = (int)set->file_count;
     for (size_t i = 0; i < safetensors_set_count(set); i++)
@@ -61,12 +63,12 @@ done:
     return status;
 }
 
-static clora_status read_tensors(clora_inspected_adapter *out, const char *path) {
+static clora_status read_tensors(clora_inspected_adapter *out, const char *directory) {
     clora_status status = CLORA_OK;
     peft_keys keys = {.count = 0};
     safetensors *file = NULL;
 
-    TRY(safetensors_open(&file, path));
+    TRY(peft_open_tensors(&file, directory));
     TRY(peft_keys_init(&keys, file));
     out->modules = peft_keys_modules(&keys);
     out->stored.files = 1;
@@ -110,21 +112,19 @@ done:
 
 clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *directory) {
     clora_status status = CLORA_OK;
-    char *settings = NULL, *tensors = NULL;
+    char *settings = NULL;
 
     NEED(out);
     *out = (clora_inspected_adapter){0};
     NEED(directory);
     settings = file_join(directory, "adapter_config.json");
-    tensors = file_join(directory, "adapter_model.safetensors");
-    if (!settings || !tensors)
+    if (!settings)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
-    TRY(file_need_adapter(directory));
+    TRY(directory_need_adapter(directory));
     TRY(read_settings(out, settings));
-    TRY(read_tensors(out, tensors));
+    TRY(read_tensors(out, directory));
 done:
     free(settings);
-    free(tensors);
     if (status != CLORA_OK)
         clora_inspected_adapter_finish(out);
     return status;

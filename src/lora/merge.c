@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "io/directory.h"
+#include "io/quantized.h"
 #include "lora/merge_weights.h"
 
 static const char INDEX_NAME[] = "model.safetensors.index.json";
@@ -14,12 +16,13 @@ static clora_status read_config(merge *m) {
 
     if (!path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", m->model));
-    TRY(file_need_model(m->model));
+    TRY(directory_need_model(m->model));
     TRY(json_load_path(&m->config, path, LIMIT));
     TRY(json_get_text(&type, m->config, "model_type", "", path));
     if (strcmp(type, "llama") != 0)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"model_type\" is \"%s\"; clora merges into \"llama\"", path,
                        type));
+    TRY(quantized_refuse_config(m->config, path));
 done:
     free(path);
     return status;
@@ -193,6 +196,7 @@ clora_status clora_merge(const char *model_directory, const char *adapter_direct
         return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", dtype);
     TRY(read_config(&m));
     TRY(safetensors_set_open(&m.set, model_directory));
+    TRY(quantized_refuse_tensors(m.set, model_directory));
     TRY(list_modules(&m));
     TRY(peft_open(&m.adapter, adapter_directory, m.module, m.modules));
     TRY(check_types(&m));

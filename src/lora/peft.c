@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file_error.h"
+#include "io/directory.h"
 #include "lora/peft_config.h"
 #include "lora/peft_keys.h"
 
@@ -21,22 +22,15 @@ static char *tensor_name(const target_module *module, bool is_b) {
     return alloc_format("base_model.model.%s.lora_%c.weight", module->name, is_b ? 'B' : 'A');
 }
 
-static clora_status open_tensors(safetensors **out, const char *directory) {
-    char *path = file_join(directory, TENSORS_NAME), *pickle = file_join(directory, PICKLE_NAME);
-    clora_status status;
+clora_status peft_open_tensors(safetensors **out, const char *directory) {
+    char *path = file_join(directory, TENSORS_NAME);
+    clora_status status = CLORA_OK;
 
-    if (!path || !pickle)
+    if (!path)
         status = clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory);
-    else if (!file_exists(path) && file_exists(pickle))
-        status =
-            clora_fail(CLORA_ERROR_UNSUPPORTED,
-                       "%s is a Python pickle, which clora does not run; load the adapter in PEFT and save it again "
-                       "with safe_serialization=True",
-                       pickle);
     else
-        status = safetensors_open(out, path);
+        status = file_exists(path) ? safetensors_open(out, path) : directory_without_factors(directory);
     free(path);
-    free(pickle);
     return status;
 }
 
@@ -125,13 +119,13 @@ clora_status peft_open(peft_adapter *out, const char *directory, const target_mo
     out->b = alloc_array((size_t)count + 1, sizeof(*out->b));
     if (!path || !out->choice || !out->a || !out->b)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
-    TRY(file_need_adapter(directory));
+    TRY(directory_need_adapter(directory));
     TRY(peft_config_load(&out->config, path, modules, count));
     if ((status = target_resolve(out->choice, out->config, modules, count, false)) != CLORA_OK) {
         status = clora_fail_within(status == CLORA_ERROR_ARGUMENT ? CLORA_ERROR_FORMAT : status, "%s", path);
         goto done;
     }
-    TRY(open_tensors(&out->file, directory));
+    TRY(peft_open_tensors(&out->file, directory));
     TRY(find_factors(out, modules));
 done:
     free(path);

@@ -21,6 +21,9 @@ typedef struct peft_adapter {
 clora_status peft_open(peft_adapter *out, const char *directory, const target_module *modules, int count);
 void peft_close(peft_adapter *adapter);
 
+/* The file of the factors, or what the directory holds in its place. */
+clora_status peft_open_tensors(safetensors **out, const char *directory);
+
 /* A factor as floats; a value that is not finite is an error that names the tensor. Its file pages are given back. */
 clora_status peft_read(float *out, const peft_adapter *adapter, const safetensors_tensor *factor);
 

@@ -7,6 +7,8 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "io/directory.h"
+#include "io/quantized.h"
 
 enum { CONFIG_LIMIT = 1 << 20, SIZE_LIMIT = 1 << 24 };
 
@@ -196,6 +198,7 @@ static clora_status read_config(model_config *c, const json_t *root, const char 
     if (strcmp(text, "llama") != 0)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: model_type \"%s\" is not supported (llama is)", path, text));
     snprintf(c->model_type, sizeof(c->model_type), "%s", text);
+    TRY(quantized_refuse_config(root, path));
     TRY(json_get_text(&text, root, "hidden_act", "silu", path));
     if (strcmp(text, "silu") != 0 && strcmp(text, "swish") != 0)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: activation \"%s\" is not supported (silu is)", path, text));
@@ -221,7 +224,7 @@ clora_status config_load(model_config *out, const char *directory) {
     *out = (model_config){0};
     if (!path || !generation_path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a path"));
-    TRY(file_need_model(directory));
+    TRY(directory_need_model(directory));
     TRY(json_load_path(&root, path, CONFIG_LIMIT));
     if (!json_is_object(root))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: not a JSON object", path));

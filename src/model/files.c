@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "io/model_tables.h"
+#include "io/quantized.h"
 #include "model/model.h"
 
 /* The heads of the files against config.json; nothing is read or allocated yet. */
@@ -120,6 +121,7 @@ clora_status model_files_open(safetensors_set **out, model_tables *tables, model
 
     *out = NULL;
     TRY(safetensors_set_open(&files, directory));
+    TRY(quantized_refuse_tensors(files, directory));
     *tables = model_tables_find(files, config->tied);
     config->own_head = config->tied && tables->head != tables->embedding;
     config->tied = config->tied && !config->own_head;
