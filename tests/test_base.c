@@ -11,7 +11,6 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
-#include "base/json.h"
 #include "base/plain.h"
 #include "base/rng.h"
 #include "support/assert.h"
@@ -288,112 +287,7 @@ static void test_all_permutations_are_equally_likely(void **state) {
         assert_true(count[i] == 0 || (count[i] > 880 && count[i] < 1120));
 }
 
-/* ---- json ---- */
-
-static json_t *parse(const char *text) {
-    json_t *value = NULL;
-
-    assert_ok(json_load_bytes(&value, text, strlen(text), "text"));
-    return value;
-}
-
-static void test_json_values_are_read_by_type(void **state) {
-    (void)state;
-    json_t *o = parse("{\"i\": 7, \"f\": 16.0, \"r\": 0.5, \"b\": true, \"s\": \"hi\", \"n\": null}");
-    int64_t i;
-    double r;
-    bool b;
-    const char *s;
-
-    assert_ok(json_get_int(&i, o, "i", 1, "o"));
-    assert_int_equal(i, 7);
-    assert_ok(json_get_int(&i, o, "f", 1, "o"));
-    assert_int_equal(i, 16);
-    assert_ok(json_get_int(&i, o, "absent", 3, "o"));
-    assert_int_equal(i, 3);
-    assert_ok(json_get_int(&i, o, "n", 4, "o"));
-    assert_int_equal(i, 4);
-    assert_ok(json_get_real(&r, o, "r", 1, "o"));
-    assert_true(r == 0.5);
-    assert_ok(json_get_real(&r, o, "i", 1, "o"));
-    assert_true(r == 7.0);
-    assert_ok(json_get_bool(&b, o, "b", false, "o"));
-    assert_true(b);
-    assert_ok(json_get_text(&s, o, "s", NULL, "o"));
-    assert_string_equal(s, "hi");
-    assert_ok(json_get_text(&s, o, "n", "none", "o"));
-    assert_string_equal(s, "none");
-    json_decref(o);
-}
-
-static void test_json_values_of_another_type_are_errors_that_name_the_key(void **state) {
-    (void)state;
-    json_t *o = parse("{\"i\": \"7\", \"r\": 0.5, \"b\": 1, \"s\": [], \"z\": \"a\\u0000b\"}");
-    json_t *list = parse("[1]");
-    int64_t i;
-    double r;
-    bool b;
-    const char *s;
-
-    assert_refused(json_get_int(&i, o, "i", 1, "config.json"), CLORA_ERROR_FORMAT, "config.json: \"i\" must be an int");
-    assert_refused(json_get_int(&i, o, "r", 1, "o"), CLORA_ERROR_FORMAT, "\"r\" must be an integer");
-    assert_refused(json_get_real(&r, o, "i", 1, "o"), CLORA_ERROR_FORMAT, "\"i\" must be a number, not a string");
-    assert_refused(json_get_bool(&b, o, "b", 1, "o"), CLORA_ERROR_FORMAT, "\"b\" must be true or false");
-    assert_refused(json_get_text(&s, o, "s", "", "o"), CLORA_ERROR_FORMAT, "\"s\" must be a string, not an array");
-    assert_refused(json_get_text(&s, o, "z", "", "o"), CLORA_ERROR_FORMAT, "NUL");
-    assert_refused(json_get_int(&i, list, "i", 1, "o"), CLORA_ERROR_FORMAT, "wanted an object");
-    json_decref(o);
-    json_decref(list);
-}
-
-static void test_broken_json_is_refused_with_its_place(void **state) {
-    (void)state;
-    static const char *const broken[] = {"",          "{",     "{\"a\": 1,}",   "{\"a\": 1, \"a\": 2}", "{\"a\": NaN}",
-                                         "\"\xff\"]", "[1] 2", "{\"a\": 1e999}"};
-    json_t *value;
-
-    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
-        assert_refused(json_load_bytes(&value, broken[i], strlen(broken[i]), "x.json"), CLORA_ERROR_FORMAT,
-                       "x.json is not valid JSON: line ");
-        assert_null(value);
-    }
-    scratch_text("bad.json", "{\n\"a\": }");
-    assert_refused(json_load_path(&value, scratch_path("bad.json"), 100), CLORA_ERROR_FORMAT, "line 2");
-    assert_refused(json_load_path(&value, scratch_path("bad.json"), 5), CLORA_ERROR_FORMAT, "larger than");
-    assert_refused(json_load_path(&value, scratch_path("none.json"), 5), CLORA_ERROR_NOT_FOUND, "none.json");
-}
-
-static void test_json_of_any_depth_does_no_harm(void **state) {
-    (void)state;
-    enum { DEPTH = 1000000 };
-    char *text = malloc(DEPTH);
-    json_t *value;
-
-    memset(text, '[', DEPTH);
-    assert_refused(json_load_bytes(&value, text, DEPTH, "deep"), CLORA_ERROR_FORMAT, "depth");
-    free(text);
-}
-
-static void test_saved_json_is_sorted_and_its_numbers_are_short(void **state) {
-    (void)state;
-    json_t *o = parse("{\"z\": 0.1, \"a\": 1e-05, \"m\": [1, 10000.0, 0.3333333333333333]}");
-    json_t *again;
-    size_t size;
-
-    assert_ok(json_save_path(o, scratch_path("o.json")));
-    assert_ok(json_load_path(&again, scratch_path("o.json"), 1000));
-    assert_true(json_equal(o, again));
-    json_decref(again);
-    json_object_del(o, "m");
-    assert_ok(json_save_path(o, scratch_path("o.json")));
-    char *text = read_whole(&size, scratch_path("o.json"));
-    assert_string_equal(text, "{\n  \"a\": 1e-5,\n  \"z\": 0.1\n}\n");
-    free(text);
-    json_decref(o);
-}
-
 #define T(name) cmocka_unit_test(name)
-#define D(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -414,11 +308,6 @@ int main(void) {
         T(test_uniform_and_normal_numbers_have_their_moments),
         T(test_a_permutation_holds_each_number_once_and_changes_with_the_stream),
         T(test_all_permutations_are_equally_likely),
-        T(test_json_values_are_read_by_type),
-        T(test_json_values_of_another_type_are_errors_that_name_the_key),
-        D(test_broken_json_is_refused_with_its_place),
-        T(test_json_of_any_depth_does_no_harm),
-        D(test_saved_json_is_sorted_and_its_numbers_are_short),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,12 @@ static void test_the_files_say_which_bos_and_eos(void **state) {
     check_config("null", "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\"}", 0, 1, 0);
     check_config("null", "{\"bos_token\":\"<s>\",\"add_bos_token\":true}", 0, -1, 1);
     check_config("null", "{\"eos_token\":{\"content\":\"</s>\",\"lstrip\":false}}", -1, 1, 0);
+    check_config("null", "{\"bos_token\":\"\",\"eos_token\":{\"content\":\"\"}}", -1, -1, 0);
+    /* transformers' "no limit" as an integer, and what else is not read */
+    check_config("null",
+                 "{\"model_max_length\":1000000000000000019884624838656,\"scale\":NaN,\"least\":[-Infinity,1e400],"
+                 "\"eos_token\":\"</s>\"}",
+                 -1, 1, 0);
     /* with a post-processor add_bos_token says nothing, and the template says which */
     check_config(bytes, "{\"bos_token\":\"<s>\",\"add_bos_token\":true}", 0, -1, 0);
     check_config(around, "{\"bos_token\":\"<s>\",\"add_bos_token\":false}", 2, -1, 1);
@@ -323,6 +329,9 @@ static void test_a_broken_config_is_refused(void **state) {
         {"{", "not valid JSON"},
         {"{\"eos_token\":\"<no>\"}", "\"eos_token\" is \"<no>\", which is not in the vocabulary"},
         {"{\"eos_token\":7}", "\"eos_token\" must be a string or an object"},
+        {"{\"eos_token\":NaN}", "\"eos_token\" must be a string or an object"},
+        {"{\"bos_token\":{\"content\":1e400}}", "\"bos_token\" must be a string or an object"},
+        {"{\"add_bos_token\":1000000000000000019884624838656}", "\"add_bos_token\" must be true or false"},
         {"{\"bos_token\":{\"text\":\"<s>\"}}", "\"bos_token\" must be a string or an object"},
         {"{\"add_bos_token\":\"yes\"}", "\"add_bos_token\" must be true or false"},
         {"{\"add_bos_token\":true}", "there is no \"bos_token\""},

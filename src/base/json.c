@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 
 #include "base/c_locale.h"
 #include "base/file.h"
+#include "base/json_literal.h"
 
 json_t *json_parse(const char *text, size_t size, size_t flags, json_error_t *error) {
     const locale_t before = c_locale_enter();
@@ -24,16 +26,47 @@ char *json_text(const json_t *value, size_t flags) {
     return text;
 }
 
-clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what) {
+#define MOST_VALUES ((size_t)4 << 20)
+
+/* Each value but the first has one of these in front of it; those inside strings count too, to be fast. */
+static bool has_too_many_values(const char *data, size_t size) {
+    size_t count = 0;
+
+    for (size_t i = 0; size / 2 > MOST_VALUES && i < size; i++)
+        count += data[i] == ',' || data[i] == '[' || data[i] == '{';
+    return count > MOST_VALUES;
+}
+
+static clora_status load(json_t **out, bool *out_of_range, const char *data, size_t size, const char *what) {
     json_error_t error;
 
-    *out = json_parse(data ? data : "", size, 0, &error);
+    *out = NULL;
+    if (has_too_many_values(data, size))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s holds more than %zu values", what, MOST_VALUES);
+    errno = 0;
+    *out = json_parse(data, size, 0, &error);
     if (*out)
         return CLORA_OK;
-    if (json_error_code(&error) == json_error_out_of_memory)
+    if (errno == ENOMEM || json_error_code(&error) == json_error_out_of_memory) /* jansson seldom says so */
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", what);
+    *out_of_range =
+        json_error_code(&error) == json_error_numeric_overflow || json_error_code(&error) == json_error_invalid_syntax;
     return clora_fail(CLORA_ERROR_FORMAT, "%s is not valid JSON: line %d, column %d: %s", what, error.line,
                       error.column, error.text);
+}
+
+clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what) {
+    bool out_of_range = false;
+    clora_status status = load(out, &out_of_range, data ? data : "", size, what);
+    char *wrapped = NULL;
+
+    if (!out_of_range)
+        return status;
+    const clora_status failed = json_literals_wrap(&wrapped, &size, data, what);
+    if (wrapped)
+        status = load(out, &out_of_range, wrapped, size, what);
+    free(wrapped);
+    return failed != CLORA_OK ? failed : status;
 }
 
 clora_status json_load_path(json_t **out, const char *path, size_t limit_bytes) {
@@ -74,6 +107,9 @@ static clora_status look_up(const json_t **value, const json_t *object, const ch
 }
 
 static clora_status wrong_type(const json_t *value, const char *key, const char *wanted, const char *where) {
+    if (json_literal(value))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" must be %s in range, not %.60s", where, key, wanted,
+                          json_literal(value));
     return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" must be %s, not %s", where, key, wanted, type_name(value));
 }
 
@@ -90,8 +126,10 @@ clora_status json_get_int(int64_t *out, const json_t *object, const char *key, i
     }
     /* some writers say 16.0 where they mean 16 */
     const double real = json_real_value(value);
-    if (!json_is_real(value) || real != floor(real) || fabs(real) > 0x1p53)
+    if (!json_is_real(value) || real != floor(real))
         return wrong_type(value, key, "an integer", where);
+    if (fabs(real) > 0x1p53)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" must be an integer in range, not %.17g", where, key, real);
     *out = (int64_t)real;
     return CLORA_OK;
 }
@@ -174,6 +212,7 @@ static clora_status save(const json_t *value, const char *path, size_t flags) {
     if (!text)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path);
     size_t size = strlen(text);
+    json_literals_unwrap(text, &size);
     text[size++] = '\n'; /* the terminator's place: what is written is counted, not terminated */
     clora_status status = file_write_text(path, text, size);
     free(text);

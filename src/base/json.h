@@ -9,8 +9,10 @@
 #include "base/status.h"
 
 /*
- * jansson with clora's errors: each names the file, the key and what was wanted. Files are read with
- * duplicate keys rejected, NUL allowed in strings, and depth bounded by jansson (2048).
+ * jansson with clora's errors: each names the file, the key and what was wanted. Files are read with duplicate keys
+ * rejected, NUL allowed in strings, depth bounded by jansson (2048) and at most four million values, as each takes some
+ * hundred bytes. A number that fits no type (1e400, 30 digits, NaN) is an error only where it is asked for; saving
+ * writes it as it was.
  */
 clora_status json_load_path(json_t **out, const char *path, size_t limit_bytes);
 clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what);

@@ -65,7 +65,7 @@ static clora_status list_tokens(clora_tokenizer *t) {
     return CLORA_OK;
 }
 
-/* bos_token and eos_token are a string or an object with a content; null and nothing mean none. */
+/* bos_token and eos_token are a string or an object with a content; null, "" and nothing mean none. */
 static clora_status read_special(int32_t *id, const clora_tokenizer *t, const json_t *config, const char *key,
                                  const char *path) {
     const json_t *value = json_object_get(config, key);
@@ -78,6 +78,8 @@ static clora_status read_special(int32_t *id, const clora_tokenizer *t, const js
         value = json_object_get(value, "content");
     if (!json_is_string(value))
         return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" must be a string or an object with a content", path, key);
+    if (json_string_length(value) == 0)
+        return CLORA_OK;
     *id = clora_tokenizer_id(t, json_string_value(value), json_string_length(value));
     if (*id < 0)
         return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" is \"%s\", which is not in the vocabulary", path, key,
