@@ -76,6 +76,8 @@ static clora_status encode_text(encoding *e, piece text) {
     if (!utf8_valid(text.text, text.size, &bad))
         return clora_fail(CLORA_ERROR_FORMAT, "the text is not UTF-8: byte %zu begins no character", bad);
     e->merging.use_cache = text.size >= CACHE_FROM;
+    e->normalizing.budget.given += text.size;
+    e->splitting.budget.given += text.size;
     text.marks[PIECE_FRONT] = utf8_length(text.text[0]);
     return added_split(&e->tokenizer->added, &e->tokenizer->added.plain, &text, &sink);
 }
@@ -198,7 +200,7 @@ int clora_tokenizer_is_special(const clora_tokenizer *tokenizer, int32_t id) {
 
 const char *clora_tokenizer_token(const clora_tokenizer *tokenizer, int32_t id, size_t *size) {
     const bool is_there = id >= 0 && id < clora_tokenizer_vocab_size(tokenizer);
-    const vocab_token none = {0}, *token = is_there ? &tokenizer->tokens[id] : &none;
+    const token_text none = {0}, *token = is_there ? &tokenizer->tokens[id] : &none;
 
     if (size)
         *size = token->size;

@@ -20,11 +20,11 @@ struct clora_tokenizer {
     bpe model;
     post_processor post;
     decode_chain *decoder;
-    int32_t size;         /* one more than the highest id */
-    vocab_token *tokens;  /* (size) as written */
-    vocab_token *decoded; /* (size) what the decoder gets */
-    bool *skipped;        /* (size) decoding may leave it out */
-    int32_t bos, eos;     /* -1: none */
+    int32_t size;        /* one more than the highest id */
+    token_text *tokens;  /* (size) as written */
+    token_text *decoded; /* (size) what the decoder gets */
+    bool *skipped;       /* (size) decoding may leave it out */
+    int32_t bos, eos;    /* -1: none */
     bool adds_bos, may_drop;
 };
 

@@ -14,25 +14,34 @@ typedef struct added_token {
     bool single_word, lstrip, rstrip, normalized, special, skipped; /* skipped: decoding may leave it out */
 } added_token;
 
-/* All patterns of one kind as a tree of bytes; node 0 is the root. */
-typedef struct added_tree {
-    struct added_node *nodes;
+/*
+ * All patterns of one kind as an automaton that reads a text from its end (Aho and Corasick 1975): in time linear in
+ * the text it tells at each place the longest pattern that begins there.
+ */
+typedef struct added_search {
+    struct added_node *nodes; /* a tree of reversed patterns; node 0 is the root */
     size_t count, capacity;
-    bool first[256]; /* bytes that begin a pattern */
-} added_tree;
+    uint32_t root[256]; /* the root's children; 0: none */
+} added_search;
 
 typedef struct added_tokens {
     added_token *tokens;
-    size_t count, capacity;
-    added_tree plain, normalized; /* searched in the text as it comes, and in the normalized text */
+    token_text *contents; /* (count) of the tokens, for the index */
+    size_t count;
+    token_index index;
+    added_search plain, normalized; /* for the text as it comes, and for the normalized text */
 } added_tokens;
 
 /* The "added_tokens" of tokenizer.json. */
 clora_status added_init(added_tokens *a, const json_t *list, const vocab *v, const normalizer *n, const char *where);
 void added_finish(added_tokens *a);
 
-const added_token *added_find_id(const added_tokens *a, int32_t id);
-int32_t added_find_text(const added_tokens *a, const char *content, size_t size);
+int32_t added_find_text(const added_tokens *a, const char *content, size_t size); /* the id, or -1 */
+
+/* Add the pattern of tokens[place]; *taken says that another token has the same. Then, once, link all patterns. */
+clora_status added_search_add(added_search *search, const added_token *tokens, int32_t place, bool *taken);
+clora_status added_search_link(added_search *search);
+void added_search_finish(added_search *search);
 
 /* What splitting finds: token ids with the text that they take, and the text between. */
 typedef struct added_sink {
@@ -41,6 +50,6 @@ typedef struct added_sink {
     void *user;
 } added_sink;
 
-clora_status added_split(const added_tokens *a, const added_tree *tree, const piece *text, const added_sink *sink);
+clora_status added_split(const added_tokens *a, const added_search *search, const piece *text, const added_sink *sink);
 
 #endif

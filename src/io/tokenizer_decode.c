@@ -34,6 +34,7 @@ typedef struct decode_stage {
 struct decode_chain {
     decode_stage *stages;
     size_t count, capacity;
+    char *where; /* "path: decoder" */
 };
 
 /* What a stage remembers. Tokens arrive as parts; the first part of each says that a token begins. */
@@ -51,6 +52,7 @@ struct decode_run {
     const decode_chain *chain;
     decode_state *states;
     text_buffer *out;
+    text_budget budget;
     regex_workspace regex_space;
 };
 
@@ -135,8 +137,8 @@ clora_status decode_chain_create(decode_chain **out, const json_t *specification
     clora_status status = CLORA_OK;
 
     *out = NULL;
-    if (!chain)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a decoder");
+    if (!chain || !(chain->where = alloc_string(where)))
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a decoder"));
     TRY(component_each(specification, "decoders", where, add_stage, chain));
     if (!specification || json_is_null(specification)) {
         TRY(alloc_grow((void **)&chain->stages, &chain->capacity, 1, sizeof(*chain->stages)));
@@ -158,6 +160,7 @@ void decode_chain_free(decode_chain *chain) {
         free(chain->stages[i].content);
     }
     free(chain->stages);
+    free(chain->where);
     free(chain);
 }
 
@@ -171,6 +174,7 @@ clora_status decode_run_create(decode_run **out, const decode_chain *chain) {
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to decode");
     }
     run->chain = chain;
+    run->budget.where = chain->where;
     *out = run;
     return CLORA_OK;
 }
@@ -196,7 +200,7 @@ static clora_status replace(decode_run *run, size_t k, const char *text, size_t 
     regex_search search;
     bool found;
 
-    work->size = 0;
+    text_begin(work, &run->budget, size);
     TRY(regex_search_begin(&search, s->pattern, &run->regex_space, text, size));
     while (size > 0) { /* patterns that match nothing at all do not match an empty token */
         TRY(regex_search_next(&search, &found, &start, &end));
@@ -207,6 +211,7 @@ static clora_status replace(decode_run *run, size_t k, const char *text, size_t 
         last = end;
     }
     TRY(text_append(work, text + last, size - last));
+    TRY(text_end(work, &run->budget));
     TRY(put(run, k + 1, work->data, work->size, begins));
 done:
     return status;
@@ -445,6 +450,7 @@ done:
 
 clora_status decode_run_push(decode_run *run, text_buffer *out, const char *token, size_t size) {
     run->out = out;
+    run->budget.given += size;
     return put(run, 0, token, size, true);
 }
 

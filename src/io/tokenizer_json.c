@@ -6,7 +6,7 @@
 #include "io/tokenizer_text.h"
 
 #define DEEPEST_SEQUENCE 16
-#define MOST_MEMBERS 1024
+#define MOST_MEMBERS 32 /* each costs another pass over a text; known files have up to five */
 
 clora_status component_type(const char **out, const json_t *component, const char *where) {
     clora_status status = json_get_text(out, component, "type", NULL, where);

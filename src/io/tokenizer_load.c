@@ -8,7 +8,9 @@
 #include "io/tokenizer.h"
 #include "io/tokenizer_bytes.h"
 
-#define LARGEST_FILE ((size_t)512 << 20)
+/* Known files have up to 35 MB and 1.2 MB; what is made of them in memory takes up to 40 times as much. */
+#define LARGEST_FILE ((size_t)64 << 20)
+#define LARGEST_CONFIG ((size_t)4 << 20)
 
 /* "path: component", in place of the last one. */
 static clora_status locate(char **where, const char *path, const char *component) {
@@ -58,8 +60,8 @@ static clora_status list_tokens(clora_tokenizer *t) {
         t->tokens[id] = t->decoded[id] = t->model.vocab.tokens[id];
     for (size_t i = 0; i < t->added.count; i++) {
         const added_token *token = &t->added.tokens[i];
-        t->tokens[token->id] = (vocab_token){token->content, token->size};
-        t->decoded[token->id] = (vocab_token){token->pattern, token->pattern_size};
+        t->tokens[token->id] = (token_text){token->content, token->size};
+        t->decoded[token->id] = (token_text){token->pattern, token->pattern_size};
         t->skipped[token->id] = token->skipped;
     }
     return CLORA_OK;
@@ -94,7 +96,7 @@ static clora_status read_config(clora_tokenizer *t, const char *path) {
 
     t->bos = t->eos = -1;
     if (file_exists(path)) {
-        TRY(json_load_path(&config, path, LARGEST_FILE));
+        TRY(json_load_path(&config, path, LARGEST_CONFIG));
         TRY(json_get_bool(&add_bos, config, "add_bos_token", false, path));
         TRY(read_special(&t->bos, t, config, "bos_token", path));
         TRY(read_special(&t->eos, t, config, "eos_token", path));

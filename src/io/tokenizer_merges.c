@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "io/tokenizer_text.h"
 
 #define MOST_MERGES (1 << 26)
@@ -48,7 +49,7 @@ static clora_status find_token(int32_t *id, const vocab *v, const char *text, si
 /* A pair that is listed twice has the later rank. */
 static void insert(merges *m, int32_t left, int32_t right, int32_t rank, int32_t id) {
     const uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    size_t slot = (size_t)((pair * 0x9e3779b97f4a7c15u) >> m->shift);
+    size_t slot = merges_slot(m, pair);
 
     while (m->slots[slot].rank >= 0 && m->slots[slot].pair != pair)
         slot = (slot + 1) & m->mask;
@@ -57,10 +58,10 @@ static void insert(merges *m, int32_t left, int32_t right, int32_t rank, int32_t
 
 static size_t border_slot(const merges *m, uint32_t last, uint32_t first) {
     const uint64_t border = (uint64_t)last << 32 | first;
-    size_t slot = (size_t)((border * 0x9e3779b97f4a7c15u) >> 20) & m->border_mask;
+    size_t slot = merges_slot(m, border);
 
     while (m->borders[slot] != UINT64_MAX && m->borders[slot] != border)
-        slot = (slot + 1) & m->border_mask;
+        slot = (slot + 1) & m->mask;
     return slot;
 }
 
@@ -99,7 +100,8 @@ static clora_status allocate(merges *m, size_t count) {
         slots *= 2;
         m->shift--;
     }
-    m->mask = m->border_mask = slots - 1;
+    m->mask = slots - 1;
+    m->multiplier = hash_seed() | 1;
     m->slots = alloc_array(slots, sizeof(*m->slots));
     m->borders = alloc_array(slots, sizeof(*m->borders));
     if (!m->slots || !m->borders)

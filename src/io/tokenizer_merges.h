@@ -14,19 +14,24 @@ typedef struct merge {
 typedef struct merges {
     merge *slots; /* open addressing; rank -1 is free */
     size_t mask;
+    uint64_t multiplier; /* odd: see merges_slot */
     int shift;
     uint64_t *borders; /* the characters (last << 32 | first) between which some merge joins; UINT64_MAX is free */
-    size_t border_mask;
 } merges;
 
 /* From ["a b", ...] or [["a", "b"], ...]. The right part loses the first prefix bytes when it is merged. */
 clora_status merges_init(merges *m, const json_t *list, const vocab *v, size_t prefix, const char *where);
 void merges_finish(merges *m);
 
+/* The highest bits of a product with a multiplier that no file foresees. */
+static inline size_t merges_slot(const merges *m, uint64_t key) {
+    return (size_t)((key * m->multiplier) >> m->shift);
+}
+
 /* The merge of two tokens, or NULL. */
 static inline const merge *merges_find(const merges *m, int32_t left, int32_t right) {
     const uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    size_t slot = (size_t)((pair * 0x9e3779b97f4a7c15u) >> m->shift);
+    size_t slot = merges_slot(m, pair);
 
     while (m->slots[slot].rank >= 0) {
         if (m->slots[slot].pair == pair)

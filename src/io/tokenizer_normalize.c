@@ -22,6 +22,7 @@ typedef struct step {
 struct normalizer {
     step *steps;
     size_t count, capacity;
+    char *where; /* "path: normalizer" */
 };
 
 static clora_status read_content(step *s, const json_t *specification, const char *key, const char *where) {
@@ -88,8 +89,8 @@ clora_status normalizer_create(normalizer **out, const json_t *specification, co
     if (!specification || json_is_null(specification))
         return CLORA_OK;
     n = calloc(1, sizeof(*n));
-    if (!n)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a normalizer");
+    if (!n || !(n->where = alloc_string(where)))
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a normalizer"));
     TRY(component_each(specification, "normalizers", where, add_step, n));
     *out = n;
     n = NULL;
@@ -106,6 +107,7 @@ void normalizer_free(normalizer *n) {
         regex_free(n->steps[i].pattern);
     }
     free(n->steps);
+    free(n->where);
     free(n);
 }
 
@@ -207,6 +209,8 @@ clora_status normalizer_run(const normalizer *n, piece *text, normalizer_workspa
     clora_status status = CLORA_OK;
     size_t turn = 0;
 
+    if (n)
+        workspace->budget.where = n->where;
     for (size_t i = 0; n && i < n->count && text->size > 0; i++) {
         const step *s = &n->steps[i];
         if (s->kind == STEP_STRIP) {
@@ -215,8 +219,9 @@ clora_status normalizer_run(const normalizer *n, piece *text, normalizer_workspa
         }
         text_buffer *out = &workspace->buffers[turn++ & 1]; /* the other one may hold the input */
         piece result = {.continues = text->continues};
-        out->size = 0;
+        text_begin(out, &workspace->budget, text->size);
         TRY(run_step(out, &result, s, text, workspace, regex_space));
+        TRY(text_end(out, &workspace->budget));
         result.text = out->data;
         result.size = out->size;
         *text = result;

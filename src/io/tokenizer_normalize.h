@@ -12,8 +12,9 @@ typedef struct normalizer normalizer;
 clora_status normalizer_create(normalizer **out, const json_t *specification, const char *where);
 void normalizer_free(normalizer *n);
 
-/* Scratch of one thread. Zeroed is ready. */
+/* Scratch of one thread. Zeroed is ready, once the budget is given. */
 typedef struct normalizer_workspace {
+    text_budget budget;
     text_buffer buffers[2];
     text_buffer code_points, sorted; /* of int32_t, for the Unicode forms */
     text_buffer halves;              /* the two sides of the border, for the Unicode forms */

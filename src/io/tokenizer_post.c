@@ -4,6 +4,8 @@
 
 #include "io/tokenizer_json.h"
 
+#define MOST_IDS 64 /* in front of a text and behind it, each */
+
 typedef struct template_reading {
     post_processor *post;
     int32_t vocab_size;
@@ -24,6 +26,9 @@ static clora_status append_special(id_buffer *out, const json_t *specification, 
     json_array_foreach(ids, i, id) {
         if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= vocab_size)
             TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"%.60s\" has an id that is not in the vocabulary", where, name));
+        if (out->size == MOST_IDS)
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"single\" puts more than %d ids on one side of a text", where,
+                           MOST_IDS));
         TRY(id_append(out, (int32_t)json_integer_value(id)));
     }
 done:

@@ -27,6 +27,7 @@ typedef struct stage {
 struct pretokenizer {
     stage *stages;
     size_t count, capacity;
+    char *where; /* "path: pre_tokenizer" */
 };
 
 /* One call of pretokenizer_run, and the stage that its pieces are to go through next. */
@@ -151,8 +152,8 @@ clora_status pretokenizer_create(pretokenizer **out, const json_t *specification
     if (!specification || json_is_null(specification))
         return CLORA_OK;
     p = calloc(1, sizeof(*p));
-    if (!p)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a pre-tokenizer");
+    if (!p || !(p->where = alloc_string(where)))
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a pre-tokenizer"));
     TRY(component_each(specification, "pretokenizers", where, add_stage, p));
     *out = p;
     p = NULL;
@@ -167,6 +168,7 @@ void pretokenizer_free(pretokenizer *p) {
     for (size_t i = 0; i < p->count; i++)
         regex_free(p->stages[i].pattern);
     free(p->stages);
+    free(p->where);
     free(p);
 }
 
@@ -254,13 +256,14 @@ done:
     return status;
 }
 
-static clora_status put_in_front(piece *text, text_buffer *buffer, uint32_t c) {
+static clora_status put_in_front(piece *text, text_buffer *buffer, text_budget *budget, uint32_t c) {
     clora_status status = CLORA_OK;
 
-    buffer->size = 0;
+    text_begin(buffer, budget, text->size);
     TRY(text_append_char(buffer, c));
     piece_prefixed(text, text, buffer->size);
     TRY(text_append(buffer, text->text, text->size));
+    TRY(text_end(buffer, budget));
     text->text = buffer->data;
     text->size = buffer->size;
 done:
@@ -272,11 +275,11 @@ static clora_status map_bytes(void *user, const piece *text) {
     passage *way = user;
     text_buffer *mapped = &way->workspace->stages[way->next - 1].mapped;
     clora_status status = CLORA_OK;
-
     piece result = {.continues = text->continues};
 
-    mapped->size = 0;
+    text_begin(mapped, &way->workspace->budget, text->size);
     TRY(bytes_map(mapped, text->text, text->size));
+    TRY(text_end(mapped, &way->workspace->budget));
     for (int m = 0; m < PIECE_MARKS; m++)
         result.marks[m] = bytes_mapped_size(text->text, text->marks[m]);
     result.text = mapped->data;
@@ -290,7 +293,7 @@ static clora_status byte_level(passage *way, const stage *st, piece text) {
     clora_status status = CLORA_OK;
 
     if (st->prefix_space && !text.continues && text.text[0] != ' ')
-        TRY(put_in_front(&text, &way->workspace->stages[way->next - 1].text, ' '));
+        TRY(put_in_front(&text, &way->workspace->stages[way->next - 1].text, &way->workspace->budget, ' '));
     if (!st->pattern)
         return map_bytes(way, &text);
     splitter s = {.whole = &text, .behavior = SPLIT_ISOLATED, .sink = map_bytes, .user = way};
@@ -314,7 +317,7 @@ static clora_status mark_spaces(passage *way, const stage *st, const piece *in) 
     clora_status status = CLORA_OK;
     piece text = {.continues = in->continues};
 
-    buffer->size = 0;
+    text_begin(buffer, &way->workspace->budget, in->size);
     if (needs_mark(mark, in))
         TRY(text_append_char(buffer, mark->replacement));
     for (size_t i = 0; i < in->size;) {
@@ -328,6 +331,7 @@ static clora_status mark_spaces(passage *way, const stage *st, const piece *in) 
             piece_replaced(&text, in, end + 1, buffer->size);
         i = end + 1;
     }
+    TRY(text_end(buffer, &way->workspace->budget));
     text.text = buffer->data;
     text.size = buffer->size;
     if (!mark->split)
@@ -367,6 +371,7 @@ clora_status pretokenizer_run(const pretokenizer *p, const piece *text, pretoken
             return clora_fail(CLORA_ERROR_MEMORY, "no memory for pre-tokenization");
         workspace->count = p->count;
     }
+    workspace->budget.where = p->where;
     passage way = {.p = p, .workspace = workspace, .regex_space = regex_space, .sink = sink, .user = user};
     return pass_on(&way, text);
 }

@@ -21,8 +21,9 @@ typedef struct pretokenizer pretokenizer;
 clora_status pretokenizer_create(pretokenizer **out, const json_t *specification, const char *where);
 void pretokenizer_free(pretokenizer *p);
 
-/* Scratch of one thread. Zeroed is ready. */
+/* Scratch of one thread. Zeroed is ready, once the budget is given. */
 typedef struct pretokenizer_workspace {
+    text_budget budget;
     struct stage_buffers {
         text_buffer text, mapped;
     } * stages;

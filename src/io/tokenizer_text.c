@@ -5,6 +5,35 @@
 
 #include "base/alloc.h"
 
+#define BUDGET_TIMES 64
+#define BUDGET_BESIDES ((size_t)1 << 20)
+
+/* Has the stage added more than is left? */
+static clora_status check_budget(const text_buffer *buffer, size_t size) {
+    const text_budget *budget = buffer->budget;
+    const size_t most = SIZE_MAX / 4; /* so that sums with it do not overflow */
+    const size_t allowed = budget->given < most / BUDGET_TIMES ? BUDGET_TIMES * budget->given : most;
+
+    if (size <= buffer->rewritten || size - buffer->rewritten <= allowed + BUDGET_BESIDES - budget->added)
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_FORMAT, "%s: its members make a text more than %d times as long", budget->where,
+                      BUDGET_TIMES);
+}
+
+void text_begin(text_buffer *buffer, const text_budget *budget, size_t size) {
+    buffer->size = 0;
+    buffer->budget = budget;
+    buffer->rewritten = size;
+}
+
+clora_status text_end(const text_buffer *buffer, text_budget *budget) {
+    clora_status status = check_budget(buffer, buffer->size);
+
+    if (buffer->size > buffer->rewritten)
+        budget->added += buffer->size - buffer->rewritten;
+    return status;
+}
+
 clora_status text_append(text_buffer *buffer, const char *data, size_t size) {
     size_t needed;
 
@@ -13,7 +42,9 @@ clora_status text_append(text_buffer *buffer, const char *data, size_t size) {
     if (!size_add(buffer->size, size, &needed))
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a text of that size");
     if (needed > buffer->capacity) {
-        clora_status status = alloc_grow((void **)&buffer->data, &buffer->capacity, needed, 1);
+        clora_status status = buffer->budget ? check_budget(buffer, needed) : CLORA_OK;
+        if (status == CLORA_OK)
+            status = alloc_grow((void **)&buffer->data, &buffer->capacity, needed, 1);
         if (status != CLORA_OK)
             return status;
     }

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/alloc.h"
 #include "io/tokenizer_text.h"
@@ -49,18 +48,6 @@ done:
     return status;
 }
 
-static size_t slot_of(const vocab *v, const char *text, size_t size) {
-    size_t slot = (size_t)XXH3_64bits(text, size) & v->mask;
-
-    while (v->slots[slot] >= 0) {
-        const vocab_token *token = &v->tokens[v->slots[slot]];
-        if (token->size == size && memcmp(token->text, text, size) == 0)
-            break;
-        slot = (slot + 1) & v->mask;
-    }
-    return slot;
-}
-
 static clora_status fill(vocab *v, const json_t *object, const char *where) {
     char *to = v->texts, one[TEXT_EXCERPT], other[TEXT_EXCERPT];
     const char *text;
@@ -75,8 +62,8 @@ static clora_status fill(vocab *v, const json_t *object, const char *where) {
                               text_excerpt(other, text, size), (int)id);
         memcpy(to, text, size);
         to[size] = '\0';
-        v->tokens[id] = (vocab_token){to, size};
-        v->slots[slot_of(v, text, size)] = id;
+        v->tokens[id] = (token_text){to, size};
+        token_index_add(&v->index, v->tokens, id);
         to += size + 1;
     }
     return CLORA_OK;
@@ -84,20 +71,15 @@ static clora_status fill(vocab *v, const json_t *object, const char *where) {
 
 clora_status vocab_init(vocab *v, const json_t *object, const char *where) {
     clora_status status = CLORA_OK;
-    size_t bytes, slots = 16;
+    size_t bytes;
 
     *v = (vocab){0};
     TRY(measure(v, &bytes, object, where));
-    while (slots < (size_t)v->count * 2)
-        slots *= 2;
-    v->mask = slots - 1;
+    TRY(token_index_init(&v->index, (size_t)v->count));
     v->tokens = alloc_array((size_t)v->size, sizeof(*v->tokens));
     v->texts = alloc_array(bytes, 1);
-    v->slots = alloc_array(slots, sizeof(*v->slots));
-    if (!v->tokens || !v->texts || !v->slots)
+    if (!v->tokens || !v->texts)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a vocabulary"));
-    for (size_t i = 0; i < slots; i++)
-        v->slots[i] = -1;
     TRY(fill(v, object, where));
 done:
     if (status != CLORA_OK)
@@ -108,10 +90,10 @@ done:
 void vocab_finish(vocab *v) {
     free(v->tokens);
     free(v->texts);
-    free(v->slots);
+    token_index_finish(&v->index);
     *v = (vocab){0};
 }
 
 int32_t vocab_find(const vocab *v, const char *text, size_t size) {
-    return v->slots[slot_of(v, text, size)];
+    return token_index_find(&v->index, v->tokens, text, size);
 }

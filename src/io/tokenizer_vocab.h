@@ -7,21 +7,15 @@
 #include <jansson.h>
 
 #include "base/status.h"
-
-/* A token's text; NULL for an id that no token has. Zero-terminated besides. */
-typedef struct vocab_token {
-    const char *text;
-    size_t size;
-} vocab_token;
+#include "io/tokenizer_index.h"
 
 /* Tokens by id, and ids by text. */
 typedef struct vocab {
-    vocab_token *tokens;
+    token_text *tokens;
     int32_t size;  /* one more than the highest id */
     int32_t count; /* tokens: less than size where ids are left out */
     char *texts;
-    int32_t *slots; /* open addressing; -1 is free */
-    size_t mask;
+    token_index index;
 } vocab;
 
 /* From {"text": id, ...}. The ids of tokens must differ, and leave out at most a million. */
