@@ -16,6 +16,22 @@
  * Each call returns a clora_status; clora_last_error() says what went wrong. A call that is given the NULL of one that
  * failed fails too and repeats why. examples/finetune.c is the same with every check.
  *
+ * Threads. Messages are per thread. Contexts, models, tokenizers and datasets may be used by any number of threads at
+ * once: sessions and trainers of one model work side by side, in turns on its context's queue. One thread at a time
+ * uses what calls change: a session, a decoder, a trainer with the adapter that it trains, a tensor, a weight, a
+ * low-rank term, a plan. clora_context_profile() and its kin, clora_tune_set_mode() and clora_tune_set_log() belong
+ * before other threads begin. Handles are freed in any order, but not while a call works with them.
+ *
+ * Callbacks are called by the thread that made the call, and may call clora themselves: save the adapter, evaluate,
+ * generate in a session that is not at work, even train another adapter. They must not free or change what the call
+ * works with, and neither throw an exception nor longjmp past it. A clora_tune_log is the exception: it must not call
+ * clora.
+ *
+ * fork(). OpenCL does not survive it. In the child of a process that has used a device, calls that need one fail with
+ * CLORA_ERROR_UNSUPPORTED: fork first and use clora then, or exec a program.
+ *
+ * Locale. Texts that clora reads and writes have a decimal point, whatever setlocale() was told.
+ *
  * Tiers, each built on those before it: status; context, tensor, opencl, tune; lowrank; model, tokenizer, dataset,
  * adapter; train, generate. A program enters where it fits.
  */

@@ -79,7 +79,7 @@ CLORA_API clora_status clora_tune_lookup(clora_tune_entry *out, clora_context *c
 CLORA_API clora_status clora_tune_set(clora_context *context, const clora_tune_entry *entry);
 
 /** A line for people: a file that cannot be used, parameters of another driver in use, kernels that failed the device's
- * self-check (clora_context_create()), or where a kernel's parameters come from. */
+ * self-check (clora_context_create()), or where a kernel's parameters come from. It must not call clora. */
 typedef void (*clora_tune_log)(void *user, const char *line);
 
 /**

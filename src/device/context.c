@@ -2,12 +2,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "device/devices.h"
 #include "device/dot.h"
+#include "device/fork.h"
 #include "device/large_pages.h"
 #include "device/profile.h"
 #include "device/program.h"
@@ -78,7 +78,6 @@ static clora_status context_init(clora_context *context, cl_platform_id platform
     pthread_mutex_init(&context->lock, NULL);
     pthread_mutex_init(&context->scratch_lock, NULL);
     pthread_mutex_init(&context->check_lock, NULL);
-    context->process = (int)getpid();
     clGetDeviceInfo(context->device, CL_DEVICE_TYPE, sizeof(type), &type, NULL);
     context->is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
     clGetDeviceInfo(context->device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof(align_bits), &align_bits, NULL);
@@ -133,6 +132,7 @@ clora_status clora_context_from_opencl(clora_context **out, cl_context cl, cl_co
     *out = NULL;
     NEED(cl);
     NEED(queue);
+    TRY(fork_use_opencl());
     if (clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof(queue_context), &queue_context, NULL) != CL_SUCCESS ||
         queue_context != cl)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_context_from_opencl: the queue belongs to another context"));
@@ -165,6 +165,8 @@ void clora_context_free(clora_context *context) {
 static void destroy(shared *object) {
     clora_context *context = (clora_context *)object;
 
+    if (fork_is_child())
+        return; /* the driver's threads are not here: left to the end of the process */
     if (context->queue)
         clFinish(context->queue);
     profile_free(context->profile);
@@ -189,9 +191,15 @@ bool context_is_pocl(const clora_context *context) {
 }
 
 clora_status clora_context_finish(clora_context *context) {
+    clora_status status = CLORA_OK;
+
     NEED(context);
+    TRY(fork_check());
     const cl_int error = clFinish(context->queue);
-    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "the device failed while it worked");
+    if (error != CL_SUCCESS)
+        status = opencl_fail(error, "the device failed while it worked");
+done:
+    return status;
 }
 
 const clora_device_info *clora_context_device(const clora_context *context) {
@@ -218,11 +226,13 @@ static void count_memory(clora_context *context, size_t bytes) {
 }
 
 clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t bytes) {
+    const size_t taken = context->memory_now;
+    const clora_status status = fork_check();
     cl_int error = CL_SUCCESS;
 
-    const size_t taken = context->memory_now;
-
     *out = NULL;
+    if (status != CLORA_OK)
+        return status;
     if (bytes > context->info.max_allocation)
         return clora_fail(CLORA_ERROR_MEMORY,
                           "a buffer of %zu MB: the device allows %zu MB; take a smaller batch, length or rank",

@@ -41,7 +41,6 @@ struct clora_context {
     struct profile *profile;    /* NULL: off */
     bool borrowed;              /* the queue is the caller's */
     pthread_mutex_t lock;       /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
-    int process;                /* a context does not survive fork() */
     pthread_mutex_t check_lock; /* of these, which autotune/self_check.c keeps: what passed, and what was asked for */
     struct json_t *passed;
     unsigned groups_asked;

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/c_locale.h"
 #include "device/devices.h"
+#include "device/fork.h"
 
 static void query_text(char *out, size_t size, cl_device_id device, cl_device_info what) {
     char text[1024] = "";
@@ -150,6 +151,7 @@ clora_status device_entries(device_entry **out, int *count) {
 
     *out = NULL;
     *count = 0;
+    TRY(fork_use_opencl());
     if (clGetPlatformIDs(0, NULL, &platforms) != CL_SUCCESS || platforms == 0)
         return CLORA_OK; /* the loader has no implementation to offer */
     ids = alloc_array(platforms, sizeof(*ids));

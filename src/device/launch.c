@@ -1,8 +1,8 @@
 #include "device/launch.h"
 
 #include <string.h>
-#include <unistd.h>
 
+#include "device/fork.h"
 #include "device/profile.h"
 #include "device/recorder.h"
 
@@ -12,15 +12,14 @@ void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_
     memset(l, 0, sizeof(*l)); /* padding too: a build is compared by its bytes */
     l->context = context;
     pthread_mutex_lock(&context->lock);
-    l->status = tuning_resolve(&found, context, kernel, &key);
+    l->status = fork_check();
+    if (l->status == CLORA_OK)
+        l->status = tuning_resolve(&found, context, kernel, &key);
     if (l->status != CLORA_OK)
         return;
     l->build.row = found.row;
     l->key = found.key;
     memcpy(l->build.values, found.values, sizeof(l->build.values));
-    if (context->process != (int)getpid())
-        l->status =
-            clora_fail(CLORA_ERROR_ARGUMENT, "an OpenCL context does not survive fork(): make one in the child");
 }
 
 void launch_define(launch *l, const char *name, int value) {

@@ -65,7 +65,9 @@ clora_status clora_context_profile(clora_context *context, int on) {
     NEED(context);
     if (context->borrowed)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "the caller's own queue is not profiled");
-    clFinish(context->queue);
+    const clora_status status = clora_context_finish(context);
+    if (status != CLORA_OK)
+        return status;
     profile_free(context->profile);
     context->profile = NULL;
     cl_command_queue queue =

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "device/fork.h"
 
 int tensor_cols(const clora_tensor *t) {
     return t->shape[t->ndim - 1];
@@ -233,24 +234,36 @@ static cl_int transfer_rows(const clora_tensor *t, transfer move, void *data) {
 }
 
 clora_status clora_tensor_read(const clora_tensor *tensor, void *data) {
+    clora_status status = CLORA_OK;
+
     NEED(tensor);
     NEED(data);
+    TRY(fork_check());
     const size_t size = dtype_size(tensor->dtype);
     const cl_int error =
         tensor_is_dense(tensor)
             ? clEnqueueReadBuffer(tensor->context->queue, tensor->buffer, CL_TRUE, tensor->offset * size,
                                   clora_tensor_count(tensor) * size, data, 0, NULL, NULL)
             : transfer_rows(tensor, read_rect, data);
-    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot read from the device");
+    if (error != CL_SUCCESS)
+        status = opencl_fail(error, "cannot read from the device");
+done:
+    return status;
 }
 
 clora_status clora_tensor_write(clora_tensor *tensor, const void *data) {
+    clora_status status = CLORA_OK;
+
     NEED(tensor);
     NEED(data);
+    TRY(fork_check());
     if (tensor_is_dense(tensor))
         return tensor_write_part(tensor, 0, clora_tensor_count(tensor), data);
     const cl_int error = transfer_rows(tensor, write_rect, (void *)(uintptr_t)data);
-    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot write to the device");
+    if (error != CL_SUCCESS)
+        status = opencl_fail(error, "cannot write to the device");
+done:
+    return status;
 }
 
 static clora_status write_elements(clora_tensor *t, size_t offset, size_t n, const void *data, bool wait) {
@@ -287,8 +300,12 @@ clora_status clora_tensor_zero(clora_tensor *tensor) {
 
 clora_status tensor_map(void **out, const clora_tensor *t, bool write) {
     const size_t size = dtype_size(t->dtype);
+    const clora_status status = fork_check();
     cl_int error;
 
+    *out = NULL;
+    if (status != CLORA_OK)
+        return status;
     *out = clEnqueueMapBuffer(t->context->queue, t->buffer, CL_TRUE, write ? CL_MAP_READ | CL_MAP_WRITE : CL_MAP_READ,
                               t->offset * size, clora_tensor_count(t) * size, 0, NULL, NULL, &error);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot map a device buffer");
