@@ -105,7 +105,10 @@ static int look(const cli_state *cli, const inspect_args *args, model_view *v) {
                          v->length) != CLORA_OK)
         return cli_fail_library(cli);
     model_note_head(cli, args->path, v->info.own_head);
-    if (clora_tokenizer_load(&v->tokenizer, args->path) != CLORA_OK)
+    const clora_status loaded = clora_tokenizer_load(&v->tokenizer, args->path);
+    if (loaded == CLORA_ERROR_MEMORY)
+        return cli_fail_library(cli);
+    if (loaded != CLORA_OK)
         cli_note(cli, "%s", clora_last_error()); /* the rest is worth knowing all the same */
     else
         ends_note_files(cli, args->path, v->tokenizer, &v->info);

@@ -63,8 +63,8 @@ int json_put_line(json_t *value, FILE *stream) {
 }
 
 int json_print(const cli_state *cli, json_t *value) {
-    if (!value)
+    /* A stream that fails is noticed at the end. */
+    if (!value || (json_put_line(value, stdout) != 0 && !ferror(stdout)))
         return cli_fail(cli, "no memory for the result");
-    json_put_line(value, stdout); /* a stream that fails is noticed at the end */
     return CLI_DONE;
 }
