@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Build clora in three ways and run all tests: about five minutes on two cores.
+# Build clora in three ways and run all tests: about five minutes on two cores. scripts/test.sh --long then lets
+# allocations and OpenCL calls fail, one after the other, for an hour.
 #
 #   build/        gcc, all suites: host, device, model, cli, headers, style, kernels under oclgrind, install
-#   build-asan/   gcc with address and undefined-behaviour sanitizers: suite host
+#   build-asan/   gcc with address and undefined-behaviour sanitizers: suites host and failures
 #   build-clang/  clang: compiles without a warning
 #
 # The last line says "N passed, N failed, N skipped"; the exit status is 0 when none failed.
@@ -70,7 +71,12 @@ step "gcc, no warnings" build build all -Dtests=true -Dwerror=true && run build
 step "gcc with sanitizers" build build-asan host-tests \
     -Dwerror=true -Dbuildtype=debugoptimized -Db_sanitize=address,undefined &&
     ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        run build-asan --suite host
+        run build-asan --suite host --suite failures
+
+if [ "${1:-}" = --long ]; then
+    step "every failure" env POCL_CACHE_DIR="$PWD/build-asan/pocl-cache" \
+        python3 tests/run_failures.py build-asan/tests/clora_failing --long
+fi
 
 CC=clang CXX=clang++ step "clang, no warnings" build build-clang all -Dwerror=true -Dbuildtype=debug
 

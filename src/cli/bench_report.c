@@ -96,7 +96,7 @@ static json_t *training_json(const bench_state *s) {
                      profile_json(s->profile));
 }
 
-static json_t *generation_json(double tokens, const bench_times t[2]) {
+static json_t *generation_json(double tokens, const bench_times *t) {
     return json_pack("{s:o, s:o, s:o, s:o}", "tokens_per_second", json_number(rate(tokens, &t[0])),
                      "adapter_tokens_per_second", json_number(rate(tokens, &t[1])), "seconds", times_json(&t[0]),
                      "adapter_seconds", times_json(&t[1]));

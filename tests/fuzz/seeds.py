@@ -71,7 +71,7 @@ TOKENIZERS = {
     "forms": (tokenizer(normalizer=sequence("normalizers", [{"type": f} for f in ("NFD", "NFKC", "Lowercase")])), TEXT),
     "strip": (tokenizer(normalizer=sequence("normalizers", [
         {"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "Prepend", "prepend": "\u2581"},
-        replace(" ", "\u2581"), {"type": "StripAccents"}])), "  a a "),
+        replace(" ", "\u2581")])), "  a a "),
     "bytes": (tokenizer(pre_tokenizer=BYTE_LEVEL, decoder=BYTE_LEVEL), "\u00e9a a"),
     "split": (tokenizer(pre_tokenizer=sequence("pretokenizers", [
         {"type": "Split", "pattern": {"Regex": r"(?i:'s)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|\s+(?!\S)|\s+"},

@@ -1,49 +1,62 @@
 #include "support/failing.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Calls of one function of the kind. */
+typedef struct tally {
+    const char *function;
+    long count;
+} tally;
+
+enum { FUNCTIONS = 64 };
+
 static struct {
     char kind[64]; /* "": nothing fails, nothing is counted */
-    long at;
+    long at, count;
     bool on;
-    long count;
-    const char *first; /* function that failed */
+    tally tallies[FUNCTIONS];
 } failing;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void failing_from(const char *kind, long at, bool on) {
+    memset(&failing, 0, sizeof(failing));
     failing.at = at;
     failing.on = on;
-    failing.first = NULL;
-    __atomic_store_n(&failing.count, 0, __ATOMIC_SEQ_CST);
     snprintf(failing.kind, sizeof(failing.kind), "%s", kind ? kind : "");
 }
 
 long failing_count(void) {
-    return __atomic_load_n(&failing.count, __ATOMIC_SEQ_CST);
+    return failing.count;
 }
 
 bool failing_now(const char *kind, const char *function) {
+    int i = 0;
+
     if (!failing.kind[0] || (strcmp(failing.kind, kind) != 0 && strcmp(failing.kind, function) != 0))
         return false;
-    const long call = __atomic_fetch_add(&failing.count, 1, __ATOMIC_SEQ_CST);
-    if (call == failing.at)
-        failing.first = function;
+    pthread_mutex_lock(&lock);
+    const long call = failing.count++;
+    while (i < FUNCTIONS - 1 && failing.tallies[i].function && strcmp(failing.tallies[i].function, function) != 0)
+        i++;
+    failing.tallies[i].function = function;
+    failing.tallies[i].count++;
+    pthread_mutex_unlock(&lock);
     return call == failing.at || (failing.on && call > failing.at);
 }
 
 static void report(void) {
     const char *path = getenv("CLORA_FAIL_REPORT");
-    char text[128];
 
-    snprintf(text, sizeof(text), "%ld %s\n", failing_count(), failing.first ? failing.first : "-");
-    failing_from(NULL, 0, false);
+    failing.kind[0] = '\0'; /* what follows is not the program's */
     FILE *file = path ? fopen(path, "w") : NULL;
-    if (file) {
-        fputs(text, file);
-        fclose(file);
-    }
+    if (!file)
+        return;
+    for (int i = 0; i < FUNCTIONS && failing.tallies[i].function; i++)
+        fprintf(file, "%s %ld\n", failing.tallies[i].function, failing.tallies[i].count);
+    fclose(file);
 }
 
 __attribute__((constructor)) static void read_environment(void) {

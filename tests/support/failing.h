@@ -6,9 +6,9 @@
 /*
  * Calls that fail when told to: allocations (failing_memory.c) and OpenCL (failing_opencl.c). A test says which with
  * failing_from(); in a whole command, the environment does: CLORA_FAIL=KIND:N fails call N (from 0) of a kind,
- * CLORA_FAIL=KIND:N+ that one and all later ones. A kind is "memory", "opencl" or the name of one function. When the
- * program ends, CLORA_FAIL_REPORT=FILE gets "COUNT FUNCTION": how many calls of the kind there were, and which function
- * failed first ("-": none).
+ * CLORA_FAIL=KIND:N+ that one and all later ones. A kind is "memory", "json", "opencl" or the name of one function.
+ * When the program ends, CLORA_FAIL_REPORT=FILE gets a line "FUNCTION COUNT" for each function of the kind that was
+ * called.
  */
 
 /* From now on call `at` of a kind fails, counted from 0; with `on`, all later ones too. kind NULL: none fails. */

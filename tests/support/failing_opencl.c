@@ -26,6 +26,17 @@ static void find_next(void *function, const char *name) {
         return failing_now("opencl", #name) ? (error) : next arguments; \
     }
 
+/* One that waits: what it waits for is over all the same. */
+#define WAITS(name, error, parameters, arguments)               \
+    cl_int CL_API_CALL name parameters {                        \
+        typedef cl_int(CL_API_CALL *function) parameters;       \
+        static function next;                                   \
+        if (!next)                                              \
+            find_next(&next, #name);                            \
+        const cl_int result = next arguments;                   \
+        return failing_now("opencl", #name) ? (error) : result; \
+    }
+
 /* A function that returns an object and stores its error; `stored` is where, or NULL. */
 #define STORES(type, name, error, parameters, arguments) \
     type CL_API_CALL name parameters {                   \
@@ -98,40 +109,40 @@ RETURNS(clGetMemObjectInfo, CL_OUT_OF_HOST_MEMORY,
 RETURNS(clSetMemObjectDestructorCallback, CL_OUT_OF_HOST_MEMORY, (cl_mem buffer, destroyed notify, void *user),
         (buffer, notify, user))
 
-#define WAITS cl_uint n, const cl_event *waits, cl_event *event
+#define EVENTS cl_uint n, const cl_event *waits, cl_event *event
 RETURNS(clEnqueueNDRangeKernel, CL_OUT_OF_RESOURCES,
         (cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const size_t *offset, const size_t *global,
-         const size_t *local, WAITS),
+         const size_t *local, EVENTS),
         (queue, kernel, dimensions, offset, global, local, n, waits, event))
 RETURNS(clEnqueueReadBuffer, CL_OUT_OF_RESOURCES,
-        (cl_command_queue queue, cl_mem buffer, cl_bool wait, size_t offset, size_t size, void *out, WAITS),
+        (cl_command_queue queue, cl_mem buffer, cl_bool wait, size_t offset, size_t size, void *out, EVENTS),
         (queue, buffer, wait, offset, size, out, n, waits, event))
 RETURNS(clEnqueueWriteBuffer, CL_OUT_OF_RESOURCES,
-        (cl_command_queue queue, cl_mem buffer, cl_bool wait, size_t offset, size_t size, const void *data, WAITS),
+        (cl_command_queue queue, cl_mem buffer, cl_bool wait, size_t offset, size_t size, const void *data, EVENTS),
         (queue, buffer, wait, offset, size, data, n, waits, event))
 RETURNS(clEnqueueReadBufferRect, CL_OUT_OF_RESOURCES,
         (cl_command_queue queue, cl_mem buffer, cl_bool wait, const size_t *origin, const size_t *host_origin,
-         const size_t *region, size_t row, size_t slice, size_t host_row, size_t host_slice, void *out, WAITS),
+         const size_t *region, size_t row, size_t slice, size_t host_row, size_t host_slice, void *out, EVENTS),
         (queue, buffer, wait, origin, host_origin, region, row, slice, host_row, host_slice, out, n, waits, event))
 RETURNS(clEnqueueWriteBufferRect, CL_OUT_OF_RESOURCES,
         (cl_command_queue queue, cl_mem buffer, cl_bool wait, const size_t *origin, const size_t *host_origin,
-         const size_t *region, size_t row, size_t slice, size_t host_row, size_t host_slice, const void *data, WAITS),
+         const size_t *region, size_t row, size_t slice, size_t host_row, size_t host_slice, const void *data, EVENTS),
         (queue, buffer, wait, origin, host_origin, region, row, slice, host_row, host_slice, data, n, waits, event))
 RETURNS(clEnqueueFillBuffer, CL_MEM_OBJECT_ALLOCATION_FAILURE,
         (cl_command_queue queue, cl_mem buffer, const void *pattern, size_t pattern_size, size_t offset, size_t size,
-         WAITS),
+         EVENTS),
         (queue, buffer, pattern, pattern_size, offset, size, n, waits, event))
 RETURNS(clEnqueueCopyBuffer, CL_OUT_OF_RESOURCES,
-        (cl_command_queue queue, cl_mem from, cl_mem to, size_t from_offset, size_t to_offset, size_t size, WAITS),
+        (cl_command_queue queue, cl_mem from, cl_mem to, size_t from_offset, size_t to_offset, size_t size, EVENTS),
         (queue, from, to, from_offset, to_offset, size, n, waits, event))
 STORES(void *, clEnqueueMapBuffer, CL_MAP_FAILURE,
-       (cl_command_queue queue, cl_mem buffer, cl_bool wait, cl_map_flags flags, size_t offset, size_t size, WAITS,
+       (cl_command_queue queue, cl_mem buffer, cl_bool wait, cl_map_flags flags, size_t offset, size_t size, EVENTS,
         cl_int *stored),
        (queue, buffer, wait, flags, offset, size, n, waits, event, stored))
-RETURNS(clEnqueueUnmapMemObject, CL_OUT_OF_RESOURCES, (cl_command_queue queue, cl_mem buffer, void *mapped, WAITS),
+RETURNS(clEnqueueUnmapMemObject, CL_OUT_OF_RESOURCES, (cl_command_queue queue, cl_mem buffer, void *mapped, EVENTS),
         (queue, buffer, mapped, n, waits, event))
-RETURNS(clFinish, CL_OUT_OF_RESOURCES, (cl_command_queue queue), (queue))
-RETURNS(clWaitForEvents, CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST, (cl_uint n, const cl_event *events), (n, events))
+WAITS(clFinish, CL_OUT_OF_RESOURCES, (cl_command_queue queue), (queue))
+WAITS(clWaitForEvents, CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST, (cl_uint n, const cl_event *events), (n, events))
 RETURNS(clGetEventProfilingInfo, CL_PROFILING_INFO_NOT_AVAILABLE,
         (cl_event event, cl_profiling_info what, size_t size, void *out, size_t *needed),
         (event, what, size, out, needed))

@@ -1,0 +1,139 @@
+"""Let calls fail, one after the other, in whole commands: run_failures.py CLORA_FAILING [OPTION...]
+
+CLORA_FAILING is the command with the calls of tests/support/failing.h. Each run fails one allocation or OpenCL call, or
+all from there on, and must end in one of two ways: exit status 0 and the very result of a run where nothing fails, or
+exit status 1, one line that says what failed, and nothing that looks like a result. A report of a sanitizer is always a
+failure. Without --long, a sample of the calls is taken, drawn by the seed that is printed.
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+TESTS = pathlib.Path(__file__).resolve().parent
+ROOT = TESTS.parent
+FIXTURES = TESTS / "fixtures"
+SANITIZER = 99  # exit status
+NEVER = 10**15
+PREFIX = "clora "
+UNKNOWN = ("clGetDeviceInfo:", "clGetPlatformInfo:")  # what a driver does not tell is taken as 0: another device
+
+# Name, what runs, and for each kind of call how many that fail alone and how many from which on all fail are a sample.
+HOST = {"memory": (8, 4)}
+DEVICE = {"memory": (4, 2), "opencl": (6, 2)}
+LONG = 200  # calls of a kind on a device that are enough for a long run
+COMMANDS = [
+    ("tokenize", ["tokenize", FIXTURES / "tokenizers/llama2", "Hello world's 12 <s>", "--special"], HOST),
+    ("inspect adapter", ["inspect", FIXTURES / "tiny-llama-patterns"], HOST),
+    ("inspect adapter as JSON", ["inspect", FIXTURES / "tiny-llama-patterns", "--json"], HOST),
+    ("inspect data", ["inspect", ROOT / "data/validation.jsonl"], HOST),
+    ("merge", ["merge", FIXTURES / "tiny-llama", FIXTURES / "tiny-llama-lora", "--out", "out", "--quiet"],
+     {"memory": (8, 0)}),
+    ("inspect model", ["inspect", ROOT / "models/tiny"], DEVICE),
+    ("generate", ["generate", ROOT / "models/tiny", "--prompt", "name :", "--max-tokens", "6", "--quiet"], DEVICE),
+    ("train", ["train", ROOT / "models/tiny", "--data", ROOT / "data/validation.jsonl", "--out", "out", "--steps", "2",
+               "--batch-size", "2", "--max-length", "48", "--quiet"], DEVICE)]
+
+
+class Failures:
+    def __init__(self, program, folder, seed):
+        self.program, self.folder, self.random = program, folder, random.Random(seed)
+        self.bad = self.runs = 0
+        suppressions = TESTS / "support/leaks.txt"
+        self.environment = {
+            "ASAN_OPTIONS": f"detect_leaks=1:allocator_may_return_null=1:exitcode={SANITIZER}",
+            "LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0:exitcode={SANITIZER}",
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+            "CLORA_FAIL_REPORT": str(folder / "report"),
+            "CLORA_CACHE_DIR": str(folder / "clora-cache")} | dict(os.environ)
+
+    def run(self, arguments, failing):
+        """Exit status, standard output, standard error and the files of out."""
+        out = self.folder / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        done = subprocess.run([self.program, *map(str, arguments)], env=self.environment | {"CLORA_FAIL": failing},
+                              cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=600, check=False)
+        files = {p.name: p.read_bytes() for p in sorted(out.iterdir())} if out.is_dir() else {}
+        self.runs += 1
+        return done.returncode, done.stdout, done.stderr.decode(errors="replace"), files
+
+    def calls(self, arguments, kind):
+        """What a run gives where nothing fails, and how often each function of the kind is called there."""
+        usual = self.run(arguments, f"{kind}:{NEVER}")
+        if usual[0] != 0:
+            sys.exit(f"{' '.join(map(str, arguments))} fails by itself: {usual[2]}")
+        lines = [line.split() for line in (self.folder / "report").read_text().splitlines()]
+        return usual, {function: int(count) for function, count in lines}
+
+    def places(self, kind, functions, alone, onwards):
+        """Some calls that fail alone, rare functions as often as common ones, and some from which on all fail."""
+        drawn = [self.random.choice(list(functions)) for _ in range(alone)]
+        total = sum(functions.values())
+        places = {f"{function}:{self.random.randrange(functions[function])}" for function in drawn}
+        places |= {f"{kind}:{self.random.randrange(total)}+" for _ in range(onwards)}
+        return sorted(places)
+
+    def wrong(self, result, usual):
+        """What is not as it must be, or None; `usual` None: any result will do."""
+        status, out, errors, files = result
+        lines = [line for line in errors.splitlines() if " note: " not in line]
+        if status == 0:
+            same = not usual or (out, files) == (usual[1], usual[3])
+            return None if same and not lines else "exit status 0, another result"
+        if status != 1:
+            return f"exit status {status}"
+        if not lines or not lines[0].startswith(PREFIX) or len(lines[0].split(": ", 1)[1]) < 10:
+            return "no line that says why"
+        if len(lines) > 1 and "does not build" not in lines[0]:  # a compiler's log may follow
+            return "more than one line"
+        return f"{', '.join(files)} is left" if files else None
+
+    def check(self, arguments, usual, failing):
+        if failing.startswith(UNKNOWN):
+            usual = None
+        result = self.run(arguments, failing)
+        wrong = self.wrong(result, usual)
+        if wrong:
+            self.bad += 1
+            print(f"WRONG: CLORA_FAIL={failing} {' '.join(map(str, arguments))}\n  {wrong}\n{result[2][-6000:]}")
+
+    def loop(self, name, arguments, kind, most):
+        """A sample of the calls of a kind, or with `most` None all of them."""
+        usual, functions = self.calls(arguments, kind)
+        total, runs, bad = sum(functions.values()), self.runs, self.bad
+        if most:
+            places = self.places(kind, functions, *most)
+        else:
+            places = [f"{kind}:{at}{on}" for on in ("", "+") for at in range(total)]
+        for failing in places:
+            self.check(arguments, usual, failing)
+        print(f"{name}: {self.runs - runs} of {total} calls of kind {kind}, {self.bad - bad} wrong", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("program")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--long", action="store_true", help=f"every call, or {LONG} of a kind on a device")
+    parser.add_argument("--only", default="", help="the start of a command's name and kind: 'train: opencl'")
+    options = parser.parse_args()
+    print(f"--seed {options.seed}", flush=True)
+    program = str(pathlib.Path(options.program).resolve())
+    with tempfile.TemporaryDirectory(prefix="clora-failures-") as name:
+        failures = Failures(program, pathlib.Path(name), options.seed)
+        has_device = failures.run(["devices", "--quiet"], f"memory:{NEVER}")[0] == 0
+        for command, arguments, kinds in COMMANDS:
+            for kind, sample in kinds.items():
+                if f"{command}: {kind}".startswith(options.only) and (kinds is not DEVICE or has_device):
+                    long = (LONG, LONG) if kinds is DEVICE else None
+                    failures.loop(command, arguments, kind, long if options.long else sample)
+    print(f"{failures.runs} runs, {failures.bad} wrong")
+    return 1 if failures.bad else 0
+
+
+sys.exit(main())
