@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -294,6 +296,42 @@ static void test_entries_of_other_devices_and_kernels_do_not_hold(void **state) 
     }
 }
 
+static void limit_memory(size_t bytes) {
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+static size_t memory_in_use(void) {
+    FILE *file = fopen("/proc/self/statm", "r");
+    size_t pages = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%zu", &pages), 1);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Answers are kept in a table that grows: at many keys it needs megabytes, which there are not. */
+static void test_without_memory_to_keep_answers_they_are_the_same(void **state) {
+    enum { WITH_MEMORY = 5000, ALL = 60000 };
+    int wrong = 0;
+
+    (void)state;
+    for (int N = 1; N < ALL; N++) {
+        const kernel_key at = {CLORA_DTYPE_F32, 300, N, 64, 0};
+        if (N == WITH_MEMORY)
+            limit_memory(memory_in_use());
+        wrong += tuning_value(context, "matmul_panel", "MB", &at) != 240 ||
+                 tuning_choose(context, "path_rows", &at) != PATH_MANY_ROWS;
+    }
+    limit_memory(RLIM_INFINITY);
+    assert_int_equal(wrong, 0);
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
+}
+
 /* What was exported on one machine, seen on another: the entries are gone, the table is part of clora. */
 static clora_tune_entry look_up_with_table(const char *table, size_t size) {
     setenv("CLORA_CACHE_DIR", scratch_path("elsewhere"), 1);
@@ -547,6 +585,7 @@ int main(void) {
         test(test_without_entries_the_rules_hold),
         test(test_an_entry_holds_for_its_bucket_and_is_near_for_others),
         test(test_the_nearest_entry_does_not_depend_on_the_order_of_files),
+        test(test_without_memory_to_keep_answers_they_are_the_same),
         test(test_what_is_set_by_hand_comes_first),
         test(test_the_mode_off_takes_no_entries),
         test(test_memory_and_clock_may_move_without_an_entry_lost),
