@@ -14,77 +14,12 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "device/environment.h"
 #include "device/tuning_store.h"
 #include "journal.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
-
-static int log_lines;
-static char last_line[512];
-
-static void count_lines(void *user, const char *line) {
-    (void)user;
-    log_lines++;
-    snprintf(last_line, sizeof(last_line), "%s", line);
-}
-
-static void log_anew(void) {
-    clora_tune_set_log(context, count_lines, NULL, 0);
-    log_lines = 0;
-}
-
-static int setup(void **state) {
-    if (fresh_context_setup(state) != 0)
-        return -1;
-    log_anew();
-    return 0;
-}
-
-static void start_again(void) {
-    fresh_context_again();
-    log_anew();
-}
-
-static const clora_tune_key key = {"matmul_panel", CLORA_DTYPE_BF16, 200, 3072, 576, 16};
-
-static clora_tune_entry look_up(const clora_tune_key *k) {
-    clora_tune_entry e;
-
-    assert_ok(clora_tune_lookup(&e, context, k));
-    return e;
-}
-
-static int value_of(const clora_tune_entry *e, const char *name) {
-    for (int i = 0; i < e->parameters; i++)
-        if (strcmp(e->name[i], name) == 0)
-            return e->value[i];
-    fail_msg("no parameter %s", name);
-    return 0;
-}
-
-static void set_value(clora_tune_entry *e, const char *name, int value) {
-    for (int i = 0; i < e->parameters; i++)
-        if (strcmp(e->name[i], name) == 0)
-            e->value[i] = value;
-}
-
-/* An entry that differs from the default, on disk. */
-static clora_tune_entry save_entry(const clora_tune_key *k, int rows) {
-    clora_tune_entry e = look_up(k);
-
-    e.key = *k;
-    e.key.M = tuning_bucket(k->M);
-    set_value(&e, "MOST_ROWS", rows);
-    e.seconds = 1e-3;
-    e.default_seconds = 2e-3;
-    e.count = 9;
-    snprintf(e.date, sizeof(e.date), "2026-01-01T00:00:00Z");
-    assert_ok(tuning_store_prepare(context));
-    assert_ok(tuning_store_save(context, &e));
-    return e;
-}
+#include "support/tuned.h"
 
 /* ---- look-up ---- */
 
@@ -164,136 +99,6 @@ static void test_the_mode_off_takes_no_entries(void **state) {
     assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
     clora_tune_set_mode(context, CLORA_TUNE_USE);
     assert_int_equal(look_up(&key).source, CLORA_TUNE_EXACT);
-}
-
-/* Move the context's directory to where an environment is described with other members, as on another day. */
-static void move_entries(const char *name, json_t *other_members) {
-    const char *directory = clora_tune_directory(context);
-    char path[1024];
-    json_t *environment = NULL;
-
-    snprintf(path, sizeof(path), "%s/environment.json", directory);
-    assert_ok(json_load_path(&environment, path, 1 << 16));
-    assert_int_equal(json_object_update(environment, other_members), 0);
-    assert_ok(json_save_path(environment, path));
-    snprintf(path, sizeof(path), "%s/../%s", directory, name);
-    assert_int_equal(rename(directory, path), 0);
-    json_decref(environment);
-    json_decref(other_members);
-}
-
-static void assert_takes(clora_tune_source source, int rows) {
-    const clora_tune_entry e = look_up(&key);
-
-    assert_int_equal(e.source, source);
-    assert_int_equal(value_of(&e, "MOST_ROWS"), rows);
-}
-
-static void test_memory_and_clock_may_move_without_an_entry_lost(void **state) {
-    (void)state;
-    save_entry(&key, 4);
-    for (int i = 1; i <= 3; i++) {
-        start_again();
-        context->info.global_memory = (size_t)i << 33;
-        context->info.clock_mhz = 1000 * i;
-        assert_takes(CLORA_TUNE_EXACT, 4);
-        assert_int_equal(log_lines, 0);
-    }
-}
-
-/* Earlier releases hashed memory and clock: one machine then has several directories, each of which still holds. */
-static void test_directories_that_were_named_by_memory_are_still_found(void **state) {
-    clora_tune_key other = key;
-    clora_tune_entry *entries;
-    int count, directories, files;
-
-    (void)state;
-    other.N = 40;
-    save_entry(&key, 4);
-    move_entries("0123456789abcdef0123456789abcdef", json_pack("{s:i, s:i}", "memory_mib", 3328, "clock_mhz", 7));
-    start_again();
-    save_entry(&other, 8);
-    move_entries("fedcba9876543210fedcba9876543210", json_pack("{s:i}", "memory_mib", 12288));
-    start_again();
-    assert_takes(CLORA_TUNE_EXACT, 4);
-    assert_int_equal(look_up(&other).source, CLORA_TUNE_EXACT);
-    assert_int_equal(log_lines, 0);
-    assert_ok(clora_tune_prune(&directories, &files, context, 1));
-    assert_int_equal(directories, 0);
-    assert_int_equal(files, 0);
-    save_entry(&key, 6); /* what is measured now comes first, and is listed in place of the old */
-    start_again();
-    assert_takes(CLORA_TUNE_EXACT, 6);
-    assert_ok(clora_tune_entries(&entries, &count, context));
-    assert_int_equal(count, 2);
-    for (int i = 0; i < count; i++)
-        tuning_store_delete(context, &entries[i]);
-    free(entries);
-    assert_ok(clora_tune_entries(&entries, &count, context));
-    assert_int_equal(count, 0);
-    free(entries);
-}
-
-static void test_entries_of_another_driver_are_used_and_one_line_says_so(void **state) {
-    clora_tune_key near = key;
-
-    (void)state;
-    near.R = 8;
-    save_entry(&key, 4);
-    move_entries("older", json_pack("{s:s, s:s}", "driver", "1.9 older", "version", "OpenCL 1.2 older"));
-    start_again();
-    assert_int_equal(look_up(&near).source, CLORA_TUNE_SIMILAR);
-    assert_int_equal(log_lines, 1);
-    assert_non_null(strstr(last_line, "tuned with driver 1.9 older, here "));
-    assert_non_null(strstr(last_line, context->info.driver));
-    assert_takes(CLORA_TUNE_OLDER, 4);
-    assert_int_equal(log_lines, 1); /* once */
-    save_entry(&key, 8);            /* measured with this driver: nothing to say */
-    save_entry(&near, 8);
-    start_again();
-    assert_takes(CLORA_TUNE_EXACT, 8);
-    assert_int_equal(look_up(&near).source, CLORA_TUNE_EXACT);
-    assert_int_equal(log_lines, 0);
-}
-
-/* A limit on threads or processors leaves fewer units, whose best settings may be others. */
-static void test_entries_of_another_number_of_units_are_used_and_one_line_says_so(void **state) {
-    (void)state;
-    save_entry(&key, 4);
-    move_entries("older", json_pack("{s:i}", "compute_units", context->info.compute_units + 6));
-    start_again();
-    assert_takes(CLORA_TUNE_OLDER, 4);
-    assert_int_equal(log_lines, 1);
-    assert_non_null(strstr(last_line, "compute units, here"));
-}
-
-/* A release of PoCL calls a device pthread-x where a later one calls it cpu-x. */
-static void test_a_device_is_known_by_its_name_without_prefix(void **state) {
-    char name[300];
-
-    (void)state;
-    snprintf(name, sizeof(name), "cpu-%s", environment_plain_name(context->info.name));
-    save_entry(&key, 4);
-    move_entries("older", json_pack("{s:s, s:s}", "device", name, "driver", "5.0"));
-    start_again();
-    assert_takes(CLORA_TUNE_OLDER, 4);
-}
-
-static void test_entries_of_other_devices_and_kernels_do_not_hold(void **state) {
-    static const char *const members[] = {"kernels", "platform", "device", "vendor"};
-    int directories, files;
-
-    (void)state;
-    for (int i = 0; i < 5; i++) {
-        start_again();
-        save_entry(&key, 4);
-        move_entries("other",
-                     i < 4 ? json_pack("{s:s}", members[i], "another") : json_pack("{s:i}", "vector_width", 3));
-        start_again();
-        assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
-        assert_ok(clora_tune_prune(&directories, &files, context, 1));
-        assert_int_equal(directories, 1);
-    }
 }
 
 static void limit_memory(size_t bytes) {
@@ -578,7 +383,7 @@ static void test_a_journal_on_a_full_disk_is_one_clear_error(void **state) {
     journal_close(j);
 }
 
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, fresh_context_teardown)
+#define test(f) cmocka_unit_test_setup_teardown(f, tuned_setup, fresh_context_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -588,12 +393,6 @@ int main(void) {
         test(test_without_memory_to_keep_answers_they_are_the_same),
         test(test_what_is_set_by_hand_comes_first),
         test(test_the_mode_off_takes_no_entries),
-        test(test_memory_and_clock_may_move_without_an_entry_lost),
-        test(test_directories_that_were_named_by_memory_are_still_found),
-        test(test_entries_of_another_driver_are_used_and_one_line_says_so),
-        test(test_entries_of_another_number_of_units_are_used_and_one_line_says_so),
-        test(test_a_device_is_known_by_its_name_without_prefix),
-        test(test_entries_of_other_devices_and_kernels_do_not_hold),
         test(test_a_shipped_table_holds_for_a_device_of_its_name),
         test(test_a_verbose_log_says_where_parameters_come_from),
         test(test_a_bad_file_is_a_miss_with_one_warning),

@@ -38,8 +38,9 @@ const char *environment_plain_name(const char *device) {
     return device;
 }
 
-/* Which kernels are right, then what changes how fast they are. */
-static const char *const of_device[] = {"kernels", "platform", "device", "vendor", "vector_width", "local_memory_kib"};
+/* What decides which parameters are right, then what changes how fast they are. */
+static const char *const of_kernels[] = {"kernels"};
+static const char *const of_device[] = {"platform", "device", "vendor", "vector_width", "local_memory_kib"};
 static const char *const of_driver[] = {"driver", "version"};
 static const char *const of_units[] = {"compute_units"};
 
@@ -69,6 +70,8 @@ static bool same_members(const json_t *a, const json_t *b, const char *const *ke
 environment_match environment_compare(const json_t *a, const json_t *b) {
     if (!same_members(a, b, of_device, OF_DEVICE))
         return ENVIRONMENT_OTHER;
+    if (!same_members(a, b, of_kernels, 1))
+        return ENVIRONMENT_KERNELS;
     if (!same_members(a, b, of_driver, OF_DRIVER))
         return ENVIRONMENT_DRIVER;
     return same_members(a, b, of_units, 1) ? ENVIRONMENT_SAME : ENVIRONMENT_UNITS;
@@ -92,6 +95,7 @@ clora_status environment_name(char out[ENVIRONMENT_NAME], const json_t *environm
     if (!state)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the name of the cache");
     XXH3_128bits_reset(state);
+    TRY(hash_members(state, environment, of_kernels, 1));
     TRY(hash_members(state, environment, of_device, OF_DEVICE));
     TRY(hash_members(state, environment, of_driver, OF_DRIVER));
     TRY(hash_members(state, environment, of_units, 1));

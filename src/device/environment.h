@@ -18,9 +18,10 @@ clora_status environment_name(char out[ENVIRONMENT_NAME], const json_t *environm
 
 /* How well what was measured in one environment holds in another, from not at all to fully. */
 typedef enum environment_match {
-    ENVIRONMENT_OTHER,  /* another device, or other kernels */
-    ENVIRONMENT_DRIVER, /* the same device with another driver */
-    ENVIRONMENT_UNITS,  /* the same driver with more or fewer compute units, as a limit on threads leaves */
+    ENVIRONMENT_OTHER,   /* another device */
+    ENVIRONMENT_KERNELS, /* the same device, with the kernels of another release of clora: does not hold */
+    ENVIRONMENT_DRIVER,  /* the same device and kernels with another driver */
+    ENVIRONMENT_UNITS,   /* the same driver with more or fewer compute units, as a limit on threads leaves */
     ENVIRONMENT_SAME
 } environment_match;
 

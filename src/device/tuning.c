@@ -318,6 +318,17 @@ done:
     return status;
 }
 
+bool tuning_is_measured(clora_context *context) {
+    tuning *t = context->tuning;
+    bool measured = false;
+
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < t->entries_count && !measured; i++)
+        measured = t->entries[i].source >= CLORA_TUNE_OLDER;
+    pthread_mutex_unlock(&t->lock);
+    return measured;
+}
+
 clora_status tuning_force(clora_context *context, const kernel_row *row, const int *values) {
     tuning *t = context->tuning;
     clora_status status = CLORA_OK;

@@ -44,6 +44,9 @@ clora_status tuning_resolve(tuning_entry *out, clora_context *context, const cha
  * not allow here are CLORA_ERROR_ARGUMENT. */
 clora_status tuning_add(clora_context *context, const tuning_entry *entry);
 
+/* Is there anything in the table that was measured here, with whatever driver? */
+bool tuning_is_measured(clora_context *context);
+
 /* Could this entry be added? */
 bool tuning_allows(const clora_context *context, const tuning_entry *entry);
 

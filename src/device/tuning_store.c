@@ -199,6 +199,33 @@ static void load_near(void *user, clora_context *context, const char *directory,
     visit_directory(context, directory, load_older, context);
 }
 
+static void find_entries(void *user, clora_context *context, const char *directory, const json_t *environment) {
+    struct dirent **files = NULL;
+    char *folder = file_join(directory, "entries");
+    const int count = folder ? scandir(folder, &files, is_entry, alphasort) : 0;
+    bool *found = user;
+
+    (void)context;
+    (void)environment;
+    *found = *found || count > 0;
+    for (int i = 0; i < count; i++)
+        free(files[i]);
+    free(files);
+    free(folder);
+}
+
+/* Whoever tuned with an earlier release would not know why it is slower now. */
+static void tell_of_other_kernels(clora_context *context) {
+    bool found = false;
+
+    if (tuning_is_measured(context))
+        return;
+    tuning_store_visit(context, ENVIRONMENT_KERNELS, find_entries, &found);
+    if (found)
+        tuning_log(context, "what was tuned on this device was for the kernels of another release and is not used; "
+                            "'clora tune' measures them anew");
+}
+
 typedef struct listing {
     clora_tune_entry *entries;
     size_t count, capacity;
@@ -273,6 +300,7 @@ void tuning_store_load(clora_context *context) {
         tuning_store_visit(context, ENVIRONMENT_UNITS, load_near, environment);
         tuning_store_visit(context, ENVIRONMENT_SAME, load_same, NULL);
         load_same(NULL, context, directory, NULL);
+        tell_of_other_kernels(context);
     }
     json_decref(environment);
 }
