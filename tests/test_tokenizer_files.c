@@ -305,6 +305,41 @@ static void test_the_files_say_which_bos_and_eos(void **state) {
     check_config(around, "{\"bos_token\":\"<s>\",\"add_bos_token\":false}", 2, -1, 1);
 }
 
+/* As transformers 4.57 has it; 5 agrees on the classes that do not listen. */
+static void test_only_llama_s_classes_listen_to_add_bos_token(void **state) {
+    (void)state;
+    static const struct {
+        const char *class;
+        int adds;
+    } cases[] = {
+        {"\"LlamaTokenizer\"", 1},
+        {"\"LlamaTokenizerFast\"", 1},
+        {"\"CodeLlamaTokenizer\"", 1},
+        {"\"CodeLlamaTokenizerFast\"", 1},
+        {"null", 1},
+        {"\"PreTrainedTokenizerFast\"", 0},
+        {"\"PreTrainedTokenizer\"", 0},
+        {"\"TokenizersBackend\"", 0},
+        {"\"GPT2TokenizerFast\"", 0},
+        {"\"\"", 0},
+    };
+    static const char around[] =
+        "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{\"Sequence\":{\"id\":\"A\"}}],"
+        "\"special_tokens\":{\"x\":{\"ids\":[0]}}}";
+    char config[200];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(config, sizeof(config), "{\"tokenizer_class\":%s,\"bos_token\":\"<s>\",\"add_bos_token\":true}",
+                 cases[i].class);
+        check_config("null", config, 0, -1, cases[i].adds);
+        check_config(around, config, 0, -1, 1); /* a post-processor decides for all */
+        snprintf(config, sizeof(config), "{\"tokenizer_class\":%s,\"bos_token\":\"<s>\",\"add_bos_token\":false}",
+                 cases[i].class);
+        check_config("null", config, 0, -1, 0);
+    }
+    check_config("null", "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"add_bos_token\":true}", -1, -1, 0);
+}
+
 static void test_bos_is_added_where_the_config_says_so(void **state) {
     (void)state;
     clora_tokenizer *t;
@@ -333,6 +368,7 @@ static void test_a_broken_config_is_refused(void **state) {
         {"{\"bos_token\":{\"content\":1e400}}", "\"bos_token\" must be a string or an object"},
         {"{\"add_bos_token\":1000000000000000019884624838656}", "\"add_bos_token\" must be true or false"},
         {"{\"bos_token\":{\"text\":\"<s>\"}}", "\"bos_token\" must be a string or an object"},
+        {"{\"tokenizer_class\":7}", "\"tokenizer_class\" must be a string"},
         {"{\"add_bos_token\":\"yes\"}", "\"add_bos_token\" must be true or false"},
         {"{\"add_bos_token\":true}", "there is no \"bos_token\""},
     };
@@ -360,6 +396,7 @@ int main(void) {
         SCRATCH_TEST(test_a_missing_file_is_not_found),
         SCRATCH_TEST(test_an_unknown_token_outside_the_vocabulary_is_an_error_when_it_is_needed),
         SCRATCH_TEST(test_the_files_say_which_bos_and_eos),
+        SCRATCH_TEST(test_only_llama_s_classes_listen_to_add_bos_token),
         SCRATCH_TEST(test_bos_is_added_where_the_config_says_so),
         SCRATCH_TEST(test_a_broken_config_is_refused),
     };

@@ -116,7 +116,7 @@ CLORA_API int32_t clora_tokenizer_eos(const clora_tokenizer *tokenizer);
 
 /**
  * 1 when a sequence begins with clora_tokenizer_bos(): the post-processor of tokenizer.json decides, without one
- * add_bos_token of tokenizer_config.json.
+ * add_bos_token of tokenizer_config.json, where its tokenizer_class is one of Llama's or is not named.
  */
 CLORA_API int clora_tokenizer_adds_bos(const clora_tokenizer *tokenizer);
 

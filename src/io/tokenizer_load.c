@@ -89,6 +89,23 @@ static clora_status read_special(int32_t *id, const clora_tokenizer *t, const js
     return CLORA_OK;
 }
 
+/* add_bos_token speaks to Llama's own classes, which are taken where none is named; the others pass over it. */
+static clora_status read_add_bos(bool *out, const json_t *config, const char *path) {
+    static const char *const listening[] = {"LlamaTokenizer", "LlamaTokenizerFast", "CodeLlamaTokenizer",
+                                            "CodeLlamaTokenizerFast"};
+    clora_status status = CLORA_OK;
+    bool add, listens = false;
+    const char *class;
+
+    TRY(json_get_bool(&add, config, "add_bos_token", false, path));
+    TRY(json_get_text(&class, config, "tokenizer_class", listening[0], path));
+    for (size_t i = 0; i < sizeof(listening) / sizeof(listening[0]); i++)
+        listens = listens || strcmp(class, listening[i]) == 0;
+    *out = add && listens;
+done:
+    return status;
+}
+
 static clora_status read_config(clora_tokenizer *t, const char *path) {
     clora_status status = CLORA_OK;
     json_t *config = NULL;
@@ -97,7 +114,7 @@ static clora_status read_config(clora_tokenizer *t, const char *path) {
     t->bos = t->eos = -1;
     if (file_exists(path)) {
         TRY(json_load_path(&config, path, LARGEST_CONFIG));
-        TRY(json_get_bool(&add_bos, config, "add_bos_token", false, path));
+        TRY(read_add_bos(&add_bos, config, path));
         TRY(read_special(&t->bos, t, config, "bos_token", path));
         TRY(read_special(&t->eos, t, config, "eos_token", path));
     }
