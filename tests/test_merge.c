@@ -211,6 +211,27 @@ static void test_a_type_can_be_asked_for(void **state) {
                    CLORA_ERROR_ARGUMENT, "type 3");
 }
 
+/* config.json is written anew for another type: what clora does not read is as it was. */
+static void test_numbers_that_nobody_reads_come_along(void **state) {
+    (void)state;
+    const float w[4] = {1, 2, 3, 4}, a[2] = {0, 0}, b[2] = {0, 0};
+    const small_model t = {
+        .N = 2, .K = 2, .dtype = CLORA_DTYPE_F32, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
+    size_t size;
+
+    write_small_model(&t);
+    scratch_text("model/config.json", "{\"model_type\": \"llama\", \"some_limit\": 1000000000000000019884624838656, "
+                                      "\"task_specific_params\": {\"scale\": NaN, \"least\": [-Infinity, 1e400]}}");
+    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), CLORA_DTYPE_BF16, NULL,
+                          NULL, NULL));
+    char *config = read_whole(&size, scratch_path("out/config.json"));
+    assert_non_null(strstr(config, "\"some_limit\": 1000000000000000019884624838656,"));
+    assert_non_null(strstr(config, "\"scale\": NaN"));
+    assert_non_null(strstr(config, "      -Infinity,\n      1e400\n"));
+    assert_non_null(strstr(config, "bfloat16"));
+    free(config);
+}
+
 static void test_a_large_weight_is_the_sum_of_its_parts_in_every_row(void **state) {
     (void)state;
     enum { N = 517, K = 301 }; /* several threads, uneven shares */
@@ -519,6 +540,7 @@ int main(void) {
         TEST(test_each_kind_of_module_is_reported),
         TEST(test_a_sum_is_rounded_once),
         TEST(test_a_type_can_be_asked_for),
+        TEST(test_numbers_that_nobody_reads_come_along),
         TEST(test_a_large_weight_is_the_sum_of_its_parts_in_every_row),
         TEST(test_a_tied_head_that_is_adapted_comes_off_the_embedding),
         TEST(test_a_head_that_differs_from_the_embedding_is_merged_into),
