@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,6 +172,51 @@ static void test_the_first_pattern_that_matches_decides(void **state) {
     assert_int_equal(choice[Q].R, 4);
 }
 
+/* A key without special characters is not compiled; grouped, so that it is, it must say the same. */
+static void test_plain_keys_mean_what_their_expressions_mean(void **state) {
+    (void)state;
+    static const char *const keys[] = {"q_proj",
+                                       "_proj",
+                                       "proj",
+                                       "q.proj",
+                                       ".q_proj",
+                                       "self_attn.q_proj",
+                                       "model.layers.1.self_attn.q_proj",
+                                       "odel.layers.1.self_attn.q_proj",
+                                       "layers.1.mlp.down_proj",
+                                       "layers.1.mlp..own_proj",
+                                       "lm_head",
+                                       "m_head",
+                                       ".",
+                                       "......",
+                                       "",
+                                       "x.model.layers.1.self_attn.q_proj"};
+    target_choice plain[TINY_MODULES];
+    char text[256];
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        for (int grouped = 0; grouped < 2; grouped++) {
+            snprintf(text, sizeof(text), "{\"target_modules\": \".*\", \"rank_pattern\": {\"%s%s%s\": 2}}",
+                     grouped ? "(?:" : "", keys[i], grouped ? ")" : "");
+            assert_ok(resolve(text, false));
+            if (!grouped)
+                memcpy(plain, choice, sizeof(plain));
+        }
+        for (int m = 0; m < TINY_MODULES; m++)
+            if (plain[m].R != choice[m].R)
+                fail_msg("\"%s\" for %s: rank %d, as an expression %d", keys[i], tiny_llama[m].name, plain[m].R,
+                         choice[m].R);
+    }
+}
+
+static void test_groups_in_a_pattern_for_layers_do_not_hide_the_number(void **state) {
+    (void)state;
+    assert_ok(resolve("{\"target_modules\": [\"q_proj\"], \"layers_to_transform\": [1], "
+                      "\"layers_pattern\": \"(la)(y(er)s)\"}",
+                      true));
+    assert_adapted(none, PLACES(Q), false);
+}
+
 static void test_rslora_divides_by_the_root_of_the_rank(void **state) {
     (void)state;
     assert_ok(resolve("{\"target_modules\": [\"q_proj\"], \"use_rslora\": true, \"rank_pattern\": "
@@ -246,6 +292,8 @@ int main(void) {
         cmocka_unit_test(test_excluded_modules_are_left_alone),
         cmocka_unit_test(test_layers_to_transform_chooses_layers),
         cmocka_unit_test(test_the_first_pattern_that_matches_decides),
+        cmocka_unit_test(test_plain_keys_mean_what_their_expressions_mean),
+        cmocka_unit_test(test_groups_in_a_pattern_for_layers_do_not_hide_the_number),
         cmocka_unit_test(test_rslora_divides_by_the_root_of_the_rank),
         cmocka_unit_test(test_a_pattern_that_changes_nothing_is_refused_when_asked_for),
         cmocka_unit_test(test_a_broken_expression_is_refused_with_its_place),

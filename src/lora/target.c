@@ -1,67 +1,48 @@
 #include "lora/target.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "lora/pattern.h"
 
-/* The keys of rank_pattern or alpha_pattern, compiled; used[i] says that key i decided for a module. */
-typedef struct overrides {
-    const json_t *values;
-    const char *name; /* of the setting */
-    pattern **key;
-    bool *used;
-    size_t count;
-} overrides;
-
 typedef struct rules {
-    const json_t *targets, *exclude, *layers;
+    const json_t *targets; /* of the file: a list or an expression */
+    json_t *target_set;    /* its entries, when it is a list, with their places */
+    json_t *exclude_set, *layer_set;
     pattern *target, *excluded; /* when they are expressions */
     pattern **layer;            /* how a layer's number is found in a name */
     size_t layer_count;
     bool *used; /* which entries of the list of targets matched */
-    overrides rank, alpha;
-    int default_rank;
-    double default_alpha;
-    bool rslora;
 } rules;
-
-static void free_patterns(pattern **patterns, size_t count) {
-    for (size_t i = 0; patterns && i < count; i++)
-        pattern_free(patterns[i]);
-    free(patterns);
-}
 
 static void rules_finish(rules *r) {
     pattern_free(r->target);
     pattern_free(r->excluded);
-    free_patterns(r->layer, r->layer_count);
-    free_patterns(r->rank.key, r->rank.count);
-    free_patterns(r->alpha.key, r->alpha.count);
+    for (size_t i = 0; r->layer && i < r->layer_count; i++)
+        pattern_free(r->layer[i]);
+    free(r->layer);
     free(r->used);
-    free(r->rank.used);
-    free(r->alpha.used);
+    json_decref(r->target_set);
+    json_decref(r->exclude_set);
+    json_decref(r->layer_set);
 }
 
-static clora_status compile_overrides(overrides *o, const json_t *config, const char *name) {
-    clora_status status = CLORA_OK;
-    const char *key;
-    json_t *value;
-    size_t i = 0;
+/* The entries of a list (or the one entry), names or numbers as text, with their places: long lists are looked up. */
+static clora_status make_set(json_t **out, const json_t *list) {
+    const size_t count = json_is_array(list) ? json_array_size(list) : 1;
+    bool ok = (*out = json_object()) != NULL;
 
-    o->name = name;
-    o->values = json_object_get(config, name);
-    o->count = json_object_size(o->values);
-    o->key = alloc_array(o->count + 1, sizeof(*o->key));
-    o->used = alloc_array(o->count + 1, sizeof(*o->used));
-    if (!o->key || !o->used)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", name);
-    json_object_foreach((json_t *)o->values, key, value)
-        TRY(pattern_create(&o->key[i++], "(.*\\.)?(", key, ")$", false, name));
-done:
-    return status;
+    for (size_t i = 0; ok && i < count; i++) {
+        const json_t *entry = json_is_array(list) ? json_array_get(list, i) : list;
+        char number[32];
+        snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(entry));
+        ok = json_object_set_new(*out, json_is_string(entry) ? json_string_value(entry) : number,
+                                 json_integer((json_int_t)i)) == 0;
+    }
+    return ok ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for a list of names");
 }
 
 /* Where in a name the layer's number stands: after one of the patterns, or after the second component. */
@@ -88,117 +69,153 @@ done:
 }
 
 static clora_status rules_init(rules *r, const json_t *config) {
+    const json_t *exclude = json_object_get(config, "exclude_modules"),
+                 *layers = json_object_get(config, "layers_to_transform");
     clora_status status = CLORA_OK;
 
-    *r = (rules){.targets = json_object_get(config, "target_modules"),
-                 .exclude = json_object_get(config, "exclude_modules"),
-                 .layers = json_object_get(config, "layers_to_transform"),
-                 .default_rank = (int)json_integer_value(json_object_get(config, "r")),
-                 .default_alpha = json_number_value(json_object_get(config, "lora_alpha")),
-                 .rslora = json_is_true(json_object_get(config, "use_rslora"))};
+    *r = (rules){.targets = json_object_get(config, "target_modules")};
     r->used = alloc_array(json_array_size(r->targets) + 1, sizeof(*r->used));
     if (!r->used)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for target_modules"));
     if (json_is_string(r->targets))
         TRY(pattern_create(&r->target, "", json_string_value(r->targets), "", true, "target_modules"));
-    if (json_is_string(r->exclude))
-        TRY(pattern_create(&r->excluded, "", json_string_value(r->exclude), "", true, "exclude_modules"));
-    if (json_is_integer(r->layers) || json_array_size(r->layers) > 0)
+    else
+        TRY(make_set(&r->target_set, r->targets));
+    if (json_is_string(exclude))
+        TRY(pattern_create(&r->excluded, "", json_string_value(exclude), "", true, "exclude_modules"));
+    else if (json_array_size(exclude) > 0)
+        TRY(make_set(&r->exclude_set, exclude));
+    if (json_is_integer(layers) || json_array_size(layers) > 0) {
+        TRY(make_set(&r->layer_set, layers));
         TRY(compile_layers(r, config));
-    TRY(compile_overrides(&r->rank, config, "rank_pattern"));
-    TRY(compile_overrides(&r->alpha, config, "alpha_pattern"));
+    }
 done:
     return status;
-}
-
-/* Whether the name is the entry or ends with a dot and the entry. */
-static bool ends_with(const char *name, const char *entry) {
-    const size_t n = strlen(name), m = strlen(entry);
-
-    return m == n ? strcmp(name, entry) == 0 : m < n && name[n - m - 1] == '.' && strcmp(name + n - m, entry) == 0;
 }
 
 static clora_status in_layers(bool *out, const rules *r, const char *name) {
     clora_status status = CLORA_OK;
     size_t begin = 0, end = 0;
+    char number[32];
 
     *out = false;
     for (size_t i = 0; i < r->layer_count && !*out; i++)
         TRY(pattern_match_index(out, &begin, &end, r->layer[i], name));
     if (!*out)
         return CLORA_OK;
-    const json_int_t number = strtoll(name + begin, NULL, 10);
-    *out = json_is_integer(r->layers) && json_integer_value(r->layers) == number;
-    for (size_t i = 0; i < json_array_size(r->layers) && !*out; i++)
-        *out = json_integer_value(json_array_get(r->layers, i)) == number;
+    snprintf(number, sizeof(number), "%lld", strtoll(name + begin, NULL, 10));
+    *out = json_object_get(r->layer_set, number) != NULL;
 done:
     return status;
+}
+
+/* Whether the set has the name, or what of it follows a dot; *whole: the name itself. Marks the entries in used. */
+static bool has_ending(const json_t *set, const char *name, bool *whole, bool *used) {
+    bool found = false;
+
+    for (const char *ending = name; ending; ending = strchr(ending, '.') ? strchr(ending, '.') + 1 : NULL) {
+        const json_t *place = json_object_get(set, ending);
+        if (!place)
+            continue;
+        found = true;
+        *whole |= ending == name;
+        if (used)
+            used[json_integer_value(place)] = true;
+    }
+    return found;
 }
 
 static clora_status is_target(bool *out, rules *r, const char *name) {
-    bool whole = false, ending = false;
+    bool whole = false;
 
     *out = false;
     if (r->excluded) {
-        const clora_status status = pattern_match(&whole, r->excluded, name);
-        if (status != CLORA_OK || whole)
+        bool excluded = false;
+        const clora_status status = pattern_match(&excluded, r->excluded, name);
+        if (status != CLORA_OK || excluded)
             return status;
     }
-    for (size_t i = 0; i < json_array_size(r->exclude); i++)
-        if (ends_with(name, json_string_value(json_array_get(r->exclude, i))))
-            return CLORA_OK;
+    if (has_ending(r->exclude_set, name, &whole, NULL))
+        return CLORA_OK;
     if (r->target)
         return pattern_match(out, r->target, name);
-    for (size_t i = 0; i < json_array_size(r->targets); i++) {
-        const char *entry = json_string_value(json_array_get(r->targets, i));
-        const bool match = ends_with(name, entry);
-        r->used[i] |= match;
-        whole |= match && strlen(entry) == strlen(name);
-        ending |= match;
-    }
+    whole = false;
+    *out = has_ending(r->target_set, name, &whole, r->used);
     /* a module that is named in full is taken whatever its layer, as PEFT does */
-    if (whole || !ending || !r->layer) {
-        *out = ending;
-        return CLORA_OK;
-    }
-    return in_layers(out, r, name);
+    return !*out || whole || !r->layer ? CLORA_OK : in_layers(out, r, name);
 }
 
-static clora_status override(const json_t **out, overrides *o, const char *name) {
-    clora_status status = CLORA_OK;
-    bool match = false;
-    const char *key;
-    json_t *value;
-    size_t i = 0;
+/* A key of which nothing is special to a regular expression but its dots. */
+static bool is_plain(const char *key) {
+    return key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")] == '\0';
+}
 
-    *out = NULL;
-    json_object_foreach((json_t *)o->values, key, value) {
-        TRY(pattern_match(&match, o->key[i], name));
-        if (match) {
-            o->used[i] = true;
-            *out = value;
-            return CLORA_OK;
+static bool is_ascii(const char *name) {
+    for (; *name; name++)
+        if ((unsigned char)*name >= 128 || *name == '\n')
+            return false;
+    return true;
+}
+
+/* What the expression of a plain key says of a name in ASCII, without compiling it. */
+static bool matches_plain(const char *name, const char *key) {
+    const size_t n = strlen(name), m = strlen(key);
+
+    if (m > n || (m < n && name[n - m - 1] != '.'))
+        return false;
+    for (const char *c = name + n - m; *key; c++, key++)
+        if (*c != *key && *key != '.')
+            return false;
+    return true;
+}
+
+/* The modules among the targets (R > 0) for which one key of rank_pattern or alpha_pattern is the first that matches.
+ */
+static clora_status apply_key(const json_t **chosen, bool *used, const char *setting, const char *key,
+                              const json_t *value, const target_choice *choice, const target_module *modules,
+                              int count) {
+    const bool plain = is_plain(key);
+    clora_status status = CLORA_OK;
+    pattern *expression = NULL;
+
+    *used = false;
+    for (int i = 0; i < count; i++) {
+        bool match = false;
+        if (choice[i].R == 0 || chosen[i])
+            continue;
+        if (plain && is_ascii(modules[i].name)) {
+            match = matches_plain(modules[i].name, key);
+        } else {
+            if (!expression)
+                TRY(pattern_create(&expression, "(.*\\.)?(", key, ")$", false, setting));
+            TRY(pattern_match(&match, expression, modules[i].name));
         }
-        i++;
+        chosen[i] = match ? value : NULL;
+        *used |= match;
     }
+    if (!plain && !expression) /* a mistake in a key that no module needs */
+        TRY(pattern_create(&expression, "(.*\\.)?(", key, ")$", false, setting));
 done:
+    pattern_free(expression);
     return status;
 }
 
-static clora_status choose(target_choice *out, rules *r, const char *name) {
-    const json_t *rank = NULL, *alpha = NULL;
+/* chosen (count): the value of rank_pattern or alpha_pattern for each module, or NULL. One expression is compiled at a
+ * time: there may be many. */
+static clora_status apply_overrides(const json_t **chosen, const json_t *config, const char *setting,
+                                    const target_choice *choice, const target_module *modules, int count, bool strict) {
     clora_status status = CLORA_OK;
-    bool match = false;
+    bool used = false;
+    const char *key;
+    json_t *value;
 
-    *out = (target_choice){0, 0.0f};
-    TRY(is_target(&match, r, name));
-    if (!match)
-        return CLORA_OK;
-    TRY(override(&rank, &r->rank, name));
-    TRY(override(&alpha, &r->alpha, name));
-    const double a = alpha ? json_number_value(alpha) : r->default_alpha;
-    out->R = rank ? (int)json_integer_value(rank) : r->default_rank;
-    out->scale = (float)(a / (r->rslora ? sqrt(out->R) : out->R));
+    json_object_foreach(json_object_get(config, setting), key, value) {
+        TRY(apply_key(chosen, &used, setting, key, value, choice, modules, count));
+        if (strict && !used)
+            TRY(clora_fail(CLORA_ERROR_NOT_FOUND,
+                           "%s: \"%s\" changes no adapted layer: it matches none, or an earlier entry has them all",
+                           setting, key));
+    }
 done:
     return status;
 }
@@ -234,37 +251,52 @@ static clora_status no_match(const json_t *targets, const target_module *modules
     return status;
 }
 
-static clora_status check_overrides(const overrides *o) {
-    const char *key;
-    json_t *value;
-    size_t i = 0;
+/* out[i].R is not 0 for the targets: their ranks and scales. */
+static clora_status choose_values(target_choice *out, const json_t *config, const target_module *modules, int count,
+                                  bool strict) {
+    const int rank = (int)json_integer_value(json_object_get(config, "r"));
+    const double alpha = json_number_value(json_object_get(config, "lora_alpha"));
+    const bool rslora = json_is_true(json_object_get(config, "use_rslora"));
+    const json_t **ranks = alloc_array((size_t)count, sizeof(*ranks));
+    const json_t **alphas = alloc_array((size_t)count, sizeof(*alphas));
+    clora_status status = CLORA_OK;
 
-    json_object_foreach((json_t *)o->values, key, value) if (!o->used[i++]) return clora_fail(
-        CLORA_ERROR_NOT_FOUND, "%s: \"%s\" changes no adapted layer: it matches none, or an earlier entry has them all",
-        o->name, key);
-    return CLORA_OK;
+    if (!ranks || !alphas)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the ranks of an adapter"));
+    TRY(apply_overrides(ranks, config, "rank_pattern", out, modules, count, strict));
+    TRY(apply_overrides(alphas, config, "alpha_pattern", out, modules, count, strict));
+    for (int i = 0; i < count; i++) {
+        if (out[i].R == 0)
+            continue;
+        const double a = alphas[i] ? json_number_value(alphas[i]) : alpha;
+        out[i].R = ranks[i] ? (int)json_integer_value(ranks[i]) : rank;
+        out[i].scale = (float)(a / (rslora ? sqrt(out[i].R) : out[i].R));
+    }
+done:
+    free(ranks);
+    free(alphas);
+    return status;
 }
 
 clora_status target_resolve(target_choice *out, const json_t *config, const target_module *modules, int count,
                             bool strict) {
     clora_status status = CLORA_OK;
+    bool match = false;
     int adapted = 0;
     rules r;
 
     TRY(rules_init(&r, config));
     for (int i = 0; i < count; i++) {
-        TRY(choose(&out[i], &r, modules[i].name));
-        adapted += out[i].R > 0;
+        TRY(is_target(&match, &r, modules[i].name));
+        out[i] = (target_choice){match, 0.0f};
+        adapted += match;
     }
     for (size_t i = 0; strict && i < json_array_size(r.targets); i++)
         if (!r.used[i])
             TRY(no_match(json_array_get(r.targets, i), modules, count));
     if (adapted == 0)
         TRY(no_match(r.targets, modules, count));
-    if (strict) {
-        TRY(check_overrides(&r.rank));
-        TRY(check_overrides(&r.alpha));
-    }
+    TRY(choose_values(out, config, modules, count, strict));
 done:
     rules_finish(&r);
     return status;

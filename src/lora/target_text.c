@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,44 +158,59 @@ done:
     return status;
 }
 
-/* text + separator (unless first) + more; NULL without memory. Frees text. */
-static char *append(char *text, const char *more) {
-    char *longer = text ? alloc_format("%s%s%s", text, *text ? "," : "", more) : NULL;
+/* A text that grows. NULL stands for no memory, and swallows what follows. */
+typedef struct growing {
+    char *text;
+    size_t length, capacity;
+} growing;
 
-    free(text);
-    return longer;
+static void append(growing *g, const char *more, size_t length) {
+    if (g->text && alloc_grow((void **)&g->text, &g->capacity, g->length + length + 1, 1) != CLORA_OK) {
+        free(g->text);
+        g->text = NULL;
+    }
+    if (!g->text)
+        return;
+    memcpy(g->text + g->length, more, length);
+    g->length += length;
+    g->text[g->length] = '\0';
 }
 
-/* The text with its control characters escaped: it comes from anyone's file. Frees text. */
-static char *shown(char *text) {
-    char *plain = text ? plain_text(text) : NULL;
+static growing start(void) {
+    return (growing){alloc_string(""), 0, 1};
+}
 
-    free(text);
+/* The text with its control characters escaped: it comes from anyone's file. */
+static char *finish(growing *g) {
+    char *plain = g->text ? plain_text(g->text) : NULL;
+
+    free(g->text);
     return plain;
 }
 
 char *target_modules_text(const json_t *targets) {
+    growing g = start();
+    const json_t *entry;
+    size_t i;
+
     if (json_is_string(targets))
-        return plain_text(json_string_value(targets));
-    char *text = alloc_string("");
-    for (size_t i = 0; i < json_array_size(targets); i++)
-        text = append(text, json_string_value(json_array_get(targets, i)));
-    return shown(text);
+        append(&g, json_string_value(targets), json_string_length(targets));
+    json_array_foreach((json_t *)(uintptr_t)targets, i, entry) {
+        append(&g, ",", i > 0);
+        append(&g, json_string_value(entry), json_string_length(entry));
+    }
+    return finish(&g);
 }
 
 char *target_pattern_text(const json_t *pattern) {
-    char *text = alloc_string("");
+    growing g = start();
     const char *key;
     json_t *value;
 
     json_object_foreach((json_t *)pattern, key, value) {
-        char *entry = alloc_format("%s=%.9g", key, json_number_value(value));
-        if (!entry) {
-            free(text);
-            return NULL;
-        }
-        text = append(text, entry);
+        char *entry = alloc_format("%s%s=%.9g", g.length > 0 ? "," : "", key, json_number_value(value));
+        append(&g, entry ? entry : "", entry ? strlen(entry) : 0);
         free(entry);
     }
-    return shown(text);
+    return finish(&g);
 }
