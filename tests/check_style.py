@@ -2,7 +2,7 @@
 
 Tabs, blanks at the end of a line, a missing or doubled newline at the end of a file, carriage returns, words that mark
 unfinished work, paths of one machine, lines too long for the page, files too long to have one subject; in kernels,
-functions that take local memory and may stay calls.
+functions that take local memory and may stay calls; in the library, functions that ask the program's locale.
 """
 
 import pathlib
@@ -18,6 +18,9 @@ MAX_COLUMNS = 120
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X)\b")
 MACHINE = re.compile(r"(^|[^A-Za-z0-9_.$}])/(work|root|home/[a-z]+)/")
 LOCAL = re.compile(r"static inline [^{;]*__local[^{;]*\{")  # in a kernel; see INLINE in kernels/common.cl
+# where 2.5 may be 2,5 and I no capital of i; base/c_locale.h has others
+LOCALE = re.compile(r"(?<!\w)(strn?casecmp|toupper|tolower|isal[a-z]+|isspace|strto[df]|json_(?:dumps|loadb))\(")
+KNOW_LOCALES = {"c_locale.c", "json.c", "peft_config.c"}
 TABLE = re.compile(r"_data\.h$")  # generated tables may be long
 
 
@@ -34,6 +37,10 @@ def project_files(root):
     return [root / n for n in sorted(names) if not n.startswith(("models/tiny/", "tests/fixtures/", "data/"))]
 
 
+def is_library(path):
+    return "autotune" in path.parts or "src" in path.parts and "cli" not in path.parts
+
+
 def problems(path, text):
     if text and not text.endswith("\n"):
         yield 0, "no newline at the end of the file"
@@ -42,6 +49,9 @@ def problems(path, text):
     if path.suffix == ".cl":
         for found in LOCAL.finditer(text):
             yield text.count("\n", 0, found.start()) + 1, "a function that takes local memory must be INLINE"
+    if path.suffix == ".c" and is_library(path) and path.name not in KNOW_LOCALES:
+        for found in LOCALE.finditer(text):
+            yield text.count("\n", 0, found.start()) + 1, f"{found.group(1)} depends on the program's locale"
     lines = text.split("\n")
     if path.suffix in SOURCE and len(lines) - 1 > MAX_LINES and not TABLE.search(path.name):
         yield 0, f"{len(lines) - 1} lines; over {MAX_LINES} a file has more than one subject"

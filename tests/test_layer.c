@@ -279,6 +279,8 @@ static void test_a_weight_without_values_is_not_used(void **state) {
     clora_tensor *x = make(M, K, l->x), *y = make(M, N, NULL), *u = make(M, R, NULL);
     clora_weight *empty = NULL;
 
+    assert_refused(clora_weight_create(&empty, context, CLORA_DTYPE_F32, INT32_MAX, 1), CLORA_ERROR_SHAPE, "too large");
+    assert_refused(clora_weight_create(&empty, context, CLORA_DTYPE_F32, 1, INT32_MAX), CLORA_ERROR_SHAPE, "too large");
     assert_ok(clora_weight_create(&empty, context, CLORA_DTYPE_F32, N, K));
     assert_refused(clora_lowrank_forward(y, NULL, x, empty, NULL), CLORA_ERROR_ARGUMENT, "no values yet");
     assert_refused(clora_weight_write(empty, l->w, (clora_dtype)77), CLORA_ERROR_ARGUMENT, "element type 77");

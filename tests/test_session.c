@@ -67,6 +67,24 @@ static void test_an_adapter_of_another_model_is_refused_where_it_is_given(void *
     clora_model_free(twin);
 }
 
+static void test_prompts_that_are_not_there_are_refused(void **state) {
+    (void)state;
+    const clora_prompt prompts[] = {{(const int32_t[]){1}, 1}, {NULL, 2}};
+    clora_generation out[2] = {0};
+    clora_tokenizer *tokenizer;
+    clora_session *session;
+
+    assert_ok(clora_tokenizer_load(&tokenizer, fixture_path("tokenizers/llama2")));
+    assert_ok(clora_session_create(&session, model, 1, 8));
+    assert_refused(clora_generate_batch(out, session, tokenizer, prompts, 2, NULL, NULL, NULL), CLORA_ERROR_ARGUMENT,
+                   "at least one token");
+    assert_refused(clora_generate_batch(out, session, tokenizer, prompts, -1, NULL, NULL, NULL), CLORA_ERROR_ARGUMENT,
+                   "-1 prompts");
+    assert_ok(clora_generate_batch(out, session, tokenizer, prompts, 0, NULL, NULL, NULL));
+    clora_session_free(session);
+    clora_tokenizer_free(tokenizer);
+}
+
 /* B sequences of T tokens go to the device in several pieces. */
 enum { B = 256, T = 5 };
 
@@ -102,6 +120,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_call_without_logits_appends_nothing),
         cmocka_unit_test(test_an_adapter_of_another_model_is_refused_where_it_is_given),
+        cmocka_unit_test(test_prompts_that_are_not_there_are_refused),
         cmocka_unit_test(test_a_call_that_fails_appends_nothing),
     };
 

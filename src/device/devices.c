@@ -201,7 +201,8 @@ static void join_names(char *out, size_t size, const device_entry *entries, int 
 }
 
 static bool is_type(const char *wanted) {
-    return strcasecmp(wanted, "gpu") == 0 || strcasecmp(wanted, "cpu") == 0 || strcasecmp(wanted, "accelerator") == 0;
+    return strcasecmp_l(wanted, "gpu", c_locale()) == 0 || strcasecmp_l(wanted, "cpu", c_locale()) == 0 ||
+           strcasecmp_l(wanted, "accelerator", c_locale()) == 0;
 }
 
 /* Of a type: the default when it is of that type, else the first; -1: none. */
@@ -209,7 +210,7 @@ static int find_type(const device_entry *entries, int count, const char *type) {
     int found = -1;
 
     for (int i = count - 1; i >= 0; i--)
-        if (strcasecmp(entries[i].info.type, type) == 0 && (found < 0 || !entries[found].info.is_default))
+        if (strcasecmp_l(entries[i].info.type, type, c_locale()) == 0 && (found < 0 || !entries[found].info.is_default))
             found = i;
     return found;
 }

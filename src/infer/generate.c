@@ -281,6 +281,8 @@ clora_status clora_generate_batch(clora_generation *out, clora_session *session,
     NEED(session);
     NEED(tokenizer);
     NEED(prompts);
+    if (count < 0)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%d prompts to continue", count);
     return run_all(&r);
 }
 

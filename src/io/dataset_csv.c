@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/c_locale.h"
 #include "io/dataset_columns.h"
 
 /* Reads a row at a time: RFC 4180, with LF or CR LF at the ends of rows. */
@@ -130,7 +131,7 @@ static const char separators[SEPARATORS] = {',', ';', [TAB] = '\t'};
 static bool is_named_tsv(const char *path) {
     const size_t n = strlen(path);
 
-    return n > 4 && strcasecmp(path + n - 4, ".tsv") == 0;
+    return n > 4 && strcasecmp_l(path + n - 4, ".tsv", c_locale()) == 0;
 }
 
 /* Separators by how often they are in the header row outside of quotes, the most frequent first. */

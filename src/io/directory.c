@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/alloc.h"
+#include "base/c_locale.h"
 #include "base/file.h"
 #include "base/file_error.h"
 
@@ -25,7 +26,7 @@ static bool ends_so(const char *name, const char *const *endings) {
     const size_t n = strlen(name);
 
     for (; *endings; endings++)
-        if (n > strlen(*endings) && strcasecmp(name + n - strlen(*endings), *endings) == 0)
+        if (n > strlen(*endings) && strcasecmp_l(name + n - strlen(*endings), *endings, c_locale()) == 0)
             return true;
     return false;
 }
@@ -67,7 +68,7 @@ static bool is_hub_name(const char *path) {
     if (!slash || slash == path || strchr(slash + 1, '/') || slash[1] == '\0' || slash - path >= NAME_SIZE)
         return false;
     for (const char *c = path; *c; c++)
-        if (!isalnum((unsigned char)*c) && !strchr("/-_.", *c))
+        if (!isalnum_l((unsigned char)*c, c_locale()) && !strchr("/-_.", *c))
             return false;
     snprintf(owner, sizeof(owner), "%.*s", (int)(slash - path), path);
     return owner[0] != '.' && !file_exists(owner);

@@ -70,7 +70,7 @@ static clora_status describe(weight *w, clora_context *context, weight_layout la
         w->module[i] = (weight_module){.N = N[i], .col = (int)rows, .panel = (int)panels};
         rows += N[i];
         panels += ((int64_t)N[i] + w->NR - 1) / w->NR;
-        if (rows > INT32_MAX || unit_elements(w) > INT32_MAX)
+        if (panels * w->NR > INT32_MAX || unit_elements(w) > INT32_MAX)
             return clora_fail(CLORA_ERROR_SHAPE, "weight: module %d of N %d, K %d is too large", i, N[i], K);
     }
     w->N = (int)rows;
