@@ -2,7 +2,8 @@
 # Build clora in three ways and run all tests: about five minutes on two cores. scripts/test.sh --long then lets
 # allocations and OpenCL calls fail, one after the other, for an hour.
 #
-#   build/        gcc, all suites: host, device, model, cli, headers, style, kernels under oclgrind, install
+#   build/        gcc, all suites: host, device, model, cli, headers, style, kernels under oclgrind and as on
+#                 GPUs, install
 #   build-asan/   gcc with address and undefined-behaviour sanitizers: suites host and failures
 #   build-clang/  clang: compiles without a warning
 #
