@@ -7,7 +7,7 @@ import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import MODEL, VALIDATION, CommandTest, clora, main, needs_device
+from support.command import FIXTURES, MODEL, VALIDATION, CommandTest, clora, main, needs_device
 
 PROMPT = "name: Rusty Pumpkin | type: restaurant | food: Greek =>"
 
@@ -218,6 +218,39 @@ class Rows(DataTest):
             path = self.write(name, data)
             self.fails(1, "inspect", path, says=[name, says])
             self.fails(1, "tokenize", MODEL, "--jsonl", path, says=[name, says])
+
+
+class Swapped(DataTest):
+    """Models, adapters and data that are given in each other's place."""
+
+    ADAPTER = FIXTURES / "tiny-llama-lora"
+
+    def test_an_adapter_or_data_is_no_model(self):
+        out = self.folder / "out"
+        for path, says in ((self.ADAPTER, "is an adapter, not a model: name its base as the model, and it with --ad"),
+                           (VALIDATION, "is a data file, which goes to --data; a model is")):
+            for arguments in (["tokenize", path, "a"], ["merge", path, self.ADAPTER, "--out", out]):
+                self.fails(1, *arguments, says=f"{path} {says}")
+        self.assertFalse(out.exists())
+
+    @needs_device
+    def test_commands_with_a_device_say_the_same(self):
+        out = self.folder / "out"
+        for command in (["train", self.ADAPTER, "--data", VALIDATION, "--out", out], ["tune", self.ADAPTER],
+                        ["eval", self.ADAPTER, "--data", VALIDATION], ["generate", self.ADAPTER, "--prompt", "a"],
+                        ["bench", self.ADAPTER], ["inspect", VALIDATION, "--model", self.ADAPTER]):
+            self.fails(1, *command, says=f"{self.ADAPTER} is an adapter, not a model: name its base")
+        self.fails(1, "eval", VALIDATION, "--data", MODEL, says=f"{VALIDATION} is a data file, which goes to --data")
+        for path, says in ((MODEL, "is a model, not an adapter"), (VALIDATION, "is a data file")):
+            for arguments in (["generate", MODEL, "--prompt", "a", "--adapter", path],
+                              ["train", MODEL, "--data", VALIDATION, "--init-adapter", path, "--out", out],
+                              ["merge", MODEL, path, "--out", out]):
+                self.fails(1, *arguments, says=[f"{path} {says}", "adapter_config.json"])
+        for path, what in ((MODEL, "the directory of a model"), (self.ADAPTER, "the directory of an adapter"),
+                           (self.folder, "a directory"), (MODEL / "model.safetensors", "a file of weights")):
+            self.fails(1, "eval", MODEL, "--data", path, says=f"{path} is {what}, not data: name a file")
+            self.fails(1, "generate", MODEL, "--jsonl", path, says=f"{path} is {what}, not data: name a file")
+        self.assertFalse(out.exists())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file_error.h"
+#include "io/directory.h"
 #include "io/json_rows.h"
 
 /* The names a pair goes by; the first row whose two keys are both there is taken. */
@@ -200,10 +201,13 @@ clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_c
                           .prompts = prompts != 0,
                           .callback = callback,
                           .user = user};
+    clora_status status = standard ? CLORA_OK : directory_not_data(path);
+    if (status != CLORA_OK)
+        return status;
     FILE *stream = standard ? stdin : fopen(path, "rbe");
     if (!stream)
         return file_error_read(path, errno);
-    const clora_status status = json_rows_read(stream, reader.builder.path, take_text, &reader);
+    status = json_rows_read(stream, reader.builder.path, take_text, &reader);
     if (!standard)
         fclose(stream);
     return reader.stopped ? CLORA_OK : status;

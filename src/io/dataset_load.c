@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "io/data_bytes.h"
 #include "io/dataset_store.h"
+#include "io/directory.h"
 #include "io/tokenizer.h"
 
 clora_status dataset_fail(const dataset_builder *builder, size_t line, const char *format, ...) {
@@ -256,6 +257,7 @@ static clora_status read_path(dataset_builder *builder) {
     clora_status status = CLORA_OK;
     file_map map = {NULL, 0};
 
+    TRY(directory_not_data(builder->path));
     TRY(file_map_open(&map, builder->path));
     TRY(read_file(builder, (dataset_text){map.size ? (const char *)map.data : "", map.size}));
 done:

@@ -19,6 +19,7 @@ static const char *const PICKLES[] = {".bin", ".pt", ".pth", ".ckpt", ".pkl", NU
 static const char *const GGUF[] = {".gguf", ".ggml", NULL};
 static const char *const OTHERS[] = {".h5", ".msgpack", ".npz", ".onnx", NULL};
 static const char *const SAFETENSORS[] = {".safetensors", NULL};
+static const char *const DATA[] = {".jsonl", ".ndjson", ".csv", ".tsv", ".txt", NULL};
 static const char *const CACHED[] = {"models--", NULL};
 static const char *const ANY[] = {"", NULL};
 
@@ -136,6 +137,8 @@ static clora_status refuse_file(const char *path, const char *hint) {
         return clora_fail(CLORA_ERROR_UNSUPPORTED,
                           "%s is a Python pickle, which clora does not run; save it again as safetensors; %s", path,
                           hint);
+    if (ends_so(path, DATA))
+        return clora_fail(CLORA_ERROR_NOT_FOUND, "%s is a data file, which goes to --data; %s", path, hint);
     if (ends_so(path, SAFETENSORS))
         return clora_fail(CLORA_ERROR_NOT_FOUND, "%s is one file of several: name its directory; %s", path, hint);
     return clora_fail(CLORA_ERROR_NOT_FOUND, "%s is a file; %s", path, hint);
@@ -182,20 +185,32 @@ done:
     return status;
 }
 
+/* CLORA_OK where path is no adapter. */
+static clora_status refuse_adapter(const char *path) {
+    if (holds(path, "config.json") || !holds(path, "adapter_config.json"))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_NOT_FOUND,
+                      "%s is an adapter, not a model: name its base as the model, and it with --adapter (train: "
+                      "--init-adapter; merge: behind the model)",
+                      path);
+}
+
 clora_status directory_need_model(const char *path) {
     static const char hint[] = "a model is a Hugging Face directory with config.json";
-    const clora_status status = need_directory(path, hint);
+    clora_status status = CLORA_OK;
     char name[NAME_SIZE];
 
-    if (status != CLORA_OK || holds(path, "config.json"))
-        return status;
-    if (holds(path, "adapter_config.json"))
-        return clora_fail(CLORA_ERROR_NOT_FOUND, "%s is an adapter, not a model: name its base as the model", path);
+    TRY(need_directory(path, hint));
+    if (holds(path, "config.json"))
+        return CLORA_OK;
+    TRY(refuse_adapter(path));
     if (find_entry(name, path, ends_so, GGUF))
         return clora_fail(CLORA_ERROR_UNSUPPORTED,
                           "%s holds %s, which clora does not read; take the Hugging Face directory it was made from",
                           path, name);
-    return refuse_without(path, "config.json", "a model has one, an adapter has adapter_config.json");
+    status = refuse_without(path, "config.json", "a model has one, an adapter has adapter_config.json");
+done:
+    return status;
 }
 
 clora_status directory_need_tokenizer(const char *path) {
@@ -204,6 +219,7 @@ clora_status directory_need_tokenizer(const char *path) {
     TRY(need_directory(path, "a model is a Hugging Face directory with config.json"));
     if (holds(path, "tokenizer.json"))
         return CLORA_OK;
+    TRY(refuse_adapter(path));
     TRY(refuse_cache(path));
     TRY(refuse_parent(path, "tokenizer.json"));
 done:
@@ -217,8 +233,20 @@ clora_status directory_need_adapter(const char *path) {
     if (status != CLORA_OK || holds(path, "adapter_config.json"))
         return status;
     if (holds(path, "config.json"))
-        return clora_fail(CLORA_ERROR_NOT_FOUND, "%s is a model; %s", path, hint);
+        return clora_fail(CLORA_ERROR_NOT_FOUND, "%s is a model, not an adapter: it comes first; %s", path, hint);
     return refuse_without(path, "adapter_config.json", hint);
+}
+
+clora_status directory_not_data(const char *path) {
+    const bool directory = file_is_directory(path);
+    const char *what = !directory                           ? "a file of weights"
+                       : holds(path, "config.json")         ? "the directory of a model"
+                       : holds(path, "adapter_config.json") ? "the directory of an adapter"
+                                                            : "a directory";
+
+    if (!directory && !ends_so(path, SAFETENSORS) && !ends_so(path, GGUF))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_IO, "%s is %s, not data: name a file, .jsonl, .json, .csv, .tsv or .txt", path, what);
 }
 
 /* ---- weights ---- */

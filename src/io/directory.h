@@ -13,6 +13,9 @@ clora_status directory_need_model(const char *path);
 clora_status directory_need_adapter(const char *path);
 clora_status directory_need_tokenizer(const char *path);
 
+/* An error where the path that is meant as a data file is a directory or holds weights. */
+clora_status directory_not_data(const char *path);
+
 /* Always an error: the directory has no weights (no factors of an adapter) as safetensors. */
 clora_status directory_without_weights(const char *path);
 clora_status directory_without_factors(const char *path);
