@@ -8,44 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.command import CLORA, FIXTURES, MODEL, VALIDATION, CommandTest, main, needs_device
+from support.processes import has_begun, has_driver, needs_proc, start, wait_for
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-needs_proc = unittest.skipUnless(os.path.exists("/proc/self/maps"), "no /proc")
-
-
-def start(*arguments, **options):
-    options.setdefault("stdout", subprocess.PIPE)
-    options.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.Popen([*map(str, arguments)], stderr=subprocess.PIPE, **options)
-
-
-def wait_for(process, condition):
-    deadline = time.monotonic() + 120
-    while not condition(process) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-
-
-def proc(process, name):
-    try:
-        return pathlib.Path(f"/proc/{process.pid}/{name}").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""  # it has just ended
-
-
-def has_begun(process):
-    """The command has a handler of its own for SIGTERM, or passes over it."""
-    masks = [line.split()[1] for line in proc(process, "status").splitlines() if line.startswith(("SigCgt", "SigIgn"))]
-    return any(int(mask, 16) >> (signal.SIGTERM - 1) & 1 for mask in masks)
-
-
-def has_driver(process):
-    """An OpenCL driver is there, and with PoCL LLVM, which installs handlers."""
-    maps = proc(process, "maps")
-    return "libLLVM" in maps if "libpocl" in maps else "libOpenCL" in maps and has_begun(process)
 
 
 def ignoring(*numbers):
@@ -71,16 +39,13 @@ class Ignored(SignalTest):
     def survives(self, *command, numbers=SIGNALS, **options):
         """A run that meets these signals from its beginning to its end, all of them ignored by the caller."""
         with start(CLORA, *command, preexec_fn=ignoring(*numbers), **options) as process:
-            sent = 0
             while process.poll() is None:
                 for number in numbers:
                     process.send_signal(number)
-                sent += 1
                 time.sleep(0.01)
             out, err = process.communicate()
         self.assertEqual(process.returncode, 0, err)
         self.assertNotRegex(err, b"interrupted|stopping")
-        self.assertGreater(sent, 0)
         return out
 
     def test_training_survives(self):
@@ -93,17 +58,19 @@ class Ignored(SignalTest):
         self.survives("eval", MODEL, "--data", self.data)
         self.survives("bench", MODEL, "--rounds", "1", "--max-length", "16", "--new-tokens", "2")
 
-    def test_tuning_and_its_workers_survive(self):
+    def test_tuning_survives(self):
         command = ["tune", "--shape", "96,64", "--for", "generate", "--budget", "3s", "--json"]
         result = json.loads(self.survives(*command, env=self.cache))
-        self.assertGreater(result["done"], 0)
         self.assertEqual(result["unusable"], 0)
 
     def test_commands_of_the_host_survive(self):
-        adapter = FIXTURES / "tiny-llama-lora"
-        self.survives("merge", FIXTURES / "tiny-llama", adapter, "--out", self.out)
-        self.survives("inspect", adapter)
-        self.survives("tokenize", MODEL, "text")
+        self.survives("merge", FIXTURES / "tiny-llama", FIXTURES / "tiny-llama-lora", "--out", self.out)
+        with start(CLORA, "tokenize", MODEL, preexec_fn=ignoring(*SIGNALS), stdin=subprocess.PIPE) as process:
+            wait_for(process, has_begun)
+            for number in SIGNALS:
+                process.send_signal(number)
+            out, _ = process.communicate(b"text", timeout=60)
+        self.assertEqual((process.returncode, out[:1]), (0, b"["))
 
     def test_a_shell_in_which_they_are_trapped_and_nohup(self):
         for words in (["sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh"], ["nohup"]):

@@ -221,35 +221,6 @@ static void test_a_copy_is_the_same_or_is_not_there(void **state) {
     free(data);
 }
 
-static void test_an_output_directory_is_made_or_must_be_empty(void **state) {
-    (void)state;
-    bool created;
-
-    assert_ok(file_prepare_output(scratch_path("out"), &created));
-    assert_true(created && file_is_directory(scratch_path("out")));
-    assert_ok(file_prepare_output(scratch_path("out/"), &created));
-    assert_false(created);
-    scratch_text("out/f", "");
-    assert_refused(file_prepare_output(scratch_path("out"), &created), CLORA_ERROR_ARGUMENT, "is not empty");
-    assert_refused(file_prepare_output(scratch_path("out/f"), &created), CLORA_ERROR_IO, "Not a directory");
-    assert_refused(file_prepare_output(scratch_path("out/f/g"), &created), CLORA_ERROR_IO, "Not a directory");
-    assert_refused(file_prepare_output(scratch_path("a/b"), &created), CLORA_ERROR_IO, "No such file or directory");
-    assert_refused(file_prepare_output("", &created), CLORA_ERROR_IO, "cannot write");
-    assert_false(created);
-}
-
-static void test_files_that_a_killed_run_left_unfinished_do_not_fill_a_directory(void **state) {
-    (void)state;
-    bool created;
-    file_writer writer;
-
-    scratch_mkdir("out");
-    assert_ok(file_writer_open(&writer, scratch_path("out/f")));
-    assert_int_equal(scratch_entries(scratch_path("out")), 1);
-    assert_ok(file_prepare_output(scratch_path("out"), &created));
-    file_writer_abandon(&writer);
-}
-
 #define T(name) cmocka_unit_test(name)
 #define D(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 
@@ -268,8 +239,6 @@ int main(void) {
         D(test_a_link_stays_a_link),
         D(test_the_longest_allowed_name_can_be_written),
         D(test_a_copy_is_the_same_or_is_not_there),
-        D(test_an_output_directory_is_made_or_must_be_empty),
-        D(test_files_that_a_killed_run_left_unfinished_do_not_fill_a_directory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

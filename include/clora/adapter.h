@@ -84,7 +84,8 @@ typedef struct clora_adapter_save_options {
 
 /**
  * Write a PEFT directory: float32 tensors, each file complete or absent. The directory is made when it is not there.
- * A program that works for hours before it saves asks clora_inspect_output() first.
+ * While the call lasts no other process writes to it; a program that works for hours before it saves claims it first
+ * (clora/output.h).
  *
  * @param[in] base_name  as in the options; may be NULL
  *
@@ -139,14 +140,42 @@ typedef void (*clora_merge_callback)(void *user, const char *kind, const clora_m
  *
  * @param[in] model_directory    never written to
  * @param[in] adapter_directory  a PEFT directory
- * @param[in] out_directory      must not exist, or be empty
+ * @param[in] out_directory      must not exist, or be empty; nobody else's output meanwhile (clora/output.h)
  * @param[in] dtype              a clora_dtype for the matrices, or -1 for each tensor's own
  *
- * @return CLORA_ERROR_FORMAT when a merged value is not finite; nothing is left in out_directory then
+ * @return CLORA_ERROR_FORMAT when a merged value is not finite. After any failure nothing is left in out_directory;
+ * what a process that was killed had written there goes when the next one writes to it
  */
 CLORA_API clora_status clora_merge(const char *model_directory, const char *adapter_directory,
                                    const char *out_directory, int dtype, clora_merge_callback callback, void *user,
                                    clora_merge_report *report);
+
+/** Called every few megabytes with the bytes of the base's tensors written so far and in all; non-zero stops. */
+typedef int (*clora_merge_progress)(void *user, int64_t done, int64_t total);
+
+/** How to merge. */
+typedef struct clora_merge_options {
+    size_t size;                   /**< of this struct, as the caller knows it */
+    int dtype;                     /**< a clora_dtype for the matrices, or -1 for each tensor's own (default -1) */
+    clora_merge_callback callback; /**< told of each kind of module at the end (default NULL) */
+    clora_merge_progress progress; /**< (default NULL) */
+    void *user;                    /**< handed to both; borrowed (default NULL) */
+} clora_merge_options;
+
+#define CLORA_MERGE_OPTIONS_INIT \
+    { sizeof(clora_merge_options), -1, NULL, NULL, NULL }
+
+/**
+ * clora_merge() with options.
+ *
+ * @param[in]  options  NULL for the defaults
+ * @param[out] report   overwritten when the merge succeeds; NULL is allowed
+ *
+ * @return CLORA_ERROR_ARGUMENT also when the progress callback stopped the merge; nothing is left in out_directory then
+ */
+CLORA_API clora_status clora_merge_with(const char *model_directory, const char *adapter_directory,
+                                        const char *out_directory, const clora_merge_options *options,
+                                        clora_merge_report *report);
 
 #ifdef __cplusplus
 }

@@ -45,6 +45,7 @@
 #include <clora/inspect.h>
 #include <clora/lowrank.h>
 #include <clora/model.h>
+#include <clora/output.h>
 #include <clora/status.h>
 #include <clora/tensor.h>
 #include <clora/tokenizer.h>

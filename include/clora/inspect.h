@@ -79,9 +79,9 @@ CLORA_API clora_status clora_inspect_data(clora_inspected_data *out, const char 
 
 /**
  * Could a new adapter or model be written to this directory? It must be absent and possible to make (the directory
- * above it is there), or empty and writable. Nothing is left behind.
+ * above it is there), or empty and writable, and claimed by nobody (clora/output.h). Nothing is left behind.
  *
- * @return CLORA_ERROR_ARGUMENT when it is not empty, CLORA_ERROR_IO when the system does not allow it
+ * @return CLORA_ERROR_ARGUMENT when it is not empty or claimed, CLORA_ERROR_IO when the system does not allow it
  */
 CLORA_API clora_status clora_inspect_output(const char *directory);
 

@@ -51,6 +51,17 @@ CLORA_API const char *clora_status_name(clora_status status);
  */
 CLORA_API const char *clora_last_error(void);
 
+/** Told, in one line, what a call did besides its work, such as removing files that a killed run had left. */
+typedef void (*clora_note_callback)(void *user, const char *line);
+
+/**
+ * Have such notes told to a callback, in the thread that makes the call; NULL, the default, tells them to nobody. Set
+ * it before other threads call the library.
+ *
+ * @param[in] user  handed to the callback; borrowed
+ */
+CLORA_API void clora_set_note(clora_note_callback callback, void *user);
+
 #ifdef __cplusplus
 }
 #endif

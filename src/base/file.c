@@ -1,6 +1,5 @@
 #include "base/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -155,38 +154,4 @@ char *file_join(const char *dir, const char *name) {
     if (n == 0)
         return alloc_string(name);
     return alloc_format(dir[n - 1] == '/' ? "%s%s" : "%s/%s", dir, name);
-}
-
-static clora_status check_empty(const char *path) {
-    DIR *directory = opendir(path);
-    const struct dirent *entry;
-    bool empty = true;
-
-    if (!directory)
-        return file_error_write(path, errno);
-    while (empty && (entry = readdir(directory)))
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                file_is_temporary_name(entry->d_name);
-    closedir(directory);
-    if (!empty)
-        return clora_fail(CLORA_ERROR_ARGUMENT,
-                          "the output directory %s is not empty: name a new one or empty it first", path);
-    return CLORA_OK;
-}
-
-clora_status file_prepare_output(const char *path, bool *created) {
-    clora_status status = CLORA_OK;
-
-    *created = mkdir(path, 0777) == 0;
-    if (*created)
-        return CLORA_OK;
-    if (errno != EEXIST)
-        return file_error_write(path, errno);
-    if (!file_is_directory(path))
-        return file_error_write(path, ENOTDIR);
-    TRY(check_empty(path));
-    if (access(path, W_OK | X_OK) != 0)
-        status = file_error_write(path, errno);
-done:
-    return status;
 }

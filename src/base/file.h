@@ -51,10 +51,4 @@ clora_status file_write_text(const char *path, const char *text, size_t size);
 /* Copy a file's bytes, completely or not at all. */
 clora_status file_copy(const char *to, const char *from);
 
-/*
- * Make sure that path is a directory that new files may go into: created when absent (parents must exist), an error
- * when it is not empty or not writable. *created says whether this call made it.
- */
-clora_status file_prepare_output(const char *path, bool *created);
-
 #endif

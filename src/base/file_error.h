@@ -1,15 +1,10 @@
 #ifndef CLORA_BASE_FILE_ERROR_H
 #define CLORA_BASE_FILE_ERROR_H
 
-#include <stdbool.h>
-
 #include "base/status.h"
 
 /* "cannot read PATH: reason; remedy" for a value of errno: CLORA_ERROR_NOT_FOUND when nothing is there, else _IO. */
 clora_status file_error_read(const char *path, int error);
 clora_status file_error_write(const char *path, int error);
-
-/* Whether a name is one that file_writer gives to a file that it has not finished. */
-bool file_is_temporary_name(const char *name);
 
 #endif

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,9 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/file_error.h"
-
-/* The target's own name is not part of it: a name of the greatest length allowed must still work. */
-#define TEMPORARY_PREFIX ".clora-unfinished-"
+#include "base/unfinished.h"
 
 static const char *remedy(int error) {
     switch (error) {
@@ -45,10 +42,6 @@ clora_status file_error_read(const char *path, int error) {
     return clora_fail(code, "cannot read %s: it is a link to %s, which is not there; download it again", path, target);
 }
 
-bool file_is_temporary_name(const char *name) {
-    return strncmp(name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) == 0;
-}
-
 static char *parent_of(const char *path) {
     char *copy = alloc_string(path);
     char *parent = copy ? alloc_string(dirname(copy)) : NULL;
@@ -57,31 +50,16 @@ static char *parent_of(const char *path) {
     return parent;
 }
 
-/* Create a fresh file in the target's directory; *temporary stays NULL on failure. */
+/* A fresh file in the target's directory, after what killed runs left there has gone. */
 static int create_temporary(char **temporary, const char *path) {
-    static atomic_uint counter;
     char *parent = parent_of(path);
     int fd = -1;
 
-    if (!parent) {
-        errno = ENOMEM;
-        return -1;
+    if (parent) {
+        unfinished_sweep(parent);
+        fd = unfinished_create(temporary, parent, "");
     }
-    do {
-        free(*temporary);
-        *temporary =
-            alloc_format("%s/" TEMPORARY_PREFIX "%ld-%u", parent, (long)getpid(), atomic_fetch_add(&counter, 1));
-        if (!*temporary) {
-            errno = ENOMEM;
-            break;
-        }
-        fd = open(*temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    } while (fd < 0 && errno == EEXIST);
-    const int error = errno;
-    if (fd < 0) {
-        free(*temporary);
-        *temporary = NULL;
-    }
+    const int error = parent ? errno : ENOMEM;
     free(parent);
     errno = error;
     return fd;
@@ -168,21 +146,23 @@ static bool finish_stream(file_writer *writer) {
     return ok;
 }
 
+static bool take_name(file_writer *writer) {
+    if (rename(writer->temporary, writer->path) != 0)
+        return false;
+    free(writer->temporary);
+    writer->temporary = NULL;
+    return synchronise_parent(writer->path);
+}
+
 clora_status file_writer_commit(file_writer *writer) {
     clora_status status = CLORA_OK;
+    /* the lock that tells a file in the making from a leftover is held until the file has its name */
+    const int lock = writer->temporary ? fcntl(fileno(writer->stream), F_DUPFD_CLOEXEC, 0) : -1;
 
-    if (!finish_stream(writer)) {
+    if (!finish_stream(writer) || (writer->temporary && !take_name(writer)))
         status = file_error_write(writer->path, errno);
-    } else if (writer->temporary) {
-        if (rename(writer->temporary, writer->path) != 0) {
-            status = file_error_write(writer->path, errno);
-        } else {
-            free(writer->temporary);
-            writer->temporary = NULL;
-            if (!synchronise_parent(writer->path))
-                status = file_error_write(writer->path, errno);
-        }
-    }
+    if (lock >= 0)
+        close(lock);
     file_writer_abandon(writer);
     return status;
 }

@@ -1,11 +1,14 @@
+#include <stdbool.h>
 #include <stdio.h>
 
 #include <clora/adapter.h>
 
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "cli/json_out.h"
 #include "cli/model_options.h"
 #include "cli/opt.h"
+#include "cli/progress.h"
 #include "cli/text.h"
 
 typedef struct merge_args {
@@ -32,7 +35,20 @@ static const opt options[] = {
 typedef struct merge_table {
     const cli_state *cli;
     int rows;
+    progress bar;
+    bool interrupted;
 } merge_table;
+
+static int show_progress(void *user, int64_t done, int64_t total) {
+    enum { MIB = 1 << 20 };
+    merge_table *table = user;
+
+    if (table->bar.total == 0)
+        progress_begin(&table->bar, total / MIB, 0, table->cli->quiet);
+    progress_update(&table->bar, done / MIB, "MiB");
+    table->interrupted = interrupt_seen();
+    return table->interrupted;
+}
 
 static void print_row(void *user, const char *kind, const clora_merge_report *report) {
     merge_table *table = user;
@@ -57,13 +73,24 @@ static int run(cli_state *cli, int argc, char **argv) {
     merge_args args = {.dtype = 0};
     opt_group groups[] = {{.heading = "Output", .options = options, .values = &args}};
     merge_table table = {.cli = cli};
+    clora_merge_options how = CLORA_MERGE_OPTIONS_INIT;
     clora_merge_report report;
     const int status = opt_parse(cli, groups, 1, names, 2, paths, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
-    if (clora_merge(paths[0], paths[1], args.out, model_dtype_value(args.dtype), print_row, &table, &report) !=
-        CLORA_OK)
+    how.callback = print_row;
+    how.progress = show_progress;
+    how.user = &table;
+    how.dtype = model_dtype_value(args.dtype);
+    interrupt_watch("\nclora merge: interrupted; taking away what was written (once more: end at once)\n");
+    const clora_status merged = clora_merge_with(paths[0], paths[1], args.out, &how, &report);
+    progress_end(&table.bar);
+    if (table.interrupted) {
+        cli_fail(cli, "interrupted; nothing is left in %s", args.out);
+        return interrupt_status();
+    }
+    if (merged != CLORA_OK)
         return cli_fail_library(cli);
     model_note_head(cli, paths[0], report.own_head);
     if (cli->json)

@@ -34,8 +34,10 @@ static void on_signal(int number) {
             rmdir(unused_directory);
         _exit(STATUS + number);
     }
-    seen = number;
     handle_with(SIG_DFL);
+    if (seen) /* two that came at once */
+        raise(number);
+    seen = number;
     (void)!write(STDERR_FILENO, notice_text, notice_size);
     errno = saved;
 }

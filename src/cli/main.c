@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <clora/status.h>
 #include <clora/version.h>
 
 #include "cli/cli.h"
@@ -90,10 +91,15 @@ static int run(cli_state *cli, int argc, char **argv) {
     return run_command(cli, argc - 1, argv + 1);
 }
 
+static void tell_note(void *user, const char *line) {
+    cli_note(user, "%s", line);
+}
+
 int main(int argc, char **argv) {
     cli_state cli = {.command = NULL};
 
     interrupt_begin();
     cli_guard_streams();
+    clora_set_note(tell_note, &cli);
     return cli_flush(&cli, run(&cli, argc, argv));
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include <clora/output.h>
 #include <clora/train.h>
 
 #include "cli/cli.h"
@@ -29,11 +30,17 @@ typedef struct train_args {
 typedef struct train_log {
     const char *path;
     FILE *stream;
-    int error; /* errno of the first write that failed */
+    bool created; /* by this run */
+    bool is_file; /* that can hold lines of earlier runs */
+    bool cut_off; /* its last line has no end */
+    int error;    /* errno of the first write that failed */
 } train_log;
 
-int train_log_check(const cli_state *cli, const train_args *args); /* before the work; leaves no file behind */
-int train_log_open(const cli_state *cli, train_log *log, const char *path);
+/* Before the work. A file is locked until the end; a pipe or a device is written to as it is. */
+int train_log_open(const cli_state *cli, train_log *log, const train_args *args);
+/* What the file holds must be the log of earlier runs, behind which this one's lines go. */
+int train_log_check(const cli_state *cli, train_log *log);
+void train_log_discard(train_log *log); /* of a run that did not begin: a file that it made goes */
 void train_log_step(train_log *log, const clora_train_step *step);
 void train_log_validation(train_log *log, int step, double loss);
 void train_log_close(train_log *log); /* a failure shows in error */
@@ -42,7 +49,9 @@ void train_log_close(train_log *log); /* a failure shows in error */
 typedef struct train_state {
     const cli_state *cli;
     const train_args *args;
-    FILE *report; /* for people: standard output, or standard error beside --json */
+    clora_output *output; /* the claim on --out */
+    bool begun;           /* the first step: from here on what is in --out stays */
+    FILE *report;         /* for people: standard output, or standard error beside --json */
     clora_context *context;
     clora_tokenizer *tokenizer;
     clora_dataset *data, *val;

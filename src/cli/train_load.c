@@ -1,9 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <clora/inspect.h>
-
 #include "cli/device.h"
+#include "cli/interrupt.h"
 #include "cli/ends.h"
 #include "cli/text.h"
 #include "cli/tokenizer_ahead.h"
@@ -130,11 +129,23 @@ static int make_trainer(train_state *state) {
     return CLI_DONE;
 }
 
+/* Where the results go is there, empty and this run's alone before hours are spent on them. */
+static int claim_output(train_state *state) {
+    const char *out = state->args->out;
+
+    if (clora_output_open(&state->output, out) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    const char *made = clora_output_is_new(state->output) ? out : NULL;
+    interrupt_discard(NULL, made);
+    const int status = train_log_open(state->cli, &state->log, state->args);
+    if (state->log.created)
+        interrupt_discard(state->log.path, made);
+    return status;
+}
+
 static int start(train_state *state) {
     tokenizer_ahead ahead;
 
-    if (clora_inspect_output(state->args->out) != CLORA_OK)
-        return cli_fail_library(state->cli);
     tokenizer_ahead_start(&ahead, state->args->model_path);
     const clora_status made = cli_context_create(&state->context, state->cli);
     state->tokenizer = tokenizer_ahead_wait(&ahead);
@@ -142,7 +153,7 @@ static int start(train_state *state) {
 }
 
 int train_load(train_state *state) {
-    int status = train_log_check(state->cli, state->args);
+    int status = claim_output(state);
 
     state->report = state->cli->json ? stderr : stdout;
     state->val_step = -1;
@@ -150,6 +161,8 @@ int train_load(train_state *state) {
         status = start(state);
     if (status == CLI_DONE)
         status = load_data(state);
+    if (status == CLI_DONE)
+        status = train_log_check(state->cli, &state->log);
     if (status == CLI_DONE)
         status = load_model(state);
     if (status == CLI_DONE)
@@ -160,7 +173,6 @@ int train_load(train_state *state) {
 }
 
 void train_release(train_state *state) {
-    train_log_close(&state->log);
     clora_trainer_free(state->trainer);
     clora_adapter_free(state->adapter);
     clora_model_free(state->model);
@@ -168,4 +180,8 @@ void train_release(train_state *state) {
     clora_dataset_free(state->data);
     clora_tokenizer_free(state->tokenizer);
     clora_context_free(state->context);
+    if (!state->begun)
+        train_log_discard(&state->log);
+    train_log_close(&state->log);
+    clora_output_close(state->output, state->begun);
 }

@@ -1,55 +1,147 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/json_out.h"
 #include "cli/train.h"
 
-static bool same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return a && b && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+static bool same(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* The log may lie in the output directory, which is made only when the run begins. */
-static bool in_directory(const char *path, const char *directory) {
-    size_t n = strlen(directory);
-
-    while (n > 1 && directory[n - 1] == '/')
-        n--;
-    return strncmp(path, directory, n) == 0 && path[n] == '/' && !strchr(path + n + 1, '/');
-}
-
-int train_log_check(const cli_state *cli, const train_args *args) {
+static bool is_file(const struct stat *log, const char *path) {
     struct stat info;
 
-    if (!args->log || in_directory(args->log, args->out))
+    return path && stat(path, &info) == 0 && same(log, &info);
+}
+
+/* The standard stream that the log is (/dev/stdout), or -1. Opened once more, a file would be written from its start.
+ */
+static int own_stream(const struct stat *log) {
+    struct stat info;
+
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fstat(fd, &info) == 0 && same(log, &info) && !S_ISCHR(info.st_mode))
+            return fd;
+    return -1;
+}
+
+/* A pipe's reader may be about to come, but one that never comes must not hang the run. */
+static int open_pipe(const char *path) {
+    enum { TRIES = 50 };
+    const struct timespec pause = {.tv_nsec = 100000000};
+    int fd = -1;
+
+    for (int i = 0; i < TRIES && fd < 0 && (i == 0 || errno == ENXIO); i++) {
+        if (i > 0)
+            nanosleep(&pause, NULL);
+        fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    }
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fd;
+}
+
+static int open_log(train_log *log) {
+    struct stat info;
+
+    if (stat(log->path, &info) == 0 && own_stream(&info) >= 0)
+        return fcntl(own_stream(&info), F_DUPFD_CLOEXEC, 0);
+    if (stat(log->path, &info) == 0 && S_ISFIFO(info.st_mode))
+        return open_pipe(log->path);
+    const bool existed = lstat(log->path, &info) == 0;
+    const int fd = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0666);
+    log->created = fd >= 0 && !existed;
+    return fd;
+}
+
+/* One run's alone, and no file that something else goes to. */
+static int check(const cli_state *cli, train_log *log, int fd, const train_args *args) {
+    static const char *const adapter[] = {"adapter_config.json", "adapter_model.safetensors"};
+    char *path;
+    struct stat info;
+
+    if (fstat(fd, &info) != 0)
+        return cli_fail(cli, "cannot write the log %s: %s", log->path, strerror(errno));
+    for (int i = 0; i < 2; i++) {
+        const bool built = asprintf(&path, "%s/%s", args->out, adapter[i]) >= 0, taken = built && is_file(&info, path);
+        if (built)
+            free(path);
+        if (taken)
+            return cli_misuse(cli, "--log %s: that is a file of the adapter", log->path);
+    }
+    if (!S_ISREG(info.st_mode) || own_stream(&info) >= 0)
         return CLI_DONE;
-    if (same_file(args->log, args->data.data) || same_file(args->log, args->val))
-        return cli_misuse(cli, "--log %s would write over the data", args->log);
-    const bool existed = stat(args->log, &info) == 0;
-    FILE *stream = fopen(args->log, "a"); /* what stands there stays until the run begins */
-    if (!stream)
-        return cli_fail(cli, "cannot write the log %s: %s", args->log, strerror(errno));
-    fclose(stream);
-    if (!existed)
-        unlink(args->log);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return cli_fail(cli, "the log %s is being written by another run: name a new one", log->path);
+    log->is_file = true;
     return CLI_DONE;
 }
 
-int train_log_open(const cli_state *cli, train_log *log, const char *path) {
-    *log = (train_log){.path = path};
-    if (!path)
+static int fail_to_open(const cli_state *cli, const char *path) {
+    struct stat info;
+
+    if (errno == ENXIO && stat(path, &info) == 0 && S_ISFIFO(info.st_mode))
+        return cli_fail(cli, "cannot write the log %s: nobody reads from this pipe", path);
+    return cli_fail(cli, "cannot write the log %s: %s", path, strerror(errno));
+}
+
+int train_log_open(const cli_state *cli, train_log *log, const train_args *args) {
+    struct stat info;
+
+    *log = (train_log){.path = args->log};
+    if (!args->log)
         return CLI_DONE;
-    log->stream = fopen(path, "w");
-    if (!log->stream)
-        return cli_fail(cli, "cannot write the log %s: %s", path, strerror(errno));
+    if (stat(args->log, &info) == 0 && (is_file(&info, args->data.data) || is_file(&info, args->val)))
+        return cli_misuse(cli, "--log %s would write over the data", args->log);
+    const int fd = open_log(log);
+    if (fd < 0)
+        return fail_to_open(cli, args->log);
+    const int status = check(cli, log, fd, args);
+    if (status != CLI_DONE || !(log->stream = fdopen(fd, "a"))) {
+        close(fd);
+        train_log_discard(log);
+        return status != CLI_DONE ? status : cli_fail(cli, "no memory for the log %s", args->log);
+    }
     return CLI_DONE;
+}
+
+int train_log_check(const cli_state *cli, train_log *log) {
+    static const char beginning[] = "{\"step\":"; /* of every line */
+    enum { SIZE = sizeof(beginning) - 1 };
+    char begin[SIZE] = "", end = '\n';
+    FILE *old = log->is_file ? fopen(log->path, "rbe") : NULL;
+
+    if (!old) /* nothing was there, or nothing that may be read */
+        return CLI_DONE;
+    const size_t got = fread(begin, 1, SIZE, old);
+    if (got > 0 && fseek(old, -1, SEEK_END) == 0 && fread(&end, 1, 1, old) == 1)
+        log->cut_off = end != '\n';
+    fclose(old);
+    if (got > 0 && (got < SIZE || memcmp(begin, beginning, SIZE) != 0))
+        return cli_fail(cli, "the log %s holds something else than a log, and nothing is written over: name another",
+                        log->path);
+    return CLI_DONE;
+}
+
+void train_log_discard(train_log *log) {
+    train_log_close(log);
+    if (log->created)
+        unlink(log->path);
+    log->created = false;
 }
 
 /* Every line reaches the file at once, for whoever follows it; the first failure is kept. */
 static void put(train_log *log, json_t *line) {
     errno = 0;
+    if (log->cut_off)
+        fputc('\n', log->stream);
+    log->cut_off = false;
     const bool written = json_put_line(line, log->stream) == 0 && fflush(log->stream) == 0;
     if (!written && !log->error)
         log->error = errno ? errno : EIO;

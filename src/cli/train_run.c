@@ -1,5 +1,4 @@
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/interrupt.h"
 #include "cli/profile.h"
@@ -117,12 +116,11 @@ static int end(train_state *state) {
 }
 
 int train_run(train_state *state) {
+    int status = CLI_DONE;
+
     interrupt_watch(interrupt_notice);
+    state->begun = true;
     train_report_plan(state);
-    mkdir(state->args->out, 0777); /* the log may lie in it; that it can be made was checked */
-    int status = train_log_open(state->cli, &state->log, state->args->log);
-    if (status != CLI_DONE)
-        return status;
     if (state->args->profile && (status = profile_begin(state->cli, state->context)) != CLI_DONE)
         return status;
     state->begin = state->said_at = progress_clock();

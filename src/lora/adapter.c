@@ -317,17 +317,13 @@ done:
 clora_status clora_adapter_save_with(clora_adapter *adapter, const char *directory,
                                      const clora_adapter_save_options *options) {
     clora_adapter_save_options all = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
-    clora_status status = CLORA_OK;
 
     NEED(adapter);
     NEED(directory);
     if (options) /* a program built with an older header knows fewer of them */
         memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
-    TRY(peft_check_place(directory, all.overwrite != 0));
-    TRY(peft_write(directory, adapter->config, all.base_name, adapter->target, adapter->choice, adapter->targets,
-                   download, adapter));
-done:
-    return status;
+    return peft_write(directory, all.overwrite != 0, adapter->config, all.base_name, adapter->target, adapter->choice,
+                      adapter->targets, download, adapter);
 }
 
 clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, const char *base_name) {

@@ -1,8 +1,8 @@
 #include <clora/inspect.h>
+#include <clora/output.h>
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -152,11 +152,9 @@ clora_status clora_inspect_data(clora_inspected_data *out, const char *path, con
 }
 
 clora_status clora_inspect_output(const char *directory) {
-    bool created = false;
+    clora_output *output;
+    const clora_status status = clora_output_open(&output, directory);
 
-    NEED(directory);
-    const clora_status status = file_prepare_output(directory, &created);
-    if (created)
-        rmdir(directory);
+    clora_output_close(output, false);
     return status;
 }

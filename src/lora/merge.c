@@ -94,7 +94,7 @@ static clora_status write_config(merge *m) {
 
     if (!from)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for config.json"));
-    TRY(merge_output_path(&to, &m->output, "config.json"));
+    TRY(outdir_path(&to, &m->output, "config.json"));
     if (m->dtype < 0 && !m->splits && !m->own_head) {
         TRY(file_copy(to, from));
     } else {
@@ -125,7 +125,7 @@ static clora_status write_index(merge *m) {
     index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)m->bytes, "weight_map", map);
     if (!ok || !index)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", INDEX_NAME));
-    TRY(merge_output_path(&path, &m->output, INDEX_NAME));
+    TRY(outdir_path(&path, &m->output, INDEX_NAME));
     TRY(json_save_path(index, path));
 done:
     json_decref(map);
@@ -157,7 +157,7 @@ static clora_status check_types(const merge *m) {
     return CLORA_OK;
 }
 
-static void report_all(const merge *m, clora_merge_callback callback, void *user, clora_merge_report *total) {
+static void report_all(const merge *m, clora_merge_report *total) {
     clora_merge_report sum = {.own_head = m->own_head};
 
     for (size_t i = 0; i < m->kind_count; i++) {
@@ -166,8 +166,8 @@ static void report_all(const merge *m, clora_merge_callback callback, void *user
         sum.max_change = sum.max_change > r->max_change ? sum.max_change : r->max_change;
         if (r->max_rounding_error > sum.max_rounding_error)
             sum.max_rounding_error = r->max_rounding_error;
-        if (callback)
-            callback(user, m->kinds[i].name, r);
+        if (m->options->callback)
+            m->options->callback(m->options->user, m->kinds[i].name, r);
     }
     if (total)
         *total = sum;
@@ -184,28 +184,57 @@ static void merge_finish(merge *m) {
     json_decref(m->config);
 }
 
-clora_status clora_merge(const char *model_directory, const char *adapter_directory, const char *out_directory,
-                         int dtype, clora_merge_callback callback, void *user, clora_merge_report *report) {
+static int64_t count_bytes(const safetensors_set *set) {
+    int64_t bytes = 0;
+
+    for (size_t i = 0; i < safetensors_set_count(set); i++)
+        bytes += (int64_t)safetensors_set_tensor(set, i)->size;
+    return bytes;
+}
+
+static clora_status run(merge *m, const char *adapter_directory, const char *out_directory) {
     clora_status status = CLORA_OK;
-    merge m = {.model = model_directory, .dtype = dtype};
+
+    TRY(read_config(m));
+    TRY(safetensors_set_open(&m->set, m->model));
+    TRY(quantized_refuse_tensors(m->set, m->model));
+    TRY(list_modules(m));
+    TRY(peft_open(&m->adapter, adapter_directory, m->module, m->modules));
+    TRY(check_types(m));
+    m->splits = m->tied_head >= 0 && m->adapter.choice[m->tied_head].R > 0;
+    m->total = count_bytes(m->set) + (m->splits && !m->tables.copy ? (int64_t)m->tables.embedding->size : 0);
+    TRY(merge_output_open(&m->output, out_directory, m->model));
+    TRY(write_directory(m));
+done:
+    outdir_close(&m->output, status == CLORA_OK);
+    return status;
+}
+
+clora_status clora_merge_with(const char *model_directory, const char *adapter_directory, const char *out_directory,
+                              const clora_merge_options *options, clora_merge_report *report) {
+    clora_merge_options all = CLORA_MERGE_OPTIONS_INIT;
 
     NEED(model_directory);
     NEED(adapter_directory);
     NEED(out_directory);
-    if (dtype < -1 || dtype > CLORA_DTYPE_BF16)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", dtype);
-    TRY(read_config(&m));
-    TRY(safetensors_set_open(&m.set, model_directory));
-    TRY(quantized_refuse_tensors(m.set, model_directory));
-    TRY(list_modules(&m));
-    TRY(peft_open(&m.adapter, adapter_directory, m.module, m.modules));
-    TRY(check_types(&m));
-    m.splits = m.tied_head >= 0 && m.adapter.choice[m.tied_head].R > 0;
-    TRY(merge_output_open(&m.output, out_directory, model_directory));
-    TRY(write_directory(&m));
-    report_all(&m, callback, user, report);
-done:
-    merge_output_close(&m.output, status == CLORA_OK);
+    if (options) /* a program built with an older header knows fewer of them */
+        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
+    if (all.dtype < -1 || all.dtype > CLORA_DTYPE_BF16)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", all.dtype);
+    merge m = {.model = model_directory, .dtype = all.dtype, .options = &all};
+    const clora_status status = run(&m, adapter_directory, out_directory);
+    if (status == CLORA_OK)
+        report_all(&m, report);
     merge_finish(&m);
     return status;
+}
+
+clora_status clora_merge(const char *model_directory, const char *adapter_directory, const char *out_directory,
+                         int dtype, clora_merge_callback callback, void *user, clora_merge_report *report) {
+    NEED(model_directory);
+    NEED(adapter_directory);
+    NEED(out_directory);
+    const clora_merge_options options = {.size = sizeof(options), .dtype = dtype, .callback = callback, .user = user};
+
+    return clora_merge_with(model_directory, adapter_directory, out_directory, &options, report);
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
@@ -36,7 +35,7 @@ static clora_status check_apart(const char *directory, const char *model) {
 
     if (!base) {
         status = file_error_read(model, errno);
-    } else if (out) { /* else file_prepare_output says what is wrong with it */
+    } else if (out) { /* else outdir_open() says what is wrong with it */
         const size_t n = strlen(base);
         if (strncmp(out, base, n) == 0 && (out[n] == '\0' || out[n] == '/'))
             status = clora_fail(CLORA_ERROR_ARGUMENT,
@@ -49,36 +48,14 @@ static clora_status check_apart(const char *directory, const char *model) {
     return status;
 }
 
-clora_status merge_output_open(merge_output *out, const char *directory, const char *model) {
+clora_status merge_output_open(outdir *out, const char *directory, const char *model) {
     clora_status status = CLORA_OK;
 
-    *out = (merge_output){.directory = directory, .written = json_array()};
-    if (!out->written)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a list of files");
     TRY(check_apart(directory, model));
-    TRY(file_prepare_output(directory, &out->created));
+    TRY(outdir_open(out, directory, "config.json"));
+    TRY(outdir_check_empty(directory));
 done:
     return status;
-}
-
-clora_status merge_output_path(char **out, merge_output *output, const char *name) {
-    *out = file_join(output->directory, name);
-    if (!*out || json_array_append_new(output->written, json_stringn_nocheck(name, strlen(name))) != 0)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", name);
-    return CLORA_OK;
-}
-
-void merge_output_close(merge_output *output, bool keep) {
-    for (size_t i = 0; !keep && i < json_array_size(output->written); i++) {
-        char *path = file_join(output->directory, json_string_value(json_array_get(output->written, i)));
-        if (path)
-            unlink(path);
-        free(path);
-    }
-    if (!keep && output->created)
-        rmdir(output->directory);
-    json_decref(output->written);
-    *output = (merge_output){.directory = NULL};
 }
 
 static bool ends_with(const char *name, const char *ending) {
@@ -102,7 +79,7 @@ static bool is_wanted(const char *name) {
     return true;
 }
 
-static clora_status copy_one(merge_output *output, const char *model, const char *name) {
+static clora_status copy_one(outdir *output, const char *model, const char *name) {
     char *from = file_join(model, name), *to = NULL;
     clora_status status = CLORA_OK;
     struct stat info;
@@ -110,7 +87,7 @@ static clora_status copy_one(merge_output *output, const char *model, const char
     if (!from)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to copy %s", name));
     if (stat(from, &info) == 0 && S_ISREG(info.st_mode)) {
-        TRY(merge_output_path(&to, output, name));
+        TRY(outdir_path(&to, output, name));
         TRY(file_copy(to, from));
     }
 done:
@@ -119,7 +96,7 @@ done:
     return status;
 }
 
-clora_status merge_copy_others(merge_output *output, const char *model) {
+clora_status merge_copy_others(outdir *output, const char *model) {
     clora_status status = CLORA_OK;
     DIR *directory = opendir(model);
     const struct dirent *entry;

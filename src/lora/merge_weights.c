@@ -52,6 +52,14 @@ done:
     return status;
 }
 
+/* So many bytes of the base's are written, merged or as they were. */
+static clora_status advance(merge *m, size_t bytes) {
+    m->done += (int64_t)bytes;
+    if (m->options->progress && m->options->progress(m->options->user, m->done, m->total))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the merge was stopped");
+    return CLORA_OK;
+}
+
 /* W + s B A in type `to`, some rows at a time; module -1 only changes the type. */
 static clora_status write_matrix(merge *m, safetensors_writer *writer, const safetensors_tensor *t, int module,
                                  clora_dtype to) {
@@ -80,6 +88,7 @@ static clora_status write_matrix(merge *m, safetensors_writer *writer, const saf
         }
         TRY(safetensors_writer_tensor(writer, rows, some * out));
         file_map_release(&file->map, t->offset + n * in, some * in);
+        TRY(advance(m, some * in));
     }
     if (module >= 0) {
         TRY(kind_of(&group, m, m->module[module].name));
@@ -104,6 +113,7 @@ static clora_status write_copy(merge *m, safetensors_writer *writer, const safet
         const size_t n = t->size - i < PIECE ? t->size - i : PIECE;
         TRY(safetensors_writer_tensor(writer, (const unsigned char *)t->data + i, n));
         file_map_release(&file->map, t->offset + i, n);
+        TRY(advance(m, n));
     }
 done:
     return status;
@@ -182,7 +192,7 @@ clora_status merge_write_file(merge *m, const safetensors *file) {
     if (!entries || !tasks)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", merge_file_name(file)));
     const size_t n = plan_file(entries, tasks, m, file);
-    TRY(merge_output_path(&path, &m->output, merge_file_name(file)));
+    TRY(outdir_path(&path, &m->output, merge_file_name(file)));
     TRY(safetensors_writer_begin(&writer, path, entries, n, metadata));
     TRY(write_tensors(m, &writer, entries, tasks));
     TRY(safetensors_writer_finish(&writer));

@@ -26,10 +26,12 @@ typedef struct merge {
     bool own_head; /* beside an embedding that config.json ties it to */
     int tied_head; /* the module whose weight is the embedding table, or -1 */
     bool splits;   /* the adapter changes it, so that it becomes a tensor of its own */
-    merge_output output;
+    outdir output;
     merge_kind *kinds;
     size_t kind_count, kind_capacity;
     size_t bytes; /* of all tensors written */
+    const clora_merge_options *options;
+    int64_t done, total; /* bytes of the base's tensors */
 } merge;
 
 /* Write one of the base's files again, its adapted weights merged: tensor by tensor, some rows in memory. */

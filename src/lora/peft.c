@@ -1,14 +1,11 @@
 #include "lora/peft.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/file_error.h"
+#include "base/outdir.h"
 #include "io/directory.h"
 #include "lora/peft_config.h"
 #include "lora/peft_keys.h"
@@ -231,7 +228,7 @@ static clora_status find_name(const char **out, const char *directory, const cha
     return CLORA_OK;
 }
 
-clora_status peft_check_place(const char *directory, bool overwrite) {
+static clora_status check_place(const char *directory, bool overwrite) {
     static const char *const of_model[] = {"config.json",
                                            "model.safetensors",
                                            "model.safetensors.index.json",
@@ -256,23 +253,21 @@ done:
     return status;
 }
 
-clora_status peft_write(const char *directory, const json_t *config, const char *base_name,
+clora_status peft_write(const char *directory, bool overwrite, const json_t *config, const char *base_name,
                         const target_module *modules, const target_choice *choice, int count, peft_source source,
                         void *user) {
-    char *tensors = file_join(directory, TENSORS_NAME), *settings = file_join(directory, CONFIG_NAME);
+    char *tensors = NULL, *settings = NULL;
     clora_status status = CLORA_OK;
-    bool created = false;
+    outdir out = {.claim = NULL};
 
-    if (!tensors || !settings)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", directory));
-    created = mkdir(directory, 0777) == 0;
-    if (!created && errno != EEXIST)
-        TRY(file_error_write(directory, errno));
+    TRY(outdir_open(&out, directory, CONFIG_NAME));
+    TRY(check_place(directory, overwrite));
+    TRY(outdir_path(&tensors, &out, TENSORS_NAME));
     TRY(write_tensors(tensors, modules, choice, count, source, user));
+    TRY(outdir_path(&settings, &out, CONFIG_NAME));
     TRY(peft_config_save(config, settings, base_name));
 done:
-    if (status != CLORA_OK && created)
-        rmdir(directory); /* stays when a complete file is in it */
+    outdir_close(&out, status == CLORA_OK);
     free(tensors);
     free(settings);
     return status;

@@ -30,14 +30,12 @@ clora_status peft_read(float *out, const peft_adapter *adapter, const safetensor
 /* Gives factor A (R, K) or B (N, R) of module i as floats. */
 typedef clora_status (*peft_source)(void *user, float *out, int module, bool is_b);
 
-/* May an adapter be written to this directory? Never to a model's, and to another adapter's when it may overwrite. */
-clora_status peft_check_place(const char *directory, bool overwrite);
-
 /*
  * Write a PEFT directory, made when it is not there: float32 factors of every module whose rank is not 0, then the
- * settings. base_name NULL keeps the name in config.
+ * settings. An error in a model's directory, and in another adapter's unless it may overwrite. base_name NULL keeps the
+ * name in config.
  */
-clora_status peft_write(const char *directory, const json_t *config, const char *base_name,
+clora_status peft_write(const char *directory, bool overwrite, const json_t *config, const char *base_name,
                         const target_module *modules, const target_choice *choice, int count, peft_source source,
                         void *user);
 

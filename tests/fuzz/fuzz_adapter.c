@@ -35,8 +35,8 @@ static void check_factors(const peft_adapter *adapter) {
 static void write_again(peft_adapter *adapter) {
     peft_adapter again;
 
-    if (peft_write(fuzz_path("again"), adapter->config, "base", modules, adapter->choice, MODULES, factor, adapter) !=
-        CLORA_OK)
+    if (peft_write(fuzz_path("again"), true, adapter->config, "base", modules, adapter->choice, MODULES, factor,
+                   adapter) != CLORA_OK)
         return; /* a value that is not finite */
     FUZZ_CHECK(peft_open(&again, fuzz_path("again"), modules, MODULES) == CLORA_OK);
     for (int i = 0; i < MODULES; i++)

@@ -1,0 +1,189 @@
+#include "base/unfinished.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/note.h"
+
+/* The name that the file will have is not part of it: one of the greatest length allowed must still work. */
+#define PREFIX ".clora-unfinished-"
+
+bool unfinished_is_name(const char *name) {
+    return strncmp(name, PREFIX, strlen(PREFIX)) == 0;
+}
+
+static bool is_journal(const char *name) {
+    const size_t n = strlen(name), m = strlen(UNFINISHED_JOURNAL);
+
+    return n > m && strcmp(name + n - m, UNFINISHED_JOURNAL) == 0;
+}
+
+/* ---- locks ---- */
+
+/* Hold the lock of a file that was just made. False: another process took it for a leftover before that. */
+static bool lock_fresh(int fd) {
+    struct stat info;
+
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return errno != EWOULDBLOCK; /* a file system without locks: then nobody removes it either */
+    return fstat(fd, &info) == 0 && info.st_nlink > 0;
+}
+
+/* The file `name`, opened and locked, if it is one that nobody writes any more; else -1. */
+static int open_abandoned(int directory, const char *name) {
+    struct stat info;
+    /* for writing, without which network file systems give no lock */
+    const int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+int unfinished_create(char **path, const char *directory, const char *ending) {
+    static atomic_uint counter;
+    int fd = -1;
+
+    *path = NULL;
+    do {
+        if (fd >= 0)
+            close(fd);
+        free(*path);
+        *path = alloc_format("%s/" PREFIX "%ld-%u%s", directory, (long)getpid(), atomic_fetch_add(&counter, 1), ending);
+        if (!*path) {
+            errno = ENOMEM;
+            return -1;
+        }
+        fd = open(*path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (fd >= 0 ? !lock_fresh(fd) : errno == EEXIST);
+    if (fd < 0) {
+        const int error = errno;
+        free(*path);
+        *path = NULL;
+        errno = error;
+    }
+    return fd;
+}
+
+/* ---- journals: texts that each end with a zero. The first is the file's own number, which no copy and no archive has;
+ * the second the name of the last file. ---- */
+
+static int append(int journal, const char *text) {
+    const size_t size = strlen(text) + 1;
+    ssize_t written;
+
+    for (size_t done = 0; done < size; done += (size_t)written)
+        if ((written = write(journal, text + done, size - done)) < 0)
+            return -1;
+    return 0;
+}
+
+static void own_number(char *out, size_t size, int journal) {
+    struct stat info;
+
+    snprintf(out, size, "%" PRIuMAX, fstat(journal, &info) == 0 ? (uintmax_t)info.st_ino : 0);
+}
+
+int unfinished_journal_begin(int journal, const char *last) {
+    char number[32];
+
+    own_number(number, sizeof(number), journal);
+    return append(journal, number) == 0 && append(journal, last) == 0 ? 0 : -1;
+}
+
+int unfinished_journal_add(int journal, const char *name) {
+    /* the list must survive a crash of the system that a file survives; where nothing can be synchronised, neither does
+     */
+    return append(journal, name) == 0 && (fsync(journal) == 0 || errno == EINVAL || errno == ENOTSUP) ? 0 : -1;
+}
+
+/* All of a journal, with one zero more behind it; NULL where it is none or there is no memory. */
+static char *read_journal(size_t *size, int journal) {
+    enum { LIMIT = 1 << 24 };
+    struct stat info;
+    char *text = NULL;
+
+    if (fstat(journal, &info) != 0 || info.st_size > LIMIT || !(text = alloc_array((size_t)info.st_size + 1, 1)))
+        return NULL;
+    const ssize_t got = pread(journal, text, (size_t)info.st_size, 0);
+    *size = got > 0 ? (size_t)got : 0;
+    return text;
+}
+
+/* The text behind this one; NULL at the end. A last one without its zero was cut off: its file was not made yet. */
+static const char *next(const char *text, const char *end) {
+    const char *after = text + strlen(text) + 1;
+
+    return after < end && memchr(after, '\0', (size_t)(end - after)) ? after : NULL;
+}
+
+static bool is_there(int directory, const char *name) {
+    struct stat info;
+
+    return fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void undo(int journal, int directory, const char *path, bool complete_too, bool tell) {
+    char number[32];
+    size_t size = 0;
+    char *text = read_journal(&size, journal);
+    const char *end = text + size, *name = NULL;
+
+    own_number(number, sizeof(number), journal);
+    if (text && memchr(text, '\0', size) && strcmp(text, number) == 0)
+        name = next(text, end); /* of the last file */
+    if (name && (complete_too || !is_there(directory, name)))
+        while ((name = next(name, end)))
+            if (*name && !strchr(name, '/') && unlinkat(directory, name, 0) == 0 && tell)
+                note("removed %s/%s, a part of what a run left unfinished", path, name);
+    free(text);
+}
+
+void unfinished_journal_undo(int journal, const char *directory) {
+    const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    undo(journal, fd, directory, true, false);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* ---- leftovers ---- */
+
+static void remove_abandoned(int directory, const char *path, const char *name) {
+    const int fd = open_abandoned(directory, name);
+
+    if (fd < 0)
+        return;
+    if (is_journal(name)) {
+        undo(fd, directory, path, false, true);
+        unlinkat(directory, name, 0);
+    } else if (unlinkat(directory, name, 0) == 0) {
+        note("removed %s/%s, which a run left unfinished", path, name);
+    }
+    close(fd);
+}
+
+void unfinished_sweep(const char *directory) {
+    DIR *entries = opendir(directory);
+    const struct dirent *entry;
+
+    while (entries && (entry = readdir(entries)))
+        if (unfinished_is_name(entry->d_name))
+            remove_abandoned(dirfd(entries), directory, entry->d_name);
+    if (entries)
+        closedir(entries);
+}
