@@ -94,6 +94,7 @@ static void test_what_is_wrong_is_named_with_its_line(void **state) {
         {"{\"n\": 01e400}", "line 1: not JSON"},
         {"{\"n\": nan}", "line 1: not JSON"},
         {"3", "line 1: not a JSON object"},
+        {"1e400", "line 1: not a JSON object"},
         {"[{\"text\": \"a\"},\n{\"text\": \"b\"},\n]", "line 3: not JSON: a comma of the array has no value beside it"},
         {"[,{\"text\": \"a\"}]", "line 1: not JSON: a comma"},
         {"[{\"text\": \"a\"},,{\"text\": \"b\"}]", "line 1: not JSON: a comma"},

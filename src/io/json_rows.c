@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/file_error.h"
 #include "base/json.h"
+#include "base/json_literal.h"
 #include "io/data_bytes.h"
 
 typedef struct row_reader {
@@ -58,61 +59,26 @@ done:
 
 /* ---- One row ---- */
 
-enum { SAFE_DIGITS = 300 }; /* of a number, which is below 1e308 with so many */
-
-/* A number at `at`: blanks take the place of an exponent and of digits beyond all sizes. Returns its end. */
-static char *tame_number(char *at, const char *end) {
-    char *p = at;
-    bool keep = true;
-
-    for (; p < end && *p && strchr("+-.0123456789eE", *p); p++) {
-        keep = keep && *p != 'e' && *p != 'E' && p - at < SAFE_DIGITS;
-        if (!keep)
-            *p = ' ';
-    }
-    return p;
-}
-
-/* A word that stands for a number becomes 0. Returns its end, or `at`. */
-static char *tame_word(char *at, const char *end) {
-    static const char *const words[] = {"NaN", "Infinity"};
-
-    for (size_t i = 0; i < 2; i++) {
-        const size_t n = strlen(words[i]);
-        if ((size_t)(end - at) >= n && memcmp(at, words[i], n) == 0) {
-            memset(at, ' ', n);
-            *at = '0';
-            return at + n;
-        }
-    }
-    return at;
-}
-
-/* Numbers that jansson refuses, made harmless in place; strings stay as they are. */
-static void tame_numbers(char *at, const char *end) {
-    bool quoted = false;
-
-    while (at < end) {
-        if (*at == '"')
-            quoted = !quoted;
-        else if (quoted && *at == '\\' && at + 1 < end)
-            at++;
-        else if (!quoted && (*at == 'N' || *at == 'I'))
-            at = tame_word(at, end);
-        else if (!quoted && *at >= '0' && *at <= '9') {
-            at = tame_number(at, end);
-            continue;
-        }
-        at += at < end;
-    }
-}
-
+/* Integers of any size are reals, for nobody asks. */
 static json_t *load(const char *text, size_t size, json_error_t *error) {
+    errno = 0;
     return json_parse(text, size, JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, error);
 }
 
+/* The same for a text with numbers that jansson refuses; without such it fails again. */
+static clora_status load_literals(json_t **out, const row_reader *r, const char *text, size_t size,
+                                  json_error_t *error) {
+    char *wrapped = NULL;
+    const clora_status status = json_literals_wrap(&wrapped, &size, text, r->name);
+
+    if (wrapped)
+        *out = load(wrapped, size, error);
+    free(wrapped);
+    return status;
+}
+
 static clora_status fail_row(const row_reader *r, size_t line, const json_error_t *error) {
-    if (json_error_code(error) == json_error_out_of_memory)
+    if (errno == ENOMEM || json_error_code(error) == json_error_out_of_memory) /* jansson seldom says so */
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a row of %s", r->name);
     line += error->line > 1 ? (size_t)error->line - 1 : 0;
     if (json_error_code(error) == json_error_premature_end_of_input && !r->in_array)
@@ -125,20 +91,19 @@ static clora_status fail_row(const row_reader *r, size_t line, const json_error_
                       r->in_array ? "" : "; each line must be one object");
 }
 
-/* text is changed where it holds numbers that jansson refuses */
-static clora_status read_row(const row_reader *r, char *text, size_t size, size_t line) {
+static clora_status read_row(const row_reader *r, const char *text, size_t size, size_t line) {
     clora_status status = CLORA_OK;
     json_error_t error;
     json_t *object = load(text, size, &error);
 
     if (!object && (json_error_code(&error) == json_error_numeric_overflow ||
-                    json_error_code(&error) == json_error_invalid_syntax)) {
-        tame_numbers(text, text + size);
-        object = load(text, size, &error);
-    }
+                    json_error_code(&error) == json_error_invalid_syntax))
+        status = load_literals(&object, r, text, size, &error);
+    if (status != CLORA_OK)
+        return status;
     if (!object)
         return fail_row(r, line, &error);
-    if (json_is_object(object))
+    if (json_is_object(object) && !json_literal(object))
         status = r->row(r->user, object, line);
     else
         status = clora_fail(CLORA_ERROR_FORMAT, "%s: line %zu: not a JSON object%s", r->name, line,
@@ -271,7 +236,7 @@ static clora_status read_all(row_reader *r) {
             continue;
         if (*at == '[' && !begun)
             return read_array(r, at + 1);
-        TRY(read_row(r, r->text + (at - r->text), (size_t)(end - at), r->line));
+        TRY(read_row(r, at, (size_t)(end - at), r->line));
         begun = true;
     }
 done:

@@ -12,9 +12,9 @@ typedef clora_status (*json_row)(void *user, const json_t *object, size_t line);
 
 /*
  * The objects of a JSON file, one after the other: an object a line, or one array of objects over any number of lines.
- * No more than a row and a line are held in memory. Blank lines and a byte order mark are passed over. Numbers are for
- * keys that nobody reads: of any size, or NaN and Infinity as Python writes them, they are no error and have no
- * meaningful value.
+ * No more than a row and a line are held in memory. Blank lines and a byte order mark are passed over. Numbers beyond
+ * all sizes, and NaN and Infinity as Python writes them, are no error: they are in keys that nobody reads
+ * (base/json_literal.h).
  *
  * `name` is the file's, for messages. The stream stays open.
  */
