@@ -1,6 +1,7 @@
 """Write the inputs that the fuzz targets start from: seeds.py OUTPUT. One directory a target.
 
-Small files of every kind that the readers know, made here or taken from tests/fixtures.
+Small files of every kind that the readers know, made here or taken from tests/fixtures; and those that once took memory
+or time out of proportion.
 """
 
 import json
@@ -65,6 +66,7 @@ def template(*pieces):
 
 
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+DOUBLE = replace("a", "aa")
 
 TOKENIZERS = {
     "plain": (tokenizer(), "aaa"),
@@ -92,6 +94,22 @@ TOKENIZERS = {
 CONFIG = packed({"bos_token": "<s>", "eos_token": {"content": "</s>"}, "add_bos_token": True, "add_eos_token": False,
                  "added_tokens_decoder": {"2": {"content": "<s>", "special": True}}})
 
+# What grows by repetition.
+GROWING_TOKENIZERS = {
+    "normalizers that double, at load": (tokenizer(
+        normalizer=sequence("normalizers", [DOUBLE] * 40), added_tokens=[added(2, "a<", normalized=True)]), "b"),
+    "normalizers that double": (tokenizer(normalizer=sequence("normalizers", [DOUBLE] * 40)), "a"),
+    "byte levels that double": (tokenizer(pre_tokenizer=sequence("pretokenizers", [BYTE_LEVEL] * 40)), "\u00e9"),
+    "decoders that double": (tokenizer(decoder=sequence("decoders", [DOUBLE] * 40)), "a"),
+    "blanks in front of a blank": (tokenizer(added_tokens=[added(2, " ", lstrip=True)]), " " * 200000),
+    "blanks behind a blank": (tokenizer(added_tokens=[added(2, " ", rstrip=True)]), " " * 200000),
+    "a long added token": (tokenizer(added_tokens=[added(2, "a" * 20000 + "c")]), "a" * 400000),
+    "many added tokens": (tokenizer(added_tokens=[added(2 + i, f"<t{i}>", special=True) for i in range(100000)]), "a"),
+    "a template that multiplies": (tokenizer(post_processor=template(*["x"] * 20000, "A") | {
+        "special_tokens": {"x": {"id": "x", "ids": [0] * 20000, "tokens": ["a"]}}}), "a"),
+    "brackets": ({"x": [[]] * 300000}, "a"),
+}
+
 
 def tokenizers():
     for directory in sorted((FIXTURES / "tokenizers").iterdir()):
@@ -101,6 +119,8 @@ def tokenizers():
             yield directory.name, joined(*parts, *([config.read_bytes()] if config.exists() else []))
     for name, (whole, text) in TOKENIZERS.items():
         yield name, joined(packed(whole), text, CONFIG)
+    for name, (whole, text) in GROWING_TOKENIZERS.items():
+        yield name, joined(packed(whole), text)
 
 
 # ---- models and adapters ----
