@@ -17,27 +17,25 @@ static const char *const t4_version = "1.0.0";
 static json_t *configuration_of(const clora_tune_entry *e) {
     json_t *object = json_object();
 
-    for (int i = 0; object && i < e->parameters; i++)
-        json_object_set_new(object, e->name[i], json_integer(e->value[i]));
+    for (int i = 0; i < e->parameters; i++)
+        json_put(&object, e->name[i], json_integer(e->value[i]));
     return object;
 }
 
 static json_t *result_of(const clora_tune_entry *e, bool is_entry) {
     const bool usable = e->seconds > 0.0;
-    json_t *result =
-        json_pack("{s:s, s:o, s:[s], s:{s:[f]}, s:s, s:i, s:[{s:s, s:f, s:s}], s:o}", "timestamp", e->date,
-                  "configuration", configuration_of(e), "objectives", "time", "times", "runtimes", e->seconds * 1e3,
-                  "invalidity", usable ? "correct" : "runtime", "correctness", usable, "measurements", "name", "time",
-                  "value", e->seconds * 1e3, "unit", "ms", "clora", tuning_entry_to_json(e));
+    json_t *own = tuning_entry_to_json(e);
 
-    if (result)
-        json_object_set_new(json_object_get(result, "clora"), "is_entry", json_boolean(is_entry));
-    return result;
+    json_put(&own, "is_entry", json_boolean(is_entry));
+    return json_pack("{s:s, s:o, s:[s], s:{s:[f]}, s:s, s:i, s:[{s:s, s:f, s:s}], s:o}", "timestamp", e->date,
+                     "configuration", configuration_of(e), "objectives", "time", "times", "runtimes", e->seconds * 1e3,
+                     "invalidity", usable ? "correct" : "runtime", "correctness", usable, "measurements", "name",
+                     "time", "value", e->seconds * 1e3, "unit", "ms", "clora", own);
 }
 
-static void add_results(json_t *results, const clora_tune_entry *list, int count, bool are_entries) {
+static void add_results(json_t **results, const clora_tune_entry *list, int count, bool are_entries) {
     for (int i = 0; i < count; i++)
-        json_array_append_new(results, result_of(&list[i], are_entries));
+        json_push(results, result_of(&list[i], are_entries));
 }
 
 clora_status clora_tune_export(clora_context *context, const char *path) {
@@ -51,8 +49,8 @@ clora_status clora_tune_export(clora_context *context, const char *path) {
     results = json_array();
     TRY(tuning_store_list(&entries, &count, context));
     TRY(clora_tune_measurements(&measured, &measured_count, context));
-    add_results(results, entries, count, true);
-    add_results(results, measured, measured_count, false);
+    add_results(&results, entries, count, true);
+    add_results(&results, measured, measured_count, false);
     whole = json_pack("{s:s, s:o, s:O}", "schema_version", t4_version, "environment", environment_describe(context),
                       "results", results);
     if (!whole)
@@ -79,7 +77,7 @@ clora_status clora_tune_export_table(clora_context *context, const char *path) {
     if (count == 0)
         TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "nothing was measured on this device: no table to write"));
     for (int i = 0; i < count; i++)
-        json_array_append_new(list, tuning_entry_to_json(&entries[i]));
+        json_push(&list, tuning_entry_to_json(&entries[i]));
     whole = json_pack("{s:s, s:i, s:O}", "device", environment_plain_name(context->info.name), "vector_width",
                       context->info.vector_width, "entries", list);
     if (!whole)

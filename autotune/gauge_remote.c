@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/json.h"
 #include "device/tuning_entry.h"
 #include "message.h"
 
@@ -195,8 +196,8 @@ static clora_status compare(double *samples, void *self, const int (*values)[KER
     json_t *answer = NULL, *list = json_array();
     clora_status status = CLORA_OK;
 
-    for (int i = 0; list && i < count; i++)
-        json_array_append_new(list, tuning_values_to_json(r->row, values[i]));
+    for (int i = 0; i < count; i++)
+        json_push(&list, tuning_values_to_json(r->row, values[i]));
     json_t *request = json_pack("{s:s, s:o, s:i}", "do", "compare", "candidates", list, "rounds", rounds);
     status = again_prepared(r);
     if (status != CLORA_OK) {

@@ -214,8 +214,10 @@ static clora_status append(journal *j, event e, const kernel_row *row, const ker
     char *text = NULL;
     clora_status status = CLORA_OK;
 
-    if (json && more)
-        json_object_update(json, more);
+    if (more && json_object_update(json, more) != 0) {
+        json_decref(json);
+        json = NULL;
+    }
     text = json ? json_text(json, JSON_COMPACT) : NULL;
     json_decref(more);
     json_decref(json);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/json.h"
 #include "device/tuning_entry.h"
 #include "message.h"
 
@@ -72,7 +73,7 @@ static clora_status compare(worker *w, const json_t *m) {
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to compare"));
     TRY(bench_compare(samples, &w->bench, (const int(*)[KERNEL_PARAMETERS])values, count, rounds));
     for (int i = 0; i < count * rounds; i++)
-        json_array_append_new(numbers, json_real(samples[i]));
+        json_push(&numbers, json_real(samples[i]));
 done:
     free(samples);
     if (status == CLORA_OK)

@@ -24,8 +24,8 @@ PREFIX = "clora "
 UNKNOWN = ("clGetDeviceInfo:", "clGetPlatformInfo:")  # what a driver does not tell is taken as 0: another device
 
 # Name, what runs, and for each kind of call how many that fail alone and how many from which on all fail are a sample.
-HOST = {"memory": (8, 4)}
-DEVICE = {"memory": (4, 2), "opencl": (6, 2)}
+HOST = {"memory": (8, 4), "json": (4, 2)}
+DEVICE = {"memory": (4, 2), "json": (1, 1), "opencl": (6, 2)}
 LONG = 200  # calls of a kind on a device that are enough for a long run
 COMMANDS = [
     ("tokenize", ["tokenize", FIXTURES / "tokenizers/llama2", "Hello world's 12 <s>", "--special"], HOST),
@@ -33,7 +33,7 @@ COMMANDS = [
     ("inspect adapter as JSON", ["inspect", FIXTURES / "tiny-llama-patterns", "--json"], HOST),
     ("inspect data", ["inspect", ROOT / "data/validation.jsonl"], HOST),
     ("merge", ["merge", FIXTURES / "tiny-llama", FIXTURES / "tiny-llama-lora", "--out", "out", "--quiet"],
-     {"memory": (8, 0)}),
+     {"memory": (8, 0), "json": (4, 0)}),
     ("inspect model", ["inspect", ROOT / "models/tiny"], DEVICE),
     ("generate", ["generate", ROOT / "models/tiny", "--prompt", "name :", "--max-tokens", "6", "--quiet"], DEVICE),
     ("train", ["train", ROOT / "models/tiny", "--data", ROOT / "data/validation.jsonl", "--out", "out", "--steps", "2",
@@ -72,8 +72,10 @@ class Failures:
 
     def places(self, kind, functions, alone, onwards):
         """Some calls that fail alone, rare functions as often as common ones, and some from which on all fail."""
-        drawn = [self.random.choice(list(functions)) for _ in range(alone)]
         total = sum(functions.values())
+        if total == 0:
+            return []
+        drawn = [self.random.choice(list(functions)) for _ in range(alone)]
         places = {f"{function}:{self.random.randrange(functions[function])}" for function in drawn}
         places |= {f"{kind}:{self.random.randrange(total)}+" for _ in range(onwards)}
         return sorted(places)

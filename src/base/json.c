@@ -12,18 +12,46 @@
 
 json_t *json_parse(const char *text, size_t size, size_t flags, json_error_t *error) {
     const locale_t before = c_locale_enter();
-    json_t *value = json_loadb(text, size, flags | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
+    json_t *value;
 
+    errno = 0;
+    value = json_loadb(text, size, flags | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
+    if (errno == ENOMEM) { /* jansson seldom says so, and may have gone on without a character */
+        json_decref(value);
+        value = NULL;
+        error->text[JSON_ERROR_TEXT_LENGTH - 1] = json_error_out_of_memory; /* where json_error_code() looks */
+    }
     c_locale_leave(before);
     return value;
 }
 
 char *json_text(const json_t *value, size_t flags) {
     const locale_t before = c_locale_enter();
-    char *text = json_dumps(value, flags);
+    char *text;
 
+    errno = 0;
+    text = json_dumps(value, flags);
+    if (errno == ENOMEM) { /* a key may be missing */
+        free(text);
+        text = NULL;
+    }
     c_locale_leave(before);
     return text;
+}
+
+static void keep_if(json_t **whole, bool added) {
+    if (!added) {
+        json_decref(*whole);
+        *whole = NULL;
+    }
+}
+
+void json_put(json_t **object, const char *key, json_t *value) {
+    keep_if(object, json_object_set_new(*object, key, value) == 0);
+}
+
+void json_push(json_t **array, json_t *value) {
+    keep_if(array, json_array_append_new(*array, value) == 0);
 }
 
 #define MOST_VALUES ((size_t)4 << 20)
@@ -43,11 +71,10 @@ static clora_status load(json_t **out, bool *out_of_range, const char *data, siz
     *out = NULL;
     if (has_too_many_values(data, size))
         return clora_fail(CLORA_ERROR_FORMAT, "%s holds more than %zu values", what, MOST_VALUES);
-    errno = 0;
     *out = json_parse(data, size, 0, &error);
     if (*out)
         return CLORA_OK;
-    if (errno == ENOMEM || json_error_code(&error) == json_error_out_of_memory) /* jansson seldom says so */
+    if (json_error_code(&error) == json_error_out_of_memory)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", what);
     *out_of_range =
         json_error_code(&error) == json_error_numeric_overflow || json_error_code(&error) == json_error_invalid_syntax;

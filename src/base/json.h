@@ -32,6 +32,11 @@ clora_status json_get_text(const char **out, const json_t *object, const char *k
 /* null, false, zero, or an empty text, list or object: a setting that is off. */
 bool json_is_off(const json_t *value);
 
+/* Add to an object or an array what is taken with it. Without memory for it the whole is freed and becomes NULL, which
+ * later calls and json_pack() hand on: no part is missing in what is written. */
+void json_put(json_t **object, const char *key, json_t *value);
+void json_push(json_t **array, json_t *value);
+
 /* Write indented JSON and a newline through file_writer (atomic): keys sorted, or in the order of the objects. */
 clora_status json_save_path(const json_t *value, const char *path);
 clora_status json_save_ordered_path(const json_t *value, const char *path);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "cli/inspect.h"
+#include "cli/json_out.h"
 #include "cli/opt.h"
 #include "cli/text.h"
 
@@ -63,7 +64,7 @@ json_t *inspect_types_json(const clora_stored *stored) {
     json_t *types = json_object();
 
     for (int i = 0; i < stored->types; i++)
-        json_object_set_new(types, stored->type[i].dtype, json_integer(stored->type[i].elements));
+        json_put(&types, stored->type[i].dtype, json_integer(stored->type[i].elements));
     return types;
 }
 

@@ -30,7 +30,10 @@ static json_t *data_json(const data_view *v) {
                   (json_int_t)s.truncated_targets, "left_out", (json_int_t)s.left_out, "dropped", (json_int_t)s.dropped,
                   "own_bos", (json_int_t)s.own_bos, "own_eos", (json_int_t)s.own_eos, "empty_targets",
                   (json_int_t)s.empty_targets, "skipped", (json_int_t)s.skipped);
-    json_object_update(object, tokens);
+    if (json_object_update(object, tokens) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
     json_decref(tokens);
     return object;
 }

@@ -35,7 +35,7 @@ static json_t *model_json(const model_view *v, const inspect_args *args) {
         "bytes", (json_int_t)v->stored.bytes, "dtypes", inspect_types_json(&v->stored), "device_bytes",
         (json_int_t)m->device_bytes, "training", plan_json(v, args));
 
-    json_object_set_new(object, "eos", json_ids(m->eos, (size_t)m->eos_count));
+    json_put(&object, "eos", json_ids(m->eos, (size_t)m->eos_count));
     return object;
 }
 

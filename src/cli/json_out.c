@@ -43,14 +43,26 @@ char *json_quoted(const char *text, size_t size) {
     return quoted;
 }
 
+static void keep_if(json_t **whole, int added) {
+    if (!added) {
+        json_decref(*whole);
+        *whole = NULL;
+    }
+}
+
+void json_put(json_t **object, const char *key, json_t *value) {
+    keep_if(object, json_object_set_new(*object, key, value) == 0);
+}
+
+void json_push(json_t **array, json_t *value) {
+    keep_if(array, json_array_append_new(*array, value) == 0);
+}
+
 json_t *json_ids(const int32_t *ids, size_t count) {
     json_t *array = json_array();
 
-    for (size_t i = 0; array && i < count; i++)
-        if (json_array_append_new(array, json_integer(ids[i])) != 0) {
-            json_decref(array);
-            return NULL;
-        }
+    for (size_t i = 0; i < count; i++)
+        json_push(&array, json_integer(ids[i]));
     return array;
 }
 

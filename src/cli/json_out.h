@@ -24,6 +24,10 @@ char *json_quoted(const char *text, size_t size);
 /* An array of token ids. */
 json_t *json_ids(const int32_t *ids, size_t count);
 
+/* Add to an object or an array what is taken with it. Without memory for it the whole is freed and becomes NULL. */
+void json_put(json_t **object, const char *key, json_t *value);
+void json_push(json_t **array, json_t *value);
+
 /* One line to a stream; frees the value. NULL values (no memory) fail. Returns 0, or -1 when it was not written. */
 int json_put_line(json_t *value, FILE *stream);
 

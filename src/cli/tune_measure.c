@@ -203,10 +203,9 @@ int tune_list(const cli_state *cli, clora_tune_plan *plan) {
     for (int i = 0; i < count; i++) {
         const clora_tune_task t = clora_tune_plan_task(plan, i);
         if (cli->json)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:i, s:b}", "kernel",
-                                                  t.key.kernel, "key", tune_key_text(&t.key), "M", t.key.M, "N",
-                                                  t.key.N, "K", t.key.K, "R", t.key.R, "launches", t.launches,
-                                                  "configurations", t.configurations, "done", t.is_done));
+            json_push(&list, json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:i, s:b}", "kernel", t.key.kernel, "key",
+                                       tune_key_text(&t.key), "M", t.key.M, "N", t.key.N, "K", t.key.K, "R", t.key.R,
+                                       "launches", t.launches, "configurations", t.configurations, "done", t.is_done));
         else
             printf("%-20s %-36s %5.0f launches %6d configurations%s\n", t.key.kernel, tune_key_text(&t.key), t.launches,
                    t.configurations, t.is_done ? "  done" : "");

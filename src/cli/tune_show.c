@@ -16,7 +16,7 @@ static json_t *entry_object(const clora_tune_entry *e) {
     json_t *values = json_object();
 
     for (int i = 0; i < e->parameters; i++)
-        json_object_set_new(values, e->name[i], json_integer(e->value[i]));
+        json_put(&values, e->name[i], json_integer(e->value[i]));
     return json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:s}", "kernel", e->key.kernel, "key", tune_key_text(&e->key),
                      "parameters", values, "source", clora_tune_source_name(e->source), "seconds",
                      json_number(e->seconds), "default_seconds", json_number(e->default_seconds), "date", e->date);
@@ -63,19 +63,22 @@ static int run(cli_state *cli, int argc, char **argv) {
     if (cli_context_create(&context, cli) != CLORA_OK)
         return cli_fail_library(cli);
     status = CLI_DONE;
-    if (clora_tune_entries(&entries, &count, context) != CLORA_OK)
+    if (clora_tune_entries(&entries, &count, context) != CLORA_OK) {
         status = cli_fail_library(cli);
+        goto done;
+    }
     const tune_peaks peaks = tune_find_peaks(entries, count);
     json_t *list = cli->json ? json_array() : NULL;
     for (int i = 0; i < count; i++)
-        if (list)
-            json_array_append_new(list, entry_object(&entries[i]));
+        if (cli->json)
+            json_push(&list, entry_object(&entries[i]));
         else
             print_entry(&entries[i], peaks);
-    if (list)
+    if (cli->json)
         status = json_print(cli, list);
-    else if (status == CLI_DONE)
+    else
         printf("%s in %s\n", text_amount(count, "entry", "entries"), clora_tune_directory(context));
+done:
     free(entries);
     clora_context_free(context);
     return status;

@@ -20,10 +20,10 @@ static int show(void *user, const clora_tune_check *c) {
 
     v->count++;
     v->slower += c->is_right && gain > 0.0 && gain < 0.97;
-    if (v->list)
-        json_array_append_new(v->list, json_pack("{s:s, s:s, s:b, s:s, s:o}", "kernel", c->entry.key.kernel, "key",
-                                                 tune_key_text(&c->entry.key), "right", c->is_right, "why", c->why,
-                                                 "speed_to_default", json_number(gain)));
+    if (v->cli->json)
+        json_push(&v->list, json_pack("{s:s, s:s, s:b, s:s, s:o}", "kernel", c->entry.key.kernel, "key",
+                                      tune_key_text(&c->entry.key), "right", c->is_right, "why", c->why,
+                                      "speed_to_default", json_number(gain)));
     else if (!c->is_right)
         printf("%-20s %-36s WRONG, deleted: %s\n", c->entry.key.kernel, tune_key_text(&c->entry.key), c->why);
     else if (*c->why)
@@ -55,7 +55,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     interrupt_watch("\nstopping after the entry in hand (once more to stop at once)\n");
     if (clora_tune_verify(&wrong, context, &options, show, &v) != CLORA_OK)
         status = cli_fail_library(cli);
-    else if (v.list)
+    else if (cli->json)
         status = json_print(cli, v.list);
     else
         printf("%s checked, %d wrong, %d slower than the default now\n", text_amount(v.count, "entry", "entries"),

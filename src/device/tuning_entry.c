@@ -58,8 +58,8 @@ json_t *tuning_key_to_json(const kernel_key *k) {
 json_t *tuning_values_to_json(const kernel_row *row, const int *values) {
     json_t *object = json_object();
 
-    for (int i = 0; object && i < parameters_of(row); i++)
-        json_object_set_new(object, row->parameters[i].name, json_integer(values[i]));
+    for (int i = 0; i < parameters_of(row); i++)
+        json_put(&object, row->parameters[i].name, json_integer(values[i]));
     return object;
 }
 
@@ -68,7 +68,7 @@ json_t *tuning_entry_to_json(const clora_tune_entry *e) {
     json_t *parameters = json_object();
 
     for (int i = 0; i < e->parameters; i++)
-        json_object_set_new(parameters, e->name[i], json_integer(e->value[i]));
+        json_put(&parameters, e->name[i], json_integer(e->value[i]));
     return json_pack("{s:i, s:s, s:o, s:o, s:{s:f, s:f, s:f, s:i, s:f, s:f, s:f}, s:s}", "format", 1, "kernel",
                      e->key.kernel, "key", tuning_key_to_json(&key), "parameters", parameters, "measured", "median_s",
                      e->seconds, "minimum_s", e->minimum, "spread", e->spread, "count", e->count, "default_s",

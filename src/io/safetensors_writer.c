@@ -48,7 +48,7 @@ static json_t *describe(const planned *tensor, size_t begin) {
     json_t *shape = json_array();
 
     for (int d = 0; d < tensor->entry->ndim; d++)
-        json_array_append_new(shape, json_integer(tensor->entry->shape[d]));
+        json_push(&shape, json_integer(tensor->entry->shape[d]));
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", tensor->dtype->text, "shape", shape, "data_offsets",
                      (json_int_t)begin, (json_int_t)(begin + tensor->size));
 }

@@ -183,14 +183,13 @@ clora_status peft_config_save(const json_t *config, const char *path, const char
     clora_status status = CLORA_OK;
     json_t *copy = json_deep_copy(config), *name = base_name ? json_string(base_name) : NULL;
 
+    if (base_name)
+        json_put(&copy, "base_model_name_or_path", name ? name : json_null());
     if (!copy)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path));
-    if (base_name)
-        json_object_set(copy, "base_model_name_or_path", name ? name : json_null());
     TRY(json_save_ordered_path(copy, path));
 done:
     json_decref(copy);
-    json_decref(name);
     return status;
 }
 

@@ -1,6 +1,7 @@
 /*
- * Link with -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc: what is linked statically allocates here. jansson, whose
- * many small allocations would hide the others, is a kind of its own, "json".
+ * Link with --wrap for the functions below: what is linked statically allocates here. jansson, whose many small
+ * allocations would hide the others, is two kinds of its own: "json reading", where jansson 2.14 itself goes wrong, and
+ * "json", all else.
  */
 
 #include <errno.h>
@@ -17,6 +18,8 @@ void *__real_realloc(void *block, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
+json_t *__real_json_loadb(const char *text, size_t size, size_t flags, json_error_t *error);
+json_t *__wrap_json_loadb(const char *text, size_t size, size_t flags, json_error_t *error);
 
 static bool no_memory(const char *kind, const char *function) {
     if (!failing_now(kind, function))
@@ -37,8 +40,19 @@ void *__wrap_realloc(void *block, size_t size) {
     return no_memory("memory", "realloc") ? NULL : __real_realloc(block, size);
 }
 
+static _Thread_local bool reading;
+
+json_t *__wrap_json_loadb(const char *text, size_t size, size_t flags, json_error_t *error) {
+    reading = true;
+    json_t *value = __real_json_loadb(text, size, flags, error);
+    reading = false;
+    return value;
+}
+
 static void *json_memory(size_t size) {
-    return no_memory("json", "jansson") ? NULL : __real_malloc(size);
+    const bool fails = reading ? no_memory("json reading", "read") : no_memory("json", "build");
+
+    return fails ? NULL : __real_malloc(size);
 }
 
 __attribute__((constructor)) static void watch_jansson(void) {
