@@ -5,6 +5,7 @@ import math
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,6 +181,18 @@ class Continue(TrainTest):
         self.goes_on("--rank", "4", "--alpha", "8", "--target-modules", "v_proj,q_proj", "--dropout", "0")
         settings = json.loads(self.out.joinpath(FILES[0]).read_text(encoding="utf-8"))
         self.assertEqual(settings["lora_dropout"], 0)
+
+    def test_lists_of_any_length_are_compared_as_sets(self):
+        settings = json.loads(self.first.joinpath(FILES[0]).read_text(encoding="utf-8"))
+        for extra in (0, 400):
+            names = ["q_proj", "v_proj", *(f"nowhere{i:03}" for i in range(extra))]
+            settings["target_modules"] = names
+            self.first.joinpath(FILES[0]).write_text(json.dumps(settings), encoding="utf-8")
+            with self.subTest(extra):
+                for wrong in (names[:-1], names[:-1] + ["o_proj"], names + ["o_proj"]):
+                    self.refuses("--target-modules", ",".join(wrong), says="leave --target-modules out")
+                self.goes_on("--target-modules", ",".join([*reversed(names), *names]))
+            shutil.rmtree(self.out)
 
     def test_other_settings_are_refused(self):
         self.refuses("--rank", "8", says=["--rank 8", "rank 4"])

@@ -36,29 +36,45 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Parts between commas, sorted; the count. The parts point into text, whose commas become ends. */
-static size_t split_sorted(char *text, char **parts, size_t most) {
-    size_t count = 0;
+typedef struct list {
+    char *text; /* whose commas have become ends */
+    char **parts;
+    size_t count;
+} list;
 
-    for (char *next, *part = strtok_r(text, ",", &next); part && count < most; part = strtok_r(NULL, ",", &next))
-        parts[count++] = part;
-    qsort(parts, count, sizeof(*parts), by_text);
-    return count;
+/* The different parts between commas, sorted; false without memory. */
+static bool list_split(list *out, const char *text) {
+    size_t most = 1;
+
+    for (const char *c = text; *c; c++)
+        most += *c == ',';
+    *out = (list){.text = strdup(text), .parts = malloc(most * sizeof(*out->parts))};
+    if (!out->text || !out->parts)
+        return false;
+    size_t found = 0;
+    for (char *next, *part = strtok_r(out->text, ",", &next); part; part = strtok_r(NULL, ",", &next))
+        out->parts[found++] = part;
+    qsort(out->parts, found, sizeof(*out->parts), by_text);
+    for (size_t i = 0; i < found; i++)
+        if (i == 0 || strcmp(out->parts[i], out->parts[i - 1]) != 0)
+            out->parts[out->count++] = out->parts[i];
+    return true;
+}
+
+static void list_finish(list *l) {
+    free(l->text);
+    free(l->parts);
 }
 
 static bool same_lists(const char *a, const char *b) {
-    enum { MOST = 256 };
-    char *x = strdup(a), *y = strdup(b), *parts_x[MOST], *parts_y[MOST];
-    bool same = false;
+    list x, y;
+    const bool have_x = list_split(&x, a), have_y = list_split(&y, b);
+    bool same = have_x && have_y && x.count == y.count;
 
-    if (x && y) {
-        const size_t n = split_sorted(x, parts_x, MOST), m = split_sorted(y, parts_y, MOST);
-        same = n == m;
-        for (size_t i = 0; same && i < n; i++)
-            same = strcmp(parts_x[i], parts_y[i]) == 0;
-    }
-    free(x);
-    free(y);
+    for (size_t i = 0; same && i < x.count; i++)
+        same = strcmp(x.parts[i], y.parts[i]) == 0;
+    list_finish(&x);
+    list_finish(&y);
     return same;
 }
 
