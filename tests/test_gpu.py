@@ -58,6 +58,19 @@ class SameResults(Gpu):
     def test_as_adreno(self):
         self.check("adreno")
 
+    def test_with_small_groups_and_little_local_memory(self):
+        self.check("mali", group=64, local=16384)
+
+
+class Limits(Gpu):
+    def test_a_kernel_that_may_have_fewer_work_items_is_said_with_the_remedy(self):
+        environment = as_gpu("adreno", kernel_group=128)
+        command = ["generate", MODEL, "--prompt", "a", "--max-tokens", "2", "--temperature", "0"]
+        self.fails(1, *command, env=environment, says=["groups of 256 work-items", "allows it 128", "CLORA_MAX_GROUP"])
+        self.succeeds(*command, env=environment | {"CLORA_MAX_GROUP": "128"})
+        self.fails(1, *command, env=environment | {"CLORA_MAX_GROUP": "63"},
+                   says="CLORA_MAX_GROUP is '63': take 64 work-items or more")
+
 
 if __name__ == "__main__":
     main()

@@ -83,6 +83,7 @@ static clora_status context_init(clora_context *context, cl_platform_id platform
     clGetDeviceInfo(context->device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof(align_bits), &align_bits, NULL);
     context->address_align = align_bits >= 512 ? align_bits / 8 : 64;
     device_query(&context->info, platform, context->device);
+    TRY(device_limit_group(&context->info.max_group));
     TRY(device_gemm_path(&context->gemm, context->is_cpu));
     context->gemm_is_forced = getenv("CLORA_GEMM") && *getenv("CLORA_GEMM");
     TRY(dot_setting(&context->dot));

@@ -36,6 +36,16 @@ static cl_uint query_uint(cl_device_id device, cl_device_info what) {
     return value;
 }
 
+/* Work-items in a group, also when they all lie along one of the first two dimensions. */
+static size_t query_group(cl_device_id device) {
+    size_t most = query_size(device, CL_DEVICE_MAX_WORK_GROUP_SIZE), sizes[8] = {0};
+
+    clGetDeviceInfo(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof(sizes), sizes, NULL);
+    for (int i = 0; i < 2; i++)
+        most = sizes[i] && sizes[i] < most ? sizes[i] : most;
+    return most;
+}
+
 static bool has_extension(cl_device_id device, const char *name) {
     size_t size = 0;
 
@@ -72,6 +82,21 @@ clora_status device_gemm_path(gemm_path *out, bool is_cpu) {
     return clora_fail(CLORA_ERROR_ARGUMENT, "CLORA_GEMM is '%s': take panel, tile or clblast", forced);
 }
 
+clora_status device_limit_group(size_t *most) {
+    const char *text = getenv("CLORA_MAX_GROUP");
+    char *end;
+
+    if (!text || !*text)
+        return CLORA_OK;
+    const long wanted = strtol(text, &end, 10);
+    if (*end || wanted < DEVICE_LEAST_GROUP)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "CLORA_MAX_GROUP is '%s': take %d work-items or more", text,
+                          DEVICE_LEAST_GROUP);
+    if ((size_t)wanted < *most)
+        *most = (size_t)wanted;
+    return CLORA_OK;
+}
+
 const char *gemm_path_name(gemm_path path) {
     static const char *const names[] = {"panel", "tile", "clblast"};
     return names[path];
@@ -99,7 +124,7 @@ void device_query(clora_device_info *out, cl_platform_id platform, cl_device_id 
     out->global_memory = (size_t)query_ulong(device, CL_DEVICE_GLOBAL_MEM_SIZE);
     out->max_allocation = (size_t)query_ulong(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
     out->local_memory = (size_t)query_ulong(device, CL_DEVICE_LOCAL_MEM_SIZE);
-    out->max_group = query_size(device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+    out->max_group = query_group(device);
     out->local_is_dedicated = query_uint(device, CL_DEVICE_LOCAL_MEM_TYPE) == CL_LOCAL;
     out->fp16 = has_extension(device, "cl_khr_fp16");
     out->fp64 = has_extension(device, "cl_khr_fp64");

@@ -22,6 +22,11 @@ void device_query(clora_device_info *out, cl_platform_id platform, cl_device_id 
 
 /* The path of the W0 products: by the device's type, or what CLORA_GEMM forces. */
 clora_status device_gemm_path(gemm_path *out, bool is_cpu);
+/* CLORA_MAX_GROUP takes work-items from the groups that kernels are built for, where a driver allows one fewer than the
+ * device. All kernels can do with DEVICE_LEAST_GROUP. */
+enum { DEVICE_LEAST_GROUP = 64 };
+clora_status device_limit_group(size_t *most);
+
 const char *gemm_path_name(gemm_path path);
 
 #endif

@@ -9,6 +9,11 @@ static int panel_vector(const clora_context *context) {
     return width >= 16 ? 16 : width >= 8 ? 8 : 4;
 }
 
+/* Two vectors of a CPU's own width (12 accumulators of 6 rows then fit its registers), what coalesces on GPUs. */
+int kernel_panel_width(const clora_context *context) {
+    return context->is_cpu ? 2 * panel_vector(context) : 32;
+}
+
 bool kernel_explicit_vectors(const clora_context *context) {
     return context->is_cpu && context->gemm != GEMM_TILE;
 }
@@ -72,6 +77,23 @@ static int rule_row_columns(const clora_context *context) {
     return kernel_explicit_vectors(context) ? 4 : 1;
 }
 
+/* Items of a group along the columns and along the rows of a tile in local memory: 16 by 16, at least 8 by 8. */
+static int rule_tile_columns(const clora_context *context) {
+    return context->info.max_group >= 128 ? 16 : 8;
+}
+static int rule_tile_rows(const clora_context *context) {
+    return context->info.max_group >= 256 ? 16 : 8;
+}
+
+/* Items that share a lane of a panel. */
+static int rule_slices(const clora_context *context) {
+    int slices = 8;
+
+    while (slices > 1 && (size_t)(slices * kernel_panel_width(context)) > context->info.max_group)
+        slices /= 2;
+    return slices;
+}
+
 /* clang-format off */
 #define VECTOR {"VW", rule_width, {16, 8, 4, 1}}
 #define ROW_GROUP {"WG", rule_row, {1, 64, 128, 256}}
@@ -83,11 +105,6 @@ static int rule_row_columns(const clora_context *context) {
     {"ITEMS", rule_elements, {1, 32, 64, 128}}, {"MR", rule_attention_tile, {6, 4, 8}}, \
     {"BK", rule_attention_rows, {48, 24, 96, 16, 32, 64}}}
 /* clang-format on */
-
-/* Two vectors of a CPU's own width (12 accumulators of 6 rows then fit its registers), what coalesces on GPUs. */
-int kernel_panel_width(const clora_context *context) {
-    return context->is_cpu ? 2 * panel_vector(context) : 32;
-}
 
 /* Rows of so many panels that fit half the local memory: a CPU's is its second cache, which holds activations too. */
 static int rows_in_local_memory(const clora_context *context, int panels) {
@@ -252,8 +269,8 @@ const kernel_row kernel_rows[] = {
       {"NV", rule_sum_vectors, {1, 2}},
       {"RK", NULL, {4, 8, 2}},
       {"BLOCK", rule_sum_block, {32, 64, 128, 256, 512}}}},
-    {"lowrank_tile_down", "lowrank_tile", {{"TR", NULL, {16, 8}}}},
-    {"lowrank_tile_grad", "lowrank_tile", {{"GR", NULL, {8, 4, 16}}, {"SLICES", NULL, {8, 4, 16}}}},
+    {"lowrank_tile_down", "lowrank_tile", {{"TR", rule_tile_rows, {16, 8}}}},
+    {"lowrank_tile_grad", "lowrank_tile", {{"GR", NULL, {8, 4, 16}}, {"SLICES", rule_slices, {8, 4, 16}}}},
     {"matmul_dot",
      "dot panel matmul_dot",
      {{"VW", panel_vector, {4, 8, 16}},
@@ -288,16 +305,16 @@ const kernel_row kernel_rows[] = {
      {{"TM", NULL, {64, 32, 128}},
       {"TN", NULL, {64, 32, 128}},
       {"TK", NULL, {16, 8, 32}},
-      {"WX", NULL, {16, 8, 32}},
-      {"WY", NULL, {16, 8}}}},
+      {"WX", rule_tile_columns, {16, 8, 32}},
+      {"WY", rule_tile_rows, {16, 8}}}},
     {"matmul_tile_dx",
      "matmul_tile",
      {{"TM", NULL, {64, 32, 128}},
       {"TN", NULL, {64, 32, 128}},
       {"TK", NULL, {16, 8, 32}},
-      {"WX", NULL, {16, 8, 32}},
-      {"WY", NULL, {16, 8}}}},
-    {"matvec_tile", "matmul_tile", {{"SLICES", NULL, {8, 4, 16}}}},
+      {"WX", rule_tile_columns, {16, 8, 32}},
+      {"WY", rule_tile_rows, {16, 8}}}},
+    {"matvec_tile", "matmul_tile", {{"SLICES", rule_slices, {8, 4, 16}}}},
     {"matvec_panel",
      "panel matvec matvec_panel",
      {{"VW", panel_vector, {4, 8, 16}},

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "device/fork.h"
+#include "device/devices.h"
 #include "device/profile.h"
 #include "device/recorder.h"
 
@@ -90,6 +91,24 @@ static size_t round_up(size_t n, size_t step) {
     return (n + step - 1) / step * step;
 }
 
+/* Say what was asked for, and what the driver allows this kernel where that is less. */
+static clora_status refused(const launch *l, const size_t global[3], const size_t local[3], cl_int error) {
+    const size_t items = local[0] * local[1] * local[2], device_memory = l->context->info.local_memory;
+    size_t most = items;
+    cl_ulong memory = 0;
+
+    clGetKernelWorkGroupInfo(l->kernel, l->context->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof(most), &most, NULL);
+    clGetKernelWorkGroupInfo(l->kernel, l->context->device, CL_KERNEL_LOCAL_MEM_SIZE, sizeof(memory), &memory, NULL);
+    if (items > most || memory > device_memory)
+        return clora_fail(CLORA_ERROR_OPENCL,
+                          "kernel %s wants groups of %zu work-items with %zu bytes of local memory; the driver allows "
+                          "it %zu and %zu: set CLORA_MAX_GROUP to less, %d at least",
+                          l->build.row->name, items, (size_t)memory, most, device_memory, DEVICE_LEAST_GROUP);
+    return clora_fail(CLORA_ERROR_OPENCL, "cannot run kernel %s (%zu x %zu x %zu by %zu x %zu x %zu): %s",
+                      l->build.row->name, global[0], global[1], global[2], local[0], local[1], local[2],
+                      opencl_error_name(error));
+}
+
 clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, size_t ly, size_t lz) {
     const size_t global[3] = {round_up(gx, lx), round_up(gy, ly), round_up(gz, lz)}, local[3] = {lx, ly, lz};
 
@@ -100,9 +119,7 @@ clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, s
         const cl_int error = clEnqueueNDRangeKernel(l->context->queue, l->kernel, 3, NULL, global, local, 0, NULL,
                                                     l->context->profile ? &event : NULL);
         if (error != CL_SUCCESS)
-            l->status =
-                clora_fail(CLORA_ERROR_OPENCL, "cannot run kernel %s (%zu x %zu x %zu by %zu x %zu x %zu): %s",
-                           l->build.row->name, global[0], global[1], global[2], lx, ly, lz, opencl_error_name(error));
+            l->status = refused(l, global, local, error);
         else if (event)
             profile_add(l->context->profile, l->build.row->name, event);
     }
