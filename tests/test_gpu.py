@@ -72,5 +72,44 @@ class Limits(Gpu):
                    says="CLORA_MAX_GROUP is '63': take 64 work-items or more")
 
 
+def devices_are(names, **limits):
+    """The environment of a machine with these GPUs, in this order."""
+    return as_gpu(",".join(names), **limits) | {"POCL_DEVICES": " ".join(["pthread"] * len(names))}
+
+
+class Choice(CommandTest):
+    def taken(self, names, **limits):
+        listed = self.gives_json("devices", env=devices_are(names, **limits))
+        self.assertEqual(len(listed), len(names))
+        return [device["index"] for device in listed if device["default"]]
+
+    def chosen(self, names, wanted):
+        return self.gives_json("devices", "--device", wanted, env=devices_are(names))[0]["index"]
+
+    def test_the_gpu_that_does_most_work_is_the_default(self):
+        self.assertEqual(self.taken(["intel", "nvidia"]), [1])
+        self.assertEqual(self.taken(["nvidia", "intel"]), [0])
+        self.assertEqual(self.taken(["mali", "amd", "intel", "nvidia"]), [1])
+        self.assertEqual(self.taken(["amd", "amd"]), [0])
+        self.assertEqual(self.chosen(["intel", "nvidia"], "gpu"), 1)
+
+    def test_of_equals_it_is_the_one_with_more_memory(self):
+        self.assertEqual(self.taken(["old-nvidia", "nvidia"]), [1])
+        self.assertEqual(self.taken(["nvidia", "old-nvidia"]), [0])
+
+    def test_one_that_is_too_old_is_listed_and_not_taken(self):
+        self.assertEqual(self.taken(["clover", "mali"]), [1])
+        self.assertEqual(self.chosen(["clover", "mali"], "gpu"), 1)
+        environment = devices_are(["clover", "mali"])
+        self.assertIn("none (OpenCL 1.2 is needed", self.succeeds("devices", env=environment))
+        for wanted in ("0", "RV770"):
+            self.fails(1, "devices", "--device", wanted, env=environment,
+                       says=["'AMD RV770' has OpenCL 1.1", "clora needs OpenCL 1.2"])
+
+    def test_where_all_are_too_old_it_is_said(self):
+        self.assertEqual(self.taken(["clover"]), [])
+        self.fails(1, "generate", MODEL, "--prompt", "a", env=devices_are(["clover"]), says="clora needs OpenCL 1.2")
+
+
 if __name__ == "__main__":
     main()

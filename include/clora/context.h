@@ -22,7 +22,8 @@ typedef struct clora_context clora_context;
 /** What OpenCL says of a device. Sizes in bytes; flags are 0 or 1. */
 typedef struct clora_device_info {
     int index;           /**< Number for clora_context_create(). */
-    int is_default;      /**< Taken when nothing is asked for: GPU before accelerator before CPU. */
+    int is_default;      /**< Taken when nothing is asked for: GPU before accelerator before CPU; of several the one
+                              with most compute units times clock, then most memory. */
     char type[16];       /**< "gpu", "accelerator", "cpu" or "other". */
     char platform[128];  /**< Name of the OpenCL implementation. */
     char name[256];      /**< Name of the device. */
@@ -30,10 +31,11 @@ typedef struct clora_device_info {
     char driver[128];    /**< Version of the driver. */
     char version[128];   /**< OpenCL version, such as "OpenCL 1.2 pocl". */
     char c_version[128]; /**< OpenCL C version. */
-    char gemm[16]; /**< Path of the matrix products here: "panel", "tile" or "clblast"; may change in a self-check. */
-    int compute_units;      /**< Cores of a CPU, multiprocessors of a GPU. */
-    int vector_width;       /**< Native float vector width. */
-    int clock_mhz;          /**< Highest clock. */
+    char gemm[16];     /**< Path of the matrix products here: "panel", "tile" or "clblast", may change in a self-check;
+                          "none": too old, before OpenCL 1.2, and never taken. */
+    int compute_units; /**< Cores of a CPU, multiprocessors of a GPU. */
+    int vector_width;  /**< Native float vector width. */
+    int clock_mhz;     /**< Highest clock. */
     size_t global_memory;   /**< Device memory. */
     size_t max_allocation;  /**< Largest single buffer; larger weights are split. */
     size_t local_memory;    /**< Memory shared by a work-group. */

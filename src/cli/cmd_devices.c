@@ -25,6 +25,8 @@ static const char *kernels_text(const char *gemm) {
         return "tile (local memory, for GPUs)";
     if (strcmp(gemm, "clblast") == 0)
         return "clblast (the CLBlast library)";
+    if (strcmp(gemm, "none") == 0)
+        return "none (OpenCL 1.2 is needed: install a newer driver)";
     return gemm;
 }
 
@@ -105,7 +107,8 @@ const command command_devices = {
     .usage = "[options]",
     .about =
         "Shows every OpenCL device of this machine: what it is, what it can do, which kernels clora uses there, and "
-        "which device is taken when none is asked for. --device, or the variable CLORA_DEVICE, chooses another: by "
+        "which device is taken when none is asked for: a GPU before others, of several the one with most compute units "
+        "times clock. --device, or the variable CLORA_DEVICE, chooses another: by "
         "number, by type (gpu, cpu, accelerator), or by a part of the name.",
     .example = "clora devices --json",
     .run = run,

@@ -83,6 +83,7 @@ static clora_status context_init(clora_context *context, cl_platform_id platform
     clGetDeviceInfo(context->device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof(align_bits), &align_bits, NULL);
     context->address_align = align_bits >= 512 ? align_bits / 8 : 64;
     device_query(&context->info, platform, context->device);
+    TRY(device_check_version(&context->info)); /* of a caller's queue: others were chosen by it */
     TRY(device_limit_group(&context->info.max_group));
     TRY(device_gemm_path(&context->gemm, context->is_cpu));
     context->gemm_is_forced = getenv("CLORA_GEMM") && *getenv("CLORA_GEMM");
@@ -187,8 +188,8 @@ static void destroy(shared *object) {
     free(context);
 }
 
-bool context_is_pocl(const clora_context *context) {
-    return strcmp(context->info.platform, "Portable Computing Language") == 0;
+bool context_is_pocl_cpu(const clora_context *context) {
+    return context->is_cpu && strcmp(context->info.platform, "Portable Computing Language") == 0;
 }
 
 clora_status clora_context_finish(clora_context *context) {

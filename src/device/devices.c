@@ -102,6 +102,23 @@ const char *gemm_path_name(gemm_path path) {
     return names[path];
 }
 
+/* Kernels are OpenCL C 1.2. What a driver words otherwise than the standard does is left to its compiler. */
+static bool is_too_old(const clora_device_info *info) {
+    int major, minor;
+
+    return (sscanf(info->version, "OpenCL %d.%d", &major, &minor) == 2 && 10 * major + minor < 12) ||
+           (sscanf(info->c_version, "OpenCL C %d.%d", &major, &minor) == 2 && 10 * major + minor < 12);
+}
+
+clora_status device_check_version(const clora_device_info *info) {
+    if (!is_too_old(info))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_NOT_FOUND,
+                      "the OpenCL device '%s' has %s with %s; clora needs OpenCL 1.2 or later: install a newer driver, "
+                      "or take another of clora devices",
+                      info->name, info->version, info->c_version);
+}
+
 void device_query(clora_device_info *out, cl_platform_id platform, cl_device_id device) {
     cl_device_type type = 0;
     gemm_path path;
@@ -116,7 +133,9 @@ void device_query(clora_device_info *out, cl_platform_id platform, cl_device_id 
     query_text(out->driver, sizeof(out->driver), device, CL_DRIVER_VERSION);
     query_text(out->version, sizeof(out->version), device, CL_DEVICE_VERSION);
     query_text(out->c_version, sizeof(out->c_version), device, CL_DEVICE_OPENCL_C_VERSION);
-    if (device_gemm_path(&path, (type & CL_DEVICE_TYPE_CPU) != 0) == CLORA_OK)
+    if (is_too_old(out))
+        snprintf(out->gemm, sizeof(out->gemm), "none");
+    else if (device_gemm_path(&path, (type & CL_DEVICE_TYPE_CPU) != 0) == CLORA_OK)
         snprintf(out->gemm, sizeof(out->gemm), "%s", gemm_path_name(path));
     out->compute_units = (int)query_uint(device, CL_DEVICE_MAX_COMPUTE_UNITS);
     out->vector_width = (int)query_uint(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
@@ -156,15 +175,40 @@ done:
     return status;
 }
 
+/* The more work a device does, by its own account; of equals the one with more memory. */
+static bool is_better(const clora_device_info *a, const clora_device_info *b) {
+    const long long work_a = (long long)a->compute_units * a->clock_mhz;
+    const long long work_b = (long long)b->compute_units * b->clock_mhz;
+
+    return work_a != work_b ? work_a > work_b : a->global_memory > b->global_memory;
+}
+
+/* The best device of a type, the first of equals; -1: none. One that is too old only where there is no other. */
+static int best_of_type(const device_entry *entries, int count, const char *type) {
+    int best = -1;
+
+    for (int i = 0; i < count; i++) {
+        const clora_device_info *info = &entries[i].info;
+        if (strcasecmp_l(info->type, type, c_locale()) != 0)
+            continue;
+        if (best < 0 || is_too_old(&entries[best].info) > is_too_old(info) ||
+            (is_too_old(&entries[best].info) == is_too_old(info) && is_better(info, &entries[best].info)))
+            best = i;
+    }
+    return best;
+}
+
+/* None is the default where all are too old. */
 static void mark_default(device_entry *entries, int count) {
     static const char *const order[] = {"gpu", "accelerator", "cpu", "other"};
 
-    for (size_t o = 0; o < sizeof(order) / sizeof(order[0]); o++)
-        for (int i = 0; i < count; i++)
-            if (strcmp(entries[i].info.type, order[o]) == 0) {
-                entries[i].info.is_default = 1;
-                return;
-            }
+    for (size_t o = 0; o < sizeof(order) / sizeof(order[0]); o++) {
+        const int best = best_of_type(entries, count, order[o]);
+        if (best >= 0 && !is_too_old(&entries[best].info)) {
+            entries[best].info.is_default = 1;
+            return;
+        }
+    }
 }
 
 clora_status device_entries(device_entry **out, int *count) {
@@ -230,16 +274,6 @@ static bool is_type(const char *wanted) {
            strcasecmp_l(wanted, "accelerator", c_locale()) == 0;
 }
 
-/* Of a type: the default when it is of that type, else the first; -1: none. */
-static int find_type(const device_entry *entries, int count, const char *type) {
-    int found = -1;
-
-    for (int i = count - 1; i >= 0; i--)
-        if (strcasecmp_l(entries[i].info.type, type, c_locale()) == 0 && (found < 0 || !entries[found].info.is_default))
-            found = i;
-    return found;
-}
-
 static bool contains(const char *text, const char *part) {
     for (const size_t n = strlen(part); *text; text++)
         if (strncasecmp_l(text, part, n, c_locale()) == 0)
@@ -260,7 +294,7 @@ static clora_status choose(int *out, const device_entry *entries, int count, con
         return CLORA_OK;
     }
     if (is_type(wanted)) {
-        *out = find_type(entries, count, wanted);
+        *out = best_of_type(entries, count, wanted);
         return *out >= 0 ? CLORA_OK
                          : clora_fail(CLORA_ERROR_NOT_FOUND, "no OpenCL device is a %s; there are: %s", wanted, names);
     }
@@ -290,8 +324,9 @@ clora_status device_choose(device_entry *out, const char *wanted) {
     if (wanted && *wanted)
         TRY(choose(&chosen, entries, count, wanted));
     else
-        while (!entries[chosen].info.is_default)
-            chosen++;
+        for (int i = 0; i < count; i++)
+            chosen = entries[i].info.is_default ? i : chosen;
+    TRY(device_check_version(&entries[chosen].info));
     *out = entries[chosen];
 done:
     free(entries);

@@ -20,6 +20,9 @@ clora_status device_choose(device_entry *out, const char *wanted);
 
 void device_query(clora_device_info *out, cl_platform_id platform, cl_device_id device);
 
+/* CLORA_ERROR_NOT_FOUND for a device that cannot build our kernels: one before OpenCL 1.2. */
+clora_status device_check_version(const clora_device_info *info);
+
 /* The path of the W0 products: by the device's type, or what CLORA_GEMM forces. */
 clora_status device_gemm_path(gemm_path *out, bool is_cpu);
 /* CLORA_MAX_GROUP takes work-items from the groups that kernels are built for, where a driver allows one fewer than the

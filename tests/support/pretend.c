@@ -4,8 +4,7 @@
  *   LD_PRELOAD=build/tests/pretend.so PRETEND=amd clora train ...
  *
  * PRETEND         a row of the table below, or several with commas: the devices of a platform take them in their order
- * PRETEND_GROUP   most work-items in a group; PRETEND_LOCAL  bytes of local memory; PRETEND_VERSION  of OpenCL, "1.1":
- *                 in place of the table's
+ * PRETEND_GROUP   most work-items in a group; PRETEND_LOCAL  bytes of local memory: in place of the table's
  * PRETEND_KERNEL_GROUP  most work-items in a group of any built kernel, where its registers allow less than the device
  *
  * What the drivers of CPUs let pass is refused or shows: a group, local memory or a buffer over the limits; memory that
@@ -36,6 +35,8 @@ typedef struct gpu {
 static const gpu gpus[] = {
     {"nvidia", "NVIDIA CUDA", "NVIDIA GeForce RTX 4070", "NVIDIA Corporation", "3.0", 49152, 12 * GB, 3 * GB, 1024, 46,
      2475, 4096},
+    {"old-nvidia", "NVIDIA CUDA", "NVIDIA GeForce RTX 4070", "NVIDIA Corporation", "1.2", 49152, 8 * GB, 2 * GB, 1024,
+     46, 2475, 4096}, /* the same chip, with less memory */
     {"amd", "AMD Accelerated Parallel Processing", "gfx1100", "Advanced Micro Devices, Inc.", "2.0", 65536, 24 * GB,
      20 * GB, 256, 48, 2482, 1024},
     {"intel", "Intel(R) OpenCL Graphics", "Intel(R) UHD Graphics 770", "Intel(R) Corporation", "3.0", 65536, 25 * GB,
@@ -43,6 +44,7 @@ static const gpu gpus[] = {
     {"adreno", "QUALCOMM Snapdragon(TM)", "QUALCOMM Adreno(TM) 750", "QUALCOMM", "3.0", 32768, 6 * GB, GB, 1024, 6, 903,
      1024},
     {"mali", "ARM Platform", "Mali-G78 r0p1", "ARM", "3.0", 32768, 4 * GB, 4 * GB, 512, 14, 848, 1024},
+    {"clover", "Clover", "AMD RV770", "AMD", "1.1", 32768, GB, GB / 4, 256, 10, 850, 1024},
 };
 
 static uint64_t setting(const char *name, uint64_t otherwise) {
@@ -51,16 +53,12 @@ static uint64_t setting(const char *name, uint64_t otherwise) {
     return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static const char *text_setting(const char *name, const char *otherwise) {
-    const char *text = getenv(name);
-
-    return text && *text ? text : otherwise;
-}
-
 /* The row that the word number `index` of PRETEND names, or the last word's when there are fewer; false: none. */
 static bool gpu_at(gpu *out, cl_uint index) {
-    const char *word = text_setting("PRETEND", "");
+    const char *word = getenv("PRETEND");
 
+    if (!word)
+        return false;
     for (; index > 0 && strchr(word, ','); index--)
         word = strchr(word, ',') + 1;
     for (size_t i = 0; i < sizeof(gpus) / sizeof(gpus[0]); i++)
@@ -68,7 +66,6 @@ static bool gpu_at(gpu *out, cl_uint index) {
             *out = gpus[i];
             out->group = setting("PRETEND_GROUP", out->group);
             out->local = setting("PRETEND_LOCAL", out->local);
-            out->version = text_setting("PRETEND_VERSION", out->version);
             return true;
         }
     return false;
