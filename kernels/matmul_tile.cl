@@ -136,7 +136,7 @@ matmul_tile(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const 
             continue;
         const int col = columns ? columns[2 * p] : p * NR, lanes = columns ? columns[2 * p + 1] : min(NR, N - p * NR);
         const float plus = bias && lane < lanes ? bias[col + lane] : 0.0f;
-        for (int i = 0; i < RM; i++) {
+        UNROLL for (int i = 0; i < RM; i++) { // else `sum` leaves the registers
             const size_t row = m + ly + i * WY;
             if (row >= M || lane >= lanes)
                 continue;
@@ -192,13 +192,12 @@ matmul_tile_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), 
         multiply(sum, left, right);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    for (int i = 0; i < RM; i++)
-        for (int j = 0; j < RN; j++) {
-            const size_t row = m + ly + i * WY;
-            const int n = k + lx + j * WX;
-            if (row < M && n < K)
-                dx[row * dx_stride + n] = sum[i][j] + (accumulate ? dx[row * dx_stride + n] : 0.0f);
-        }
+    UNROLL for (int i = 0; i < RM; i++) UNROLL for (int j = 0; j < RN; j++) {
+        const size_t row = m + ly + i * WY;
+        const int n = k + lx + j * WX;
+        if (row < M && n < K)
+            dx[row * dx_stride + n] = sum[i][j] + (accumulate ? dx[row * dx_stride + n] : 0.0f);
+    }
 }
 
 #ifndef ROWS
