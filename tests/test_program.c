@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "device/context.h"
-#include "device/kernels.h"
+#include "device/program.h"
 #include "device/source.h"
 #include "ops/ops.h"
 #include "support/fresh_context.h"
@@ -119,7 +119,7 @@ static void test_kernels_call_what_is_declared(void **state) {
                                            "-DVW=8 -DNR=16 -DSTORAGE=2 -DX_TYPE=2 -DPASS=2"};
 
     (void)state;
-    if (!context_is_pocl(context))
+    if (!context_is_pocl_cpu(context))
         skip();
     for (size_t r = 0; r < kernel_rows_count; r++) {
         const char *stems = kernel_rows[r].source;
@@ -134,9 +134,36 @@ static void test_kernels_call_what_is_declared(void **state) {
     }
 }
 
+static bool has_own_declarations(void) {
+    kernel_build build;
+    cl_kernel kernel = NULL;
+    cl_program program = NULL;
+    char options[1024] = "";
+
+    memset(&build, 0, sizeof(build));
+    build.row = kernel_find("clip_scale");
+    build.values[0] = build.values[1] = 1;
+    assert_int_equal(program_kernel(&kernel, context, &build), CLORA_OK);
+    clGetKernelInfo(kernel, CL_KERNEL_PROGRAM, sizeof(program), &program, NULL);
+    clGetProgramBuildInfo(program, context->device, CL_PROGRAM_BUILD_OPTIONS, sizeof(options), options, NULL);
+    return strstr(options, "_OPENCL_H_") != NULL;
+}
+
+/* PoCL has devices for GPUs too, with other compilers behind. */
+static void test_ways_of_pocl_are_for_processors(void **state) {
+    (void)state;
+    assert_int_equal(has_own_declarations(), context_is_pocl_cpu(context));
+    fresh_context_again();
+    context->is_cpu = false;
+    assert_false(context_is_pocl_cpu(context));
+    assert_false(has_own_declarations());
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_kernels_call_what_is_declared, fresh_context_setup,
+                                        fresh_context_teardown),
+        cmocka_unit_test_setup_teardown(test_ways_of_pocl_are_for_processors, fresh_context_setup,
                                         fresh_context_teardown),
         cmocka_unit_test_setup_teardown(test_programs_are_kept_for_drivers_that_do_not, fresh_context_setup,
                                         fresh_context_teardown),

@@ -39,6 +39,7 @@ struct clora_context {
     char *tune_directory;       /* of this environment, once it was asked for */
     struct recorder *recorder;  /* NULL: launches are not noted */
     struct profile *profile;    /* NULL: off */
+    unsigned unsent;            /* launches that the driver may still collect */
     bool borrowed;              /* the queue is the caller's */
     pthread_mutex_t lock;       /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
     pthread_mutex_t check_lock; /* of these, which autotune/self_check.c keeps: what passed, and what was asked for */
@@ -50,7 +51,8 @@ struct clora_context {
     pthread_mutex_t scratch_lock;
 };
 
-bool context_is_pocl(const clora_context *context);
+/* Has it the ways of PoCL's compiler and threads? PoCL's devices for GPUs have others. */
+bool context_is_pocl_cpu(const clora_context *context);
 
 const char *opencl_error_name(cl_int error); /* "CL_OUT_OF_RESOURCES" */
 

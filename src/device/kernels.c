@@ -203,7 +203,7 @@ static int few_rows(const clora_context *context) {
 
 /* PoCL's compiler has ways that OpenCL C has not: to ask for a cache line, and atomics that order all memory. */
 static bool has_compilers_ways(const clora_context *context) {
-    return kernel_explicit_vectors(context) && context_is_pocl(context);
+    return kernel_explicit_vectors(context) && context_is_pocl_cpu(context);
 }
 bool kernel_runs_layers(const clora_context *context) {
     return has_compilers_ways(context);

@@ -23,7 +23,7 @@ cl_mem large_pages_buffer(clora_context *context, size_t bytes) {
 #ifdef MADV_HUGEPAGE
     cl_int error = CL_SUCCESS;
 
-    if (bytes < LEAST || !context->is_cpu || !context_is_pocl(context) || bytes > SIZE_MAX - 2 * (size_t)PAGE)
+    if (bytes < LEAST || !context_is_pocl_cpu(context) || bytes > SIZE_MAX - 2 * (size_t)PAGE)
         return NULL;
     mapping *m = malloc(sizeof(*m));
     if (!m)

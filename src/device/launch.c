@@ -91,6 +91,14 @@ static size_t round_up(size_t n, size_t step) {
     return (n + step - 1) / step * step;
 }
 
+/* Drivers for GPUs may collect commands until somebody waits: some are sent on while the host enqueues the next. */
+static void send_on(clora_context *context) {
+    enum { TOGETHER = 32 };
+
+    if (!context->is_cpu && ++context->unsent % TOGETHER == 0)
+        clFlush(context->queue);
+}
+
 /* Say what was asked for, and what the driver allows this kernel where that is less. */
 static clora_status refused(const launch *l, const size_t global[3], const size_t local[3], cl_int error) {
     const size_t items = local[0] * local[1] * local[2], device_memory = l->context->info.local_memory;
@@ -122,6 +130,8 @@ clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, s
             l->status = refused(l, global, local, error);
         else if (event)
             profile_add(l->context->profile, l->build.row->name, event);
+        if (error == CL_SUCCESS)
+            send_on(l->context);
     }
     pthread_mutex_unlock(&l->context->lock);
     return l->status;

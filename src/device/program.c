@@ -188,7 +188,7 @@ static cl_program compile_with_own_declarations(clora_context *context, const pr
     char *guarded = NULL;
     cl_int error = CL_SUCCESS;
 
-    if (!context_is_pocl(context) || declared.count > SOURCES)
+    if (!context_is_pocl_cpu(context) || declared.count > SOURCES)
         return NULL;
     memcpy(declared.text + 1, t->text, t->count * sizeof(*t->text));
     guarded = alloc_format("%s -D_OPENCL_H_", options);

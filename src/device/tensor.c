@@ -306,8 +306,9 @@ clora_status tensor_map(void **out, const clora_tensor *t, bool write) {
     *out = NULL;
     if (status != CLORA_OK)
         return status;
-    *out = clEnqueueMapBuffer(t->context->queue, t->buffer, CL_TRUE, write ? CL_MAP_READ | CL_MAP_WRITE : CL_MAP_READ,
-                              t->offset * size, clora_tensor_count(t) * size, 0, NULL, NULL, &error);
+    *out =
+        clEnqueueMapBuffer(t->context->queue, t->buffer, CL_TRUE, write ? CL_MAP_WRITE_INVALIDATE_REGION : CL_MAP_READ,
+                           t->offset * size, clora_tensor_count(t) * size, 0, NULL, NULL, &error);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot map a device buffer");
 }
 

@@ -37,7 +37,8 @@ clora_status tensor_new(clora_tensor **out, clora_context *context, clora_dtype 
  * either. The memory counts as the new tensor's from now on. */
 clora_status tensor_split(clora_tensor **out, clora_tensor *from, size_t offset, int rows, int cols);
 
-/* Host access without a copy where the device allows (CPU): the whole dense tensor. Waits. */
+/* Host access without a copy where the device allows (CPU): the whole dense tensor, to be read, or all of it to be
+ * written (what it held need not come down from a device with memory of its own). Waits. */
 clora_status tensor_map(void **out, const clora_tensor *t, bool write);
 clora_status tensor_unmap(const clora_tensor *t, void *mapped);
 

@@ -1,5 +1,6 @@
 #include "ops/weight_pack.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -175,7 +176,7 @@ static clora_status fail_not_finite(const weight_image *image) {
             float value;
             dtype_to_f32(&value, source, image->source_dtype, 1);
             dtype_from_f32(own, image->dtype, &value, 1);
-            if (value - value != 0.0f)
+            if (!isfinite(value))
                 return clora_fail(CLORA_ERROR_FORMAT, "the value at row %d, column %d is not finite", n, k);
             if (!all_finite(own, image->dtype, 1))
                 return clora_fail(CLORA_ERROR_FORMAT, "the value %g at row %d, column %d is too large for %s",
