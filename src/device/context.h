@@ -23,7 +23,7 @@ typedef enum dot_engine { DOT_NONE, DOT_EMULATED, DOT_INSTRUCTION, DOT_UNKNOWN }
 
 /* All machine knowledge: device, queue, limits, programs, parameters. */
 struct clora_context {
-    shared shared; /* by the program, tensors, models and plans */
+    shared shared; /* held by the program, tensors, models and plans */
     cl_context cl;
     cl_device_id device;
     cl_command_queue queue;

@@ -7,7 +7,7 @@
 
 /* All sequences end to end: sequence i is ids[start[i]] to ids[start[i + 1] - 1]. */
 struct clora_dataset {
-    shared shared;         /* by the program and loaders */
+    shared shared;         /* held by the program and loaders */
     int32_t *ids, *labels; /* label: the id to predict here, -1 = not learnt */
     size_t *start;         /* count + 1 */
     size_t count;          /* whole sequences */

@@ -13,7 +13,7 @@
 /* In the order of the data: text, added tokens, normalizer, pre-tokenizer, model, post-processor, ids; decoder, text.
  */
 struct clora_tokenizer {
-    shared shared; /* by the program and decoders */
+    shared shared; /* held by the program and decoders */
     added_tokens added;
     normalizer *normalizer;
     pretokenizer *pretokenizer;

@@ -26,7 +26,7 @@ typedef struct adapter_slot {
  * launch a chunk.
  */
 struct clora_adapter {
-    shared shared; /* by the program, sessions and trainers */
+    shared shared; /* held by the program, sessions and trainers */
     shared *base;  /* the model, held: it owns the weights and their names */
     clora_context *context;
     clora_adapter_options options; /* its strings are owned */

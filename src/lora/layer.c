@@ -11,7 +11,7 @@
 #include "lora/linear.h"
 
 struct clora_weight {
-    shared shared; /* by the program and low-rank terms */
+    shared shared; /* held by the program and low-rank terms */
     weight *w;
     bool is_written;
 };

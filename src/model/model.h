@@ -16,7 +16,7 @@ typedef struct llama_layer {
 } llama_layer;
 
 struct clora_model {
-    shared shared; /* by the program, adapters, sessions and trainers */
+    shared shared; /* held by the program, adapters, sessions and trainers */
     clora_context *context;
     model_config config;
     clora_model_info info;
