@@ -21,6 +21,7 @@ OPTIONAL_IN = {
     "clora_lowrank_read_gradients": {"da", "db"},
     "clora_lowrank_write": {"a", "b"},
     "clora_merge": {"report"},
+    "clora_merge_with": {"report"},
     "clora_model_plan": {"info"},
     "clora_session_select": {"adapter"},
     "clora_tune_worker": {"device"},

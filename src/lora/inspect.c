@@ -153,8 +153,9 @@ clora_status clora_inspect_data(clora_inspected_data *out, const char *path, con
 
 clora_status clora_inspect_output(const char *directory) {
     clora_output *output;
-    const clora_status status = clora_output_open(&output, directory);
 
+    NEED(directory);
+    const clora_status status = clora_output_open(&output, directory);
     clora_output_close(output, false);
     return status;
 }
