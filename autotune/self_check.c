@@ -11,8 +11,8 @@
 #include "device/tuning.h"
 #include "self_check_record.h"
 
-enum { GROUPS = 5 };
-static const char *const group_names[GROUPS] = {"products", "factors", "model", "loss", "backward"};
+enum { GROUPS = 6 };
+static const char *const group_names[GROUPS] = {"products", "term", "factors", "model", "loss", "backward"};
 
 /*
  * Few cases, at odd sizes. What they compile, which is nearly all of what they cost, is what a run compiles too: hence
@@ -28,7 +28,7 @@ static const struct {
 } checks[] = {
     {SELF_CHECK_PRODUCTS, "matmul", {.M = 1, .N = 501, .K = 131, .R = 3}},
     {SELF_CHECK_PRODUCTS, "matmul", {.M = 61, .N = 801, .K = 661, .R = 3, .modules = 2, .pad = 1}},
-    {SELF_CHECK_PRODUCTS, "lowrank_down", {.M = 67, .N = 33, .K = 131, .R = 8}},
+    {SELF_CHECK_TERM, "lowrank_down", {.M = 67, .N = 33, .K = 131, .R = 8}},
     {SELF_CHECK_FACTORS, "matmul", {.M = 67, .N = 801, .K = 661, .R = 3, .modules = 2, .pad = 1}},
     {SELF_CHECK_FACTORS, "matmul_dx", {.M = 67, .N = 801, .K = 661, .R = 3, .modules = 2, .pad = 1}},
     {SELF_CHECK_FACTORS, "lowrank_down_grad", {.M = 67, .N = 131, .K = 33, .R = 8}},

@@ -86,7 +86,7 @@ class SelfCheck(CommandTest):
 
     def plant(self, file):
         """From now on the kernels of one file compute slightly wrongly."""
-        shutil.copytree(ROOT / "kernels", self.folder / "kernels")
+        shutil.copytree(ROOT / "kernels", self.folder / "kernels", dirs_exist_ok=True)
         path = self.folder / "kernels" / file
         path.write_text(OFF_FMA + path.read_text())
         self.environment["CLORA_KERNEL_DIR"] = str(self.folder / "kernels")
@@ -128,12 +128,22 @@ class SelfCheck(CommandTest):
         self.fails(1, *GENERATE, env=self.environment, says="rmsnorm f32 M 3")  # again: only what passed is kept
         self.assertEqual(self.run_with(*GENERATE, CLORA_SELF_CHECK="off")[0], 0)
 
-    def test_wrong_gradients_leave_no_adapter(self):
-        self.plant("adamw.cl")
+    def train_fails(self, says, **variables):
+        """A training that is refused leaves no adapter."""
         data = self.write("data.jsonl", '{"prompt": "a", "completion": " b"}\n')
         out = self.folder / "adapter"
-        self.fails(1, "train", MODEL, "--data", data, "--out", out, "--quiet", env=self.environment, says="adamw f32")
+        self.fails(1, "train", MODEL, "--data", data, "--out", out, "--quiet", env=self.environment | variables,
+                   says=says)
         self.assertFalse(out.exists())
+
+    def test_wrong_updates_are_refused(self):
+        self.plant("adamw.cl")
+        self.train_fails("adamw f32 M 3")
+
+    def test_wrong_terms_are_refused(self):
+        for family in ("panel", "tile"):
+            self.plant(f"lowrank_{family}.cl")
+            self.train_fails("lowrank_down f32 M 67", CLORA_GEMM=family)
 
     def test_a_setting_that_is_none_is_refused(self):
         self.fails(1, *GENERATE, env=self.environment | {"CLORA_SELF_CHECK": "maybe"},

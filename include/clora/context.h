@@ -56,11 +56,12 @@ CLORA_API clora_status clora_devices_list(clora_device_info **out, int *count);
  * Make a context on a device.
  *
  * Whether the device computes rightly is not asked here but by what is about to rely on it: clora_model_load(),
- * clora_evaluate(), clora_trainer_create(), clora_weight_create() and clora_lowrank_create(). At a device's first use
- * these compare its operations with a reference, which waits and takes a fraction of a second once the kernels are
- * compiled; that it passed is kept in the cache directory of clora/tune.h. Where one family of kernels is wrong the
- * context takes the other (clora_device_info.gemm and clora_tune_set_log() tell); where both are, the call fails with
- * CLORA_ERROR_OPENCL, naming the operation. The variable CLORA_SELF_CHECK: off trusts the device, force asks it again.
+ * clora_adapter_create(), clora_adapter_load(), clora_evaluate(), clora_trainer_create(), clora_weight_create() and
+ * clora_lowrank_create(). At a device's first use these compare its operations with a reference, which waits and takes
+ * a fraction of a second once the kernels are compiled; that it passed is kept in the cache directory of clora/tune.h.
+ * Where one family of kernels is wrong the context takes the other (clora_device_info.gemm and clora_tune_set_log()
+ * tell); where both are, the call fails with CLORA_ERROR_OPENCL, naming the operation. The variable CLORA_SELF_CHECK:
+ * off trusts the device, force asks it again.
  *
  * @param[out] out     yours to free
  * @param[in]  device  a device's number, its type (gpu, cpu or accelerator: the default or else the first of them), a

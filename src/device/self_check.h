@@ -5,11 +5,12 @@
 
 /* Operations that a use needs. */
 enum {
-    SELF_CHECK_PRODUCTS = 1, /* with a frozen weight and a low-rank term */
-    SELF_CHECK_FACTORS = 2,  /* their gradients and the update */
-    SELF_CHECK_MODEL = 4,    /* what a model's forward pass has besides */
-    SELF_CHECK_LOSS = 8,
-    SELF_CHECK_BACKWARD = 16 /* what its backward pass has besides */
+    SELF_CHECK_PRODUCTS = 1, /* with a frozen weight */
+    SELF_CHECK_TERM = 2,     /* down to the rank, for a low-rank term */
+    SELF_CHECK_FACTORS = 4,  /* the gradients of both and the update */
+    SELF_CHECK_MODEL = 8,    /* what a model's forward pass has besides */
+    SELF_CHECK_LOSS = 16,
+    SELF_CHECK_BACKWARD = 32 /* what its backward pass has besides */
 };
 
 /*

@@ -126,7 +126,7 @@ clora_status clora_lowrank_create(clora_lowrank **out, const clora_weight *weigh
     if (rank < 1 || !isfinite(scale))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, scale %g: the rank starts at 1, the scale is finite", rank,
                        (double)scale));
-    TRY(self_check(weight->w->context, SELF_CHECK_FACTORS, weight->w->dtype, 0));
+    TRY(self_check(weight->w->context, SELF_CHECK_TERM | SELF_CHECK_FACTORS, weight->w->dtype, 0));
     TRY(lowrank_create(&l->lr, weight->w, &rank, &scale));
     TRY(create_buffers(l, weight->w->context));
     TRY(write_gaussian(l, seed));

@@ -186,10 +186,16 @@ clora_module_info clora_model_module(const clora_model *model, int i) {
     return (clora_module_info){NULL, 0, 0, 0};
 }
 
-/* A new adapter holds its model. */
+/* A new adapter holds its model, whose device must be right about low-rank terms too. */
 static clora_status bind(clora_adapter **adapter, const clora_model *model, clora_status status) {
-    if (status == CLORA_OK)
-        (*adapter)->base = shared_hold(&model->shared);
+    if (status != CLORA_OK)
+        return status;
+    (*adapter)->base = shared_hold(&model->shared);
+    status = model_self_check(model, SELF_CHECK_TERM);
+    if (status != CLORA_OK) {
+        clora_adapter_free(*adapter);
+        *adapter = NULL;
+    }
     return status;
 }
 
