@@ -60,8 +60,7 @@ class Build:
 
     def result(self, *arguments, **changes):
         """What the command says as JSON, without times."""
-        said = json.loads(self.run(*arguments, "--json", **changes))
-        return without_times(said)
+        return [without_times(json.loads(line)) for line in self.run(*arguments, "--json", **changes).splitlines()]
 
 
 def without_times(value):
