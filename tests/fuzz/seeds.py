@@ -88,6 +88,16 @@ TOKENIZERS = {
     "decoders": (tokenizer(decoder=sequence("decoders", [
         replace("\u2581", " "), {"type": "ByteFallback"}, {"type": "Fuse"},
         {"type": "Strip", "content": " ", "start": 1, "stop": 0}])), "a a"),
+    "prefix": (tokenizer(pre_tokenizer=sequence("pretokenizers", [
+        {"type": "Metaspace", "replacement": "a", "prepend_scheme": "always", "split": True},
+        BYTE_LEVEL | {"add_prefix_space": True}])), "b aa"),
+    "grows in normalizers": (tokenizer(normalizer=sequence("normalizers", [replace("a", "aa")] * 32)), "ab"),
+    "grows in added tokens": (tokenizer(normalizer=sequence("normalizers", [replace("a", "aa")] * 32),
+                                        added_tokens=[added(2, "a<", normalized=True)]), "b"),
+    "grows in pre-tokenizers": (tokenizer(pre_tokenizer=sequence("pretokenizers", [BYTE_LEVEL] * 32)), "\u00e9"),
+    "grows in decoders": (tokenizer(decoder=sequence("decoders", [replace("a", "aa")] * 32)), "a"),
+    "blanks": (tokenizer(added_tokens=[added(2, " ", lstrip=True, rstrip=True)]), " " * 200000),
+    "a long token": (tokenizer(added_tokens=[added(2, "a" * 5000 + "c")]), "a" * 200000),
     "bad regex": (tokenizer(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a|b"}, "behavior": "Removed",
                                            "invert": True}), "ab"),
 }
@@ -118,7 +128,7 @@ def tokenizers():
             config = directory / "tokenizer_config.json"
             yield directory.name, joined(*parts, *([config.read_bytes()] if config.exists() else []))
     for name, (whole, text) in TOKENIZERS.items():
-        yield name, joined(packed(whole), text, CONFIG)
+        yield name, joined(packed(whole), text, CONFIG if "<s>" in packed(whole) else "{}")
     for name, (whole, text) in GROWING_TOKENIZERS.items():
         yield name, joined(packed(whole), text)
 
