@@ -148,7 +148,8 @@ static void test_decoders_that_multiply_a_text_are_stopped(void **state) {
     assert_non_null(strstr(clora_last_error(), "tokenizer.json"));
     assert_null(text);
     assert_ok(clora_decoder_create(&decoder, t, NULL, 0));
-    assert_refused(clora_decoder_push(decoder, 0, &piece, &size), CLORA_ERROR_FORMAT, "decoder: its members make");
+    for (int again = 0; again < 3; again++)
+        assert_refused(clora_decoder_push(decoder, 0, &piece, &size), CLORA_ERROR_FORMAT, "decoder: its members make");
     clora_decoder_free(decoder);
     clora_tokenizer_free(t);
 }

@@ -29,7 +29,7 @@ void text_begin(text_buffer *buffer, const text_budget *budget, size_t size) {
 clora_status text_end(const text_buffer *buffer, text_budget *budget) {
     clora_status status = check_budget(buffer, buffer->size);
 
-    if (buffer->size > buffer->rewritten)
+    if (status == CLORA_OK && buffer->size > buffer->rewritten)
         budget->added += buffer->size - buffer->rewritten;
     return status;
 }
