@@ -20,7 +20,7 @@ MACHINE = re.compile(r"(^|[^A-Za-z0-9_.$}])/(work|root|home/[a-z]+)/")
 LOCAL = re.compile(r"static inline [^{;]*__local[^{;]*\{")  # in a kernel; see INLINE in kernels/common.cl
 # where 2.5 may be 2,5 and I no capital of i; base/c_locale.h has others
 LOCALE = re.compile(r"(?<!\w)(strn?casecmp|toupper|tolower|isal[a-z]+|isspace|strto[df]|json_(?:dumps|loadb))\(")
-KNOW_LOCALES = {"c_locale.c", "json.c", "peft_config.c"}
+KNOW_LOCALES = {"c_locale.c", "json.c", "json_literal.c", "peft_config.c"}
 TABLE = re.compile(r"_data\.h$")  # generated tables may be long
 
 

@@ -10,12 +10,24 @@
 #include "base/file.h"
 #include "base/json_literal.h"
 
+/* jansson's answer to a number that fits no type, and to a word such as NaN. */
+static bool may_be_number(const json_error_t *error) {
+    return json_error_code(error) == json_error_numeric_overflow || json_error_code(error) == json_error_invalid_syntax;
+}
+
 json_t *json_parse(const char *text, size_t size, size_t flags, json_error_t *error) {
+    const size_t all_flags = flags | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
     const locale_t before = c_locale_enter();
+    char *wrapped = NULL;
     json_t *value;
 
     errno = 0;
-    value = json_loadb(text, size, flags | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
+    value = json_loadb(text, size, all_flags, error);
+    if (!value && errno != ENOMEM && may_be_number(error))
+        wrapped = json_literals_wrap(text, &size);
+    if (wrapped)
+        value = json_loadb(wrapped, size, all_flags, error);
+    free(wrapped);
     if (errno == ENOMEM) { /* jansson seldom says so, and may have gone on without a character */
         json_decref(value);
         value = NULL;
@@ -65,35 +77,19 @@ static bool has_too_many_values(const char *data, size_t size) {
     return count > MOST_VALUES;
 }
 
-static clora_status load(json_t **out, bool *out_of_range, const char *data, size_t size, const char *what) {
+clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what) {
     json_error_t error;
 
     *out = NULL;
     if (has_too_many_values(data, size))
         return clora_fail(CLORA_ERROR_FORMAT, "%s holds more than %zu values", what, MOST_VALUES);
-    *out = json_parse(data, size, 0, &error);
+    *out = json_parse(data ? data : "", size, 0, &error);
     if (*out)
         return CLORA_OK;
     if (json_error_code(&error) == json_error_out_of_memory)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", what);
-    *out_of_range =
-        json_error_code(&error) == json_error_numeric_overflow || json_error_code(&error) == json_error_invalid_syntax;
     return clora_fail(CLORA_ERROR_FORMAT, "%s is not valid JSON: line %d, column %d: %s", what, error.line,
                       error.column, error.text);
-}
-
-clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what) {
-    bool out_of_range = false;
-    clora_status status = load(out, &out_of_range, data ? data : "", size, what);
-    char *wrapped = NULL;
-
-    if (!out_of_range)
-        return status;
-    const clora_status failed = json_literals_wrap(&wrapped, &size, data, what);
-    if (wrapped)
-        status = load(out, &out_of_range, wrapped, size, what);
-    free(wrapped);
-    return failed != CLORA_OK ? failed : status;
 }
 
 clora_status json_load_path(json_t **out, const char *path, size_t limit_bytes) {

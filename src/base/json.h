@@ -17,7 +17,8 @@
 clora_status json_load_path(json_t **out, const char *path, size_t limit_bytes);
 clora_status json_load_bytes(json_t **out, const char *data, size_t size, const char *what);
 
-/* jansson alone, with more of its flags: a value from a text, and a text that the caller frees; NULL when it fails. */
+/* jansson alone, with more of its flags: a value from a text, and a text that the caller frees; NULL when it fails.
+ * Numbers that fit no type are as in files. */
 json_t *json_parse(const char *text, size_t size, size_t flags, json_error_t *error);
 char *json_text(const json_t *value, size_t flags);
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/json.h"
 
 #define KEY "a number as written"
 #define MOST_LITERALS (1 << 16) /* each takes some 30 times as much room as in the file */
@@ -54,7 +53,7 @@ static bool is_out_of_range(const char *literal, size_t size) {
         return true;
     if (size <= SAFE_DIGITS && !memchr(literal, 'e', size) && !memchr(literal, 'E', size))
         return false;
-    json_t *value = json_parse(literal, size, JSON_DECODE_ANY, &error);
+    json_t *value = json_loadb(literal, size, JSON_DECODE_ANY, &error);
     json_decref(value);
     return !value && json_error_code(&error) == json_error_numeric_overflow;
 }
@@ -67,39 +66,37 @@ static size_t skip_string(const char *text, size_t size, size_t at) {
     return at < size ? at + 1 : size;
 }
 
-clora_status json_literals_wrap(char **out, size_t *size, const char *text, const char *what) {
-    const size_t length = *size;
+static char *wrap(wrapping *w, const char *text, size_t length) {
     size_t copied = 0, n;
     clora_status status = CLORA_OK;
-    wrapping w = {0};
 
-    *out = NULL;
     for (size_t at = 0; at < length; at += n ? n : 1) {
-        if (text[at] == '"') {
-            n = skip_string(text, length, at) - at;
+        n = text[at] == '"' ? skip_string(text, length, at) - at : literal_size(text + at, length - at);
+        if (n == 0 || text[at] == '"' || !is_out_of_range(text + at, n))
             continue;
-        }
-        n = literal_size(text + at, length - at);
-        if (n == 0 || !is_out_of_range(text + at, n))
-            continue;
-        if (++w.count > MOST_LITERALS)
-            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s holds more than %d numbers that are out of range", what,
-                           MOST_LITERALS));
-        TRY(append(&w, text + copied, at - copied));
-        TRY(append(&w, before, sizeof(before) - 1));
-        TRY(append(&w, text + at, n));
-        TRY(append(&w, after, sizeof(after) - 1));
+        if (++w->count > MOST_LITERALS)
+            return NULL;
+        TRY(append(w, text + copied, at - copied));
+        TRY(append(w, before, sizeof(before) - 1));
+        TRY(append(w, text + at, n));
+        TRY(append(w, after, sizeof(after) - 1));
         copied = at + n;
     }
-    if (w.count == 0)
-        goto done;
-    TRY(append(&w, text + copied, length - copied));
-    *out = w.out;
-    *size = w.size;
-    w.out = NULL;
+    if (w->count > 0)
+        TRY(append(w, text + copied, length - copied));
 done:
-    free(w.out);
-    return status;
+    return status == CLORA_OK ? w->out : NULL;
+}
+
+char *json_literals_wrap(const char *text, size_t *size) {
+    wrapping w = {0};
+    char *out = wrap(&w, text, *size);
+
+    if (out)
+        *size = w.size;
+    else
+        free(w.out);
+    return out;
 }
 
 /* jansson writes such an object with blanks of its own: from its brace, *literal is what it holds. Bytes, or 0. */

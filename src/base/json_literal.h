@@ -3,7 +3,7 @@
 
 #include <jansson.h>
 
-#include "base/status.h"
+#include <stddef.h>
 
 /*
  * Numbers that have no place in a json_t: integers beyond 64 bits, reals beyond a double, and NaN and Infinity, which
@@ -11,8 +11,11 @@
  * whose one key no other object has.
  */
 
-/* The text with such objects in place of such numbers; the caller frees. NULL where it has none. */
-clora_status json_literals_wrap(char **out, size_t *size, const char *text, const char *what);
+/*
+ * The text with such objects in place of such numbers; the caller frees. NULL where it has none, or far too many, or
+ * memory does not suffice. In the C locale.
+ */
+char *json_literals_wrap(const char *text, size_t *size);
 
 /* What jansson wrote, with the numbers as they were. In place. */
 void json_literals_unwrap(char *text, size_t *size);

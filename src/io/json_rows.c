@@ -59,26 +59,8 @@ done:
 
 /* ---- One row ---- */
 
-/* Integers of any size are reals, for nobody asks. */
-static json_t *load(const char *text, size_t size, json_error_t *error) {
-    errno = 0;
-    return json_parse(text, size, JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, error);
-}
-
-/* The same for a text with numbers that jansson refuses; without such it fails again. */
-static clora_status load_literals(json_t **out, const row_reader *r, const char *text, size_t size,
-                                  json_error_t *error) {
-    char *wrapped = NULL;
-    const clora_status status = json_literals_wrap(&wrapped, &size, text, r->name);
-
-    if (wrapped)
-        *out = load(wrapped, size, error);
-    free(wrapped);
-    return status;
-}
-
 static clora_status fail_row(const row_reader *r, size_t line, const json_error_t *error) {
-    if (errno == ENOMEM || json_error_code(error) == json_error_out_of_memory) /* jansson seldom says so */
+    if (json_error_code(error) == json_error_out_of_memory)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a row of %s", r->name);
     line += error->line > 1 ? (size_t)error->line - 1 : 0;
     if (json_error_code(error) == json_error_premature_end_of_input && !r->in_array)
@@ -94,13 +76,8 @@ static clora_status fail_row(const row_reader *r, size_t line, const json_error_
 static clora_status read_row(const row_reader *r, const char *text, size_t size, size_t line) {
     clora_status status = CLORA_OK;
     json_error_t error;
-    json_t *object = load(text, size, &error);
+    json_t *object = json_parse(text, size, JSON_DECODE_ANY, &error);
 
-    if (!object && (json_error_code(&error) == json_error_numeric_overflow ||
-                    json_error_code(&error) == json_error_invalid_syntax))
-        status = load_literals(&object, r, text, size, &error);
-    if (status != CLORA_OK)
-        return status;
     if (!object)
         return fail_row(r, line, &error);
     if (json_is_object(object) && !json_literal(object))
