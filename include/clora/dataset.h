@@ -31,7 +31,7 @@ typedef struct clora_dataset_options {
     int max_length;      /**< longest sequence in ids, bos and eos included; at least 2 (default 512) */
     int learn_context;   /**< 1: the context is learnt too (default 0) */
     int eos;             /**< 1: sequences end with the eos; 0: they do not (default 1) */
-    const char *columns; /**< CSV files: "CONTEXT,TARGET", or "TARGET" alone (default NULL: "context,target") */
+    const char *columns; /**< tables: "CONTEXT,TARGET", or "TARGET" alone (default NULL: "context,target") */
     int32_t eos_id;      /**< the eos to use; -1: the tokenizer's (default -1) */
 } clora_dataset_options;
 
