@@ -128,6 +128,30 @@ static void check_round_trip(clora_dtype dtype, int K, const int N[3], bool tran
     weight_free(w);
 }
 
+/* Packed some rows at a time, the last first, it is what it is packed at once. */
+static void check_rows(clora_dtype dtype, int K, const int N[3]) {
+    weight *w;
+
+    assert_ok(weight_create(&w, context, dtype, K, 3, N));
+    const int step = weight_row_step(w);
+    for (int i = 0; i < 3; i++) {
+        const size_t row = (size_t)K * dtype_size(dtype), bytes = (size_t)N[i] * row;
+        char *data = values(dtype, (size_t)N[i] * (size_t)K, (unsigned)i), *back = malloc(bytes);
+        for (int n = (N[i] - 1) / step * step; n >= 0; n -= step) {
+            const int rows = N[i] - n < step ? N[i] - n : step;
+            assert_ok(weight_pack_rows(w, i, n, rows, data + (size_t)n * row, dtype));
+        }
+        assert_ok(weight_unpack(w, i, back));
+        assert_memory_equal(back, data, bytes);
+        assert_int_equal(weight_pack_rows(w, i, 0, N[i] + 1, data, dtype), CLORA_ERROR_ARGUMENT);
+        if (step > 1)
+            assert_int_equal(weight_pack_rows(w, i, 1, N[i] - 1, data, dtype), CLORA_ERROR_ARGUMENT);
+        free(data);
+        free(back);
+    }
+    weight_free(w);
+}
+
 static void test_unpacks_the_bytes_that_were_packed(void **state) {
     static const struct {
         int K, N[3];
@@ -141,6 +165,7 @@ static void test_unpacks_the_bytes_that_were_packed(void **state) {
                 context->gemm = paths[p];
                 check_round_trip(dtypes[d], shapes[s].K, shapes[s].N, false);
                 check_round_trip(dtypes[d], shapes[s].K, shapes[s].N, true);
+                check_rows(dtypes[d], shapes[s].K, shapes[s].N);
                 context->gemm = usual;
             }
 }

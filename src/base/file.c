@@ -47,27 +47,52 @@ static clora_status refuse_pointer(const void *data, size_t size, const char *pa
                       path);
 }
 
-clora_status file_map_open(file_map *out, const char *path) {
+clora_status file_map_open_keeping(file_map *out, int *fd, const char *path) {
     clora_status status = CLORA_OK;
     size_t size;
-    int fd;
 
     *out = (file_map){NULL, 0};
-    TRY(open_regular(&fd, &size, path));
+    TRY(open_regular(fd, &size, path));
     if (size > 0) { /* mmap refuses a length of zero */
-        void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, *fd, 0);
         if (data == MAP_FAILED)
             status = file_error_read(path, errno);
         else
             *out = (file_map){data, size};
     }
-    close(fd);
     if (status == CLORA_OK)
         status = refuse_pointer(out->data, out->size, path);
-    if (status != CLORA_OK)
+    if (status != CLORA_OK) {
         file_map_close(out);
+        close(*fd);
+    }
 done:
+    if (status != CLORA_OK)
+        *fd = -1;
     return status;
+}
+
+clora_status file_map_open(file_map *out, const char *path) {
+    int fd;
+    const clora_status status = file_map_open_keeping(out, &fd, path);
+
+    if (status == CLORA_OK)
+        close(fd);
+    return status;
+}
+
+clora_status file_read_at(void *out, int fd, size_t offset, size_t size, const char *path) {
+    for (size_t done = 0; done < size;) {
+        const ssize_t got = pread(fd, (char *)out + done, size - done, (off_t)(offset + done));
+        if (got == 0)
+            return clora_fail(CLORA_ERROR_IO,
+                              "cannot read %s: it has become shorter while it was read; is it still being downloaded?",
+                              path);
+        if (got < 0 && errno != EINTR)
+            return file_error_read(path, errno);
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return CLORA_OK;
 }
 
 void file_map_release(const file_map *map, size_t offset, size_t size) {

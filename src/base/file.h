@@ -14,8 +14,14 @@ typedef struct file_map {
 } file_map;
 
 clora_status file_map_open(file_map *out, const char *path);
+clora_status file_map_open_keeping(file_map *out, int *fd,
+                                   const char *path);                   /* and the file stays open, yours to close */
 void file_map_release(const file_map *map, size_t offset, size_t size); /* these pages are not needed any more */
 void file_map_close(file_map *map);
+
+/* Bytes of an open file. Unlike a look at its mapping this fails, and kills nothing, when the file has become shorter.
+ */
+clora_status file_read_at(void *out, int fd, size_t offset, size_t size, const char *path);
 
 /* The whole of a small file as a zero-terminated string that the caller frees; an error above limit bytes, and for what
  * is no regular file. Neither this nor file_map_open takes the pointer that Git LFS leaves in place of a file. */

@@ -193,19 +193,27 @@ clora_status file_copy(const char *to, const char *from) {
     enum { CHUNK = 1 << 20 };
     clora_status status = CLORA_OK;
     file_writer writer = {NULL, NULL, NULL};
+    void *chunk = NULL;
     file_map map;
+    int fd;
 
-    TRY(file_map_open(&map, from));
+    TRY(file_map_open_keeping(&map, &fd, from));
+    chunk = alloc_array(CHUNK, 1);
+    if (!chunk)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to copy %s", from));
     TRY(file_writer_open(&writer, to));
     for (size_t i = 0; i < map.size; i += CHUNK) {
         const size_t n = map.size - i < CHUNK ? map.size - i : CHUNK;
-        TRY(file_writer_write(&writer, map.data + i, n));
-        file_map_release(&map, i, n);
+        TRY(file_read_at(chunk, fd, i, n, from));
+        TRY(file_writer_write(&writer, chunk, n));
     }
     TRY(file_writer_commit(&writer));
 done:
     file_writer_abandon(&writer);
     file_map_close(&map);
+    if (fd >= 0)
+        close(fd);
+    free(chunk);
     return status;
 }
 

@@ -3,35 +3,43 @@
 #include <string.h>
 
 /* A head of another type than the embedding's is told by its values. */
-static bool same_values(const safetensors_tensor *a, const safetensors_tensor *b) {
-    enum { SOME = 256 };
+static clora_status same_values(bool *same, const safetensors_set *set, const safetensors_tensor *a,
+                                const safetensors_tensor *b) {
+    enum { SOME = 4096 };
     const size_t n = safetensors_elements(a);
+    clora_status status = CLORA_OK;
+    unsigned char bytes[SOME * sizeof(float)];
     float x[SOME], y[SOME];
 
-    if (!a->supported || !b->supported || a->ndim != b->ndim ||
-        memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof(a->shape[0])) != 0)
-        return false;
-    if (a->dtype == b->dtype)
-        return n == 0 || memcmp(a->data, b->data, a->size) == 0;
-    for (size_t i = 0; i < n; i += SOME) {
+    *same = a->supported && b->supported && a->ndim == b->ndim &&
+            memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof(a->shape[0])) == 0;
+    for (size_t i = 0; *same && i < n; i += SOME) {
         const size_t count = n - i < SOME ? n - i : SOME;
-        dtype_to_f32(x, (const char *)a->data + i * dtype_size(a->dtype), a->dtype, count);
-        dtype_to_f32(y, (const char *)b->data + i * dtype_size(b->dtype), b->dtype, count);
-        if (memcmp(x, y, count * sizeof(float)) != 0)
-            return false;
+        TRY(safetensors_set_read(bytes, set, a, i * dtype_size(a->dtype), count * dtype_size(a->dtype)));
+        dtype_to_f32(x, bytes, a->dtype, count);
+        TRY(safetensors_set_read(bytes, set, b, i * dtype_size(b->dtype), count * dtype_size(b->dtype)));
+        dtype_to_f32(y, bytes, b->dtype, count);
+        *same = memcmp(x, y, count * sizeof(float)) == 0;
     }
-    return true;
+done:
+    return status;
 }
 
-model_tables model_tables_find(const safetensors_set *set, bool tied) {
+clora_status model_tables_find(model_tables *out, const safetensors_set *set, bool tied) {
     const safetensors_tensor *embedding = safetensors_set_find(set, MODEL_EMBEDDING);
     const safetensors_tensor *head = safetensors_set_find(set, MODEL_HEAD);
+    clora_status status = CLORA_OK;
+    bool same = false;
 
-    if (!tied)
-        return (model_tables){embedding, head, NULL};
-    if (!embedding)
-        return (model_tables){head, head, NULL};
-    if (!head || same_values(head, embedding))
-        return (model_tables){embedding, embedding, head};
-    return (model_tables){embedding, head, NULL};
+    *out = (model_tables){embedding, head, NULL};
+    if (tied && !embedding)
+        out->embedding = head;
+    if (tied && !head)
+        out->head = embedding;
+    if (tied && embedding && head)
+        TRY(same_values(&same, set, head, embedding));
+    if (same)
+        *out = (model_tables){embedding, embedding, head};
+done:
+    return status;
 }

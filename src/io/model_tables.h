@@ -17,6 +17,6 @@ typedef struct model_tables {
  * tied: what config.json says. As in transformers 5, a head that differs from the embedding is used all the same, and
  * files that hold one of a tied pair may hold either.
  */
-model_tables model_tables_find(const safetensors_set *set, bool tied);
+clora_status model_tables_find(model_tables *out, const safetensors_set *set, bool tied);
 
 #endif

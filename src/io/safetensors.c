@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "io/safetensors_dtype.h"
@@ -13,52 +14,65 @@ static clora_status bad_tensor(const safetensors *file, const char *name, const 
 }
 
 /* Files of other kinds that stand under the name by mistake. */
-static clora_status refuse_other_kind(const safetensors *file) {
+static clora_status refuse_other_kind(const unsigned char *bytes, const char *path) {
     static const struct {
         const char *bytes, *kind;
     } kinds[] = {
         {"GGUF", "GGUF"}, {"PK\x03\x04", "PyTorch"}, {"\x80\x02", "PyTorch"}, {"\x89HDF", "HDF5"}, {"<", "web page"}};
 
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        const size_t n = strlen(kinds[i].bytes);
-        if (file->map.size >= 9 && file->map.data[8] != '{' && memcmp(file->map.data, kinds[i].bytes, n) == 0)
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (bytes[8] != '{' && memcmp(bytes, kinds[i].bytes, strlen(kinds[i].bytes)) == 0)
             return clora_fail(CLORA_ERROR_FORMAT,
                               "%s: not a safetensors file: it begins like a %s file; download it again or save it as "
                               "safetensors",
-                              file->path, kinds[i].kind);
-    }
+                              path, kinds[i].kind);
     return CLORA_OK;
+}
+
+/* *length = that of the header, which fits into the file and begins as one. */
+static clora_status read_length(size_t *length, const safetensors *file) {
+    unsigned char bytes[9] = {0};
+    clora_status status = CLORA_OK;
+    uint64_t value = 0;
+
+    if (file->map.size < 8)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: only %zu bytes, too short for a safetensors file", file->path,
+                          file->map.size);
+    TRY(file_read_at(bytes, file->fd, 0, file->map.size > 8 ? 9 : 8, file->path));
+    TRY(refuse_other_kind(bytes, file->path));
+    for (int i = 7; i >= 0; i--)
+        value = value << 8 | bytes[i];
+    if (value > SAFETENSORS_MAX_HEADER)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: a header of %" PRIu64 " bytes is above the format's limit of %d",
+                          file->path, value, SAFETENSORS_MAX_HEADER);
+    if (value > file->map.size - 8)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: truncated: a header of %" PRIu64 " bytes in a file of %zu",
+                          file->path, value, file->map.size);
+    if (value == 0 || bytes[8] != '{')
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: not a safetensors file: its header does not start with '{'",
+                          file->path);
+    *length = (size_t)value;
+done:
+    return status;
 }
 
 /* *begin = first byte after the header, which is parsed into file->header. */
 static clora_status read_header(safetensors *file, size_t *begin) {
-    const unsigned char *bytes = file->map.data;
-    uint64_t length = 0;
-    char *what;
-    clora_status status = refuse_other_kind(file);
+    clora_status status = CLORA_OK;
+    char *text = NULL, *what = NULL;
+    size_t length = 0;
 
-    if (status != CLORA_OK)
-        return status;
-    if (file->map.size < 8)
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: only %zu bytes, too short for a safetensors file", file->path,
-                          file->map.size);
-    for (int i = 7; i >= 0; i--)
-        length = length << 8 | bytes[i];
-    if (length > SAFETENSORS_MAX_HEADER)
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: a header of %" PRIu64 " bytes is above the format's limit of %d",
-                          file->path, length, SAFETENSORS_MAX_HEADER);
-    if (length > file->map.size - 8)
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: truncated: a header of %" PRIu64 " bytes in a file of %zu",
-                          file->path, length, file->map.size);
-    if (length == 0 || bytes[8] != '{')
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: not a safetensors file: its header does not start with '{'",
-                          file->path);
+    TRY(read_length(&length, file));
+    text = alloc_array(length, 1);
     what = alloc_format("%s: the header", file->path);
-    if (!what)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path);
-    status = json_load_bytes(&file->header, (const char *)bytes + 8, (size_t)length, what);
+    if (!text || !what)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path));
+    TRY(file_read_at(text, file->fd, 8, length, file->path));
+    TRY(json_load_bytes(&file->header, text, length, what));
+    *begin = 8 + length;
+done:
+    free(text);
     free(what);
-    *begin = 8 + (size_t)length;
     return status;
 }
 
@@ -223,9 +237,13 @@ clora_status safetensors_open(safetensors **out, const char *path) {
     size_t begin = 0;
 
     *out = NULL;
-    if (!file || !(file->path = alloc_string(path)))
+    if (!file)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path);
+    file->fd = -1;
+    file->path = alloc_string(path);
+    if (!file->path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path));
-    TRY(file_map_open(&file->map, path));
+    TRY(file_map_open_keeping(&file->map, &file->fd, path));
     TRY(read_header(file, &begin));
     TRY(read_metadata(file));
     TRY(read_tensors(file, begin));
@@ -240,6 +258,8 @@ void safetensors_close(safetensors *file) {
     if (!file)
         return;
     file_map_close(&file->map);
+    if (file->fd >= 0)
+        close(file->fd);
     json_decref(file->header);
     free(file->tensors);
     free(file->path);
@@ -254,6 +274,11 @@ const safetensors_tensor *safetensors_find(const safetensors *file, const char *
 
 const char *safetensors_metadata(const safetensors *file, const char *key) {
     return json_string_value(json_object_get(file->metadata, key));
+}
+
+clora_status safetensors_read(void *out, const safetensors *file, const safetensors_tensor *tensor, size_t at,
+                              size_t size) {
+    return file_read_at(out, file->fd, tensor->offset + at, size, file->path);
 }
 
 size_t safetensors_elements(const safetensors_tensor *tensor) {

@@ -20,13 +20,14 @@ typedef struct safetensors_tensor {
     clora_dtype dtype;
     int ndim; /* 0 for a scalar */
     int64_t shape[SAFETENSORS_MAX_DIMS];
-    const void *data; /* NULL when size is 0; may lie at an odd address */
+    const void *data; /* NULL when size is 0; may lie at an odd address. For a look; whole tensors: safetensors_read */
     size_t offset;    /* in the file */
     size_t size;      /* bytes */
 } safetensors_tensor;
 
 typedef struct safetensors {
     file_map map;
+    int fd;
     char *path;
     json_t *header;
     const json_t *metadata;      /* "__metadata__", strings to strings; NULL when absent */
@@ -41,6 +42,11 @@ void safetensors_close(safetensors *file); /* NULL is allowed */
 /* NULL when there is none. */
 const safetensors_tensor *safetensors_find(const safetensors *file, const char *name);
 const char *safetensors_metadata(const safetensors *file, const char *key);
+
+/* size bytes of a tensor from byte `at` on. An error that names the file when it has become shorter since it was
+ * opened. */
+clora_status safetensors_read(void *out, const safetensors *file, const safetensors_tensor *tensor, size_t at,
+                              size_t size);
 
 /* Product of the shape; it was checked to fit when the file was opened. */
 size_t safetensors_elements(const safetensors_tensor *tensor);
@@ -68,6 +74,10 @@ const safetensors_tensor *safetensors_set_find(const safetensors_set *set, const
 
 /* The file that a tensor of the set lies in. */
 const safetensors *safetensors_set_file(const safetensors_set *set, const safetensors_tensor *tensor);
+
+/* safetensors_read of the file that the tensor lies in. */
+clora_status safetensors_set_read(void *out, const safetensors_set *set, const safetensors_tensor *tensor, size_t at,
+                                  size_t size);
 
 /* This tensor's pages need not stay in memory; they are read again from the file when touched. */
 void safetensors_set_release(const safetensors_set *set, const safetensors_tensor *tensor);

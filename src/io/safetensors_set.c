@@ -222,6 +222,11 @@ const safetensors *safetensors_set_file(const safetensors_set *set, const safete
     return NULL;
 }
 
+clora_status safetensors_set_read(void *out, const safetensors_set *set, const safetensors_tensor *tensor, size_t at,
+                                  size_t size) {
+    return safetensors_read(out, safetensors_set_file(set, tensor), tensor, at, size);
+}
+
 void safetensors_set_release(const safetensors_set *set, const safetensors_tensor *tensor) {
     const safetensors *file = safetensors_set_file(set, tensor);
 

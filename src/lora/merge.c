@@ -51,7 +51,7 @@ static clora_status list_modules(merge *m) {
     m->tensor = alloc_array(count + 1, sizeof(*m->tensor));
     if (!m->module || !m->tensor)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of layers"));
-    m->tables = model_tables_find(m->set, tied);
+    TRY(model_tables_find(&m->tables, m->set, tied));
     m->own_head = tied && m->tables.head != m->tables.embedding;
     for (size_t i = 0; i < count; i++) {
         const safetensors_tensor *t = safetensors_set_tensor(m->set, i);

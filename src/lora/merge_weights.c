@@ -72,22 +72,21 @@ static clora_status write_matrix(merge *m, safetensors_writer *writer, const saf
     merge_change change = {0, 0};
     clora_status status = CLORA_OK;
     float *a = NULL, *b = NULL;
-    void *rows = alloc_array(block, out);
+    void *rows = alloc_array(block, out), *w = alloc_array(block, in);
     merge_kind *group;
 
-    if (!rows)
+    if (!rows || !w)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to merge %s", t->name));
     TRY(read_factors(&factors, &a, &b, m, module));
     for (size_t n = 0; n < N; n += block) {
         const size_t some = N - n < block ? N - n : block;
-        const unsigned char *w = (const unsigned char *)t->data + n * in;
+        TRY(safetensors_read(w, file, t, n * in, some * in));
         status = merge_rows(rows, &change, w, t->dtype, to, (int)n, (int)some, &factors);
         if (status != CLORA_OK) {
             status = clora_fail_within(status, "%s: tensor %s", file->path, t->name);
             goto done;
         }
         TRY(safetensors_writer_tensor(writer, rows, some * out));
-        file_map_release(&file->map, t->offset + n * in, some * in);
         TRY(advance(m, some * in));
     }
     if (module >= 0) {
@@ -99,6 +98,7 @@ static clora_status write_matrix(merge *m, safetensors_writer *writer, const saf
     }
 done:
     free(rows);
+    free(w);
     free(a);
     free(b);
     return status;
@@ -106,16 +106,19 @@ done:
 
 static clora_status write_copy(merge *m, safetensors_writer *writer, const safetensors_tensor *t) {
     enum { PIECE = 8 << 20 };
-    const safetensors *file = safetensors_set_file(m->set, t);
     clora_status status = CLORA_OK;
+    void *piece = alloc_array(t->size < PIECE ? t->size : PIECE, 1);
 
+    if (!piece)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to copy %s", t->name));
     for (size_t i = 0; i < t->size; i += PIECE) {
         const size_t n = t->size - i < PIECE ? t->size - i : PIECE;
-        TRY(safetensors_writer_tensor(writer, (const unsigned char *)t->data + i, n));
-        file_map_release(&file->map, t->offset + i, n);
+        TRY(safetensors_set_read(piece, m->set, t, i, n));
+        TRY(safetensors_writer_tensor(writer, piece, n));
         TRY(advance(m, n));
     }
 done:
+    free(piece);
     return status;
 }
 

@@ -142,14 +142,20 @@ void peft_close(peft_adapter *adapter) {
 
 clora_status peft_read(float *out, const peft_adapter *adapter, const safetensors_tensor *factor) {
     const size_t n = safetensors_elements(factor);
+    clora_status status = CLORA_OK;
+    void *bytes = alloc_array(factor->size, 1);
 
-    dtype_to_f32(out, factor->data, factor->dtype, n);
+    if (!bytes)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factor %s", factor->name));
+    TRY(safetensors_read(bytes, adapter->file, factor, 0, factor->size));
+    dtype_to_f32(out, bytes, factor->dtype, n);
     for (size_t i = 0; i < n; i++)
         if (!isfinite(out[i]))
-            return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s holds a value that is not finite", adapter->file->path,
-                              factor->name);
-    file_map_release(&adapter->file->map, factor->offset, factor->size);
-    return CLORA_OK;
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s holds a value that is not finite", adapter->file->path,
+                           factor->name));
+done:
+    free(bytes);
+    return status;
 }
 
 static void free_entries(safetensors_entry *entries, size_t n) {

@@ -24,7 +24,7 @@ void peft_close(peft_adapter *adapter);
 /* The file of the factors, or what the directory holds in its place. */
 clora_status peft_open_tensors(safetensors **out, const char *directory);
 
-/* A factor as floats; a value that is not finite is an error that names the tensor. Its file pages are given back. */
+/* A factor as floats; a value that is not finite is an error that names the tensor. */
 clora_status peft_read(float *out, const peft_adapter *adapter, const safetensors_tensor *factor);
 
 /* Gives factor A (R, K) or B (N, R) of module i as floats. */

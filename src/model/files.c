@@ -122,7 +122,7 @@ clora_status model_files_open(safetensors_set **out, model_tables *tables, model
     *out = NULL;
     TRY(safetensors_set_open(&files, directory));
     TRY(quantized_refuse_tensors(files, directory));
-    *tables = model_tables_find(files, config->tied);
+    TRY(model_tables_find(tables, files, config->tied));
     config->own_head = config->tied && tables->head != tables->embedding;
     config->tied = config->tied && !config->own_head;
     TRY(check_tensors(files, tables, config, directory));

@@ -16,6 +16,8 @@ typedef struct reading {
     int dtype;                         /* forced storage, or -1 */
     weight_pool pool[SITES_PER_LAYER]; /* of all layers */
     clora_tensor *norms;               /* (2 layers + 1, C): each layer's two, and the last */
+    void *stage;                       /* bytes of a tensor on their way */
+    size_t stage_capacity;
 } reading;
 
 /* A tensor that model_files_open has checked. */
@@ -26,22 +28,30 @@ static const safetensors_tensor *take(reading *r, const char *name) {
     return t;
 }
 
+/* Bytes of a tensor into r->stage. */
+static clora_status stage(reading *r, const safetensors_tensor *t, size_t at, size_t size) {
+    const clora_status status = alloc_grow(&r->stage, &r->stage_capacity, size, 1);
+
+    return status == CLORA_OK ? safetensors_set_read(r->stage, r->files, t, at, size) : status;
+}
+
 /* A vector as floats that the caller frees. */
 static clora_status read_vector(float **out, reading *r, const char *name, int n) {
     const safetensors_tensor *t = take(r, name);
+    clora_status status = CLORA_OK;
 
+    *out = NULL;
+    TRY(stage(r, t, 0, t->size));
     *out = alloc_array((size_t)n, sizeof(**out));
     if (!*out)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", name);
-    dtype_to_f32(*out, t->data, t->dtype, (size_t)n);
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", name));
+    dtype_to_f32(*out, r->stage, t->dtype, (size_t)n);
     for (int i = 0; i < n; i++)
-        if (!isfinite((*out)[i])) {
-            free(*out);
-            *out = NULL;
-            return clora_fail(CLORA_ERROR_FORMAT, "%s: the tensor %s holds a value that is not finite", r->directory,
-                              name);
-        }
-    return CLORA_OK;
+        if (!isfinite((*out)[i]))
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: the tensor %s holds a value that is not finite", r->directory,
+                           name));
+done:
+    return status;
 }
 
 /* Row `row` of the layers' norms. */
@@ -62,14 +72,23 @@ static clora_dtype storage(const reading *r, const safetensors_tensor *t) {
     return r->dtype >= 0 ? (clora_dtype)r->dtype : t->dtype;
 }
 
-/* One matrix into one module; its file pages are given back. */
+/* One matrix into one module, some rows in host memory at a time. */
 static clora_status pack(reading *r, weight *w, int module, const safetensors_tensor *t, const char *name) {
-    const clora_status status = weight_pack(w, module, t->data, t->dtype, false);
+    enum { STAGE = 32 << 20 };
+    const size_t row = (size_t)w->K * dtype_size(t->dtype);
+    const int N = w->module[module].N, step = weight_row_step(w);
+    const int fit = (int)(STAGE / row) / step * step, some = fit < step ? step : fit;
+    clora_status status = CLORA_OK;
 
-    if (status != CLORA_OK)
-        return clora_fail_within(status, "%s: the tensor %s", r->directory, name);
-    safetensors_set_release(r->files, t);
-    return CLORA_OK;
+    for (int n = 0; n < N; n += some) {
+        const int rows = N - n < some ? N - n : some;
+        TRY(stage(r, t, (size_t)n * row, (size_t)rows * row));
+        status = weight_pack_rows(w, module, n, rows, r->stage, t->dtype);
+        if (status != CLORA_OK)
+            return clora_fail_within(status, "%s: the tensor %s", r->directory, name);
+    }
+done:
+    return status;
 }
 
 /* A weight of one module: the embedding or the head. */
@@ -166,6 +185,7 @@ done:
     for (int kind = 0; kind < SITES_PER_LAYER; kind++)
         weight_pool_finish(&r.pool[kind]);
     clora_tensor_free(r.norms);
+    free(r.stage);
     safetensors_set_close(r.files);
     return status;
 }

@@ -262,12 +262,16 @@ void weight_free(weight *w) {
     free(w);
 }
 
-/* Run pack or unpack on the units of one module, part by part. */
-static clora_status transfer(const weight *w, int module, weight_image *image) {
+int weight_row_step(const weight *w) {
+    return w->layout == WEIGHT_PANEL ? w->NR : 1;
+}
+
+/* Run pack or unpack on the units of some rows of one module, part by part. */
+static clora_status transfer(const weight *w, int module, int row, int rows, weight_image *image) {
     clora_status status = CLORA_OK;
     const weight_module *m = &w->module[module];
-    const bool panel = w->layout == WEIGHT_PANEL;
-    const int first = panel ? m->panel : m->col, count = panel ? (m->N + w->NR - 1) / w->NR : m->N;
+    const int step = weight_row_step(w), base = w->layout == WEIGHT_PANEL ? m->panel : m->col;
+    const int first = base + row / step, count = (rows + step - 1) / step;
 
     for (int i = 0; i < w->parts && status == CLORA_OK; i++) {
         const weight_part *part = &w->part[i];
@@ -279,7 +283,7 @@ static clora_status transfer(const weight *w, int module, weight_image *image) {
         const clora_tensor slice =
             tensor_slice(part->data, (size_t)(from - part->panel) * (size_t)width, end - from, width);
         TRY(tensor_map(&image->units, &slice, image->pack));
-        image->first = from - first;
+        image->first = from - base;
         image->count = end - from;
         status = weight_image_run(image);
         const clora_status unmapped = tensor_unmap(&slice, image->units);
@@ -290,21 +294,35 @@ done:
     return status;
 }
 
-clora_status weight_pack(weight *w, int module, const void *data, clora_dtype dtype, bool transposed) {
+static clora_status pack(weight *w, int module, int row, int rows, const void *data, clora_dtype dtype,
+                         bool transposed) {
     if (module < 0 || module >= w->modules || dtype == CLORA_DTYPE_I32)
         return clora_fail(CLORA_ERROR_ARGUMENT, "weight_pack: module %d of %d, type %s", module, w->modules,
                           dtype_name(dtype));
+    const int N = w->module[module].N, step = weight_row_step(w);
+    if (row < 0 || rows < 0 || rows > N - row || row % step != 0 || (rows % step != 0 && row + rows != N))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "weight_pack: rows %d to %d of %d, in steps of %d", row, row + rows, N,
+                          step);
     weight_image image = {.pack = true,
                           .source = data,
+                          .source_row = row,
                           .source_dtype = dtype,
                           .transposed = transposed,
                           .dtype = w->dtype,
                           .plain = w->layout == WEIGHT_PLAIN,
-                          .N = w->module[module].N,
+                          .N = N,
                           .K = w->K,
                           .NR = w->NR,
                           .KI = w->KI};
-    return transfer(w, module, &image);
+    return transfer(w, module, row, rows, &image);
+}
+
+clora_status weight_pack(weight *w, int module, const void *data, clora_dtype dtype, bool transposed) {
+    return pack(w, module, 0, module >= 0 && module < w->modules ? w->module[module].N : 0, data, dtype, transposed);
+}
+
+clora_status weight_pack_rows(weight *w, int module, int row, int rows, const void *data, clora_dtype dtype) {
+    return pack(w, module, row, rows, data, dtype, false);
 }
 
 clora_status weight_unpack(const weight *w, int module, void *data) {
@@ -317,7 +335,7 @@ clora_status weight_unpack(const weight *w, int module, void *data) {
                           .K = w->K,
                           .NR = w->NR,
                           .KI = w->KI};
-    return transfer(w, module, &image);
+    return transfer(w, module, 0, w->module[module].N, &image);
 }
 
 clora_status weight_set_bias(weight *w, int module, const float *bias) {

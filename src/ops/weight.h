@@ -88,6 +88,13 @@ size_t weight_scratch_bytes(const clora_context *context, clora_dtype dtype, int
  */
 clora_status weight_pack(weight *w, int module, const void *data, clora_dtype dtype, bool transposed);
 
+/*
+ * Pack rows [row, row + rows) of a module, to which data points; the values are those of the whole matrix packed at
+ * once. row is a multiple of weight_row_step(), and so is rows but at the end of the module.
+ */
+clora_status weight_pack_rows(weight *w, int module, int row, int rows, const void *data, clora_dtype dtype);
+int weight_row_step(const weight *w);
+
 /* Read one module back: row major (N, K) in the weight's own type, the bytes that were packed. */
 clora_status weight_unpack(const weight *w, int module, void *data);
 

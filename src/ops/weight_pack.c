@@ -40,7 +40,7 @@ static void read_row(const weight_image *image, void *out, int n, int k, int cou
     const char *source = image->source;
     uint32_t gathered[BLOCK];
     float widened[BLOCK];
-    const void *row = source + ((size_t)n * (size_t)image->K + (size_t)k) * size;
+    const void *row = source + ((size_t)(n - image->source_row) * (size_t)image->K + (size_t)k) * size;
 
     if (image->transposed) {
         source += ((size_t)k * (size_t)image->N + (size_t)n) * size;
@@ -169,8 +169,8 @@ static clora_status fail_not_finite(const weight_image *image) {
 
     for (int n = image->first * width; n < end && n < image->N; n++)
         for (int k = 0; k < image->K; k++) {
-            const size_t at =
-                image->transposed ? (size_t)k * (size_t)image->N + (size_t)n : (size_t)n * (size_t)image->K + (size_t)k;
+            const size_t at = image->transposed ? (size_t)k * (size_t)image->N + (size_t)n
+                                                : (size_t)(n - image->source_row) * (size_t)image->K + (size_t)k;
             const char *source = (const char *)image->source + at * dtype_size(image->source_dtype);
             char own[4];
             float value;

@@ -17,6 +17,7 @@ typedef struct weight_image {
     clora_dtype dtype; /* of the units */
 
     const void *source; /* pack: row major (N, K), or (K, N) when transposed */
+    int source_row;     /* the module's row that comes first in it */
     clora_dtype source_dtype;
     bool transposed;
 
