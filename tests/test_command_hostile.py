@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support import checkpoint
-from support.command import CLORA, MODEL, CommandTest, main
+from support.command import CLORA, MODEL, CommandTest, clora, main
 
 CPU_SECONDS, MEMORY_MIB = 30, 256  # far above what is needed, far below what these inputs took
 
@@ -90,6 +90,109 @@ class Adapters(HostileTest):
             adapter = self.adapter(**settings)
             text = self.within_limits("merge", MODEL, adapter, "--out", self.folder / "out", status=1)
             self.one_line(text, "adapter_config.json", "limit")
+
+
+class Links(HostileTest):
+    def setUp(self):
+        super().setUp()
+        self.secret = self.write("secret", "not the model's")
+        self.out = self.folder / "out"
+
+    def merged(self, model):
+        self.succeeds("merge", model, self.adapter(), "--out", self.out)
+
+    def refused(self, model, *says):
+        self.fails(1, "merge", model, self.adapter(), "--out", self.out, says=says)
+        self.assertFalse(self.out.exists())
+
+    def test_links_out_of_the_model_are_not_copied(self):
+        model = self.model()
+        (model / "sub").mkdir()
+        (self.folder / "model2").mkdir()
+        shutil.copyfile(self.secret, self.folder / "model2/secret")
+        (self.folder / "hop").symlink_to(self.secret)
+        for name, target in (
+            ("notes.txt", self.secret),
+            ("notes.txt", "../secret"),
+            ("notes.txt", "sub/../../secret"),
+            ("notes.txt", "../model2/secret"),
+            ("notes.txt", "/proc/self/status"),
+            ("tokenizer_config.json", "../secret"),
+        ):
+            (model / name).unlink(missing_ok=True)
+            (model / name).symlink_to(target)
+            self.refused(model, f"{model}/{name} is a link to", "outside")
+            (model / name).unlink()
+        (model / "chain").symlink_to(self.folder / "hop")
+        self.refused(model, f"{model}/chain is a link to {self.secret}")
+        (model / "chain").unlink()
+        (model / "notes.txt").symlink_to("nowhere")
+        self.refused(model, f"{model}/notes.txt", "a link to nowhere")
+
+    def test_links_below_the_model_are_copied_as_files(self):
+        model = self.model()
+        (model / "sub").mkdir()
+        (model / "sub/notes").write_text("kept")
+        (model / "notes.txt").symlink_to("sub/notes")
+        (model / "more.txt").symlink_to("notes.txt")
+        (model / "folder").symlink_to(self.folder)  # not copied, like every directory
+        (self.folder / "alias").symlink_to(model)
+        self.merged(self.folder / "alias")
+        for name in ("notes.txt", "more.txt"):
+            self.assertFalse((self.out / name).is_symlink())
+            self.assertEqual((self.out / name).read_text(), "kept")
+        self.assertFalse((self.out / "folder").exists())
+
+    def test_links_of_a_hugging_face_cache_lead_to_its_blobs_only(self):
+        model = self.model()
+        root = self.folder / "hub/models--org--name"
+        snapshot = root / "snapshots/abc"
+        snapshot.mkdir(parents=True)
+        (root / "blobs").mkdir()
+        for path in model.iterdir():
+            shutil.move(path, root / "blobs" / path.name)
+            (snapshot / path.name).symlink_to(f"../../blobs/{path.name}")
+        self.merged(snapshot)
+        self.assertFalse((self.out / "tokenizer.json").is_symlink())
+        shutil.rmtree(self.out)
+        (root / "secret").write_text("beside the blobs")
+        for target in ("../../secret", self.secret, "../../blobs/../secret"):
+            (snapshot / "notes.txt").symlink_to(target)
+            self.refused(snapshot, f"{snapshot}/notes.txt is a link to", "outside")
+            (snapshot / "notes.txt").unlink()
+        elsewhere = self.folder / "x/plain/abc"  # no snapshots/ above it: its ../../blobs is nobody's
+        elsewhere.parent.mkdir(parents=True)
+        shutil.copytree(snapshot, elsewhere)
+        (self.folder / "x/blobs").mkdir()
+        (self.folder / "x/blobs/b").write_text("other")
+        (elsewhere / "notes.txt").symlink_to("../../blobs/b")
+        self.refused(elsewhere, f"{elsewhere}/notes.txt is a link to", "outside")
+
+
+class Sizes(HostileTest):
+    def test_settings_beyond_the_tensors_are_refused_before_anything_is_allocated(self):
+        for settings, says in (
+            ({"vocab_size": 16777216}, "embed_tokens.weight is (2048, 128); config.json makes it (16777216, 128)"),
+            ({"num_hidden_layers": 4096}, "model.layers.6.input_layernorm.weight is missing"),
+            ({"intermediate_size": 8388608}, "(352, 128); config.json makes it (8388608, 128)"),
+            ({"hidden_size": 16777216, "head_dim": 32}, "config.json makes it (2048, 16777216)"),
+            ({"num_attention_heads": 65536}, "config.json makes it (2097152, 128)"),
+        ):
+            with self.subTest(settings):
+                model = self.model(**settings)
+                for arguments in (
+                    ["inspect", model],
+                    ["tune", model, "--dry-run"],
+                    ["generate", model, "--prompt", "a"],
+                    ["inspect", self.write("data.jsonl", '{"text": "a"}'), "--model", model],
+                    ["inspect", model, "--dtype", "f32"],
+                ):
+                    if DEVICE:
+                        self.one_line(self.within_limits(*arguments, status=1), says)
+                shutil.rmtree(model)
+
+
+DEVICE = clora("devices", "--quiet")[0] == 0
 
 
 if __name__ == "__main__":

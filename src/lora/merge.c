@@ -203,6 +203,7 @@ static clora_status run(merge *m, const char *adapter_directory, const char *out
     TRY(check_types(m));
     m->splits = m->tied_head >= 0 && m->adapter.choice[m->tied_head].R > 0;
     m->total = count_bytes(m->set) + (m->splits && !m->tables.copy ? (int64_t)m->tables.embedding->size : 0);
+    TRY(merge_check_others(m->model));
     TRY(merge_output_open(&m->output, out_directory, m->model));
     TRY(write_directory(m));
 done:

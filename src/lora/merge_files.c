@@ -79,14 +79,77 @@ static bool is_wanted(const char *name) {
     return true;
 }
 
-static clora_status copy_one(outdir *output, const char *model, const char *name) {
-    char *from = file_join(model, name), *to = NULL;
-    clora_status status = CLORA_OK;
-    struct stat info;
+static bool is_below(const char *path, const char *directory) {
+    const size_t n = strlen(directory);
 
-    if (!from)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to copy %s", name));
-    if (stat(from, &info) == 0 && S_ISREG(info.st_mode)) {
+    return strncmp(path, directory, n) == 0 && path[n] == '/';
+}
+
+/* The blobs/ of a Hugging Face cache, of which the snapshots are links; NULL where `model`, a true path, is in none. */
+static char *blobs_of(const char *model) {
+    static const char snapshots[] = "/snapshots";
+    const char *name = strrchr(model, '/');
+    const size_t n = name ? (size_t)(name - model) : 0, m = strlen(snapshots);
+    char *path = NULL, *real = NULL;
+
+    if (n > m && memcmp(name - m, snapshots, m) == 0)
+        path = alloc_format("%s/../../blobs", model);
+    if (path)
+        real = realpath(path, NULL);
+    free(path);
+    return real;
+}
+
+/* A merged model is given away: what a link leads to must be the model's own. *out: where, to be freed. */
+static clora_status follow(char **out, const char *link, const char *model) {
+    char *base = realpath(model, NULL), *blobs = base ? blobs_of(base) : NULL;
+    clora_status status = CLORA_OK;
+
+    *out = base ? realpath(link, NULL) : NULL;
+    if (!*out) {
+        status = file_error_read(link, errno);
+    } else if (!is_below(*out, base) && !(blobs && is_below(*out, blobs))) {
+        status =
+            clora_fail(CLORA_ERROR_UNSUPPORTED,
+                       "%s is a link to %s, outside of the model's directory, and is not copied into a merged model: "
+                       "put a copy in its place or remove it",
+                       link, *out);
+        free(*out);
+        *out = NULL;
+    }
+    free(base);
+    free(blobs);
+    return status;
+}
+
+/* *out: where the bytes of an entry lie, to be freed; NULL for a directory, a pipe and the like, which stay behind. */
+static clora_status locate(char **out, const char *model, const char *name) {
+    char *path = file_join(model, name);
+    struct stat own, led;
+    clora_status status = CLORA_OK;
+
+    *out = NULL;
+    if (!path)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to copy %s", name);
+    if (lstat(path, &own) != 0 || stat(path, &led) != 0)
+        status = file_error_read(path, errno);
+    else if (S_ISREG(led.st_mode) && S_ISLNK(own.st_mode))
+        status = follow(out, path, model);
+    else if (S_ISREG(led.st_mode))
+        *out = alloc_string(path);
+    if (status == CLORA_OK && S_ISREG(led.st_mode) && !*out)
+        status = clora_fail(CLORA_ERROR_MEMORY, "no memory to copy %s", name);
+    free(path);
+    return status;
+}
+
+/* output NULL: only whether it can be copied. */
+static clora_status copy_one(outdir *output, const char *model, const char *name) {
+    char *from = NULL, *to = NULL;
+    clora_status status = CLORA_OK;
+
+    TRY(locate(&from, model, name));
+    if (from && output) {
         TRY(outdir_path(&to, output, name));
         TRY(file_copy(to, from));
     }
@@ -96,7 +159,7 @@ done:
     return status;
 }
 
-clora_status merge_copy_others(outdir *output, const char *model) {
+static clora_status copy_others(outdir *output, const char *model) {
     clora_status status = CLORA_OK;
     DIR *directory = opendir(model);
     const struct dirent *entry;
@@ -109,4 +172,12 @@ clora_status merge_copy_others(outdir *output, const char *model) {
 done:
     closedir(directory);
     return status;
+}
+
+clora_status merge_check_others(const char *model) {
+    return copy_others(NULL, model);
+}
+
+clora_status merge_copy_others(outdir *output, const char *model) {
+    return copy_others(output, model);
 }

@@ -13,4 +13,8 @@ clora_status merge_output_open(outdir *out, const char *directory, const char *m
  */
 clora_status merge_copy_others(outdir *output, const char *model);
 
+/* The error that merge_copy_others would end with, before hours are spent: a link that leads nowhere, or out of the
+ * directory to anything but the blobs of the Hugging Face cache that it lies in. */
+clora_status merge_check_others(const char *model);
+
 #endif
