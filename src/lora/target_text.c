@@ -158,14 +158,14 @@ done:
     return status;
 }
 
-/* A text that grows. NULL stands for no memory, and swallows what follows. */
+/* A text that grows. NULL stands for no memory, in what is appended too, and swallows what follows. */
 typedef struct growing {
     char *text;
     size_t length, capacity;
 } growing;
 
 static void append(growing *g, const char *more, size_t length) {
-    if (g->text && alloc_grow((void **)&g->text, &g->capacity, g->length + length + 1, 1) != CLORA_OK) {
+    if (!more || (g->text && alloc_grow((void **)&g->text, &g->capacity, g->length + length + 1, 1) != CLORA_OK)) {
         free(g->text);
         g->text = NULL;
     }
@@ -209,7 +209,7 @@ char *target_pattern_text(const json_t *pattern) {
 
     json_object_foreach((json_t *)pattern, key, value) {
         char *entry = alloc_format("%s%s=%.9g", g.length > 0 ? "," : "", key, json_number_value(value));
-        append(&g, entry ? entry : "", entry ? strlen(entry) : 0);
+        append(&g, entry, entry ? strlen(entry) : 0);
         free(entry);
     }
     return finish(&g);
