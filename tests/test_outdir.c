@@ -281,12 +281,12 @@ static void test_a_run_killed_when_all_was_written_loses_nothing(void **state) {
     assert_true(is_there("out/first") && is_there("out/last"));
 }
 
-static void begin_a_file(void) {
-    file_writer writer;
+static file_writer begun;
 
-    assert_ok(file_writer_open(&writer, scratch_path("file")));
-    assert_ok(file_writer_write(&writer, "half", 4));
-    fflush(writer.stream);
+static void begin_a_file(void) {
+    assert_ok(file_writer_open(&begun, scratch_path("file")));
+    assert_ok(file_writer_write(&begun, "half", 4));
+    fflush(begun.stream);
 }
 
 static void test_an_unfinished_file_goes_when_its_writer_is_dead_and_stays_while_it_lives(void **state) {
@@ -304,6 +304,7 @@ static void test_an_unfinished_file_goes_when_its_writer_is_dead_and_stays_while
     assert_ok(file_writer_commit(&writer));
     assert_int_equal(scratch_entries(scratch_path("")), 2);
     assert_string_equal(notes, "");
+    file_writer_abandon(&begun);
 }
 
 static void test_what_only_looks_like_a_leftover_is_left_alone(void **state) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,24 +112,16 @@ int unfinished_journal_add(int journal, const char *name) {
     return append(journal, name) == 0 && (fsync(journal) == 0 || errno == EINVAL || errno == ENOTSUP) ? 0 : -1;
 }
 
-/* All of a journal, with one zero more behind it; NULL where it is none or there is no memory. */
-static char *read_journal(size_t *size, int journal) {
-    enum { LIMIT = 1 << 24 };
-    struct stat info;
-    char *text = NULL;
+/* The next text. Without memory, because that may be what ended the run. A last one without its zero was cut off: its
+ * file was not made yet. */
+static bool read_text(char text[NAME_MAX + 1], off_t *at, int journal) {
+    const ssize_t got = pread(journal, text, NAME_MAX + 1, *at);
+    const char *end = got > 0 ? memchr(text, '\0', (size_t)got) : NULL;
 
-    if (fstat(journal, &info) != 0 || info.st_size > LIMIT || !(text = alloc_array((size_t)info.st_size + 1, 1)))
-        return NULL;
-    const ssize_t got = pread(journal, text, (size_t)info.st_size, 0);
-    *size = got > 0 ? (size_t)got : 0;
-    return text;
-}
-
-/* The text behind this one; NULL at the end. A last one without its zero was cut off: its file was not made yet. */
-static const char *next(const char *text, const char *end) {
-    const char *after = text + strlen(text) + 1;
-
-    return after < end && memchr(after, '\0', (size_t)(end - after)) ? after : NULL;
+    if (!end)
+        return false;
+    *at += end - text + 1;
+    return true;
 }
 
 static bool is_there(int directory, const char *name) {
@@ -138,19 +131,17 @@ static bool is_there(int directory, const char *name) {
 }
 
 static void undo(int journal, int directory, const char *path, bool complete_too, bool tell) {
-    char number[32];
-    size_t size = 0;
-    char *text = read_journal(&size, journal);
-    const char *end = text + size, *name = NULL;
+    char number[32], name[NAME_MAX + 1];
+    off_t at = 0;
 
     own_number(number, sizeof(number), journal);
-    if (text && memchr(text, '\0', size) && strcmp(text, number) == 0)
-        name = next(text, end); /* of the last file */
-    if (name && (complete_too || !is_there(directory, name)))
-        while ((name = next(name, end)))
-            if (*name && !strchr(name, '/') && unlinkat(directory, name, 0) == 0 && tell)
-                note("removed %s/%s, a part of what a run left unfinished", path, name);
-    free(text);
+    if (!read_text(name, &at, journal) || strcmp(name, number) != 0 || !read_text(name, &at, journal))
+        return;
+    if (!complete_too && is_there(directory, name)) /* the last file */
+        return;
+    while (read_text(name, &at, journal))
+        if (*name && !strchr(name, '/') && unlinkat(directory, name, 0) == 0 && tell)
+            note("removed %s/%s, a part of what a run left unfinished", path, name);
 }
 
 void unfinished_journal_undo(int journal, const char *directory) {
