@@ -199,6 +199,8 @@ def adapters():
                               alpha_pattern={"q_proj": 4})
     yield "dora", adapter(2, "q_proj", use_dora=True)
     yield "all", adapter(3, "_proj", target_modules="all-linear")
+    yield "many patterns", adapter(2, "q_proj", rank_pattern={f"zz{i}": 2 for i in range(100000)})
+    yield "many groups", adapter(2, "q_proj", target_modules="()" * 7000 + "(?:.|.)*(?:.|.)*[!?]")
     yield "nested repeats", adapter(2, "q_proj", target_modules="(?:a|a|a){14}[cd]")
 
 
