@@ -157,9 +157,8 @@ static clora_status check(clora_context *context, const subject *s) {
     status = check_unseen(context, &(subject){context->groups_asked, s->dtype, context->head_dim_asked});
     if (status == CLORA_ERROR_OPENCL)
         return refuse(context);
-    if (status == CLORA_OK)
-        tuning_log(context, "the %s kernels take the place of others, which fail their self-check on this device: %s",
-                   gemm_path_name(context->gemm), why);
+    tuning_log(context, "the %s kernels take the place of others, which fail their self-check on this device: %s",
+               gemm_path_name(context->gemm), why);
     return status;
 }
 

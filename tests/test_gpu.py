@@ -3,11 +3,12 @@
 import json
 import os
 import pathlib
+import shutil
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import MODEL, TRAIN, CommandTest, clora, main, takes_panels
+from support.command import MODEL, ROOT, TRAIN, CommandTest, clora, main, takes_panels
 
 PROMPTS = {"Once upon a time": "f32", "The little dog": "bf16", "A red house": "f16"}
 TOLERANCE = 1e-5  # of losses: sums of other orders
@@ -109,6 +110,20 @@ class Choice(CommandTest):
     def test_where_all_are_too_old_it_is_said(self):
         self.assertEqual(self.taken(["clover"]), [])
         self.fails(1, "generate", MODEL, "--prompt", "a", env=devices_are(["clover"]), says="clora needs OpenCL 1.2")
+
+
+class SelfCheck(CommandTest):
+    def test_wrong_kernels_for_gpus_are_replaced_with_one_note(self):
+        shutil.copytree(ROOT / "kernels", self.folder / "kernels")
+        tiles = self.folder / "kernels/matmul_tile.cl"
+        tiles.write_text("#undef fma\n#define fma(a, b, c) (1.001f * (a) * (b) + (c))\n" + tiles.read_text())
+        environment = as_gpu("nvidia") | {"CLORA_CACHE_DIR": str(self.folder), "CLORA_SELF_CHECK": "on"}
+        generate = ["generate", MODEL, "--prompt", "A red house", "--max-tokens", "3", "--device", "gpu"]
+        right = clora(*generate, env=environment)
+        self.assertEqual(right[::2], (0, ""))
+        status, out, err = clora(*generate, env=environment | {"CLORA_KERNEL_DIR": str(self.folder / "kernels")})
+        self.assertEqual((status, out, err.count("\n")), (0, right[1], 1), err)
+        self.assertRegex(err, "note: the panel kernels take the place of others.*: matmul f32 M 1 ")
 
 
 if __name__ == "__main__":
