@@ -50,7 +50,8 @@ CLORA_API void clora_tokenizer_free(clora_tokenizer *tokenizer);
  * Special tokens that are written in the text ("<s>") become their ids in both cases. A character that the vocabulary
  * cannot express is left out, see clora_tokenizer_count_dropped().
  *
- * @return CLORA_ERROR_FORMAT for a text that is not UTF-8 (the message gives the byte's offset).
+ * @return CLORA_ERROR_FORMAT for a text that is not UTF-8 (the message gives the byte's offset), and for a tokenizer
+ *         whose normalizer or pre-tokenizer makes far too much of a text (docs/formats.md; the message names it).
  */
 CLORA_API clora_status clora_tokenizer_encode(const clora_tokenizer *tokenizer, const char *text, size_t size,
                                               int special, int32_t **ids, size_t *count);
@@ -74,6 +75,8 @@ CLORA_API clora_status clora_tokenizer_count_dropped(const clora_tokenizer *toke
  * @param[out] text          yours to free(); valid UTF-8, zero-terminated besides (it may hold NUL inside); bytes that
  *                           form no character become U+FFFD
  * @param[out] size          bytes of text
+ *
+ * @return CLORA_ERROR_FORMAT for a tokenizer whose decoder makes far too much of the tokens; so do decoders below.
  */
 CLORA_API clora_status clora_tokenizer_decode(const clora_tokenizer *tokenizer, const int32_t *ids, size_t count,
                                               int skip_special, char **text, size_t *size);
