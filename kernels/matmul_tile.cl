@@ -39,6 +39,14 @@
 #endif
 #define UNROLL _Pragma("unroll")
 
+// Bits of `given`: what y begins with, and which arguments are there. Others are any buffer, which is not touched.
+#define ACCUMULATE 1
+#define RESIDUAL 2
+#define BIAS 4
+#define COLUMNS 8
+#define TABLE 16
+#define AT_IF(bit, name) name = given & (bit) ? name + name##_offset : 0
+
 // Element (panel, step, lane) of W0 as float; `steps` is K rounded up to what the storage interleaves.
 #if STORAGE == 0
 typedef float stored;
@@ -82,16 +90,16 @@ matmul_tile(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const 
             TENSOR(const float, residual), const int residual_stride, TENSOR(const float, bias),
             TENSOR(const int, columns), TENSOR(const float, u), const int u_stride, TENSOR(const float, b),
             TENSOR(const int, table), const int M, const int N, const int K, const int R, const int first,
-            const int panels, const int accumulate) {
+            const int panels, const int given) {
     AT(y);
     AT(x);
     AT(w);
-    AT(residual);
-    AT(bias);
-    AT(columns);
+    AT_IF(RESIDUAL, residual);
+    AT_IF(BIAS, bias);
+    AT_IF(COLUMNS, columns);
     AT(u);
     AT(b);
-    AT(table);
+    AT_IF(TABLE, table);
     __local float left[STEP][TM + 1], right[STEP][TN + 1];
     const int lx = get_local_id(0), ly = get_local_id(1), item = ly * WX + lx;
     const int part = get_group_id(0) * (TN / NR), m = get_group_id(1) * TM; // the group's first panel in this part
@@ -143,7 +151,7 @@ matmul_tile(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const 
             float value = sum[i][j] + plus;
             if (residual)
                 value += residual[row * residual_stride + col + lane];
-            if (accumulate)
+            if (given & ACCUMULATE)
                 value += y[row * y_stride + col + lane];
             y[row * y_stride + col + lane] = value;
         }
@@ -214,16 +222,16 @@ matvec_tile(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const 
             TENSOR(const float, residual), const int residual_stride, TENSOR(const float, bias),
             TENSOR(const int, columns), TENSOR(const float, u), const int u_stride, TENSOR(const float, b),
             TENSOR(const int, table), const int M, const int N, const int K, const int R, const int first,
-            const int panels, const int accumulate) {
+            const int panels, const int given) {
     AT(y);
     AT(x);
     AT(w);
-    AT(residual);
-    AT(bias);
-    AT(columns);
+    AT_IF(RESIDUAL, residual);
+    AT_IF(BIAS, bias);
+    AT_IF(COLUMNS, columns);
     AT(u);
     AT(b);
-    AT(table);
+    AT_IF(TABLE, table);
     __local float part[SLICES][NR];
     const int lane = get_local_id(0), slice = get_local_id(1), p = first + get_group_id(0);
     const int col = columns ? columns[2 * p] : p * NR, lanes = columns ? columns[2 * p + 1] : min(NR, N - p * NR);
@@ -251,7 +259,7 @@ matvec_tile(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const 
                 value += part[s][lane];
             if (residual)
                 value += residual[(size_t)i * residual_stride + col + lane];
-            if (accumulate)
+            if (given & ACCUMULATE)
                 value += y[(size_t)i * y_stride + col + lane];
             y[(size_t)i * y_stride + col + lane] = value;
         }

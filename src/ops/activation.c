@@ -30,7 +30,7 @@ clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_
                           y ? tensor_shape_text(y) : "()", tensor_shape_text(dy), tensor_shape_text(gu));
     launch_begin(&l, dy->context, "swiglu_backward", (kernel_key){.M = (int)tensor_rows(dy), .K = F});
     launch_matrix(&l, dgu);
-    launch_matrix(&l, y);
+    launch_matrix(&l, y ? y : dgu);
     launch_matrix(&l, dy);
     launch_matrix(&l, gu);
     launch_int(&l, F);

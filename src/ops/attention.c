@@ -76,7 +76,7 @@ static void launch_forward(launch *l, clora_tensor *y, clora_tensor *lse, const 
                            const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
                            attention_shape s) {
     launch_matrix(l, y);
-    launch_tensor(l, lse);
+    launch_tensor(l, lse ? lse : y);
     launch_matrix(l, q);
     launch_matrix(l, k);
     launch_matrix(l, v);
@@ -211,7 +211,7 @@ static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_te
     launch_define(&l, "PASS", KEY_GRADIENT);
     launch_define(&l, "WITH_DQ", count > 0);
     launch_matrix(&l, dq);
-    launch_tensor(&l, parts);
+    launch_tensor(&l, parts && parts->buffer ? parts : dq);
     launch_matrix(&l, dk);
     launch_matrix(&l, dv);
     launch_tensor(&l, in->delta);

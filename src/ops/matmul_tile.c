@@ -4,12 +4,21 @@ static size_t divide_up(int a, int b) {
     return (size_t)((a + b - 1) / b);
 }
 
+/* Bits of `given`, which kernels/matmul_tile.cl says too. */
+enum { ACCUMULATE = 1, RESIDUAL = 2, BIAS = 4, COLUMNS = 8, TABLE = 16 };
+
+static int given_by(const forward_product *p) {
+    const int residual = p->residual == p->y ? ACCUMULATE : p->residual ? RESIDUAL : 0;
+
+    return residual | (p->bias ? BIAS : 0) | (p->columns ? COLUMNS : 0) | (p->table ? TABLE : 0);
+}
+
 /* One launch makes the columns of one part of the weight, or of all panels when there is no weight. */
 static clora_status forward_part(const forward_product *p, const weight_part *part) {
     clora_context *context = p->y->context;
     const int NR = kernel_panel_width(context), panels = part ? part->panels : p->panels;
     const kernel_key key = forward_key(p);
-    const bool accumulate = p->residual == p->y, few = matmul_few_rows(p);
+    const bool few = matmul_few_rows(p);
     launch l;
 
     launch_begin(&l, context, few ? "matvec_tile" : "matmul_tile", key);
@@ -17,22 +26,23 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     launch_define(&l, "STORAGE", p->w ? (int)p->w->dtype : 0);
     if (few)
         launch_define(&l, "ROWS", p->M);
+    const clora_tensor *none = p->y; /* in place of what is not there: drivers may refuse NULL */
     launch_matrix(&l, p->y);
-    launch_matrix(&l, p->x);
-    launch_tensor(&l, part ? part->data : NULL);
-    launch_matrix(&l, accumulate ? NULL : p->residual);
-    launch_tensor(&l, p->bias);
-    launch_tensor(&l, p->columns);
-    launch_matrix(&l, p->u);
-    launch_tensor(&l, p->b);
-    launch_tensor(&l, p->table);
+    launch_matrix(&l, p->x ? p->x : none);
+    launch_tensor(&l, part ? part->data : none);
+    launch_matrix(&l, p->residual ? p->residual : none);
+    launch_tensor(&l, p->bias ? p->bias : none);
+    launch_tensor(&l, p->columns ? p->columns : none);
+    launch_matrix(&l, p->u ? p->u : none);
+    launch_tensor(&l, p->b ? p->b : none);
+    launch_tensor(&l, p->table ? p->table : none);
     launch_int(&l, p->M);
     launch_int(&l, p->N);
     launch_int(&l, p->K);
     launch_int(&l, p->R);
     launch_int(&l, part ? part->panel : 0);
     launch_int(&l, panels);
-    launch_int(&l, accumulate);
+    launch_int(&l, given_by(p));
     if (few) {
         const size_t slices = (size_t)launch_parameter(&l, "SLICES");
         return launch_run(&l, (size_t)panels * (size_t)NR, slices, 1, (size_t)NR, slices, 1);
@@ -67,8 +77,8 @@ clora_status matmul_tile_dx(clora_tensor *dx, const clora_tensor *dy, const weig
         launch_matrix(&l, dy);
         launch_tensor(&l, part->data);
         launch_tensor(&l, w->columns);
-        launch_matrix(&l, first ? du : NULL);
-        launch_tensor(&l, first && lr ? &lr->a : NULL);
+        launch_matrix(&l, first && du ? du : dx); /* in place of what is not there, as above */
+        launch_tensor(&l, first && lr ? &lr->a : dx);
         launch_int(&l, M);
         launch_int(&l, w->K);
         launch_int(&l, first && lr ? lr->R : 0);

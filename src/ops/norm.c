@@ -29,7 +29,7 @@ clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor 
         return status;
     launch_begin(&l, y->context, "rmsnorm", key_of(x));
     launch_matrix(&l, y);
-    launch_tensor(&l, rstd);
+    launch_tensor(&l, rstd ? rstd : y);
     launch_matrix(&l, x);
     launch_tensor(&l, g);
     launch_int(&l, tensor_cols(x));

@@ -7,8 +7,8 @@
  * PRETEND_GROUP   most work-items in a group; PRETEND_LOCAL  bytes of local memory: in place of the table's
  * PRETEND_KERNEL_GROUP  most work-items in a group of any built kernel, where its registers allow less than the device
  *
- * What the drivers of CPUs let pass is refused or shows: a group, local memory or a buffer over the limits; memory that
- * nobody has written holds NaN, a buffer that is mapped to be overwritten too.
+ * What the drivers of CPUs let pass is refused or shows: a group, local memory or a buffer over the limits; a NULL
+ * buffer as an argument; memory that nobody has written holds NaN, a buffer that is mapped to be overwritten too.
  * Nothing is remembered between calls, so that other libraries' calls (CLBlast's) and threads are in nobody's way.
  */
 #include <clora/opencl.h>
@@ -16,6 +16,7 @@
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -173,6 +174,37 @@ cl_int clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel
 }
 
 /* ---- what they refuse ---- */
+
+/* Builds keep what clSetKernelArg then asks for: which arguments are buffers. */
+cl_int clBuildProgram(cl_program program, cl_uint count, const cl_device_id *devices, const char *options,
+                      void(CL_CALLBACK *done)(cl_program, void *), void *user) {
+    char more[4096];
+    gpu g;
+
+    const int length = snprintf(more, sizeof(more), "%s -cl-kernel-arg-info", options ? options : "");
+    if (!gpu_at(&g, 0) || length < 0 || (size_t)length >= sizeof(more))
+        return REAL(clBuildProgram)(program, count, devices, options, done, user);
+    return REAL(clBuildProgram)(program, count, devices, more, done, user);
+}
+
+static bool is_buffer(cl_kernel kernel, cl_uint index) {
+    cl_kernel_arg_address_qualifier space = CL_KERNEL_ARG_ADDRESS_PRIVATE;
+
+    return REAL(clGetKernelArgInfo)(kernel, index, CL_KERNEL_ARG_ADDRESS_QUALIFIER, sizeof(space), &space, NULL) ==
+               CL_SUCCESS &&
+           space == CL_KERNEL_ARG_ADDRESS_GLOBAL;
+}
+
+cl_int clSetKernelArg(cl_kernel kernel, cl_uint index, size_t size, const void *value) {
+    cl_mem buffer = NULL;
+    gpu g;
+
+    if (value && size == sizeof(buffer))
+        memcpy(&buffer, value, sizeof(buffer));
+    if (!buffer && size == sizeof(buffer) && gpu_at(&g, 0) && is_buffer(kernel, index))
+        return CL_INVALID_MEM_OBJECT;
+    return REAL(clSetKernelArg)(kernel, index, size, value);
+}
 
 cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const size_t *offset,
                               const size_t *global, const size_t *local, cl_uint waits, const cl_event *wait,
