@@ -66,7 +66,9 @@ CLORA_API clora_status clora_adapter_create(clora_adapter **out, clora_model *mo
 
 /**
  * Read a PEFT directory. Every tensor must be there, belong to a module and have its shape; kinds that clora cannot
- * apply exactly (DoRA, modules_to_save, other peft types) are refused by name.
+ * apply exactly (DoRA, modules_to_save, other peft types) are refused by name. Names that tensors have in memory
+ * (lora_A.default.weight, wrappers of PyTorch, no base_model.model.) are understood; two of one factor are
+ * CLORA_ERROR_FORMAT.
  */
 CLORA_API clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory);
 
@@ -143,8 +145,9 @@ typedef void (*clora_merge_callback)(void *user, const char *kind, const clora_m
  * @param[in] out_directory      must not exist, or be empty; nobody else's output meanwhile (clora/output.h)
  * @param[in] dtype              a clora_dtype for the matrices, or -1 for each tensor's own
  *
- * @return CLORA_ERROR_FORMAT when a merged value is not finite. After any failure nothing is left in out_directory;
- * what a process that was killed had written there goes when the next one writes to it
+ * @return CLORA_ERROR_FORMAT when a merged value is not finite, CLORA_ERROR_UNSUPPORTED for a quantized base and for a
+ * link that leads out of model_directory to a file that would be copied. After any failure nothing is left in
+ * out_directory; what a process that was killed had written there goes when the next one writes to it
  */
 CLORA_API clora_status clora_merge(const char *model_directory, const char *adapter_directory,
                                    const char *out_directory, int dtype, clora_merge_callback callback, void *user,

@@ -62,7 +62,8 @@ typedef struct clora_module_info {
  * finite.
  *
  * @return CLORA_ERROR_UNSUPPORTED for a model_type, activation or rope scaling that clora does not know (the message
- * names it), CLORA_ERROR_FORMAT for a file that is not what it says, CLORA_ERROR_NOT_FOUND for a missing file or tensor
+ * names it) and for quantized weights, CLORA_ERROR_FORMAT for a file that is not what it says, CLORA_ERROR_NOT_FOUND
+ * for a missing file or tensor
  */
 CLORA_API clora_status clora_model_load(clora_model **out, clora_context *context, const char *directory,
                                         const clora_model_options *options);
