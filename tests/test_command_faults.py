@@ -258,6 +258,24 @@ class Train(CommandTest):
                 self.assertEqual(set(contents(self.out)), self.FILES)
                 shutil.rmtree(self.out)
 
+    def test_caches_that_cannot_be_written_are_an_error_or_done_without(self):
+        file = self.write("file", "")
+        status, _, err = clora(*self.command(), env=os.environ | {"POCL_CACHE_DIR": str(file)})
+        if status != 0:  # only PoCL cannot do without
+            self.assertRegex(err, r"(?m)\Aclora train: .*$")
+            self.assertFalse(self.out.exists())
+        shutil.rmtree(self.out, ignore_errors=True)
+        self.succeeds(*self.command(), env=os.environ | {"CLORA_CACHE_DIR": str(file)})
+        self.assertEqual(set(contents(self.out)), self.FILES)
+
+    def test_a_place_that_cannot_be_written_is_refused_before_the_work(self):
+        file = self.write("file", "")
+        for out in (file, file / "below", "/dev/null", "/proc/nowhere", self.folder / "no" / "where"):
+            with self.subTest(out):
+                self.fails(1, *self.command(), "--out", out, says=f"cannot write {out}: ")
+                self.fails(1, "merge", MODEL, ADAPTER, "--out", out, says="")
+        self.fails(1, "tune", "export", "/dev/full", says="cannot write /dev/full: No space left on device")
+
     def test_the_model_and_the_adapter_that_goes_on_are_never_the_output(self):
         link = self.folder / "link"
         link.symlink_to(MODEL)

@@ -307,6 +307,42 @@ static void test_an_unfinished_file_goes_when_its_writer_is_dead_and_stays_while
     file_writer_abandon(&begun);
 }
 
+/* A journal of this directory's own that asks for `victim`. */
+static void write_journal(const char *name) {
+    char text[256];
+    struct stat info;
+
+    scratch_text(name, "");
+    assert_int_equal(stat(scratch_path(name), &info), 0);
+    const int size = snprintf(text, sizeof(text), "%ju%clast%cvictim%c", (uintmax_t)info.st_ino, 0, 0, 0);
+    scratch_write(name, text, (size_t)size);
+}
+
+static void test_what_another_user_left_is_left_alone(void **state) {
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: only the superuser can give files away\n");
+        skip();
+    }
+    scratch_text("victim", "");
+    scratch_text(".clora-unfinished-1-1", "");
+    write_journal(".clora-unfinished-1-2.list");
+    assert_int_equal(chown(scratch_path(".clora-unfinished-1-1"), 1, 1), 0);
+    assert_int_equal(chown(scratch_path(".clora-unfinished-1-2.list"), 1, 1), 0);
+    unfinished_sweep(scratch_path(""));
+    assert_int_equal(scratch_entries(scratch_path("")), 3);
+    assert_int_equal(chown(scratch_path(".clora-unfinished-1-2.list"), 0, 0), 0);
+    scratch_mkdir("below");
+    assert_int_equal(link(scratch_path(".clora-unfinished-1-2.list"), scratch_path("below/.clora-unfinished-1-2.list")),
+                     0);
+    scratch_text("below/victim", "");
+    unfinished_sweep(scratch_path("below"));
+    assert_true(is_there("below/victim"));
+    assert_int_equal(unlink(scratch_path("below/.clora-unfinished-1-2.list")), 0);
+    unfinished_sweep(scratch_path("")); /* and so that the test is not in vain: */
+    assert_false(is_there("victim"));
+}
+
 static void test_what_only_looks_like_a_leftover_is_left_alone(void **state) {
     char text[256];
     struct stat info;
@@ -349,6 +385,7 @@ int main(void) {
         D(test_what_a_killed_run_left_goes_with_a_note_when_the_next_writes_there),
         D(test_a_run_killed_when_all_was_written_loses_nothing),
         D(test_an_unfinished_file_goes_when_its_writer_is_dead_and_stays_while_it_lives),
+        D(test_what_another_user_left_is_left_alone),
         D(test_what_only_looks_like_a_leftover_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

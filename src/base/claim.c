@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -55,6 +56,19 @@ static bool still_there(const char *path, const struct stat *opened) {
     return stat(path, &now) == 0 && now.st_dev == opened->st_dev && now.st_ino == opened->st_ino;
 }
 
+/* False when another process holds it, for longer than to see whether it is free. */
+static bool lock(int fd) {
+    enum { TRIES = 10 };
+    const struct timespec pause = {.tv_nsec = 10000000};
+
+    for (int i = 0; i < TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+            return true; /* a file system without locks goes on without */
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 /* Open and lock it. A directory that its maker took away again meanwhile is another one when it is made again. */
 static clora_status lock_directory(int *fd, struct stat *info, bool *made, const char *path) {
     bool made_now;
@@ -64,9 +78,9 @@ static clora_status lock_directory(int *fd, struct stat *info, bool *made, const
         *made |= made_now;
         if (status != CLORA_OK)
             return status;
-        if (find(info) || (flock(*fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK))
+        if (find(info) || !lock(*fd))
             return refuse(path);
-        if (still_there(path, info)) /* a file system without locks goes on without */
+        if (still_there(path, info))
             return CLORA_OK;
         close(*fd);
         *fd = -1;
@@ -74,13 +88,16 @@ static clora_status lock_directory(int *fd, struct stat *info, bool *made, const
 }
 
 static clora_status add(claim **out, const char *path, bool standing) {
-    claim *c = alloc_array(1, sizeof(*c));
+    claim *c = calloc(1, sizeof(*c));
     clora_status status = CLORA_OK;
     struct stat info;
 
-    if (!c || !(c->path = alloc_string(path)))
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path));
+    if (!c)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path);
     c->fd = -1;
+    c->path = alloc_string(path);
+    if (!c->path)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path));
     TRY(lock_directory(&c->fd, &info, &c->made, path));
     c->device = info.st_dev;
     c->number = info.st_ino;

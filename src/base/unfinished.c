@@ -41,7 +41,8 @@ static bool lock_fresh(int fd) {
     return fstat(fd, &info) == 0 && info.st_nlink > 0;
 }
 
-/* The file `name`, opened and locked, if it is one that nobody writes any more; else -1. */
+/* The file `name`, opened and locked, if it is one that nobody writes any more; else -1. In a directory that others
+ * write to as well, what they put there, or linked to, is none: a journal says what to delete. */
 static int open_abandoned(int directory, const char *name) {
     struct stat info;
     /* for writing, without which network file systems give no lock */
@@ -49,7 +50,8 @@ static int open_abandoned(int directory, const char *name) {
 
     if (fd < 0)
         return -1;
-    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() && info.st_nlink == 1 &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0)
         return fd;
     close(fd);
     return -1;

@@ -11,7 +11,7 @@ enum { WATCHED = 3, STATUS = 128 };
 static const int numbers[WATCHED] = {SIGINT, SIGTERM, SIGHUP};
 static sigset_t ignored; /* by the caller */
 static volatile sig_atomic_t watching, seen;
-static const char *volatile unused_file, *volatile unused_directory;
+static const char *volatile unused_file;
 static const char *notice_text;
 static size_t notice_size;
 
@@ -30,8 +30,6 @@ static void on_signal(int number) {
     if (!watching) {
         if (unused_file)
             unlink(unused_file);
-        if (unused_directory)
-            rmdir(unused_directory);
         _exit(STATUS + number);
     }
     handle_with(SIG_DFL);
@@ -61,9 +59,8 @@ void interrupt_begin(void) {
     handle_with(on_signal);
 }
 
-void interrupt_discard(const char *file, const char *directory) {
+void interrupt_discard(const char *file) {
     unused_file = file;
-    unused_directory = directory;
 }
 
 void interrupt_watch(const char *notice) {

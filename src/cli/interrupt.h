@@ -11,9 +11,8 @@
  */
 void interrupt_begin(void);
 
-/* What exists for a run that has not begun, and goes when a signal ends it before: an empty file, an empty directory.
- * Either may be NULL; the paths are borrowed. */
-void interrupt_discard(const char *file, const char *directory);
+/* An empty file that goes when a signal ends the program before the run begins; borrowed. */
+void interrupt_discard(const char *file);
 
 /*
  * The run begins: from here on a signal only raises a flag and prints `notice`; one more ends the program at once.

@@ -36,8 +36,9 @@ typedef struct train_log {
     int error;    /* errno of the first write that failed */
 } train_log;
 
-/* Before the work. A file is locked until the end; a pipe or a device is written to as it is. */
-int train_log_open(const cli_state *cli, train_log *log, const train_args *args);
+/* Before the work, or a log in the output directory when that is made. A file is locked until the end; a pipe or a
+ * device is written to as it is. */
+int train_log_open(const cli_state *cli, train_log *log, const train_args *args, bool have_output);
 /* What the file holds must be the log of earlier runs, behind which this one's lines go. */
 int train_log_check(const cli_state *cli, train_log *log);
 void train_log_discard(train_log *log); /* of a run that did not begin: a file that it made goes */
@@ -49,8 +50,8 @@ void train_log_close(train_log *log); /* a failure shows in error */
 typedef struct train_state {
     const cli_state *cli;
     const train_args *args;
-    clora_output *output; /* the claim on --out */
-    bool begun;           /* the first step: from here on what is in --out stays */
+    clora_output *output; /* the claim on --out, from when the run begins */
+    bool begun;           /* from here on the log has lines */
     FILE *report;         /* for people: standard output, or standard error beside --json */
     clora_context *context;
     clora_tokenizer *tokenizer;

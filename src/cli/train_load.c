@@ -1,8 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <clora/inspect.h>
+
 #include "cli/device.h"
-#include "cli/interrupt.h"
 #include "cli/ends.h"
 #include "cli/text.h"
 #include "cli/tokenizer_ahead.h"
@@ -145,20 +146,6 @@ static int make_trainer(train_state *state) {
     return CLI_DONE;
 }
 
-/* Where the results go is there, empty and this run's alone before hours are spent on them. */
-static int claim_output(train_state *state) {
-    const char *out = state->args->out;
-
-    if (clora_output_open(&state->output, out) != CLORA_OK)
-        return cli_fail_library(state->cli);
-    const char *made = clora_output_is_new(state->output) ? out : NULL;
-    interrupt_discard(NULL, made);
-    const int status = train_log_open(state->cli, &state->log, state->args);
-    if (state->log.created)
-        interrupt_discard(state->log.path, made);
-    return status;
-}
-
 static int start(train_state *state) {
     tokenizer_ahead ahead;
 
@@ -169,10 +156,12 @@ static int start(train_state *state) {
 }
 
 int train_load(train_state *state) {
-    int status = claim_output(state);
+    int status = clora_inspect_output(state->args->out) == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
 
     state->report = state->cli->json ? stderr : stdout;
     state->val_step = -1;
+    if (status == CLI_DONE)
+        status = train_log_open(state->cli, &state->log, state->args, false);
     if (status == CLI_DONE)
         status = start(state);
     if (status == CLI_DONE)
@@ -199,5 +188,5 @@ void train_release(train_state *state) {
     if (!state->begun)
         train_log_discard(&state->log);
     train_log_close(&state->log);
-    clora_output_close(state->output, state->begun);
+    clora_output_close(state->output, state->last.step > 0);
 }

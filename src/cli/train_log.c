@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/interrupt.h"
 #include "cli/json_out.h"
 #include "cli/train.h"
 
@@ -91,12 +92,21 @@ static int fail_to_open(const cli_state *cli, const char *path) {
     return cli_fail(cli, "cannot write the log %s: %s", path, strerror(errno));
 }
 
-int train_log_open(const cli_state *cli, train_log *log, const train_args *args) {
+/* The log may lie in the output directory, which is made only when the run begins. */
+static bool in_directory(const char *path, const char *directory) {
+    size_t n = strlen(directory);
+
+    while (n > 1 && directory[n - 1] == '/')
+        n--;
+    return strncmp(path, directory, n) == 0 && path[n] == '/' && !strchr(path + n + 1, '/');
+}
+
+int train_log_open(const cli_state *cli, train_log *log, const train_args *args, bool have_output) {
     struct stat info;
 
-    *log = (train_log){.path = args->log};
-    if (!args->log)
+    if (!args->log || log->stream || in_directory(args->log, args->out) != have_output)
         return CLI_DONE;
+    *log = (train_log){.path = args->log};
     if (stat(args->log, &info) == 0 && (is_file(&info, args->data.data) || is_file(&info, args->val)))
         return cli_misuse(cli, "--log %s would write over the data", args->log);
     const int fd = open_log(log);
@@ -108,6 +118,8 @@ int train_log_open(const cli_state *cli, train_log *log, const train_args *args)
         train_log_discard(log);
         return status != CLI_DONE ? status : cli_fail(cli, "no memory for the log %s", args->log);
     }
+    if (log->created)
+        interrupt_discard(log->path);
     return CLI_DONE;
 }
 

@@ -116,9 +116,13 @@ static int end(train_state *state) {
 }
 
 int train_run(train_state *state) {
-    int status = CLI_DONE;
-
     interrupt_watch(interrupt_notice);
+    /* it was empty when the data were read: another run may have begun since */
+    if (clora_output_open(&state->output, state->args->out) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    int status = train_log_open(state->cli, &state->log, state->args, true);
+    if (status != CLI_DONE)
+        return status;
     state->begun = true;
     train_report_plan(state);
     if (state->args->profile && (status = profile_begin(state->cli, state->context)) != CLI_DONE)

@@ -142,6 +142,7 @@ static clora_status write_directory(merge *m) {
     if (strcmp(merge_file_name(m->set->files[0]), "model.safetensors") != 0)
         TRY(write_index(m));
     TRY(merge_copy_others(&m->output, m->model));
+    TRY(merge_advance(m, 0));
     TRY(write_config(m)); /* last: a directory without it is no model */
 done:
     return status;

@@ -52,8 +52,7 @@ done:
     return status;
 }
 
-/* So many bytes of the base's are written, merged or as they were. */
-static clora_status advance(merge *m, size_t bytes) {
+clora_status merge_advance(merge *m, size_t bytes) {
     m->done += (int64_t)bytes;
     if (m->options->progress && m->options->progress(m->options->user, m->done, m->total))
         return clora_fail(CLORA_ERROR_ARGUMENT, "the merge was stopped");
@@ -87,7 +86,7 @@ static clora_status write_matrix(merge *m, safetensors_writer *writer, const saf
             goto done;
         }
         TRY(safetensors_writer_tensor(writer, rows, some * out));
-        TRY(advance(m, some * in));
+        TRY(merge_advance(m, some * in));
     }
     if (module >= 0) {
         TRY(kind_of(&group, m, m->module[module].name));
@@ -115,7 +114,7 @@ static clora_status write_copy(merge *m, safetensors_writer *writer, const safet
         const size_t n = t->size - i < PIECE ? t->size - i : PIECE;
         TRY(safetensors_set_read(piece, m->set, t, i, n));
         TRY(safetensors_writer_tensor(writer, piece, n));
-        TRY(advance(m, n));
+        TRY(merge_advance(m, n));
     }
 done:
     free(piece);

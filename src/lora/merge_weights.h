@@ -37,6 +37,9 @@ typedef struct merge {
 /* Write one of the base's files again, its adapted weights merged: tensor by tensor, some rows in memory. */
 clora_status merge_write_file(merge *m, const safetensors *file);
 
+/* So many bytes more of the base's tensors are written: an error when the caller wants to stop. */
+clora_status merge_advance(merge *m, size_t bytes);
+
 /* The last part of a file's path. */
 const char *merge_file_name(const safetensors *file);
 
