@@ -44,12 +44,12 @@ class Failures:
         self.program, self.folder, self.random = program, folder, random.Random(seed)
         self.bad = self.runs = 0
         suppressions = TESTS / "support/leaks.txt"
-        self.environment = {
+        self.environment = dict(os.environ) | {
             "ASAN_OPTIONS": f"detect_leaks=1:allocator_may_return_null=1:exitcode={SANITIZER}",
             "LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0:exitcode={SANITIZER}",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
             "CLORA_FAIL_REPORT": str(folder / "report"),
-            "CLORA_CACHE_DIR": str(folder / "clora-cache")} | dict(os.environ)
+            "CLORA_CACHE_DIR": str(folder / "clora-cache")}
 
     def run(self, arguments, failing):
         """Exit status, standard output, standard error and the files of out."""
