@@ -69,6 +69,9 @@ static void test_rope_that_cannot_be_meant_is_refused_by_key(void **state) {
         {"\"rope_theta\": 0", CLORA_ERROR_FORMAT, "\"rope_theta\""},
         {"\"rope_theta\": \"1e4\"", CLORA_ERROR_FORMAT, "\"rope_theta\""},
         {"\"rope_theta\": 1e-50", CLORA_ERROR_FORMAT, "\"rope_theta\""},
+        {"\"rope_scaling\": NaN", CLORA_ERROR_FORMAT, "\"rope_scaling\""},
+        {"\"rope_scaling\": {\"type\": \"linear\", \"factor\": 1e400}", CLORA_ERROR_FORMAT, "\"factor\""},
+        {"\"rope_parameters\": {\"rope_theta\": 1e400}", CLORA_ERROR_FORMAT, "\"rope_theta\""},
         {"\"rope_scaling\": \"linear\"", CLORA_ERROR_FORMAT, "\"rope_scaling\""},
         {"\"rope_scaling\": [1]", CLORA_ERROR_FORMAT, "\"rope_scaling\""},
         {"\"rope_parameters\": true", CLORA_ERROR_FORMAT, "\"rope_parameters\""},
@@ -110,8 +113,9 @@ static void test_a_rope_setting_of_null_is_not_set(void **state) {
     (void)state;
     model_config config;
 
-    assert_ok(load(&config, "{" SIZES ", \"rope_theta\": null, \"head_dim\": null, \"rope_scaling\": "
-                            "{\"rope_theta\": null, \"rope_type\": null, \"type\": \"linear\", \"factor\": 2}}"));
+    assert_ok(load(
+        &config, "{" SIZES ", \"rope_theta\": null, \"head_dim\": null, \"rope_scaling\": "
+                 "{\"rope_theta\": null, \"unused\": NaN, \"rope_type\": null, \"type\": \"linear\", \"factor\": 2}}"));
     assert_float_equal(config.rope_theta, 10000.0f, 0.0f);
     assert_int_equal(config.scaling, ROPE_LINEAR);
     assert_int_equal(config.head_dim, 32);

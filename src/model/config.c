@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/json_literal.h"
 #include "io/directory.h"
 #include "io/quantized.h"
 
@@ -60,10 +61,10 @@ static clora_status find_rope(const json_t **out, const json_t *root, const char
         const json_t *found = json_object_get(root, names[i]);
         if (!found || json_is_off(found))
             continue;
-        if (!json_is_object(found))
+        if (!json_is_object(found) || json_literal(found))
             return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" must be an object", path, names[i]);
         json_object_foreach((json_t *)found, key, value) {
-            if (json_is_object(value))
+            if (json_is_object(value) && !json_literal(value))
                 return clora_fail(CLORA_ERROR_UNSUPPORTED,
                                   "%s: \"%s\" has settings of its own for \"%s\"; a llama model has one RoPE for all "
                                   "its layers",
