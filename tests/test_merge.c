@@ -420,6 +420,29 @@ static void test_a_base_that_is_not_finite_is_refused_and_leaves_nothing(void **
     refuse_merge(CLORA_ERROR_FORMAT, "q_proj.weight: a merged value is not finite");
 }
 
+static void test_a_tensor_to_be_copied_that_is_not_finite_is_refused_and_leaves_nothing(void **state) {
+    (void)state;
+    static const float w[4] = {1, 2, 3, 4}, table[6] = {1, 2, 3, 4, 5, (float)NAN}, norm[2] = {1, (float)-INFINITY};
+    static const char *const names[] = {SMALL_WEIGHT, "model.embed_tokens.weight", "model.norm.weight"};
+    static const int shapes[][2] = {{2, 2}, {3, 2}, {0, 2}};
+
+    write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
+    for (int dtype = CLORA_DTYPE_F32; dtype <= CLORA_DTYPE_BF16; dtype++) {
+        write_tensors("model/model.safetensors", names, shapes, (const float *const[]){w, table, SMALL_TABLE}, 3,
+                      dtype);
+        refuse_merge(CLORA_ERROR_FORMAT, "tensor model.embed_tokens.weight holds a value that is not finite");
+        write_tensors("model/model.safetensors", names, shapes, (const float *const[]){w, SMALL_TABLE, norm}, 3, dtype);
+        refuse_merge(CLORA_ERROR_FORMAT, "tensor model.norm.weight holds a value that is not finite");
+    }
+}
+
+static void test_a_link_that_leads_nowhere_is_refused_and_leaves_nothing(void **state) {
+    (void)state;
+    write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
+    assert_int_equal(symlink("../blobs/none", scratch_path("model/tokenizer_config.json")), 0);
+    refuse_merge(CLORA_ERROR_NOT_FOUND, "tokenizer_config.json: it is a link to ../blobs/none, which is not there");
+}
+
 static void test_an_adapter_that_is_not_finite_is_refused_and_leaves_nothing(void **state) {
     (void)state;
     write_small(CLORA_DTYPE_F32, 1.0f, (float)INFINITY);
@@ -549,6 +572,8 @@ int main(void) {
         TEST(test_weights_of_other_formats_and_hidden_files_stay_behind),
         TEST(test_a_sum_beyond_the_type_is_refused_and_leaves_nothing),
         TEST(test_a_base_that_is_not_finite_is_refused_and_leaves_nothing),
+        TEST(test_a_tensor_to_be_copied_that_is_not_finite_is_refused_and_leaves_nothing),
+        TEST(test_a_link_that_leads_nowhere_is_refused_and_leaves_nothing),
         TEST(test_an_adapter_that_is_not_finite_is_refused_and_leaves_nothing),
         TEST(test_an_existing_directory_is_left_empty_on_failure),
         TEST(test_the_model_directory_is_never_the_output),

@@ -1,7 +1,6 @@
 #include "base/dtype.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <string.h>
 
 /* Everything here is selects instead of branches, so that the loops below become vector code. */
@@ -99,6 +98,13 @@ static inline uint16_t load_u16(const unsigned char *bytes) {
     return value;
 }
 
+static inline uint32_t load_u32(const unsigned char *bytes) {
+    uint32_t value;
+
+    memcpy(&value, bytes, sizeof(value));
+    return value;
+}
+
 static inline void store_u16(unsigned char *bytes, uint16_t value) {
     memcpy(bytes, &value, sizeof(value));
 }
@@ -143,4 +149,20 @@ void dtype_from_f32(void *out, clora_dtype dtype, const float *in, size_t n) {
     case CLORA_DTYPE_I32: break;
     }
     assert(!"a dtype that holds no real numbers");
+}
+
+/* An infinity or a NaN has all exponent bits set. */
+bool dtype_all_finite(const void *values, clora_dtype dtype, size_t n) {
+    const unsigned char *bytes = values;
+    uint32_t bad = 0;
+
+    if (dtype == CLORA_DTYPE_F32) {
+        for (size_t i = 0; i < n; i++)
+            bad |= (load_u32(bytes + 4 * i) & 0x7f800000u) == 0x7f800000u;
+    } else {
+        const uint16_t exponent = dtype == CLORA_DTYPE_F16 ? 0x7c00 : 0x7f80;
+        for (size_t i = 0; i < n; i++)
+            bad |= (load_u16(bytes + 2 * i) & exponent) == exponent;
+    }
+    return bad == 0;
 }

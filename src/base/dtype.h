@@ -1,6 +1,7 @@
 #ifndef CLORA_BASE_DTYPE_H
 #define CLORA_BASE_DTYPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,5 +19,8 @@ uint16_t dtype_f32_to_bf16(float f); /* round to nearest even; NaN stays NaN */
  */
 void dtype_to_f32(float *out, const void *in, clora_dtype dtype, size_t n);
 void dtype_from_f32(void *out, clora_dtype dtype, const float *in, size_t n);
+
+/* Whether none of n elements is an infinity or a NaN; f32, f16 and bf16 only. */
+bool dtype_all_finite(const void *values, clora_dtype dtype, size_t n);
 
 #endif

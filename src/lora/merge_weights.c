@@ -103,6 +103,7 @@ done:
     return status;
 }
 
+/* The tensor as it was. What is not finite is not passed on: it would seem to come from the merge. */
 static clora_status write_copy(merge *m, safetensors_writer *writer, const safetensors_tensor *t) {
     enum { PIECE = 8 << 20 };
     clora_status status = CLORA_OK;
@@ -113,6 +114,9 @@ static clora_status write_copy(merge *m, safetensors_writer *writer, const safet
     for (size_t i = 0; i < t->size; i += PIECE) {
         const size_t n = t->size - i < PIECE ? t->size - i : PIECE;
         TRY(safetensors_set_read(piece, m->set, t, i, n));
+        if (t->supported && !dtype_all_finite(piece, t->dtype, n / dtype_size(t->dtype)))
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s holds a value that is not finite",
+                           safetensors_set_file(m->set, t)->path, t->name));
         TRY(safetensors_writer_tensor(writer, piece, n));
         TRY(merge_advance(m, n));
     }

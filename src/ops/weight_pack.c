@@ -18,21 +18,6 @@ typedef struct block {
     } lane;
 } block;
 
-/* An infinity or a NaN has all exponent bits set. */
-static bool all_finite(const void *values, clora_dtype dtype, size_t n) {
-    uint32_t bad = 0;
-
-    if (dtype == CLORA_DTYPE_F32) {
-        for (size_t i = 0; i < n; i++)
-            bad |= (((const uint32_t *)values)[i] & 0x7f800000u) == 0x7f800000u;
-    } else {
-        const uint16_t exponent = dtype == CLORA_DTYPE_F16 ? 0x7c00 : 0x7f80;
-        for (size_t i = 0; i < n; i++)
-            bad |= (((const uint16_t *)values)[i] & exponent) == exponent;
-    }
-    return bad == 0;
-}
-
 /* count values of row n from column k on, in the weight's type. count <= BLOCK */
 static void read_row(const weight_image *image, void *out, int n, int k, int count) {
     const size_t size = dtype_size(image->source_dtype), own = dtype_size(image->dtype);
@@ -102,7 +87,7 @@ static bool panel_pack(const weight_image *image, char *panel, int unit) {
             const int used = n < image->N ? b.count : 0;
             if (used)
                 read_row(image, to, n, b.k, used);
-            finite &= all_finite(to, image->dtype, (size_t)used);
+            finite &= dtype_all_finite(to, image->dtype, (size_t)used);
             memset(to + (size_t)used * size, 0, (size_t)(BLOCK - used) * size);
         }
         panel_store(image, panel, &b);
@@ -130,7 +115,7 @@ static bool row_pack(const weight_image *image, char *row, int unit) {
         const int count = image->K - k < BLOCK ? image->K - k : BLOCK;
         char *to = row + (size_t)k * dtype_size(image->dtype);
         read_row(image, to, unit, k, count);
-        finite &= all_finite(to, image->dtype, (size_t)count);
+        finite &= dtype_all_finite(to, image->dtype, (size_t)count);
     }
     return finite;
 }
@@ -178,7 +163,7 @@ static clora_status fail_not_finite(const weight_image *image) {
             dtype_from_f32(own, image->dtype, &value, 1);
             if (!isfinite(value))
                 return clora_fail(CLORA_ERROR_FORMAT, "the value at row %d, column %d is not finite", n, k);
-            if (!all_finite(own, image->dtype, 1))
+            if (!dtype_all_finite(own, image->dtype, 1))
                 return clora_fail(CLORA_ERROR_FORMAT, "the value %g at row %d, column %d is too large for %s",
                                   (double)value, n, k, dtype_name(image->dtype));
         }
