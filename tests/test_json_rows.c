@@ -144,6 +144,7 @@ static void test_an_array_of_many_rows_in_one_line_is_read_row_by_row(void **sta
 
 static void test_a_file_of_another_kind_is_named_with_a_remedy(void **state) {
     (void)state;
+    static const char tar[512] = {'a', [257] = 'u', 's', 't', 'a', 'r'};
     static const struct {
         const char *bytes;
         size_t size;
@@ -158,9 +159,18 @@ static void test_a_file_of_another_kind_is_named_with_a_remedy(void **state) {
         {"PAR1\x15\0", 6, "a Parquet table"},
         {"ARROW1\0\0", 8, "an Arrow table"},
         {"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", 57, "Git LFS pointer"},
+        {"\xff\xff\xff\xff\x10\1\0\0", 8, "an Arrow table"},
+        {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file"},
+        {"\x93NUMPY\1\0", 8, "a NumPy array"},
+        {"\x80\4\x95\x0e\0\0", 6, "a Python pickle, which clora does not run"},
+        {"\x80\2}q\0.", 6, "a Python pickle"},
+        {tar, sizeof(tar), "a tar archive"},
+        {"\x40\1\0\0\0\0\0\0{\"a\":{}}", 16, "a safetensors file"},
+        {"\xff\xfe\0\0{\0\0\0", 8, "UTF-32; convert it"},
         {"\xff\xfe{\0\"\0", 6, "UTF-16; convert it"},
         {"\xfe\xff\0{\0\"", 6, "UTF-16; convert it"},
-        {"{\0\"\0", 4, "UTF-16; convert it"},
+        {"{\0\"\0", 4, "UTF-16; convert it to UTF-8 (iconv -f UTF-16LE"},
+        {"\0{\0\"", 4, "UTF-16; convert it to UTF-8 (iconv -f UTF-16BE"},
     };
     static const char *const names[] = {"d.jsonl", "d.json", "d.csv", "d.txt", "d.jsonl.gz", "d.parquet"};
     dataset_tally tally;
