@@ -164,6 +164,15 @@ class Quantized(PlaceTest):
                 f"{name}.weight_packed": ("I32", [352, 16], bytes(352 * 64)),
                 f"{name}.weight_scale": ("BF16", [352, 1], bytes(704)),
             },
+            "MXFP4": {
+                f"{name}.weight_blocks": ("U8", [352, 4, 16], bytes(352 * 64)),
+                f"{name}.weight_scales": ("U8", [352, 4], bytes(352 * 4)),
+            },
+            "MLX": {
+                f"{name}.weight": ("U32", [352, 16], bytes(352 * 64)),
+                f"{name}.scales": ("F16", [352, 2], bytes(352 * 4)),
+                f"{name}.biases": ("F16", [352, 2], bytes(352 * 4)),
+            },
         }.items():
             with self.subTest(what):
                 self.refuses_model(

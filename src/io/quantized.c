@@ -39,6 +39,7 @@ static const char *method_by_name(const safetensors_tensor *t) {
         {".weight_packed", "compressed-tensors"},
         {".weight_scale_inv", "FP8"},
         {".weight_scale", "compressed-tensors or FP8"},
+        {"_blocks", "MXFP4"},
         {".W_q", "HQQ"},
         {".B_q", "HQQ"},
     };
@@ -54,6 +55,8 @@ static const char *method_by_type(const safetensors_tensor *t) {
         return "FP8";
     if (ends_with(t->name, ".weight") && !t->supported && (t->dtype_text[1] == '8' || t->dtype_text[1] == '4'))
         return "8 bits or fewer";
+    if (ends_with(t->name, ".weight") && strcmp(t->dtype_text, "U32") == 0)
+        return "MLX";
     return NULL;
 }
 
