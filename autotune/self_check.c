@@ -7,6 +7,8 @@
 #include "base/dtype.h"
 #include "case.h"
 #include "device/devices.h"
+#include "device/dot.h"
+#include "device/profile.h"
 #include "device/recorder.h"
 #include "device/tuning.h"
 #include "self_check_record.h"
@@ -84,12 +86,17 @@ static clora_status check_group(clora_context *context, unsigned group, const su
     return status;
 }
 
-/* By what a record knows a group: with everything that makes other programs of it. */
+/* By what a record knows a group: with everything that makes other programs of it, on one device. */
 static void describe(char *out, size_t size, const clora_context *context, int group, const subject *s) {
+    static const char *const asked[] = {
+        [DOT_NONE] = " dot off", [DOT_EMULATED] = " dot emulated", [DOT_INSTRUCTION] = "", [DOT_UNKNOWN] = ""};
     const bool has_heads = (1u << group) & (SELF_CHECK_MODEL | SELF_CHECK_BACKWARD);
+    dot_engine dot = DOT_UNKNOWN;
 
-    snprintf(out, size, "%s %s %s heads of %d", group_names[group], gemm_path_name(context->gemm), dtype_name(s->dtype),
-             has_heads ? s->head_dim : 0);
+    (void)dot_setting(&dot); /* a context exists, so it is a word; what a processor has beyond it is the device's */
+    snprintf(out, size, "%s %s %s heads of %d groups of %zu%s", group_names[group], gemm_path_name(context->gemm),
+             dtype_name(s->dtype), has_heads ? s->head_dim : 0, context->info.max_group,
+             s->dtype == CLORA_DTYPE_BF16 ? asked[dot] : "");
 }
 
 /* Every group that has not passed with these kernels. */
@@ -97,7 +104,7 @@ static clora_status check_groups(clora_context *context, const subject *s) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < GROUPS; i++) {
-        char name[64];
+        char name[128];
         describe(name, sizeof(name), context, i, s);
         if (!(s->groups & (1u << i)) || self_check_record_has(context, name))
             continue;
@@ -111,13 +118,12 @@ done:
 /* The context as a check may leave it: nothing noted, told, timed or counted. */
 static clora_status check_unseen(clora_context *context, const subject *s) {
     recorder *const notes = recorder_attach(context, NULL);
-    struct profile *const profile = context->profile;
+    struct profile *const profile = profile_attach(context, NULL);
     const size_t peak = context->memory_peak;
     const bool verbose = tuning_set_verbose(context, false);
 
-    context->profile = NULL;
     const clora_status status = check_groups(context, s);
-    context->profile = profile;
+    (void)profile_attach(context, profile);
     context->memory_peak = peak;
     tuning_set_verbose(context, verbose);
     tuning_forget(context); /* what was not told is new to the log */

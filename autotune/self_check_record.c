@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <clora/version.h>
 
@@ -33,9 +34,11 @@ static json_t *read_passed(const char *path) {
 clora_status self_check_record_open(clora_context *context, bool anew) {
     if (context->passed)
         return CLORA_OK;
-    char *path = anew ? NULL : record_path(context);
-    json_t *passed = read_passed(path);
+    char *path = record_path(context);
+    json_t *passed = anew ? NULL : read_passed(path);
 
+    if (anew && path)
+        unlink(path); /* what fails this time must not be believed next time */
     context->passed = json_is_object(passed) ? json_incref(passed) : json_object();
     json_decref(passed);
     free(path);

@@ -8,7 +8,7 @@
  * parameters: an environment's directory holds for one driver and these kernels, the file for one version of clora.
  */
 
-/* Read what is kept, once for a context; with `anew` only what the context itself has seen counts. */
+/* Read what is kept, once for a context; with `anew` it is deleted: only what the context itself has seen counts. */
 clora_status self_check_record_open(clora_context *context, bool anew);
 
 size_t self_check_record_count(const clora_context *context);

@@ -55,6 +55,8 @@ static int setup(void **state) {
     unsetenv("CLORA_SELF_CHECK");
     unsetenv("CLORA_KERNEL_DIR");
     unsetenv("CLORA_GEMM");
+    unsetenv("CLORA_MAX_GROUP");
+    unsetenv("CLORA_BF16_DOT");
     return fresh_context_setup(state);
 }
 
@@ -62,6 +64,8 @@ static int teardown(void **state) {
     unsetenv("CLORA_SELF_CHECK");
     unsetenv("CLORA_KERNEL_DIR");
     unsetenv("CLORA_GEMM");
+    unsetenv("CLORA_MAX_GROUP");
+    unsetenv("CLORA_BF16_DOT");
     return fresh_context_teardown(state);
 }
 
@@ -215,9 +219,17 @@ static const char *record_path(void) {
     return path;
 }
 
+/* What a record calls the group of the loss. */
+static const char *loss_passed(void) {
+    static char name[128];
+
+    snprintf(name, sizeof(name), "loss panel f32 heads of 0 groups of %zu", context->info.max_group);
+    return name;
+}
+
 /* A record that says of wrong kernels that they passed: who believes it has read it. */
 static void forge_record(const char *version) {
-    json_t *file = json_pack("{s:s, s:{s:b}}", "clora", version, "passed", "loss panel f32 heads of 0", 1);
+    json_t *file = json_pack("{s:s, s:{s:b}}", "clora", version, "passed", loss_passed(), 1);
 
     assert_ok(tuning_store_prepare(context));
     assert_ok(json_save_path(file, record_path()));
@@ -236,11 +248,36 @@ static void test_a_device_that_passed_is_not_asked_again(void **state) {
     setenv("CLORA_SELF_CHECK", "force", 1);
     assert_int_equal(check(SELF_CHECK_LOSS), CLORA_ERROR_OPENCL);
     unsetenv("CLORA_SELF_CHECK");
-    forge_record("0.0.1"); /* of another version */
+    start_again();
+    assert_int_equal(check(SELF_CHECK_LOSS), CLORA_ERROR_OPENCL); /* the record is gone */
+    forge_record("0.0.1");                                        /* of another version */
     assert_int_equal(check(SELF_CHECK_LOSS), CLORA_ERROR_OPENCL);
     assert_ok(file_write_text(record_path(), "{\"clora\": 3, \"passed\"", 21)); /* cut off */
     start_again();
     assert_int_equal(check(SELF_CHECK_LOSS), CLORA_ERROR_OPENCL);
+}
+
+/* Smaller groups and another way to multiply bf16 make other programs: what passed says nothing of those. */
+static void test_what_passed_says_nothing_of_other_settings(void **state) {
+    static const struct {
+        const char *variable, *value;
+        clora_dtype dtype;
+    } settings[] = {{"CLORA_MAX_GROUP", "64", CLORA_DTYPE_F32}, {"CLORA_BF16_DOT", "emulate", CLORA_DTYPE_BF16}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        start_again();
+        assert_ok(self_check(context, SELF_CHECK_TERM, settings[i].dtype, 0));
+        const size_t passed = json_object_size(context->passed);
+        setenv(settings[i].variable, settings[i].value, 1);
+        start_again();
+        assert_ok(self_check(context, SELF_CHECK_TERM, settings[i].dtype, 0));
+        assert_int_equal(json_object_size(context->passed), passed + 1);
+        unsetenv(settings[i].variable);
+        start_again();
+        assert_ok(self_check(context, SELF_CHECK_TERM, settings[i].dtype, 0));
+        assert_int_equal(json_object_size(context->passed), passed + 1); /* nothing was checked again */
+    }
 }
 
 static void test_what_passed_is_kept_and_read(void **state) {
@@ -250,7 +287,7 @@ static void test_what_passed_is_kept_and_read(void **state) {
     start_again();
     assert_ok(check(SELF_CHECK_LOSS));
     assert_ok(json_load_path(&file, record_path(), 1 << 16));
-    assert_true(json_is_true(json_object_get(json_object_get(file, "passed"), "loss panel f32 heads of 0")));
+    assert_true(json_is_true(json_object_get(json_object_get(file, "passed"), loss_passed())));
     json_decref(file);
 }
 
@@ -306,6 +343,7 @@ int main(void) {
         test(test_what_passed_before_is_checked_in_the_family_that_is_taken_later),
         test(test_a_right_device_passes_and_nothing_shows),
         test(test_a_device_that_passed_is_not_asked_again),
+        test(test_what_passed_says_nothing_of_other_settings),
         test(test_what_passed_is_kept_and_read),
         test(test_without_a_place_to_keep_it_the_check_runs_each_time),
         test(test_the_variable_trusts_a_device_or_is_refused),

@@ -51,6 +51,14 @@ void profile_add(profile *p, const char *kernel, cl_event event) {
     p->pending[p->pending_count++] = (pending_event){kernel, event};
 }
 
+profile *profile_attach(clora_context *context, profile *p) {
+    pthread_mutex_lock(&context->lock);
+    profile *before = context->profile;
+    context->profile = p;
+    pthread_mutex_unlock(&context->lock);
+    return before;
+}
+
 void profile_free(profile *p) {
     if (!p)
         return;
