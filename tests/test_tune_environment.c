@@ -107,6 +107,20 @@ static void test_entries_of_another_driver_are_used_and_one_line_says_so(void **
     assert_int_equal(log_lines, 0);
 }
 
+/* A run with fewer threads whose self-check left a directory measured nothing. */
+static void test_a_directory_without_entries_is_not_told_of(void **state) {
+    (void)state;
+    save_entry(&key, 4);
+    move_entries("older", json_pack("{s:s}", "driver", "1.9 older"));
+    start_again();
+    assert_ok(tuning_store_prepare(context));
+    move_entries("units", json_pack("{s:i}", "compute_units", context->info.compute_units + 6));
+    start_again();
+    assert_takes(CLORA_TUNE_OLDER, 4);
+    assert_int_equal(log_lines, 1);
+    assert_non_null(strstr(last_line, "tuned with driver 1.9 older, here "));
+}
+
 /* A limit on threads or processors leaves fewer units, whose best settings may be others. */
 static void test_entries_of_another_number_of_units_are_used_and_one_line_says_so(void **state) {
     (void)state;
@@ -160,6 +174,7 @@ int main(void) {
         test(test_memory_and_clock_may_move_without_an_entry_lost),
         test(test_directories_that_were_named_by_memory_are_still_found),
         test(test_entries_of_another_driver_are_used_and_one_line_says_so),
+        test(test_a_directory_without_entries_is_not_told_of),
         test(test_entries_of_another_number_of_units_are_used_and_one_line_says_so),
         test(test_a_device_is_known_by_its_name_without_prefix),
         test(test_entries_of_other_devices_and_kernels_do_not_hold),

@@ -191,14 +191,6 @@ static void load_same(void *user, clora_context *context, const char *directory,
     visit_directory(context, directory, load_exact, context);
 }
 
-static void load_near(void *user, clora_context *context, const char *directory, const json_t *environment) {
-    char difference[256];
-
-    environment_difference(difference, sizeof(difference), environment, user);
-    tuning_older(context, difference);
-    visit_directory(context, directory, load_older, context);
-}
-
 static void find_entries(void *user, clora_context *context, const char *directory, const json_t *environment) {
     struct dirent **files = NULL;
     char *folder = file_join(directory, "entries");
@@ -212,6 +204,18 @@ static void find_entries(void *user, clora_context *context, const char *directo
         free(files[i]);
     free(files);
     free(folder);
+}
+
+static void load_near(void *user, clora_context *context, const char *directory, const json_t *environment) {
+    char difference[256];
+    bool found = false;
+
+    find_entries(&found, context, directory, environment);
+    if (!found)
+        return; /* a self-check leaves a directory too, in which nothing was measured */
+    environment_difference(difference, sizeof(difference), environment, user);
+    tuning_older(context, difference);
+    visit_directory(context, directory, load_older, context);
 }
 
 /* Whoever tuned with an earlier release would not know why it is slower now. */
