@@ -88,6 +88,14 @@ class Log(CommandTest):
         self.assertEqual(process.returncode, 128 + signal.SIGINT)
         self.assertTrue(not self.out.exists() or "adapter_config.json" in os.listdir(self.out))
 
+    def test_the_log_may_lie_in_the_output_directory_however_the_two_are_spelt(self):
+        self.folder.joinpath("link").symlink_to(self.folder)
+        self.folder.joinpath("there").mkdir()
+        for out, log in (("there", "./there/log"), ("new", "there/../new//log"), ("last/", "link/last/log")):
+            with self.subTest(log):
+                self.succeeds(*self.command(f"{self.folder}/{log}", out))
+                self.assertEqual(self.steps(self.folder.joinpath(log).read_text(encoding="utf-8")), [1])
+
     def test_a_pipe_has_the_lines_when_somebody_reads_it_and_hangs_nothing_when_nobody_does(self):
         os.mkfifo(self.log)
         with start(CLORA, *self.command(self.log, "first")) as process:

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -55,10 +56,11 @@ static int open_log(train_log *log) {
         return fcntl(own_stream(&info), F_DUPFD_CLOEXEC, 0);
     if (stat(log->path, &info) == 0 && S_ISFIFO(info.st_mode))
         return open_pipe(log->path);
-    const bool existed = lstat(log->path, &info) == 0;
-    const int fd = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0666);
-    log->created = fd >= 0 && !existed;
-    return fd;
+    /* made by one run alone, even of two that begin at once: the other must not take it away again */
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC;
+    const int fd = open(log->path, flags | O_EXCL, 0666);
+    log->created = fd >= 0;
+    return fd >= 0 || errno != EEXIST ? fd : open(log->path, flags, 0666);
 }
 
 /* One run's alone, and no file that something else goes to. */
@@ -92,13 +94,29 @@ static int fail_to_open(const cli_state *cli, const char *path) {
     return cli_fail(cli, "cannot write the log %s: %s", path, strerror(errno));
 }
 
-/* The log may lie in the output directory, which is made only when the run begins. */
-static bool in_directory(const char *path, const char *directory) {
-    size_t n = strlen(directory);
+/* The true path of a directory, which may still have to be made; NULL when the one above it is not there. */
+static char *true_path(const char *path) {
+    char *real = realpath(path, NULL), *one = strdup(path), *two = strdup(path), *above = NULL;
 
-    while (n > 1 && directory[n - 1] == '/')
-        n--;
-    return strncmp(path, directory, n) == 0 && path[n] == '/' && !strchr(path + n + 1, '/');
+    if (!real && one && two && (above = realpath(dirname(one), NULL)) &&
+        asprintf(&real, "%s/%s", above, basename(two)) < 0)
+        real = NULL;
+    free(above);
+    free(one);
+    free(two);
+    return real;
+}
+
+/* The log may lie in the output directory, however the two are spelt: that is made, and found empty, when the run
+ * begins. */
+static bool in_directory(const char *path, const char *directory) {
+    char *copy = strdup(path), *above = copy ? true_path(dirname(copy)) : NULL, *out = true_path(directory);
+    const bool inside = above && out && strcmp(above, out) == 0;
+
+    free(copy);
+    free(above);
+    free(out);
+    return inside;
 }
 
 int train_log_open(const cli_state *cli, train_log *log, const train_args *args, bool have_output) {
@@ -114,8 +132,8 @@ int train_log_open(const cli_state *cli, train_log *log, const train_args *args,
         return fail_to_open(cli, args->log);
     const int status = check(cli, log, fd, args);
     if (status != CLI_DONE || !(log->stream = fdopen(fd, "a"))) {
-        close(fd);
         train_log_discard(log);
+        close(fd);
         return status != CLI_DONE ? status : cli_fail(cli, "no memory for the log %s", args->log);
     }
     if (log->created)
@@ -142,10 +160,10 @@ int train_log_check(const cli_state *cli, train_log *log) {
 }
 
 void train_log_discard(train_log *log) {
-    train_log_close(log);
     if (log->created)
-        unlink(log->path);
+        unlink(log->path); /* while the lock keeps others from it */
     log->created = false;
+    train_log_close(log);
 }
 
 /* Every line reaches the file at once, for whoever follows it; the first failure is kept. */
