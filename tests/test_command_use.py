@@ -6,10 +6,11 @@ import os
 import pathlib
 import shutil
 import struct
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import (FIXTURES, MODEL, TRAIN, VALIDATION, CommandTest, clora, main, needs_device,
+from support.command import (CLORA, FIXTURES, MODEL, TRAIN, VALIDATION, CommandTest, clora, main, needs_device,
                              needs_full_device)
 
 PROMPT = "name: Rusty Pumpkin | type: restaurant | food: Greek =>"
@@ -188,6 +189,22 @@ class Merge(UseTest):
         self.assertEqual(self.gives_json("generate", out, *arguments)["ids"],
                          self.gives_json("generate", MODEL, "--adapter", adapter, *arguments)["ids"])
         self.fails(1, "merge", MODEL, adapter, "--out", out, says=[str(out), "not empty"])
+
+    def test_on_a_terminal_the_table_has_lines_of_its_own(self):
+        read, write = os.openpty()
+        process = subprocess.Popen([CLORA, "merge", MODEL, self.adapter(), "--out", self.folder / "merged"],
+                                   stdin=subprocess.DEVNULL, stdout=write, stderr=write,
+                                   env=dict(os.environ, TERM="xterm"))
+        os.close(write)
+        with os.fdopen(read, encoding="utf-8", newline="\n") as terminal:
+            shown = []
+            try:
+                for line in terminal:
+                    shown.append(line.rstrip().rpartition("\r\033[K")[2])
+            except OSError:
+                pass  # that is how the end of a terminal is told
+        self.assertEqual(process.wait(), 0)
+        self.assertEqual([line.split()[0] for line in shown[:2]], ["modules", "down_proj"])
 
     def test_json_says_what_was_done(self):
         out = self.folder / "merged"

@@ -55,6 +55,7 @@ static void print_row(void *user, const char *kind, const clora_merge_report *re
 
     if (table->cli->json || table->cli->quiet)
         return;
+    progress_clear_all();
     if (table->rows++ == 0)
         printf("%-20s %8s %16s %16s\n", "modules", "merged", "largest change", "rounding error");
     printf("%-20s %8d %16.3g %16.3g\n", kind, report->modules, report->max_change, report->max_rounding_error);
