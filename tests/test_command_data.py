@@ -149,6 +149,8 @@ class OwnEnds(DataTest):
         status, out, err = clora("generate", MODEL, "--jsonl", rows, "--max-tokens", "1", "--json")
         self.assertEqual([json.loads(line)["prompt_ids"] for line in out.splitlines()], [plain, plain, plain[:1]])
         self.one_line(err, 'note: 2 texts have their "<s>" already')
+        rows = self.write("broken.jsonl", '{"prompt": "<s>a cat"}\n{"prompt": 1}\n')
+        self.fails(1, "generate", MODEL, "--jsonl", rows, says="line 2")
 
     def test_rows_with_their_own_ends_are_counted_and_train_the_same_ids(self):
         own = self.write("own.jsonl", '{"context": "<s>a", "target": " cat</s>"}\n{"text": "<s>a cat"}\n')

@@ -175,7 +175,8 @@ static int add_prompts(generate_run *run, const generate_args *args) {
 static int read_prompts(generate_run *run, const generate_args *args) {
     const int status = add_prompts(run, args);
 
-    ends_note_own(run->cli, NULL, run->tokenizer, clora_tokenizer_bos(run->tokenizer), run->prompts.own_bos);
+    if (status == CLI_DONE)
+        ends_note_own(run->cli, NULL, run->tokenizer, clora_tokenizer_bos(run->tokenizer), run->prompts.own_bos);
     return status;
 }
 
