@@ -53,13 +53,16 @@ static int run(cli_state *cli, int argc, char **argv) {
         return cli_fail_library(cli);
     v.list = cli->json ? json_array() : NULL;
     interrupt_watch("\nstopping after the entry in hand (once more to stop at once)\n");
-    if (clora_tune_verify(&wrong, context, &options, show, &v) != CLORA_OK)
+    const clora_status checked = clora_tune_verify(&wrong, context, &options, show, &v);
+    if (checked != CLORA_OK) {
         status = cli_fail_library(cli);
-    else if (cli->json)
+        json_decref(v.list);
+    } else if (cli->json) {
         status = json_print(cli, v.list);
-    else
+    } else {
         printf("%s checked, %d wrong, %d slower than the default now\n", text_amount(v.count, "entry", "entries"),
                wrong, v.slower);
+    }
     clora_context_free(context);
     if (v.interrupted) {
         cli_fail(cli, "interrupted after %s", text_amount(v.count, "entry", "entries"));
