@@ -191,7 +191,7 @@ static clora_status refuse_adapter(const char *path) {
         return CLORA_OK;
     return clora_fail(CLORA_ERROR_NOT_FOUND,
                       "%s is an adapter, not a model: name its base as the model, and it with --adapter (train: "
-                      "--init-adapter; merge: behind the model)",
+                      "--init-adapter; merge: after the model)",
                       path);
 }
 
