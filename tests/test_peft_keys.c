@@ -155,6 +155,22 @@ static void test_names_that_are_no_factor_are_left_over(void **state) {
         refuse("base_model.model.%s.lora_%c.weight", extras[i], "is not part of the adapter");
 }
 
+/* Counting factors would find none left over. */
+static void test_what_is_left_over_shows_where_two_modules_share_a_factor(void **state) {
+    (void)state;
+    enum { MODULES = 2 * TINY_MODULES };
+    target_module modules[MODULES];
+    peft_adapter p;
+
+    for (int i = 0; i < TINY_MODULES; i++) {
+        modules[2 * i] = modules[2 * i + 1] = tiny_llama[i];
+        if (strncmp(tiny_llama[i].name, "model.", 6) == 0)
+            modules[2 * i + 1].name += 6;
+    }
+    write_renamed("base_model.model.%s.lora_%c.weight", "none", "", "module");
+    assert_refused(peft_open(&p, scratch_path(""), modules, MODULES), CLORA_ERROR_FORMAT, "module is not part of");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_names_from_memory_and_with_wrappers_are_understood, scratch_setup,
@@ -163,6 +179,8 @@ int main(void) {
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_factors_of_two_adapters_are_refused, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_names_that_are_no_factor_are_left_over, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_left_over_shows_where_two_modules_share_a_factor, scratch_setup,
+                                        scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,35 +61,46 @@ static clora_status find_factor(const safetensors_tensor **out, const safetensor
     return status;
 }
 
-static bool is_factor(const peft_adapter *p, const safetensors_tensor *t) {
+/* The first tensor that is no factor; NULL when all are. */
+static clora_status find_left_over(const safetensors_tensor **out, const peft_adapter *p) {
+    const safetensors_tensor *tensors = p->file->tensors;
+    bool *used = alloc_array(p->file->count, sizeof(*used));
+    size_t first = 0;
+
+    *out = NULL;
+    if (!used)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", p->file->path);
     for (int i = 0; i < p->count; i++)
-        if (p->a[i] == t || p->b[i] == t)
-            return true;
-    return false;
+        if (p->choice[i].R > 0)
+            used[p->a[i] - tensors] = used[p->b[i] - tensors] = true;
+    while (first < p->file->count && used[first])
+        first++;
+    if (first < p->file->count)
+        *out = &tensors[first];
+    free(used);
+    return CLORA_OK;
 }
 
 static clora_status refuse_left_over(const peft_adapter *p) {
-    for (size_t i = 0; i < p->file->count; i++) {
-        const safetensors_tensor *t = &p->file->tensors[i];
-        if (is_factor(p, t))
-            continue;
-        const char *reason = "adapter_config.json targets no such layer of this base";
-        if (strstr(t->name, ".lora_embedding_"))
-            reason = "adapters on embeddings are not supported";
-        else if (strstr(t->name, "lora_magnitude_vector"))
-            reason = "DoRA is not supported";
-        else if (!strstr(t->name, ".lora_"))
-            reason = "it belongs to the base; save the adapter with save_embedding_layers=False";
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is not part of the adapter: %s", p->file->path, t->name,
-                          reason);
-    }
-    return CLORA_OK;
+    const char *reason = "adapter_config.json targets no such layer of this base";
+    const safetensors_tensor *t;
+    const clora_status status = find_left_over(&t, p);
+
+    if (status != CLORA_OK || !t)
+        return status;
+    if (strstr(t->name, ".lora_embedding_"))
+        reason = "adapters on embeddings are not supported";
+    else if (strstr(t->name, "lora_magnitude_vector"))
+        reason = "DoRA is not supported";
+    else if (!strstr(t->name, ".lora_"))
+        reason = "it belongs to the base; save the adapter with save_embedding_layers=False";
+    return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is not part of the adapter: %s", p->file->path, t->name,
+                      reason);
 }
 
 static clora_status find_factors(peft_adapter *p, const target_module *modules) {
     clora_status status = CLORA_OK;
     peft_keys keys;
-    size_t used = 0;
 
     TRY(peft_keys_init(&keys, p->file));
     for (int i = 0; i < p->count; i++) {
@@ -97,10 +108,8 @@ static clora_status find_factors(peft_adapter *p, const target_module *modules) 
             continue;
         TRY(find_factor(&p->a[i], p->file, &keys, &modules[i], p->choice[i].R, false));
         TRY(find_factor(&p->b[i], p->file, &keys, &modules[i], p->choice[i].R, true));
-        used += 2;
     }
-    if (used < p->file->count)
-        TRY(refuse_left_over(p));
+    TRY(refuse_left_over(p));
 done:
     peft_keys_finish(&keys);
     return status;
