@@ -144,12 +144,18 @@ static void plan_tensor(safetensors_entry *entry, task *out, const merge *m, con
     memcpy(entry->shape, source->shape, sizeof(entry->shape));
 }
 
-/* The module that a tensor is the weight of, if the adapter changes it. */
+static int compare_name(const void *name, const void *tensor) {
+    return strcmp(name, (*(const safetensors_tensor *const *)tensor)->name);
+}
+
+/* The module that a tensor is the weight of, if the adapter changes it. They are in the order of their weights' names,
+ * but for a tied head, which comes last and is no tensor's own. */
 static int adapted_module(const merge *m, const safetensors_tensor *t) {
-    for (int i = 0; i < m->modules; i++)
-        if (m->tensor[i] == t && i != m->tied_head && m->adapter.choice[i].R > 0)
-            return i;
-    return -1;
+    const size_t own = (size_t)m->modules - (m->tied_head >= 0);
+    const safetensors_tensor **found = bsearch(t->name, m->tensor, own, sizeof(*m->tensor), compare_name);
+    const int i = found ? (int)(found - m->tensor) : -1;
+
+    return i >= 0 && m->adapter.choice[i].R > 0 ? i : -1;
 }
 
 /* The tensors of a file, and a head that comes off the embedding table, beside it. */
