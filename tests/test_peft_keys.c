@@ -89,6 +89,8 @@ static void test_names_from_memory_and_with_wrappers_are_understood(void **state
         "module._orig_mod.base_model.model.%s.lora_%c.default.weight",
         "_orig_mod.module.base_model.model.module.%s.lora_%c.module.weight",
         "module.%s.lora_%c.weight",
+        "_fsdp_wrapped_module.base_model.model.%s.lora_%c.weight",
+        "base_model.model.%s._checkpoint_wrapped_module.lora_%c.default.weight",
         "base_model.model.%s._orig_mod.lora_%c.weight",
         "base_model.model.%s.module.lora_%c.default.weight",
     };

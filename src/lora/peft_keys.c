@@ -24,7 +24,9 @@ static bool is_one_of(const char *part, size_t length, const char *const *texts)
  * base_model.model. comes the model's own "model.": these go too, since no two modules differ in them alone.
  */
 static char *unwrap(char *out, const char *path, size_t length) {
-    static const char *const wrappers[] = {"_orig_mod", "module", NULL}, *const outer[] = {"base_model", "model", NULL};
+    static const char *const wrappers[] = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
+                                           NULL};
+    static const char *const outer[] = {"base_model", "model", NULL};
     const char *part = path, *end = path + length;
     bool leading = true;
 
