@@ -7,6 +7,15 @@
 #define TENSOR(type, name) __global type *restrict name, const ulong name##_offset
 #define AT(name) name += name##_offset
 
+// Of a product's `given`: what y begins with, and which arguments are there. Others are any buffer, which is not
+// touched: AT_IF makes null pointers of them.
+#define ACCUMULATE 1
+#define RESIDUAL 2
+#define BIAS 4
+#define COLUMNS 8
+#define TABLE 16
+#define AT_IF(bit, name) name = given & (bit) ? name + name##_offset : 0
+
 // V is an explicit vector of VW floats: CPU drivers make good SIMD code of it, where one work-item a column is 20 times
 // slower. With VW = 1 the same source is plain scalar code, for GPUs whose lanes are the work-items.
 #ifndef VW

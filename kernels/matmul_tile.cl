@@ -39,14 +39,6 @@
 #endif
 #define UNROLL _Pragma("unroll")
 
-// Bits of `given`: what y begins with, and which arguments are there. Others are any buffer, which is not touched.
-#define ACCUMULATE 1
-#define RESIDUAL 2
-#define BIAS 4
-#define COLUMNS 8
-#define TABLE 16
-#define AT_IF(bit, name) name = given & (bit) ? name + name##_offset : 0
-
 // Element (panel, step, lane) of W0 as float; `steps` is K rounded up to what the storage interleaves.
 #if STORAGE == 0
 typedef float stored;

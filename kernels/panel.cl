@@ -127,18 +127,19 @@ static inline V widen(__global const ushort *p) {
         TENSOR(const float, residual), const int residual_stride, TENSOR(const float, bias),                           \
         TENSOR(const int, columns), TENSOR(const float, u), const int u_stride, TENSOR(const float, b),                \
         TENSOR(const int, table), const int M, const int N, const int K, const int R, const int first,                 \
-        const int panels, const int accumulate, const int row_share, const int panel_share, const int block
+        const int panels, const int given, const int row_share, const int panel_share, const int block
 
 #define FORWARD_BEGIN                                                                                                  \
     AT(y);                                                                                                             \
     AT(x);                                                                                                             \
     AT(w);                                                                                                             \
-    AT(residual);                                                                                                      \
-    AT(bias);                                                                                                          \
-    AT(columns);                                                                                                       \
+    AT_IF(RESIDUAL, residual);                                                                                         \
+    AT_IF(BIAS, bias);                                                                                                 \
+    AT_IF(COLUMNS, columns);                                                                                           \
     AT(u);                                                                                                             \
     AT(b);                                                                                                             \
-    AT(table)
+    AT_IF(TABLE, table);                                                                                               \
+    const int accumulate = given & ACCUMULATE
 
 // Of one panel q of the part: where it begins in y and in the factor, how many lanes and ranks it has, its column in u.
 #define FORWARD_PANEL                                                                                                  \

@@ -43,7 +43,7 @@ clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const cl
     launch_int(&l, R);
     launch_int(&l, MB);
     launch_int(&l, RB);
-    launch_tensor(&l, gain);
+    launch_tensor(&l, gain ? gain : u);
     launch_float(&l, eps);
     return launch_run(&l, (size_t)blocks, (size_t)divide_up(R, RB), 1, 1, 1, 1);
 }

@@ -25,6 +25,13 @@ kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x) {
     return (kernel_key){.M = (int)tensor_rows(x), .K = tensor_cols(x), .R = tensor_cols(u)};
 }
 
+int matmul_given(const forward_product *p) {
+    enum { ACCUMULATE = 1, RESIDUAL = 2, BIAS = 4, COLUMNS = 8, TABLE = 16 }; /* as in kernels/common.cl */
+    const int residual = p->residual == p->y ? ACCUMULATE : p->residual ? RESIDUAL : 0;
+
+    return residual | (p->bias ? BIAS : 0) | (p->columns ? COLUMNS : 0) | (p->table ? TABLE : 0);
+}
+
 bool matmul_few_rows(const forward_product *p) {
     const kernel_key key = forward_key(p);
 

@@ -39,6 +39,9 @@ kernel_key forward_key(const forward_product *p);
 kernel_key dx_key(const weight *w, const lowrank *lr, int M);
 kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x); /* a factor of R rows over the columns of x */
 
+/* Which arguments are there, for the kernels. For the others they get any buffer: drivers may refuse NULL. */
+int matmul_given(const forward_product *p);
+
 /* By the kernels for few rows? */
 bool matmul_few_rows(const forward_product *p);
 

@@ -96,7 +96,7 @@ static void define_panel(launch *l, const weight *w, clora_context *context) {
 static clora_status forward_part(const forward_product *p, const weight_part *part) {
     clora_context *context = p->y->context;
     const int panels = (part ? part->panels : p->panels) / (p->gated ? 2 : 1);
-    const bool accumulate = p->residual == p->y;
+    const clora_tensor *none = p->y; /* in place of what is not there */
     const kernel_key key = forward_key(p);
     const bool few = matmul_few_rows(p);
     const dot_engine dot = dot_of(context, p->w, p->M);
@@ -121,29 +121,29 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
         launch_define(&l, "DOT", dot);
     launch_tensor(&l, p->y);
     launch_int(&l, p->y->stride);
-    launch_tensor(&l, p->x);
+    launch_tensor(&l, p->x ? p->x : none);
     launch_int(&l, p->x ? p->x->stride : 0);
-    launch_tensor(&l, part ? part->data : NULL);
-    launch_tensor(&l, accumulate ? NULL : p->residual);
+    launch_tensor(&l, part ? part->data : none);
+    launch_tensor(&l, p->residual ? p->residual : none);
     launch_int(&l, p->residual ? p->residual->stride : 0);
-    launch_tensor(&l, p->bias);
-    launch_tensor(&l, p->columns);
-    launch_tensor(&l, p->u);
+    launch_tensor(&l, p->bias ? p->bias : none);
+    launch_tensor(&l, p->columns ? p->columns : none);
+    launch_tensor(&l, p->u ? p->u : none);
     launch_int(&l, p->u ? p->u->stride : 0);
-    launch_tensor(&l, p->b);
-    launch_tensor(&l, p->table);
+    launch_tensor(&l, p->b ? p->b : none);
+    launch_tensor(&l, p->table ? p->table : none);
     launch_int(&l, p->M);
     launch_int(&l, p->N);
     launch_int(&l, p->K);
     launch_int(&l, p->R);
     launch_int(&l, part ? part->panel : 0);
     launch_int(&l, panels);
-    launch_int(&l, accumulate);
+    launch_int(&l, matmul_given(p));
     launch_int(&l, each.rows);
     launch_int(&l, each.panels);
     launch_int(&l, block);
     if (few) {
-        launch_tensor(&l, p->gain);
+        launch_tensor(&l, p->gain ? p->gain : none);
         launch_float(&l, p->eps);
     }
     return launch_run(&l, (size_t)divide_up(panels, each.panels), (size_t)divide_up(p->M, each.rows), 1, 1, 1, 1);
@@ -180,9 +180,9 @@ clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const wei
         launch_int(&l, dy->stride);
         launch_tensor(&l, part->data);
         launch_tensor(&l, w->columns);
-        launch_tensor(&l, first ? du : NULL);
+        launch_tensor(&l, first && du ? du : dx);
         launch_int(&l, du ? du->stride : 0);
-        launch_tensor(&l, first && lr ? &lr->a : NULL);
+        launch_tensor(&l, first && lr ? &lr->a : dx);
         launch_int(&l, M);
         launch_int(&l, w->K);
         launch_int(&l, first && lr ? lr->R : 0);

@@ -4,15 +4,6 @@ static size_t divide_up(int a, int b) {
     return (size_t)((a + b - 1) / b);
 }
 
-/* Bits of `given`, which kernels/matmul_tile.cl says too. */
-enum { ACCUMULATE = 1, RESIDUAL = 2, BIAS = 4, COLUMNS = 8, TABLE = 16 };
-
-static int given_by(const forward_product *p) {
-    const int residual = p->residual == p->y ? ACCUMULATE : p->residual ? RESIDUAL : 0;
-
-    return residual | (p->bias ? BIAS : 0) | (p->columns ? COLUMNS : 0) | (p->table ? TABLE : 0);
-}
-
 /* One launch makes the columns of one part of the weight, or of all panels when there is no weight. */
 static clora_status forward_part(const forward_product *p, const weight_part *part) {
     clora_context *context = p->y->context;
@@ -26,7 +17,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     launch_define(&l, "STORAGE", p->w ? (int)p->w->dtype : 0);
     if (few)
         launch_define(&l, "ROWS", p->M);
-    const clora_tensor *none = p->y; /* in place of what is not there: drivers may refuse NULL */
+    const clora_tensor *none = p->y; /* in place of what is not there */
     launch_matrix(&l, p->y);
     launch_matrix(&l, p->x ? p->x : none);
     launch_tensor(&l, part ? part->data : none);
@@ -42,7 +33,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     launch_int(&l, p->R);
     launch_int(&l, part ? part->panel : 0);
     launch_int(&l, panels);
-    launch_int(&l, given_by(p));
+    launch_int(&l, matmul_given(p));
     if (few) {
         const size_t slices = (size_t)launch_parameter(&l, "SLICES");
         return launch_run(&l, (size_t)panels * (size_t)NR, slices, 1, (size_t)NR, slices, 1);
