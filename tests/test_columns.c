@@ -103,7 +103,7 @@ static void test_what_is_not_there_is_said_with_what_helps(void **state) {
     assert_no_columns("d.csv", "a;b;b\n1;2;3\n", "a,b", "more than one column \"b\" (2 and 3): choose by number");
     assert_no_columns("d.csv", "context|target\na|b\n", NULL,
                       "its header row is one column, \"context|target\" (commas, "
-                      "semicolons or tabs part columns");
+                      "semicolons or tabs separate columns");
     assert_no_columns("d.csv", "\"a\nb\x1b[2J\",c\n1,2\n", NULL, "its columns are \"a\\u000ab\\u001b[2J\", \"c\"");
     for (int i = 0; i < 200; i++)
         strcat(header, i ? ",\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9" : "x");

@@ -50,7 +50,7 @@ class Log(CommandTest):
         for text in ("notes\n", "{", '{"step" : 1}\n', "\n", '{"model_type":"llama"}'):
             with self.subTest(text):
                 self.log.write_text(text, encoding="utf-8")
-                self.refuses(self.log, says=[f"the log {self.log} holds something else", "name another"])
+                self.refuses(self.log, says=[f"the log {self.log} holds something other than a log", "name another"])
                 self.assertEqual(self.log.read_text(encoding="utf-8"), text)
 
     def test_a_file_of_the_run_itself_is_no_log(self):
@@ -64,7 +64,7 @@ class Log(CommandTest):
         self.assertEqual(self.data.read_bytes(), before)
         for name in ("adapter_config.json", "adapter_model.safetensors"):
             self.refuses(self.out / name, 2, says="a file of the adapter")
-        self.fails(1, *self.command(MODEL / "config.json"), says="holds something else")
+        self.fails(1, *self.command(MODEL / "config.json"), says="holds something other than a log")
 
     def test_a_log_belongs_to_one_run(self):
         link = self.folder / "link"

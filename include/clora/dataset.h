@@ -65,7 +65,7 @@ typedef struct clora_dataset_stats {
  * strings "context" and "target"; or "prompt" and "completion"; or "instruction" and "output", where a non-empty
  * "input" joins the instruction on a new line; or "text", a target with an empty context. Other keys are ignored, blank
  * lines are skipped.
- * - `.csv`, `.tsv`: RFC 4180 with a header row; commas, semicolons or tabs part columns, as the header row tells;
+ * - `.csv`, `.tsv`: RFC 4180 with a header row; commas, semicolons or tabs separate columns, as the header row tells;
  *   `columns` says what to read: names (in quotes as in CSV where they hold commas) or numbers from 1.
  * - `.txt`: one long text, encoded once and cut into windows of max_length ids. The first begins with the bos, the last
  *   ends with the eos, and all is learnt but the first id of each.

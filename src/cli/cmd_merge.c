@@ -84,7 +84,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     how.progress = show_progress;
     how.user = &table;
     how.dtype = model_dtype_value(args.dtype);
-    interrupt_watch("\nclora merge: interrupted; taking away what was written (once more: end at once)\n");
+    interrupt_watch("\nclora merge: interrupted; removing what was written (once more: end at once)\n");
     const clora_status merged = clora_merge_with(paths[0], paths[1], args.out, &how, &report);
     progress_end(&table.bar);
     if (table.interrupted) {
@@ -110,7 +110,7 @@ const command command_merge = {
     .about = "Adds the adapter to the weights, W0 + s B A, and writes a complete model directory that runs without the "
              "adapter and as fast as the base. MODEL is never written to. Products are formed in single precision and "
              "rounded once to the type of the file; the table shows, for each kind of module, the largest change of a "
-             "weight and the largest error of that rounding. Merging runs on the host: --device is of no consequence.",
+             "weight and the largest error of that rounding. Merging runs on the host: --device has no effect.",
     .example = "clora merge models/tiny my-adapter --out my-model",
     .run = run,
 };

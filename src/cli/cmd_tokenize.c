@@ -192,7 +192,7 @@ const command command_tokenize = {
     .about =
         "Prints the token ids of TEXT, or of standard input, as a JSON array. Special tokens that are written in the "
         "text, such as </s>, become their ids. The tokens that begin and end a sequence are added only with --special. "
-        "Tokenizing runs on the host: --device is of no consequence.",
+        "Tokenizing runs on the host: --device has no effect.",
     .example = "clora tokenize models/tiny \"once upon a time\" --tokens",
     .run = run,
 };

@@ -154,7 +154,7 @@ int train_log_check(const cli_state *cli, train_log *log) {
         log->cut_off = end != '\n';
     fclose(old);
     if (got > 0 && (got < SIZE || memcmp(begin, beginning, SIZE) != 0))
-        return cli_fail(cli, "the log %s holds something else than a log, and nothing is written over: name another",
+        return cli_fail(cli, "the log %s holds something other than a log and is not overwritten: name another file",
                         log->path);
     return CLI_DONE;
 }

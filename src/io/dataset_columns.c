@@ -87,10 +87,11 @@ static clora_status fail_missing(const header *h, const column_name *name, size_
 
     list_columns(columns, h);
     if (h->count == 1 && wanted == 2)
-        return clora_fail(CLORA_ERROR_ARGUMENT,
-                          "%s: no column \"%.*s\"; its header row is one column, %s (commas, semicolons or tabs part "
-                          "columns; one alone is chosen with --columns 1)",
-                          h->path, size, name->text.data, columns);
+        return clora_fail(
+            CLORA_ERROR_ARGUMENT,
+            "%s: no column \"%.*s\"; its header row is one column, %s (commas, semicolons or tabs separate "
+            "columns; one alone is chosen with --columns 1)",
+            h->path, size, name->text.data, columns);
     return clora_fail(CLORA_ERROR_ARGUMENT,
                       "%s: no column \"%.*s\"; its columns are %s (choose with --columns, by name or number)", h->path,
                       size, name->text.data, columns);
