@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -16,6 +17,11 @@ MODEL = ROOT / "models/tiny"
 TRAIN = ROOT / "data/train.jsonl"
 VALIDATION = ROOT / "data/validation.jsonl"
 FIXTURES = pathlib.Path(os.environ.get("CLORA_TEST_FIXTURES", ROOT / "tests/fixtures"))
+# The command leaves ignored what its caller ignores: the tests do not depend on who started them.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
 COMMANDS = ["devices", "tune", "train", "eval", "generate", "merge", "inspect", "tokenize", "bench"]
 
 
