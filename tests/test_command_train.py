@@ -14,6 +14,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.command import (CLORA, FIXTURES, MODEL, TRAIN, VALIDATION, CommandTest, clora, main, needs_device,
                              needs_full_device)
+from support.processes import mind_signals
 
 STEP_KEYS = ["step", "loss", "lr", "grad_norm", "tokens", "tokens_per_second"]
 FILES = ["adapter_config.json", "adapter_model.safetensors"]
@@ -206,7 +207,8 @@ class Continue(TrainTest):
 class Interrupt(TrainTest):
     def start(self, *arguments):
         return subprocess.Popen([CLORA, "train", MODEL, "--data", self.data, "--out", self.out, "--steps", "1000000",
-                                 *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                 *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                preexec_fn=mind_signals)
 
     def wait_for_steps(self, process):
         for line in process.stdout:

@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.command import CLORA, MODEL, ROOT, CommandTest, clora, main, needs_device, needs_panels
+from support.processes import mind_signals
 
 SHAPE = ["tune", "--shape", "40,24", "--rank", "2", "--for", "generate", "--max-length", "4"]
 FEW = ["tune", "--shape", "40,24", "--rank", "0", "--for", "generate", "--max-length", "4"]  # one kernel
@@ -293,7 +294,7 @@ class Disk(Tune):
 
     def test_ctrl_c_keeps_what_was_found(self):
         process = subprocess.Popen([CLORA, "tune", MODEL, "--json"], env=self.environment, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE)
+                                   stderr=subprocess.PIPE, preexec_fn=mind_signals)
         while not self.entries():
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)

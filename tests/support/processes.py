@@ -13,12 +13,19 @@ needs_stop_at = unittest.skipUnless(os.path.exists(STOP_AT), "no library to stop
 needs_proc = unittest.skipUnless(os.path.exists("/proc/self/maps"), "no /proc")
 
 
+def mind_signals():
+    """As from a shell, also where the tests run under nohup or in the background."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def start(*arguments, **options):
     """A process that does not outlive the block, so that a test that fails does not wait for it."""
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
     options.setdefault("stdin", subprocess.DEVNULL)
+    options.setdefault("preexec_fn", mind_signals)
     with subprocess.Popen([*map(str, arguments)], **options) as process:
         try:
             yield process
