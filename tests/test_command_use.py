@@ -149,6 +149,8 @@ class Generate(UseTest):
                            ("{\n", "line 1: not JSON"), ("[\n]\n", "holds no rows"), ("\n", "holds no rows")):
             self.fails(1, "generate", MODEL, "--jsonl", self.write("rows.jsonl", text), says=says)
         self.fails(1, "generate", MODEL, "--jsonl", self.folder / "none", says=["none", "No such file"])
+        with open(os.devnull, "rb") as nothing:
+            self.fails(1, "generate", MODEL, "--jsonl", "-", stdin=nothing, says="standard input holds no rows")
 
     def test_text_that_is_not_utf8_is_refused(self):
         data = self.write("prompt", b"a\xff")

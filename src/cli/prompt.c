@@ -92,7 +92,7 @@ int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokeni
     const int status = jsonl_read(cli, path, 1, add_row, &to);
 
     if (status == CLI_DONE && list->count == 0)
-        return cli_fail(cli, "%s holds no rows", path);
+        return cli_fail(cli, "%s holds no rows", strcmp(path, "-") == 0 ? "standard input" : path);
     return status;
 }
 
