@@ -13,6 +13,7 @@
 
 #include <clora/adapter.h>
 
+#include "io/dataset.h"
 #include "io/safetensors.h"
 #include "support/scratch.h"
 #include "support/small_model.h"
@@ -84,10 +85,28 @@ static void test_a_merge_stops_with_the_name_of_the_file(void **state) {
     shrink("model/tokenizer.json");
 }
 
+static void test_data_are_an_error_that_names_the_file(void **state) {
+    static const char *const files[][2] = {{"d.jsonl", "{\"context\": \"a\", \"target\": \"b\"}\n"},
+                                           {"d.csv", "context,target\na,b\n"},
+                                           {"d.txt", "a text of some length"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        dataset_tally tally = {0};
+        scratch_text(files[i][0], files[i][1]);
+        assert_ok(dataset_count(&tally, scratch_path(files[i][0]), NULL));
+        victim = scratch_path(files[i][0]);
+        next = 0;
+        assert_refused(dataset_count(&tally, victim, NULL), CLORA_ERROR_IO, scratch_path(files[i][0]));
+        victim = NULL;
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_tensor_that_is_gone_is_an_error_that_names_the_file, scratch_setup,
                                         scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_data_are_an_error_that_names_the_file, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_a_merge_stops_with_the_name_of_the_file, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
@@ -253,15 +254,35 @@ static clora_status choose_ends(dataset_builder *builder) {
     return CLORA_OK;
 }
 
-static clora_status read_path(dataset_builder *builder) {
+/* The whole file, yours to free. A copy: a look at a mapping kills where the file has become shorter. */
+static clora_status read_bytes(char **out, size_t *size, const char *path) {
     clora_status status = CLORA_OK;
     file_map map = {NULL, 0};
+    int fd = -1;
 
-    TRY(directory_not_data(builder->path));
-    TRY(file_map_open(&map, builder->path));
-    TRY(read_file(builder, (dataset_text){map.size ? (const char *)map.data : "", map.size}));
+    TRY(file_map_open_keeping(&map, &fd, path));
+    *size = map.size;
+    *out = alloc_array(map.size + 1, 1);
+    if (!*out)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the %zu bytes of %s", map.size, path));
+    TRY(file_read_at(*out, fd, 0, map.size, path));
 done:
     file_map_close(&map);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+static clora_status read_path(dataset_builder *builder) {
+    clora_status status = CLORA_OK;
+    char *bytes = NULL;
+    size_t size;
+
+    TRY(directory_not_data(builder->path));
+    TRY(read_bytes(&bytes, &size, builder->path));
+    TRY(read_file(builder, (dataset_text){bytes, size}));
+done:
+    free(bytes);
     return status;
 }
 
