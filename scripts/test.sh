@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build clora in three ways and run all tests: about five minutes on two cores. scripts/test.sh --long then lets
+# Build clora in three ways and run all tests: about fifteen minutes on two cores. scripts/test.sh --long then lets
 # allocations and OpenCL calls fail, one after the other, for an hour.
 #
 #   build/        gcc, all suites: host, device, model, cli, headers, style, kernels under oclgrind and as on
