@@ -31,13 +31,13 @@ static json_t *read_passed(const char *path) {
     return passed;
 }
 
-clora_status self_check_record_open(clora_context *context, bool anew) {
+clora_status self_check_record_open(clora_context *context, bool forget) {
     if (context->passed)
         return CLORA_OK;
     char *path = record_path(context);
-    json_t *passed = anew ? NULL : read_passed(path);
+    json_t *passed = forget ? NULL : read_passed(path);
 
-    if (anew && path)
+    if (forget && path)
         unlink(path); /* what fails this time must not be believed next time */
     context->passed = json_is_object(passed) ? json_incref(passed) : json_object();
     json_decref(passed);

@@ -8,8 +8,8 @@
  * parameters: an environment's directory holds for one driver and these kernels, the file for one version of clora.
  */
 
-/* Read what is kept, once for a context; with `anew` it is deleted: only what the context itself has seen counts. */
-clora_status self_check_record_open(clora_context *context, bool anew);
+/* Read what is kept, once for a context; with `forget` it is deleted: only what the context itself has seen counts. */
+clora_status self_check_record_open(clora_context *context, bool forget);
 
 size_t self_check_record_count(const clora_context *context);
 bool self_check_record_has(const clora_context *context, const char *check);

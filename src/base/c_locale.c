@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 static locale_t made;
 
@@ -23,6 +25,12 @@ locale_t c_locale_enter(void) {
 
 void c_locale_leave(locale_t before) {
     uselocale(before);
+}
+
+bool c_locale_ends_with(const char *name, const char *ending) {
+    const size_t n = strlen(name), m = strlen(ending);
+
+    return n >= m && strcasecmp_l(name + n - m, ending, c_locale()) == 0;
 }
 
 double c_locale_number(const char *text, char **end) {

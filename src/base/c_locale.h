@@ -3,6 +3,7 @@
 
 #include <locale.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -14,6 +15,9 @@ locale_t c_locale(void); /* for functions that take one: strcasecmp_l */
 /* For those that do not: this thread's locale is "C" from enter to leave. */
 locale_t c_locale_enter(void);
 void c_locale_leave(locale_t before);
+
+/* Does a name end so, in capitals or not? */
+bool c_locale_ends_with(const char *name, const char *ending);
 
 /* strtod and vsnprintf there. */
 double c_locale_number(const char *text, char **end);

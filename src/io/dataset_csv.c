@@ -3,7 +3,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
@@ -128,12 +127,6 @@ done:
 enum { TAB = 2, SEPARATORS };
 static const char separators[SEPARATORS] = {',', ';', [TAB] = '\t'};
 
-static bool is_named_tsv(const char *path) {
-    const size_t n = strlen(path);
-
-    return n > 4 && strcasecmp_l(path + n - 4, ".tsv", c_locale()) == 0;
-}
-
 /* Separators by how often they are in the header row outside of quotes, the most frequent first. */
 static void rank_separators(char out[SEPARATORS], const csv_reader *reader) {
     size_t count[SEPARATORS] = {0};
@@ -144,7 +137,7 @@ static void rank_separators(char out[SEPARATORS], const csv_reader *reader) {
         for (int i = 0; i < SEPARATORS; i++)
             count[i] += !quoted && *at == separators[i];
     }
-    if (count[TAB] > 0 && is_named_tsv(reader->builder->path))
+    if (count[TAB] > 0 && c_locale_ends_with(reader->builder->path, ".tsv"))
         count[TAB] = SIZE_MAX;
     for (int i = 0; i < SEPARATORS; i++) {
         int place = 0;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -196,18 +195,13 @@ done:
     return status;
 }
 
-static bool ends_in(const char *path, const char *end) {
-    const size_t n = strlen(path), m = strlen(end);
-
-    return n >= m && strcasecmp_l(path + n - m, end, c_locale()) == 0;
-}
-
 static bool is_json(const char *path) {
-    return ends_in(path, ".jsonl") || ends_in(path, ".ndjson") || ends_in(path, ".json");
+    return c_locale_ends_with(path, ".jsonl") || c_locale_ends_with(path, ".ndjson") ||
+           c_locale_ends_with(path, ".json");
 }
 
 static bool is_table(const char *path) {
-    return ends_in(path, ".csv") || ends_in(path, ".tsv");
+    return c_locale_ends_with(path, ".csv") || c_locale_ends_with(path, ".tsv");
 }
 
 static clora_status read_text(dataset_builder *builder, dataset_text text) {
@@ -219,7 +213,7 @@ static clora_status read_text(dataset_builder *builder, dataset_text text) {
     text = (dataset_text){text.data + mark, text.size - mark};
     if (is_table(path))
         return dataset_read_csv(builder, text);
-    if (ends_in(path, ".txt"))
+    if (c_locale_ends_with(path, ".txt"))
         return dataset_read_windows(builder, text);
     status = clora_fail(CLORA_ERROR_ARGUMENT,
                         "%s: what kind of data is it? Its name must end in .jsonl, .json, .csv, .tsv or .txt", path);

@@ -24,10 +24,8 @@ static const char *const CACHED[] = {"models--", NULL};
 static const char *const ANY[] = {"", NULL};
 
 static bool ends_so(const char *name, const char *const *endings) {
-    const size_t n = strlen(name);
-
     for (; *endings; endings++)
-        if (n > strlen(*endings) && strcasecmp_l(name + n - strlen(*endings), *endings, c_locale()) == 0)
+        if (strlen(name) > strlen(*endings) && c_locale_ends_with(name, *endings))
             return true;
     return false;
 }

@@ -85,14 +85,11 @@ static clora_status read_metadata(safetensors *file) {
         return CLORA_OK;
     if (!json_is_object(file->metadata))
         return clora_fail(CLORA_ERROR_FORMAT, "%s: __metadata__ must be an object", file->path);
-    json_object_foreach(
-        (json_t *)(uintptr_t)file->metadata, key,
-        value) if (!json_is_string(value) ||
-                   strlen(json_string_value(value)) !=
-                       json_string_length(
-                           value)) return clora_fail(CLORA_ERROR_FORMAT,
-                                                     "%s: __metadata__ \"%.200s\" must be a string without NUL",
-                                                     file->path, key);
+    json_object_foreach((json_t *)(uintptr_t)file->metadata, key, value) {
+        if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
+            return clora_fail(CLORA_ERROR_FORMAT, "%s: __metadata__ \"%.200s\" must be a string without NUL",
+                              file->path, key);
+    }
     return CLORA_OK;
 }
 

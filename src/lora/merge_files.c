@@ -58,12 +58,6 @@ done:
     return status;
 }
 
-static bool ends_with(const char *name, const char *ending) {
-    const size_t n = strlen(name), m = strlen(ending);
-
-    return n >= m && strcasecmp_l(name + n - m, ending, c_locale()) == 0;
-}
-
 static bool is_wanted(const char *name) {
     static const char *const weights[] = {
         ".safetensors", ".bin",       ".pt",      ".pth",    ".ckpt", ".h5", ".msgpack",
@@ -74,7 +68,7 @@ static bool is_wanted(const char *name) {
     if (name[0] == '.' || strcmp(name, "config.json") == 0 || strcmp(name, "adapter_config.json") == 0)
         return false;
     for (size_t i = 0; i < sizeof(weights) / sizeof(weights[0]); i++)
-        if (ends_with(name, weights[i]))
+        if (c_locale_ends_with(name, weights[i]))
             return false;
     return true;
 }
