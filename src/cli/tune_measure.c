@@ -77,8 +77,9 @@ static void print_result(const clora_tune_result *r, const char *directory) {
     if (r->improved == 0)
         printf("gain       none: the defaults are the fastest of what was measured\n");
     else
-        printf("gain       %d shapes are faster; their kernels take %s ms a step instead of %s ms (%.2f times)\n",
-               r->improved, text_number(r->after * 1e3), text_number(r->before * 1e3), r->before / r->after);
+        printf("gain       %s; kernels take %s ms a step there instead of %s ms (%.2f times)\n",
+               text_amount(r->improved, "shape is faster", "shapes are faster"), text_number(r->after * 1e3),
+               text_number(r->before * 1e3), r->before / r->after);
     if (r->done < r->tasks)
         printf("to do      %s; until then they take what the nearest shape does: run it again to go on\n",
                text_amount(r->tasks - r->done, "shape", "shapes"));
