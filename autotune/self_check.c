@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/dtype.h"
-#include "case.h"
+#include "cases/case.h"
 #include "device/devices.h"
 #include "device/dot.h"
 #include "device/profile.h"

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "case.h"
+#include "cases/case.h"
 
 /* The program clora-bench: bench.c reads the command line, bench_shapes.c lists realistic shapes, bench_time.c
  * measures, bench_roof.c finds the device's limits, bench_limit.c adds up a training step's products, bench_report.c

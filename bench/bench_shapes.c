@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "product.h"
+#include "cases/product.h"
 
 clora_status bench_items_add(bench_items *items, const op_case *op, op_shape shape) {
     clora_status status = CLORA_OK;

@@ -14,8 +14,8 @@
 #include <clora/clora.h>
 
 #include "base/rng.h"
-#include "io/safetensors.h"
-#include "lora/adapter.h"
+#include "files/safetensors.h"
+#include "methods/adapter.h"
 
 enum { B = 2, T = 11, V = 97 };
 

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "lora/adapter.h"
-#include "lora/peft.h"
+#include "methods/adapter.h"
+#include "methods/peft.h"
 #include "support/scratch.h"
 #include "support/tiny_llama.h"
 

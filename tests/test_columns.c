@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "io/dataset.h"
+#include "data/dataset.h"
 #include "support/scratch.h"
 
 /* Rows in which column 1 has one character, column 2 two, and so on: lengths tell which columns were read. */

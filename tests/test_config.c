@@ -48,7 +48,7 @@ static void test_rope_is_found_where_transformers_finds_it(void **state) {
     size_t i;
 
     assert_true(json_array_size(forms) > 30);
-    json_array_foreach(forms, i, form) {
+    json_array_foreach (forms, i, form) {
         char *text = json_dumps(json_object_get(form, "config"), 0);
         assert_ok(load(&config, text));
         for (int position = 1; position < 512; position += 299)

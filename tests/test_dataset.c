@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "io/dataset.h"
+#include "data/dataset.h"
 #include "support/scratch.h"
 
 /* ---- A tokenizer of bytes: the id of a byte is its value, except that byte 4 has no token ---- */

@@ -12,7 +12,7 @@
 
 #include "base/rng.h"
 #include "device/tuning.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "model/session.h"
 #include "ops/attention.h"
 #include "support/fixture.h"

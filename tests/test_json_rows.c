@@ -10,8 +10,8 @@
 
 #include <clora/dataset.h>
 
-#include "io/dataset.h"
-#include "io/json_rows.h"
+#include "data/dataset.h"
+#include "data/json_rows.h"
 #include "support/scratch.h"
 
 /* ---- Rows, written down as "line:text " ---- */

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "io/dataset.h"
+#include "data/dataset.h"
 #include "support/scratch.h"
 
 enum { COUNT = 7 };

@@ -12,7 +12,7 @@
 #include <clora/inspect.h>
 
 #include "base/alloc.h"
-#include "lora/peft_config.h"
+#include "methods/peft_config.h"
 #include "support/scratch.h"
 #include "support/tiny_llama.h"
 

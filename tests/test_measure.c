@@ -14,7 +14,7 @@
 #include "device/tuning_store.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
-#include "tune.h"
+#include "search/tune.h"
 
 static double still_clock(void) {
     return 1.0;

@@ -13,7 +13,7 @@
 #include <clora/adapter.h>
 
 #include "base/json.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "support/scratch.h"
 #include "support/small_model.h"
 

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "case.h"
+#include "cases/case.h"
 #include "ref/ref.h"
 #include "support/assert.h"
 

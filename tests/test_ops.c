@@ -9,7 +9,7 @@
 
 #include "base/dtype.h"
 #include "device/tuning.h"
-#include "product.h"
+#include "cases/product.h"
 
 static clora_context *context;
 

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "lora/peft.h"
-#include "lora/peft_config.h"
+#include "methods/peft.h"
+#include "methods/peft_config.h"
 #include "support/scratch.h"
 #include "support/tiny_llama.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "lora/peft_config.h"
+#include "methods/peft_config.h"
 #include "support/scratch.h"
 #include "support/tiny_llama.h"
 

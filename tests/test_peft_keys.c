@@ -10,7 +10,7 @@
 
 #include <clora/inspect.h>
 
-#include "lora/peft.h"
+#include "methods/peft.h"
 #include "support/fixture.h"
 #include "support/scratch.h"
 #include "support/tiny_llama.h"

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "support/scratch.h"
 
 /* ---- Files made by hand ---- */

@@ -10,10 +10,10 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "search.h"
+#include "search/search.h"
 #include "support/fixture.h"
 #include "support/scratch.h"
-#include "verdict.h"
+#include "search/verdict.h"
 
 /* ---- recorded spaces: every configuration was timed, tests/fixtures/record_tuning.py ---- */
 
@@ -32,17 +32,17 @@ static void load(recording *out, const char *name) {
 
     *out = (recording){.best = INFINITY};
     assert_ok(json_load_path(&json, fixture_path(name), 1 << 20));
-    json_object_foreach(json_object_get(json, "parameters"), parameter, values) {
+    json_object_foreach (json_object_get(json, "parameters"), parameter, values) {
         const int d = out->space.dims++;
         json_t *value;
-        json_array_foreach(values, i, value) out->space.value[d][out->space.count[d]++] =
-            (int)json_integer_value(value);
+        json_array_foreach (values, i, value)
+            out->space.value[d][out->space.count[d]++] = (int)json_integer_value(value);
     }
     const json_t *times = json_object_get(json, "microseconds");
     out->count = json_array_size(times);
     assert_int_equal(out->count, (size_t)search_space_size(&out->space));
     out->time = calloc(out->count, sizeof(*out->time));
-    json_array_foreach((json_t *)(uintptr_t)times, i, time) {
+    json_array_foreach ((json_t *)(uintptr_t)times, i, time) {
         out->time[i] = json_is_number(time) ? json_number_value(time) : INFINITY;
         out->best = fmin(out->best, out->time[i]);
     }

@@ -13,8 +13,8 @@
 
 #include <clora/adapter.h>
 
-#include "io/dataset.h"
-#include "io/safetensors.h"
+#include "data/dataset.h"
+#include "files/safetensors.h"
 #include "support/scratch.h"
 #include "support/small_model.h"
 

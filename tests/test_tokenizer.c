@@ -12,7 +12,7 @@
 
 #include <clora/tokenizer.h>
 
-#include "io/tokenizer_text.h"
+#include "tokenizer/text_buffer.h"
 #include "support/scratch.h"
 
 /* Each folder has a tokenizer.json and what the `tokenizers` package makes of the texts in texts.json. */
@@ -91,7 +91,8 @@ static void test_ids_and_texts_are_those_of_the_tokenizers_package(void **state)
         clora_tokenizer *t = load(names[i]);
         assert_true(json_array_size(texts) > 100);
         assert_int_equal(json_array_size(expected), json_array_size(texts));
-        json_array_foreach(texts, index, text) check_text(t, text, json_array_get(expected, index), names[i], index);
+        json_array_foreach (texts, index, text)
+            check_text(t, text, json_array_get(expected, index), names[i], index);
         clora_tokenizer_free(t);
         json_decref(expected);
     }
@@ -156,7 +157,7 @@ static void test_pieces_of_a_stream_are_the_text_behind_the_prompt(void **state)
 
     for (size_t i = 0; i < NAMES; i++) {
         clora_tokenizer *t = load(names[i]);
-        json_array_foreach(texts, index, text) {
+        json_array_foreach (texts, index, text) {
             assert_ok(clora_tokenizer_encode(t, json_string_value(text), json_string_length(text), 1, &ids, &count));
             check_stream(t, ids, count, 0);
             check_stream(t, ids, count, count / 2);
@@ -386,7 +387,7 @@ static void *encode_all(void *user) {
     json_t *text;
     int32_t *ids;
 
-    json_array_foreach(e->texts, index, text) {
+    json_array_foreach (e->texts, index, text) {
         const json_t *wanted = json_object_get(json_array_get(e->expected, index), "ids");
         if (clora_tokenizer_encode(e->tokenizer, json_string_value(text), json_string_length(text), 0, &ids, &count) !=
             CLORA_OK) {
@@ -440,7 +441,7 @@ static void test_the_stories_tokenizer_agrees_with_its_reference(void **state) {
     snprintf(path, sizeof(path), "%s/models/stories260K-hf/reference.json", folder);
     json_t *reference = json_load_file(path, 0, NULL), *cases = json_object_get(reference, "tokenizer");
     assert_true(json_array_size(cases) > 0);
-    json_array_foreach(cases, index, entry) {
+    json_array_foreach (cases, index, entry) {
         const json_t *text = json_object_get(entry, "text");
         const json_t *lists[] = {json_object_get(entry, "ids_without_bos"), json_object_get(entry, "ids")};
         for (int special = 0; special < 2; special++) {

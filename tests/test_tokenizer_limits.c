@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "io/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 #include "support/scratch.h"
 
 /* What a small file, or a small text, may cost. */

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "io/dataset.h"
-#include "io/tokenizer.h"
+#include "data/dataset.h"
+#include "tokenizer/tokenizer.h"
 #include "support/scratch.h"
 
 /* ---- What the `tokenizers` package says: pairs.json beside each tokenizer.json ---- */
@@ -81,7 +81,8 @@ static void test_a_pair_has_the_ids_of_the_whole_where_its_tokens_have_a_border(
         clora_tokenizer *t = NULL;
         assert_ok(clora_tokenizer_load(&t, path_of(names[i], "")));
         assert_true(json_array_size(cuts) > 300);
-        json_array_foreach(cuts, index, line) check_cut(t, line, texts, expected, names[i]);
+        json_array_foreach (cuts, index, line)
+            check_cut(t, line, texts, expected, names[i]);
         clora_tokenizer_free(t);
         json_decref(expected);
         json_decref(cuts);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "io/tokenizer_regex.h"
+#include "tokenizer/regex.h"
 #include "support/scratch.h"
 
 /* Patterns are Oniguruma's: the places are what the `tokenizers` package finds. */

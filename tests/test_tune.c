@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "device/environment.h"
 #include "device/tuning_store.h"
-#include "journal.h"
+#include "search/journal.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "support/tuned.h"

@@ -11,7 +11,7 @@
 #include <clora/tune.h>
 
 #include "base/dtype.h"
-#include "bench.h"
+#include "meter/meter.h"
 
 static clora_context *context;
 

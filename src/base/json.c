@@ -222,9 +222,11 @@ static size_t digits_needed(const json_t *value, size_t digits) {
             digits++;
         }
     } else if (json_is_array(value)) {
-        json_array_foreach(value, i, child) digits = digits_needed(child, digits);
+        json_array_foreach (value, i, child)
+            digits = digits_needed(child, digits);
     } else if (json_is_object(value)) {
-        json_object_foreach((json_t *)value, key, child) digits = digits_needed(child, digits);
+        json_object_foreach ((json_t *)value, key, child)
+            digits = digits_needed(child, digits);
     }
     return digits;
 }

@@ -9,7 +9,7 @@
 
 #include <clora/status.h>
 
-#include "cli/progress.h"
+#include "cli/ui/progress.h"
 
 static void print_name(const cli_state *cli) {
     progress_clear_all(); /* a line of its own, not one behind a bar */

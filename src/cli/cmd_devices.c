@@ -5,9 +5,9 @@
 #include <clora/context.h>
 
 #include "cli/cli.h"
-#include "cli/json_out.h"
-#include "cli/opt.h"
-#include "cli/text.h"
+#include "cli/ui/json_out.h"
+#include "cli/options/opt.h"
+#include "cli/ui/text.h"
 
 static json_t *device_json(const clora_device_info *d) {
     return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:b, s:b, s:b, s:s, s:b}", "index",

@@ -3,13 +3,13 @@
 #include <clora/train.h>
 
 #include "cli/cli.h"
-#include "cli/device.h"
-#include "cli/data_options.h"
-#include "cli/json_out.h"
-#include "cli/model_options.h"
-#include "cli/opt.h"
-#include "cli/progress.h"
-#include "cli/text.h"
+#include "cli/options/device.h"
+#include "cli/options/data_options.h"
+#include "cli/ui/json_out.h"
+#include "cli/options/model_options.h"
+#include "cli/options/opt.h"
+#include "cli/ui/progress.h"
+#include "cli/ui/text.h"
 
 typedef struct eval_args {
     const char *path, *adapter;

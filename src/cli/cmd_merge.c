@@ -4,12 +4,12 @@
 #include <clora/adapter.h>
 
 #include "cli/cli.h"
-#include "cli/interrupt.h"
-#include "cli/json_out.h"
-#include "cli/model_options.h"
-#include "cli/opt.h"
-#include "cli/progress.h"
-#include "cli/text.h"
+#include "cli/ui/interrupt.h"
+#include "cli/ui/json_out.h"
+#include "cli/options/model_options.h"
+#include "cli/options/opt.h"
+#include "cli/ui/progress.h"
+#include "cli/ui/text.h"
 
 typedef struct merge_args {
     const char *out;

@@ -6,11 +6,11 @@
 #include <clora/tokenizer.h>
 
 #include "cli/cli.h"
-#include "cli/input.h"
-#include "cli/json_out.h"
-#include "cli/jsonl.h"
-#include "cli/opt.h"
-#include "cli/text.h"
+#include "cli/inputs/input.h"
+#include "cli/ui/json_out.h"
+#include "cli/inputs/jsonl.h"
+#include "cli/options/opt.h"
+#include "cli/ui/text.h"
 
 typedef struct tokenize_args {
     const char *jsonl;

@@ -5,9 +5,9 @@
 #include <clora/version.h>
 
 #include "cli/cli.h"
-#include "cli/interrupt.h"
-#include "cli/opt.h"
-#include "cli/suggest.h"
+#include "cli/ui/interrupt.h"
+#include "cli/options/opt.h"
+#include "cli/ui/suggest.h"
 
 static const command *const commands[] = {
     &command_devices, &command_tune,    &command_train,    &command_eval,  &command_generate,

@@ -288,8 +288,8 @@ void tuning_store_add_table(clora_context *context, const char *text, size_t siz
     size_t i;
 
     if (json_load_bytes(&table, text, size, name) == CLORA_OK && names_the_same_device(table, &context->info))
-        json_array_foreach(json_object_get(table, "entries"), i, entry)(void)
-            add(context, entry, CLORA_TUNE_SHIPPED, name);
+        json_array_foreach (json_object_get(table, "entries"), i, entry)
+            (void)add(context, entry, CLORA_TUNE_SHIPPED, name);
     json_decref(table);
 }
 

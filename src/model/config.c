@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/json_literal.h"
-#include "io/directory.h"
-#include "io/quantized.h"
+#include "files/directory.h"
+#include "files/quantized.h"
 
 enum { CONFIG_LIMIT = 1 << 20, SIZE_LIMIT = 1 << 24 };
 
@@ -63,7 +63,7 @@ static clora_status find_rope(const json_t **out, const json_t *root, const char
             continue;
         if (!json_is_object(found) || json_literal(found))
             return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" must be an object", path, names[i]);
-        json_object_foreach((json_t *)found, key, value) {
+        json_object_foreach ((json_t *)found, key, value) {
             if (json_is_object(value) && !json_literal(value))
                 return clora_fail(CLORA_ERROR_UNSUPPORTED,
                                   "%s: \"%s\" has settings of its own for \"%s\"; a llama model has one RoPE for all "

@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "io/model_tables.h"
-#include "io/quantized.h"
+#include "files/model_tables.h"
+#include "files/quantized.h"
 #include "model/model.h"
 
 /* The heads of the files against config.json; nothing is read or allocated yet. */

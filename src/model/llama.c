@@ -1,6 +1,6 @@
 #include "model/llama.h"
 
-#include "lora/linear.h"
+#include "methods/lora.h"
 #include "ops/ops.h"
 
 static const lowrank *term(const selection *s, int site) {

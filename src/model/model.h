@@ -3,8 +3,8 @@
 
 #include <clora/model.h>
 
-#include "io/model_tables.h"
-#include "lora/adapter.h"
+#include "files/model_tables.h"
+#include "methods/adapter.h"
 #include "model/config.h"
 
 /* The frozen weights of a layer, in the order in which the forward pass uses them. */

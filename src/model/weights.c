@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 #include "model/model.h"
 
 /* The directory being read. */

@@ -3,7 +3,7 @@
 
 #include <clora/train.h>
 
-#include "lora/adapter.h"
+#include "methods/adapter.h"
 
 /* Gradients and AdamW's moments of an adapter: buffers of the same sizes as its chunks. */
 typedef struct optimizer {

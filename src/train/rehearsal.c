@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "device/tune_plan.h"
-#include "lora/linear.h"
+#include "methods/lora.h"
 #include "model/llama.h"
 #include "train/optimizer.h"
 

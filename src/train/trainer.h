@@ -3,7 +3,7 @@
 
 #include <clora/train.h>
 
-#include "io/dataset.h"
+#include "data/dataset.h"
 #include "model/llama.h"
 #include "train/optimizer.h"
 

@@ -5,7 +5,7 @@
 #include <clora/inspect.h>
 
 #include "fuzz/fuzz.h"
-#include "lora/peft.h"
+#include "methods/peft.h"
 
 static const target_module modules[] = {{"model.layers.0.self_attn.q_proj", 4, 4, false},
                                         {"model.layers.0.self_attn.v_proj", 2, 4, false},

@@ -4,7 +4,7 @@
 #include <clora/tokenizer.h>
 
 #include "fuzz/fuzz.h"
-#include "io/dataset.h"
+#include "data/dataset.h"
 
 /* Bits of the options. */
 enum { BATCH = 3, SHUFFLE = 2, LENGTH = 15, LEARN_CONTEXT = 16, COLUMNS = 32, ONE_COLUMN = 64, PACK = 128 };

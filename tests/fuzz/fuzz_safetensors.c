@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "fuzz/fuzz.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 
 static volatile unsigned sum; /* so that reading is not in vain */
 

@@ -1,7 +1,7 @@
 /* model.safetensors.index.json 8< the file "a" 8< the file "b" */
 
 #include "fuzz/fuzz.h"
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_part parts[3];

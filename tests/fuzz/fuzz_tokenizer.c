@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "fuzz/fuzz.h"
-#include "io/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 /* What components may make of a text, with the text itself. */
 enum { MOST_TIMES = 1 + 2 * 64, MOST_BESIDES = 2 << 20 };

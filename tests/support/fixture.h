@@ -8,8 +8,8 @@
 
 #include <clora/dataset.h>
 
-#include "io/dataset.h"
-#include "io/safetensors.h"
+#include "data/dataset.h"
+#include "files/safetensors.h"
 
 /* tests/fixtures/NAME; static buffer, one of four. */
 const char *fixture_path(const char *name);

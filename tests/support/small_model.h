@@ -3,7 +3,7 @@
 
 /* Models of a few numbers in this test's directory, with adapters. Include after cmocka.h. */
 
-#include "io/safetensors.h"
+#include "files/safetensors.h"
 
 /* A model with one layer's q_proj (N, K), an embedding (3, K) and a norm (K), all of one type, and a rank 1 adapter. */
 typedef struct small_model {

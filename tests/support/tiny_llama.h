@@ -1,7 +1,7 @@
 #ifndef CLORA_TESTS_TINY_LLAMA_H
 #define CLORA_TESTS_TINY_LLAMA_H
 
-#include "lora/target.h"
+#include "methods/target.h"
 
 /* The linear layers of tests/fixtures/tiny-llama, the head last. */
 enum { TINY_MODULES = 15 };

@@ -1,0 +1,234 @@
+#include "cases/case.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ref/ref.h"
+
+/*
+ * Attention: sequence b of T queries has past[b] = S - T - b % 2 keys before them (0 when S = T). Options: 1 without
+ * lse; 2 packed: the queries of a sequence belong to stretches of five, which do not see one another, and no query of a
+ * packed sequence sees the past.
+ */
+enum { NO_LSE = 1, PACKED = 2, STRETCH = 5 };
+
+static clora_tensor *tensor(case_run *run, int i) {
+    return &run->buffer[i].tensor;
+}
+
+static attention_shape shape_of(const op_shape *s) {
+    return (attention_shape){s->B, s->T, s->S, s->H, s->G, s->D};
+}
+
+static ref_attention_shape ref_shape_of(const op_shape *s) {
+    return (ref_attention_shape){s->B, s->T, s->S, s->H, s->G, s->D};
+}
+
+static void fill_past(case_run *run, int32_t *past) {
+    const op_shape *s = &run->shape;
+
+    for (int b = 0; b < s->B && run->status == CLORA_OK; b++)
+        past[b] = s->S - s->T - (s->S > s->T ? b % 2 : 0);
+}
+
+static int first_of(const op_shape *s, const int32_t *past, int b, int t) {
+    return s->option & PACKED ? past[b] + t / STRETCH * STRETCH : 0;
+}
+
+static void fill_first(case_run *run, int32_t *first, const int32_t *past) {
+    const op_shape *s = &run->shape;
+
+    for (int i = 0; i < s->B * s->T && run->status == CLORA_OK; i++)
+        first[i] = first_of(s, past, i / s->T, i % s->T);
+}
+
+/* The last query that sees key s of sequence b: all from s on, or the last of the key's stretch. */
+static void fill_last(case_run *run, int32_t *last, const int32_t *past) {
+    const op_shape *s = &run->shape;
+
+    for (int i = 0; i < s->B * s->S && run->status == CLORA_OK; i++) {
+        const int b = i / s->S, t = i % s->S - past[b], end = t / STRETCH * STRETCH + STRETCH - 1;
+        last[i] = !(s->option & PACKED) ? s->T - 1 : t < 0 ? -1 : end < s->T ? end : s->T - 1;
+    }
+}
+
+static void attention_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+    const int M = s->B * s->T;
+
+    case_matrix(run, "y", CASE_OUT, M, s->H * s->D);
+    case_matrix(run, "q", CASE_IN, M, s->H * s->D);
+    case_matrix(run, "k", CASE_IN, s->B * s->S, s->G * s->D);
+    case_matrix(run, "v", CASE_IN, s->B * s->S, s->G * s->D);
+    case_buffer *past = case_dense(run, "past", CASE_IN, CLORA_DTYPE_I32, s->B, 1);
+    case_buffer *first = case_dense(run, "first", CASE_IN, CLORA_DTYPE_I32, M, 1);
+    fill_past(run, past->ids);
+    fill_first(run, first->ids, past->ids);
+    if (!(s->option & NO_LSE))
+        case_dense(run, "lse", CASE_OUT, CLORA_DTYPE_F32, M, s->H);
+}
+
+static clora_status attention_launch(case_run *run) {
+    return op_attention(tensor(run, 0), run->shape.option & NO_LSE ? NULL : tensor(run, 6), tensor(run, 1),
+                        tensor(run, 2), tensor(run, 3), tensor(run, 4), tensor(run, 5), shape_of(&run->shape));
+}
+
+static void attention_reference(case_run *run) {
+    const case_buffer *b = run->buffer;
+
+    ref_attention(b[0].expected, run->shape.option & NO_LSE ? NULL : b[6].expected, b[1].host, b[2].host, b[3].host,
+                  b[4].ids, b[5].ids, ref_shape_of(&run->shape));
+}
+
+enum { DQ, DK, DV, DELTA, PARTS, DY, Y, Q, K, V, LSE, PAST, FIRST, LAST };
+
+static void attention_backward_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+    const int M = s->B * s->T, S = s->B * s->S, columns = s->H * s->D, kv = s->G * s->D;
+    const int parts = op_attention_parts(run->context);
+    case_buffer *b = run->buffer;
+
+    case_matrix(run, "dq", CASE_OUT, M, columns);
+    case_matrix(run, "dk", CASE_OUT, S, kv);
+    case_matrix(run, "dv", CASE_OUT, S, kv);
+    case_dense(run, "delta", CASE_OUT, CLORA_DTYPE_F32, M, s->H);
+    case_dense(run, "parts", CASE_SCRATCH, CLORA_DTYPE_F32, M, (parts > 0 ? parts : 1) * columns);
+    case_matrix(run, "dy", CASE_IN, M, columns);
+    case_matrix(run, "y", CASE_IN, M, columns);
+    case_matrix(run, "q", CASE_IN, M, columns);
+    case_matrix(run, "k", CASE_IN, S, kv);
+    case_matrix(run, "v", CASE_IN, S, kv);
+    case_dense(run, "lse", CASE_IN, CLORA_DTYPE_F32, M, s->H);
+    case_dense(run, "past", CASE_IN, CLORA_DTYPE_I32, s->B, 1);
+    case_dense(run, "first", CASE_IN, CLORA_DTYPE_I32, M, 1);
+    case_dense(run, "last", CASE_IN, CLORA_DTYPE_I32, S, 1);
+    if (run->status != CLORA_OK)
+        return;
+    fill_past(run, b[PAST].ids);
+    fill_first(run, b[FIRST].ids, b[PAST].ids);
+    fill_last(run, b[LAST].ids, b[PAST].ids);
+    if (run->guards) /* a benchmark has no use for true values, and the reference is slow at its shapes */
+        ref_attention(b[Y].host, b[LSE].host, b[Q].host, b[K].host, b[V].host, b[PAST].ids, b[FIRST].ids,
+                      ref_shape_of(s));
+}
+
+static clora_status attention_backward_launch(case_run *run) {
+    return op_attention_backward(tensor(run, DQ), tensor(run, DK), tensor(run, DV), tensor(run, DELTA),
+                                 tensor(run, PARTS), tensor(run, DY), tensor(run, Y), tensor(run, Q), tensor(run, K),
+                                 tensor(run, V), tensor(run, LSE), tensor(run, PAST), tensor(run, FIRST),
+                                 tensor(run, LAST), shape_of(&run->shape));
+}
+
+static void attention_backward_reference(case_run *run) {
+    const case_buffer *b = run->buffer;
+
+    ref_attention_backward(b[DQ].expected, b[DK].expected, b[DV].expected, b[DELTA].expected, b[DY].host, b[Y].host,
+                           b[Q].host, b[K].host, b[V].host, b[LSE].host, b[PAST].ids, b[FIRST].ids,
+                           ref_shape_of(&run->shape));
+}
+
+/* ---- rotated queries, rotated keys and values into the cache ---- */
+
+static void rope_store_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+    const int M = s->B * s->T;
+
+    case_matrix(run, "cache", CASE_INOUT, s->B * s->S, 2 * s->G * s->D);
+    case_matrix(run, "qkv", CASE_INOUT, M, (s->H + 2 * s->G) * s->D);
+    case_buffer *positions = case_dense(run, "positions", CASE_IN, CLORA_DTYPE_I32, M, 1);
+    case_dense(run, "table", CASE_IN, CLORA_DTYPE_F32, s->S, s->D);
+    int32_t *past = case_dense(run, "past", CASE_IN, CLORA_DTYPE_I32, s->B, 1)->ids;
+    fill_past(run, past);
+    for (int m = 0; m < M && run->status == CLORA_OK; m++)
+        positions->ids[m] = past[m / s->T] + m % s->T;
+}
+
+static clora_status rope_store_launch(case_run *run) {
+    return op_rope_store(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3), tensor(run, 4),
+                         shape_of(&run->shape));
+}
+
+static void copy_columns(float *to, int to_stride, const float *from, int from_stride, int rows, int columns) {
+    for (int m = 0; m < rows; m++)
+        memcpy(to + (size_t)m * (size_t)to_stride, from + (size_t)m * (size_t)from_stride,
+               (size_t)columns * sizeof(*to));
+}
+
+static void rope_store_reference(case_run *run) {
+    const op_shape *s = &run->shape;
+    const case_buffer *b = run->buffer;
+    const int M = s->B * s->T, all = (s->H + 2 * s->G) * s->D, q = s->H * s->D, kv = s->G * s->D;
+    float *qk = case_memory(run, (size_t)M * (size_t)(q + kv), sizeof(*qk));
+    float *row = case_memory(run, (size_t)M * (size_t)(2 * kv), sizeof(*row));
+
+    if (run->status != CLORA_OK)
+        return;
+    copy_columns(qk, q + kv, b[1].host, all, M, q + kv);
+    ref_rope(qk, b[2].ids, b[3].host, M, s->H + s->G, s->D, false);
+    copy_columns(b[1].expected, all, qk, q + kv, M, q);
+    copy_columns(row, 2 * kv, qk + q, q + kv, M, kv);
+    copy_columns(row + kv, 2 * kv, b[1].host + q + kv, all, M, kv);
+    ref_cache_store(b[0].expected, row, b[4].ids, s->B, s->T, s->S, 2 * kv);
+}
+
+/* ---- costs: what the visible pairs need ---- */
+
+static double pairs(const op_shape *s) {
+    return (double)s->B * s->H * s->T * (s->S - s->T + (s->T + 1) / 2.0);
+}
+
+static double attention_flops(const op_shape *s) {
+    return 4.0 * s->D * pairs(s);
+}
+static double attention_backward_flops(const op_shape *s) {
+    return 10.0 * s->D * pairs(s);
+}
+static double attention_bytes(const op_shape *s) {
+    return 8.0 * s->B * s->D * ((double)s->T * s->H + (double)s->S * s->G);
+}
+static double attention_backward_bytes(const op_shape *s) {
+    return 16.0 * s->B * s->D * ((double)s->T * s->H + (double)s->S * s->G);
+}
+static double rope_store_flops(const op_shape *s) {
+    return 3.0 * s->B * s->T * (s->H + s->G) * s->D;
+}
+static double rope_store_bytes(const op_shape *s) {
+    return 8.0 * s->B * s->T * (s->H + 2.0 * s->G) * s->D;
+}
+
+enum { ONE_KEY = 2 /* shapes of one key */ };
+
+static const op_shape shapes[] = {
+    {.B = 1, .T = 1, .S = 1, .H = 1, .G = 1, .D = 8},
+    {.B = 1, .T = 1, .S = 1, .H = 1, .G = 1, .D = 2, .option = NO_LSE},
+    {.B = 1, .T = 1, .S = 2, .H = 1, .G = 1, .D = 4}, /* from here on with gradients that are not all zero */
+    {.B = 2, .T = 7, .S = 7, .H = 3, .G = 1, .D = 8, .pad = 5},
+    {.B = 1, .T = 17, .S = 17, .H = 4, .G = 2, .D = 12, .option = PACKED},
+    {.B = 2, .T = 1, .S = 71, .H = 6, .G = 2, .D = 16, .pad = 3, .option = NO_LSE},
+    {.B = 8, .T = 1, .S = 67, .H = 8, .G = 2, .D = 20, .pad = 2},
+    {.B = 2, .T = 5, .S = 70, .H = 2, .G = 2, .D = 34},
+    {.B = 1, .T = 67, .S = 67, .H = 3, .G = 1, .D = 64, .pad = 128},
+    {.B = 2, .T = 65, .S = 65, .H = 2, .G = 1, .D = 13, .pad = 1, .option = PACKED},
+    {.B = 1, .T = 33, .S = 131, .H = 1, .G = 1, .D = 80},
+    {.B = 1, .T = 140, .S = 140, .H = 2, .G = 1, .D = 20, .pad = 3, .option = PACKED},
+    {.B = 1, .T = 9, .S = 13, .H = 7, .G = 7, .D = 128, .option = PACKED},
+    {.B = 1, .T = 18, .S = 18, .H = 2, .G = 1, .D = 256, .pad = 7},
+};
+
+static const op_shape store_shapes[] = {
+    {.B = 1, .T = 1, .S = 1, .H = 1, .G = 1, .D = 2},
+    {.B = 3, .T = 1, .S = 9, .H = 3, .G = 1, .D = 34, .pad = 3},
+    {.B = 2, .T = 5, .S = 11, .H = 4, .G = 2, .D = 64},
+    {.B = 1, .T = 4, .S = 4, .H = 2, .G = 2, .D = 6, .pad = 1},
+};
+
+const op_case cases_attention[] = {
+    {"attention", CASE_SHAPES(shapes), attention_setup, attention_launch, attention_reference, attention_flops,
+     attention_bytes, 1e-5f},
+    {"attention_backward", shapes + ONE_KEY, sizeof(shapes) / sizeof(shapes[0]) - ONE_KEY, attention_backward_setup,
+     attention_backward_launch, attention_backward_reference, attention_backward_flops, attention_backward_bytes,
+     2e-5f},
+    {"rope_store", CASE_SHAPES(store_shapes), rope_store_setup, rope_store_launch, rope_store_reference,
+     rope_store_flops, rope_store_bytes, 1e-6f},
+    {.name = NULL},
+};

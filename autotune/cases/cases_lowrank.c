@@ -1,0 +1,154 @@
+#include "cases/product.h"
+
+#include "ref/ref.h"
+
+static const op_shape lowrank_shapes[] = {
+    {.M = 1, .N = 1, .K = 1, .R = 1},
+    {.M = 1, .N = 67, .K = 131, .R = 8},
+    {.M = 2, .N = 5, .K = 7, .R = 33, .pad = 1},
+    {.M = 3, .N = 33, .K = 65, .R = 1, .modules = 2, .pad = 2},
+    {.M = 4, .N = 16, .K = 32, .R = 4},
+    {.M = 7, .N = 97, .K = 31, .R = 3, .modules = 3},
+    {.M = 17, .N = 128, .K = 48, .R = 7, .modules = 4, .pad = 5},
+    {.M = 33, .N = 64, .K = 96, .R = 16, .dtype = CLORA_DTYPE_BF16},
+    {.M = 101, .N = 90, .K = 291, .R = 31, .modules = 3},
+    {.M = 259, .N = 310, .K = 64, .R = 64, .pad = 3},
+    {.M = 300, .N = 65, .K = 200, .R = 12, .dtype = CLORA_DTYPE_F16, .modules = 2},
+};
+
+/* ---- u = s * x * A^T ---- */
+
+static void down_setup(case_run *run) {
+    product *p = product_setup(run, CASE_IN, CASE_IN);
+
+    p->u = case_matrix(run, "u", CASE_OUT, run->shape.M, p->R);
+    p->x = case_matrix(run, "x", CASE_IN, run->shape.M, run->shape.K);
+}
+
+static clora_status down_launch(case_run *run) {
+    product *p = run->data;
+    return op_lowrank_down(&p->u->tensor, &p->x->tensor, run->lr);
+}
+
+static void down_reference(case_run *run) {
+    const product *p = run->data;
+
+    for (int i = 0; i < p->modules; i++)
+        ref_lowrank_down(p->u->expected + p->row[i], p->R, p->x->host, p->a[i], p->scale[i], run->shape.M, run->shape.K,
+                         p->rank[i]);
+}
+
+/* ---- du = s * dy * B ---- */
+
+static void down_grad_setup(case_run *run) {
+    product *p = product_setup(run, CASE_IN, CASE_IN);
+
+    p->u = case_matrix(run, "du", CASE_OUT, run->shape.M, p->R);
+    p->y = case_matrix(run, "dy", CASE_IN, run->shape.M, run->shape.N);
+}
+
+static clora_status down_grad_launch(case_run *run) {
+    product *p = run->data;
+    return op_lowrank_down_grad(&p->u->tensor, &p->y->tensor, run->lr);
+}
+
+static void down_grad_reference(case_run *run) {
+    const op_shape *s = &run->shape;
+    const product *p = run->data;
+
+    for (int i = 0; i < p->modules; i++)
+        ref_lowrank_down_grad(p->u->expected + p->row[i], p->R, p->y->host + p->col[i], s->N, p->b[i], p->scale[i],
+                              s->M, p->N[i], p->rank[i]);
+}
+
+/* ---- dx = du * A ---- */
+
+static void dx_setup(case_run *run) {
+    product *p = product_setup(run, CASE_IN, CASE_IN);
+
+    p->x = case_matrix(run, "dx", CASE_OUT, run->shape.M, run->shape.K);
+    p->u = case_matrix(run, "du", CASE_IN, run->shape.M, p->R);
+}
+
+static clora_status dx_launch(case_run *run) {
+    product *p = run->data;
+    return op_lowrank_dx(&p->x->tensor, &p->u->tensor, run->lr);
+}
+
+static void dx_reference(case_run *run) {
+    const product *p = run->data;
+
+    for (int i = 0; i < p->modules; i++)
+        ref_lowrank_dx(p->x->expected, p->u->host + p->row[i], p->R, p->a[i], run->shape.M, run->shape.K, p->rank[i]);
+}
+
+/* ---- da += du^T * x,  db += dy^T * u: the values of a and b stand for gradients that are there already ---- */
+
+static void grad_a_setup(case_run *run) {
+    product *p = product_setup(run, CASE_INOUT, CASE_IN);
+
+    p->u = case_matrix(run, "du", CASE_IN, run->shape.M, p->R);
+    p->x = case_matrix(run, "x", CASE_IN, run->shape.M, run->shape.K);
+}
+
+static clora_status grad_a_launch(case_run *run) {
+    product *p = run->data;
+    return op_lowrank_grad_a(&p->fa->tensor, &p->u->tensor, &p->x->tensor, run->lr);
+}
+
+static void grad_a_reference(case_run *run) {
+    const product *p = run->data;
+
+    for (int i = 0; i < p->modules; i++)
+        ref_lowrank_grad_a(p->a[i], p->u->host + p->row[i], p->R, p->x->host, run->shape.M, run->shape.K, p->rank[i]);
+    product_expect_a(run, p->a);
+}
+
+static void grad_b_setup(case_run *run) {
+    product *p = product_setup(run, CASE_IN, CASE_INOUT);
+
+    p->y = case_matrix(run, "dy", CASE_IN, run->shape.M, run->shape.N);
+    p->u = case_matrix(run, "u", CASE_IN, run->shape.M, p->R);
+}
+
+static clora_status grad_b_launch(case_run *run) {
+    product *p = run->data;
+    return op_lowrank_grad_b(&p->fb->tensor, &p->y->tensor, &p->u->tensor, run->lr);
+}
+
+static void grad_b_reference(case_run *run) {
+    const op_shape *s = &run->shape;
+    const product *p = run->data;
+
+    for (int i = 0; i < p->modules; i++)
+        ref_lowrank_grad_b(p->b[i], p->y->host + p->col[i], s->N, p->u->host + p->row[i], p->R, s->M, p->N[i],
+                           p->rank[i]);
+    product_expect_b(run, p->b);
+}
+
+static double k_flops(const op_shape *s) {
+    return 2.0 * s->M * s->K * product_ranks(s);
+}
+
+static double n_flops(const op_shape *s) {
+    return 2.0 * s->M * product_b_elements(s);
+}
+
+static double k_bytes(const op_shape *s) {
+    return 4.0 * ((double)s->M * s->K + ((double)s->M + s->K) * product_ranks(s));
+}
+
+static double n_bytes(const op_shape *s) {
+    return 4.0 * ((double)s->M * s->N + (double)s->M * product_ranks(s) + product_b_elements(s));
+}
+
+#define SHAPES CASE_SHAPES(lowrank_shapes)
+
+const op_case cases_lowrank[] = {
+    {"lowrank_down", SHAPES, down_setup, down_launch, down_reference, k_flops, k_bytes, 4e-6f},
+    {"lowrank_down_grad", SHAPES, down_grad_setup, down_grad_launch, down_grad_reference, n_flops, n_bytes, 4e-6f},
+    {"lowrank_dx", SHAPES, dx_setup, dx_launch, dx_reference, k_flops, k_bytes, 4e-6f},
+    {"lowrank_grad_a", SHAPES, grad_a_setup, grad_a_launch, grad_a_reference, k_flops, k_bytes, 4e-6f},
+    {"lowrank_grad_b", SHAPES, grad_b_setup, grad_b_launch, grad_b_reference, n_flops, n_bytes, 4e-6f},
+    {.name = NULL},
+};

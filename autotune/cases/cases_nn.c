@@ -1,0 +1,438 @@
+#include "cases/case.h"
+
+#include <math.h>
+
+#include "ref/ref.h"
+
+/* Elementwise operations and those on rows: M rows of K columns; V columns of logits; heads H of D. */
+
+static size_t count(const case_buffer *b) {
+    return (size_t)b->rows * (size_t)b->cols;
+}
+
+static clora_tensor *tensor(case_run *run, int i) {
+    return &run->buffer[i].tensor;
+}
+
+/* ---- norm ---- */
+
+static void rstd_of(case_run *run, case_buffer *rstd, const case_buffer *x, const case_buffer *g) {
+    float *y = case_memory(run, count(x), sizeof(float));
+
+    if (run->status == CLORA_OK)
+        ref_rmsnorm(y, rstd->host, x->host, g->host, 1e-5f, x->rows, x->cols);
+}
+
+static void rmsnorm_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_matrix(run, "y", CASE_OUT, s->M, s->K);
+    case_matrix(run, "x", CASE_IN, s->M, s->K);
+    case_dense(run, "g", CASE_IN, CLORA_DTYPE_F32, 1, s->K);
+    if (!s->option)
+        case_dense(run, "rstd", CASE_OUT, CLORA_DTYPE_F32, s->M, 1);
+}
+
+static clora_status rmsnorm_launch(case_run *run) {
+    return op_rmsnorm(tensor(run, 0), run->shape.option ? NULL : tensor(run, 3), tensor(run, 1), tensor(run, 2), 1e-5f);
+}
+
+static void rmsnorm_reference(case_run *run) {
+    ref_rmsnorm(run->buffer[0].expected, run->shape.option ? NULL : run->buffer[3].expected, run->buffer[1].host,
+                run->buffer[2].host, 1e-5f, run->shape.M, run->shape.K);
+}
+
+static void rmsnorm_apply_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_matrix(run, "y", CASE_OUT, s->M, s->K);
+    const case_buffer *x = case_matrix(run, "x", CASE_IN, s->M, s->K);
+    case_buffer *rstd = case_dense(run, "rstd", CASE_IN, CLORA_DTYPE_F32, s->M, 1);
+    rstd_of(run, rstd, x, case_dense(run, "g", CASE_IN, CLORA_DTYPE_F32, 1, s->K));
+}
+
+static clora_status rmsnorm_apply_launch(case_run *run) {
+    return op_rmsnorm_apply(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3));
+}
+
+static void rmsnorm_apply_reference(case_run *run) {
+    ref_rmsnorm_apply(run->buffer[0].expected, run->buffer[1].host, run->buffer[2].host, run->buffer[3].host,
+                      run->shape.M, run->shape.K);
+}
+
+static void rmsnorm_backward_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_matrix(run, "dx", CASE_INOUT, s->M, s->K);
+    const case_buffer *x = case_matrix(run, "x", CASE_IN, s->M, s->K);
+    case_buffer *rstd = case_dense(run, "rstd", CASE_IN, CLORA_DTYPE_F32, s->M, 1);
+    rstd_of(run, rstd, x, case_dense(run, "g", CASE_IN, CLORA_DTYPE_F32, 1, s->K));
+    case_matrix(run, "dy", CASE_IN, s->M, s->K);
+}
+
+static clora_status rmsnorm_backward_launch(case_run *run) {
+    return op_rmsnorm_backward(tensor(run, 0), tensor(run, 4), tensor(run, 1), tensor(run, 2), tensor(run, 3));
+}
+
+static void rmsnorm_backward_reference(case_run *run) {
+    ref_rmsnorm_backward(run->buffer[0].expected, run->buffer[4].host, run->buffer[1].host, run->buffer[2].host,
+                         run->buffer[3].host, run->shape.M, run->shape.K);
+}
+
+/* ---- rope: M rows at positions 0..P-1, option 1 rotates back ---- */
+
+enum { POSITIONS = 19 };
+
+static void rope_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_matrix(run, "x", CASE_INOUT, s->M, s->H * s->D);
+    case_buffer *positions = case_dense(run, "positions", CASE_IN, CLORA_DTYPE_I32, s->M, 1);
+    case_buffer *table = case_dense(run, "table", CASE_IN, CLORA_DTYPE_F32, POSITIONS, s->D);
+    for (int m = 0; m < s->M && run->status == CLORA_OK; m++)
+        positions->ids[m] = (m * 7 + 3) % POSITIONS;
+    for (int i = 0; i < POSITIONS * s->D && run->status == CLORA_OK; i++) {
+        const int pair = i % s->D % (s->D / 2);
+        const double angle = i / s->D * pow(10000.0, -2.0 * pair / s->D);
+        table->host[i] = (float)(i % s->D < s->D / 2 ? cos(angle) : sin(angle));
+    }
+}
+
+static clora_status rope_launch(case_run *run) {
+    return op_rope(tensor(run, 0), tensor(run, 1), tensor(run, 2), run->shape.H, run->shape.option != 0);
+}
+
+static void rope_reference(case_run *run) {
+    ref_rope(run->buffer[0].expected, run->buffer[1].ids, run->buffer[2].host, run->shape.M, run->shape.H, run->shape.D,
+             run->shape.option != 0);
+}
+
+/* ---- gated activation: the backward pass makes y too, but in option 2; option 1 works in place ---- */
+
+enum { IN_PLACE = 1, WITHOUT_Y = 2 };
+
+static void widen_range(case_run *run, case_buffer *b, float factor) {
+    for (size_t i = 0; i < count(b) && run->status == CLORA_OK; i++)
+        b->host[i] *= factor;
+}
+
+static void swiglu_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_matrix(run, "y", CASE_OUT, s->M, s->K);
+    widen_range(run, case_matrix(run, "gu", CASE_IN, s->M, 2 * s->K), 9.0f);
+}
+
+static clora_status swiglu_launch(case_run *run) {
+    return op_swiglu(tensor(run, 0), tensor(run, 1));
+}
+
+static void swiglu_reference(case_run *run) {
+    ref_swiglu(run->buffer[0].expected, run->buffer[1].host, run->shape.M, run->shape.K);
+}
+
+enum { DY, GU, DGU, FORWARD_Y };
+
+static void swiglu_backward_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+    const case_role role = s->option == IN_PLACE ? CASE_INOUT : CASE_IN;
+
+    case_matrix(run, "dy", role, s->M, s->K);
+    widen_range(run, case_matrix(run, "gu", role, s->M, 2 * s->K), 9.0f);
+    if (s->option == IN_PLACE)
+        return;
+    case_matrix(run, "dgu", CASE_OUT, s->M, 2 * s->K);
+    if (s->option != WITHOUT_Y)
+        case_matrix(run, "y", CASE_OUT, s->M, s->K);
+}
+
+static clora_status swiglu_backward_launch(case_run *run) {
+    const int option = run->shape.option;
+    clora_tensor *y = option == WITHOUT_Y ? NULL : tensor(run, option == IN_PLACE ? DY : FORWARD_Y);
+
+    return op_swiglu_backward(tensor(run, option == IN_PLACE ? GU : DGU), y, tensor(run, DY), tensor(run, GU));
+}
+
+static void swiglu_backward_reference(case_run *run) {
+    const case_buffer *b = run->buffer;
+    const op_shape *s = &run->shape;
+
+    ref_swiglu_backward(b[s->option == IN_PLACE ? GU : DGU].expected, b[DY].host, b[GU].host, s->M, s->K);
+    if (s->option != WITHOUT_Y)
+        ref_swiglu(b[s->option == IN_PLACE ? DY : FORWARD_Y].expected, b[GU].host, s->M, s->K);
+}
+
+/* ---- loss: every fourth row has no target, every third row a tie; option 1 leaves the logits ---- */
+
+static void cross_entropy_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_dense(run, "nll", CASE_OUT, CLORA_DTYPE_F32, s->M, 1);
+    case_dense(run, "hit", CASE_OUT, CLORA_DTYPE_F32, s->M, 1);
+    case_buffer *logits = case_matrix(run, "logits", s->option ? CASE_IN : CASE_INOUT, s->M, s->V);
+    case_buffer *targets = case_dense(run, "targets", CASE_IN, CLORA_DTYPE_I32, s->M, 1);
+    widen_range(run, logits, 12.0f);
+    for (int m = 0; m < s->M && run->status == CLORA_OK; m++) {
+        float *row = logits->host + (size_t)m * (size_t)s->V;
+        const int target = (m * 31 + 5) % s->V;
+        targets->ids[m] = m % 4 == 3 ? -1 : target;
+        if (m % 3 != 1)
+            row[target] = 13.0f;
+        if (m % 3 == 2)
+            row[(target + s->V / 2) % s->V] = 13.0f;
+    }
+}
+
+static clora_status cross_entropy_launch(case_run *run) {
+    return op_cross_entropy(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3), !run->shape.option);
+}
+
+static void cross_entropy_reference(case_run *run) {
+    case_buffer *logits = &run->buffer[2];
+
+    ref_cross_entropy(run->buffer[0].expected, run->buffer[1].expected,
+                      run->shape.option ? logits->host : logits->expected, run->buffer[3].ids, run->shape.M,
+                      run->shape.V, !run->shape.option);
+}
+
+/* ---- dropout: p = option / 10 ---- */
+
+static const uint64_t SEED = 0x123456789abcdefu;
+static const uint32_t STREAM = 77;
+
+static void dropout_setup(case_run *run) {
+    case_matrix(run, "y", CASE_OUT, run->shape.M, run->shape.K);
+    case_matrix(run, "x", CASE_IN, run->shape.M, run->shape.K);
+}
+
+static float dropout_p(const case_run *run) {
+    return (float)run->shape.option / 10.0f;
+}
+
+static clora_status dropout_launch(case_run *run) {
+    return op_dropout(tensor(run, 0), tensor(run, 1), dropout_p(run), SEED, STREAM);
+}
+
+static void dropout_reference(case_run *run) {
+    ref_dropout(run->buffer[0].expected, run->buffer[1].host, dropout_p(run), SEED, STREAM, count(&run->buffer[1]));
+}
+
+static void dropout_add_setup(case_run *run) {
+    case_matrix(run, "y", CASE_INOUT, run->shape.M, run->shape.K);
+    case_matrix(run, "x", CASE_IN, run->shape.M, run->shape.K);
+}
+
+static clora_status dropout_add_launch(case_run *run) {
+    return op_dropout_add(tensor(run, 0), tensor(run, 1), dropout_p(run), SEED, STREAM);
+}
+
+static void dropout_add_reference(case_run *run) {
+    ref_dropout_add(run->buffer[0].expected, run->buffer[1].host, dropout_p(run), SEED, STREAM, count(&run->buffer[1]));
+}
+
+/* ---- conversion ---- */
+
+static clora_status add_launch(case_run *run) {
+    return op_add(tensor(run, 0), tensor(run, 1));
+}
+
+static void add_reference(case_run *run) {
+    for (size_t i = 0; i < count(&run->buffer[0]); i++)
+        run->buffer[0].expected[i] += run->buffer[1].host[i];
+}
+
+static void widen_setup(case_run *run) {
+    case_dense(run, "y", CASE_OUT, CLORA_DTYPE_F32, run->shape.M, run->shape.K);
+    case_dense(run, "x", CASE_IN, run->shape.dtype, run->shape.M, run->shape.K);
+}
+
+static clora_status widen_launch(case_run *run) {
+    return op_widen(tensor(run, 0), tensor(run, 1));
+}
+
+static void widen_reference(case_run *run) {
+    for (size_t i = 0; i < count(&run->buffer[0]); i++)
+        run->buffer[0].expected[i] = run->buffer[1].host[i];
+}
+
+/* ---- optimizer: M * K elements ---- */
+
+static const adamw_options ADAMW = {0.01f, 0.9f, 0.99f, 1e-8f, 0.1f, 3};
+static const float SCALE = 0.25f;
+
+static void adamw_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_dense(run, "p", CASE_INOUT, CLORA_DTYPE_F32, s->M, s->K);
+    case_dense(run, "m", CASE_INOUT, CLORA_DTYPE_F32, s->M, s->K);
+    case_buffer *v = case_dense(run, "v", CASE_INOUT, CLORA_DTYPE_F32, s->M, s->K);
+    case_dense(run, "g", CASE_IN, CLORA_DTYPE_F32, s->M, s->K);
+    case_buffer *scale = case_dense(run, "scale", CASE_IN, CLORA_DTYPE_F32, 1, 2);
+    for (size_t i = 0; i < count(v) && run->status == CLORA_OK; i++)
+        v->host[i] = fabsf(v->host[i]);
+    if (run->status == CLORA_OK)
+        scale->host[0] = s->option ? NAN : SCALE;
+}
+
+static clora_status adamw_launch(case_run *run) {
+    return op_adamw(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3), tensor(run, 4), ADAMW);
+}
+
+static void adamw_reference(case_run *run) {
+    const ref_adamw_options options = {ADAMW.lr, ADAMW.beta1, ADAMW.beta2, ADAMW.eps, ADAMW.weight_decay, ADAMW.step};
+
+    ref_adamw(run->buffer[0].expected, run->buffer[1].expected, run->buffer[2].expected, run->buffer[3].host,
+              run->buffer[4].host[0], options, count(&run->buffer[0]));
+}
+
+enum { SLOTS = 3, SLOT = 1 };
+
+static void sum_squares_setup(case_run *run) {
+    case_dense(run, "sums", CASE_INOUT, CLORA_DTYPE_F32, 1, SLOTS);
+    case_dense(run, "x", CASE_IN, CLORA_DTYPE_F32, run->shape.M, run->shape.K);
+}
+
+static clora_status sum_squares_launch(case_run *run) {
+    return op_sum_squares(tensor(run, 0), SLOT, tensor(run, 1));
+}
+
+static void sum_squares_reference(case_run *run) {
+    run->buffer[0].expected[SLOT] = ref_sum_squares(run->buffer[1].host, count(&run->buffer[1]));
+}
+
+/* option: clip in tenths */
+static void clip_scale_setup(case_run *run) {
+    case_dense(run, "scale", CASE_OUT, CLORA_DTYPE_F32, 1, 2);
+    case_buffer *sums = case_dense(run, "sums", CASE_IN, CLORA_DTYPE_F32, 1, run->shape.K);
+    for (size_t i = 0; i < count(sums) && run->status == CLORA_OK; i++)
+        sums->host[i] = fabsf(sums->host[i]);
+}
+
+static clora_status clip_scale_launch(case_run *run) {
+    return op_clip_scale(tensor(run, 0), tensor(run, 1), run->shape.K, 0.5f, (float)run->shape.option / 10.0f);
+}
+
+static void clip_scale_reference(case_run *run) {
+    ref_clip_scale(run->buffer[0].expected, run->buffer[1].host, run->shape.K, 0.5f, (float)run->shape.option / 10.0f);
+}
+
+/* ---- costs: nothing here is bound by arithmetic ---- */
+
+static double elements(const op_shape *s) {
+    return (double)s->M * (double)(s->H ? s->H * s->D : s->K);
+}
+
+static double few_flops(const op_shape *s) {
+    return 4.0 * elements(s);
+}
+static double moves_2(const op_shape *s) {
+    return 8.0 * elements(s);
+}
+static double moves_3(const op_shape *s) {
+    return 12.0 * elements(s);
+}
+static double moves_4(const op_shape *s) {
+    return 16.0 * elements(s);
+}
+static double moves_5(const op_shape *s) {
+    return 20.0 * elements(s);
+}
+static double moves_7(const op_shape *s) {
+    return 28.0 * elements(s);
+}
+static double reads(const op_shape *s) {
+    return 4.0 * elements(s);
+}
+
+/* Of the loss: the logits become their gradient. */
+static double loss_flops(const op_shape *s) {
+    return 4.0 * s->M * (double)s->V;
+}
+static double loss_bytes(const op_shape *s) {
+    return 8.0 * s->M * (double)s->V;
+}
+
+static const op_shape rows[] = {
+    {.M = 1, .K = 1},           {.M = 3, .K = 7, .pad = 5}, {.M = 5, .K = 64}, {.M = 2, .K = 577, .pad = 1},
+    {.M = 1, .K = 2053},        {.M = 7, .K = 16},          {.M = 2, .K = 17}, {.M = 3, .K = 33, .option = 1},
+    {.M = 2, .K = 9, .pad = 3},
+};
+static const op_shape gated_shapes[] = {
+    {.M = 1, .K = 1},
+    {.M = 3, .K = 7, .pad = 5},
+    {.M = 5, .K = 64, .option = IN_PLACE},
+    {.M = 2, .K = 577, .pad = 1},
+    {.M = 1, .K = 2053, .option = WITHOUT_Y},
+    {.M = 2, .K = 17, .option = WITHOUT_Y},
+    {.M = 3, .K = 33, .option = IN_PLACE},
+    {.M = 2, .K = 9, .pad = 3, .option = IN_PLACE},
+};
+static const op_shape rope_shapes[] = {
+    {.M = 1, .H = 1, .D = 2},
+    {.M = 5, .H = 3, .D = 8, .pad = 7},
+    {.M = 23, .H = 2, .D = 34, .option = 1},
+    {.M = 3, .H = 9, .D = 64, .pad = 384},
+    {.M = 2, .H = 1, .D = 256, .option = 1, .pad = 1},
+    {.M = 4, .H = 5, .D = 6},
+};
+static const op_shape loss_shapes[] = {
+    {.M = 1, .V = 1},
+    {.M = 7, .V = 2},
+    {.M = 9, .V = 97, .pad = 3},
+    {.M = 13, .V = 512},
+    {.M = 4, .V = 4099},
+    {.M = 6, .V = 17, .pad = 1},
+    {.M = 9, .V = 97, .pad = 3, .option = 1},
+    {.M = 5, .V = 31},
+    {.M = 2, .V = 49152},
+};
+static const op_shape dropout_shapes[] = {
+    {.M = 1, .K = 1, .option = 1},
+    {.M = 5, .K = 7, .option = 5},
+    {.M = 3, .K = 64},
+    {.M = 2, .K = 577, .option = 1, .pad = 3},
+    {.M = 3, .K = 517, .option = 9},
+    {.M = 7, .K = 34, .option = 5},
+};
+static const op_shape widen_shapes[] = {
+    {.M = 1, .K = 1, .dtype = CLORA_DTYPE_F16},
+    {.M = 3, .K = 171, .dtype = CLORA_DTYPE_BF16},
+    {.M = 2, .K = 513, .dtype = CLORA_DTYPE_F16},
+    {.M = 5, .K = 9, .dtype = CLORA_DTYPE_F32},
+};
+static const op_shape flat_shapes[] = {
+    {.M = 1, .K = 1},    {.M = 1, .K = 257}, {.M = 3, .K = 1031}, {.M = 4, .K = 64}, {.M = 1, .K = 9, .option = 1},
+    {.M = 7, .K = 5003},
+};
+static const op_shape clip_shapes[] = {
+    {.M = 1, .K = 1},
+    {.M = 1, .K = 5, .option = 1},
+    {.M = 1, .K = 301, .option = 10},
+    {.M = 1, .K = 4, .option = 90},
+};
+
+const op_case cases_nn[] = {
+    {"rmsnorm", CASE_SHAPES(rows), rmsnorm_setup, rmsnorm_launch, rmsnorm_reference, few_flops, moves_2, 1e-5f},
+    {"rmsnorm_apply", CASE_SHAPES(rows), rmsnorm_apply_setup, rmsnorm_apply_launch, rmsnorm_apply_reference, few_flops,
+     moves_2, 1e-6f},
+    {"rmsnorm_backward", CASE_SHAPES(rows), rmsnorm_backward_setup, rmsnorm_backward_launch, rmsnorm_backward_reference,
+     few_flops, moves_4, 1e-5f},
+    {"rope", CASE_SHAPES(rope_shapes), rope_setup, rope_launch, rope_reference, few_flops, moves_2, 1e-6f},
+    {"swiglu", CASE_SHAPES(rows), swiglu_setup, swiglu_launch, swiglu_reference, few_flops, moves_3, 1e-6f},
+    {"swiglu_backward", CASE_SHAPES(gated_shapes), swiglu_backward_setup, swiglu_backward_launch,
+     swiglu_backward_reference, few_flops, moves_5, 1e-6f},
+    {"cross_entropy", CASE_SHAPES(loss_shapes), cross_entropy_setup, cross_entropy_launch, cross_entropy_reference,
+     loss_flops, loss_bytes, 1e-5f},
+    {"dropout", CASE_SHAPES(dropout_shapes), dropout_setup, dropout_launch, dropout_reference, few_flops, moves_2,
+     1e-6f},
+    {"dropout_add", CASE_SHAPES(dropout_shapes), dropout_add_setup, dropout_add_launch, dropout_add_reference,
+     few_flops, moves_3, 1e-6f},
+    {"add", CASE_SHAPES(rows), dropout_add_setup, add_launch, add_reference, few_flops, moves_3, 1e-6f},
+    {"widen", CASE_SHAPES(widen_shapes), widen_setup, widen_launch, widen_reference, few_flops, moves_2, 0.0f},
+    {"adamw", CASE_SHAPES(flat_shapes), adamw_setup, adamw_launch, adamw_reference, few_flops, moves_7, 1e-6f},
+    {"sum_squares", CASE_SHAPES(flat_shapes), sum_squares_setup, sum_squares_launch, sum_squares_reference, few_flops,
+     reads, 1e-6f},
+    {"clip_scale", CASE_SHAPES(clip_shapes), clip_scale_setup, clip_scale_launch, clip_scale_reference, few_flops,
+     reads, 1e-6f},
+    {.name = NULL},
+};

@@ -1,0 +1,43 @@
+#ifndef CLORA_AUTOTUNE_SEARCH_TUNE_H
+#define CLORA_AUTOTUNE_SEARCH_TUNE_H
+
+#include "device/tune_plan.h"
+#include "meter/gauge.h"
+#include "search/journal.h"
+#include "search/search.h"
+
+/* A run of the tuner. */
+typedef struct tuner {
+    clora_context *context;
+    clora_tune_plan *plan;
+    clora_tune_options options;
+    gauge gauge;
+    journal *journal;
+    clora_tune_result *result;
+    double start, deadline; /* seconds; no deadline: infinite */
+    double cold;
+    int failures; /* in a row */
+    clora_status status;
+
+    /* the task in hand */
+    const tune_task *task;
+    int number;
+    double task_end;
+    double anchor, best; /* seconds of the default, last timed; the best ratio so far */
+    int since_anchor;
+    int standard[KERNEL_PARAMETERS];
+    double flops, bytes;
+} tuner;
+
+double tuner_now(void);
+
+/* Budget and limit are times. */
+clora_status tuner_check_options(const clora_tune_options *options);
+
+/* Show what goes on; the answer may stop the run. `is_event`: worth keeping. */
+void tuner_tell(tuner *t, bool is_event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Search one task until `seconds` are over, settle the winner and keep it. */
+void tuner_do_task(tuner *t, const tune_task *task, double seconds);
+
+#endif

@@ -1,0 +1,146 @@
+#include "cli/bench/bench.h"
+
+#include <stdio.h>
+
+#include "cli/ui/json_out.h"
+#include "cli/ui/profile.h"
+#include "cli/ui/text.h"
+
+static double best(const bench_times *t) {
+    return t->seconds[0];
+}
+
+static double median(const bench_times *t) {
+    return t->seconds[t->count / 2];
+}
+
+static double rate(double tokens, const bench_times *t) {
+    return t->count > 0 && best(t) > 0 ? tokens / best(t) : 0;
+}
+
+static double step_tokens(const bench_state *s) {
+    return (double)s->args->batch_size * s->args->max_length;
+}
+
+static double decode_tokens(const bench_state *s, int i) {
+    return (double)s->args->sequences[i] * s->args->new_tokens;
+}
+
+/* ---- for people ---- */
+
+static void print_head(const bench_state *s) {
+    const clora_model_info *m = clora_model_get_info(s->model);
+    const clora_device_info *d = clora_context_device(s->context);
+    const clora_adapter_info a = clora_adapter_get_info(s->adapter);
+
+    printf("device    %d %s (%s kernels)\n", d->index, d->name, d->gemm);
+    printf("model     %s: %s parameters in %s, loaded in %s\n", s->args->path, text_count(m->parameters), m->dtype,
+           text_duration(s->load_seconds));
+    printf("adapter   rank %d on %s (%s)\n", a.rank, text_amount(a.modules, "module", "modules"), a.target_modules);
+}
+
+static void print_generation(const bench_state *s) {
+    if (s->prefill[0].count > 0)
+        printf("prefill   %s of %s: %s tokens/s, with the adapter %s\n", text_amount(1, "sequence", ""),
+               text_amount(s->args->max_length, "token", "tokens"),
+               text_rate(s->args->max_length, best(&s->prefill[0])),
+               text_rate(s->args->max_length, best(&s->prefill[1])));
+    for (int i = 0; i < s->args->sequences_count && s->decode[i][0].count > 0; i++)
+        printf("decode    %s of %s: %s tokens/s, with the adapter %s\n",
+               text_amount(s->args->sequences[i], "sequence", "sequences"),
+               text_amount(s->args->new_tokens, "token", "tokens"),
+               text_rate(decode_tokens(s, i), best(&s->decode[i][0])),
+               text_rate(decode_tokens(s, i), best(&s->decode[i][1])));
+}
+
+static void print_training(const bench_state *s) {
+    const clora_memory_plan *p = &s->plan;
+
+    printf("training  %d x %s%s: %s tokens/s (%.3f s a step, median %.3f s)\n", s->args->batch_size,
+           text_amount(s->args->max_length, "token", "tokens"), s->args->recompute ? ", recomputed" : "",
+           text_rate(step_tokens(s), best(&s->train)), best(&s->train), median(&s->train));
+    printf("memory    %s resident at most; planned %s: weights %s, adapter %s, activations %s",
+           text_bytes(s->train_resident), text_bytes(p->total), text_bytes(p->weights), text_bytes(p->adapter),
+           text_bytes(p->activations));
+    if (p->scratch > 0)
+        printf(", scratch %s", text_bytes(p->scratch));
+    printf("\n");
+}
+
+/* ---- JSON; a part that was not measured is null ---- */
+
+static json_t *times_json(const bench_times *t) {
+    json_t *array = json_array();
+
+    for (int i = 0; array && i < t->count; i++)
+        if (json_array_append_new(array, json_number(t->seconds[i])) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+static json_t *plan_json(const clora_memory_plan *p) {
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "weights", (json_int_t)p->weights, "adapter", (json_int_t)p->adapter,
+                     "activations", (json_int_t)p->activations, "scratch", (json_int_t)p->scratch, "total",
+                     (json_int_t)p->total);
+}
+
+static json_t *training_json(const bench_state *s) {
+    if (s->train.count == 0)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:I, s:o, s:o}", "tokens_per_second",
+                     json_number(rate(step_tokens(s), &s->train)), "median_tokens_per_second",
+                     json_number(step_tokens(s) / median(&s->train)), "seconds", times_json(&s->train),
+                     "peak_resident_bytes", (json_int_t)s->train_resident, "plan", plan_json(&s->plan), "profile",
+                     profile_json(s->profile));
+}
+
+static json_t *generation_json(double tokens, const bench_times *t) {
+    return json_pack("{s:o, s:o, s:o, s:o}", "tokens_per_second", json_number(rate(tokens, &t[0])),
+                     "adapter_tokens_per_second", json_number(rate(tokens, &t[1])), "seconds", times_json(&t[0]),
+                     "adapter_seconds", times_json(&t[1]));
+}
+
+static json_t *decode_json(const bench_state *s) {
+    json_t *array = json_array();
+
+    for (int i = 0; array && i < s->args->sequences_count; i++) {
+        json_t *one = generation_json(decode_tokens(s, i), s->decode[i]);
+        if (json_object_set_new(one, "sequences", json_integer(s->args->sequences[i])) != 0 ||
+            json_array_append_new(array, one) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static int print_json(const bench_state *s) {
+    const clora_adapter_info a = clora_adapter_get_info(s->adapter);
+
+    return json_print(
+        s->cli,
+        json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "model", s->args->path,
+                  "device", clora_context_device(s->context)->name, "dtype", clora_model_get_info(s->model)->dtype,
+                  "batch_size", s->args->batch_size, "max_length", s->args->max_length, "new_tokens",
+                  s->args->new_tokens, "rank", a.rank, "target_modules", a.target_modules, "load_seconds",
+                  json_number(s->load_seconds), "training", training_json(s), "prefill",
+                  s->prefill[0].count > 0 ? generation_json(s->args->max_length, s->prefill) : json_null(), "decode",
+                  bench_wants(s->args, BENCH_DECODE) ? decode_json(s) : json_null(), "peak_resident_bytes",
+                  (json_int_t)s->resident, "peak_device_bytes", (json_int_t)s->device));
+}
+
+int bench_report(const bench_state *s) {
+    if (s->cli->json)
+        return print_json(s);
+    print_head(s);
+    if (s->train.count > 0)
+        print_training(s);
+    print_generation(s);
+    if (s->train.count > 0) {
+        printf("\na training step by kernel:\n");
+        profile_print(stdout, s->profile);
+    }
+    return CLI_DONE;
+}

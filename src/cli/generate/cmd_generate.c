@@ -1,0 +1,408 @@
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <clora/generate.h>
+
+#include "cli/cli.h"
+#include "cli/options/device.h"
+#include "cli/inputs/ends.h"
+#include "cli/ui/json_out.h"
+#include "cli/options/model_options.h"
+#include "cli/options/opt.h"
+#include "cli/ui/profile.h"
+#include "cli/ui/progress.h"
+#include "cli/generate/prompt.h"
+#include "cli/ui/text.h"
+#include "cli/inputs/tokenizer_ahead.h"
+
+typedef struct generate_args {
+    const char *prompt;
+    const char *jsonl;
+    const char *adapter;
+    model_args model;
+    clora_generate_options generate;
+    opt_list stop;
+    int batch_size;
+    int stats, profile;
+} generate_args;
+
+#define SAMPLE(field) offsetof(generate_args, generate.sample.field)
+
+static const opt text_options[] = {
+    {.name = "prompt",
+     .type = OPT_TEXT,
+     .offset = offsetof(generate_args, prompt),
+     .value = "TEXT",
+     .standard = "standard input without its final newline",
+     .help = "text to continue; special tokens in it, such as </s>, become their ids"},
+    {.name = "jsonl",
+     .type = OPT_PATH,
+     .offset = offsetof(generate_args, jsonl),
+     .value = "FILE",
+     .help =
+         "continue the \"context\" (\"prompt\", \"instruction\", \"text\") of every row of a file as --data of train "
+         "has them, lines or one array ('-' is standard input)"},
+    {.name = "batch-size",
+     .type = OPT_INT,
+     .offset = offsetof(generate_args, batch_size),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "lines of --jsonl that are continued side by side"},
+    {.name = "max-tokens",
+     .type = OPT_INT,
+     .offset = offsetof(generate_args, generate.max_tokens),
+     .value = "N",
+     .low = 1,
+     .high = 2147483647,
+     .help = "new tokens at most"},
+    {.name = "stop",
+     .type = OPT_LIST,
+     .offset = offsetof(generate_args, stop),
+     .value = "TEXT",
+     .help = "end before this text, which may hold special tokens; may be given several times"},
+    {.name = "stats",
+     .type = OPT_SET,
+     .offset = offsetof(generate_args, stats),
+     .help = "print tokens per second of prompt and new text on standard error; the first run on a machine "
+             "also compiles kernels"},
+    {.name = "profile", .type = OPT_SET, .offset = offsetof(generate_args, profile), .help = PROFILE_HELP},
+    {.name = NULL},
+};
+
+static const opt sample_options[] = {
+    {.name = "temperature",
+     .type = OPT_FLOAT,
+     .offset = SAMPLE(temperature),
+     .value = "X",
+     .low = 0,
+     .high = 1000,
+     .help = "divides the logits; 0 always takes the likeliest token"},
+    {.name = "top-k",
+     .type = OPT_INT,
+     .offset = SAMPLE(top_k),
+     .value = "N",
+     .low = 0,
+     .high = 2147483647,
+     .help = "keep the N likeliest tokens; 0 is off"},
+    {.name = "top-p",
+     .type = OPT_FLOAT,
+     .offset = SAMPLE(top_p),
+     .value = "X",
+     .low = 0,
+     .high = 1,
+     .flags = OPT_ABOVE,
+     .help = "keep the likeliest tokens that together have this probability; 1 is off"},
+    {.name = "min-p",
+     .type = OPT_FLOAT,
+     .offset = SAMPLE(min_p),
+     .value = "X",
+     .low = 0,
+     .high = 1,
+     .help = "drop tokens less likely than X times the likeliest; 0 is off"},
+    {.name = "repetition-penalty",
+     .type = OPT_FLOAT,
+     .offset = SAMPLE(repetition_penalty),
+     .value = "X",
+     .low = 0,
+     .high = 1000,
+     .flags = OPT_ABOVE,
+     .help = "make tokens that are already there less likely; 1 is off"},
+    {.name = "seed",
+     .type = OPT_SEED,
+     .offset = SAMPLE(seed),
+     .value = "N",
+     .help = "the same seed gives the same text"},
+    {.name = NULL},
+};
+
+static const opt model_part[] = {
+    {.name = "adapter",
+     .type = OPT_PATH,
+     .offset = offsetof(generate_args, adapter),
+     .value = "DIR",
+     .help = "apply this PEFT adapter"},
+    {.name = "dtype",
+     .type = OPT_CHOICE,
+     .offset = offsetof(generate_args, model.dtype),
+     .value = "TYPE",
+     .choices = model_dtypes,
+     .help = MODEL_DTYPE_HELP},
+    {.name = NULL},
+};
+
+/* All that generating needs, in the order in which it is made. */
+typedef struct generate_run {
+    const cli_state *cli;
+    clora_context *context;
+    clora_tokenizer *tokenizer;
+    prompt_list prompts;
+    clora_model *model;
+    clora_adapter *adapter;
+    clora_session *session;
+} generate_run;
+
+static void release(generate_run *run) {
+    clora_session_free(run->session);
+    clora_adapter_free(run->adapter);
+    clora_model_free(run->model);
+    prompt_list_finish(&run->prompts);
+    clora_tokenizer_free(run->tokenizer);
+    clora_context_free(run->context);
+}
+
+static int start(generate_run *run, const char *path) {
+    tokenizer_ahead ahead;
+
+    tokenizer_ahead_start(&ahead, path);
+    const clora_status made = cli_context_create(&run->context, run->cli);
+    run->tokenizer = tokenizer_ahead_wait(&ahead);
+    if ((!run->tokenizer && clora_tokenizer_load(&run->tokenizer, path) != CLORA_OK) || made != CLORA_OK)
+        return cli_fail_library(run->cli);
+    return CLI_DONE;
+}
+
+static int add_prompts(generate_run *run, const generate_args *args) {
+    if (args->jsonl)
+        return prompt_add_jsonl(run->cli, &run->prompts, run->tokenizer, args->jsonl);
+    if (args->prompt)
+        return prompt_add(run->cli, &run->prompts, run->tokenizer, "", args->prompt, strlen(args->prompt));
+    return prompt_add_input(run->cli, &run->prompts, run->tokenizer);
+}
+
+static int read_prompts(generate_run *run, const generate_args *args) {
+    const int status = add_prompts(run, args);
+
+    if (status == CLI_DONE)
+        ends_note_own(run->cli, NULL, run->tokenizer, clora_tokenizer_bos(run->tokenizer), run->prompts.own_bos);
+    return status;
+}
+
+/* New tokens that fit behind a prompt. The last one needs no place: nothing is computed from it. */
+static int room_behind(const generate_run *run, size_t count, int wanted) {
+    const int64_t room = clora_model_get_info(run->model)->max_positions - (int64_t)count + 1;
+    return wanted < room ? wanted : (int)room;
+}
+
+/* Sequences side by side. */
+static int sequences(const generate_run *run, const generate_args *args) {
+    return run->prompts.count < (size_t)args->batch_size ? (int)run->prompts.count : args->batch_size;
+}
+
+static int load(generate_run *run, const char *path, const generate_args *args) {
+    const clora_model_options options = model_args_options(&args->model);
+
+    if (clora_model_load(&run->model, run->context, path, &options) != CLORA_OK ||
+        (args->adapter && clora_adapter_load(&run->adapter, run->model, args->adapter) != CLORA_OK))
+        return cli_fail_library(run->cli);
+    model_note_head(run->cli, path, clora_model_get_info(run->model)->own_head);
+    ends_note_files(run->cli, path, run->tokenizer, clora_model_get_info(run->model));
+    const size_t longest = run->prompts.longest;
+    if (room_behind(run, longest, 1) < 1)
+        return cli_fail(run->cli, "%s has %s, the model %s: shorten it",
+                        run->prompts.count > 1 ? "a prompt" : "the prompt",
+                        text_amount((int64_t)longest, "token", "tokens"),
+                        text_amount(clora_model_get_info(run->model)->max_positions, "position", "positions"));
+    const int capacity = (int)longest + room_behind(run, longest, args->generate.max_tokens) - 1;
+    if (clora_session_create(&run->session, run->model, sequences(run, args), capacity) != CLORA_OK ||
+        clora_session_select(run->session, run->adapter) != CLORA_OK)
+        return cli_fail_library(run->cli);
+    return CLI_DONE;
+}
+
+static int print_piece(void *user, const char *text, size_t size) {
+    (void)user;
+    return fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0; /* a reader who went away ends it */
+}
+
+static double per_second(double count, double seconds) {
+    return seconds > 0 && count > 0 ? count / seconds : 0;
+}
+
+static double prefill_rate(const prompt *p, const clora_generation *g) {
+    return per_second((double)p->count, g->prefill_seconds);
+}
+
+/* The first new token comes out of the prompt's pass; each later one costs a pass of its own. */
+static double decode_rate(const clora_generation *g) {
+    return per_second(g->count - 1.0, g->decode_seconds);
+}
+
+static int print_json(const generate_run *run, const prompt *p, const clora_generation *g, bool profile) {
+    json_t *object = json_pack("{s:o, s:o, s:o, s:s, s:o, s:o}", "text", json_stringn(g->text, g->size), "ids",
+                               json_ids(g->ids, (size_t)g->count), "prompt_ids", json_ids(p->ids, p->count), "stop",
+                               g->stop, "prefill_tokens_per_second", json_number(prefill_rate(p, g)),
+                               "decode_tokens_per_second", json_number(decode_rate(g)));
+    if (object && profile && json_object_set_new(object, "profile", profile_json(profile_read(run->context))) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    const int status = json_print(run->cli, object);
+
+    fflush(stdout);
+    return status;
+}
+
+static void print_stats(const prompt *p, const clora_generation *g) {
+    fflush(stdout);
+    fprintf(stderr, "prompt: %s, %s tokens/s; new text: %s, %s tokens/s; ended by %s\n",
+            text_amount((int64_t)p->count, "token", "tokens"), text_rate((double)p->count, g->prefill_seconds),
+            text_amount(g->count, "token", "tokens"), text_rate(g->count - 1.0, g->decode_seconds), g->stop);
+}
+
+static clora_generate_options options_of(const generate_args *args) {
+    clora_generate_options options = args->generate;
+
+    options.stop = args->stop.count ? args->stop.items : NULL;
+    return options;
+}
+
+/* One prompt: the text is printed as it comes. */
+static int generate_one(const generate_run *run, const generate_args *args) {
+    const prompt *p = &run->prompts.items[0];
+    clora_generate_options options = options_of(args);
+    clora_generation result;
+    int status = CLI_DONE;
+
+    options.max_tokens = room_behind(run, p->count, options.max_tokens);
+    if (clora_generate(&result, run->session, run->tokenizer, p->ids, (int)p->count, &options,
+                       run->cli->json ? NULL : print_piece, NULL) != CLORA_OK)
+        return cli_fail_library(run->cli);
+    if (run->cli->json)
+        status = print_json(run, p, &result, args->profile);
+    else
+        putchar('\n');
+    if (args->stats)
+        print_stats(p, &result);
+    clora_generation_free(&result);
+    return status;
+}
+
+/* Several prompts: texts are printed in the order of the prompts, each when it and all before it have ended. */
+typedef struct generate_batch {
+    const generate_run *run;
+    clora_prompt *prompts;
+    clora_generation *results;
+    bool *ended;
+    size_t printed;
+    int64_t tokens;
+    int status;
+} generate_batch;
+
+static int print_ended(void *user, int index, const clora_generation *result) {
+    generate_batch *b = user;
+    const prompt_list *list = &b->run->prompts;
+
+    b->ended[index] = true;
+    b->tokens += result->count;
+    for (; b->printed < list->count && b->ended[b->printed] && b->status == CLI_DONE; b->printed++) {
+        const clora_generation *g = &b->results[b->printed];
+        if (b->run->cli->json)
+            b->status = print_json(b->run, &list->items[b->printed], g, false);
+        else if (fwrite(g->text, 1, g->size, stdout) == g->size)
+            putchar('\n');
+    }
+    return b->status != CLI_DONE || fflush(stdout) != 0; /* a reader who went away ends it */
+}
+
+static void print_batch_stats(const generate_batch *b, double seconds) {
+    fprintf(stderr, "%s: %s of new text in %s, %s tokens/s\n",
+            text_amount((int64_t)b->run->prompts.count, "prompt", "prompts"), text_amount(b->tokens, "token", "tokens"),
+            text_duration(seconds), text_rate((double)b->tokens, seconds));
+}
+
+static int run_batch(generate_batch *b, const generate_args *args) {
+    const generate_run *run = b->run;
+    const size_t count = run->prompts.count;
+    const clora_generate_options options = options_of(args);
+    const double begin = progress_clock();
+
+    if (!b->prompts || !b->results || !b->ended)
+        return cli_fail(run->cli, "no memory for %zu prompts", count);
+    for (size_t i = 0; i < count; i++)
+        b->prompts[i] = (clora_prompt){run->prompts.items[i].ids, (int)run->prompts.items[i].count};
+    if (clora_generate_batch(b->results, run->session, run->tokenizer, b->prompts, (int)count, &options, print_ended,
+                             b) != CLORA_OK)
+        return cli_fail_library(run->cli);
+    if (args->stats)
+        print_batch_stats(b, progress_clock() - begin);
+    return b->status;
+}
+
+static int generate_all(const generate_run *run, const generate_args *args) {
+    const size_t count = run->prompts.count;
+    generate_batch b = {.run = run,
+                        .prompts = calloc(count, sizeof(*b.prompts)),
+                        .results = calloc(count, sizeof(*b.results)),
+                        .ended = calloc(count, sizeof(*b.ended))};
+    const int status = run_batch(&b, args);
+
+    for (size_t i = 0; b.results && i < count; i++)
+        clora_generation_free(&b.results[i]);
+    free(b.prompts);
+    free(b.results);
+    free(b.ended);
+    return status;
+}
+
+static int check(const cli_state *cli, const generate_args *args, const opt_group *groups, int count) {
+    static const char *const idle[] = {"top-k", "top-p", "min-p", NULL};
+
+    if (!args->jsonl && opt_given(groups, count, "batch-size"))
+        return cli_misuse(cli, "--batch-size is for the lines of --jsonl FILE");
+    if (args->prompt && args->jsonl)
+        return cli_misuse(cli, "--prompt and --jsonl both say what to continue: give one");
+    for (int i = 0; i < args->stop.count; i++)
+        if (!*args->stop.items[i])
+            return cli_misuse(cli, "--stop '': an empty text would end every generation");
+    for (int i = 0; args->generate.sample.temperature == 0 && idle[i]; i++)
+        if (opt_given(groups, count, idle[i]))
+            cli_note(cli, "--%s changes nothing at temperature 0, which always takes the likeliest token", idle[i]);
+    return CLI_DONE;
+}
+
+static int run(cli_state *cli, int argc, char **argv) {
+    static const char *const names[] = {"MODEL", NULL};
+    const char *path;
+    generate_args args = {.generate = CLORA_GENERATE_OPTIONS_INIT, .batch_size = 8};
+    opt_group groups[] = {{.heading = "Text", .options = text_options, .values = &args},
+                          {.heading = "Choice of tokens", .options = sample_options, .values = &args},
+                          {.heading = "Model", .options = model_part, .values = &args}};
+    generate_run work = {.cli = cli};
+    int status = opt_parse(cli, groups, 3, names, 1, &path, argc, argv);
+
+    if (status != OPT_GO_ON)
+        return status;
+    status = check(cli, &args, groups, 3);
+    if (status != CLI_DONE)
+        return status;
+    status = start(&work, path);
+    if (status == CLI_DONE)
+        status = read_prompts(&work, &args);
+    if (status == CLI_DONE)
+        status = load(&work, path, &args);
+    if (status == CLI_DONE && args.profile)
+        status = profile_begin(cli, work.context);
+    const bool alone = work.prompts.count == 1;
+    if (status == CLI_DONE)
+        status = alone ? generate_one(&work, &args) : generate_all(&work, &args);
+    if (status == CLI_DONE && args.profile && !(alone && cli->json)) {
+        fflush(stdout);
+        profile_print(stderr, profile_read(work.context));
+    }
+    release(&work);
+    return status;
+}
+
+const command command_generate = {
+    .name = "generate",
+    .summary = "continue a prompt, with or without an adapter",
+    .usage = "MODEL [--adapter DIR] [--prompt TEXT | --jsonl FILE] [options]",
+    .about =
+        "Continues a prompt and prints the new text as it comes. It ends at an end token of the model, at a --stop "
+        "text, after --max-tokens, or when the model's positions are used up.",
+    .example = "clora generate models/tiny --adapter my-adapter --prompt \"Once upon a time\"",
+    .run = run,
+};

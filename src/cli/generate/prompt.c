@@ -1,0 +1,104 @@
+#include "cli/generate/prompt.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/inputs/input.h"
+#include "cli/inputs/jsonl.h"
+#include "cli/ui/text.h"
+
+static prompt *next_item(prompt_list *list) {
+    if (list->count == list->room) {
+        const size_t room = list->room ? 2 * list->room : 16;
+        prompt *larger = realloc(list->items, room * sizeof(*larger));
+        if (!larger)
+            return NULL;
+        list->items = larger;
+        list->room = room;
+    }
+    list->items[list->count] = (prompt){NULL, 0};
+    return &list->items[list->count++];
+}
+
+static int put_bos(const cli_state *cli, const char *where, const clora_tokenizer *tokenizer, prompt *p) {
+    const int32_t bos = clora_tokenizer_bos(tokenizer);
+
+    if (bos < 0)
+        return cli_fail(cli, "%sthe prompt is empty, and this model has no token that begins a text: give it words",
+                        where);
+    int32_t *larger = realloc(p->ids, (p->count + 1) * sizeof(*larger));
+    if (!larger)
+        return cli_fail(cli, "no memory for a prompt");
+    memmove(larger + 1, larger, p->count * sizeof(*larger));
+    larger[0] = bos;
+    p->ids = larger;
+    p->count++;
+    return CLI_DONE;
+}
+
+int prompt_add(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *where,
+               const char *text, size_t size) {
+    prompt *p = next_item(list);
+    size_t dropped = 0;
+
+    if (!p)
+        return cli_fail(cli, "no memory for a prompt");
+    if (clora_tokenizer_encode(tokenizer, text, size, 0, &p->ids, &p->count) != CLORA_OK)
+        return cli_fail(cli, "%sthe prompt: %s", where, clora_last_error());
+    const bool has_bos = p->count > 0 && p->ids[0] == clora_tokenizer_bos(tokenizer);
+    list->own_bos += clora_tokenizer_adds_bos(tokenizer) && has_bos;
+    if ((clora_tokenizer_adds_bos(tokenizer) && !has_bos) || p->count == 0) {
+        const int status = put_bos(cli, where, tokenizer, p);
+        if (status != CLI_DONE)
+            return status;
+    }
+    if (clora_tokenizer_count_dropped(tokenizer, text, size, &dropped) == CLORA_OK && dropped > 0)
+        cli_note(cli, "%s%s left out: the vocabulary has no token for them", where,
+                 text_amount((int64_t)dropped, "character or byte is", "characters or bytes are"));
+    if (p->count > list->longest)
+        list->longest = p->count;
+    return CLI_DONE;
+}
+
+int prompt_add_input(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer) {
+    char *text = NULL;
+    size_t size = 0;
+    int status = input_read_standard(cli, &text, &size, "the prompt");
+
+    /* echo and editors end a text with a line's end that nobody means */
+    if (status == CLI_DONE && size > 0 && text[size - 1] == '\n')
+        size--;
+    if (status == CLI_DONE)
+        status = prompt_add(cli, list, tokenizer, "", text, size);
+    free(text);
+    return status;
+}
+
+typedef struct jsonl_prompts {
+    const cli_state *cli;
+    prompt_list *list;
+    const clora_tokenizer *tokenizer;
+} jsonl_prompts;
+
+static int add_row(void *user, const char *where, const char *text, size_t size) {
+    const jsonl_prompts *to = user;
+
+    return prompt_add(to->cli, to->list, to->tokenizer, where, text, size);
+}
+
+int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path) {
+    jsonl_prompts to = {cli, list, tokenizer};
+    const int status = jsonl_read(cli, path, 1, add_row, &to);
+
+    if (status == CLI_DONE && list->count == 0)
+        return cli_fail(cli, "%s holds no rows", strcmp(path, "-") == 0 ? "standard input" : path);
+    return status;
+}
+
+void prompt_list_finish(prompt_list *list) {
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i].ids);
+    free(list->items);
+    *list = (prompt_list){.items = NULL};
+}

@@ -1,0 +1,30 @@
+#include "cli/inputs/jsonl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <clora/dataset.h>
+
+typedef struct row_reader {
+    const char *name;
+    jsonl_row row;
+    void *user;
+    int status;
+} row_reader;
+
+static int take_row(void *user, const char *text, size_t size, size_t line) {
+    row_reader *reader = user;
+    char where[4352];
+
+    snprintf(where, sizeof(where), "%s: line %zu: ", reader->name, line);
+    reader->status = reader->row(reader->user, where, text, size);
+    return reader->status != CLI_DONE || ferror(stdout); /* a reader who went away ends it */
+}
+
+int jsonl_read(const cli_state *cli, const char *path, int prompts, jsonl_row row, void *user) {
+    row_reader reader = {strcmp(path, "-") == 0 ? "standard input" : path, row, user, CLI_DONE};
+
+    if (clora_dataset_read_texts(path, prompts, take_row, &reader) != CLORA_OK)
+        return cli_fail_library(cli);
+    return reader.status;
+}

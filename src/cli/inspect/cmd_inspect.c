@@ -1,0 +1,153 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/inspect/inspect.h"
+#include "cli/ui/json_out.h"
+#include "cli/options/opt.h"
+#include "cli/ui/text.h"
+
+static const opt model_part[] = {
+    {.name = "rank",
+     .type = OPT_INT,
+     .offset = offsetof(inspect_args, rank),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "rank of an adapter on all linear layers"},
+    {.name = "batch-size",
+     .type = OPT_INT,
+     .offset = offsetof(inspect_args, data.batch_size),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "sequences in a batch"},
+    {.name = "dtype",
+     .type = OPT_CHOICE,
+     .offset = offsetof(inspect_args, model.dtype),
+     .value = "TYPE",
+     .choices = model_dtypes,
+     .help = MODEL_DTYPE_HELP},
+    {.name = "max-length",
+     .type = OPT_INT,
+     .offset = offsetof(inspect_args, data.max_length),
+     .value = "N",
+     .low = 2,
+     .high = 2147483647,
+     .standard = DATA_LENGTH_STANDARD,
+     .help = "longest sequence in tokens; for data too"},
+    {.name = NULL},
+};
+
+static const opt data_part[] = {
+    {.name = "model",
+     .type = OPT_PATH,
+     .offset = offsetof(inspect_args, model_path),
+     .value = "MODEL",
+     .help = "count the tokens that the file becomes for this model"},
+    {.name = "columns",
+     .type = OPT_TEXT,
+     .offset = offsetof(inspect_args, data.columns),
+     .value = "C,T",
+     .standard = DATA_COLUMNS_STANDARD,
+     .help = DATA_COLUMNS_HELP},
+    {.name = NULL},
+};
+
+void inspect_print_types(const clora_stored *stored) {
+    for (int i = 0; i < stored->types; i++)
+        printf("%s%s %s", i ? ", " : "", text_count(stored->type[i].elements), stored->type[i].dtype);
+}
+
+json_t *inspect_types_json(const clora_stored *stored) {
+    json_t *types = json_object();
+
+    for (int i = 0; i < stored->types; i++)
+        json_put(&types, stored->type[i].dtype, json_integer(stored->type[i].elements));
+    return types;
+}
+
+static bool holds(const char *directory, const char *name) {
+    char path[4096];
+    struct stat info;
+
+    return snprintf(path, sizeof(path), "%s/%s", directory, name) < (int)sizeof(path) && lstat(path, &info) == 0;
+}
+
+/* Options that were given but say nothing about this kind of PATH. */
+static void note_unused(const cli_state *cli, const opt_group *group, const char *kind, const char *used) {
+    for (int i = 0; group->options[i].name; i++)
+        if (group->given >> i & 1 && !(used && strcmp(group->options[i].name, used) == 0))
+            cli_note(cli, "--%s changes nothing for %s", group->options[i].name, kind);
+}
+
+/* Neither a directory that can be inspected nor a data file: the library knows what else it may be. */
+static int refuse(const cli_state *cli, const char *path) {
+    clora_stored stored;
+
+    (void)clora_inspect_model(&stored, path);
+    return cli_fail_library(cli);
+}
+
+static bool is_weights(const char *path) {
+    static const char *const endings[] = {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".ckpt"};
+    const char *ending = strrchr(path, '.');
+
+    for (size_t i = 0; ending && i < sizeof(endings) / sizeof(endings[0]); i++)
+        if (strcasecmp(ending, endings[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What "owner/name" may be: a model of the Hugging Face hub. */
+static bool is_name(const char *path) {
+    const char *slash = strchr(path, '/');
+
+    return slash && path[0] != '.' && slash != path && !strchr(slash + 1, '/');
+}
+
+static int inspect(const cli_state *cli, const inspect_args *args, const opt_group *model, const opt_group *data) {
+    struct stat info;
+
+    if (stat(args->path, &info) != 0)
+        return errno == ENOENT && !is_name(args->path) && lstat(args->path, &info) != 0
+                   ? cli_fail(cli, "cannot read %s: %s", args->path, strerror(ENOENT))
+                   : refuse(cli, args->path);
+    if (!S_ISDIR(info.st_mode) && is_weights(args->path))
+        return refuse(cli, args->path);
+    if (!S_ISDIR(info.st_mode)) {
+        note_unused(cli, model, "a data file", args->model_path ? "max-length" : NULL);
+        return inspect_data(cli, args);
+    }
+    if (holds(args->path, "adapter_config.json")) {
+        note_unused(cli, model, "an adapter", NULL);
+        note_unused(cli, data, "an adapter", NULL);
+        return inspect_adapter(cli, args);
+    }
+    if (!holds(args->path, "config.json"))
+        return refuse(cli, args->path);
+    note_unused(cli, data, "a model", NULL);
+    return inspect_model(cli, args);
+}
+
+static int run(cli_state *cli, int argc, char **argv) {
+    static const char *const names[] = {"PATH", NULL};
+    inspect_args args = {.rank = 8, .data = DATA_ARGS_INIT(4)};
+    opt_group groups[] = {{.heading = "A model: what training it would take", .options = model_part, .values = &args},
+                          {.heading = "A data file", .options = data_part, .values = &args}};
+    const int status = opt_parse(cli, groups, 2, names, 1, &args.path, argc, argv);
+
+    return status == OPT_GO_ON ? inspect(cli, &args, &groups[0], &groups[1]) : status;
+}
+
+const command command_inspect = {
+    .name = "inspect",
+    .summary = "say what a model, an adapter or a data file is",
+    .usage = "PATH [options]",
+    .about =
+        "Says in words what lies at PATH: a model directory (sizes, storage types, parameters, the device memory that "
+        "loading and training it take), a PEFT adapter directory, or a file of training data. Weights are not loaded.",
+    .example = "clora inspect models/tiny --rank 16",
+    .run = run,
+};

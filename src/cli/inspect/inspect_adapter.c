@@ -1,0 +1,52 @@
+#include <math.h>
+#include <stdio.h>
+
+#include "cli/inspect/inspect.h"
+#include "cli/ui/json_out.h"
+#include "cli/ui/text.h"
+
+static double scale_of(const clora_inspected_adapter *a) {
+    return (double)a->alpha / (a->rslora ? sqrt(a->rank) : (double)a->rank);
+}
+
+static json_t *adapter_json(const clora_inspected_adapter *a) {
+    return json_pack("{s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o}", "kind", "adapter",
+                     "rank", a->rank, "alpha", json_float(a->alpha), "rslora", a->rslora, "scale",
+                     json_number(scale_of(a)), "dropout", json_float(a->dropout), "base", a->base, "target_modules",
+                     a->target_modules, "rank_pattern", a->rank_pattern, "alpha_pattern", a->alpha_pattern, "modules",
+                     a->modules, "parameters", (json_int_t)a->stored.elements, "tensors", a->stored.tensors, "bytes",
+                     (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored));
+}
+
+static void print_adapter(const char *path, const clora_inspected_adapter *a) {
+    printf("adapter      %s (LoRA, PEFT directory)\n", path);
+    if (*a->base)
+        printf("base         %s\n", a->base);
+    printf("rank         %d, alpha %g, scale %g%s\n", a->rank, (double)a->alpha, scale_of(a),
+           a->rslora ? " (rank-stabilised)" : "");
+    if (*a->rank_pattern)
+        printf("other ranks  %s\n", a->rank_pattern);
+    if (*a->alpha_pattern)
+        printf("other alphas %s\n", a->alpha_pattern);
+    printf("dropout      %g\n", (double)a->dropout);
+    printf("layers       %s: %s\n", text_amount(a->modules, "module", "modules"),
+           *a->target_modules ? a->target_modules : "all-linear");
+    printf("weights      %s in %s, %s: ", text_amount(a->stored.elements, "parameter", "parameters"),
+           text_amount(a->stored.tensors, "tensor", "tensors"), text_bytes(a->stored.bytes));
+    inspect_print_types(&a->stored);
+    printf("\n");
+}
+
+int inspect_adapter(const cli_state *cli, const inspect_args *args) {
+    clora_inspected_adapter adapter;
+    int status = CLI_DONE;
+
+    if (clora_inspect_adapter(&adapter, args->path) != CLORA_OK)
+        return cli_fail_library(cli);
+    if (cli->json)
+        status = json_print(cli, adapter_json(&adapter));
+    else
+        print_adapter(args->path, &adapter);
+    clora_inspected_adapter_finish(&adapter);
+    return status;
+}

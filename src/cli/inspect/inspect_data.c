@@ -1,0 +1,82 @@
+#include <stdio.h>
+
+#include "cli/options/device.h"
+#include "cli/inspect/inspect.h"
+#include "cli/ui/json_out.h"
+#include "cli/ui/text.h"
+
+/* What the file becomes for a model; nothing is loaded but its tokenizer. */
+typedef struct data_view {
+    clora_inspected_data counts;
+    clora_context *context;
+    clora_tokenizer *tokenizer;
+    clora_dataset *dataset; /* NULL without --model */
+    int length;
+} data_view;
+
+static json_t *data_json(const data_view *v) {
+    const clora_inspected_data *c = &v->counts;
+    json_t *object = json_pack("{s:s, s:I, s:I, s:I, s:I}", "kind", "data", "pairs", (json_int_t)c->pairs,
+                               "context_characters", (json_int_t)c->context_characters, "target_characters",
+                               (json_int_t)c->target_characters, "longest_characters", (json_int_t)c->longest);
+
+    if (!object || !v->dataset)
+        return object;
+    const clora_dataset_stats s = clora_dataset_get_stats(v->dataset);
+    json_t *tokens =
+        json_pack("{s:i, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "max_length", v->length,
+                  "sequences", (json_int_t)s.sequences, "tokens", (json_int_t)s.tokens, "learnt", (json_int_t)s.learnt,
+                  "longest", s.longest, "truncated_contexts", (json_int_t)s.truncated_contexts, "truncated_targets",
+                  (json_int_t)s.truncated_targets, "left_out", (json_int_t)s.left_out, "dropped", (json_int_t)s.dropped,
+                  "own_bos", (json_int_t)s.own_bos, "own_eos", (json_int_t)s.own_eos, "empty_targets",
+                  (json_int_t)s.empty_targets, "skipped", (json_int_t)s.skipped);
+    if (json_object_update(object, tokens) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    json_decref(tokens);
+    return object;
+}
+
+static void print_data(const inspect_args *args, const data_view *v) {
+    const clora_inspected_data *c = &v->counts;
+
+    printf("data         %s\n", args->path);
+    printf("pairs        %s\n", text_count(c->pairs));
+    printf("characters   %s of contexts, %s of targets, %s in the longest pair\n", text_count(c->context_characters),
+           text_count(c->target_characters), text_count(c->longest));
+    if (v->dataset)
+        data_print_stats(stdout, "tokens       ", args->model_path, v->dataset);
+}
+
+static int count_tokens(const cli_state *cli, const inspect_args *args, data_view *v) {
+    const clora_model_options options = model_args_options(&args->model);
+    clora_memory_plan plan;
+    clora_model_info info;
+
+    if (cli_context_create(&v->context, cli) != CLORA_OK ||
+        clora_model_plan(&plan, &info, v->context, args->model_path, &options, 1, 1, 1) != CLORA_OK ||
+        clora_tokenizer_load(&v->tokenizer, args->model_path) != CLORA_OK)
+        return cli_fail_library(cli);
+    const int status = data_max_length(cli, &args->data, &info, &v->length);
+    return status != CLI_DONE ? status
+                              : data_load(cli, &args->data, args->path, v->tokenizer, &info, v->length, &v->dataset);
+}
+
+int inspect_data(const cli_state *cli, const inspect_args *args) {
+    data_view view = {.context = NULL};
+    int status = CLI_DONE;
+
+    if (clora_inspect_data(&view.counts, args->path, args->data.columns) != CLORA_OK)
+        return cli_fail_library(cli);
+    if (args->model_path)
+        status = count_tokens(cli, args, &view);
+    if (status == CLI_DONE && cli->json)
+        status = json_print(cli, data_json(&view));
+    else if (status == CLI_DONE)
+        print_data(args, &view);
+    clora_dataset_free(view.dataset);
+    clora_tokenizer_free(view.tokenizer);
+    clora_context_free(view.context);
+    return status;
+}

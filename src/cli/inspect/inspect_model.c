@@ -1,0 +1,129 @@
+#include <stdio.h>
+
+#include <clora/tokenizer.h>
+
+#include "cli/options/device.h"
+#include "cli/inputs/ends.h"
+#include "cli/inspect/inspect.h"
+#include "cli/ui/json_out.h"
+#include "cli/ui/text.h"
+
+/* What is found, piece by piece; the tokenizer is not there in every directory. */
+typedef struct model_view {
+    clora_stored stored;
+    clora_context *context;
+    clora_model_info info;
+    clora_memory_plan plan;
+    clora_tokenizer *tokenizer;
+    int length;
+} model_view;
+
+static json_t *plan_json(const model_view *v, const inspect_args *args) {
+    return json_pack("{s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I}", "rank", args->rank, "batch_size",
+                     args->data.batch_size, "max_length", v->length, "weights", (json_int_t)v->plan.weights, "adapter",
+                     (json_int_t)v->plan.adapter, "activations", (json_int_t)v->plan.activations, "scratch",
+                     (json_int_t)v->plan.scratch, "total", (json_int_t)v->plan.total);
+}
+
+static json_t *model_json(const model_view *v, const inspect_args *args) {
+    const clora_model_info *m = &v->info;
+    json_t *object = json_pack(
+        "{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:i, s:i, s:I, s:o, s:I, s:o}", "kind", "model",
+        "model_type", m->model_type, "layers", m->layers, "hidden", m->hidden, "ffn", m->ffn, "heads", m->heads,
+        "kv_heads", m->kv_heads, "head_dim", m->head_dim, "vocab", m->vocab, "max_positions", m->max_positions, "tied",
+        m->tied, "parameters", (json_int_t)m->parameters, "files", v->stored.files, "tensors", v->stored.tensors,
+        "bytes", (json_int_t)v->stored.bytes, "dtypes", inspect_types_json(&v->stored), "device_bytes",
+        (json_int_t)m->device_bytes, "training", plan_json(v, args));
+
+    json_put(&object, "eos", json_ids(m->eos, (size_t)m->eos_count));
+    return object;
+}
+
+static void print_token(const clora_tokenizer *tokenizer, const char *what, int32_t id) {
+    const char *token = id >= 0 ? clora_tokenizer_token(tokenizer, id, NULL) : NULL;
+
+    if (token)
+        printf(", %s %s (%d)", what, token, (int)id);
+    else
+        printf(", no %s", what);
+}
+
+static void print_tokenizer(const model_view *v) {
+    printf("tokenizer    %s", text_amount(clora_tokenizer_vocab_size(v->tokenizer), "token", "tokens"));
+    print_token(v->tokenizer, clora_tokenizer_adds_bos(v->tokenizer) ? "texts begin with" : "beginning token",
+                clora_tokenizer_bos(v->tokenizer));
+    print_token(v->tokenizer, "end token", clora_tokenizer_eos(v->tokenizer));
+    printf("\n");
+}
+
+static void print_memory(const model_view *v, const inspect_args *args) {
+    const clora_device_info *d = clora_context_device(v->context);
+    const clora_memory_plan *p = &v->plan;
+
+    printf("device       %d %s with %s\n", d->index, d->name, text_bytes(d->global_memory));
+    printf("  to load    %s\n", text_bytes(p->weights));
+    printf("  to train   %s at rank %d, batches of %d, %s: weights %s, adapter %s, activations %s",
+           text_bytes(p->total), args->rank, args->data.batch_size, text_amount(v->length, "token", "tokens"),
+           text_bytes(p->weights), text_bytes(p->adapter), text_bytes(p->activations));
+    if (p->scratch > 0)
+        printf(", scratch %s", text_bytes(p->scratch));
+    printf("\n");
+}
+
+static void print_model(const model_view *v, const inspect_args *args) {
+    const clora_model_info *m = &v->info;
+
+    printf("model        %s (%s)\n", args->path, m->model_type);
+    printf("layers       %d of width %d, feed-forward %d, %s of %d", m->layers, m->hidden, m->ffn,
+           text_amount(m->heads, "head", "heads"), m->head_dim);
+    if (m->kv_heads != m->heads)
+        printf(" (%d for keys and values)", m->kv_heads);
+    printf(", %s\n", text_amount(m->max_positions, "position", "positions"));
+    printf("vocabulary   %s, output head %s\n", text_count(m->vocab),
+           m->tied ? "tied to the embedding" : "with weights of its own");
+    printf("weights      %s in %s, %s, %s: ", text_amount(v->stored.elements, "parameter", "parameters"),
+           text_amount(v->stored.tensors, "tensor", "tensors"), text_amount(v->stored.files, "file", "files"),
+           text_bytes(v->stored.bytes));
+    inspect_print_types(&v->stored);
+    printf("\n");
+    if (v->tokenizer)
+        print_tokenizer(v);
+    print_memory(v, args);
+}
+
+static int look(const cli_state *cli, const inspect_args *args, model_view *v) {
+    const clora_model_options options = model_args_options(&args->model);
+
+    if (clora_inspect_model(&v->stored, args->path) != CLORA_OK || cli_context_create(&v->context, cli) != CLORA_OK ||
+        clora_model_plan(&v->plan, &v->info, v->context, args->path, &options, args->rank, args->data.batch_size, 1) !=
+            CLORA_OK)
+        return cli_fail_library(cli);
+    const int status = data_max_length(cli, &args->data, &v->info, &v->length);
+    if (status != CLI_DONE)
+        return status;
+    if (clora_model_plan(&v->plan, &v->info, v->context, args->path, &options, args->rank, args->data.batch_size,
+                         v->length) != CLORA_OK)
+        return cli_fail_library(cli);
+    model_note_head(cli, args->path, v->info.own_head);
+    const clora_status loaded = clora_tokenizer_load(&v->tokenizer, args->path);
+    if (loaded == CLORA_ERROR_MEMORY)
+        return cli_fail_library(cli);
+    if (loaded != CLORA_OK)
+        cli_note(cli, "%s", clora_last_error()); /* the rest is worth knowing all the same */
+    else
+        ends_note_files(cli, args->path, v->tokenizer, &v->info);
+    return CLI_DONE;
+}
+
+int inspect_model(const cli_state *cli, const inspect_args *args) {
+    model_view view = {.context = NULL};
+    int status = look(cli, args, &view);
+
+    if (status == CLI_DONE && cli->json)
+        status = json_print(cli, model_json(&view, args));
+    else if (status == CLI_DONE)
+        print_model(&view, args);
+    clora_tokenizer_free(view.tokenizer);
+    clora_context_free(view.context);
+    return status;
+}

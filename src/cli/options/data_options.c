@@ -1,0 +1,118 @@
+#include "cli/options/data_options.h"
+
+#include <string.h>
+
+#include "cli/inputs/ends.h"
+#include "cli/ui/text.h"
+
+enum { STANDARD_LENGTH = 512 };
+
+static const char *const eos_choices[] = {"always", "never", NULL};
+
+const opt data_options[] = {
+    {.name = "data",
+     .type = OPT_PATH,
+     .offset = offsetof(data_args, data),
+     .value = "FILE",
+     .flags = OPT_REQUIRED,
+     .help = "pairs of context and target: .jsonl or .json, .csv or .tsv with a header row, or .txt (one long target)"},
+    {.name = "columns",
+     .type = OPT_TEXT,
+     .offset = offsetof(data_args, columns),
+     .value = "C,T",
+     .standard = DATA_COLUMNS_STANDARD,
+     .help = DATA_COLUMNS_HELP},
+    {.name = "max-length",
+     .type = OPT_INT,
+     .offset = offsetof(data_args, max_length),
+     .value = "N",
+     .low = 2,
+     .high = 2147483647,
+     .standard = DATA_LENGTH_STANDARD,
+     .help = "longest sequence in tokens; longer contexts lose their beginning, longer targets their end"},
+    {.name = "batch-size",
+     .type = OPT_INT,
+     .offset = offsetof(data_args, batch_size),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "sequences in a batch; with --pack rows"},
+    {.name = "pack",
+     .type = OPT_SET,
+     .offset = offsetof(data_args, pack),
+     .help = "put several sequences into each row of --max-length tokens"},
+    {.name = "eos",
+     .type = OPT_CHOICE,
+     .offset = offsetof(data_args, eos),
+     .value = "WHEN",
+     .choices = eos_choices,
+     .help = "end every target with the model's end token: always or never"},
+    {.name = "learn-context",
+     .type = OPT_SET,
+     .offset = offsetof(data_args, learn_context),
+     .help = "the contexts' tokens count in the loss too"},
+    {.name = NULL},
+};
+
+int data_max_length(const cli_state *cli, const data_args *args, const clora_model_info *model, int *max_length) {
+    const int positions = model->max_positions;
+
+    *max_length = args->max_length ? args->max_length : positions < STANDARD_LENGTH ? positions : STANDARD_LENGTH;
+    if (*max_length > positions)
+        return cli_fail(cli, "--max-length %d: the model has %s", *max_length,
+                        text_amount(positions, "position", "positions"));
+    return CLI_DONE;
+}
+
+/* What is in a file that its author may not expect. */
+static void note_oddities(const cli_state *cli, const char *path, const clora_tokenizer *tokenizer, int32_t eos,
+                          const clora_dataset *data) {
+    const clora_dataset_stats s = clora_dataset_get_stats(data);
+
+    ends_note_own(cli, path, tokenizer, clora_tokenizer_bos(tokenizer), s.own_bos);
+    ends_note_own(cli, path, tokenizer, eos >= 0 ? eos : clora_tokenizer_eos(tokenizer), s.own_eos);
+    if (s.empty_targets > 0)
+        cli_note(cli, "%s: %s an empty target: only the end token is learnt there", path,
+                 text_amount(s.empty_targets, "pair has", "pairs have"));
+    if (s.skipped > 0)
+        cli_note(cli, "%s: %s no target token to learn: skipped", path,
+                 text_amount(s.skipped, "pair has", "pairs have"));
+}
+
+int data_load(const cli_state *cli, const data_args *args, const char *path, const clora_tokenizer *tokenizer,
+              const clora_model_info *model, int max_length, clora_dataset **out) {
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+
+    options.columns = args->columns;
+    options.max_length = max_length;
+    options.eos = args->eos == 0;
+    options.learn_context = args->learn_context;
+    if (clora_tokenizer_eos(tokenizer) < 0 && model->eos_count > 0)
+        options.eos_id = model->eos[0];
+    if (clora_dataset_load(out, path, tokenizer, &options) != CLORA_OK)
+        return cli_fail_library(cli);
+    const int32_t largest = clora_dataset_get_stats(*out).largest_id;
+    if (largest >= model->vocab)
+        return cli_fail(cli, "%s: the tokenizer gives the id %d, the model knows %s: they do not belong together", path,
+                        (int)largest, text_amount(model->vocab, "token", "tokens"));
+    note_oddities(cli, path, tokenizer, options.eos_id, *out);
+    return CLI_DONE;
+}
+
+void data_print_stats(FILE *out, const char *label, const char *path, const clora_dataset *data) {
+    const clora_dataset_stats s = clora_dataset_get_stats(data);
+    const int indent = (int)strlen(label);
+
+    fprintf(out, "%s%s: %s, %s (longest %s), %s learnt\n", label, path,
+            text_amount(s.sequences, "sequence", "sequences"), text_amount(s.tokens, "token", "tokens"),
+            text_count(s.longest), text_count(s.learnt));
+    if (s.truncated_contexts > 0 || s.truncated_targets > 0)
+        fprintf(out, "%*stoo long: %s cut on the left, %s on the right\n", indent, "",
+                text_amount(s.truncated_contexts, "context", "contexts"),
+                text_amount(s.truncated_targets, "target", "targets"));
+    if (s.left_out > 0)
+        fprintf(out, "%*sleft out: a last window of one token\n", indent, "");
+    if (s.dropped > 0)
+        fprintf(out, "%*s%s left out: the vocabulary has no token for them\n", indent, "",
+                text_amount(s.dropped, "character or byte is", "characters or bytes are"));
+}

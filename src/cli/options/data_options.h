@@ -1,0 +1,42 @@
+#ifndef CLI_DATA_OPTIONS_H
+#define CLI_DATA_OPTIONS_H
+
+#include <stdio.h>
+
+#include <clora/dataset.h>
+#include <clora/model.h>
+
+#include "cli/options/opt.h"
+
+/* The options of train and eval that say what the data is and how it is cut into batches. */
+typedef struct data_args {
+    const char *data, *columns;
+    int max_length; /* 0: min(512, the model's positions) */
+    int batch_size, pack;
+    int eos; /* index into always, never */
+    int learn_context;
+} data_args;
+
+#define DATA_ARGS_INIT(batch) \
+    { NULL, NULL, 0, (batch), 0, 0, 0 }
+
+#define DATA_COLUMNS_HELP                                                                                             \
+    "of a .csv or .tsv file, the columns of context and target, or the target's alone, by name or by number from 1; " \
+    "a "                                                                                                              \
+    "name that holds a comma stands in double quotes"
+#define DATA_COLUMNS_STANDARD "context,target"
+#define DATA_LENGTH_STANDARD "512, or less where the model ends earlier"
+
+extern const opt data_options[];
+
+/* What --max-length means for this model; CLI_FAILED after saying that the model is shorter. */
+int data_max_length(const cli_state *cli, const data_args *args, const clora_model_info *model, int *max_length);
+
+/* Read a file of pairs with these options for a model. */
+int data_load(const cli_state *cli, const data_args *args, const char *path, const clora_tokenizer *tokenizer,
+              const clora_model_info *model, int max_length, clora_dataset **out);
+
+/* "label PATH: 1,024 sequences, ..." and what did not fit, indented as far as the label. */
+void data_print_stats(FILE *out, const char *label, const char *path, const clora_dataset *data);
+
+#endif

@@ -1,0 +1,23 @@
+#include "cli/options/model_options.h"
+
+const char *const model_dtypes[] = {"file", "f32", "f16", "bf16", NULL};
+
+int model_dtype_value(int choice) {
+    static const int values[] = {-1, CLORA_DTYPE_F32, CLORA_DTYPE_F16, CLORA_DTYPE_BF16};
+    return values[choice];
+}
+
+clora_model_options model_args_options(const model_args *args) {
+    clora_model_options options = CLORA_MODEL_OPTIONS_INIT;
+
+    options.dtype = model_dtype_value(args->dtype);
+    return options;
+}
+
+void model_note_head(const cli_state *cli, const char *path, int own_head) {
+    if (own_head)
+        cli_note(cli,
+                 "%s: lm_head.weight differs from the embedding, so it is used, although config.json says "
+                 "\"tie_word_embeddings\": true; other programs may drop it: set that to false",
+                 path);
+}

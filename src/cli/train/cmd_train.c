@@ -1,0 +1,238 @@
+#include <math.h>
+
+#include "cli/options/opt.h"
+#include "cli/ui/profile.h"
+#include "cli/train/train.h"
+
+#define TRAIN(field) offsetof(train_args, train.field)
+#define ADAPTER(field) offsetof(train_args, adapter.field)
+
+enum { MOST = 2147483647 };
+
+static const char *const inits[] = {"gaussian", "kaiming", "peft-gaussian", NULL};
+static const char *const schedules[] = {"constant", "linear", "cosine", NULL};
+
+static const opt output_options[] = {
+    {.name = "out",
+     .type = OPT_PATH,
+     .offset = offsetof(train_args, out),
+     .value = "DIR",
+     .flags = OPT_REQUIRED,
+     .help = "directory for the adapter; must not exist, or be empty"},
+    {.name = "log",
+     .type = OPT_PATH,
+     .offset = offsetof(train_args, log),
+     .value = "FILE",
+     .help = "add a JSON line for every step and every validation to this file"},
+    {.name = "val",
+     .type = OPT_PATH,
+     .offset = offsetof(train_args, val),
+     .value = "FILE",
+     .help = "pairs that are not learnt: their loss is shown before and after training"},
+    {.name = "eval-every",
+     .type = OPT_INT,
+     .offset = offsetof(train_args, eval_every),
+     .value = "N",
+     .low = 1,
+     .high = MOST,
+     .standard = "only before and after",
+     .help = "validate after every N steps too"},
+    {.name = NULL},
+};
+
+static const opt adapter_options[] = {
+    {.name = "rank",
+     .type = OPT_INT,
+     .offset = ADAPTER(rank),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "rank of the two factors"},
+    {.name = "alpha",
+     .type = OPT_FLOAT,
+     .offset = ADAPTER(alpha),
+     .value = "X",
+     .low = 0,
+     .high = 1e9,
+     .flags = OPT_ABOVE,
+     .help = "the term's scale is alpha / rank"},
+    {.name = "rslora",
+     .type = OPT_SET,
+     .offset = ADAPTER(rslora),
+     .help = "rank-stabilised: the scale is alpha / sqrt(rank)"},
+    {.name = "dropout",
+     .type = OPT_FLOAT,
+     .offset = ADAPTER(dropout),
+     .value = "X",
+     .low = 0,
+     .high = 1,
+     .flags = OPT_BELOW,
+     .help = "share of the adapter's inputs that is dropped in training"},
+    {.name = "target-modules",
+     .type = OPT_TEXT,
+     .offset = ADAPTER(target_modules),
+     .value = "LIST",
+     .help = "layers to adapt: all-linear, ends of names such as q_proj,v_proj, or a regular expression"},
+    {.name = "rank-pattern",
+     .type = OPT_TEXT,
+     .offset = ADAPTER(rank_pattern),
+     .value = "LIST",
+     .help = "other ranks for some layers, such as down_proj=16,q_proj=4"},
+    {.name = "alpha-pattern",
+     .type = OPT_TEXT,
+     .offset = ADAPTER(alpha_pattern),
+     .value = "LIST",
+     .help = "the same for alpha"},
+    {.name = "init",
+     .type = OPT_CHOICE,
+     .offset = ADAPTER(init),
+     .value = "KIND",
+     .choices = inits,
+     .help = "how the first factor begins: gaussian (std 1/sqrt(inputs)), kaiming (PEFT's default) or peft-gaussian "
+             "(std 1/rank); the second begins at zero"},
+    {.name = "init-adapter",
+     .type = OPT_PATH,
+     .offset = offsetof(train_args, init_adapter),
+     .value = "DIR",
+     .help = "continue this PEFT adapter; its rank, alpha, layers and patterns stay, --dropout applies"},
+    {.name = NULL},
+};
+
+static const opt train_options[] = {
+    {.name = "steps",
+     .type = OPT_INT,
+     .offset = TRAIN(steps),
+     .value = "N",
+     .low = 1,
+     .high = MOST,
+     .standard = "from --epochs",
+     .help = "number of updates"},
+    {.name = "epochs",
+     .type = OPT_DOUBLE,
+     .offset = TRAIN(epochs),
+     .value = "X",
+     .low = 0,
+     .high = 1e6,
+     .flags = OPT_ABOVE,
+     .help = "passes over the data; may be a fraction"},
+    {.name = "accumulate",
+     .type = OPT_INT,
+     .offset = TRAIN(accumulate),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "batches in an update"},
+    {.name = "lr",
+     .type = OPT_FLOAT,
+     .offset = TRAIN(lr),
+     .value = "X",
+     .low = 0,
+     .high = 1e9,
+     .flags = OPT_ABOVE,
+     .help = "learning rate"},
+    {.name = "schedule",
+     .type = OPT_CHOICE,
+     .offset = TRAIN(schedule),
+     .value = "KIND",
+     .choices = schedules,
+     .help = "course of the learning rate after warm-up: constant, linear or cosine (both to zero)"},
+    {.name = "warmup",
+     .type = OPT_INT,
+     .offset = TRAIN(warmup),
+     .value = "N",
+     .low = 0,
+     .high = MOST,
+     .help = "updates during which the learning rate rises to --lr"},
+    {.name = "weight-decay",
+     .type = OPT_FLOAT,
+     .offset = TRAIN(weight_decay),
+     .value = "X",
+     .low = 0,
+     .high = 1e9,
+     .help = "decoupled weight decay of AdamW"},
+    {.name = "clip",
+     .type = OPT_FLOAT,
+     .offset = TRAIN(clip),
+     .value = "X",
+     .low = 0,
+     .high = 1e9,
+     .help = "largest norm of the gradient; 0 is off"},
+    {.name = "seed",
+     .type = OPT_SEED,
+     .offset = TRAIN(seed),
+     .value = "N",
+     .help = "of the first factor, the order of the data and the dropout"},
+    {.name = "recompute",
+     .type = OPT_SET,
+     .offset = TRAIN(recompute),
+     .help = "keep less of the forward pass and compute it again: the same result, less memory, more time"},
+    {.name = "no-shuffle", .type = OPT_CLEAR, .offset = TRAIN(shuffle), .help = "keep the order of the file"},
+    {.name = "profile", .type = OPT_SET, .offset = offsetof(train_args, profile), .help = PROFILE_HELP},
+    {.name = NULL},
+};
+
+static const opt device_options[] = {
+    {.name = "dtype",
+     .type = OPT_CHOICE,
+     .offset = offsetof(train_args, model.dtype),
+     .value = "TYPE",
+     .choices = model_dtypes,
+     .help = MODEL_DTYPE_HELP},
+    {.name = NULL},
+};
+
+enum { GROUPS = 5 };
+
+static int check(const cli_state *cli, const train_args *args, const opt_group *groups) {
+    static const char *const fresh[] = {"init", "rank-pattern", "alpha-pattern", NULL};
+
+    if (opt_given(groups, GROUPS, "steps") && opt_given(groups, GROUPS, "epochs"))
+        return cli_misuse(cli, "--steps and --epochs say the same: give one");
+    if (args->eval_every && !args->val)
+        return cli_misuse(cli, "--eval-every needs --val FILE");
+    for (int i = 0; args->init_adapter && fresh[i]; i++)
+        if (opt_given(groups, GROUPS, fresh[i]))
+            return cli_misuse(cli, "--%s is for a new adapter; --init-adapter continues one", fresh[i]);
+    return CLI_DONE;
+}
+
+static int run(cli_state *cli, int argc, char **argv) {
+    static const char *const names[] = {"MODEL", NULL};
+    train_args args = {
+        .data = DATA_ARGS_INIT(4), .adapter = CLORA_ADAPTER_OPTIONS_INIT, .train = CLORA_TRAIN_OPTIONS_INIT};
+    opt_group groups[GROUPS] = {{.heading = "Data", .options = data_options, .values = &args.data},
+                                {.heading = "Output and validation", .options = output_options, .values = &args},
+                                {.heading = "Adapter", .options = adapter_options, .values = &args},
+                                {.heading = "Training", .options = train_options, .values = &args},
+                                {.heading = "Model", .options = device_options, .values = &args}};
+    train_state state = {.cli = cli, .args = &args};
+    int status = opt_parse(cli, groups, GROUPS, names, 1, &args.model_path, argc, argv);
+
+    if (status != OPT_GO_ON)
+        return status;
+    status = check(cli, &args, groups);
+    if (status != CLI_DONE)
+        return status;
+    args.given_rank = opt_given(groups, GROUPS, "rank");
+    args.given_alpha = opt_given(groups, GROUPS, "alpha");
+    args.given_rslora = opt_given(groups, GROUPS, "rslora");
+    args.given_dropout = opt_given(groups, GROUPS, "dropout");
+    args.given_targets = opt_given(groups, GROUPS, "target-modules");
+    args.adapter.seed = args.train.seed;
+    status = train_load(&state);
+    if (status == CLI_DONE)
+        status = train_run(&state);
+    train_release(&state);
+    return status;
+}
+
+const command command_train = {
+    .name = "train",
+    .summary = "fine-tune a model on pairs of context and target",
+    .usage = "MODEL --data FILE --out DIR [options]",
+    .about = "Trains a low-rank adapter on pairs of context and target and saves it as a PEFT directory. The weights "
+             "of MODEL "
+             "are only read. The plan is shown before the first step. Ctrl-C ends the run and saves what was learnt.",
+    .example = "clora train models/tiny --data data/train.jsonl --val data/validation.jsonl --out my-adapter",
+    .run = run,
+};

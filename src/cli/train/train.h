@@ -1,0 +1,86 @@
+#ifndef CLI_TRAIN_H
+#define CLI_TRAIN_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <clora/output.h>
+#include <clora/train.h>
+
+#include "cli/cli.h"
+#include "cli/options/data_options.h"
+#include "cli/options/model_options.h"
+#include "cli/ui/progress.h"
+
+/* The parts of `clora train`: cmd_train.c has the options, train_load.c what is made before the first step, train_run.c
+ * the loop, train_report.c what is said, train_log.c the JSONL file. */
+
+typedef struct train_args {
+    const char *model_path;
+    const char *out, *val, *log, *init_adapter;
+    int eval_every, profile;
+    data_args data;
+    model_args model;
+    clora_adapter_options adapter;
+    clora_train_options train;
+    bool given_rank, given_alpha, given_rslora, given_dropout, given_targets; /* on the command line */
+} train_args;
+
+/* A JSONL file that grows by a line for each update and each validation. A NULL path makes every call do nothing. */
+typedef struct train_log {
+    const char *path;
+    FILE *stream;
+    bool created; /* by this run */
+    bool is_file; /* that can hold lines of earlier runs */
+    bool cut_off; /* its last line has no end */
+    int error;    /* errno of the first write that failed */
+} train_log;
+
+/* Before the work, or a log in the output directory when that is made. A file is locked until the end; a pipe or a
+ * device is written to as it is. */
+int train_log_open(const cli_state *cli, train_log *log, const train_args *args, bool have_output);
+/* What the file holds must be the log of earlier runs, behind which this one's lines go. */
+int train_log_check(const cli_state *cli, train_log *log);
+void train_log_discard(train_log *log); /* of a run that did not begin: a file that it made goes */
+void train_log_step(train_log *log, const clora_train_step *step);
+void train_log_validation(train_log *log, int step, double loss);
+void train_log_close(train_log *log); /* a failure shows in error */
+
+/* All that a run needs, in the order in which it is made. */
+typedef struct train_state {
+    const cli_state *cli;
+    const train_args *args;
+    clora_output *output; /* the claim on --out, from when the run begins */
+    bool begun;           /* from here on the log has lines */
+    FILE *report;         /* for people: standard output, or standard error beside --json */
+    clora_context *context;
+    clora_tokenizer *tokenizer;
+    clora_dataset *data, *val;
+    clora_model *model;
+    clora_adapter *adapter;
+    clora_trainer *trainer;
+    int max_length; /* of a sequence, and of a row with --pack */
+    train_log log;
+    progress bar;
+    /* what has happened so far */
+    clora_train_step last; /* step 0: none yet */
+    double begin, seconds; /* of the steps and validations */
+    double step_seconds;   /* of the steps alone */
+    int64_t tokens;
+    double said_at; /* time of the last line for people */
+    int val_step;   /* step of the last validation, -1: none yet */
+    double val_loss, val_before;
+} train_state;
+
+/* Each returns CLI_DONE, or the exit status after saying what is wrong. */
+int train_load(train_state *state);
+int train_run(train_state *state);
+bool train_is_complete(const train_state *state); /* all steps, and the validation after the last */
+void train_release(train_state *state);
+
+void train_report_plan(const train_state *state);
+void train_report_step(train_state *state); /* a line now and then, and the bar */
+void train_report_validation(const train_state *state);
+int train_report_end(const train_state *state); /* the summary, or the JSON object */
+
+#endif

@@ -1,0 +1,167 @@
+#include <math.h>
+#include <stdio.h>
+
+#include "cli/ui/json_out.h"
+#include "cli/ui/profile.h"
+#include "cli/ui/text.h"
+#include "cli/train/train.h"
+
+static const double quiet_seconds = 20; /* longest silence between two lines */
+enum { LINES = 20 };                    /* about so many lines of steps in a run */
+
+static const char *const schedules[] = {"constant", "linear", "cosine"};
+
+static void plan_training(FILE *out, const train_state *state) {
+    const clora_train_options *t = &state->args->train;
+    const data_args *d = &state->args->data;
+
+    fprintf(out, "training    %s of %s%s", text_amount(clora_trainer_steps(state->trainer), "step", "steps"),
+            text_amount(d->batch_size, d->pack ? "row" : "sequence", d->pack ? "rows" : "sequences"),
+            d->pack ? " (packed)" : "");
+    if (t->accumulate > 1)
+        fprintf(out, " times %d", t->accumulate);
+    if (t->steps == 0)
+        fprintf(out, " (%g %s)", t->epochs, t->epochs == 1 ? "epoch" : "epochs");
+    fprintf(out, ", learning rate %g %s", (double)t->lr, schedules[t->schedule]);
+    if (t->warmup > 0)
+        fprintf(out, " after %d of warm-up", t->warmup);
+    if (t->weight_decay > 0)
+        fprintf(out, ", weight decay %g", (double)t->weight_decay);
+    fprintf(out, "%s, seed %llu\n", t->shuffle ? "" : ", in the file's order", (unsigned long long)t->seed);
+}
+
+static void plan_memory(FILE *out, const train_state *state) {
+    const clora_memory_plan p = clora_trainer_plan(state->trainer);
+
+    fprintf(out, "memory      %s of the device's %s: weights %s, adapter %s, activations %s", text_bytes(p.total),
+            text_bytes(clora_context_device(state->context)->global_memory), text_bytes(p.weights),
+            text_bytes(p.adapter), text_bytes(p.activations));
+    if (state->args->train.recompute)
+        fprintf(out, " (recomputed)");
+    if (p.scratch > 0)
+        fprintf(out, ", scratch %s", text_bytes(p.scratch));
+    fprintf(out, "\n");
+}
+
+void train_report_plan(const train_state *state) {
+    const clora_model_info *m = clora_model_get_info(state->model);
+    const clora_adapter_info a = clora_adapter_get_info(state->adapter);
+    const clora_device_info *d = clora_context_device(state->context);
+    FILE *out = state->report;
+
+    if (state->cli->quiet)
+        return;
+    fprintf(out, "device      %d %s (%s kernels)\n", d->index, d->name, d->gemm);
+    fprintf(out, "model       %s: %s, %d layers of width %d, %s parameters in %s\n", state->args->model_path,
+            m->model_type, m->layers, m->hidden, text_count(m->parameters), m->dtype);
+    fprintf(out, "adapter     rank %d, alpha %g%s%s on %s (%s)", a.rank, (double)a.alpha,
+            a.rslora ? " (rank-stabilised)" : "", state->args->init_adapter ? ", continued," : "",
+            text_amount(a.modules, "module", "modules"), a.target_modules);
+    if (a.dropout > 0)
+        fprintf(out, ", dropout %g", (double)a.dropout);
+    fprintf(out, "\ntrainable   %s of %s parameters (%s)\n", text_count(a.parameters),
+            text_count(m->parameters + a.parameters),
+            text_percent((double)a.parameters, (double)(m->parameters + a.parameters)));
+    data_print_stats(out, "data        ", state->args->data.data, state->data);
+    if (state->val)
+        data_print_stats(out, "validation  ", state->args->val, state->val);
+    plan_training(out, state);
+    plan_memory(out, state);
+    fprintf(out, "\n");
+    fflush(out);
+}
+
+static int digits(int n) {
+    return snprintf(NULL, 0, "%d", n);
+}
+
+static const char *rate(const clora_train_step *s) {
+    return text_rate(s->tokens, s->seconds);
+}
+
+/* The first and the last step, about twenty in between, and never a long silence. */
+static bool is_due(const train_state *state) {
+    const clora_train_step *s = &state->last;
+    const int stride = s->steps > LINES ? s->steps / LINES : 1;
+    return s->step == 1 || s->step == s->steps || s->step % stride == 0 ||
+           progress_clock() - state->said_at >= quiet_seconds;
+}
+
+void train_report_step(train_state *state) {
+    const clora_train_step *s = &state->last;
+    char label[128];
+
+    if (state->cli->quiet)
+        return;
+    if (is_due(state)) {
+        progress_clear_all();
+        fprintf(state->report, "step %*d/%d  loss %s  lr %.3g  norm %s  %s tokens/s\n", digits(s->steps), s->step,
+                s->steps, text_number((double)s->loss), (double)s->lr, text_number((double)s->grad_norm), rate(s));
+        fflush(state->report);
+        state->said_at = progress_clock();
+    }
+    snprintf(label, sizeof(label), "loss %s  %s tokens/s", text_number((double)s->loss), rate(s));
+    progress_update(&state->bar, s->step, label);
+}
+
+void train_report_validation(const train_state *state) {
+    if (state->cli->quiet)
+        return;
+    progress_clear_all();
+    fprintf(state->report, "validation loss %s (perplexity %s) ", text_number(state->val_loss),
+            text_number(exp(state->val_loss)));
+    if (state->val_step == 0)
+        fprintf(state->report, "before training\n");
+    else
+        fprintf(state->report, "after step %d\n", state->val_step);
+    fflush(state->report);
+}
+
+static int print_json(const train_state *state) {
+    const clora_train_step *s = &state->last;
+    const bool trained = s->step > 0;
+    size_t peak = 0;
+
+    clora_context_memory(state->context, NULL, &peak);
+    json_t *object = json_pack(
+        "{s:i, s:o, s:o, s:o, s:I, s:o, s:i, s:o, s:I, s:I, s:o, s:o, s:o}", "step", s->step, "loss",
+        trained ? json_number((double)s->loss) : json_null(), "lr", trained ? json_float(s->lr) : json_null(),
+        "grad_norm", trained ? json_number((double)s->grad_norm) : json_null(), "tokens", (json_int_t)state->tokens,
+        "tokens_per_second", trained ? json_number((double)state->tokens / state->step_seconds) : json_null(), "steps",
+        s->step, "seconds", json_number(state->seconds), "peak_device_bytes", (json_int_t)peak, "trainable_parameters",
+        (json_int_t)clora_adapter_get_info(state->adapter).parameters, "val_loss",
+        state->val_step >= 0 ? json_number(state->val_loss) : json_null(), "val_loss_before",
+        state->val ? json_number(state->val_before) : json_null(), "out", json_path(state->args->out));
+    if (object && state->args->profile &&
+        json_object_set_new(object, "profile", profile_json(profile_read(state->context))) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    return json_print(state->cli, object);
+}
+
+static void print_profile(const train_state *state) {
+    fflush(stdout);
+    profile_print(stderr, profile_read(state->context));
+}
+
+static void print_summary(const train_state *state) {
+    fprintf(state->report, "\n%s in %s, %s tokens/s", text_amount(state->last.step, "step", "steps"),
+            text_duration(state->seconds), text_rate((double)state->tokens, state->step_seconds));
+    if (state->val && state->val_step > 0)
+        fprintf(state->report, "; validation loss %s before, %s after", text_number(state->val_before),
+                text_number(state->val_loss));
+    fprintf(state->report, "\n");
+    if (train_is_complete(state)) /* else that is the message's part */
+        fprintf(state->report, "%s holds the adapter\n", state->args->out);
+}
+
+int train_report_end(const train_state *state) {
+    if (state->cli->json)
+        return print_json(state);
+    if (!state->cli->quiet)
+        print_summary(state);
+    if (state->args->profile)
+        print_profile(state);
+    return CLI_DONE;
+}

@@ -1,0 +1,134 @@
+#include <string.h>
+
+#include "cli/ui/interrupt.h"
+#include "cli/ui/profile.h"
+#include "cli/train/train.h"
+
+static const char interrupt_notice[] =
+    "\nclora train: interrupted; ending this step and saving the adapter (once more: end at once)\n";
+
+static int go_on(void *user, int64_t done) {
+    train_state *state = user;
+
+    progress_update(&state->bar, done, "validation");
+    return interrupt_seen();
+}
+
+static void begin_bar(train_state *state, int64_t total, int64_t done) {
+    progress_begin(&state->bar, total, done, state->cli->quiet);
+}
+
+static int save(const train_state *state) {
+    if (clora_adapter_save(state->adapter, state->args->out, state->args->model_path) != CLORA_OK)
+        return cli_fail(state->cli, "the adapter is not saved: %s", clora_last_error());
+    return CLI_DONE;
+}
+
+/* Fail with the library's message, after saving what was learnt until now. */
+static int keep_and_fail(train_state *state, const char *what) {
+    char why[1024];
+
+    snprintf(why, sizeof(why), "%s%s", what, clora_last_error());
+    progress_end(&state->bar);
+    if (save(state) != CLI_DONE)
+        return cli_fail(state->cli, "%s", why);
+    return cli_fail(state->cli, "%s; %s holds the adapter as it was before", why, state->args->out);
+}
+
+static int validate(train_state *state, int step) {
+    const data_args *d = &state->args->data;
+    clora_eval_result result;
+
+    if (!state->val)
+        return CLI_DONE;
+    begin_bar(state, (int64_t)clora_dataset_get_stats(state->val).sequences, 0);
+    const clora_status status = clora_evaluate(&result, state->model, state->adapter, state->val, d->batch_size,
+                                               d->pack, d->pack ? state->max_length : 0, go_on, state);
+    progress_end(&state->bar);
+    if (interrupt_seen())
+        return CLI_DONE; /* the loop sees it too */
+    if (status != CLORA_OK)
+        return keep_and_fail(state, "validation: ");
+    state->val_loss = result.loss;
+    state->val_step = step;
+    if (step == 0)
+        state->val_before = result.loss;
+    train_log_validation(&state->log, step, result.loss);
+    train_report_validation(state);
+    return CLI_DONE;
+}
+
+static int step_once(train_state *state) {
+    clora_train_step step;
+    const clora_status status = clora_trainer_step(state->trainer, &step);
+
+    /* A loss or gradient that is not finite leaves the adapter as it was; after any other failure the device is in
+     * doubt. */
+    if (status != CLORA_OK)
+        return status == CLORA_ERROR_FORMAT ? keep_and_fail(state, "") : cli_fail_library(state->cli);
+    state->last = step;
+    state->tokens += step.tokens;
+    state->step_seconds += step.seconds;
+    train_log_step(&state->log, &step);
+    train_report_step(state);
+    return CLI_DONE;
+}
+
+bool train_is_complete(const train_state *state) {
+    return state->last.step == clora_trainer_steps(state->trainer) &&
+           (!state->val || state->val_step == state->last.step);
+}
+
+static int loop(train_state *state) {
+    const int steps = clora_trainer_steps(state->trainer), every = state->args->eval_every;
+    int status = validate(state, 0);
+
+    begin_bar(state, steps, 0);
+    for (int i = 1; status == CLI_DONE && i <= steps && !interrupt_seen(); i++) {
+        status = step_once(state);
+        if (status == CLI_DONE && !interrupt_seen() && (i == steps || (every > 0 && i % every == 0))) {
+            status = validate(state, i);
+            begin_bar(state, steps, i);
+        }
+    }
+    progress_end(&state->bar);
+    state->seconds = progress_clock() - state->begin;
+    return status;
+}
+
+static int end(train_state *state) {
+    const int steps = clora_trainer_steps(state->trainer);
+    int status = save(state);
+
+    if (status == CLI_DONE)
+        status = train_report_end(state);
+    if (status != CLI_DONE)
+        return status;
+    if (!train_is_complete(state)) {
+        cli_fail(state->cli, "interrupted after %d of %d steps; %s holds the adapter so far", state->last.step, steps,
+                 state->args->out);
+        return interrupt_status();
+    }
+    if (state->log.error)
+        return cli_fail(state->cli, "the log %s is incomplete: %s; the adapter is saved", state->log.path,
+                        strerror(state->log.error));
+    return CLI_DONE;
+}
+
+int train_run(train_state *state) {
+    interrupt_watch(interrupt_notice);
+    /* it was empty when the data were read: another run may have begun since */
+    if (clora_output_open(&state->output, state->args->out) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    int status = train_log_open(state->cli, &state->log, state->args, true);
+    if (status != CLI_DONE)
+        return status;
+    state->begun = true;
+    train_report_plan(state);
+    if (state->args->profile && (status = profile_begin(state->cli, state->context)) != CLI_DONE)
+        return status;
+    state->begin = state->said_at = progress_clock();
+    status = loop(state);
+    train_log_close(&state->log);
+    return status == CLI_DONE ? end(state) : status;
+}

@@ -1,0 +1,45 @@
+#include "files/model_tables.h"
+
+#include <string.h>
+
+/* A head of another type than the embedding's is told by its values. */
+static clora_status same_values(bool *same, const safetensors_set *set, const safetensors_tensor *a,
+                                const safetensors_tensor *b) {
+    enum { SOME = 4096 };
+    const size_t n = safetensors_elements(a);
+    clora_status status = CLORA_OK;
+    unsigned char bytes[SOME * sizeof(float)];
+    float x[SOME], y[SOME];
+
+    *same = a->supported && b->supported && a->ndim == b->ndim &&
+            memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof(a->shape[0])) == 0;
+    for (size_t i = 0; *same && i < n; i += SOME) {
+        const size_t count = n - i < SOME ? n - i : SOME;
+        TRY(safetensors_set_read(bytes, set, a, i * dtype_size(a->dtype), count * dtype_size(a->dtype)));
+        dtype_to_f32(x, bytes, a->dtype, count);
+        TRY(safetensors_set_read(bytes, set, b, i * dtype_size(b->dtype), count * dtype_size(b->dtype)));
+        dtype_to_f32(y, bytes, b->dtype, count);
+        *same = memcmp(x, y, count * sizeof(float)) == 0;
+    }
+done:
+    return status;
+}
+
+clora_status model_tables_find(model_tables *out, const safetensors_set *set, bool tied) {
+    const safetensors_tensor *embedding = safetensors_set_find(set, MODEL_EMBEDDING);
+    const safetensors_tensor *head = safetensors_set_find(set, MODEL_HEAD);
+    clora_status status = CLORA_OK;
+    bool same = false;
+
+    *out = (model_tables){embedding, head, NULL};
+    if (tied && !embedding)
+        out->embedding = head;
+    if (tied && !head)
+        out->head = embedding;
+    if (tied && embedding && head)
+        TRY(same_values(&same, set, head, embedding));
+    if (same)
+        *out = (model_tables){embedding, embedding, head};
+done:
+    return status;
+}

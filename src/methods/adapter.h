@@ -1,0 +1,56 @@
+#ifndef CLORA_METHODS_ADAPTER_H
+#define CLORA_METHODS_ADAPTER_H
+
+#include <clora/adapter.h>
+
+#include "methods/target.h"
+#include "ops/lowrank.h"
+
+/* A frozen weight that an adapter may attach to, as the model lists them: its modules' Hugging Face names in order. */
+typedef struct adapter_site {
+    const weight *weight;
+    const char *names[WEIGHT_MODULES];
+    bool is_head; /* "all-linear" leaves it out */
+} adapter_site;
+
+/* Where the factors of one term lie among the adapter's parameters: a chunk, and the first elements of a and b in it.
+ */
+typedef struct adapter_slot {
+    int chunk;
+    size_t a, b;
+} adapter_slot;
+
+/*
+ * Terms are indexed like the model's sites. All factors live in a few flat f32 buffers (chunks, one unless the device's
+ * largest allocation is passed), so that gradients and moments are buffers of the same sizes and the optimizer is one
+ * launch a chunk.
+ */
+struct clora_adapter {
+    shared shared; /* held by the program, sessions and trainers */
+    shared *base;  /* the model, held: it owns the weights and their names */
+    clora_context *context;
+    clora_adapter_options options; /* its strings are owned */
+    int sites;
+    adapter_site *site; /* copies; names borrowed from the model */
+    lowrank **term;     /* per site; NULL: not adapted */
+    adapter_slot *slot; /* per site */
+    int chunks;
+    clora_tensor **chunk; /* f32 (1, n) */
+    int modules;
+    int64_t parameters;
+    json_t *config; /* what adapter_config.json says (lora/peft_config.h) */
+    int targets;    /* modules of all sites, in order, adapted or not */
+    target_module *target;
+    target_choice *choice;
+};
+
+clora_status adapter_create(clora_adapter **out, clora_context *context, const adapter_site *sites, int count,
+                            const clora_adapter_options *options);
+clora_status adapter_load(clora_adapter **out, clora_context *context, const adapter_site *sites, int count,
+                          const char *directory);
+
+/* The views of a term's factors in a set of chunks (parameters, gradients or moments). */
+clora_tensor adapter_view_a(const clora_adapter *adapter, clora_tensor *const *chunks, int site);
+clora_tensor adapter_view_b(const clora_adapter *adapter, clora_tensor *const *chunks, int site);
+
+#endif

@@ -1,0 +1,149 @@
+#include <clora/inspect.h>
+#include <clora/output.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/plain.h"
+#include "files/directory.h"
+#include "files/safetensors.h"
+#include "methods/peft.h"
+#include "methods/peft_config.h"
+#include "methods/peft_keys.h"
+
+static clora_stored_type *find_type(clora_stored *out, const char *dtype) {
+    for (int i = 0; i < out->types; i++)
+        if (strcmp(out->type[i].dtype, dtype) == 0)
+            return &out->type[i];
+    if (out->types == CLORA_STORED_TYPES || strlen(dtype) >= sizeof(out->type[0].dtype))
+        return NULL; /* there are fewer types than that */
+    clora_stored_type *type = &out->type[out->types++];
+    strcpy(type->dtype, dtype);
+    return type;
+}
+
+static void add_tensor(clora_stored *out, const safetensors_tensor *tensor) {
+    clora_stored_type *type = find_type(out, tensor->dtype_text);
+    const int64_t elements = (int64_t)safetensors_elements(tensor);
+
+    out->tensors++;
+    out->elements += elements;
+    out->bytes += tensor->size;
+    if (type) {
+        type->tensors++;
+        type->elements += elements;
+    }
+}
+
+static int by_elements(const void *a, const void *b) {
+    const clora_stored_type *x = a, *y = b;
+    if (x->elements != y->elements)
+        return x->elements < y->elements ? 1 : -1;
+    return strcmp(x->dtype, y->dtype);
+}
+
+clora_status clora_inspect_model(clora_stored *out, const char *directory) {
+    clora_status status = CLORA_OK;
+    safetensors_set *set = NULL;
+
+    NEED(out);
+    *out = (clora_stored){0};
+    NEED(directory);
+    TRY(directory_need_model(directory));
+    TRY(safetensors_set_open(&set, directory));
+    out->files = (int)set->file_count;
+    for (size_t i = 0; i < safetensors_set_count(set); i++)
+        add_tensor(out, safetensors_set_tensor(set, i));
+    qsort(out->type, (size_t)out->types, sizeof(out->type[0]), by_elements);
+done:
+    safetensors_set_close(set);
+    return status;
+}
+
+static clora_status read_tensors(clora_inspected_adapter *out, const char *directory) {
+    clora_status status = CLORA_OK;
+    peft_keys keys = {.count = 0};
+    safetensors *file = NULL;
+
+    TRY(peft_open_tensors(&file, directory));
+    TRY(peft_keys_init(&keys, file));
+    out->modules = peft_keys_modules(&keys);
+    out->stored.files = 1;
+    for (size_t i = 0; i < file->count; i++)
+        add_tensor(&out->stored, &file->tensors[i]);
+    qsort(out->stored.type, (size_t)out->stored.types, sizeof(out->stored.type[0]), by_elements);
+done:
+    peft_keys_finish(&keys);
+    safetensors_close(file);
+    return status;
+}
+
+static clora_status read_settings(clora_inspected_adapter *out, const char *path) {
+    clora_status status = CLORA_OK;
+    json_t *config = NULL;
+    int64_t rank;
+    double alpha, dropout;
+    bool rslora;
+    const char *base;
+
+    TRY(peft_config_load(&config, path, NULL, 0));
+    TRY(json_get_int(&rank, config, "r", 8, path));
+    TRY(json_get_real(&alpha, config, "lora_alpha", 8, path));
+    TRY(json_get_real(&dropout, config, "lora_dropout", 0, path));
+    TRY(json_get_bool(&rslora, config, "use_rslora", false, path));
+    TRY(json_get_text(&base, config, "base_model_name_or_path", "", path));
+    out->rank = (int)rank;
+    out->alpha = (float)alpha;
+    out->dropout = (float)dropout;
+    out->rslora = rslora;
+    out->base = plain_text(base);
+    out->target_modules = target_modules_text(json_object_get(config, "target_modules"));
+    out->rank_pattern = target_pattern_text(json_object_get(config, "rank_pattern"));
+    out->alpha_pattern = target_pattern_text(json_object_get(config, "alpha_pattern"));
+    if (!out->base || !out->target_modules || !out->rank_pattern || !out->alpha_pattern)
+        status = clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path);
+done:
+    json_decref(config);
+    return status;
+}
+
+clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *directory) {
+    clora_status status = CLORA_OK;
+    char *settings = NULL;
+
+    NEED(out);
+    *out = (clora_inspected_adapter){0};
+    NEED(directory);
+    settings = file_join(directory, "adapter_config.json");
+    if (!settings)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
+    TRY(directory_need_adapter(directory));
+    TRY(read_settings(out, settings));
+    TRY(read_tensors(out, directory));
+done:
+    free(settings);
+    if (status != CLORA_OK)
+        clora_inspected_adapter_finish(out);
+    return status;
+}
+
+void clora_inspected_adapter_finish(clora_inspected_adapter *adapter) {
+    if (!adapter)
+        return;
+    free(adapter->base);
+    free(adapter->target_modules);
+    free(adapter->rank_pattern);
+    free(adapter->alpha_pattern);
+    *adapter = (clora_inspected_adapter){0};
+}
+
+clora_status clora_inspect_output(const char *directory) {
+    clora_output *output;
+
+    NEED(directory);
+    const clora_status status = clora_output_open(&output, directory);
+    clora_output_close(output, false);
+    return status;
+}

@@ -1,0 +1,319 @@
+#include <clora/lowrank.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/dtype.h"
+#include "base/rng.h"
+#include "device/recorder.h"
+#include "device/self_check.h"
+#include "methods/lora.h"
+
+struct clora_weight {
+    shared shared; /* held by the program and low-rank terms */
+    weight *w;
+    bool is_written;
+};
+
+/* Four buffers of the same layout, a and b one behind the other: parameters, gradients, moments. */
+struct clora_lowrank {
+    shared *base; /* the weight, held */
+    lowrank *lr;
+    clora_tensor *parameters, *gradients, *m, *v;
+    clora_tensor *scale; /* (2): gradients are taken as they are */
+    clora_tensor *du;    /* (M, R) scratch; grows with the largest M seen */
+};
+
+static void destroy_weight(shared *object) {
+    clora_weight *w = (clora_weight *)object;
+
+    weight_free(w->w);
+    free(w);
+}
+
+clora_status clora_weight_create(clora_weight **out, clora_context *context, clora_dtype dtype, int N, int K) {
+    clora_status status = CLORA_OK;
+    clora_weight *w;
+
+    NEED(out);
+    *out = NULL;
+    NEED(context);
+    w = calloc(1, sizeof(*w));
+    if (!w)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight"));
+    shared_init(&w->shared, destroy_weight);
+    if (N < 1 || K < 1 || (int)dtype < CLORA_DTYPE_F32 || dtype > CLORA_DTYPE_BF16)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a weight of %d x %d elements of type %d", N, K, (int)dtype));
+    TRY(self_check(context, SELF_CHECK_PRODUCTS, dtype, 0));
+    TRY(weight_create(&w->w, context, dtype, K, 1, &N));
+    *out = w;
+    w = NULL;
+done:
+    clora_weight_free(w);
+    return clora_keep_cause(status);
+}
+
+void clora_weight_free(clora_weight *weight) {
+    if (weight)
+        shared_let_go(&weight->shared);
+}
+
+clora_status clora_weight_write(clora_weight *weight, const void *data, clora_dtype dtype) {
+    NEED(weight);
+    NEED(data);
+    if ((int)dtype < CLORA_DTYPE_F32 || dtype > CLORA_DTYPE_BF16)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a weight is written from f32, f16 or bf16, not from element type %d",
+                          (int)dtype);
+    const clora_status status = weight_pack(weight->w, 0, data, dtype, false);
+    weight->is_written = status == CLORA_OK;
+    return status;
+}
+
+static clora_tensor view_a(const clora_lowrank *l, const clora_tensor *t) {
+    return tensor_slice(t, 0, 1, (int)l->lr->a_count);
+}
+
+static clora_tensor view_b(const clora_lowrank *l, const clora_tensor *t) {
+    return tensor_slice(t, l->lr->a_count, 1, (int)l->lr->b_count);
+}
+
+static clora_status create_buffers(clora_lowrank *l, clora_context *context) {
+    clora_tensor **const buffers[] = {&l->parameters, &l->gradients, &l->m, &l->v};
+    const size_t n = l->lr->a_count + l->lr->b_count;
+    clora_status status = CLORA_OK;
+
+    if (n > (size_t)INT32_MAX)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "a low-rank term of %zu elements is too large", n);
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        TRY(tensor_new(buffers[i], context, CLORA_DTYPE_F32, 1, (int)n));
+        TRY(clora_tensor_zero(*buffers[i]));
+    }
+    TRY(tensor_new(&l->scale, context, CLORA_DTYPE_F32, 1, 2));
+    TRY(clora_tensor_write(l->scale, (const float[2]){1.0f, 0.0f}));
+    l->lr->a = view_a(l, l->parameters);
+    l->lr->b = view_b(l, l->parameters);
+done:
+    return status;
+}
+
+static clora_status write_gaussian(clora_lowrank *l, uint64_t seed) {
+    const size_t n = (size_t)l->lr->R * (size_t)l->lr->base->K;
+    const float deviation = 1.0f / sqrtf((float)l->lr->base->K);
+    float *a = alloc_array(n, sizeof(*a));
+
+    if (!a)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for A");
+    for (size_t i = 0; i < n; i++)
+        a[i] = deviation * rng_normal(seed, 0, i);
+    const clora_status status = clora_lowrank_write(l, a, NULL);
+    free(a);
+    return status;
+}
+
+clora_status clora_lowrank_create(clora_lowrank **out, const clora_weight *weight, int rank, float scale,
+                                  uint64_t seed) {
+    clora_status status = CLORA_OK;
+    clora_lowrank *l;
+
+    NEED(out);
+    *out = NULL;
+    NEED(weight);
+    l = calloc(1, sizeof(*l));
+    if (!l)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term"));
+    l->base = shared_hold(&weight->shared);
+    if (rank < 1 || !isfinite(scale))
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, scale %g: the rank starts at 1, the scale is finite", rank,
+                       (double)scale));
+    TRY(self_check(weight->w->context, SELF_CHECK_TERM | SELF_CHECK_FACTORS, weight->w->dtype, 0));
+    TRY(lowrank_create(&l->lr, weight->w, &rank, &scale));
+    TRY(create_buffers(l, weight->w->context));
+    TRY(write_gaussian(l, seed));
+    *out = l;
+    l = NULL;
+done:
+    clora_lowrank_free(l);
+    return clora_keep_cause(status);
+}
+
+void clora_lowrank_free(clora_lowrank *l) {
+    if (!l)
+        return;
+    clora_tensor_free(l->parameters);
+    clora_tensor_free(l->gradients);
+    clora_tensor_free(l->m);
+    clora_tensor_free(l->v);
+    clora_tensor_free(l->scale);
+    clora_tensor_free(l->du);
+    lowrank_free(l->lr);
+    shared_let_go(l->base);
+    free(l);
+}
+
+static size_t larger_factor(const clora_lowrank *l) {
+    return l->lr->a_count > l->lr->b_count ? l->lr->a_count : l->lr->b_count;
+}
+
+/* Of (rows, cols) values; `name` is the factor's. */
+static clora_status check_finite(const char *name, const float *values, int rows, int cols) {
+    for (int i = 0; values && i < rows; i++)
+        for (int j = 0; j < cols; j++)
+            if (!isfinite(values[(size_t)i * (size_t)cols + (size_t)j]))
+                return clora_fail(CLORA_ERROR_FORMAT, "%s: the value at row %d, column %d is not finite", name, i, j);
+    return CLORA_OK;
+}
+
+clora_status clora_lowrank_write(clora_lowrank *lowrank, const float *a, const float *b) {
+    clora_status status = CLORA_OK;
+    float *panels = NULL;
+
+    NEED(lowrank);
+    TRY(check_finite("A", a, lowrank->lr->R, lowrank->lr->base->K));
+    TRY(check_finite("B", b, lowrank->lr->base->N, lowrank->lr->R));
+    panels = alloc_array(larger_factor(lowrank), sizeof(*panels));
+    if (!panels)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
+    if (a) {
+        lowrank_pack_a(lowrank->lr, 0, panels, a);
+        TRY(clora_tensor_write(&lowrank->lr->a, panels));
+    }
+    if (b) {
+        lowrank_pack_b(lowrank->lr, 0, panels, b);
+        TRY(clora_tensor_write(&lowrank->lr->b, panels));
+    }
+done:
+    free(panels);
+    return status;
+}
+
+static clora_status read_factors(const clora_lowrank *l, const clora_tensor *from, float *a, float *b) {
+    const clora_tensor va = view_a(l, from), vb = view_b(l, from);
+    clora_status status = CLORA_OK;
+    float *panels = alloc_array(larger_factor(l), sizeof(*panels));
+
+    if (!panels)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
+    if (a) {
+        TRY(clora_tensor_read(&va, panels));
+        lowrank_unpack_a(l->lr, 0, a, panels);
+    }
+    if (b) {
+        TRY(clora_tensor_read(&vb, panels));
+        lowrank_unpack_b(l->lr, 0, b, panels);
+    }
+done:
+    free(panels);
+    return status;
+}
+
+clora_status clora_lowrank_read(const clora_lowrank *lowrank, float *a, float *b) {
+    NEED(lowrank);
+    return read_factors(lowrank, lowrank->parameters, a, b);
+}
+
+clora_status clora_lowrank_read_gradients(const clora_lowrank *lowrank, float *da, float *db) {
+    NEED(lowrank);
+    return read_factors(lowrank, lowrank->gradients, da, db);
+}
+
+/* The weight has values, or nothing is going to be computed. */
+static clora_status check_weight(const clora_weight *weight, const clora_lowrank *l) {
+    if (l && l->base != &weight->shared)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
+    if (!weight->is_written && !recorder_rehearses(weight->w->context))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the weight has no values yet: clora_weight_write() comes first");
+    return CLORA_OK;
+}
+
+/* Activations are (M, width) floats on the weight's context. */
+static clora_status check_rows(const char *name, const clora_tensor *t, const clora_weight *weight, size_t M,
+                               int width) {
+    if (t->context != weight->w->context)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s lies in another context than the weight", name);
+    if (t->dtype != CLORA_DTYPE_F32)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s holds %s; activations are f32", name, dtype_name(t->dtype));
+    if (tensor_rows(t) != M || tensor_cols(t) != width)
+        return clora_fail(CLORA_ERROR_SHAPE, "%s is %s; it must be (%zu,%d)", name, tensor_shape_text(t), M, width);
+    return CLORA_OK;
+}
+
+clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, const clora_tensor *x, const clora_weight *weight,
+                                   const clora_lowrank *lowrank) {
+    const linear_dropout off = {0};
+    clora_status status = CLORA_OK;
+
+    NEED(y);
+    NEED(x);
+    NEED(weight);
+    const size_t M = tensor_rows(x);
+    TRY(check_weight(weight, lowrank));
+    if (lowrank && !u)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_lowrank_forward: u (M, R) is needed with a low-rank term");
+    TRY(check_rows("x", x, weight, M, weight->w->K));
+    TRY(check_rows("y", y, weight, M, weight->w->N));
+    if (lowrank)
+        TRY(check_rows("u", u, weight, M, lowrank->lr->R));
+    TRY(linear_forward(y, x, weight->w, NULL, lowrank ? lowrank->lr : NULL, u, &off));
+done:
+    return status;
+}
+
+static clora_status grow_scratch(clora_lowrank *l, int rows) {
+    if (l->du && l->du->shape[0] >= rows)
+        return CLORA_OK;
+    clora_tensor_free(l->du);
+    l->du = NULL;
+    return tensor_new(&l->du, l->lr->context, CLORA_DTYPE_F32, rows, l->lr->R);
+}
+
+clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *lowrank, const clora_tensor *dy,
+                                    const clora_tensor *x, const clora_tensor *u, const clora_weight *weight) {
+    const linear_dropout off = {0};
+    clora_tensor da, db, du;
+    clora_status status = CLORA_OK;
+
+    NEED(lowrank);
+    NEED(dy);
+    NEED(x);
+    NEED(u);
+    NEED(weight);
+    const size_t M = tensor_rows(x);
+    TRY(check_weight(weight, lowrank));
+    TRY(check_rows("x", x, weight, M, weight->w->K));
+    TRY(check_rows("dy", dy, weight, M, weight->w->N));
+    TRY(check_rows("u", u, weight, M, lowrank->lr->R));
+    if (dx)
+        TRY(check_rows("dx", dx, weight, M, weight->w->K));
+    if (dx && dx->buffer == x->buffer && dx->offset == x->offset)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "dx takes the place of x, which the gradient of A needs");
+    TRY(grow_scratch(lowrank, (int)M));
+    da = view_a(lowrank, lowrank->gradients);
+    db = view_b(lowrank, lowrank->gradients);
+    du = tensor_slice(lowrank->du, 0, (int)M, lowrank->lr->R);
+    TRY(linear_backward(dx, &db, dy, weight->w, lowrank->lr, u, &du, &off));
+    TRY(linear_gradient_a(&da, &du, x, lowrank->lr, &off));
+done:
+    return status;
+}
+
+clora_status clora_lowrank_zero_gradients(clora_lowrank *lowrank) {
+    NEED(lowrank);
+    return clora_tensor_zero(lowrank->gradients);
+}
+
+clora_status clora_lowrank_update(clora_lowrank *lowrank, float lr, float weight_decay, int step) {
+    clora_status status = CLORA_OK;
+
+    NEED(lowrank);
+    if (step < 1)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "update number %d; the first is 1", step);
+    if (!(lr >= 0.0f && weight_decay >= 0.0f) || isinf(lr) || isinf(weight_decay))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "learning rate %g, weight decay %g: both are finite, at least 0",
+                          (double)lr, (double)weight_decay);
+    TRY(op_adamw(lowrank->parameters, lowrank->m, lowrank->v, lowrank->gradients, lowrank->scale,
+                 (adamw_options){lr, 0.9f, 0.999f, 1e-8f, weight_decay, step}));
+    TRY(clora_lowrank_zero_gradients(lowrank));
+done:
+    return status;
+}

@@ -1,0 +1,242 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "files/directory.h"
+#include "files/quantized.h"
+#include "methods/merge_weights.h"
+
+static const char INDEX_NAME[] = "model.safetensors.index.json";
+
+static clora_status read_config(merge *m) {
+    enum { LIMIT = 16 << 20 };
+    char *path = file_join(m->model, "config.json");
+    clora_status status = CLORA_OK;
+    const char *type;
+
+    if (!path)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", m->model));
+    TRY(directory_need_model(m->model));
+    TRY(json_load_path(&m->config, path, LIMIT));
+    TRY(json_get_text(&type, m->config, "model_type", "", path));
+    if (strcmp(type, "llama") != 0)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"model_type\" is \"%s\"; clora merges into \"llama\"", path,
+                       type));
+    TRY(quantized_refuse_config(m->config, path));
+done:
+    free(path);
+    return status;
+}
+
+static clora_status add_module(merge *m, const char *name, size_t length, const safetensors_tensor *t) {
+    char *copy = alloc_string_n(name, length);
+
+    if (!copy)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of layers");
+    m->tensor[m->modules] = t;
+    m->module[m->modules++] = (target_module){copy, (int)t->shape[0], (int)t->shape[1], strcmp(copy, "lm_head") == 0};
+    return CLORA_OK;
+}
+
+/* Every matrix NAME.weight is a linear layer NAME but the embedding, which is the head as well when the two are tied.
+ */
+static clora_status list_modules(merge *m) {
+    static const char ending[] = ".weight";
+    const size_t count = safetensors_set_count(m->set);
+    clora_status status = CLORA_OK;
+    bool tied;
+
+    TRY(json_get_bool(&tied, m->config, "tie_word_embeddings", false, "config.json"));
+    m->module = alloc_array(count + 1, sizeof(*m->module));
+    m->tensor = alloc_array(count + 1, sizeof(*m->tensor));
+    if (!m->module || !m->tensor)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of layers"));
+    TRY(model_tables_find(&m->tables, m->set, tied));
+    m->own_head = tied && m->tables.head != m->tables.embedding;
+    for (size_t i = 0; i < count; i++) {
+        const safetensors_tensor *t = safetensors_set_tensor(m->set, i);
+        const size_t n = strlen(t->name), suffix = sizeof(ending) - 1;
+        if (t != m->tables.embedding && t != m->tables.copy && merge_is_matrix(t) && n > suffix &&
+            strcmp(t->name + n - suffix, ending) == 0)
+            TRY(add_module(m, t->name, n - suffix, t));
+    }
+    m->tied_head = -1;
+    if (tied && !m->own_head && m->tables.head && merge_is_matrix(m->tables.head)) {
+        m->tied_head = m->modules;
+        TRY(add_module(m, "lm_head", strlen("lm_head"), m->tables.head));
+    }
+done:
+    return status;
+}
+
+static bool set_text(json_t *object, const char *key, const char *text) {
+    return json_object_set_new(object, key, json_string(text)) == 0;
+}
+
+/* config.json with the type and the head as they are now. */
+static clora_status change_config(merge *m) {
+    static const char *const names[] = {"float32", "float16", "bfloat16"};
+    const bool new_style = json_object_get(m->config, "dtype") != NULL;
+    bool ok = true;
+
+    if (m->dtype >= 0)
+        ok = set_text(m->config, new_style ? "dtype" : "torch_dtype", names[m->dtype]);
+    if (m->dtype >= 0 && new_style && json_object_get(m->config, "torch_dtype"))
+        ok = ok && set_text(m->config, "torch_dtype", names[m->dtype]);
+    if (m->splits || m->own_head)
+        ok = ok && json_object_set_new(m->config, "tie_word_embeddings", json_false()) == 0;
+    return ok ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for config.json");
+}
+
+static clora_status write_config(merge *m) {
+    char *from = file_join(m->model, "config.json"), *to = NULL;
+    clora_status status = CLORA_OK;
+
+    if (!from)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for config.json"));
+    TRY(outdir_path(&to, &m->output, "config.json"));
+    if (m->dtype < 0 && !m->splits && !m->own_head) {
+        TRY(file_copy(to, from));
+    } else {
+        TRY(change_config(m));
+        TRY(json_save_path(m->config, to));
+    }
+done:
+    free(from);
+    free(to);
+    return status;
+}
+
+/* Which file holds which tensor, when there are several. */
+static clora_status write_index(merge *m) {
+    static const char *const tables[] = {MODEL_EMBEDDING, MODEL_HEAD};
+    json_t *map = json_object(), *index = NULL;
+    clora_status status = CLORA_OK;
+    char *path = NULL;
+    bool ok = map != NULL;
+
+    for (size_t i = 0; i < safetensors_set_count(m->set); i++) {
+        const safetensors_tensor *t = safetensors_set_tensor(m->set, i);
+        ok = ok && set_text(map, t->name, merge_file_name(safetensors_set_file(m->set, t)));
+    }
+    for (size_t i = 0; m->splits && i < 2; i++)
+        if (!json_object_get(map, tables[i]))
+            ok = ok && set_text(map, tables[i], merge_file_name(safetensors_set_file(m->set, m->tables.embedding)));
+    index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)m->bytes, "weight_map", map);
+    if (!ok || !index)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", INDEX_NAME));
+    TRY(outdir_path(&path, &m->output, INDEX_NAME));
+    TRY(json_save_path(index, path));
+done:
+    json_decref(map);
+    json_decref(index);
+    free(path);
+    return status;
+}
+
+static clora_status write_directory(merge *m) {
+    clora_status status = CLORA_OK;
+
+    for (size_t i = 0; i < m->set->file_count; i++)
+        TRY(merge_write_file(m, m->set->files[i]));
+    if (strcmp(merge_file_name(m->set->files[0]), "model.safetensors") != 0)
+        TRY(write_index(m));
+    TRY(merge_copy_others(&m->output, m->model));
+    TRY(merge_advance(m, 0));
+    TRY(write_config(m)); /* last: a directory without it is no model */
+done:
+    return status;
+}
+
+/* That every weight to be changed can be. */
+static clora_status check_types(const merge *m) {
+    for (int i = 0; i < m->modules; i++)
+        if (m->adapter.choice[i].R > 0 && !m->tensor[i]->supported)
+            return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; clora merges into F32, F16 and BF16",
+                              safetensors_set_file(m->set, m->tensor[i])->path, m->tensor[i]->name,
+                              m->tensor[i]->dtype_text);
+    return CLORA_OK;
+}
+
+static void report_all(const merge *m, clora_merge_report *total) {
+    clora_merge_report sum = {.own_head = m->own_head};
+
+    for (size_t i = 0; i < m->kind_count; i++) {
+        const clora_merge_report *r = &m->kinds[i].report;
+        sum.modules += r->modules;
+        sum.max_change = sum.max_change > r->max_change ? sum.max_change : r->max_change;
+        if (r->max_rounding_error > sum.max_rounding_error)
+            sum.max_rounding_error = r->max_rounding_error;
+        if (m->options->callback)
+            m->options->callback(m->options->user, m->kinds[i].name, r);
+    }
+    if (total)
+        *total = sum;
+}
+
+static void merge_finish(merge *m) {
+    for (int i = 0; m->module && i < m->modules; i++)
+        free((void *)(uintptr_t)m->module[i].name);
+    free(m->module);
+    free(m->tensor);
+    free(m->kinds);
+    peft_close(&m->adapter);
+    safetensors_set_close(m->set);
+    json_decref(m->config);
+}
+
+static int64_t count_bytes(const safetensors_set *set) {
+    int64_t bytes = 0;
+
+    for (size_t i = 0; i < safetensors_set_count(set); i++)
+        bytes += (int64_t)safetensors_set_tensor(set, i)->size;
+    return bytes;
+}
+
+static clora_status run(merge *m, const char *adapter_directory, const char *out_directory) {
+    clora_status status = CLORA_OK;
+
+    TRY(read_config(m));
+    TRY(safetensors_set_open(&m->set, m->model));
+    TRY(quantized_refuse_tensors(m->set, m->model));
+    TRY(list_modules(m));
+    TRY(peft_open(&m->adapter, adapter_directory, m->module, m->modules));
+    TRY(check_types(m));
+    m->splits = m->tied_head >= 0 && m->adapter.choice[m->tied_head].R > 0;
+    m->total = count_bytes(m->set) + (m->splits && !m->tables.copy ? (int64_t)m->tables.embedding->size : 0);
+    TRY(merge_check_others(m->model));
+    TRY(merge_output_open(&m->output, out_directory, m->model));
+    TRY(write_directory(m));
+done:
+    outdir_close(&m->output, status == CLORA_OK);
+    return status;
+}
+
+clora_status clora_merge_with(const char *model_directory, const char *adapter_directory, const char *out_directory,
+                              const clora_merge_options *options, clora_merge_report *report) {
+    clora_merge_options all = CLORA_MERGE_OPTIONS_INIT;
+
+    NEED(model_directory);
+    NEED(adapter_directory);
+    NEED(out_directory);
+    if (options) /* a program built with an older header knows fewer of them */
+        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
+    if (all.dtype < -1 || all.dtype > CLORA_DTYPE_BF16)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", all.dtype);
+    merge m = {.model = model_directory, .dtype = all.dtype, .options = &all};
+    const clora_status status = run(&m, adapter_directory, out_directory);
+    if (status == CLORA_OK)
+        report_all(&m, report);
+    merge_finish(&m);
+    return status;
+}
+
+clora_status clora_merge(const char *model_directory, const char *adapter_directory, const char *out_directory,
+                         int dtype, clora_merge_callback callback, void *user, clora_merge_report *report) {
+    NEED(model_directory);
+    NEED(adapter_directory);
+    NEED(out_directory);
+    const clora_merge_options options = {.size = sizeof(options), .dtype = dtype, .callback = callback, .user = user};
+
+    return clora_merge_with(model_directory, adapter_directory, out_directory, &options, report);
+}

@@ -1,0 +1,217 @@
+#include "methods/merge_weights.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "methods/merge_rows.h"
+
+bool merge_is_matrix(const safetensors_tensor *t) {
+    return t->ndim == 2 && t->shape[0] > 0 && t->shape[0] <= INT_MAX && t->shape[1] > 0 && t->shape[1] <= INT_MAX;
+}
+
+const char *merge_file_name(const safetensors *file) {
+    const char *slash = strrchr(file->path, '/');
+
+    return slash ? slash + 1 : file->path;
+}
+
+static clora_status kind_of(merge_kind **out, merge *m, const char *module) {
+    const char *dot = strrchr(module, '.'), *name = dot ? dot + 1 : module;
+
+    for (size_t i = 0; i < m->kind_count; i++)
+        if (strcmp(m->kinds[i].name, name) == 0) {
+            *out = &m->kinds[i];
+            return CLORA_OK;
+        }
+    const clora_status status = alloc_grow((void **)&m->kinds, &m->kind_capacity, m->kind_count + 1, sizeof(*m->kinds));
+    if (status != CLORA_OK)
+        return status;
+    *out = &m->kinds[m->kind_count++];
+    **out = (merge_kind){.name = name};
+    return CLORA_OK;
+}
+
+/* The factors of a module on the host; all zero for -1. */
+static clora_status read_factors(merge_factors *out, float **a, float **b, merge *m, int module) {
+    clora_status status = CLORA_OK;
+
+    if (module < 0)
+        return CLORA_OK;
+    const target_module *target = &m->module[module];
+    const target_choice *choice = &m->adapter.choice[module];
+    *a = alloc_array((size_t)target->K, (size_t)choice->R * sizeof(float));
+    *b = alloc_array((size_t)target->N, (size_t)choice->R * sizeof(float));
+    if (!*a || !*b)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", target->name));
+    TRY(peft_read(*a, &m->adapter, m->adapter.a[module]));
+    TRY(peft_read(*b, &m->adapter, m->adapter.b[module]));
+    *out = (merge_factors){out->K, choice->R, choice->scale, *a, *b};
+done:
+    return status;
+}
+
+clora_status merge_advance(merge *m, size_t bytes) {
+    m->done += (int64_t)bytes;
+    if (m->options->progress && m->options->progress(m->options->user, m->done, m->total))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the merge was stopped");
+    return CLORA_OK;
+}
+
+/* W + s B A in type `to`, some rows at a time; module -1 only changes the type. */
+static clora_status write_matrix(merge *m, safetensors_writer *writer, const safetensors_tensor *t, int module,
+                                 clora_dtype to) {
+    enum { BLOCK = 8 << 20 }; /* bytes in memory */
+    const size_t N = (size_t)t->shape[0], K = safetensors_elements(t) / N;
+    const size_t in = K * dtype_size(t->dtype), out = K * dtype_size(to);
+    const size_t block = BLOCK / out < 1 ? 1 : BLOCK / out > N ? N : BLOCK / out;
+    const safetensors *file = safetensors_set_file(m->set, t);
+    merge_factors factors = {.K = (int)K};
+    merge_change change = {0, 0};
+    clora_status status = CLORA_OK;
+    float *a = NULL, *b = NULL;
+    void *rows = alloc_array(block, out), *w = alloc_array(block, in);
+    merge_kind *group;
+
+    if (!rows || !w)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to merge %s", t->name));
+    TRY(read_factors(&factors, &a, &b, m, module));
+    for (size_t n = 0; n < N; n += block) {
+        const size_t some = N - n < block ? N - n : block;
+        TRY(safetensors_read(w, file, t, n * in, some * in));
+        status = merge_rows(rows, &change, w, t->dtype, to, (int)n, (int)some, &factors);
+        if (status != CLORA_OK) {
+            status = clora_fail_within(status, "%s: tensor %s", file->path, t->name);
+            goto done;
+        }
+        TRY(safetensors_writer_tensor(writer, rows, some * out));
+        TRY(merge_advance(m, some * in));
+    }
+    if (module >= 0) {
+        TRY(kind_of(&group, m, m->module[module].name));
+        group->report.modules++;
+        group->report.max_change = group->report.max_change > change.change ? group->report.max_change : change.change;
+        if (change.rounding > group->report.max_rounding_error)
+            group->report.max_rounding_error = change.rounding;
+    }
+done:
+    free(rows);
+    free(w);
+    free(a);
+    free(b);
+    return status;
+}
+
+/* The tensor as it was. What is not finite is not passed on: it would seem to come from the merge. */
+static clora_status write_copy(merge *m, safetensors_writer *writer, const safetensors_tensor *t) {
+    enum { PIECE = 8 << 20 };
+    clora_status status = CLORA_OK;
+    void *piece = alloc_array(t->size < PIECE ? t->size : PIECE, 1);
+
+    if (!piece)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to copy %s", t->name));
+    for (size_t i = 0; i < t->size; i += PIECE) {
+        const size_t n = t->size - i < PIECE ? t->size - i : PIECE;
+        TRY(safetensors_set_read(piece, m->set, t, i, n));
+        if (t->supported && !dtype_all_finite(piece, t->dtype, n / dtype_size(t->dtype)))
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s holds a value that is not finite",
+                           safetensors_set_file(m->set, t)->path, t->name));
+        TRY(safetensors_writer_tensor(writer, piece, n));
+        TRY(merge_advance(m, n));
+    }
+done:
+    free(piece);
+    return status;
+}
+
+/* A tensor to be written: where it comes from, and the module that changes it, or -1. */
+typedef struct task {
+    const safetensors_tensor *source;
+    int module;
+    bool convert;
+} task;
+
+static void plan_tensor(safetensors_entry *entry, task *out, const merge *m, const char *name,
+                        const safetensors_tensor *source, int module) {
+    const bool convert = m->dtype >= 0 && source->supported && merge_is_matrix(source);
+
+    *out = (task){source, module, convert};
+    *entry = (safetensors_entry){.name = name,
+                                 .dtype = convert ? (clora_dtype)m->dtype : source->dtype,
+                                 .dtype_text = convert ? NULL : source->dtype_text,
+                                 .ndim = source->ndim};
+    memcpy(entry->shape, source->shape, sizeof(entry->shape));
+}
+
+static int compare_name(const void *name, const void *tensor) {
+    return strcmp(name, (*(const safetensors_tensor *const *)tensor)->name);
+}
+
+/* The module that a tensor is the weight of, if the adapter changes it. They are in the order of their weights' names,
+ * but for a tied head, which comes last and is no tensor's own. */
+static int adapted_module(const merge *m, const safetensors_tensor *t) {
+    const size_t own = (size_t)m->modules - (m->tied_head >= 0);
+    const safetensors_tensor **found = bsearch(t->name, m->tensor, own, sizeof(*m->tensor), compare_name);
+    const int i = found ? (int)(found - m->tensor) : -1;
+
+    return i >= 0 && m->adapter.choice[i].R > 0 ? i : -1;
+}
+
+/* The tensors of a file, and a head that comes off the embedding table, beside it. */
+static size_t plan_file(safetensors_entry *entries, task *tasks, const merge *m, const safetensors *file) {
+    const model_tables *tables = &m->tables;
+    size_t n = 0;
+
+    for (size_t i = 0; i < file->count; i++) {
+        const safetensors_tensor *t = &file->tensors[i];
+        const bool table = m->splits && t == tables->embedding, head = m->splits && t == tables->copy;
+        plan_tensor(&entries[n], &tasks[n], m, table ? MODEL_EMBEDDING : t->name, head ? tables->embedding : t,
+                    head ? m->tied_head : adapted_module(m, t));
+        n++;
+        if (table && !tables->copy) {
+            plan_tensor(&entries[n], &tasks[n], m, MODEL_HEAD, t, m->tied_head);
+            n++;
+        }
+    }
+    return n;
+}
+
+static clora_status write_tensors(merge *m, safetensors_writer *writer, const safetensors_entry *entries,
+                                  const task *tasks) {
+    clora_status status = CLORA_OK;
+
+    while (writer->next < writer->count) {
+        const size_t i = writer->order[writer->next];
+        m->bytes += writer->bytes[writer->next];
+        if (tasks[i].module >= 0 || tasks[i].convert)
+            TRY(write_matrix(m, writer, tasks[i].source, tasks[i].module, entries[i].dtype));
+        else
+            TRY(write_copy(m, writer, tasks[i].source));
+    }
+done:
+    return status;
+}
+
+clora_status merge_write_file(merge *m, const safetensors *file) {
+    const json_t *metadata = safetensors_metadata(file, "format") ? file->metadata : NULL;
+    safetensors_entry *entries = alloc_array(file->count + 2, sizeof(*entries));
+    task *tasks = alloc_array(file->count + 2, sizeof(*tasks));
+    safetensors_writer writer = {.count = 0};
+    clora_status status = CLORA_OK;
+    char *path = NULL;
+
+    if (!entries || !tasks)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", merge_file_name(file)));
+    const size_t n = plan_file(entries, tasks, m, file);
+    TRY(outdir_path(&path, &m->output, merge_file_name(file)));
+    TRY(safetensors_writer_begin(&writer, path, entries, n, metadata));
+    TRY(write_tensors(m, &writer, entries, tasks));
+    TRY(safetensors_writer_finish(&writer));
+done:
+    safetensors_writer_abandon(&writer);
+    free(entries);
+    free(tasks);
+    free(path);
+    return status;
+}

@@ -1,0 +1,49 @@
+#ifndef CLORA_METHODS_MERGE_WEIGHTS_H
+#define CLORA_METHODS_MERGE_WEIGHTS_H
+
+#include <clora/adapter.h>
+
+#include "files/model_tables.h"
+#include "methods/merge_files.h"
+#include "methods/peft.h"
+
+/* What has happened to the modules of one kind, such as all q_proj. */
+typedef struct merge_kind {
+    const char *name;
+    clora_merge_report report;
+} merge_kind;
+
+typedef struct merge {
+    const char *model; /* its directory */
+    int dtype;         /* of the matrices, or -1 */
+    json_t *config;
+    safetensors_set *set;
+    peft_adapter adapter;
+    target_module *module;             /* the base's linear layers */
+    const safetensors_tensor **tensor; /* and where each one's weight lies */
+    int modules;
+    model_tables tables;
+    bool own_head; /* beside an embedding that config.json ties it to */
+    int tied_head; /* the module whose weight is the embedding table, or -1 */
+    bool splits;   /* the adapter changes it, so that it becomes a tensor of its own */
+    outdir output;
+    merge_kind *kinds;
+    size_t kind_count, kind_capacity;
+    size_t bytes; /* of all tensors written */
+    const clora_merge_options *options;
+    int64_t done, total; /* bytes of the base's tensors */
+} merge;
+
+/* Write one of the base's files again, its adapted weights merged: tensor by tensor, some rows in memory. */
+clora_status merge_write_file(merge *m, const safetensors *file);
+
+/* So many bytes more of the base's tensors are written: an error when the caller wants to stop. */
+clora_status merge_advance(merge *m, size_t bytes);
+
+/* The last part of a file's path. */
+const char *merge_file_name(const safetensors *file);
+
+/* Whether a tensor can be a weight (N, K). */
+bool merge_is_matrix(const safetensors_tensor *t);
+
+#endif

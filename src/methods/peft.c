@@ -1,0 +1,289 @@
+#include "methods/peft.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/outdir.h"
+#include "files/directory.h"
+#include "methods/peft_config.h"
+#include "methods/peft_keys.h"
+
+static const char CONFIG_NAME[] = "adapter_config.json";
+static const char TENSORS_NAME[] = "adapter_model.safetensors";
+static const char PICKLE_NAME[] = "adapter_model.bin";
+
+/* The adapter's own name is in no tensor's name on disk; PEFT puts it in when it loads. */
+static char *tensor_name(const target_module *module, bool is_b) {
+    return alloc_format("base_model.model.%s.lora_%c.weight", module->name, is_b ? 'B' : 'A');
+}
+
+clora_status peft_open_tensors(safetensors **out, const char *directory) {
+    char *path = file_join(directory, TENSORS_NAME);
+    clora_status status = CLORA_OK;
+
+    if (!path)
+        status = clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory);
+    else
+        status = file_exists(path) ? safetensors_open(out, path) : directory_without_factors(directory);
+    free(path);
+    return status;
+}
+
+static clora_status check_factor(const safetensors *file, const safetensors_tensor *t, int rows, int cols, int rank) {
+    char text[SAFETENSORS_SHAPE_TEXT];
+
+    if (!t->supported)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 and BF16 are supported",
+                          file->path, t->name, t->dtype_text);
+    if (t->ndim != 2 || t->shape[0] != rows || t->shape[1] != cols)
+        return clora_fail(CLORA_ERROR_FORMAT,
+                          "%s: tensor %s is %s; the base and rank %d of adapter_config.json make it (%d, %d)",
+                          file->path, t->name, safetensors_shape_text(text, t->ndim, t->shape), rank, rows, cols);
+    return CLORA_OK;
+}
+
+static clora_status find_factor(const safetensors_tensor **out, const safetensors *file, const peft_keys *keys,
+                                const target_module *module, int R, bool is_b) {
+    clora_status status = peft_keys_find(out, keys, module->name, is_b);
+
+    if (status != CLORA_OK)
+        return status;
+    if (*out)
+        return check_factor(file, *out, is_b ? module->N : R, is_b ? R : module->K, R);
+    char *name = tensor_name(module, is_b);
+    status =
+        name ? clora_fail(CLORA_ERROR_FORMAT,
+                          "%s: tensor %s is missing, although adapter_config.json targets that layer", file->path, name)
+             : clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path);
+    free(name);
+    return status;
+}
+
+/* The first tensor that is no factor; NULL when all are. */
+static clora_status find_left_over(const safetensors_tensor **out, const peft_adapter *p) {
+    const safetensors_tensor *tensors = p->file->tensors;
+    bool *used = alloc_array(p->file->count, sizeof(*used));
+    size_t first = 0;
+
+    *out = NULL;
+    if (!used)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", p->file->path);
+    for (int i = 0; i < p->count; i++)
+        if (p->choice[i].R > 0)
+            used[p->a[i] - tensors] = used[p->b[i] - tensors] = true;
+    while (first < p->file->count && used[first])
+        first++;
+    if (first < p->file->count)
+        *out = &tensors[first];
+    free(used);
+    return CLORA_OK;
+}
+
+static clora_status refuse_left_over(const peft_adapter *p) {
+    const char *reason = "adapter_config.json targets no such layer of this base";
+    const safetensors_tensor *t;
+    const clora_status status = find_left_over(&t, p);
+
+    if (status != CLORA_OK || !t)
+        return status;
+    if (strstr(t->name, ".lora_embedding_"))
+        reason = "adapters on embeddings are not supported";
+    else if (strstr(t->name, "lora_magnitude_vector"))
+        reason = "DoRA is not supported";
+    else if (!strstr(t->name, ".lora_"))
+        reason = "it belongs to the base; save the adapter with save_embedding_layers=False";
+    return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is not part of the adapter: %s", p->file->path, t->name,
+                      reason);
+}
+
+static clora_status find_factors(peft_adapter *p, const target_module *modules) {
+    clora_status status = CLORA_OK;
+    peft_keys keys;
+
+    TRY(peft_keys_init(&keys, p->file));
+    for (int i = 0; i < p->count; i++) {
+        if (p->choice[i].R == 0)
+            continue;
+        TRY(find_factor(&p->a[i], p->file, &keys, &modules[i], p->choice[i].R, false));
+        TRY(find_factor(&p->b[i], p->file, &keys, &modules[i], p->choice[i].R, true));
+    }
+    TRY(refuse_left_over(p));
+done:
+    peft_keys_finish(&keys);
+    return status;
+}
+
+clora_status peft_open(peft_adapter *out, const char *directory, const target_module *modules, int count) {
+    char *path = file_join(directory, CONFIG_NAME);
+    clora_status status = CLORA_OK;
+
+    *out = (peft_adapter){.count = count};
+    out->choice = alloc_array((size_t)count + 1, sizeof(*out->choice));
+    out->a = alloc_array((size_t)count + 1, sizeof(*out->a));
+    out->b = alloc_array((size_t)count + 1, sizeof(*out->b));
+    if (!path || !out->choice || !out->a || !out->b)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
+    TRY(directory_need_adapter(directory));
+    TRY(peft_config_load(&out->config, path, modules, count));
+    if ((status = target_resolve(out->choice, out->config, modules, count, false)) != CLORA_OK) {
+        status = clora_fail_within(status == CLORA_ERROR_ARGUMENT ? CLORA_ERROR_FORMAT : status, "%s", path);
+        goto done;
+    }
+    TRY(peft_open_tensors(&out->file, directory));
+    TRY(find_factors(out, modules));
+done:
+    free(path);
+    if (status != CLORA_OK)
+        peft_close(out);
+    return status;
+}
+
+void peft_close(peft_adapter *adapter) {
+    json_decref(adapter->config);
+    safetensors_close(adapter->file);
+    free(adapter->choice);
+    free(adapter->a);
+    free(adapter->b);
+    *adapter = (peft_adapter){.count = 0};
+}
+
+clora_status peft_read(float *out, const peft_adapter *adapter, const safetensors_tensor *factor) {
+    const size_t n = safetensors_elements(factor);
+    clora_status status = CLORA_OK;
+    void *bytes = alloc_array(factor->size, 1);
+
+    if (!bytes)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factor %s", factor->name));
+    TRY(safetensors_read(bytes, adapter->file, factor, 0, factor->size));
+    dtype_to_f32(out, bytes, factor->dtype, n);
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(out[i]))
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s holds a value that is not finite", adapter->file->path,
+                           factor->name));
+done:
+    free(bytes);
+    return status;
+}
+
+static void free_entries(safetensors_entry *entries, size_t n) {
+    for (size_t i = 0; entries && i < n; i++)
+        free((void *)(uintptr_t)entries[i].name);
+    free(entries);
+}
+
+/* Entries 2j and 2j + 1 are A and B of the j-th adapted module, which is modules[*index[j]]. */
+static clora_status describe(safetensors_entry **entries, int **index, size_t *n, const target_module *modules,
+                             const target_choice *choice, int count) {
+    *entries = alloc_array(2 * (size_t)count + 1, sizeof(**entries));
+    *index = alloc_array((size_t)count + 1, sizeof(**index));
+    if (!*entries || !*index)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of an adapter's tensors");
+    for (int i = 0; i < count; i++) {
+        const int R = choice[i].R;
+        if (R == 0)
+            continue;
+        (*index)[*n / 2] = i;
+        for (int is_b = 0; is_b < 2; is_b++) {
+            char *name = tensor_name(&modules[i], is_b);
+            if (!name)
+                return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of an adapter's tensors");
+            (*entries)[(*n)++] = (safetensors_entry){
+                .name = name,
+                .dtype = CLORA_DTYPE_F32,
+                .ndim = 2,
+                .shape = {is_b ? modules[i].N : R, is_b ? R : modules[i].K},
+            };
+        }
+    }
+    return CLORA_OK;
+}
+
+static clora_status write_tensors(const char *path, const target_module *modules, const target_choice *choice,
+                                  int count, peft_source source, void *user) {
+    clora_status status = CLORA_OK;
+    safetensors_entry *entries = NULL;
+    safetensors_writer writer = {.count = 0};
+    float *values = NULL;
+    int *index = NULL;
+    size_t n = 0;
+
+    TRY(describe(&entries, &index, &n, modules, choice, count));
+    TRY(safetensors_writer_begin(&writer, path, entries, n, NULL));
+    while (writer.next < writer.count) {
+        const size_t entry = writer.order[writer.next];
+        const size_t size = (size_t)entries[entry].shape[0] * (size_t)entries[entry].shape[1];
+        free(values);
+        values = alloc_array(size, sizeof(*values));
+        if (!values)
+            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path));
+        TRY(source(user, values, index[entry / 2], entry % 2 == 1));
+        TRY(safetensors_writer_tensor(&writer, values, size * sizeof(*values)));
+    }
+    TRY(safetensors_writer_finish(&writer));
+done:
+    safetensors_writer_abandon(&writer);
+    free_entries(entries, n);
+    free(index);
+    free(values);
+    return status;
+}
+
+/* The first of some names that is in the directory; *out is NULL when none is. */
+static clora_status find_name(const char **out, const char *directory, const char *const *names) {
+    *out = NULL;
+    for (; *names && !*out; names++) {
+        char *path = file_join(directory, *names);
+        if (!path)
+            return clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", directory);
+        *out = file_exists(path) ? *names : NULL;
+        free(path);
+    }
+    return CLORA_OK;
+}
+
+static clora_status check_place(const char *directory, bool overwrite) {
+    static const char *const of_model[] = {"config.json",
+                                           "model.safetensors",
+                                           "model.safetensors.index.json",
+                                           "pytorch_model.bin",
+                                           "pytorch_model.bin.index.json",
+                                           NULL};
+    static const char *const of_adapter[] = {CONFIG_NAME, TENSORS_NAME, PICKLE_NAME, NULL};
+    clora_status status = CLORA_OK;
+    const char *found;
+
+    TRY(find_name(&found, directory, of_model));
+    if (found)
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "%s holds a model (%s), to which no adapter is written: name another directory", directory,
+                          found);
+    TRY(find_name(&found, directory, of_adapter));
+    if (found && !overwrite)
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "%s holds an adapter already (%s): name another directory, or say that it may be overwritten",
+                          directory, found);
+done:
+    return status;
+}
+
+clora_status peft_write(const char *directory, bool overwrite, const json_t *config, const char *base_name,
+                        const target_module *modules, const target_choice *choice, int count, peft_source source,
+                        void *user) {
+    char *tensors = NULL, *settings = NULL;
+    clora_status status = CLORA_OK;
+    outdir out = {.claim = NULL};
+
+    TRY(outdir_open(&out, directory, CONFIG_NAME));
+    TRY(check_place(directory, overwrite));
+    TRY(outdir_path(&tensors, &out, TENSORS_NAME));
+    TRY(write_tensors(tensors, modules, choice, count, source, user));
+    TRY(outdir_path(&settings, &out, CONFIG_NAME));
+    TRY(peft_config_save(config, settings, base_name));
+done:
+    outdir_close(&out, status == CLORA_OK);
+    free(tensors);
+    free(settings);
+    return status;
+}

@@ -1,0 +1,144 @@
+#include "methods/peft_keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+typedef struct peft_key {
+    char *meaning; /* "layers.0.self_attn.q_proj.lora_A" */
+    const char *adapter;
+    size_t adapter_length; /* 0: the key names none, or PEFT's "default" */
+    const safetensors_tensor *tensor;
+} peft_key;
+
+static bool is_one_of(const char *part, size_t length, const char *const *texts) {
+    for (; *texts; texts++)
+        if (strlen(*texts) == length && memcmp(part, *texts, length) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * A module's path with a dot behind it, without the parts that say how it was wrapped; returns the end. Below
+ * base_model.model. comes the model's own "model.": these go too, since no two modules differ in them alone.
+ */
+static char *unwrap(char *out, const char *path, size_t length) {
+    static const char *const wrappers[] = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
+                                           NULL};
+    static const char *const outer[] = {"base_model", "model", NULL};
+    const char *part = path, *end = path + length;
+    bool leading = true;
+
+    while (part < end) {
+        const char *dot = memchr(part, '.', (size_t)(end - part));
+        const size_t n = (size_t)((dot ? dot : end) - part);
+        const bool wrapper = is_one_of(part, n, wrappers);
+        leading = leading && (wrapper || is_one_of(part, n, outer));
+        if (!leading && !wrapper) {
+            memcpy(out, part, n);
+            out += n;
+            *out++ = '.';
+        }
+        part += n + 1;
+    }
+    return out;
+}
+
+/* "PATH.lora_A.weight" or "PATH.lora_A.ADAPTER.weight"; key->meaning stays NULL for a tensor that is no factor. */
+static clora_status read_key(peft_key *key, const safetensors_tensor *tensor) {
+    static const char ending[] = ".weight", a[] = ".lora_A", b[] = ".lora_B";
+    const char *name = tensor->name;
+    const size_t n = strlen(name);
+    const char *end = n >= strlen(ending) ? name + n - strlen(ending) : name;
+    const char *factor = strstr(name, a) ? strstr(name, a) : strstr(name, b);
+
+    *key = (peft_key){.tensor = tensor};
+    if (!factor || strcmp(end, ending) != 0)
+        return CLORA_OK;
+    const char *behind = factor + strlen(a);
+    if (behind < end ? *behind != '.' : behind > end)
+        return CLORA_OK;
+    if (behind < end) {
+        key->adapter = behind + 1;
+        key->adapter_length = (size_t)(end - key->adapter);
+        if (memchr(key->adapter, '.', key->adapter_length))
+            return CLORA_OK;
+        if (strncmp(key->adapter, "default.", 8) == 0)
+            key->adapter_length = 0;
+    }
+    key->meaning = alloc_array(n + 1, 1);
+    if (!key->meaning)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
+    memcpy(unwrap(key->meaning, name, (size_t)(factor - name)), factor + 1, strlen(a + 1));
+    return CLORA_OK;
+}
+
+static int compare(const void *x, const void *y) {
+    return strcmp(((const peft_key *)x)->meaning, ((const peft_key *)y)->meaning);
+}
+
+static bool same_adapter(const peft_key *x, const peft_key *y) {
+    return x->adapter_length == y->adapter_length &&
+           (x->adapter_length == 0 || memcmp(x->adapter, y->adapter, x->adapter_length) == 0);
+}
+
+/* Both named in the message: which of the two is meant nobody can say. */
+static clora_status check_one_meaning(const peft_keys *keys, const char *path) {
+    for (size_t i = 1; i < keys->count; i++)
+        if (compare(&keys->key[i - 1], &keys->key[i]) == 0)
+            return clora_fail(CLORA_ERROR_FORMAT, "%s: the tensors %s and %s are the same factor: keep one of them",
+                              path, keys->key[i - 1].tensor->name, keys->key[i].tensor->name);
+    for (size_t i = 1; i < keys->count; i++)
+        if (!same_adapter(&keys->key[0], &keys->key[i]))
+            return clora_fail(CLORA_ERROR_FORMAT,
+                              "%s: the tensors %s and %s are of two adapters: save each in a directory of its own",
+                              path, keys->key[0].tensor->name, keys->key[i].tensor->name);
+    return CLORA_OK;
+}
+
+clora_status peft_keys_init(peft_keys *out, const safetensors *file) {
+    clora_status status = CLORA_OK;
+
+    *out = (peft_keys){.key = alloc_array(file->count + 1, sizeof(*out->key))};
+    if (!out->key)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
+    for (size_t i = 0; i < file->count; i++) {
+        TRY(read_key(&out->key[out->count], &file->tensors[i]));
+        out->count += out->key[out->count].meaning != NULL;
+    }
+    qsort(out->key, out->count, sizeof(*out->key), compare);
+    TRY(check_one_meaning(out, file->path));
+done:
+    return status;
+}
+
+void peft_keys_finish(peft_keys *keys) {
+    for (size_t i = 0; i < keys->count; i++)
+        free(keys->key[i].meaning);
+    free(keys->key);
+    *keys = (peft_keys){.count = 0};
+}
+
+clora_status peft_keys_find(const safetensors_tensor **out, const peft_keys *keys, const char *module, bool is_b) {
+    const size_t n = strlen(module);
+    char *meaning = alloc_array(n + sizeof(".lora_A"), 1);
+
+    *out = NULL;
+    if (!meaning)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
+    strcpy(unwrap(meaning, module, n), is_b ? "lora_B" : "lora_A");
+    const peft_key wanted = {.meaning = meaning};
+    const peft_key *found = keys->count ? bsearch(&wanted, keys->key, keys->count, sizeof(wanted), compare) : NULL;
+    *out = found ? found->tensor : NULL;
+    free(meaning);
+    return CLORA_OK;
+}
+
+int peft_keys_modules(const peft_keys *keys) {
+    int modules = 0;
+
+    for (size_t i = 0; i < keys->count; i++)
+        modules += keys->key[i].meaning[strlen(keys->key[i].meaning) - 1] == 'A';
+    return modules;
+}

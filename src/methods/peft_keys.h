@@ -1,0 +1,26 @@
+#ifndef CLORA_METHODS_PEFT_KEYS_H
+#define CLORA_METHODS_PEFT_KEYS_H
+
+#include "files/safetensors.h"
+
+/*
+ * Which factor a tensor of an adapter is. On disk PEFT names it base_model.model.MODULE.lora_A.weight; files that other
+ * programs saved keep the names that the tensors had in memory: with the adapter's own name (lora_A.default.weight),
+ * with wrappers of PyTorch (_orig_mod., module.), without base_model.model. in front, or with all of that.
+ */
+typedef struct peft_keys {
+    struct peft_key *key; /* sorted by meaning */
+    size_t count;
+} peft_keys;
+
+/* An error when two tensors mean one factor, or belong to different adapters. Borrows from the file. */
+clora_status peft_keys_init(peft_keys *out, const safetensors *file);
+void peft_keys_finish(peft_keys *keys); /* a zeroed one is allowed */
+
+/* Factor A or B of a module, or NULL. */
+clora_status peft_keys_find(const safetensors_tensor **out, const peft_keys *keys, const char *module, bool is_b);
+
+/* Factors A among the keys: that many modules are adapted. */
+int peft_keys_modules(const peft_keys *keys);
+
+#endif

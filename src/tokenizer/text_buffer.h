@@ -1,0 +1,87 @@
+#ifndef CLORA_TOKENIZER_TEXT_BUFFER_H
+#define CLORA_TOKENIZER_TEXT_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/*
+ * What the stages of one component may add to the texts they are given: stages come from a file, and one that doubles a
+ * text can be listed many times. Far more than writing systems, blanks and bytes as characters ever take.
+ */
+typedef struct text_budget {
+    const char *where; /* "path: component", for the message */
+    size_t given;      /* bytes of text so far */
+    size_t added;      /* bytes that stages have added to them */
+} text_budget;
+
+/* Bytes that grow. Zeroed is empty; not terminated. */
+typedef struct text_buffer {
+    char *data;
+    size_t size, capacity;
+    const text_budget *budget; /* where a stage writes into it; else NULL */
+    size_t rewritten;          /* bytes that the stage was given */
+} text_buffer;
+
+clora_status text_append(text_buffer *buffer, const char *data, size_t size);
+clora_status text_append_char(text_buffer *buffer, uint32_t c);
+void text_drop_front(text_buffer *buffer, size_t size); /* the first size bytes go */
+void text_finish(text_buffer *buffer);
+
+/* Between the two, a stage writes into the buffer, anew, what had `size` bytes. An error when it adds too many. */
+void text_begin(text_buffer *buffer, const text_budget *budget, size_t size);
+clora_status text_end(const text_buffer *buffer, text_budget *budget);
+
+/* The beginning of a text as a message may quote it: one line, whole characters, zero-terminated. */
+#define TEXT_EXCERPT 64
+const char *text_excerpt(char out[TEXT_EXCERPT], const char *text, size_t size);
+
+/* Token ids that grow. */
+typedef struct id_buffer {
+    int32_t *data;
+    size_t size, capacity;
+} id_buffer;
+
+clora_status id_append(id_buffer *buffer, int32_t id);
+void id_finish(id_buffer *buffer);
+
+/* UTF-8 as the Unicode standard has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
+bool utf8_valid(const char *text, size_t size, size_t *bad_offset);
+size_t utf8_write(char out[4], uint32_t c);
+
+/* How many bytes at text form the longest prefix of a character; *complete says whether it is a whole one. 0: none. */
+size_t utf8_prefix(const char *text, size_t size, bool *complete);
+
+/* The character at text, which must be valid UTF-8, and its bytes. */
+static inline size_t utf8_decode(const char *text, uint32_t *c) {
+    const unsigned char *s = (const unsigned char *)text;
+
+    if (s[0] < 0x80) {
+        *c = s[0];
+        return 1;
+    }
+    if (s[0] < 0xe0) {
+        *c = (uint32_t)(s[0] & 0x1f) << 6 | (uint32_t)(s[1] & 0x3f);
+        return 2;
+    }
+    if (s[0] < 0xf0) {
+        *c = (uint32_t)(s[0] & 0x0f) << 12 | (uint32_t)(s[1] & 0x3f) << 6 | (uint32_t)(s[2] & 0x3f);
+        return 3;
+    }
+    *c = (uint32_t)(s[0] & 0x07) << 18 | (uint32_t)(s[1] & 0x3f) << 12 | (uint32_t)(s[2] & 0x3f) << 6 |
+         (uint32_t)(s[3] & 0x3f);
+    return 4;
+}
+
+/* Bytes of the character that starts with this byte. */
+static inline size_t utf8_length(char lead) {
+    const unsigned char s = (unsigned char)lead;
+    return s < 0x80 ? 1 : s < 0xe0 ? 2 : s < 0xf0 ? 3 : 4;
+}
+
+/* The character that ends just before text[end], and its bytes. */
+size_t utf8_decode_before(const char *text, size_t end, uint32_t *c);
+
+#endif

@@ -1,0 +1,99 @@
+#include "tokenizer/vocab.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "tokenizer/text_buffer.h"
+
+#define MOST_LEFT_OUT (1 << 20)
+#define MOST_TOKENS (1 << 26)
+
+static clora_status read_id(int32_t *id, const json_t *value, const char *text, size_t size, size_t count,
+                            const char *where) {
+    char quoted[TEXT_EXCERPT];
+
+    if (!json_is_integer(value))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: the id of \"%s\" is not an integer", where,
+                          text_excerpt(quoted, text, size));
+    if (json_integer_value(value) < 0 || json_integer_value(value) >= (json_int_t)(count + MOST_LEFT_OUT))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: the id of \"%s\" is %lld, in a vocabulary of %zu tokens", where,
+                          text_excerpt(quoted, text, size), (long long)json_integer_value(value), count);
+    *id = (int32_t)json_integer_value(value);
+    return CLORA_OK;
+}
+
+/* The sizes of everything, and that the ids are ids. */
+static clora_status measure(vocab *v, size_t *bytes, const json_t *object, const char *where) {
+    clora_status status = CLORA_OK;
+    const char *text;
+    json_t *value;
+    size_t size;
+    int32_t id = 0;
+
+    if (!json_is_object(object))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"vocab\" must be an object of tokens and ids", where));
+    if (json_object_size(object) > MOST_TOKENS)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: %zu tokens", where, json_object_size(object)));
+    v->count = (int32_t)json_object_size(object);
+    *bytes = 0;
+    json_object_keylen_foreach((json_t *)object, text, size, value) {
+        TRY(read_id(&id, value, text, size, (size_t)v->count, where));
+        if (id >= v->size)
+            v->size = id + 1;
+        if (!size_add(*bytes, size + 1, bytes))
+            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a vocabulary"));
+    }
+done:
+    return status;
+}
+
+static clora_status fill(vocab *v, const json_t *object, const char *where) {
+    char *to = v->texts, one[TEXT_EXCERPT], other[TEXT_EXCERPT];
+    const char *text;
+    json_t *value;
+    size_t size;
+
+    json_object_keylen_foreach((json_t *)object, text, size, value) {
+        const int32_t id = (int32_t)json_integer_value(value);
+        if (v->tokens[id].text)
+            return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" and \"%s\" have the same id %d", where,
+                              text_excerpt(one, v->tokens[id].text, v->tokens[id].size),
+                              text_excerpt(other, text, size), (int)id);
+        memcpy(to, text, size);
+        to[size] = '\0';
+        v->tokens[id] = (token_text){to, size};
+        token_index_add(&v->index, v->tokens, id);
+        to += size + 1;
+    }
+    return CLORA_OK;
+}
+
+clora_status vocab_init(vocab *v, const json_t *object, const char *where) {
+    clora_status status = CLORA_OK;
+    size_t bytes;
+
+    *v = (vocab){0};
+    TRY(measure(v, &bytes, object, where));
+    TRY(token_index_init(&v->index, (size_t)v->count));
+    v->tokens = alloc_array((size_t)v->size, sizeof(*v->tokens));
+    v->texts = alloc_array(bytes, 1);
+    if (!v->tokens || !v->texts)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a vocabulary"));
+    TRY(fill(v, object, where));
+done:
+    if (status != CLORA_OK)
+        vocab_finish(v);
+    return status;
+}
+
+void vocab_finish(vocab *v) {
+    free(v->tokens);
+    free(v->texts);
+    token_index_finish(&v->index);
+    *v = (vocab){0};
+}
+
+int32_t vocab_find(const vocab *v, const char *text, size_t size) {
+    return token_index_find(&v->index, v->tokens, text, size);
+}
