@@ -456,9 +456,9 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     assert_ok(optimizer_create(&o, adapter));
     const selection select = {adapter, o->gradient, 0.3f, 77};
     assert_ok(batch_upload(ws, &batch));
-    assert_ok(llama_forward(ws, &select, NULL));
-    assert_ok(llama_loss(ws, &select, true));
-    assert_ok(llama_backward(ws, &select));
+    assert_ok(decoder_forward(ws, &select, NULL));
+    assert_ok(likelihood(ws, &select, true));
+    assert_ok(decoder_backward(ws, &select));
     read_chunk(&p, &n, adapter);
     g = malloc(n * sizeof(float));
     assert_ok(clora_tensor_read(o->gradient[0], g));
@@ -471,8 +471,8 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
         for (size_t i = 0; i < n; i++)
             moved[i] = p[i] + (float)((s ? -h : h) * (double)g[i]);
         assert_ok(clora_tensor_write(adapter->chunk[0], moved));
-        assert_ok(llama_forward(ws, &select, NULL));
-        assert_ok(llama_loss(ws, &select, false));
+        assert_ok(decoder_forward(ws, &select, NULL));
+        assert_ok(likelihood(ws, &select, false));
         assert_ok(batch_results(ws, staging, &side[s], NULL));
         free(moved);
     }

@@ -240,7 +240,7 @@ static clora_status check_rows(const char *name, const clora_tensor *t, const cl
 
 clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, const clora_tensor *x, const clora_weight *weight,
                                    const clora_lowrank *lowrank) {
-    const linear_dropout off = {0};
+    const lora_dropout off = {0};
     clora_status status = CLORA_OK;
 
     NEED(y);
@@ -254,7 +254,7 @@ clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, const clora
     TRY(check_rows("y", y, weight, M, weight->w->N));
     if (lowrank)
         TRY(check_rows("u", u, weight, M, lowrank->lr->R));
-    TRY(linear_forward(y, x, weight->w, NULL, lowrank ? lowrank->lr : NULL, u, &off));
+    TRY(lora_forward(y, x, weight->w, NULL, lowrank ? lowrank->lr : NULL, u, &off));
 done:
     return status;
 }
@@ -269,7 +269,7 @@ static clora_status grow_scratch(clora_lowrank *l, int rows) {
 
 clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *lowrank, const clora_tensor *dy,
                                     const clora_tensor *x, const clora_tensor *u, const clora_weight *weight) {
-    const linear_dropout off = {0};
+    const lora_dropout off = {0};
     clora_tensor da, db, du;
     clora_status status = CLORA_OK;
 
@@ -291,8 +291,8 @@ clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *lowrank, co
     da = view_a(lowrank, lowrank->gradients);
     db = view_b(lowrank, lowrank->gradients);
     du = tensor_slice(lowrank->du, 0, (int)M, lowrank->lr->R);
-    TRY(linear_backward(dx, &db, dy, weight->w, lowrank->lr, u, &du, &off));
-    TRY(linear_gradient_a(&da, &du, x, lowrank->lr, &off));
+    TRY(lora_backward(dx, &db, dy, weight->w, lowrank->lr, u, &du, &off));
+    TRY(lora_gradient_a(&da, &du, x, lowrank->lr, &off));
 done:
     return status;
 }

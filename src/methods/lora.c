@@ -1,7 +1,7 @@
 #include "methods/lora.h"
 
 /* drop(x) in the scratch, or x itself when dropout is off. */
-static clora_status dropped(clora_tensor *out, const clora_tensor *x, const linear_dropout *drop) {
+static clora_status dropped(clora_tensor *out, const clora_tensor *x, const lora_dropout *drop) {
     if (drop->p == 0.0f) {
         *out = *x;
         return CLORA_OK;
@@ -10,8 +10,8 @@ static clora_status dropped(clora_tensor *out, const clora_tensor *x, const line
     return op_dropout(out, x, drop->p, drop->seed, drop->stream);
 }
 
-clora_status linear_forward(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
-                            const lowrank *lr, clora_tensor *u, const linear_dropout *drop) {
+clora_status lora_forward(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
+                          const lowrank *lr, clora_tensor *u, const lora_dropout *drop) {
     clora_status status = CLORA_OK;
     clora_tensor xd;
 
@@ -26,8 +26,7 @@ done:
 }
 
 /* dx += mask * (du A) / (1 - p) */
-static clora_status add_dropped(clora_tensor *dx, const clora_tensor *du, const lowrank *lr,
-                                const linear_dropout *drop) {
+static clora_status add_dropped(clora_tensor *dx, const clora_tensor *du, const lowrank *lr, const lora_dropout *drop) {
     clora_tensor term = tensor_slice(&drop->scratch, 0, (int)tensor_rows(dx), tensor_cols(dx));
     clora_status status = CLORA_OK;
 
@@ -37,8 +36,8 @@ done:
     return status;
 }
 
-clora_status linear_backward(clora_tensor *dx, clora_tensor *db, const clora_tensor *dy, const weight *w,
-                             const lowrank *lr, const clora_tensor *u, clora_tensor *du, const linear_dropout *drop) {
+clora_status lora_backward(clora_tensor *dx, clora_tensor *db, const clora_tensor *dy, const weight *w,
+                           const lowrank *lr, const clora_tensor *u, clora_tensor *du, const lora_dropout *drop) {
     clora_status status = CLORA_OK;
 
     if (!lr)
@@ -55,8 +54,8 @@ done:
     return status;
 }
 
-clora_status linear_gradient_a(clora_tensor *da, const clora_tensor *du, const clora_tensor *x, const lowrank *lr,
-                               const linear_dropout *drop) {
+clora_status lora_gradient_a(clora_tensor *da, const clora_tensor *du, const clora_tensor *x, const lowrank *lr,
+                             const lora_dropout *drop) {
     clora_status status = CLORA_OK;
     clora_tensor xd;
 

@@ -6,30 +6,30 @@
 #include "ops/ops.h"
 
 /* Dropout on the adapter's input: p = 0 is off. The mask is recomputed in the backward pass from seed and stream. */
-typedef struct linear_dropout {
+typedef struct lora_dropout {
     float p;
     uint64_t seed;
     uint32_t stream;
     clora_tensor scratch; /* at least (M, K) floats in all; used when p > 0 */
-} linear_dropout;
+} lora_dropout;
 
 /*
  * y (M,N) overwritten = [residual] + x W0^T + bias + s (drop(x) A^T) B^T
  * lr NULL: W0 alone. u (M,R) overwritten = s drop(x) A^T, which the backward pass needs. y NULL: u alone.
  */
-clora_status linear_forward(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
-                            const lowrank *lr, clora_tensor *u, const linear_dropout *drop);
+clora_status lora_forward(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
+                          const lowrank *lr, clora_tensor *u, const lora_dropout *drop);
 
 /*
  * dx (M,K) overwritten, or NULL when nobody needs it; db accumulates (NULL without lr).
  *   du = s dy B    db += dy^T u    dx = dy W0 + mask * (du A) / (1 - p)
- * du (M,R) overwritten, for linear_gradient_a.
+ * du (M,R) overwritten, for lora_gradient_a.
  */
-clora_status linear_backward(clora_tensor *dx, clora_tensor *db, const clora_tensor *dy, const weight *w,
-                             const lowrank *lr, const clora_tensor *u, clora_tensor *du, const linear_dropout *drop);
+clora_status lora_backward(clora_tensor *dx, clora_tensor *db, const clora_tensor *dy, const weight *w,
+                           const lowrank *lr, const clora_tensor *u, clora_tensor *du, const lora_dropout *drop);
 
 /* da += du^T drop(x): by itself, for it alone needs x, which may be made in between. */
-clora_status linear_gradient_a(clora_tensor *da, const clora_tensor *du, const clora_tensor *x, const lowrank *lr,
-                               const linear_dropout *drop);
+clora_status lora_gradient_a(clora_tensor *da, const clora_tensor *du, const clora_tensor *x, const lowrank *lr,
+                             const lora_dropout *drop);
 
 #endif

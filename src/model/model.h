@@ -10,10 +10,10 @@
 /* The frozen weights of a layer, in the order in which the forward pass uses them. */
 enum { SITE_QKV, SITE_O, SITE_GATE_UP, SITE_DOWN, SITES_PER_LAYER };
 
-typedef struct llama_layer {
+typedef struct decoder_layer {
     clora_tensor *norm_attention, *norm_mlp; /* f32 (1, C) */
     weight *w[SITES_PER_LAYER];              /* q,k,v (C -> (H+2G)D); o; gate,up (C -> 2F); down */
-} llama_layer;
+} decoder_layer;
 
 struct clora_model {
     shared shared; /* held by the program, adapters, sessions and trainers */
@@ -23,7 +23,7 @@ struct clora_model {
     weight *embedding; /* (V, C) */
     weight *head;      /* the embedding when tied */
     clora_tensor *norm;
-    llama_layer *layer;
+    decoder_layer *layer;
     int sites; /* layers * SITES_PER_LAYER + 1: the head is last */
     adapter_site *site;
     char **name; /* owns the module names: sites * WEIGHT_MODULES */

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "model/decoder.h"
+#include "model/head.h"
 
 /* More tokens than these, of all sequences together, are fed in pieces. */
 enum { PREFILL = 512, LOGITS_ROWS = 64 };
@@ -160,7 +162,7 @@ static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     TRY(tensor_send(&ws->ids, (size_t)(B * T), ids));
     TRY(tensor_send(&ws->positions, (size_t)(B * T), positions));
     TRY(tensor_send(&ws->past, (size_t)B, past));
-    TRY(llama_forward(ws, &s->select, &s->cache));
+    TRY(decoder_forward(ws, &s->select, &s->cache));
     for (int b = 0; b < B; b++)
         length[b] += T;
 done:
@@ -175,7 +177,7 @@ static clora_status read_logits(clora_session *s, float *out, int row0, int step
     clora_tensor y = tensor_view(&s->logits, 0, rows, 0, V);
 
     x.stride *= step;
-    TRY(llama_head(s->ws, &s->select, &y, &x));
+    TRY(head_forward(s->ws, &s->select, &y, &x));
     TRY(clora_tensor_read(&y, out));
 done:
     return status;

@@ -3,7 +3,9 @@
 
 #include <clora/generate.h>
 
-#include "model/llama.h"
+#include "methods/selection.h"
+#include "model/kvcache.h"
+#include "model/workspace.h"
 
 struct clora_session {
     clora_model *model;

@@ -142,7 +142,7 @@ done:
 }
 
 static clora_status load_layer(reading *r, int l) {
-    llama_layer *layer = &r->model->layer[l];
+    decoder_layer *layer = &r->model->layer[l];
     char name[96];
     clora_status status = CLORA_OK;
 

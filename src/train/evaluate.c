@@ -44,8 +44,8 @@ static clora_status evaluate_batch(evaluation *e, clora_eval_result *out) {
 
     TRY(clora_loader_next(e->loader, &batch));
     TRY(batch_upload(e->ws, batch));
-    TRY(llama_forward(e->ws, &e->select, NULL));
-    TRY(llama_loss(e->ws, &e->select, false));
+    TRY(decoder_forward(e->ws, &e->select, NULL));
+    TRY(likelihood(e->ws, &e->select, false));
     TRY(batch_results(e->ws, e->staging, &nll, &hits));
     out->loss += nll;
     out->accuracy += hits;

@@ -7,7 +7,8 @@
 #include "base/alloc.h"
 #include "device/tune_plan.h"
 #include "methods/lora.h"
-#include "model/llama.h"
+#include "model/decoder.h"
+#include "train/likelihood.h"
 #include "train/optimizer.h"
 
 /*
@@ -73,9 +74,9 @@ static clora_status train_once(clora_model *model, clora_adapter *adapter, const
     TRY(make_workspace(&ws, model, adapter, use));
     TRY(optimizer_create(&o, adapter));
     const selection select = {.adapter = adapter, .gradients = o->gradient};
-    TRY(llama_forward(ws, &select, NULL));
-    TRY(llama_loss(ws, &select, true));
-    TRY(llama_backward(ws, &select));
+    TRY(decoder_forward(ws, &select, NULL));
+    TRY(likelihood(ws, &select, true));
+    TRY(decoder_backward(ws, &select));
     TRY(optimizer_norm(o, &norm, 1.0f, options.clip));
     TRY(optimizer_update(o, &options, options.lr, 1));
 done:

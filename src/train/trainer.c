@@ -168,9 +168,9 @@ static clora_status micro_batch(clora_trainer *t, clora_train_step *out, double 
 
     TRY(clora_loader_next(t->loader, &batch));
     TRY(batch_upload(t->ws, batch));
-    TRY(llama_forward(t->ws, &select, NULL));
-    TRY(llama_loss(t->ws, &select, true));
-    TRY(llama_backward(t->ws, &select));
+    TRY(decoder_forward(t->ws, &select, NULL));
+    TRY(likelihood(t->ws, &select, true));
+    TRY(decoder_backward(t->ws, &select));
     TRY(batch_results(t->ws, t->staging, &sum, NULL));
     *nll += sum;
     out->tokens += (int)batch->tokens;

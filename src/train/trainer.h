@@ -4,7 +4,8 @@
 #include <clora/train.h>
 
 #include "data/dataset.h"
-#include "model/llama.h"
+#include "model/decoder.h"
+#include "train/likelihood.h"
 #include "train/optimizer.h"
 
 /* A dataset made with another tokenizer may hold ids that the model has no embedding for. (batch.c) */

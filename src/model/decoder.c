@@ -1,89 +1,7 @@
-#include "model/llama.h"
+#include "model/decoder.h"
 
-#include "methods/lora.h"
+#include "model/linear.h"
 #include "ops/ops.h"
-
-static const lowrank *term(const selection *s, int site) {
-    return s->adapter ? s->adapter->term[site] : NULL;
-}
-
-static linear_dropout dropout(const workspace *ws, const selection *s, int site) {
-    return (linear_dropout){s->dropout, s->dropout_seed, (uint32_t)site, ws->dropped};
-}
-
-/* y = [residual +] x W0^T + the adapter's term, at a site of the model; without y only the term's u is made */
-static clora_status linear(workspace *ws, const selection *s, int site, clora_tensor *y, const clora_tensor *x,
-                           const clora_tensor *residual, clora_tensor *u_space) {
-    const lowrank *lr = term(s, site);
-    const linear_dropout drop = dropout(ws, s, site);
-    clora_tensor u = {0};
-
-    if (lr)
-        u = tensor_slice(u_space, 0, (int)tensor_rows(x), lr->R); /* the shared views may be wider */
-    return linear_forward(y, x, ws->model->site[site].weight, residual, lr, &u, &drop);
-}
-
-/* y = a linear layer of rmsnorm(x), and act = swiglu(y) unless act is NULL. For a backward pass x's rstd and y are
- * kept; without one y is scratch where act is wanted, and launches are few. */
-static clora_status norm_linear(workspace *ws, const selection *s, int site, clora_tensor *y, clora_tensor *act,
-                                const clora_tensor *x, const clora_tensor *gain, clora_tensor *rstd,
-                                clora_tensor *u_space) {
-    const lowrank *lr = term(s, site);
-    const bool keeps = ws->train || s->dropout > 0.0f;
-    const matmul_fusion fusion = {
-        .gain = gain, .eps = ws->model->config.norm_eps, .normed = &ws->normed, .gu = act ? y : NULL};
-    clora_tensor u = {0};
-    clora_status status = CLORA_OK;
-
-    if (keeps) {
-        TRY(op_rmsnorm(&ws->normed, rstd, x, gain, fusion.eps));
-        TRY(linear(ws, s, site, y, &ws->normed, NULL, u_space));
-        return act ? op_swiglu(act, y) : CLORA_OK;
-    }
-    if (lr)
-        u = tensor_slice(u_space, 0, (int)tensor_rows(x), lr->R);
-    TRY(op_matmul_fused(act ? act : y, x, ws->model->site[site].weight, lr, lr ? &u : NULL, &fusion));
-done:
-    return status;
-}
-
-/* dx (or NULL) and the gradient of B at a site; du stays for the gradient of A. */
-static clora_status input_gradient(workspace *ws, const selection *s, int site, clora_tensor *dx,
-                                   const clora_tensor *dy, const clora_tensor *u_space) {
-    const lowrank *lr = term(s, site);
-    const weight *w = ws->model->site[site].weight;
-    const linear_dropout drop = dropout(ws, s, site);
-
-    if (!lr)
-        return linear_backward(dx, NULL, dy, w, NULL, NULL, NULL, &drop);
-    const int rows = (int)tensor_rows(dy);
-    clora_tensor u = tensor_slice(u_space, 0, rows, lr->R), du = tensor_slice(&ws->du, 0, rows, lr->R);
-    clora_tensor db = adapter_view_b(s->adapter, s->gradients, site);
-    return linear_backward(dx, &db, dy, w, lr, &u, &du, &drop);
-}
-
-/* The gradient of A at a site whose input_gradient has just been made. */
-static clora_status factor_gradient(workspace *ws, const selection *s, int site, const clora_tensor *x) {
-    const lowrank *lr = term(s, site);
-    const linear_dropout drop = dropout(ws, s, site);
-
-    if (!lr)
-        return CLORA_OK;
-    const clora_tensor du = tensor_slice(&ws->du, 0, (int)tensor_rows(x), lr->R);
-    clora_tensor da = adapter_view_a(s->adapter, s->gradients, site);
-    return linear_gradient_a(&da, &du, x, lr, &drop);
-}
-
-/* dx (or NULL) and the factors' gradients at a site */
-static clora_status linear_gradient(workspace *ws, const selection *s, int site, clora_tensor *dx,
-                                    const clora_tensor *dy, const clora_tensor *x, const clora_tensor *u_space) {
-    clora_status status = CLORA_OK;
-
-    TRY(input_gradient(ws, s, site, dx, dy, u_space));
-    TRY(factor_gradient(ws, s, site, x));
-done:
-    return status;
-}
 
 /* The column ranges of a fused q,k,v matrix, and the first two in one. */
 typedef struct qkv_views {
@@ -133,18 +51,19 @@ done:
 /* All that a layer keeps for its backward pass, and the activation in front of its last product. */
 static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *cache, int l) {
     const model_config *c = &ws->model->config;
-    const llama_layer *w = &ws->model->layer[l];
+    const decoder_layer *w = &ws->model->layer[l];
     const int site = l * SITES_PER_LAYER;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
     const qkv_views p = split_qkv(&a->qkv, c);
     clora_status status = CLORA_OK;
 
-    TRY(norm_linear(ws, s, site + SITE_QKV, &a->qkv, NULL, x, w->norm_attention, &a->rstd_attention, &a->u[SITE_QKV]));
+    TRY(linear_forward_normed(ws, s, site + SITE_QKV, &a->qkv, NULL, x, w->norm_attention, &a->rstd_attention,
+                              &a->u[SITE_QKV]));
     TRY(attend(ws, a, &p, cache, l));
-    TRY(linear(ws, s, site + SITE_O, &a->mid, &a->att, x, &a->u[SITE_O]));
-    TRY(norm_linear(ws, s, site + SITE_GATE_UP, &a->gu, &ws->act, &a->mid, w->norm_mlp, &a->rstd_mlp,
-                    &a->u[SITE_GATE_UP]));
+    TRY(linear_forward(ws, s, site + SITE_O, &a->mid, &a->att, x, &a->u[SITE_O]));
+    TRY(linear_forward_normed(ws, s, site + SITE_GATE_UP, &a->gu, &ws->act, &a->mid, w->norm_mlp, &a->rstd_mlp,
+                              &a->u[SITE_GATE_UP]));
 done:
     return status;
 }
@@ -154,8 +73,8 @@ static clora_status layer_forward(workspace *ws, const selection *s, kv_cache *c
     clora_status status = CLORA_OK;
 
     TRY(layer_inside(ws, s, cache, l));
-    TRY(linear(ws, s, l * SITES_PER_LAYER + SITE_DOWN, workspace_stream(ws, l + 1), &ws->act, &a->mid,
-               &a->u[SITE_DOWN]));
+    TRY(linear_forward(ws, s, l * SITES_PER_LAYER + SITE_DOWN, workspace_stream(ws, l + 1), &ws->act, &a->mid,
+                       &a->u[SITE_DOWN]));
 done:
     return status;
 }
@@ -166,15 +85,15 @@ static clora_status layer_again(workspace *ws, const selection *s, int l) {
     clora_status status = CLORA_OK;
 
     TRY(layer_inside(ws, s, NULL, l));
-    if (term(s, site)) /* of the last product only u is wanted */
-        TRY(linear(ws, s, site, NULL, &ws->act, NULL, &workspace_layer(ws, l)->u[SITE_DOWN]));
+    if (selection_term(s, site)) /* of the last product only u is wanted */
+        TRY(linear_forward(ws, s, site, NULL, &ws->act, NULL, &workspace_layer(ws, l)->u[SITE_DOWN]));
 done:
     return status;
 }
 
 static decode_linear decode_site(workspace *ws, const selection *s, int l, int kind) {
     const int site = l * SITES_PER_LAYER + kind;
-    const lowrank *lr = term(s, site);
+    const lowrank *lr = selection_term(s, site);
     decode_linear linear = {.w = ws->model->site[site].weight, .lr = lr};
 
     if (lr)
@@ -183,7 +102,7 @@ static decode_linear decode_site(workspace *ws, const selection *s, int l, int k
 }
 
 static decode_layer decode_of(workspace *ws, const selection *s, const kv_cache *cache, int l) {
-    const llama_layer *w = &ws->model->layer[l];
+    const decoder_layer *w = &ws->model->layer[l];
     layer_activations *a = workspace_layer(ws, l);
 
     return (decode_layer){.x = workspace_stream(ws, l),
@@ -218,7 +137,7 @@ static clora_status decode_at_once(bool *done, workspace *ws, const selection *s
     return *done ? op_decode_layers(ws->decode, layers) : CLORA_OK;
 }
 
-clora_status llama_forward(workspace *ws, const selection *select, kv_cache *cache) {
+clora_status decoder_forward(workspace *ws, const selection *select, kv_cache *cache) {
     const clora_model *m = ws->model;
     bool done = false;
     clora_status status = CLORA_OK;
@@ -229,39 +148,6 @@ clora_status llama_forward(workspace *ws, const selection *select, kv_cache *cac
     for (int l = 0; l < m->config.layers && !done; l++)
         TRY(layer_forward(ws, select, cache, l));
     TRY(op_rmsnorm(&ws->normed, &ws->rstd_final, workspace_stream(ws, m->config.layers), m->norm, m->config.norm_eps));
-done:
-    return status;
-}
-
-clora_status llama_head(workspace *ws, const selection *select, clora_tensor *logits, const clora_tensor *x) {
-    return linear(ws, select, ws->model->sites - 1, logits, x, NULL, &ws->u_head);
-}
-
-/* Rows [row, row + n) through the head, the loss, and back. */
-static clora_status loss_chunk(workspace *ws, const selection *select, int row, int n, bool gradient) {
-    const int C = ws->model->config.hidden, head = ws->model->sites - 1;
-    clora_tensor x = tensor_view(&ws->normed, row, n, 0, C),
-                 logits = tensor_view(&ws->logits, 0, n, 0, ws->logits.shape[1]);
-    clora_tensor nll = tensor_view(&ws->nll, row, n, 0, 1), hit = tensor_view(&ws->hit, row, n, 0, 1);
-    clora_tensor targets = tensor_view(&ws->targets, row, n, 0, 1);
-    clora_status status = CLORA_OK;
-
-    TRY(llama_head(ws, select, &logits, &x));
-    TRY(op_cross_entropy(&nll, &hit, &logits, &targets, gradient));
-    if (gradient) {
-        clora_tensor dx = tensor_view(&ws->dnorm, row, n, 0, C);
-        TRY(linear_gradient(ws, select, head, &dx, &logits, &x, &ws->u_head));
-    }
-done:
-    return status;
-}
-
-clora_status llama_loss(workspace *ws, const selection *select, bool gradient) {
-    clora_status status = CLORA_OK;
-    const int chunk = ws->logits.shape[0];
-
-    for (int row = 0; row < ws->M; row += chunk)
-        TRY(loss_chunk(ws, select, row, ws->M - row < chunk ? ws->M - row : chunk, gradient));
 done:
     return status;
 }
@@ -279,7 +165,7 @@ static int first_site(const selection *select) {
  * layer. */
 static clora_status layer_backward(workspace *ws, const selection *s, int l, int first) {
     const model_config *c = &ws->model->config;
-    const llama_layer *w = &ws->model->layer[l];
+    const decoder_layer *w = &ws->model->layer[l];
     const int site = l * SITES_PER_LAYER;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
@@ -290,20 +176,20 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     /* act, which down_proj's A needs, is made again with the gradient and takes dact's place. */
     if (first >= site + SITE_DOWN) {
         TRY(op_swiglu(&ws->act, &a->gu));
-        return linear_gradient(ws, s, site + SITE_DOWN, NULL, &ws->dstream, &ws->act, &a->u[SITE_DOWN]);
+        return linear_backward(ws, s, site + SITE_DOWN, NULL, &ws->dstream, &ws->act, &a->u[SITE_DOWN]);
     }
-    TRY(input_gradient(ws, s, site + SITE_DOWN, &ws->dact, &ws->dstream, &a->u[SITE_DOWN]));
-    TRY(op_swiglu_backward(&a->gu, term(s, site + SITE_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
-    TRY(factor_gradient(ws, s, site + SITE_DOWN, &ws->dact));
-    if (term(s, site + SITE_GATE_UP))
+    TRY(linear_backward_input(ws, s, site + SITE_DOWN, &ws->dact, &ws->dstream, &a->u[SITE_DOWN]));
+    TRY(op_swiglu_backward(&a->gu, selection_term(s, site + SITE_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
+    TRY(linear_backward_factor(ws, s, site + SITE_DOWN, &ws->dact));
+    if (selection_term(s, site + SITE_GATE_UP))
         TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, w->norm_mlp));
-    TRY(linear_gradient(ws, s, site + SITE_GATE_UP, first < site + SITE_GATE_UP ? &ws->dnorm : NULL, &a->gu,
+    TRY(linear_backward(ws, s, site + SITE_GATE_UP, first < site + SITE_GATE_UP ? &ws->dnorm : NULL, &a->gu,
                         &ws->normed, &a->u[SITE_GATE_UP]));
     if (first >= site + SITE_GATE_UP)
         return CLORA_OK;
     TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, w->norm_mlp));
 
-    TRY(linear_gradient(ws, s, site + SITE_O, first < site + SITE_O ? &ws->datt : NULL, &ws->dstream, &a->att,
+    TRY(linear_backward(ws, s, site + SITE_O, first < site + SITE_O ? &ws->datt : NULL, &ws->dstream, &a->att,
                         &a->u[SITE_O]));
     if (first >= site + SITE_O)
         return CLORA_OK;
@@ -311,9 +197,9 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
                               &a->lse, &ws->past, &ws->first, &ws->last, shape_of(ws, ws->T)));
     TRY(op_rope(&d.qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, true));
 
-    if (term(s, site + SITE_QKV))
+    if (selection_term(s, site + SITE_QKV))
         TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, w->norm_attention));
-    TRY(linear_gradient(ws, s, site + SITE_QKV, first < site ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
+    TRY(linear_backward(ws, s, site + SITE_QKV, first < site ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
                         &a->u[SITE_QKV]));
     if (first < site)
         TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, w->norm_attention));
@@ -321,7 +207,7 @@ done:
     return status;
 }
 
-clora_status llama_backward(workspace *ws, const selection *select) {
+clora_status decoder_backward(workspace *ws, const selection *select) {
     const int layers = ws->model->config.layers, first = first_site(select);
     clora_status status = CLORA_OK;
 

@@ -1,0 +1,21 @@
+#ifndef CLORA_MODEL_HEAD_H
+#define CLORA_MODEL_HEAD_H
+
+#include "methods/selection.h"
+#include "model/workspace.h"
+
+/* logits (rows of x, V) overwritten = x * head */
+clora_status head_forward(workspace *ws, const selection *s, clora_tensor *logits, const clora_tensor *x);
+
+/* What a loss makes of the logits of the step's rows from `row` on. With `gradient` the logits become d(loss) /
+ * d(logits) in place. */
+typedef clora_status (*head_loss)(void *loss, clora_tensor *logits, int row, bool gradient);
+
+/*
+ * All rows of ws->normed through the head, some at a time, for a full matrix of logits would be the largest of all
+ * tensors. With `gradient` each chunk goes back through the head too: dnorm (M, C) overwritten = d(loss) / d(normed),
+ * and the gradients of the head's own term accumulate.
+ */
+clora_status head_chunks(workspace *ws, const selection *s, head_loss loss, void *user, bool gradient);
+
+#endif

@@ -1,0 +1,75 @@
+#include "model/linear.h"
+
+#include "methods/lora.h"
+
+static lora_dropout dropout(const workspace *ws, const selection *s, int site) {
+    return (lora_dropout){s->dropout, s->dropout_seed, (uint32_t)site, ws->dropped};
+}
+
+/* A row of u for each of x: the views that layers share may be wider than this term. */
+static clora_tensor columns_of(const clora_tensor *u_space, const clora_tensor *x, const lowrank *lr) {
+    return lr ? tensor_slice(u_space, 0, (int)tensor_rows(x), lr->R) : (clora_tensor){0};
+}
+
+clora_status linear_forward(workspace *ws, const selection *s, int site, clora_tensor *y, const clora_tensor *x,
+                            const clora_tensor *residual, clora_tensor *u_space) {
+    const lowrank *lr = selection_term(s, site);
+    const lora_dropout drop = dropout(ws, s, site);
+    clora_tensor u = columns_of(u_space, x, lr);
+
+    return lora_forward(y, x, ws->model->site[site].weight, residual, lr, &u, &drop);
+}
+
+clora_status linear_forward_normed(workspace *ws, const selection *s, int site, clora_tensor *y, clora_tensor *act,
+                                   const clora_tensor *x, const clora_tensor *gain, clora_tensor *rstd,
+                                   clora_tensor *u_space) {
+    const lowrank *lr = selection_term(s, site);
+    const bool keeps = ws->train || s->dropout > 0.0f;
+    const matmul_fusion fusion = {
+        .gain = gain, .eps = ws->model->config.norm_eps, .normed = &ws->normed, .gu = act ? y : NULL};
+    clora_tensor u = columns_of(u_space, x, lr);
+    clora_status status = CLORA_OK;
+
+    if (keeps) {
+        TRY(op_rmsnorm(&ws->normed, rstd, x, gain, fusion.eps));
+        TRY(linear_forward(ws, s, site, y, &ws->normed, NULL, u_space));
+        return act ? op_swiglu(act, y) : CLORA_OK;
+    }
+    TRY(op_matmul_fused(act ? act : y, x, ws->model->site[site].weight, lr, lr ? &u : NULL, &fusion));
+done:
+    return status;
+}
+
+clora_status linear_backward_input(workspace *ws, const selection *s, int site, clora_tensor *dx,
+                                   const clora_tensor *dy, const clora_tensor *u_space) {
+    const lowrank *lr = selection_term(s, site);
+    const weight *w = ws->model->site[site].weight;
+    const lora_dropout drop = dropout(ws, s, site);
+
+    if (!lr)
+        return lora_backward(dx, NULL, dy, w, NULL, NULL, NULL, &drop);
+    clora_tensor u = columns_of(u_space, dy, lr), du = columns_of(&ws->du, dy, lr);
+    clora_tensor db = adapter_view_b(s->adapter, s->gradients, site);
+    return lora_backward(dx, &db, dy, w, lr, &u, &du, &drop);
+}
+
+clora_status linear_backward_factor(workspace *ws, const selection *s, int site, const clora_tensor *x) {
+    const lowrank *lr = selection_term(s, site);
+    const lora_dropout drop = dropout(ws, s, site);
+
+    if (!lr)
+        return CLORA_OK;
+    const clora_tensor du = columns_of(&ws->du, x, lr);
+    clora_tensor da = adapter_view_a(s->adapter, s->gradients, site);
+    return lora_gradient_a(&da, &du, x, lr, &drop);
+}
+
+clora_status linear_backward(workspace *ws, const selection *s, int site, clora_tensor *dx, const clora_tensor *dy,
+                             const clora_tensor *x, const clora_tensor *u_space) {
+    clora_status status = CLORA_OK;
+
+    TRY(linear_backward_input(ws, s, site, dx, dy, u_space));
+    TRY(linear_backward_factor(ws, s, site, x));
+done:
+    return status;
+}
