@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "device/buffer.h"
 #include "device/kernels.h"
+#include "device/opencl.h"
 
 /*
  * What the device can do at most: a loop of fused multiply-adds in registers, a copy, and a sum of what is read. Work-
@@ -86,8 +88,8 @@ static clora_status begin(roof_run *r, clora_context *context) {
     r->bytes = d->max_allocation < BUFFER_BYTES ? d->max_allocation : BUFFER_BYTES;
     r->bytes = r->bytes < d->global_memory / 8 ? r->bytes : d->global_memory / 8;
     TRY(build(r, vectors));
-    TRY(context_buffer_create(&r->x, context, r->bytes));
-    TRY(context_buffer_create(&r->y, context, r->bytes));
+    TRY(buffer_create(&r->x, context, r->bytes));
+    TRY(buffer_create(&r->y, context, r->bytes));
     const cl_float zero = 0.0f;
     TRY(check(clEnqueueFillBuffer(context->queue, r->x, &zero, sizeof(zero), 0, r->bytes / 4 * 4, 0, NULL, NULL),
               "the roofline's data"));
@@ -97,9 +99,9 @@ done:
 
 static void end(roof_run *r) {
     if (r->y)
-        context_buffer_release(r->context, r->y, r->bytes);
+        buffer_release(r->context, r->y, r->bytes);
     if (r->x)
-        context_buffer_release(r->context, r->x, r->bytes);
+        buffer_release(r->context, r->x, r->bytes);
     if (r->program)
         clReleaseProgram(r->program);
 }

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "device/context.h"
+#include "device/devices.h"
 #include "device/program.h"
 #include "device/source.h"
 #include "ops/ops.h"
@@ -119,7 +120,7 @@ static void test_kernels_call_what_is_declared(void **state) {
                                            "-DVW=8 -DNR=16 -DSTORAGE=2 -DX_TYPE=2 -DPASS=2"};
 
     (void)state;
-    if (!context_is_pocl_cpu(context))
+    if (!device_is_pocl_cpu(context))
         skip();
     for (size_t r = 0; r < kernel_rows_count; r++) {
         const char *stems = kernel_rows[r].source;
@@ -152,10 +153,10 @@ static bool has_own_declarations(void) {
 /* PoCL has devices for GPUs too, with other compilers behind. */
 static void test_ways_of_pocl_are_for_processors(void **state) {
     (void)state;
-    assert_int_equal(has_own_declarations(), context_is_pocl_cpu(context));
+    assert_int_equal(has_own_declarations(), device_is_pocl_cpu(context));
     fresh_context_again();
     context->is_cpu = false;
-    assert_false(context_is_pocl_cpu(context));
+    assert_false(device_is_pocl_cpu(context));
     assert_false(has_own_declarations());
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "device/buffer.h"
 
 void arena_init(arena *a, clora_context *context) {
     *a = (arena){.context = context};
@@ -12,7 +13,7 @@ void arena_init(arena *a, clora_context *context) {
 void arena_finish(arena *a) {
     for (int i = 0; i < a->chunks; i++)
         if (a->chunk)
-            context_buffer_release(a->context, a->chunk[i], a->chunk_bytes[i]);
+            buffer_release(a->context, a->chunk[i], a->chunk_bytes[i]);
     free(a->chunk);
     free(a->chunk_bytes);
     free(a->request);
@@ -59,7 +60,7 @@ clora_status arena_commit(arena *a) {
     if (!a->chunk)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an arena");
     for (int i = 0; i < a->chunks; i++)
-        TRY(context_buffer_create(&a->chunk[i], a->context, a->chunk_bytes[i]));
+        TRY(buffer_create(&a->chunk[i], a->context, a->chunk_bytes[i]));
     for (size_t i = 0; i < a->count; i++) {
         clora_tensor *v = a->request[i].view;
         v->buffer = a->chunk[a->request[i].chunk];

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/cache.h"
 #include "base/file.h"
-#include "device/environment.h"
 
 /* In front of the binary: what it is, and a hash of what follows. */
 typedef struct binary_head {
@@ -56,7 +56,7 @@ XXH128_hash_t binary_key(const clora_context *context, char *const *texts, cl_ui
 }
 
 static char *path_of(XXH128_hash_t key) {
-    char *cache = environment_cache_directory();
+    char *cache = cache_directory();
     char *path = cache ? alloc_format("%s/programs/v1/%016llx%016llx.bin", cache, (unsigned long long)key.high64,
                                       (unsigned long long)key.low64)
                        : NULL;

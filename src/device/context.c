@@ -8,55 +8,10 @@
 #include "device/devices.h"
 #include "device/dot.h"
 #include "device/fork.h"
-#include "device/large_pages.h"
+#include "device/opencl.h"
 #include "device/profile.h"
 #include "device/program.h"
 #include "device/tuning.h"
-
-const char *opencl_error_name(cl_int error) {
-    static const struct {
-        cl_int code;
-        const char *name;
-    } names[] = {
-        {CL_DEVICE_NOT_FOUND, "CL_DEVICE_NOT_FOUND"},
-        {CL_DEVICE_NOT_AVAILABLE, "CL_DEVICE_NOT_AVAILABLE"},
-        {CL_COMPILER_NOT_AVAILABLE, "CL_COMPILER_NOT_AVAILABLE"},
-        {CL_MEM_OBJECT_ALLOCATION_FAILURE, "CL_MEM_OBJECT_ALLOCATION_FAILURE"},
-        {CL_OUT_OF_RESOURCES, "CL_OUT_OF_RESOURCES"},
-        {CL_OUT_OF_HOST_MEMORY, "CL_OUT_OF_HOST_MEMORY"},
-        {CL_BUILD_PROGRAM_FAILURE, "CL_BUILD_PROGRAM_FAILURE"},
-        {CL_MAP_FAILURE, "CL_MAP_FAILURE"},
-        {CL_INVALID_VALUE, "CL_INVALID_VALUE"},
-        {CL_INVALID_DEVICE, "CL_INVALID_DEVICE"},
-        {CL_INVALID_CONTEXT, "CL_INVALID_CONTEXT"},
-        {CL_INVALID_COMMAND_QUEUE, "CL_INVALID_COMMAND_QUEUE"},
-        {CL_INVALID_MEM_OBJECT, "CL_INVALID_MEM_OBJECT"},
-        {CL_INVALID_BUFFER_SIZE, "CL_INVALID_BUFFER_SIZE"},
-        {CL_INVALID_PROGRAM, "CL_INVALID_PROGRAM"},
-        {CL_INVALID_PROGRAM_EXECUTABLE, "CL_INVALID_PROGRAM_EXECUTABLE"},
-        {CL_INVALID_KERNEL_NAME, "CL_INVALID_KERNEL_NAME"},
-        {CL_INVALID_KERNEL, "CL_INVALID_KERNEL"},
-        {CL_INVALID_ARG_INDEX, "CL_INVALID_ARG_INDEX"},
-        {CL_INVALID_ARG_VALUE, "CL_INVALID_ARG_VALUE"},
-        {CL_INVALID_ARG_SIZE, "CL_INVALID_ARG_SIZE"},
-        {CL_INVALID_KERNEL_ARGS, "CL_INVALID_KERNEL_ARGS"},
-        {CL_INVALID_WORK_DIMENSION, "CL_INVALID_WORK_DIMENSION"},
-        {CL_INVALID_WORK_GROUP_SIZE, "CL_INVALID_WORK_GROUP_SIZE"},
-        {CL_INVALID_WORK_ITEM_SIZE, "CL_INVALID_WORK_ITEM_SIZE"},
-        {CL_INVALID_BUILD_OPTIONS, "CL_INVALID_BUILD_OPTIONS"},
-    };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (names[i].code == error)
-            return names[i].name;
-    return "an OpenCL error";
-}
-
-clora_status opencl_fail(cl_int error, const char *what) {
-    const bool memory =
-        error == CL_MEM_OBJECT_ALLOCATION_FAILURE || error == CL_OUT_OF_HOST_MEMORY || error == CL_INVALID_BUFFER_SIZE;
-    return clora_fail(memory ? CLORA_ERROR_MEMORY : CLORA_ERROR_OPENCL, "%s: %s (%d)", what, opencl_error_name(error),
-                      error);
-}
 
 static void destroy(shared *object);
 
@@ -188,20 +143,9 @@ static void destroy(shared *object) {
     free(context);
 }
 
-bool context_is_pocl_cpu(const clora_context *context) {
-    return context->is_cpu && strcmp(context->info.platform, "Portable Computing Language") == 0;
-}
-
 clora_status clora_context_finish(clora_context *context) {
-    clora_status status = CLORA_OK;
-
     NEED(context);
-    TRY(fork_check());
-    const cl_int error = clFinish(context->queue);
-    if (error != CL_SUCCESS)
-        status = opencl_fail(error, "the device failed while it worked");
-done:
-    return status;
+    return opencl_wait(context->queue);
 }
 
 const clora_device_info *clora_context_device(const clora_context *context) {
@@ -217,45 +161,4 @@ void clora_context_memory(const clora_context *context, size_t *now, size_t *pea
         *now = context ? context->memory_now : 0;
     if (peak)
         *peak = context ? context->memory_peak : 0;
-}
-
-static void count_memory(clora_context *context, size_t bytes) {
-    const size_t now = atomic_fetch_add(&context->memory_now, bytes) + bytes;
-    size_t peak = context->memory_peak;
-
-    while (peak < now && !atomic_compare_exchange_weak(&context->memory_peak, &peak, now))
-        ;
-}
-
-clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t bytes) {
-    const size_t taken = context->memory_now;
-    const clora_status status = fork_check();
-    cl_int error = CL_SUCCESS;
-
-    *out = NULL;
-    if (status != CLORA_OK)
-        return status;
-    if (bytes > context->info.max_allocation)
-        return clora_fail(CLORA_ERROR_MEMORY,
-                          "a buffer of %zu MB: the device allows %zu MB; take a smaller batch, length or rank",
-                          bytes >> 20, context->info.max_allocation >> 20);
-    if (bytes > context->info.global_memory || taken > context->info.global_memory - bytes)
-        return clora_fail(
-            CLORA_ERROR_MEMORY,
-            "a buffer of %zu MB: the device has %zu MB, %zu MB are taken; take a smaller batch, length or rank",
-            bytes >> 20, context->info.global_memory >> 20, taken >> 20);
-    *out = large_pages_buffer(context, bytes);
-    if (!*out)
-        *out = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, bytes, NULL, &error);
-    if (error != CL_SUCCESS)
-        return opencl_fail(error, "cannot make a device buffer");
-    count_memory(context, bytes);
-    return CLORA_OK;
-}
-
-void context_buffer_release(clora_context *context, cl_mem buffer, size_t bytes) {
-    if (!buffer)
-        return;
-    clReleaseMemObject(buffer);
-    context->memory_now -= bytes;
 }

@@ -51,16 +51,4 @@ struct clora_context {
     pthread_mutex_t scratch_lock;
 };
 
-/* Has it the ways of PoCL's compiler and threads? PoCL's devices for GPUs have others. */
-bool context_is_pocl_cpu(const clora_context *context);
-
-const char *opencl_error_name(cl_int error); /* "CL_OUT_OF_RESOURCES" */
-
-/* clora_fail with the name of an OpenCL error. CL_MEM_OBJECT_ALLOCATION_FAILURE and kin become CLORA_ERROR_MEMORY. */
-clora_status opencl_fail(cl_int error, const char *what);
-
-/* A buffer that is counted in the context's memory; released by context_buffer_release with the same size. */
-clora_status context_buffer_create(cl_mem *out, clora_context *context, size_t bytes);
-void context_buffer_release(clora_context *context, cl_mem buffer, size_t bytes);
-
 #endif

@@ -68,6 +68,10 @@ static const char *type_name(cl_device_type type) {
     return type & CL_DEVICE_TYPE_CPU ? "cpu" : "other";
 }
 
+bool device_is_pocl_cpu(const clora_context *context) {
+    return context->is_cpu && strcmp(context->info.platform, "Portable Computing Language") == 0;
+}
+
 clora_status device_gemm_path(gemm_path *out, bool is_cpu) {
     const char *forced = getenv("CLORA_GEMM");
 

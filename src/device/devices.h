@@ -23,6 +23,9 @@ void device_query(clora_device_info *out, cl_platform_id platform, cl_device_id 
 /* CLORA_ERROR_NOT_FOUND for a device that cannot build our kernels: one before OpenCL 1.2. */
 clora_status device_check_version(const clora_device_info *info);
 
+/* Has it the ways of PoCL's compiler and threads? PoCL's devices for GPUs have others. */
+bool device_is_pocl_cpu(const clora_context *context);
+
 /* The path of the W0 products: by the device's type, or what CLORA_GEMM forces. */
 clora_status device_gemm_path(gemm_path *out, bool is_cpu);
 /* CLORA_MAX_GROUP takes work-items from the groups that kernels are built for, where a driver allows one fewer than the

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "device/devices.h"
+#include "device/opencl.h"
 
 /* Why there is no device, as far as OpenCL's loader and the platforms tell. */
 

@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "device/program.h"
+#include "device/source.h"
 
 static void hex_of(char out[ENVIRONMENT_NAME], XXH128_hash_t hash) {
     snprintf(out, ENVIRONMENT_NAME, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
@@ -19,7 +19,7 @@ json_t *environment_describe(const clora_context *context) {
     XXH128_hash_t sources;
     char kernels[ENVIRONMENT_NAME];
 
-    if (program_sources_hash(&sources) != CLORA_OK)
+    if (source_hash(&sources) != CLORA_OK)
         return NULL;
     hex_of(kernels, sources);
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i}", "kernels", kernels, "platform",
@@ -118,14 +118,4 @@ void environment_difference(char *out, size_t size, const json_t *other, const j
         }
     snprintf(out, size, "with %d compute units, here %d", (int)json_integer_value(units),
              (int)json_integer_value(units_here));
-}
-
-char *environment_cache_directory(void) {
-    const char *own = getenv("CLORA_CACHE_DIR"), *general = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-
-    if (own && *own)
-        return alloc_string(own);
-    if (general && *general == '/')
-        return alloc_format("%s/clora", general);
-    return home && *home ? alloc_format("%s/.cache/clora", home) : NULL;
 }

@@ -34,8 +34,4 @@ void environment_difference(char *out, size_t size, const json_t *other, const j
 /* A device's name without what platforms put in front of it, for tables that travel: "haswell-AMD EPYC". */
 const char *environment_plain_name(const char *device);
 
-/* Where clora keeps what it may lose: $CLORA_CACHE_DIR, $XDG_CACHE_HOME/clora, ~/.cache/clora. NULL when none of the
- * variables is set. The caller frees. */
-char *environment_cache_directory(void);
-
 #endif

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "device/devices.h"
+
 /* Floats in a vector of the panel kernels: what the device computes at once, as far as OpenCL C and a panel go. */
 static int panel_vector(const clora_context *context) {
     const int width = context->info.vector_width;
@@ -203,7 +205,7 @@ static int few_rows(const clora_context *context) {
 
 /* PoCL's compiler has ways that OpenCL C has not: to ask for a cache line, and atomics that order all memory. */
 static bool has_compilers_ways(const clora_context *context) {
-    return kernel_explicit_vectors(context) && context_is_pocl_cpu(context);
+    return kernel_explicit_vectors(context) && device_is_pocl_cpu(context);
 }
 bool kernel_runs_layers(const clora_context *context) {
     return has_compilers_ways(context);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "device/devices.h"
+
 /* Memory that a buffer lies in. */
 typedef struct mapping {
     void *start;
@@ -23,7 +25,7 @@ cl_mem large_pages_buffer(clora_context *context, size_t bytes) {
 #ifdef MADV_HUGEPAGE
     cl_int error = CL_SUCCESS;
 
-    if (bytes < LEAST || !context_is_pocl_cpu(context) || bytes > SIZE_MAX - 2 * (size_t)PAGE)
+    if (bytes < LEAST || !device_is_pocl_cpu(context) || bytes > SIZE_MAX - 2 * (size_t)PAGE)
         return NULL;
     mapping *m = malloc(sizeof(*m));
     if (!m)

@@ -4,6 +4,7 @@
 
 #include "device/fork.h"
 #include "device/devices.h"
+#include "device/opencl.h"
 #include "device/profile.h"
 #include "device/recorder.h"
 

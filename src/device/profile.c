@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "device/opencl.h"
 
 enum { PENDING = 512 };
 
@@ -73,7 +74,7 @@ clora_status clora_context_profile(clora_context *context, int on) {
     NEED(context);
     if (context->borrowed)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "the caller's own queue is not profiled");
-    const clora_status status = clora_context_finish(context);
+    const clora_status status = opencl_wait(context->queue);
     if (status != CLORA_OK)
         return status;
     profile_free(context->profile);

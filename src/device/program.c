@@ -1,7 +1,6 @@
 #include "device/program.h"
 
 #include <ctype.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +9,9 @@
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
-#include "base/file.h"
 #include "device/binary.h"
+#include "device/devices.h"
+#include "device/opencl.h"
 #include "device/source.h"
 
 typedef struct program_entry {
@@ -52,48 +52,6 @@ void program_cache_free(program_cache *cache) {
     free(cache->kernels);
     free(cache->programs);
     free(cache);
-}
-
-/* The text of a source: the embedded one, or for development the file of CLORA_KERNEL_DIR. The caller frees. */
-static clora_status source_text(char **out, const char *stem, size_t length) {
-    const char *folder = getenv("CLORA_KERNEL_DIR");
-
-    if (folder && *folder) {
-        size_t size;
-        char *path = alloc_format("%s/%.*s.cl", folder, (int)length, stem);
-        if (!path)
-            return clora_fail(CLORA_ERROR_MEMORY, "no memory for a path");
-        const clora_status status = file_read_text(out, &size, path, (size_t)1 << 24);
-        free(path);
-        return status;
-    }
-    for (size_t i = 0; i < kernel_sources_count; i++)
-        if (strlen(kernel_sources[i].name) == length && memcmp(kernel_sources[i].name, stem, length) == 0) {
-            *out = alloc_string_n((const char *)kernel_sources[i].text, kernel_sources[i].size);
-            return *out ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for a kernel's source");
-        }
-    return clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel source %.*s", (int)length, stem);
-}
-
-clora_status program_sources_hash(XXH128_hash_t *out) {
-    clora_status status = CLORA_OK;
-    XXH3_state_t *state = XXH3_createState();
-    char *text = NULL;
-
-    if (!state)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a hash");
-    XXH3_128bits_reset(state);
-    for (size_t i = 0; i < kernel_sources_count; i++) {
-        TRY(source_text(&text, kernel_sources[i].name, strlen(kernel_sources[i].name)));
-        XXH3_128bits_update(state, text, strlen(text) + 1);
-        free(text);
-        text = NULL;
-    }
-    *out = XXH3_128bits_digest(state);
-done:
-    free(text);
-    XXH3_freeState(state);
-    return status;
 }
 
 enum { LOG_LINES = 8 };
@@ -188,7 +146,7 @@ static cl_program compile_with_own_declarations(clora_context *context, const pr
     char *guarded = NULL;
     cl_int error = CL_SUCCESS;
 
-    if (!context_is_pocl_cpu(context) || declared.count > SOURCES)
+    if (!device_is_pocl_cpu(context) || declared.count > SOURCES)
         return NULL;
     memcpy(declared.text + 1, t->text, t->count * sizeof(*t->text));
     guarded = alloc_format("%s -D_OPENCL_H_", options);

@@ -1,8 +1,6 @@
 #ifndef CLORA_DEVICE_PROGRAM_H
 #define CLORA_DEVICE_PROGRAM_H
 
-#include <xxhash.h>
-
 #include "device/kernels.h"
 
 enum { KERNEL_DEFINES = 20 };
@@ -33,8 +31,5 @@ clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel
 
 /* Does the kernel's source name the parameter? Else it is the launch's own, and another value is the same program. */
 bool program_names(const kernel_row *row, const char *parameter);
-
-/* A hash of all kernel sources, those of CLORA_KERNEL_DIR included. */
-clora_status program_sources_hash(XXH128_hash_t *out);
 
 #endif

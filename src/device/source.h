@@ -3,6 +3,10 @@
 
 #include <stddef.h>
 
+#include <xxhash.h>
+
+#include "base/status.h"
+
 /* One embedded .cl file; the table is made by kernels/embed.py. */
 typedef struct kernel_source {
     const char *name;          /* file stem: "rmsnorm" */
@@ -12,6 +16,13 @@ typedef struct kernel_source {
 
 extern const kernel_source kernel_sources[];
 extern const size_t kernel_sources_count;
+
+/* The text of the source whose name is the first `length` characters of the stem: the embedded one, or for development
+ * the file of CLORA_KERNEL_DIR. The caller frees. */
+clora_status source_text(char **out, const char *stem, size_t length);
+
+/* A hash of all kernel sources, those of CLORA_KERNEL_DIR included. */
+clora_status source_hash(XXH128_hash_t *out);
 
 /* The tables of kernels/tuned/, likewise. */
 extern const kernel_source tuned_tables[];

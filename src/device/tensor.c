@@ -5,7 +5,9 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "device/buffer.h"
 #include "device/fork.h"
+#include "device/opencl.h"
 
 int tensor_cols(const clora_tensor *t) {
     return t->shape[t->ndim - 1];
@@ -89,7 +91,7 @@ static clora_status create(clora_tensor **out, clora_context *context, clora_dty
     if (!t)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a tensor");
     TRY(describe(t, &bytes, dtype, ndim, shape, 0));
-    TRY(context_buffer_create(&t->buffer, context, bytes));
+    TRY(buffer_create(&t->buffer, context, bytes));
     shared_hold(&context->shared);
     t->context = context;
     t->owned = bytes;
@@ -154,7 +156,7 @@ done:
 void clora_tensor_free(clora_tensor *t) {
     if (!t)
         return;
-    context_buffer_release(t->context, t->buffer, t->owned);
+    buffer_release(t->context, t->buffer, t->owned);
     shared_let_go(&t->context->shared);
     free(t);
 }

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
+#include "base/cache.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "device/environment.h"
@@ -21,7 +22,7 @@ static const char *const version = "tune/v1";
 const char *tuning_store_directory(clora_context *context) {
     if (context->tune_directory)
         return context->tune_directory;
-    char *cache = environment_cache_directory(), name[ENVIRONMENT_NAME];
+    char *cache = cache_directory(), name[ENVIRONMENT_NAME];
     json_t *environment = environment_describe(context);
 
     if (cache && environment && environment_name(name, environment) == CLORA_OK)

@@ -1,3 +1,4 @@
+#include "device/opencl.h"
 #include "ops/matmul.h"
 
 #include <clblast_c.h>
