@@ -191,7 +191,7 @@ clora_status self_check(clora_context *context, unsigned groups, clora_dtype dty
     setting how;
 
     TRY(read_setting(&how));
-    if (how == OFF || recorder_rehearses(context))
+    if (how == OFF || recorder_is_tracing(context))
         return CLORA_OK;
     pthread_mutex_lock(&context->check_lock);
     status = self_check_record_open(context, how == FORCE);

@@ -90,11 +90,11 @@ static op_shape odd_shape(const op_shape *s, int which) {
 }
 
 /* What a case launches at a shape, without running it. */
-static clora_status rehearse(recorder *notes, clora_context *context, const op_case *op, const op_shape *shape) {
+static clora_status trace(recorder *notes, clora_context *context, const op_case *op, const op_shape *shape) {
     case_run run;
     clora_status status = CLORA_OK;
 
-    *notes = (recorder){.rehearsal = true};
+    *notes = (recorder){.tracing = true};
     recorder *before = recorder_attach(context, notes);
     TRY(case_begin(&run, context, op, shape, false));
     TRY(op->launch(&run));
@@ -117,7 +117,7 @@ static clora_status find_cases(bench *b) {
         const op_case *op = case_at(c);
         for (size_t i = 0; i < op->shapes_count; i++) {
             recorder notes;
-            if (rehearse(&notes, b->context, op, &op->shapes[i]) == CLORA_OK)
+            if (trace(&notes, b->context, op, &op->shapes[i]) == CLORA_OK)
                 for (size_t n = 0; n < notes.count; n++) {
                     const size_t row = (size_t)(notes.list[n].build.row - kernel_rows);
                     if (!b->op_of[row] || notes.count < fewest[row]) {
@@ -184,7 +184,7 @@ static void choose_case(bench *b) {
 }
 
 static clora_status launches_kernel(bool *out, const bench *b) {
-    recorder notes = {.rehearsal = true};
+    recorder notes = {.tracing = true};
     recorder *before = recorder_attach(b->context, &notes);
     const clora_status status = b->op->launch(&b->runs[0]);
 
@@ -259,8 +259,8 @@ static clora_status check_odd_sizes(bench *b, bool *wrong) {
         const op_shape shape = odd_shape(&b->shape, which);
         recorder notes;
         case_run run;
-        const clora_status rehearsed = rehearse(&notes, b->context, b->op, &shape);
-        const bool launches = rehearsed == CLORA_OK && recorder_find(&notes, b->row, NULL);
+        const clora_status traced = trace(&notes, b->context, b->op, &shape);
+        const bool launches = traced == CLORA_OK && recorder_find(&notes, b->row, NULL);
         recorder_finish(&notes);
         if (!launches)
             continue;

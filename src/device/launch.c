@@ -40,7 +40,7 @@ int launch_parameter(const launch *l, const char *name) {
 
 /* The first argument ends the defines: now the program is known. */
 static void bind(launch *l, size_t size, const void *value) {
-    if (recorder_rehearses(l->context))
+    if (recorder_is_tracing(l->context))
         return;
     if (l->status == CLORA_OK && !l->kernel)
         l->status = program_kernel(&l->kernel, l->context, &l->build);
@@ -123,7 +123,7 @@ clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, s
 
     if (l->status == CLORA_OK && l->context->recorder)
         l->status = recorder_note(l->context->recorder, &l->build, &l->key);
-    if (l->status == CLORA_OK && !recorder_rehearses(l->context)) {
+    if (l->status == CLORA_OK && !recorder_is_tracing(l->context)) {
         cl_event event = NULL;
         const cl_int error = clEnqueueNDRangeKernel(l->context->queue, l->kernel, 3, NULL, global, local, 0, NULL,
                                                     l->context->profile ? &event : NULL);

@@ -45,6 +45,6 @@ void recorder_finish(recorder *r) {
     *r = (recorder){0};
 }
 
-bool recorder_rehearses(const clora_context *context) {
-    return context->recorder && context->recorder->rehearsal;
+bool recorder_is_tracing(const clora_context *context) {
+    return context->recorder && context->recorder->tracing;
 }

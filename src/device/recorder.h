@@ -10,9 +10,9 @@ typedef struct launch_record {
     long count;
 } launch_record;
 
-/* While a context has one, launches are noted here; in a rehearsal nothing is compiled or run. */
+/* While a context has one, launches are noted here. */
 typedef struct recorder {
-    bool rehearsal;
+    bool tracing; /* launches are noted only: nothing is compiled or run */
     launch_record *list;
     size_t count, capacity;
 } recorder;
@@ -26,7 +26,7 @@ const launch_record *recorder_find(const recorder *r, const kernel_row *row, con
 recorder *recorder_attach(clora_context *context, recorder *r);
 void recorder_finish(recorder *r);
 
-/* Is the device to stay at rest? For what is not launched through the registry. */
-bool recorder_rehearses(const clora_context *context);
+/* Are launches only noted? For what is not launched through the registry. */
+bool recorder_is_tracing(const clora_context *context);
 
 #endif

@@ -221,7 +221,7 @@ clora_status clora_lowrank_read_gradients(const clora_lowrank *lowrank, float *d
 static clora_status check_weight(const clora_weight *weight, const clora_lowrank *l) {
     if (l && l->base != &weight->shared)
         return clora_fail(CLORA_ERROR_ARGUMENT, "the low-rank term was made for another weight");
-    if (!weight->is_written && !recorder_rehearses(weight->w->context))
+    if (!weight->is_written && !recorder_is_tracing(weight->w->context))
         return clora_fail(CLORA_ERROR_ARGUMENT, "the weight has no values yet: clora_weight_write() comes first");
     return CLORA_OK;
 }

@@ -60,7 +60,7 @@ clora_status model_files_open(safetensors_set **out, model_tables *tables, model
 clora_status model_describe(model_config *config, clora_dtype *storage, const char *directory,
                             const clora_model_options *options);
 
-/* A model whose weights have their shapes and no values, from the heads of the files: for rehearsals. */
+/* A model whose weights have their shapes and no values, from the heads of the files: for a trace. */
 clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
                             const clora_model_options *options);
 

@@ -12,30 +12,30 @@
 #include "train/optimizer.h"
 
 /*
- * What a use of a model launches: its calls are made as in earnest, on memory without values, while the context only
- * notes them.
+ * Which kernels a use of a model launches, and at which sizes: a trace of its calls, made as for a real run, on memory
+ * without values, while the context only notes the launches.
  */
-typedef struct stage {
+typedef struct trace {
     clora_tune_plan *plan;
     recorder notes;
     recorder *before;
-} stage;
+} trace;
 
-static void stage_begin(stage *s, clora_tune_plan *plan) {
-    *s = (stage){.plan = plan, .notes = {.rehearsal = true}};
-    s->before = recorder_attach(plan->context, &s->notes);
+static void trace_begin(trace *t, clora_tune_plan *plan) {
+    *t = (trace){.plan = plan, .notes = {.tracing = true}};
+    t->before = recorder_attach(plan->context, &t->notes);
 }
 
-/* Take over what was noted. */
-static clora_status stage_end(stage *s, clora_status status) {
+/* The plan takes over what was noted. */
+static clora_status trace_end(trace *t, clora_status status) {
     size_t used = 0;
 
-    clora_context_memory(s->plan->context, &used, NULL);
-    s->plan->footprint = used > s->plan->footprint ? used : s->plan->footprint;
-    recorder_attach(s->plan->context, s->before);
+    clora_context_memory(t->plan->context, &used, NULL);
+    t->plan->footprint = used > t->plan->footprint ? used : t->plan->footprint;
+    recorder_attach(t->plan->context, t->before);
     if (status == CLORA_OK)
-        status = tune_plan_add(s->plan, &s->notes);
-    recorder_finish(&s->notes);
+        status = tune_plan_add(t->plan, &t->notes);
+    recorder_finish(&t->notes);
     return status;
 }
 
@@ -47,7 +47,7 @@ static clora_status make_workspace(workspace **out, const clora_model *model, co
     int *ranks = alloc_array((size_t)model->sites, sizeof(*ranks));
 
     if (!ranks)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a rehearsal");
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trace");
     for (int i = 0; i < model->sites; i++)
         ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
     TRY(workspace_plan(out, model,
@@ -95,7 +95,7 @@ static clora_status generate_once(clora_model *model, clora_adapter *adapter, co
     int32_t *ids = alloc_array((size_t)T, sizeof(*ids));
 
     if (!logits || !ids)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a rehearsal"));
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trace"));
     TRY(clora_session_create(&session, model, 1, 2 * T < most ? 2 * T : most));
     TRY(clora_session_select(session, adapter));
     if (T > 1)
@@ -122,13 +122,13 @@ clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory,
     clora_status status = CLORA_OK;
     clora_model *model = NULL;
     clora_adapter *adapter = NULL;
-    stage s;
+    trace t;
 
     NEED(plan);
     NEED(directory);
     use = use ? use : &defaults;
     options.rank = use->rank;
-    stage_begin(&s, plan);
+    trace_begin(&t, plan);
     TRY(model_skeleton(&model, plan->context, directory, &(clora_model_options){use->dtype}));
     TRY(check(use, model->config.max_positions));
     if (use->rank > 0)
@@ -138,7 +138,7 @@ clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory,
     if (use->generate)
         TRY(generate_once(model, adapter, use));
 done:
-    status = stage_end(&s, status);
+    status = trace_end(&t, status);
     clora_adapter_free(adapter);
     clora_model_free(model);
     return status;
@@ -173,13 +173,13 @@ clora_status clora_tune_plan_shape(clora_tune_plan *plan, int N, int K, const cl
     clora_status status = CLORA_OK;
     clora_weight *w = NULL;
     clora_lowrank *l = NULL;
-    stage s;
+    trace t;
 
     NEED(plan);
     clora_context *context = plan->context;
     use = use ? use : &defaults;
     TRY(check(use, 1 << 20));
-    stage_begin(&s, plan);
+    trace_begin(&t, plan);
     status = clora_weight_create(&w, context, use->dtype < 0 ? CLORA_DTYPE_F32 : (clora_dtype)use->dtype, N, K);
     if (status == CLORA_OK && use->rank > 0)
         status = clora_lowrank_create(&l, w, use->rank, 1.0f, 0);
@@ -189,7 +189,7 @@ clora_status clora_tune_plan_shape(clora_tune_plan *plan, int N, int K, const cl
         status = product_once(w, l, context, N, K, use->rank, use->max_length, false);
     if (status == CLORA_OK && use->generate)
         status = product_once(w, l, context, N, K, use->rank, 1, false);
-    status = stage_end(&s, status);
+    status = trace_end(&t, status);
     plan->footprint = SIZE_MAX; /* one weight of many: cold */
 done:
     clora_lowrank_free(l);
