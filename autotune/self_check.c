@@ -9,8 +9,8 @@
 #include "device/devices.h"
 #include "device/dot.h"
 #include "device/profile.h"
-#include "device/recorder.h"
-#include "device/tuning.h"
+#include "tuning/recorder.h"
+#include "tuning/tuning.h"
 #include "self_check_record.h"
 
 enum { GROUPS = 6 };

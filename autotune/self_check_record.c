@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 
 /* NULL when there is no place for a cache. The caller frees. */
 static char *record_path(clora_context *context) {

@@ -12,13 +12,14 @@ MAY = {
     "tokenizer": ["base", "files"],
     "data": ["base", "files", "tokenizer"],
     "ref": ["base"],
-    "ops": ["base", "device"],
-    "methods": ["base", "device", "files", "ops"],
+    "tuning": ["base", "device"],
+    "ops": ["base", "device", "tuning"],
+    "methods": ["base", "device", "files", "tuning", "ops"],
     "model": ["base", "device", "files", "ops", "methods"],
-    "train": ["base", "device", "data", "tokenizer", "ops", "methods", "model"],
+    "train": ["base", "device", "data", "tokenizer", "tuning", "ops", "methods", "model"],
     "infer": ["base", "device", "tokenizer", "ops", "methods", "model"],
     "cli": [],
-    "autotune": ["base", "device", "ref", "ops"],
+    "autotune": ["base", "device", "tuning", "ref", "ops"],
 }
 IN_AUTOTUNE = ["cases", "meter", "search"]  # its folders, which include each other by these names
 # the lower layers know only the lower tiers of the public headers; the upper ones may use all
@@ -31,6 +32,7 @@ PUBLIC = {
     "tokenizer": LOW_TIERS + ["tokenizer.h"],
     "data": LOW_TIERS + ["tokenizer.h", "dataset.h", "inspect.h"],
     "device": DEVICE_TIERS,
+    "tuning": DEVICE_TIERS,
     "ops": DEVICE_TIERS,
 }
 

@@ -11,7 +11,7 @@
 #include <clora/clora.h>
 
 #include "base/rng.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "files/safetensors.h"
 #include "model/session.h"
 #include "ops/attention.h"

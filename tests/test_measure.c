@@ -11,7 +11,7 @@
 
 #include <clora/tune.h>
 
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "search/tune.h"

@@ -11,7 +11,7 @@
 
 #include <clora/clora.h>
 
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "model/session.h"
 #include "support/fixture.h"
 #include "train/trainer.h"

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/dtype.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "cases/product.h"
 
 static clora_context *context;

@@ -20,7 +20,7 @@
 #include "device/devices.h"
 #include "device/self_check.h"
 #include "device/source.h"
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 

@@ -14,8 +14,8 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "device/environment.h"
-#include "device/tuning_store.h"
+#include "tuning/environment.h"
+#include "tuning/store.h"
 #include "search/journal.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"

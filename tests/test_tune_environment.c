@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "device/environment.h"
-#include "device/tuning_store.h"
+#include "tuning/environment.h"
+#include "tuning/store.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "support/tuned.h"

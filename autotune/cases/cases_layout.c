@@ -1,5 +1,5 @@
 #include "base/dtype.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "cases/product.h"
 #include "ref/ref.h"
 

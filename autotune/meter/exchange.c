@@ -3,8 +3,8 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "device/environment.h"
-#include "device/tuning_store.h"
+#include "tuning/environment.h"
+#include "tuning/store.h"
 
 /*
  * T4 JSON, the exchange format of auto-tuners: {"schema_version", "results": [{"configuration", "measurements", ...}]}.

@@ -13,7 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "device/tuning_entry.h"
+#include "tuning/entry.h"
 #include "meter/message.h"
 
 extern char **environ;

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
-#include "device/recorder.h"
+#include "tuning/recorder.h"
 
 enum { MOST_COPIES = 16, MOST_LAUNCHES = 4096, GROUPS = 25, LEAST_GROUPS = 3, FIRST_RUNS = 3 };
 

@@ -2,7 +2,7 @@
 #define CLORA_AUTOTUNE_METER_METER_H
 
 #include "cases/case.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 /*
  * Measures configurations of one kernel at one key on a context of its own process. A configuration counts only after

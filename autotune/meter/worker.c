@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "device/tuning_entry.h"
+#include "tuning/entry.h"
 #include "meter/message.h"
 
 /* A worker's one bench and its way back to the parent. */

@@ -11,8 +11,8 @@
 #include "base/file.h"
 #include "base/file_error.h"
 #include "base/json.h"
-#include "device/tuning_entry.h"
-#include "device/tuning_store.h"
+#include "tuning/entry.h"
+#include "tuning/store.h"
 
 typedef enum event { ABOUT, RESULT, POISON, EVENTS } event;
 

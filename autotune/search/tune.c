@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 
 double tuner_now(void) {
     struct timespec t;

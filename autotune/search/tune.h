@@ -1,7 +1,7 @@
 #ifndef CLORA_AUTOTUNE_SEARCH_TUNE_H
 #define CLORA_AUTOTUNE_SEARCH_TUNE_H
 
-#include "device/tune_plan.h"
+#include "tuning/tune_plan.h"
 #include "meter/gauge.h"
 #include "search/journal.h"
 #include "search/search.h"

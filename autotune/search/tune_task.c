@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "device/program.h"
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 #include "search/verdict.h"
 
 enum { ANCHOR_EVERY = 4, FAILURES = 3, PATIENCE = 24, LEAST_ROUNDS = 5, MOST_ROUNDS = 41 };

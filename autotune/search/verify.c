@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 #include "search/journal.h"
 #include "search/tune.h"
 #include "search/verdict.h"

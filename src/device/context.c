@@ -11,7 +11,7 @@
 #include "device/opencl.h"
 #include "device/profile.h"
 #include "device/program.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 static void destroy(shared *object);
 

@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "base/dtype.h"
 #include "base/rng.h"
-#include "device/recorder.h"
+#include "tuning/recorder.h"
 #include "device/self_check.h"
 #include "methods/lora.h"
 

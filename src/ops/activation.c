@@ -1,4 +1,4 @@
-#include "device/launch.h"
+#include "ops/launch.h"
 #include "ops/ops.h"
 
 static clora_status run_blocks(launch *l, size_t M, int F) {

@@ -1,7 +1,7 @@
 #ifndef CLORA_OPS_ATTENTION_H
 #define CLORA_OPS_ATTENTION_H
 
-#include "device/launch.h"
+#include "ops/launch.h"
 #include "ops/ops.h"
 
 /* Queries a sequence, keys (in buckets, for they grow), head size, queries that share a key. */

@@ -1,4 +1,4 @@
-#include "device/launch.h"
+#include "ops/launch.h"
 #include "ops/ops.h"
 
 static size_t blocks(size_t n, size_t size) {

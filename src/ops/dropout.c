@@ -1,4 +1,4 @@
-#include "device/launch.h"
+#include "ops/launch.h"
 #include "ops/ops.h"
 
 static clora_status run(const char *kernel, clora_tensor *y, const clora_tensor *x, float p, uint64_t seed,

@@ -1,4 +1,4 @@
-#include "device/launch.h"
+#include "ops/launch.h"
 #include "ops/ops.h"
 
 clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w) {

@@ -1,4 +1,4 @@
-#include "device/launch.h"
+#include "ops/launch.h"
 #include "ops/ops.h"
 
 clora_status op_cross_entropy(clora_tensor *nll, clora_tensor *hit, clora_tensor *logits, const clora_tensor *targets,

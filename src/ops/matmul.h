@@ -1,7 +1,7 @@
 #ifndef CLORA_OPS_MATMUL_H
 #define CLORA_OPS_MATMUL_H
 
-#include "device/launch.h"
+#include "ops/launch.h"
 #include "ops/ops.h"
 
 /*

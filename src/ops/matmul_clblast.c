@@ -3,7 +3,7 @@
 
 #include <clblast_c.h>
 
-#include "device/recorder.h"
+#include "tuning/recorder.h"
 #include "device/scratch.h"
 
 /*

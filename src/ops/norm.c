@@ -1,4 +1,4 @@
-#include "device/launch.h"
+#include "ops/launch.h"
 #include "ops/ops.h"
 
 static clora_status check(const char *op, const clora_tensor *y, const clora_tensor *x, const clora_tensor *rstd,

@@ -1,6 +1,6 @@
 #include <math.h>
 
-#include "device/launch.h"
+#include "ops/launch.h"
 #include "ops/ops.h"
 
 enum { PARTS = 256 /* work-groups of square_parts: the kernel's PARTS */ };

@@ -1,4 +1,4 @@
-#include "device/launch.h"
+#include "ops/launch.h"
 #include "ops/ops.h"
 
 clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora_tensor *table, int heads,

@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "base/dtype.h"
 #include "device/scratch.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "ops/weight_pack.h"
 
 size_t weight_panel_elements(const weight *w) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "device/tune_plan.h"
+#include "tuning/tune_plan.h"
 #include "methods/lora.h"
 #include "model/decoder.h"
 #include "train/likelihood.h"

@@ -1,6 +1,6 @@
 #include "fuzz/fake_context.h"
 
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "fuzz/fuzz.h"
 
 static void ignore(void *user, const char *line) {

@@ -1,6 +1,6 @@
 /* A T4 file: what is imported is in the cache that the next context reads. */
 
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 #include "fuzz/fake_context.h"
 #include "fuzz/fuzz.h"
 

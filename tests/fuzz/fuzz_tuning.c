@@ -1,7 +1,7 @@
 /* An entry of the tuning cache, and the same bytes as a table of entries. */
 
 #include "base/json.h"
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 #include "fuzz/fake_context.h"
 #include "fuzz/fuzz.h"
 

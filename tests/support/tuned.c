@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "support/tuned.h"

@@ -1,4 +1,4 @@
-#include "device/environment.h"
+#include "tuning/environment.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
-#include "device/tune_plan.h"
+#include "tuning/tune_plan.h"
 
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 clora_status clora_tune_plan_create(clora_tune_plan **out, clora_context *context) {
     NEED(out);

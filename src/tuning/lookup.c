@@ -1,7 +1,7 @@
 #include <clora/tune.h>
 
-#include "device/recorder.h"
-#include "device/tuning_store.h"
+#include "tuning/recorder.h"
+#include "tuning/store.h"
 
 clora_status clora_tune_lookup(clora_tune_entry *out, clora_context *context, const clora_tune_key *key) {
     tuning_entry found;

@@ -1,4 +1,4 @@
-#include "device/launch.h"
+#include "ops/launch.h"
 
 #include <string.h>
 
@@ -6,7 +6,7 @@
 #include "device/devices.h"
 #include "device/opencl.h"
 #include "device/profile.h"
-#include "device/recorder.h"
+#include "tuning/recorder.h"
 
 void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_key key) {
     tuning_entry found;

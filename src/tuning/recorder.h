@@ -1,5 +1,5 @@
-#ifndef CLORA_DEVICE_RECORDER_H
-#define CLORA_DEVICE_RECORDER_H
+#ifndef CLORA_TUNING_RECORDER_H
+#define CLORA_TUNING_RECORDER_H
 
 #include "device/program.h"
 

@@ -1,11 +1,11 @@
-#ifndef CLORA_DEVICE_LAUNCH_H
-#define CLORA_DEVICE_LAUNCH_H
+#ifndef CLORA_OPS_LAUNCH_H
+#define CLORA_OPS_LAUNCH_H
 
 #include <stdint.h>
 
 #include "device/program.h"
 #include "device/tensor.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 /*
  * One kernel call: begin, [define], arguments in order, run. The first failure sticks and comes back from launch_run,

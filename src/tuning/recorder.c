@@ -1,4 +1,4 @@
-#include "device/recorder.h"
+#include "tuning/recorder.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
-#ifndef CLORA_DEVICE_TUNE_PLAN_H
-#define CLORA_DEVICE_TUNE_PLAN_H
+#ifndef CLORA_TUNING_TUNE_PLAN_H
+#define CLORA_TUNING_TUNE_PLAN_H
 
 #include <clora/tune.h>
 
-#include "device/recorder.h"
+#include "tuning/recorder.h"
 
 /* A kernel at a key, and how often one step of each use launches it. */
 typedef struct tune_task {

@@ -1,8 +1,8 @@
-#ifndef CLORA_DEVICE_TUNING_STORE_H
-#define CLORA_DEVICE_TUNING_STORE_H
+#ifndef CLORA_TUNING_STORE_H
+#define CLORA_TUNING_STORE_H
 
-#include "device/environment.h"
-#include "device/tuning_entry.h"
+#include "tuning/environment.h"
+#include "tuning/entry.h"
 
 /*
  * Tuned parameters on disk:

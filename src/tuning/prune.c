@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 
 enum { ENTRY_LIMIT = 64 << 10 };
 

@@ -1,4 +1,4 @@
-#include "device/tuning_store.h"
+#include "tuning/store.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "base/cache.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "device/environment.h"
+#include "tuning/environment.h"
 #include "device/source.h"
 
 enum { ENTRY_LIMIT = 64 << 10, TABLE_LIMIT = 16 << 20 };

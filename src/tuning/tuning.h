@@ -1,10 +1,10 @@
-#ifndef CLORA_DEVICE_TUNING_H
-#define CLORA_DEVICE_TUNING_H
+#ifndef CLORA_TUNING_TUNING_H
+#define CLORA_TUNING_TUNING_H
 
 #include <clora/tune.h>
 
 #include "device/kernels.h"
-#include "device/recorder.h"
+#include "tuning/recorder.h"
 
 /*
  * Which parameters a kernel runs with at a shape. A context's table holds what was measured; what it does not hold is

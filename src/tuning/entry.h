@@ -1,9 +1,9 @@
-#ifndef CLORA_DEVICE_TUNING_ENTRY_H
-#define CLORA_DEVICE_TUNING_ENTRY_H
+#ifndef CLORA_TUNING_ENTRY_H
+#define CLORA_TUNING_ENTRY_H
 
 #include <jansson.h>
 
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 /* Entries as clora/tune.h has them, and as JSON: the key in clear, parameters by name. */
 

@@ -1,4 +1,4 @@
-#include "device/tuning_entry.h"
+#include "tuning/entry.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -13,8 +13,8 @@
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
-#include "device/tuning_entry.h"
-#include "device/tuning_store.h"
+#include "tuning/entry.h"
+#include "tuning/store.h"
 
 /* An answer that was given before. The name is compared by address: another literal of the same text is another slot.
  */
