@@ -9,9 +9,10 @@
 #include "device/devices.h"
 #include "device/dot.h"
 #include "device/profile.h"
-#include "tuning/recorder.h"
-#include "tuning/tuning.h"
 #include "self_check_record.h"
+#include "tuning/recorder.h"
+#include "tuning/table.h"
+#include "tuning/tuning.h"
 
 enum { GROUPS = 6 };
 static const char *const group_names[GROUPS] = {"products", "term", "factors", "model", "loss", "backward"};
@@ -160,7 +161,7 @@ static clora_status check(clora_context *context, const subject *s) {
     if (!take_other_family(context))
         return refuse(context);
     /* all that this context was ever asked for: it will run there, too */
-    status = check_unseen(context, &(subject){context->groups_asked, s->dtype, context->head_dim_asked});
+    status = check_unseen(context, &(subject){context->check.groups_asked, s->dtype, context->check.head_dim_asked});
     if (status == CLORA_ERROR_OPENCL)
         return refuse(context);
     tuning_log(context, "the %s kernels take the place of others, which fail their self-check on this device: %s",
@@ -193,17 +194,17 @@ clora_status self_check(clora_context *context, unsigned groups, clora_dtype dty
     TRY(read_setting(&how));
     if (how == OFF || recorder_is_tracing(context))
         return CLORA_OK;
-    pthread_mutex_lock(&context->check_lock);
+    pthread_mutex_lock(&context->check.lock);
     status = self_check_record_open(context, how == FORCE);
     if (status == CLORA_OK) {
         const size_t passed = self_check_record_count(context);
-        context->groups_asked |= groups;
-        context->head_dim_asked = head_dim ? head_dim : context->head_dim_asked;
+        context->check.groups_asked |= groups;
+        context->check.head_dim_asked = head_dim ? head_dim : context->check.head_dim_asked;
         status = check(context, &(subject){groups, dtype, head_dim});
         if (self_check_record_count(context) > passed)
             self_check_record_save(context);
     }
-    pthread_mutex_unlock(&context->check_lock);
+    pthread_mutex_unlock(&context->check.lock);
 done:
     return status == CLORA_ERROR_MEMORY ? CLORA_OK : status; /* no verdict: the run will say what it lacks */
 }

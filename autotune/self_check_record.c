@@ -32,36 +32,36 @@ static json_t *read_passed(const char *path) {
 }
 
 clora_status self_check_record_open(clora_context *context, bool forget) {
-    if (context->passed)
+    if (context->check.passed)
         return CLORA_OK;
     char *path = record_path(context);
     json_t *passed = forget ? NULL : read_passed(path);
 
     if (forget && path)
         unlink(path); /* what fails this time must not be believed next time */
-    context->passed = json_is_object(passed) ? json_incref(passed) : json_object();
+    context->check.passed = json_is_object(passed) ? json_incref(passed) : json_object();
     json_decref(passed);
     free(path);
-    return context->passed ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for the self-check");
+    return context->check.passed ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for the self-check");
 }
 
 size_t self_check_record_count(const clora_context *context) {
-    return json_object_size(context->passed);
+    return json_object_size(context->check.passed);
 }
 
 bool self_check_record_has(const clora_context *context, const char *check) {
-    return json_is_true(json_object_get(context->passed, check));
+    return json_is_true(json_object_get(context->check.passed, check));
 }
 
 clora_status self_check_record_add(clora_context *context, const char *check) {
-    return json_object_set_new(context->passed, check, json_true()) == 0
+    return json_object_set_new(context->check.passed, check, json_true()) == 0
                ? CLORA_OK
                : clora_fail(CLORA_ERROR_MEMORY, "no memory for the self-check");
 }
 
 void self_check_record_save(clora_context *context) {
     char *path = record_path(context);
-    json_t *file = json_pack("{s:s, s:O}", "clora", CLORA_VERSION, "passed", context->passed);
+    json_t *file = json_pack("{s:s, s:O}", "clora", CLORA_VERSION, "passed", context->check.passed);
 
     if (path && file && tuning_store_prepare(context) == CLORA_OK)
         (void)json_save_path(file, path);

@@ -16,7 +16,6 @@ KNOWN = {
     "src/cli/train": 2,
     "src/cli/tune": 2,
     "src/data": 3,
-    "src/device": 3,
     "src/model": 3,
     "src/ops": 5,
 }

@@ -11,12 +11,13 @@
 #include <clora/clora.h>
 
 #include "base/rng.h"
-#include "tuning/tuning.h"
 #include "files/safetensors.h"
 #include "model/session.h"
 #include "ops/attention.h"
 #include "support/fixture.h"
 #include "support/scratch.h"
+#include "tuning/table.h"
+#include "tuning/tuning.h"
 
 /* All layers in one launch against an operation a launch: no bit may differ. */
 

@@ -11,10 +11,10 @@
 
 #include <clora/tune.h>
 
-#include "tuning/store.h"
+#include "search/tune.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
-#include "search/tune.h"
+#include "tuning/store.h"
 
 static double still_clock(void) {
     return 1.0;

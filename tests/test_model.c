@@ -11,10 +11,11 @@
 
 #include <clora/clora.h>
 
-#include "tuning/tuning.h"
 #include "model/session.h"
 #include "support/fixture.h"
 #include "train/trainer.h"
+#include "tuning/table.h"
+#include "tuning/tuning.h"
 
 static clora_context *context;
 static clora_model *model;

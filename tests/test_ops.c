@@ -8,8 +8,9 @@
 #include <cmocka.h>
 
 #include "base/dtype.h"
-#include "tuning/tuning.h"
 #include "cases/product.h"
+#include "tuning/table.h"
+#include "tuning/tuning.h"
 
 static clora_context *context;
 

@@ -20,9 +20,9 @@
 #include "device/devices.h"
 #include "device/self_check.h"
 #include "device/source.h"
-#include "tuning/store.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
+#include "tuning/store.h"
 
 enum { HEAD_DIM = 8, EVERYTHING = 63 };
 
@@ -268,15 +268,15 @@ static void test_what_passed_says_nothing_of_other_settings(void **state) {
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         start_again();
         assert_ok(self_check(context, SELF_CHECK_TERM, settings[i].dtype, 0));
-        const size_t passed = json_object_size(context->passed);
+        const size_t passed = json_object_size(context->check.passed);
         setenv(settings[i].variable, settings[i].value, 1);
         start_again();
         assert_ok(self_check(context, SELF_CHECK_TERM, settings[i].dtype, 0));
-        assert_int_equal(json_object_size(context->passed), passed + 1);
+        assert_int_equal(json_object_size(context->check.passed), passed + 1);
         unsetenv(settings[i].variable);
         start_again();
         assert_ok(self_check(context, SELF_CHECK_TERM, settings[i].dtype, 0));
-        assert_int_equal(json_object_size(context->passed), passed + 1); /* nothing was checked again */
+        assert_int_equal(json_object_size(context->check.passed), passed + 1); /* nothing was checked again */
     }
 }
 

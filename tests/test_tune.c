@@ -14,12 +14,13 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "tuning/environment.h"
-#include "tuning/store.h"
 #include "search/journal.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "support/tuned.h"
+#include "tuning/environment.h"
+#include "tuning/store.h"
+#include "tuning/tuning.h"
 
 /* ---- look-up ---- */
 

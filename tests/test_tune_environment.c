@@ -11,11 +11,11 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "tuning/environment.h"
-#include "tuning/store.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "support/tuned.h"
+#include "tuning/environment.h"
+#include "tuning/store.h"
 
 /* Move the context's directory to where an environment is described with other members, as on another day. */
 static void move_entries(const char *name, json_t *other_members) {

@@ -12,6 +12,7 @@
 
 #include "base/dtype.h"
 #include "meter/meter.h"
+#include "tuning/tuning.h"
 
 static clora_context *context;
 

@@ -1,7 +1,7 @@
 #include "base/dtype.h"
-#include "tuning/tuning.h"
 #include "cases/product.h"
 #include "ref/ref.h"
+#include "tuning/tuning.h"
 
 /*
  * What a weight of some shape meets, for the choice of its layout: a step's product forward and back, and some single

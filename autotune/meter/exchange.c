@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "tuning/environment.h"
 #include "tuning/store.h"
+#include "tuning/table.h"
 
 /*
  * T4 JSON, the exchange format of auto-tuners: {"schema_version", "results": [{"configuration", "measurements", ...}]}.

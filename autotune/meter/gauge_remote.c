@@ -13,8 +13,8 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "tuning/entry.h"
 #include "meter/message.h"
+#include "tuning/entry.h"
 
 extern char **environ;
 

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "tuning/recorder.h"
+#include "tuning/table.h"
 
 enum { MOST_COPIES = 16, MOST_LAUNCHES = 4096, GROUPS = 25, LEAST_GROUPS = 3, FIRST_RUNS = 3 };
 

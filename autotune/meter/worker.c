@@ -8,8 +8,8 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "tuning/entry.h"
 #include "meter/message.h"
+#include "tuning/entry.h"
 
 /* A worker's one bench and its way back to the parent. */
 typedef struct worker {

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "tuning/entry.h"
 #include "tuning/store.h"
+#include "tuning/table.h"
 
 typedef enum event { ABOUT, RESULT, POISON, EVENTS } event;
 

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/c_locale.h"
 #include "tuning/store.h"
+#include "tuning/tuning.h"
 
 double tuner_now(void) {
     struct timespec t;

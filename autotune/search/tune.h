@@ -1,10 +1,10 @@
 #ifndef CLORA_AUTOTUNE_SEARCH_TUNE_H
 #define CLORA_AUTOTUNE_SEARCH_TUNE_H
 
-#include "tuning/tune_plan.h"
 #include "meter/gauge.h"
 #include "search/journal.h"
 #include "search/search.h"
+#include "tuning/tune_plan.h"
 
 /* A run of the tuner. */
 typedef struct tuner {

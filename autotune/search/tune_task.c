@@ -6,8 +6,10 @@
 #include <time.h>
 
 #include "device/program.h"
-#include "tuning/store.h"
 #include "search/verdict.h"
+#include "tuning/store.h"
+#include "tuning/table.h"
+#include "tuning/tuning.h"
 
 enum { ANCHOR_EVERY = 4, FAILURES = 3, PATIENCE = 24, LEAST_ROUNDS = 5, MOST_ROUNDS = 41 };
 

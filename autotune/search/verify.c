@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tuning/store.h"
 #include "search/journal.h"
 #include "search/tune.h"
 #include "search/verdict.h"
+#include "tuning/store.h"
 
 enum { ROUNDS = 9, CANDIDATES = 2 };
 

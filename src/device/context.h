@@ -2,6 +2,7 @@
 #define CLORA_DEVICE_CONTEXT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <clora/opencl.h>
@@ -21,6 +22,14 @@ typedef enum gemm_path { GEMM_PANEL, GEMM_TILE, GEMM_CLBLAST } gemm_path;
 /* Products of pairs of bf16 on a CPU: device/dot.h. The numbers are kernels/dot.cl's. */
 typedef enum dot_engine { DOT_NONE, DOT_EMULATED, DOT_INSTRUCTION, DOT_UNKNOWN } dot_engine;
 
+/* What was checked of a device: kept by autotune/self_check.c. */
+typedef struct self_check_state {
+    pthread_mutex_t lock;
+    struct json_t *passed;
+    unsigned groups_asked; /* of all calls */
+    int head_dim_asked;
+} self_check_state;
+
 /* All machine knowledge: device, queue, limits, programs, parameters. */
 struct clora_context {
     shared shared; /* held by the program, tensors, models and plans */
@@ -28,27 +37,31 @@ struct clora_context {
     cl_device_id device;
     cl_command_queue queue;
     clora_device_info info;
-    gemm_path gemm;
-    bool gemm_is_forced; /* by CLORA_GEMM: then for every weight */
+    _Atomic gemm_path gemm; /* a self-check may change it while others launch */
+    bool gemm_is_forced;    /* by CLORA_GEMM: then for every weight */
     bool is_cpu;
     dot_engine dot;       /* ask context_dot */
     size_t address_align; /* bytes; CL_DEVICE_MEM_BASE_ADDR_ALIGN */
     atomic_size_t memory_now, memory_peak;
     struct program_cache *programs;
     struct tuning *tuning;
-    char *tune_directory;       /* of this environment, once it was asked for */
-    struct recorder *recorder;  /* NULL: launches are not noted */
-    struct profile *profile;    /* NULL: off */
-    unsigned unsent;            /* launches that the driver may still collect */
-    bool borrowed;              /* the queue is the caller's */
-    pthread_mutex_t lock;       /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
-    pthread_mutex_t check_lock; /* of these, which autotune/self_check.c keeps: what passed, and what was asked for */
-    struct json_t *passed;
-    unsigned groups_asked;
-    int head_dim_asked;
+    struct recorder *recorder; /* NULL: launches are not noted */
+    struct profile *profile;   /* NULL: off */
+    unsigned unsent;           /* launches that the driver may still collect */
+    bool borrowed;             /* the queue is the caller's */
+    pthread_mutex_t lock;      /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
+    self_check_state check;
     clora_tensor *scratch; /* device/scratch.h; and how many use it, and the lock of both */
     int scratch_users;
     pthread_mutex_t scratch_lock;
 };
+
+/* A context but for its tuned parameters, on the device that `device` means or on the caller's queue. The destructor is
+ * called when its last holder lets go; it ends with context_close. */
+clora_status context_open(clora_context **out, const char *device, void (*destroy)(shared *context));
+clora_status context_adopt(clora_context **out, cl_context cl, cl_command_queue queue, void (*destroy)(shared *));
+
+/* Wait for the device and free all that device/ has in it. NULL is allowed. */
+void context_close(clora_context *context);
 
 #endif

@@ -6,9 +6,9 @@
 #include "base/alloc.h"
 #include "base/dtype.h"
 #include "base/rng.h"
-#include "tuning/recorder.h"
 #include "device/self_check.h"
 #include "methods/lora.h"
+#include "tuning/recorder.h"
 
 struct clora_weight {
     shared shared; /* held by the program and low-rank terms */

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "device/fork.h"
 #include "device/devices.h"
+#include "device/fork.h"
 #include "device/opencl.h"
 #include "device/profile.h"
 #include "tuning/recorder.h"

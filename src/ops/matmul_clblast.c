@@ -3,8 +3,8 @@
 
 #include <clblast_c.h>
 
-#include "tuning/recorder.h"
 #include "device/scratch.h"
+#include "tuning/recorder.h"
 
 /*
  * CLBlast 1.5 builds its programs on the first call of a routine and is not safe there from several threads: one lock

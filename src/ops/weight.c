@@ -8,8 +8,8 @@
 #include "base/alloc.h"
 #include "base/dtype.h"
 #include "device/scratch.h"
-#include "tuning/tuning.h"
 #include "ops/weight_pack.h"
+#include "tuning/tuning.h"
 
 size_t weight_panel_elements(const weight *w) {
     const size_t steps = ((size_t)w->K + (size_t)w->KI - 1) / (size_t)w->KI;

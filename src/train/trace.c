@@ -5,11 +5,11 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "tuning/tune_plan.h"
 #include "methods/lora.h"
 #include "model/decoder.h"
 #include "train/likelihood.h"
 #include "train/optimizer.h"
+#include "tuning/tune_plan.h"
 
 /*
  * Which kernels a use of a model launches, and at which sizes: a trace of its calls, made as for a real run, on memory

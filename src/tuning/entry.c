@@ -8,6 +8,22 @@
 
 enum { TEXT = 256, RING = 4, LARGEST = 1 << 30 };
 
+const char *clora_tune_source_name(clora_tune_source source) {
+    static const char *const names[] = {"analytic default", "similar shape or rank",
+                                        "shipped table",    "entry of another driver or unit count",
+                                        "exact entry",      "set by hand"};
+    return (size_t)source < sizeof(names) / sizeof(names[0]) ? names[source] : "unknown source";
+}
+
+int tuning_bucket(int M) {
+    enum { DENSE = 16, LARGEST = 1 << 30 };
+    int bucket = M > 0 ? 1 : 0;
+
+    while (bucket < M && bucket < LARGEST)
+        bucket *= bucket < DENSE ? 2 : 4;
+    return bucket;
+}
+
 static int parameters_of(const kernel_row *row) {
     int n = 0;
 

@@ -3,7 +3,20 @@
 
 #include <jansson.h>
 
-#include "tuning/tuning.h"
+#include <clora/tune.h>
+
+#include "device/kernels.h"
+
+/* A row of the table: the key's M is a bucket. */
+typedef struct tuning_entry {
+    const kernel_row *row;
+    kernel_key key;
+    int values[KERNEL_PARAMETERS];
+    clora_tune_source source;
+} tuning_entry;
+
+/* Rows are counted in buckets: the least of 1, 2, 4, 8, 16, 64, 256, ... that is not below M. */
+int tuning_bucket(int M);
 
 /* Entries as clora/tune.h has them, and as JSON: the key in clear, parameters by name. */
 

@@ -2,6 +2,8 @@
 
 #include "tuning/recorder.h"
 #include "tuning/store.h"
+#include "tuning/table.h"
+#include "tuning/tuning.h"
 
 clora_status clora_tune_lookup(clora_tune_entry *out, clora_context *context, const clora_tune_key *key) {
     tuning_entry found;

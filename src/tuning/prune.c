@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "tuning/store.h"
+#include "tuning/table.h"
 
 enum { ENTRY_LIMIT = 64 << 10 };
 

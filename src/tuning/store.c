@@ -12,24 +12,27 @@
 #include "base/cache.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "tuning/environment.h"
 #include "device/source.h"
+#include "tuning/environment.h"
+#include "tuning/table.h"
 
 enum { ENTRY_LIMIT = 64 << 10, TABLE_LIMIT = 16 << 20 };
 
 static const char *const version = "tune/v1";
 
 const char *tuning_store_directory(clora_context *context) {
-    if (context->tune_directory)
-        return context->tune_directory;
+    char **directory = &context->tuning->directory;
+
+    if (*directory)
+        return *directory;
     char *cache = cache_directory(), name[ENVIRONMENT_NAME];
     json_t *environment = environment_describe(context);
 
     if (cache && environment && environment_name(name, environment) == CLORA_OK)
-        context->tune_directory = alloc_format("%s/%s/%s", cache, version, name);
+        *directory = alloc_format("%s/%s/%s", cache, version, name);
     json_decref(environment);
     free(cache);
-    return context->tune_directory;
+    return *directory;
 }
 
 clora_status tuning_store_prepare(clora_context *context) {

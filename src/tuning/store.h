@@ -1,8 +1,8 @@
 #ifndef CLORA_TUNING_STORE_H
 #define CLORA_TUNING_STORE_H
 
-#include "tuning/environment.h"
 #include "tuning/entry.h"
+#include "tuning/environment.h"
 
 /*
  * Tuned parameters on disk:

@@ -1,7 +1,7 @@
 #include "fuzz/fake_context.h"
 
-#include "tuning/tuning.h"
 #include "fuzz/fuzz.h"
+#include "tuning/table.h"
 
 static void ignore(void *user, const char *line) {
     (void)user;
@@ -33,7 +33,6 @@ clora_context *fake_context_create(void) {
 
 void fake_context_free(clora_context *context) {
     tuning_free(context->tuning);
-    free(context->tune_directory);
     pthread_mutex_destroy(&context->lock);
     free(context);
 }

@@ -1,8 +1,8 @@
 /* A T4 file: what is imported is in the cache that the next context reads. */
 
-#include "tuning/store.h"
 #include "fuzz/fake_context.h"
 #include "fuzz/fuzz.h"
+#include "tuning/store.h"
 
 static void check_cache(void) {
     clora_context *context = fake_context_create();

@@ -1,9 +1,11 @@
 /* An entry of the tuning cache, and the same bytes as a table of entries. */
 
 #include "base/json.h"
-#include "tuning/store.h"
 #include "fuzz/fake_context.h"
 #include "fuzz/fuzz.h"
+#include "tuning/store.h"
+#include "tuning/table.h"
+#include "tuning/tuning.h"
 
 /* What may be added decides at its key and at others. */
 static void use(clora_context *context, const tuning_entry *entry) {

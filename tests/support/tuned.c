@@ -7,10 +7,10 @@
 
 #include <cmocka.h>
 
-#include "tuning/store.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "support/tuned.h"
+#include "tuning/store.h"
 
 int log_lines;
 char last_line[512];
