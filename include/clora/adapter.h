@@ -18,10 +18,16 @@
 extern "C" {
 #endif
 
-/** The trainable part of a model. Made for one model, which it keeps. */
+/**
+ * @addtogroup tier3
+ * @{
+ */
+
+/** The trainable part of a model. Made for one model, which it keeps. Any number of sessions use it at once; while a
+ * trainer changes it, nobody else does. */
 typedef struct clora_adapter clora_adapter;
 
-/** How A begins; B begins at zero, so that a fresh adapter changes nothing. */
+/** Initialisation of A; B begins at zero, so that a fresh adapter changes nothing. */
 typedef enum clora_init {
     CLORA_INIT_GAUSSIAN = 0,      /**< N(0, 1/K): unit variance of A x for unit variance of x */
     CLORA_INIT_KAIMING = 1,       /**< uniform in +-1/sqrt(K): PEFT's default */
@@ -31,44 +37,61 @@ typedef enum clora_init {
 /** What to adapt and how. */
 typedef struct clora_adapter_options {
     int rank;                   /**< R, at least 1 (default 8) */
-    float alpha;                /**< numerator of the scale (default 16) */
+    float alpha;                /**< numerator of the scale, above 0 (default 16) */
     int rslora;                 /**< 1: s = alpha / sqrt(R) (default 0) */
     float dropout;              /**< on the adapter's input while training, in [0, 1) (default 0) */
     const char *target_modules; /**< "all-linear" (every linear layer but the head), a comma-separated list of name
                                    endings, or a regular expression for whole names (default "all-linear") */
     const char *rank_pattern;   /**< "name=rank,name=rank": other ranks for modules whose names end so; NULL for none */
     const char *alpha_pattern;  /**< the same for alpha; NULL for none */
-    clora_init init;            /**< (default CLORA_INIT_GAUSSIAN) */
+    clora_init init;            /**< initialisation of A (default CLORA_INIT_GAUSSIAN) */
     uint64_t seed;              /**< of A's random numbers (default 0) */
 } clora_adapter_options;
 
+/** The defaults of clora_adapter_options. */
 #define CLORA_ADAPTER_OPTIONS_INIT \
     { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0 }
 
 /** What an adapter is. */
 typedef struct clora_adapter_info {
-    int rank;
-    float alpha, dropout;
-    int rslora;
+    int rank;                   /**< R, where no pattern says otherwise */
+    float alpha;                /**< numerator of the scale, where no pattern says otherwise */
+    float dropout;              /**< on the adapter's input while training */
+    int rslora;                 /**< 1: s = alpha / sqrt(R) */
     int modules;                /**< adapted linear layers */
     int64_t parameters;         /**< trainable scalars */
     const char *target_modules; /**< as text: a list with commas, or the regular expression; borrowed */
 } clora_adapter_info;
 
 /**
- * Make a fresh adapter: random A, zero B.
+ * Make a fresh adapter: random A, zero B. Waits.
  *
- * @return CLORA_ERROR_NOT_FOUND when a target matches no module (the message lists what there is), CLORA_ERROR_ARGUMENT
- * for a rank below 1, a dropout outside [0, 1) or a broken regular expression
+ * @param[out] out      yours to free with clora_adapter_free()
+ * @param[in]  model    kept until the adapter is freed
+ * @param[in]  options  NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND when a target matches no module (the message lists what there is),
+ * CLORA_ERROR_ARGUMENT for a rank below 1, a dropout outside [0, 1) or a broken regular expression,
+ * CLORA_ERROR_UNSUPPORTED when one module's A and B are larger than one buffer may be, CLORA_ERROR_OPENCL when the
+ * device computes wrongly
  */
 CLORA_API clora_status clora_adapter_create(clora_adapter **out, clora_model *model,
                                             const clora_adapter_options *options);
 
 /**
- * Read a PEFT directory. Every tensor must be there, belong to a module and have its shape; kinds that clora cannot
- * apply exactly (DoRA, modules_to_save, other peft types) are refused by name. Names that tensors have in memory
- * (lora_A.default.weight, wrappers of PyTorch, no base_model.model.) are understood; two of one factor are
- * CLORA_ERROR_FORMAT.
+ * Read a PEFT directory. Waits.
+ *
+ * Every tensor must be there, belong to a module and have its shape; kinds that clora cannot apply exactly (DoRA,
+ * modules_to_save, other peft types) are refused by name. Names that tensors have in memory (lora_A.default.weight,
+ * wrappers of PyTorch, no base_model.model.) are understood.
+ *
+ * @param[out] out        yours to free with clora_adapter_free()
+ * @param[in]  model      kept until the adapter is freed
+ * @param[in]  directory  holds adapter_config.json and adapter_model.safetensors
+ *
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND for a missing file or a target that the model has not, CLORA_ERROR_FORMAT for
+ * a tensor that is missing, left over, not finite, there twice, or of a shape that does not fit the model,
+ * CLORA_ERROR_UNSUPPORTED for a kind that clora cannot apply
  */
 CLORA_API clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory);
 
@@ -81,45 +104,80 @@ typedef struct clora_adapter_save_options {
                                 (default 0) */
 } clora_adapter_save_options;
 
+/** The defaults of clora_adapter_save_options. */
 #define CLORA_ADAPTER_SAVE_OPTIONS_INIT \
     { sizeof(clora_adapter_save_options), NULL, 0 }
 
 /**
- * Write a PEFT directory: float32 tensors, each file complete or absent. The directory is made when it is not there.
- * While the call lasts no other process writes to it; a program that works for hours before it saves claims it first
- * (clora/output.h).
+ * Write a PEFT directory: float32 tensors, each file complete or absent. Waits.
  *
- * @param[in] base_name  as in the options; may be NULL
+ * The directory is made when it is not there (the one above it must be). While the call lasts no other process writes
+ * to it; a program that works for hours before it saves claims it first (clora/output.h).
  *
- * @return CLORA_ERROR_ARGUMENT when the directory holds an adapter already, or a model: nothing is changed then
+ * @param[in] adapter    not changed
+ * @param[in] directory  where to
+ * @param[in] base_name  as in clora_adapter_save_options; NULL: the name that was loaded, if any
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT when the directory holds an adapter already, or a model, or another process
+ * has claimed it: nothing is changed then; CLORA_ERROR_NOT_FOUND when the directory above it is not there,
+ * CLORA_ERROR_IO when the system cannot write
  */
 CLORA_API clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, const char *base_name);
 
 /**
- * clora_adapter_save() with options. A directory that holds a model is refused whatever they say.
+ * clora_adapter_save() with options. A directory that holds a model is refused whatever they say. Waits.
  *
- * @param[in] options  NULL for the defaults
+ * @param[in] adapter    not changed
+ * @param[in] directory  where to
+ * @param[in] options    NULL for the defaults
+ *
+ * @return as clora_adapter_save()
  */
 CLORA_API clora_status clora_adapter_save_with(clora_adapter *adapter, const char *directory,
                                                const clora_adapter_save_options *options);
 
-/** Free an adapter. NULL is allowed. */
+/**
+ * Free an adapter. Sessions that have selected it and trainers keep it until they are freed.
+ *
+ * @param[in] adapter  NULL is allowed
+ */
 CLORA_API void clora_adapter_free(clora_adapter *adapter);
 
+/**
+ * What an adapter is.
+ *
+ * @param[in] adapter  NULL: zeros
+ *
+ * @return a copy; its text is borrowed and lives as long as the adapter
+ */
 CLORA_API clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter);
 
-/** Set the dropout of later training, in [0, 1). */
+/**
+ * Set the dropout of trainers made from now on. It is saved with the adapter.
+ *
+ * @param[in,out] adapter  not NULL
+ * @param[in]     dropout  on the adapter's input, in [0, 1)
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a dropout outside [0, 1)
+ */
 CLORA_API clora_status clora_adapter_set_dropout(clora_adapter *adapter, float dropout);
 
 /**
- * One adapted module on the host, for inspection and tests.
+ * Read one adapted module, for inspection and tests. Waits when a or b is given.
  *
- * @param[in]  i      0 .. modules - 1
- * @param[out] name   the module's path; borrowed. Each out parameter may be NULL.
- * @param[out] a      (R, K) floats; R, K, N come back in the ints. Call first with a and b NULL to learn the sizes.
- * @param[out] b      (N, R) floats
+ * Each out parameter may be NULL. Call first with a and b NULL to learn the sizes.
  *
- * Waits.
+ * @param[in]  adapter  not changed
+ * @param[in]  i        0 to modules - 1 (clora_adapter_info)
+ * @param[out] name     the module's path; borrowed, lives as long as the adapter
+ * @param[out] R        rank
+ * @param[out] K        inputs
+ * @param[out] N        outputs
+ * @param[out] scale    s
+ * @param[out] a        row major (R, K) floats, overwritten
+ * @param[out] b        row major (N, R) floats, overwritten
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for another i
  */
 CLORA_API clora_status clora_adapter_module(clora_adapter *adapter, int i, const char **name, int *R, int *K, int *N,
                                             float *scale, float *a, float *b);
@@ -133,27 +191,47 @@ typedef struct clora_merge_report {
                                     config.json ties the two; the merged config.json does not */
 } clora_merge_report;
 
-/** Called once for each kind of module ("q_proj", "down_proj", ...). */
+/**
+ * Called at the end of a merge, once for each kind of module.
+ *
+ * @param[in] user    as handed to the merge
+ * @param[in] kind    the end of the modules' names, such as "q_proj"; borrowed during the call
+ * @param[in] report  of all modules of the kind; borrowed during the call
+ */
 typedef void (*clora_merge_callback)(void *user, const char *kind, const clora_merge_report *report);
 
 /**
  * Write a complete model directory whose weights are W0 + s B A, so that inference costs exactly what the base costs.
- * Works tensor by tensor on the host; needs no device. Products in float, rounding once.
+ * Works tensor by tensor on the host and needs no device; products in float, rounding once. Any thread.
  *
- * @param[in] model_directory    never written to
- * @param[in] adapter_directory  a PEFT directory
- * @param[in] out_directory      must not exist, or be empty; nobody else's output meanwhile (clora/output.h)
- * @param[in] dtype              a clora_dtype for the matrices, or -1 for each tensor's own
+ * @param[in]  model_directory    never written to
+ * @param[in]  adapter_directory  a PEFT directory
+ * @param[in]  out_directory      must not exist, or be empty; nobody else's output meanwhile (clora/output.h)
+ * @param[in]  dtype              a clora_dtype for the matrices, or -1 for each tensor's own
+ * @param[in]  callback           told of each kind of module at the end; NULL for none
+ * @param[in]  user               handed to the callback; borrowed
+ * @param[out] report             overwritten when the merge succeeds; NULL is allowed
  *
- * @return CLORA_ERROR_FORMAT when a merged value is not finite, CLORA_ERROR_UNSUPPORTED for a quantized base and for a
- * link that leads out of model_directory to a file that would be copied. After any failure nothing is left in
- * out_directory; what a process that was killed had written there goes when the next one writes to it
+ * @return CLORA_OK; CLORA_ERROR_FORMAT when a merged value is not finite or a file is not what it says,
+ * CLORA_ERROR_NOT_FOUND for a missing file, CLORA_ERROR_ARGUMENT when out_directory is not empty or lies in
+ * model_directory, CLORA_ERROR_UNSUPPORTED for a model_type that clora does not know, a quantized base and a link that
+ * leads out of model_directory to a file that would be copied, CLORA_ERROR_IO when the system cannot write. After any
+ * failure nothing is left in out_directory; what a process that was killed had written there goes when the next one
+ * writes to it
  */
 CLORA_API clora_status clora_merge(const char *model_directory, const char *adapter_directory,
                                    const char *out_directory, int dtype, clora_merge_callback callback, void *user,
                                    clora_merge_report *report);
 
-/** Called every few megabytes with the bytes of the base's tensors written so far and in all; non-zero stops. */
+/**
+ * Called every few megabytes of a merge.
+ *
+ * @param[in] user   as handed to the merge
+ * @param[in] done   bytes of the base's tensors written so far
+ * @param[in] total  bytes in all
+ *
+ * @return non-zero to stop
+ */
 typedef int (*clora_merge_progress)(void *user, int64_t done, int64_t total);
 
 /** How to merge. */
@@ -161,24 +239,30 @@ typedef struct clora_merge_options {
     size_t size;                   /**< of this struct, as the caller knows it */
     int dtype;                     /**< a clora_dtype for the matrices, or -1 for each tensor's own (default -1) */
     clora_merge_callback callback; /**< told of each kind of module at the end (default NULL) */
-    clora_merge_progress progress; /**< (default NULL) */
+    clora_merge_progress progress; /**< told how far it is (default NULL) */
     void *user;                    /**< handed to both; borrowed (default NULL) */
 } clora_merge_options;
 
+/** The defaults of clora_merge_options. */
 #define CLORA_MERGE_OPTIONS_INIT \
     { sizeof(clora_merge_options), -1, NULL, NULL, NULL }
 
 /**
  * clora_merge() with options.
  *
- * @param[in]  options  NULL for the defaults
- * @param[out] report   overwritten when the merge succeeds; NULL is allowed
+ * @param[in]  model_directory    never written to
+ * @param[in]  adapter_directory  a PEFT directory
+ * @param[in]  out_directory      must not exist, or be empty
+ * @param[in]  options            NULL for the defaults
+ * @param[out] report             overwritten when the merge succeeds; NULL is allowed
  *
- * @return CLORA_ERROR_ARGUMENT also when the progress callback stopped the merge; nothing is left in out_directory then
+ * @return as clora_merge(); CLORA_ERROR_ARGUMENT also when the progress callback stopped it
  */
 CLORA_API clora_status clora_merge_with(const char *model_directory, const char *adapter_directory,
                                         const char *out_directory, const clora_merge_options *options,
                                         clora_merge_report *report);
+
+/** @} */
 
 #ifdef __cplusplus
 }

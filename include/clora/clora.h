@@ -1,6 +1,6 @@
 /**
  * @file clora/clora.h
- * @brief Everything. Fine-tune, use and merge language models with low-rank adapters on any OpenCL device.
+ * @brief All tiers at once. Fine-tune, use and merge language models with low-rank adapters on any OpenCL device.
  *
  * The shortest useful program fine-tunes a model on context-target pairs and saves the adapter:
  *
@@ -37,6 +37,14 @@
  */
 #ifndef CLORA_CLORA_H
 #define CLORA_CLORA_H
+
+/**
+ * @defgroup tier0 Tier 0: statuses and version
+ * @defgroup tier1 Tier 1: devices, contexts, tensors, tuned parameters
+ * @defgroup tier2 Tier 2: one linear layer with a low-rank term
+ * @defgroup tier3 Tier 3: models, tokenizers, datasets, adapters
+ * @defgroup tier4 Tier 4: training and generation
+ */
 
 #include <clora/adapter.h>
 #include <clora/context.h>

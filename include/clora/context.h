@@ -3,7 +3,22 @@
  * @brief Tier 1: the OpenCL devices of this machine, and a context on one of them.
  *
  * A context is one device with its queue, its compiled programs and what is known about it. Work is enqueued and calls
- * return; only clora_context_finish() and the calls that touch host memory wait.
+ * return; only clora_context_finish() and the calls that say so wait.
+ *
+ * Environment variables steer a context too, for people who run a program that somebody else wrote:
+ *
+ * | variable | effect |
+ * | --- | --- |
+ * | CLORA_DEVICE | the device, where a program does not name one |
+ * | CLORA_CACHE_DIR | where measured parameters and self-checks are kept (clora/tune.h) |
+ * | CLORA_TUNE | off: do not use what was measured (clora/tune.h) |
+ * | CLORA_SELF_CHECK | off: trust the device; force: check it again |
+ * | CLORA_GEMM | panel, tile or clblast: the path of the matrix products |
+ * | CLORA_BF16_DOT | on, off or emulate: dot-product instructions for bf16 weights (docs/kernels.md) |
+ * | CLORA_MAX_GROUP | at most so many work-items in a group |
+ * | CLORA_PROGRAM_CACHE | on, off: keep compiled kernels on disk; else what is known of the driver decides |
+ * | CLORA_PARAM_KERNEL_NAME | one parameter of one kernel (docs/kernels.md) |
+ * | CLORA_KERNEL_DIR | read the kernels' sources there, for work on them |
  */
 #ifndef CLORA_CONTEXT_H
 #define CLORA_CONTEXT_H
@@ -15,6 +30,11 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/**
+ * @addtogroup tier1
+ * @{
+ */
 
 /** One device and its programs. Free with clora_context_free(). */
 typedef struct clora_context clora_context;
@@ -41,14 +61,18 @@ typedef struct clora_device_info {
     size_t local_memory;    /**< Memory shared by a work-group. */
     size_t max_group;       /**< Most work-items in a group. */
     int local_is_dedicated; /**< 1 when local memory is hardware of its own. */
-    int fp16, fp64, subgroups;
+    int fp16;               /**< 1 when kernels may compute in half (cl_khr_fp16); clora stores f16 without it. */
+    int fp64;               /**< 1 when kernels may compute in double; clora does not. */
+    int subgroups;          /**< 1 with cl_khr_subgroups or Intel's. */
 } clora_device_info;
 
 /**
- * List every device of every platform, in the order of their numbers.
+ * List every device of every platform, in the order of their numbers. Any thread.
  *
- * @param[out] out    array of *count entries, yours to free with free(); NULL when there are none
- * @param[out] count  number of devices; zero is not an error
+ * @param[out] out    (count) entries, yours to free with free(); NULL when there are none
+ * @param[out] count  number of devices
+ *
+ * @return CLORA_OK, also when there are none
  */
 CLORA_API clora_status clora_devices_list(clora_device_info **out, int *count);
 
@@ -63,46 +87,86 @@ CLORA_API clora_status clora_devices_list(clora_device_info **out, int *count);
  * tell); where both are, the call fails with CLORA_ERROR_OPENCL, naming the operation. The variable CLORA_SELF_CHECK:
  * off trusts the device, force asks it again.
  *
- * @param[out] out     yours to free
+ * @param[out] out     yours to free with clora_context_free()
  * @param[in]  device  a device's number, its type (gpu, cpu or accelerator: the default or else the first of them), a
  *                     part of its name or platform (any case), or NULL: the variable CLORA_DEVICE, else the default
  *
- * @return CLORA_ERROR_NOT_FOUND when no device fits (the message lists those there are, or says which platforms are
- * installed that offer none), CLORA_ERROR_ARGUMENT when several do
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND when no device fits (the message lists those there are, or says which
+ * platforms are installed that offer none) or the one asked for is older than OpenCL 1.2, CLORA_ERROR_ARGUMENT when
+ * several fit or a variable above has a value that it cannot have
  */
 CLORA_API clora_status clora_context_create(clora_context **out, const char *device);
 
-/** Free a context. NULL is allowed. What was made from it goes on working and keeps it until it is freed itself. */
+/**
+ * Free a context. What was made from it goes on working and keeps it until it is freed itself; the last to go waits for
+ * the device.
+ *
+ * @param[in] context  NULL is allowed
+ */
 CLORA_API void clora_context_free(clora_context *context);
 
-/** Wait until the device has done all that was enqueued. */
+/**
+ * Wait until the device has done all that was enqueued. Any thread.
+ *
+ * @param[in] context  not NULL
+ *
+ * @return CLORA_OK; CLORA_ERROR_OPENCL when the device failed at its work
+ */
 CLORA_API clora_status clora_context_finish(clora_context *context);
 
-/** What the device is. Lives as long as the context. */
+/**
+ * What the device is.
+ *
+ * @param[in] context  NULL: NULL
+ *
+ * @return borrowed; lives as long as the context
+ */
 CLORA_API const clora_device_info *clora_context_device(const clora_context *context);
 
-/** Bytes of device memory that clora holds in this context now, and the most it ever held. Either may be NULL. */
+/**
+ * Device memory that clora holds in this context. Any thread.
+ *
+ * @param[in]  context  NULL: zeros
+ * @param[out] now      bytes held now; NULL is allowed
+ * @param[out] peak     the most bytes ever held; NULL is allowed
+ */
 CLORA_API void clora_context_memory(const clora_context *context, size_t *now, size_t *peak);
 
 /** Device time of one kernel since profiling began. */
 typedef struct clora_profile_entry {
     const char *kernel; /**< name of the kernel function */
-    long launches;
-    double seconds; /**< from the device's own clock */
+    long launches;      /**< how often it ran */
+    double seconds;     /**< in all, from the device's own clock */
 } clora_profile_entry;
 
 /**
- * Measure the device time of every kernel from now on, or stop. Waits.
+ * Measure the device time of every kernel from now on, or stop. Waits. Before other threads use the context.
  *
- * @return CLORA_ERROR_UNSUPPORTED on a context made from the caller's queue
+ * @param[in,out] context  gets a new queue; what was measured before is forgotten
+ * @param[in]     on       1: measure; 0: stop
+ *
+ * @return CLORA_OK; CLORA_ERROR_UNSUPPORTED on a context made from the caller's queue
  */
 CLORA_API clora_status clora_context_profile(clora_context *context, int on);
 
-/** What was measured, longest first; borrowed until the next call on the context. NULL when profiling is off. Waits. */
+/**
+ * What was measured, longest first. Waits for the kernels measured. One thread.
+ *
+ * @param[in]  context  NULL: NULL
+ * @param[out] count    number of entries; 0 when profiling is off
+ *
+ * @return (count) entries, borrowed until the next call on the context; NULL when profiling is off
+ */
 CLORA_API const clora_profile_entry *clora_context_profile_read(clora_context *context, int *count);
 
-/** Forget what was measured. Waits. */
+/**
+ * Forget what was measured and go on measuring. Waits for the kernels measured. One thread.
+ *
+ * @param[in,out] context  NULL is allowed
+ */
 CLORA_API void clora_context_profile_reset(clora_context *context);
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -7,7 +7,7 @@
  * one. The first id of a sequence is never predicted.
  *
  * Context and target have the ids of one text where a token ends with the context; where one would cross the border,
- * the two are encoded apart. Nothing is put between them: the blank that SentencePiece-style tokenizers put in front
+ * the two are encoded apart. Nothing is put between them: the blank that SentencePiece-style tokenizers put first
  * belongs to the whole text (docs/formats.md).
  */
 #ifndef CLORA_DATASET_H
@@ -23,6 +23,11 @@
 extern "C" {
 #endif
 
+/**
+ * @addtogroup tier3
+ * @{
+ */
+
 /** Sequences of token ids, each id learnt or not. Never changes: any number of threads may read it at once. */
 typedef struct clora_dataset clora_dataset;
 
@@ -35,12 +40,13 @@ typedef struct clora_dataset_options {
     int32_t eos_id;      /**< the eos to use; -1: the tokenizer's (default -1) */
 } clora_dataset_options;
 
+/** The defaults of clora_dataset_options. */
 #define CLORA_DATASET_OPTIONS_INIT \
     { 512, 0, 1, NULL, -1 }
 
 /** What is in a dataset, and what did not fit into it. */
 typedef struct clora_dataset_stats {
-    int64_t sequences;
+    int64_t sequences;          /**< number of sequences */
     int64_t tokens;             /**< ids of all sequences */
     int64_t learnt;             /**< of these, the learnt ones */
     int64_t truncated_contexts; /**< pairs whose context lost ids from its left */
@@ -75,19 +81,28 @@ typedef struct clora_dataset_stats {
  * A pair that is longer than max_length loses ids from the left of its context (the bos stays); when the target alone
  * is too long, it loses ids from its right and gets no eos. The stats count all of these.
  *
- * @param[out] out        yours to free
+ * @param[out] out        yours to free with clora_dataset_free()
  * @param[in]  path       the data file
  * @param[in]  tokenizer  used during the call
  * @param[in]  options    NULL for the defaults
  *
- * @return CLORA_ERROR_NOT_FOUND without such a file; CLORA_ERROR_FORMAT for wrong content (the message names the line);
- *         CLORA_ERROR_UNSUPPORTED for chat messages; CLORA_ERROR_ARGUMENT for options that do not fit.
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND without such a file, CLORA_ERROR_FORMAT for wrong content (the message names
+ * the line) and for a file without sequences, CLORA_ERROR_UNSUPPORTED for chat messages, CLORA_ERROR_ARGUMENT for
+ * options that do not fit, CLORA_ERROR_IO when the system cannot read the file
  */
 CLORA_API clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
                                           const clora_dataset_options *options);
 
-/** One text of a file: size bytes, borrowed during the call, and the line where its row begins. Return non-zero to
- * stop. */
+/**
+ * Called with one text of a file.
+ *
+ * @param[in] user  as handed to clora_dataset_read_texts()
+ * @param[in] text  size bytes of UTF-8; borrowed during the call
+ * @param[in] size  bytes of text
+ * @param[in] line  where its row begins, from 1
+ *
+ * @return non-zero to stop
+ */
 typedef int (*clora_row_callback)(void *user, const char *text, size_t size, size_t line);
 
 /**
@@ -98,47 +113,68 @@ typedef int (*clora_row_callback)(void *user, const char *text, size_t size, siz
  * @param[in] prompts   1: of each row the context of its pair, by any of its names, whether the target is there or not,
  *                      else its "text"; 0: its "text"
  * @param[in] callback  called for every row in order
+ * @param[in] user      handed to the callback; borrowed
  *
- * @return CLORA_OK too when the callback has stopped it; CLORA_ERROR_NOT_FOUND without such a file; CLORA_ERROR_FORMAT
- * for wrong content (the message names the line), after calls for the rows before it
+ * @return CLORA_OK, also when the callback has stopped it; CLORA_ERROR_NOT_FOUND without such a file,
+ * CLORA_ERROR_FORMAT for wrong content (the message names the line), after calls for the rows before it
  */
 CLORA_API clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_callback callback, void *user);
 
 /**
  * Make a dataset of ids that you have, for any objective.
  *
- * @param[out] out      yours to free
- * @param[in]  ids      the sequences one after the other; none negative
+ * @param[out] out      yours to free with clora_dataset_free()
+ * @param[in]  ids      the sequences one after the other; none negative; copied
  * @param[in]  labels   as many: what to predict where the id stands (not shifted), usually the id itself; a negative
  *                      label is not learnt. NULL: all ids are learnt. The first of a sequence is never learnt.
  * @param[in]  lengths  (count)  ids of each sequence, at least 2
  * @param[in]  count    sequences, at least 1
  *
- * @return CLORA_ERROR_ARGUMENT for a negative id, a length below 2, or a sequence without learnt ids.
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a negative id, a length below 2, or a sequence without learnt ids
  */
 CLORA_API clora_status clora_dataset_from_ids(clora_dataset **out, const int32_t *ids, const int32_t *labels,
                                               const int *lengths, size_t count);
 
-/** Free a dataset; NULL is allowed. */
+/**
+ * Free a dataset. Trainers made with it keep it until they are freed.
+ *
+ * @param[in] dataset  NULL is allowed
+ */
 CLORA_API void clora_dataset_free(clora_dataset *dataset);
 
-/** Number of sequences. */
+/**
+ * Number of sequences.
+ *
+ * @param[in] dataset  NULL: 0
+ *
+ * @return the number, at least 1
+ */
 CLORA_API size_t clora_dataset_count(const clora_dataset *dataset);
 
-/** Totals and what was cut. */
+/**
+ * Totals and what was cut.
+ *
+ * @param[in] dataset  NULL: zeros
+ *
+ * @return a copy
+ */
 CLORA_API clora_dataset_stats clora_dataset_get_stats(const clora_dataset *dataset);
 
 /**
  * Look at one sequence.
  *
- * @param[in]  i       below clora_dataset_count()
- * @param[out] ids     (result)  borrowed
- * @param[out] labels  (result)  borrowed; the id to predict where the id stands, -1 when it is not learnt. May be NULL.
+ * @param[in]  dataset  NULL: 0 ids
+ * @param[in]  i        below clora_dataset_count(); another: 0 ids
+ * @param[out] ids      (result)  borrowed; NULL is allowed
+ * @param[out] labels   (result)  borrowed: the id to predict where the id stands, -1 when it is not learnt; NULL is
+ *                      allowed
  *
  * @return the number of ids
  */
 CLORA_API int clora_dataset_sequence(const clora_dataset *dataset, size_t i, const int32_t **ids,
                                      const int32_t **labels);
+
+/** @} */
 
 #ifdef __cplusplus
 }

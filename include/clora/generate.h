@@ -12,40 +12,76 @@
 extern "C" {
 #endif
 
-/** One timeline of tokens: workspace, cache and the choice of adapter. One thread at a time. */
+/**
+ * @addtogroup tier4
+ * @{
+ */
+
+/** Sequences of one model: workspace, cache and the choice of adapter. One thread at a time. */
 typedef struct clora_session clora_session;
 
 /**
- * Make a session.
+ * Make a session without tokens and without an adapter.
  *
- * @param[in] batch     sequences side by side
- * @param[in] capacity  most tokens of a sequence, prompt included; at most the model's positions
+ * The cache takes 2 * batch * capacity * layers * kv_heads * head_dim floats of device memory.
+ *
+ * @param[out] out       yours to free with clora_session_free()
+ * @param[in]  model     kept until the session is freed
+ * @param[in]  batch     sequences side by side, at least 1
+ * @param[in]  capacity  tokens that a sequence may have, prompt included: 1 to the model's max_positions
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a batch or capacity outside these limits, CLORA_ERROR_MEMORY when the
+ * device has not enough memory
  */
 CLORA_API clora_status clora_session_create(clora_session **out, clora_model *model, int batch, int capacity);
+
+/**
+ * Free a session. Waits for what it has enqueued.
+ *
+ * @param[in] session  NULL is allowed
+ */
 CLORA_API void clora_session_free(clora_session *session);
 
 /**
- * Apply an adapter from now on, or none (NULL). Switching costs nothing; the cache is kept.
+ * Apply an adapter from now on. The tokens in the cache stay as they are.
  *
- * @return CLORA_ERROR_ARGUMENT for an adapter of another model
+ * Cheap enough to do for every request: nothing is copied or merged. Memory is allocated only for a rank larger than
+ * any selected before.
+ *
+ * @param[in,out] session  its adapter is replaced
+ * @param[in]     adapter  kept until another is selected or the session is freed; NULL: the base model alone
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for an adapter of another model: the selection stays as it was
  */
 CLORA_API clora_status clora_session_select(clora_session *session, clora_adapter *adapter);
 
-/** Forget all tokens. */
+/**
+ * Forget all tokens. The adapter stays selected.
+ *
+ * @param[in,out] session  NULL is allowed
+ */
 CLORA_API void clora_session_reset(clora_session *session);
 
-/** Tokens in the cache of each sequence. */
+/**
+ * Tokens in the cache.
+ *
+ * @param[in] session  NULL is allowed
+ *
+ * @return the tokens of the longest sequence; after clora_session_forward() all are equally long
+ */
 CLORA_API int clora_session_length(const clora_session *session);
 
 /**
- * Append T tokens to every sequence and compute logits.
+ * Append T tokens to every sequence and compute logits. Waits.
  *
- * @param[out] logits  host floats: (batch, V) of the last position, or (batch, T, V) when `all`. Not NULL.
- * @param[in]  ids     (batch, T)
+ * @param[in,out] session  T tokens longer; unchanged when the call fails
+ * @param[out]    logits   host floats, overwritten: (batch, V) for the last token, or (batch, T, V) when `all`
+ * @param[in]     ids      (batch, T)  token ids
+ * @param[in]     T        tokens to append to each sequence, at least 1
+ * @param[in]     all      1: logits of all T positions
  *
- * Waits. When it fails, nothing was appended.
- *
- * @return CLORA_ERROR_SHAPE when the capacity would be passed, CLORA_ERROR_ARGUMENT for an id outside the vocabulary
+ * @return CLORA_OK; CLORA_ERROR_SHAPE when the capacity would be passed, CLORA_ERROR_ARGUMENT for an id outside the
+ * vocabulary
  */
 CLORA_API clora_status clora_session_forward(clora_session *session, float *logits, const int32_t *ids, int T, int all);
 
@@ -53,80 +89,122 @@ CLORA_API clora_status clora_session_forward(clora_session *session, float *logi
 typedef struct clora_sample_options {
     float temperature;        /**< 0: greedy, the largest logit, the lowest id of equals (default 0) */
     int top_k;                /**< keep the k largest; 0 = off (default 0) */
-    float top_p;              /**< keep the smallest set with this much probability; 1 = off (default 1) */
+    float top_p;              /**< keep the smallest set with this much probability, in (0, 1]; 1 = off (default 1) */
     float min_p;              /**< drop what is less likely than min_p times the likeliest; 0 = off (default 0) */
     float repetition_penalty; /**< divide positive logits of ids already present, multiply negative; 1 = off (default 1)
                                */
     uint64_t seed;            /**< same seed, same text (default 0) */
 } clora_sample_options;
 
+/** The defaults of clora_sample_options. */
 #define CLORA_SAMPLE_OPTIONS_INIT \
     { 0.0f, 0, 1.0f, 0.0f, 1.0f, 0 }
 
 /** How to generate. */
 typedef struct clora_generate_options {
-    int max_tokens; /**< new ids at most; never more than the session holds (default 128) */
+    int max_tokens; /**< new ids at most; a session that is full ends a text earlier (default 128) */
     /** Texts that end the generation, NULL-terminated; not part of the output; NULL for none (default). Special tokens
      * are compared as they are written ("</s>"), although the output leaves them out. */
     const char *const *stop;
-    clora_sample_options sample;
+    clora_sample_options sample; /**< how to choose each token */
 } clora_generate_options;
 
+/** The defaults of clora_generate_options. */
 #define CLORA_GENERATE_OPTIONS_INIT \
     { 128, NULL, CLORA_SAMPLE_OPTIONS_INIT }
 
 /** What a generation gave. Free with clora_generation_free(). */
 typedef struct clora_generation {
-    char *text;   /**< the new text, zero-terminated: decode(prompt + new) without decode(prompt) */
-    size_t size;  /**< bytes of text */
-    int32_t *ids; /**< new ids, a final eos included */
-    int count;
-    const char *stop; /**< "eos", "length" or "text" */
-    double prefill_seconds, decode_seconds;
+    char *text;             /**< the new text, zero-terminated: decode(prompt + new) without decode(prompt) */
+    size_t size;            /**< bytes of text */
+    int32_t *ids;           /**< (count)  new ids, a final eos included */
+    int count;              /**< number of new ids */
+    const char *stop;       /**< "eos", "text", or "length": max_tokens, a full session or the callback; static */
+    double prefill_seconds; /**< to read the prompt */
+    double decode_seconds;  /**< for the new ids */
 } clora_generation;
 
-/** A piece of new text, whole UTF-8 characters; return non-zero to stop. */
+/**
+ * Called with each piece of new text.
+ *
+ * @param[in] user  as handed to clora_generate()
+ * @param[in] text  size bytes of whole UTF-8 characters; borrowed during the call
+ * @param[in] size  bytes of text
+ *
+ * @return non-zero to stop
+ */
 typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
 
 /**
  * Continue a prompt, up to an end token: one of clora_model_info's eos, or clora_tokenizer_eos(), with which training
- * ends its targets.
+ * ends its targets. Waits.
  *
- * @param[out] out       yours to free with clora_generation_free()
- * @param[in]  session   reset first; its first sequence is used
- * @param[in]  prompt    count ids, at least one (bos for an empty prompt)
- * @param[in]  callback  may be NULL
+ * @param[out]    out        overwritten; finish with clora_generation_free()
+ * @param[in,out] session    reset first; its first sequence is used, with the adapter selected
+ * @param[in]     tokenizer  of the session's model; used during the call
+ * @param[in]     prompt     (count)  token ids
+ * @param[in]     count      ids of the prompt, at least one (bos for an empty prompt), at most the session's capacity
+ * @param[in]     options    NULL for the defaults
+ * @param[in]     callback   told each piece of text; NULL for none
+ * @param[in]     user       handed to the callback; borrowed
+ *
+ * @return CLORA_OK, also when the callback stopped it: out then has the text so far; CLORA_ERROR_ARGUMENT for an empty
+ * prompt, one longer than the capacity, an id outside the vocabulary or an option outside its limits;
+ * CLORA_ERROR_FORMAT when the logits are not finite
  */
 CLORA_API clora_status clora_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
                                       const int32_t *prompt, int count, const clora_generate_options *options,
                                       clora_text_callback callback, void *user);
+
+/**
+ * Free text and ids of a generation, not the struct itself, and set it to zeros.
+ *
+ * @param[in,out] generation  NULL and zeros are allowed
+ */
 CLORA_API void clora_generation_free(clora_generation *generation);
 
-/** Ids to continue: at least one. */
+/** Ids to continue. */
 typedef struct clora_prompt {
-    const int32_t *ids; /**< borrowed */
-    int count;
+    const int32_t *ids; /**< (count)  borrowed */
+    int count;          /**< at least one */
 } clora_prompt;
 
-/** A text of a batch has ended; return non-zero to stop. */
+/**
+ * Called when a text of a batch has ended.
+ *
+ * @param[in] user    as handed to clora_generate_batch()
+ * @param[in] prompt  its index
+ * @param[in] result  borrowed during the call
+ *
+ * @return non-zero to stop
+ */
 typedef int (*clora_generation_callback)(void *user, int prompt, const clora_generation *result);
 
 /**
  * Continue several prompts side by side, as many at a time as the session has sequences: each step reads the weights
- * once for all of them. Prompts may differ in length; a sequence whose text has ended takes the next prompt.
- *
- * @param[out] out       (count) results in the order of the prompts, each yours to free; zeros for those that a
- * callback's stop left out
- * @param[in]  session   reset first
- * @param[in]  callback  called when a text has ended, in the order in which they end; may be NULL
+ * once for all of them. Prompts may differ in length; a sequence whose text has ended takes the next prompt. Waits.
  *
  * Each text is chosen as clora_generate() would alone, from the same seed; its logits may differ in rounding, because
  * kernels for more rows add up in another order.
+ *
+ * @param[out]    out        (count)  overwritten: results in the order of the prompts, each yours to finish with
+ *                           clora_generation_free(); zeros for those that a callback's stop left out
+ * @param[in,out] session    reset first; the adapter selected serves all prompts
+ * @param[in]     tokenizer  of the session's model; used during the call
+ * @param[in]     prompts    (count)
+ * @param[in]     count      number of prompts, at least 0
+ * @param[in]     options    for each of them; NULL for the defaults
+ * @param[in]     callback   told of each text that has ended, in the order in which they end; NULL for none
+ * @param[in]     user       handed to the callback; borrowed
+ *
+ * @return as clora_generate(); after a failure there are no results to finish
  */
 CLORA_API clora_status clora_generate_batch(clora_generation *out, clora_session *session,
                                             const clora_tokenizer *tokenizer, const clora_prompt *prompts, int count,
                                             const clora_generate_options *options, clora_generation_callback callback,
                                             void *user);
+
+/** @} */
 
 #ifdef __cplusplus
 }

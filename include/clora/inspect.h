@@ -14,76 +14,108 @@
 extern "C" {
 #endif
 
+/**
+ * @addtogroup tier3
+ * @{
+ */
+
 /** Tensors of one storage type. */
 typedef struct clora_stored_type {
-    char dtype[16]; /**< as the file writes it: "F32", "BF16", "I64", ... */
-    int tensors;
-    int64_t elements;
+    char dtype[16];   /**< as the file writes it: "F32", "BF16", "I64", ... */
+    int tensors;      /**< number of them */
+    int64_t elements; /**< scalars of them all */
 } clora_stored_type;
 
-enum { CLORA_STORED_TYPES = 16 };
+enum {
+    CLORA_STORED_TYPES = 16 /**< more than files may have */
+};
 
 /** The tensors of a directory. */
 typedef struct clora_stored {
-    int files; /**< safetensors files */
-    int tensors;
-    int64_t elements; /**< scalars of all tensors */
-    size_t bytes;     /**< of all tensors, without the heads of the files */
-    int types;        /**< entries of type[]; the largest first */
-    clora_stored_type type[CLORA_STORED_TYPES];
+    int files;                                  /**< safetensors files */
+    int tensors;                                /**< number of them */
+    int64_t elements;                           /**< scalars of all tensors */
+    size_t bytes;                               /**< of all tensors, without the heads of the files */
+    int types;                                  /**< entries of type[]; the largest first */
+    clora_stored_type type[CLORA_STORED_TYPES]; /**< (types)  tensors by type */
 } clora_stored;
 
 /**
- * Look at the weights of a Hugging Face model directory: model.safetensors, or the shards of its index.
+ * Look at the weights of a Hugging Face model directory: model.safetensors, or the shards of its index. Any thread.
  *
- * @return CLORA_ERROR_NOT_FOUND without them, CLORA_ERROR_FORMAT for a file that is not what it says
+ * @param[out] out        overwritten
+ * @param[in]  directory  a model directory
+ *
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND without them, CLORA_ERROR_FORMAT for a file that is not what it says
  */
 CLORA_API clora_status clora_inspect_model(clora_stored *out, const char *directory);
 
 /** What an adapter_config.json says. */
 typedef struct clora_inspected_adapter {
-    int rank;
-    float alpha, dropout;
-    int rslora;
-    int modules;                        /**< adapted linear layers, by their tensors */
-    char *base;                         /**< base_model_name_or_path; "" when it is not set */
-    char *target_modules;               /**< a list with commas, or a regular expression */
-    char *rank_pattern, *alpha_pattern; /**< "name=value,name=value"; "" for none */
-    clora_stored stored;
+    int rank;             /**< r */
+    float alpha;          /**< lora_alpha */
+    float dropout;        /**< lora_dropout */
+    int rslora;           /**< use_rslora */
+    int modules;          /**< adapted linear layers, by their tensors */
+    char *base;           /**< base_model_name_or_path; "" when it is not set */
+    char *target_modules; /**< a list with commas, or a regular expression */
+    char *rank_pattern;   /**< "name=value,name=value"; "" for none */
+    char *alpha_pattern;  /**< "name=value,name=value"; "" for none */
+    clora_stored stored;  /**< its tensors */
 } clora_inspected_adapter;
 
 /**
  * Look at a PEFT directory. Kinds that clora cannot apply exactly are refused by name, as clora_adapter_load() does;
- * whether the tensors fit a model only that call can tell.
+ * whether the tensors fit a model only that call can tell. Any thread.
  *
- * @param[out] out  finish with clora_inspected_adapter_finish()
+ * @param[out] out        overwritten; finish with clora_inspected_adapter_finish()
+ * @param[in]  directory  a PEFT directory
+ *
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND for a missing file, CLORA_ERROR_FORMAT for one that is not what it says,
+ * CLORA_ERROR_UNSUPPORTED for a kind that clora cannot apply
  */
 CLORA_API clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *directory);
 
-/** Free what clora_inspect_adapter() made. A zeroed one is allowed. */
+/**
+ * Free what clora_inspect_adapter() made, not the struct itself, and set it to zeros.
+ *
+ * @param[in,out] adapter  NULL and zeros are allowed
+ */
 CLORA_API void clora_inspected_adapter_finish(clora_inspected_adapter *adapter);
 
 /** What a data file holds. */
 typedef struct clora_inspected_data {
-    int64_t pairs;
-    int64_t context_characters, target_characters; /**< code points */
-    int64_t longest;                               /**< characters of the longest pair */
+    int64_t pairs;              /**< number of them */
+    int64_t context_characters; /**< code points of all contexts */
+    int64_t target_characters;  /**< code points of all targets */
+    int64_t longest;            /**< code points of the longest pair */
 } clora_inspected_data;
 
 /**
- * Read a data file as clora_dataset_load() does and count; no tokenizer is needed.
+ * Read a data file as clora_dataset_load() does and count; no tokenizer is needed. Any thread.
  *
- * @param[in] columns  of a CSV file: "CONTEXT,TARGET"; NULL for "context,target"
+ * @param[out] out      overwritten
+ * @param[in]  path     the data file
+ * @param[in]  columns  of a table: "CONTEXT,TARGET", or "TARGET" alone; NULL for "context,target"
+ *
+ * @return as clora_dataset_load()
  */
 CLORA_API clora_status clora_inspect_data(clora_inspected_data *out, const char *path, const char *columns);
 
 /**
- * Could a new adapter or model be written to this directory? It must be absent and possible to make (the directory
- * above it is there), or empty and writable, and claimed by nobody (clora/output.h). Nothing is left behind.
+ * Check that a new adapter or model could be written to a directory. Any thread.
  *
- * @return CLORA_ERROR_ARGUMENT when it is not empty or claimed, CLORA_ERROR_IO when the system does not allow it
+ * It must be absent and possible to make (the directory above it is there), or empty and writable, and claimed by
+ * nobody (clora/output.h). Nothing is left behind.
+ *
+ * @param[in] directory  not NULL
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT when it is not empty or claimed, CLORA_ERROR_NOT_FOUND when the directory
+ * above it is not there, CLORA_ERROR_IO when the system does not allow it
  */
 CLORA_API clora_status clora_inspect_output(const char *directory);
+
+/** @} */
 
 #ifdef __cplusplus
 }

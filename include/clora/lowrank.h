@@ -28,92 +28,168 @@
 extern "C" {
 #endif
 
-/** A frozen weight, in the layout that the device multiplies fastest. */
+/**
+ * @addtogroup tier2
+ * @{
+ */
+
+/** A frozen weight, in the layout that the device multiplies fastest. One thread at a time. */
 typedef struct clora_weight clora_weight;
 
-/** A and B of one weight, their gradients and AdamW's moments. */
+/** A and B of one weight, their gradients and AdamW's moments. One thread at a time. */
 typedef struct clora_lowrank clora_lowrank;
 
-/** Space for W0 (N, K), stored as dtype (f32, f16 or bf16). @param[out] out yours to free */
+/**
+ * Make space for W0 (N, K). It has no values until clora_weight_write().
+ *
+ * The first weight of a context may wait for the device's self-check (clora_context_create()).
+ *
+ * @param[out] out      yours to free with clora_weight_free()
+ * @param[in]  context  kept until the weight is freed
+ * @param[in]  dtype    how it is stored on the device: f32, f16 or bf16
+ * @param[in]  N        outputs, at least 1
+ * @param[in]  K        inputs, at least 1
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a size below 1 or another type, CLORA_ERROR_MEMORY when the device has not
+ * that much memory, CLORA_ERROR_OPENCL when it computes wrongly
+ */
 CLORA_API clora_status clora_weight_create(clora_weight **out, clora_context *context, clora_dtype dtype, int N, int K);
 
-/** Free a weight; NULL is allowed. Its low-rank terms keep it until they are freed. */
+/**
+ * Free a weight. Its low-rank terms keep it until they are freed.
+ *
+ * @param[in] weight  NULL is allowed
+ */
 CLORA_API void clora_weight_free(clora_weight *weight);
 
 /**
- * Fill W0 from host memory, once.
+ * Fill W0 from host memory. Waits.
  *
- * @param[in] data  row major (N, K); copied
- * @param[in] dtype its type: f32, f16 or bf16
+ * @param[out] weight  overwritten
+ * @param[in]  data    row major (N, K); copied
+ * @param[in]  dtype   its type: f32, f16 or bf16; another than the weight's is converted, rounding to nearest even
  *
- * @return CLORA_ERROR_FORMAT when a value is not finite: the weight has no values then, as before its first write.
- * Waits.
+ * @return CLORA_OK; CLORA_ERROR_FORMAT when a value is not finite, or not in the weight's type: the weight has no
+ * values then, as before its first write; CLORA_ERROR_ARGUMENT for another type
  */
 CLORA_API clora_status clora_weight_write(clora_weight *weight, const void *data, clora_dtype dtype);
 
 /**
- * A fresh low-rank term: A ~ N(0, 1/K) from the seed, B = 0.
+ * Make a fresh low-rank term: A ~ N(0, 1/K) from the seed, B = 0. Waits.
  *
- * @param[in] weight  kept until the term is freed
- * @param[in] rank    R, at least 1
- * @param[in] scale   s, usually alpha / R
+ * @param[out] out     yours to free with clora_lowrank_free()
+ * @param[in]  weight  kept until the term is freed
+ * @param[in]  rank    R, at least 1
+ * @param[in]  scale   s, usually alpha / R; finite
+ * @param[in]  seed    of A's random numbers
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for another rank or scale, CLORA_ERROR_UNSUPPORTED when A and B have more than
+ * 2^31 - 1 elements together, CLORA_ERROR_OPENCL when the device computes wrongly
  */
 CLORA_API clora_status clora_lowrank_create(clora_lowrank **out, const clora_weight *weight, int rank, float scale,
                                             uint64_t seed);
+
+/**
+ * Free a low-rank term. Does not wait.
+ *
+ * @param[in] lowrank  NULL is allowed
+ */
 CLORA_API void clora_lowrank_free(clora_lowrank *lowrank);
 
 /**
- * Set A (R, K) and B (N, R) from host floats, row major; either may be NULL. Waits.
+ * Set A and B from host floats. Waits. Gradients and moments stay as they are.
  *
- * @return CLORA_ERROR_FORMAT when a value is not finite: nothing is written then
+ * @param[out] lowrank  its factors are overwritten
+ * @param[in]  a        row major (R, K); NULL leaves A as it is
+ * @param[in]  b        row major (N, R); NULL leaves B as it is
+ *
+ * @return CLORA_OK; CLORA_ERROR_FORMAT when a value is not finite: nothing is written then
  */
 CLORA_API clora_status clora_lowrank_write(clora_lowrank *lowrank, const float *a, const float *b);
 
-/** Read A (R, K) and B (N, R) into host floats; either may be NULL. Waits. */
+/**
+ * Read A and B into host floats. Waits.
+ *
+ * @param[in]  lowrank  the source
+ * @param[out] a        row major (R, K), overwritten; NULL is allowed
+ * @param[out] b        row major (N, R), overwritten; NULL is allowed
+ *
+ * @return CLORA_OK; CLORA_ERROR_OPENCL when the device fails
+ */
 CLORA_API clora_status clora_lowrank_read(const clora_lowrank *lowrank, float *a, float *b);
 
-/** Read the gradients of A (R, K) and B (N, R) into host floats; either may be NULL. Waits. */
+/**
+ * Read the gradients of A and B into host floats. Waits.
+ *
+ * @param[in]  lowrank  the source
+ * @param[out] da       row major (R, K), overwritten; NULL is allowed
+ * @param[out] db       row major (N, R), overwritten; NULL is allowed
+ *
+ * @return CLORA_OK; CLORA_ERROR_OPENCL when the device fails
+ */
 CLORA_API clora_status clora_lowrank_read_gradients(const clora_lowrank *lowrank, float *da, float *db);
 
 /**
  * y = x W0^T + s (x A^T) B^T
  *
+ * Enqueued.
+ *
  * @param[out] y        (M, N)  overwritten
  * @param[out] u        (M, R)  overwritten: s (x A^T), which the backward pass needs; may be NULL when lowrank is
  * @param[in]  x        (M, K)
- * @param[in]  lowrank  NULL: W0 alone
+ * @param[in]  weight   W0
+ * @param[in]  lowrank  a term of this weight; NULL: W0 alone
  *
- * @return CLORA_ERROR_SHAPE when the shapes do not fit together, CLORA_ERROR_ARGUMENT before the weight was written and
- * for a tensor that is not f32 or of another context
+ * @return CLORA_OK; CLORA_ERROR_SHAPE when the shapes do not fit together, CLORA_ERROR_ARGUMENT before the weight was
+ * written, for the term of another weight, and for a tensor that is not f32 or of another context
  */
 CLORA_API clora_status clora_lowrank_forward(clora_tensor *y, clora_tensor *u, const clora_tensor *x,
                                              const clora_weight *weight, const clora_lowrank *lowrank);
 
 /**
- * dx = dy W0 + s (dy B) A, and the gradients of A and B.
+ * dx = dy W0 + s (dy B) A, and the gradients dA += s (dy B)^T x and dB += dy^T u of the trained factors.
+ *
+ * Enqueued. Memory is allocated only for more rows than in any call before.
  *
  * @param[out]    dx       (M, K)  overwritten, not x; NULL when nobody needs it
  * @param[in,out] lowrank  its gradients accumulate
  * @param[in]     dy       (M, N)
  * @param[in]     x        (M, K)  of the forward pass
  * @param[in]     u        (M, R)  of the forward pass
+ * @param[in]     weight   W0
  *
- * @return as clora_lowrank_forward()
+ * @return as clora_lowrank_forward(); CLORA_ERROR_ARGUMENT also when dx takes the place of x
  */
 CLORA_API clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *lowrank, const clora_tensor *dy,
                                               const clora_tensor *x, const clora_tensor *u, const clora_weight *weight);
 
-/** Set the gradients to zero. */
+/**
+ * Set the gradients to zero. Enqueued.
+ *
+ * @param[in,out] lowrank  its gradients are overwritten
+ *
+ * @return CLORA_OK; CLORA_ERROR_OPENCL when the device fails
+ */
 CLORA_API clora_status clora_lowrank_zero_gradients(clora_lowrank *lowrank);
 
 /**
- * One AdamW update of A and B (betas 0.9 and 0.999, eps 1e-8) with the gradients as they stand, then set those to zero.
+ * One AdamW update of A and B with the gradients g as they stand, which are then set to zero:
  *
- * @param[in] lr            learning rate, finite, at least 0
- * @param[in] weight_decay  decoupled; finite, at least 0
- * @param[in] step          number of the update, from 1
+ *     m = 0.9 m + 0.1 g       v = 0.999 v + 0.001 g^2
+ *     p = p (1 - lr weight_decay) - lr (m / (1 - 0.9^step)) / (sqrt(v / (1 - 0.999^step)) + 1e-8)
+ *
+ * Enqueued. Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization".
+ *
+ * @param[in,out] lowrank       A, B and their moments are updated
+ * @param[in]     lr            learning rate, finite, at least 0
+ * @param[in]     weight_decay  decoupled; finite, at least 0
+ * @param[in]     step          number of the update, from 1
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a number outside these limits: nothing is changed then
  */
 CLORA_API clora_status clora_lowrank_update(clora_lowrank *lowrank, float lr, float weight_decay, int step);
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -18,6 +18,11 @@
 extern "C" {
 #endif
 
+/**
+ * @addtogroup tier3
+ * @{
+ */
+
 /** A loaded model. Thread-safe to share; the work of all its sessions goes through one queue. */
 typedef struct clora_model clora_model;
 
@@ -26,81 +31,133 @@ typedef struct clora_model_options {
     int dtype; /**< storage of the weights on the device: a clora_dtype, or -1 for the file's own (default -1) */
 } clora_model_options;
 
+/** The defaults of clora_model_options. */
 #define CLORA_MODEL_OPTIONS_INIT \
     { -1 }
 
 /** Sizes of a model, from its config.json and the heads of its files. */
 typedef struct clora_model_info {
     const char *model_type; /**< "llama" */
-    int layers, hidden, ffn, heads, kv_heads, head_dim, vocab, max_positions;
-    int tied;            /**< 1 when the output head is the embedding table */
-    int own_head;        /**< 1 when the files hold a head that differs from the embedding, although config.json ties
+    int layers;             /**< decoder layers */
+    int hidden;             /**< width of the residual stream */
+    int ffn;                /**< width inside of the MLP */
+    int heads;              /**< query heads */
+    int kv_heads;           /**< key and value heads, each for heads / kv_heads query heads */
+    int head_dim;           /**< width of a head */
+    int vocab;              /**< rows of the embedding: ids are below */
+    int max_positions;      /**< most tokens of a sequence */
+    int tied;               /**< 1 when the output head is the embedding table */
+    int own_head;           /**< 1 when the files hold a head that differs from the embedding, although config.json ties
                               the two: it is used, as transformers 5 does */
-    const char *dtype;   /**< storage type of the matrices on the device: "f32", "f16", "bf16" or "mixed" */
-    int64_t parameters;  /**< scalars in the files */
-    size_t device_bytes; /**< device memory of the weights */
-    int eos_count;       /**< ids that end a generation: generation_config.json's, else config.json's; besides them the
+    const char *dtype;      /**< storage type of the matrices on the device: "f32", "f16", "bf16" or "mixed" */
+    int64_t parameters;     /**< scalars in the files */
+    size_t device_bytes;    /**< device memory of the weights */
+    int eos_count;   /**< ids that end a generation: generation_config.json's, else config.json's; besides them the
                               tokenizer's eos does (clora_generate()) */
-    int32_t eos[8];
+    int32_t eos[8];  /**< (eos_count) ids */
     int eos_ignored; /**< ids in those files that are outside the vocabulary and passed over */
 } clora_model_info;
 
 /** One linear layer that an adapter may target. */
 typedef struct clora_module_info {
     const char *name; /**< Hugging Face path, such as "model.layers.0.self_attn.q_proj" */
-    int out, in;      /**< W0 is (out, in) */
+    int out;          /**< N, outputs; W0 is (N, K) */
+    int in;           /**< K, inputs */
     int is_head;      /**< 1 for the output head, which "all-linear" leaves out */
 } clora_module_info;
 
 /**
- * Read a model directory and put its weights on the device.
- *
- * @param[out] out        yours to free
- * @param[in]  directory  holds config.json and model.safetensors, or model.safetensors.index.json with shards
+ * Read a model directory and put its weights on the device. Waits.
  *
  * Every tensor of the files must be used and every tensor that the model needs must be there, of the right shape,
- * finite.
+ * finite. At the device's first use its operations are checked first (clora_context_create()).
  *
- * @return CLORA_ERROR_UNSUPPORTED for a model_type, activation or rope scaling that clora does not know (the message
- * names it) and for quantized weights, CLORA_ERROR_FORMAT for a file that is not what it says, CLORA_ERROR_NOT_FOUND
- * for a missing file or tensor
+ * @param[out] out        yours to free with clora_model_free()
+ * @param[in]  context    kept until the model is freed
+ * @param[in]  directory  holds config.json and model.safetensors, or model.safetensors.index.json with shards
+ * @param[in]  options    NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_UNSUPPORTED for a model_type, activation or rope scaling that clora does not know (the
+ * message names it), a tensor without a place in the model, and quantized weights; CLORA_ERROR_FORMAT for a file that
+ * is not what it says; CLORA_ERROR_NOT_FOUND for a missing file or tensor; CLORA_ERROR_MEMORY when the device has not
+ * enough memory; CLORA_ERROR_OPENCL when it computes wrongly
  */
 CLORA_API clora_status clora_model_load(clora_model **out, clora_context *context, const char *directory,
                                         const clora_model_options *options);
 
-/** Free a model. NULL is allowed. Sessions, adapters and trainers made from it keep it until they are freed. */
+/**
+ * Free a model. Sessions, adapters and trainers made from it keep it until they are freed.
+ *
+ * @param[in] model  NULL is allowed
+ */
 CLORA_API void clora_model_free(clora_model *model);
 
-/** Sizes; lives as long as the model. */
+/**
+ * Sizes of a model.
+ *
+ * @param[in] model  NULL: NULL
+ *
+ * @return borrowed; lives as long as the model
+ */
 CLORA_API const clora_model_info *clora_model_get_info(const clora_model *model);
 
-/** The context that the model lives on; borrowed. */
+/**
+ * The context that a model lives on.
+ *
+ * @param[in] model  NULL: NULL
+ *
+ * @return borrowed
+ */
 CLORA_API clora_context *clora_model_context(const clora_model *model);
 
-/** Number of linear layers, the head included, and the i-th of them. */
+/**
+ * Number of linear layers, the head included.
+ *
+ * @param[in] model  NULL: 0
+ *
+ * @return the number, at least 1
+ */
 CLORA_API int clora_model_module_count(const clora_model *model);
+
+/**
+ * One linear layer.
+ *
+ * @param[in] model  NULL: zeros
+ * @param[in] i      0 to clora_model_module_count() - 1; another: zeros
+ *
+ * @return its name, which is borrowed and lives as long as the model, and its sizes
+ */
 CLORA_API clora_module_info clora_model_module(const clora_model *model, int i);
 
-/** One line of a model's memory: what it is and its bytes. */
+/** Device memory of a run, in bytes. */
 typedef struct clora_memory_plan {
     size_t weights;     /**< frozen weights */
     size_t adapter;     /**< A, B, their gradients and AdamW's moments */
     size_t activations; /**< the arena of one (batch, length) step */
     size_t cache;       /**< keys and values of a session */
     size_t scratch;     /**< one slice of a weight that products widen or sum first */
-    size_t total;
+    size_t total;       /**< of all these */
 } clora_memory_plan;
 
 /**
  * What a training run would take, from config.json and the heads of the weights' files: nothing is loaded.
  *
- * @param[in] rank    of an adapter on all linear layers
- * @param[in] batch   sequences in a step
- * @param[in] length  tokens in a sequence
+ * @param[out] out        overwritten; without a session its cache is 0
+ * @param[out] info       overwritten: the model's sizes; NULL is allowed
+ * @param[in]  context    whose device would run it; used during the call
+ * @param[in]  directory  as for clora_model_load()
+ * @param[in]  options    NULL for the defaults
+ * @param[in]  rank       of an adapter on all linear layers but the head, at least 1
+ * @param[in]  batch      sequences in a step, at least 1
+ * @param[in]  length     tokens in a sequence, at least 1
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a number below 1, and as clora_model_load()
  */
 CLORA_API clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, clora_context *context,
                                         const char *directory, const clora_model_options *options, int rank, int batch,
                                         int length);
+
+/** @} */
 
 #ifdef __cplusplus
 }

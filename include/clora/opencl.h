@@ -5,6 +5,7 @@
 #ifndef CLORA_OPENCL_H
 #define CLORA_OPENCL_H
 
+/** OpenCL 1.2 is enough; a program that needs more defines it before it includes this header. */
 #ifndef CL_TARGET_OPENCL_VERSION
 #define CL_TARGET_OPENCL_VERSION 120
 #endif
@@ -18,34 +19,62 @@ extern "C" {
 #endif
 
 /**
- * Make a context on the caller's queue. Both are retained until clora_context_free().
+ * @addtogroup tier1
+ * @{
+ */
+
+/**
+ * Make a context on the caller's queue.
  *
- * @param[in] cl     holds the queue's device
- * @param[in] queue  in order (not CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE); clora enqueues on it and nowhere else, so
- * that the caller's own work on it keeps its order
+ * clora enqueues on it and nowhere else, so that the caller's own work on it keeps its order.
  *
- * @return CLORA_ERROR_ARGUMENT for an out-of-order queue or one of another context
+ * @param[out] out    yours to free with clora_context_free()
+ * @param[in]  cl     holds the queue's device; retained until the context goes
+ * @param[in]  queue  in order (not CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE); retained until the context goes
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for an out-of-order queue or one of another context, CLORA_ERROR_NOT_FOUND for
+ * a device older than OpenCL 1.2
  */
 CLORA_API clora_status clora_context_from_opencl(clora_context **out, cl_context cl, cl_command_queue queue);
 
 /**
- * Make a tensor of the caller's buffer, without a copy. The buffer is retained until clora_tensor_free().
+ * Make a tensor of the caller's buffer, without a copy.
  *
- * @param[in] buffer  of the same cl_context
- * @param[in] offset  bytes from the buffer's start to element 0; a multiple of the element's size
- * @param[in] stride  elements from one row to the next; at least the last dimension, or 0 for dense
+ * @param[out] out      yours to free with clora_tensor_free()
+ * @param[in]  context  kept until the tensor is freed
+ * @param[in]  buffer   of the same cl_context; retained until the tensor is freed
+ * @param[in]  offset   bytes from the buffer's start to element 0; a multiple of the element's size
+ * @param[in]  dtype    type of the elements
+ * @param[in]  ndim     number of dimensions, 1 to 4
+ * @param[in]  shape    (ndim)  sizes, each at least 1; copied
+ * @param[in]  stride   elements from one row to the next; at least the last dimension, or 0 for dense
  *
- * @return CLORA_ERROR_SHAPE when the array would reach past the buffer's end
+ * @return CLORA_OK; CLORA_ERROR_SHAPE when the array would reach past the buffer's end or a size is below 1,
+ * CLORA_ERROR_ARGUMENT for a buffer of another context or an offset between elements
  */
 CLORA_API clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context, cl_mem buffer,
                                                 size_t offset, clora_dtype dtype, int ndim, const int *shape,
                                                 int stride);
 
-/** The queue that clora enqueues on; borrowed. */
+/**
+ * The queue that clora enqueues on.
+ *
+ * @param[in] context  NULL: NULL
+ *
+ * @return borrowed; clora_context_profile() replaces it
+ */
 CLORA_API cl_command_queue clora_context_queue(const clora_context *context);
 
-/** The buffer that holds a tensor; borrowed. */
+/**
+ * The buffer that holds a tensor. Rows may begin past its start and lie apart (clora_tensor_from_opencl()).
+ *
+ * @param[in] tensor  NULL: NULL
+ *
+ * @return borrowed; lives as long as the tensor
+ */
 CLORA_API cl_mem clora_tensor_buffer(const clora_tensor *tensor);
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -14,6 +14,11 @@
 extern "C" {
 #endif
 
+/**
+ * @addtogroup tier3
+ * @{
+ */
+
 /** A directory that this process alone writes to. */
 typedef struct clora_output clora_output;
 
@@ -25,20 +30,32 @@ typedef struct clora_output clora_output;
  * is a lock (flock) on the directory: it leaves no file and ends with the process, however that ends. On a network file
  * system it holds among the processes of one machine. Any thread.
  *
- * @return CLORA_ERROR_ARGUMENT when the directory is not empty or claimed by another run, CLORA_ERROR_IO when the
- * system does not allow it
+ * @param[out] out        yours to give back with clora_output_close()
+ * @param[in]  directory  not NULL
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT when the directory is not empty or claimed by another run,
+ * CLORA_ERROR_NOT_FOUND when the directory above it is not there, CLORA_ERROR_IO when the system does not allow it
  */
 CLORA_API clora_status clora_output_open(clora_output **out, const char *directory);
 
-/** 1 when the claim made the directory, 0 when it was there. */
+/**
+ * Did the claim make the directory?
+ *
+ * @param[in] output  NULL: 0
+ *
+ * @return 1, or 0 when it was there
+ */
 CLORA_API int clora_output_is_new(const clora_output *output);
 
 /**
- * Give a directory back. NULL is allowed.
+ * Give a directory back.
  *
- * @param[in] keep  0: a directory that the claim made is removed again if it is still empty
+ * @param[in] output  freed; NULL is allowed
+ * @param[in] keep    0: a directory that the claim made is removed again if it is still empty
  */
 CLORA_API void clora_output_close(clora_output *output, int keep);
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,13 @@
 /**
  * @file clora/status.h
- * @brief Status codes and the message that goes with the last failure.
+ * @brief Tier 0: status codes and the message that goes with the last failure.
  *
  * Every call that can fail returns a clora_status. The code says what kind of failure it was, for a program to act on;
  * the message says what, where and what to do next, for a person to read.
+ *
+ * A call's `@return` names the statuses that say something about its arguments or files. Besides, any call may return
+ * CLORA_ERROR_ARGUMENT for a NULL that it cannot do without, CLORA_ERROR_MEMORY, and, when it uses the device,
+ * CLORA_ERROR_OPENCL, or CLORA_ERROR_UNSUPPORTED in the child of a fork().
  *
  * A call that makes something sets its out pointer to NULL when it fails. Every call takes NULL for every pointer: it
  * fails where it needs what is not there, calls that free do nothing, and those that return a value answer with 0, NULL
@@ -14,6 +18,7 @@
 #ifndef CLORA_STATUS_H
 #define CLORA_STATUS_H
 
+/** Makes a declaration part of the library's interface; what lacks it is hidden. */
 #if defined(__GNUC__)
 #define CLORA_API __attribute__((visibility("default")))
 #else
@@ -24,9 +29,14 @@
 extern "C" {
 #endif
 
+/**
+ * @addtogroup tier0
+ * @{
+ */
+
 /** Result of every call that can fail: zero on success, negative on failure. */
 typedef enum clora_status {
-    CLORA_OK = 0,
+    CLORA_OK = 0,                /**< Done. */
     CLORA_ERROR_ARGUMENT = -1,   /**< A value the caller passed is not allowed. */
     CLORA_ERROR_SHAPE = -2,      /**< Tensors do not fit together. */
     CLORA_ERROR_MEMORY = -3,     /**< Host or device memory ran out. */
@@ -37,30 +47,45 @@ typedef enum clora_status {
     CLORA_ERROR_UNSUPPORTED = -8 /**< Valid, but not on this device or for this model. */
 } clora_status;
 
-/** Name of a status, such as "CLORA_ERROR_SHAPE". Never NULL; not to be freed. */
+/**
+ * Name of a status, such as "CLORA_ERROR_SHAPE".
+ *
+ * @param[in] status  any number
+ *
+ * @return a static text, "unknown status" for other numbers; never NULL
+ */
 CLORA_API const char *clora_status_name(clora_status status);
 
 /**
- * What went wrong in this thread's last failed call. Never NULL; valid until the thread's next failure.
+ * What went wrong in this thread's last failed call.
  *
  * NULL where a handle or another pointer is needed is CLORA_ERROR_ARGUMENT and never a crash. The message then names
  * the parameter and repeats why the handle could not be made: "clora_train: model is NULL; earlier: models/tiny: no
  * such directory". So a short program may leave out its checks and ask once, at its end. The failure repeated is the
  * first of a call that makes a handle in this thread; it is forgotten when such a call returns after
  * clora_last_error() was asked.
+ *
+ * @return never NULL, "" before the first failure; borrowed, valid until the thread's next failure
  */
 CLORA_API const char *clora_last_error(void);
 
-/** Told, in one line, what a call did besides its work, such as removing files that a killed run had left. */
+/**
+ * Told, in one line, what a call did besides its work, such as removing files that a killed run had left.
+ *
+ * @param[in] user  as handed to clora_set_note()
+ * @param[in] line  without a line end; borrowed during the call
+ */
 typedef void (*clora_note_callback)(void *user, const char *line);
 
 /**
- * Have such notes told to a callback, in the thread that makes the call; NULL, the default, tells them to nobody. Set
- * it before other threads call the library.
+ * Have such notes told to a callback, in the thread that makes the call. Set it before other threads call the library.
  *
- * @param[in] user  handed to the callback; borrowed
+ * @param[in] callback  of the whole process; NULL, the default, tells them to nobody
+ * @param[in] user      handed to the callback; borrowed
  */
 CLORA_API void clora_set_note(clora_note_callback callback, void *user);
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -17,6 +17,11 @@
 extern "C" {
 #endif
 
+/**
+ * @addtogroup tier1
+ * @{
+ */
+
 /** Element types. Arithmetic is always float; f16 and bf16 are storage. */
 typedef enum clora_dtype {
     CLORA_DTYPE_F32 = 0,  /**< IEEE binary32 */
@@ -25,38 +30,97 @@ typedef enum clora_dtype {
     CLORA_DTYPE_I32 = 3   /**< signed 32-bit integers: token ids, positions */
 } clora_dtype;
 
-/** An array on the device. */
+/** An array on the device. One thread at a time. */
 typedef struct clora_tensor clora_tensor;
 
 /**
- * Make a tensor with unspecified contents.
+ * Make a dense tensor with unspecified contents.
  *
  * @param[out] out      yours to free with clora_tensor_free()
  * @param[in]  context  kept until the tensor is freed
- * @param[in]  ndim     1 to 4
- * @param[in]  shape    ndim sizes, each at least 1
+ * @param[in]  dtype    type of the elements
+ * @param[in]  ndim     number of dimensions, 1 to 4
+ * @param[in]  shape    (ndim)  sizes, each at least 1; copied
  *
- * @return CLORA_ERROR_MEMORY when the device has not that much memory or allows no buffer of that size
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for another type or number of dimensions, CLORA_ERROR_SHAPE for a size below
+ * 1, CLORA_ERROR_MEMORY when the device has not that much memory or allows no buffer of that size
  */
 CLORA_API clora_status clora_tensor_create(clora_tensor **out, clora_context *context, clora_dtype dtype, int ndim,
                                            const int *shape);
 
-/** Free a tensor; the device memory goes when the work that uses it is done. NULL is allowed. */
+/**
+ * Free a tensor. Does not wait: the device memory goes when the work that uses it is done.
+ *
+ * @param[in] tensor  NULL is allowed
+ */
 CLORA_API void clora_tensor_free(clora_tensor *tensor);
 
-/** Copy from host memory, dense row major in the tensor's own type. Waits. */
+/**
+ * Copy from host memory. Waits.
+ *
+ * @param[out] tensor  overwritten
+ * @param[in]  data    dense, row major, in the tensor's own type
+ *
+ * @return CLORA_OK; CLORA_ERROR_OPENCL when the device fails
+ */
 CLORA_API clora_status clora_tensor_write(clora_tensor *tensor, const void *data);
 
-/** Copy to host memory, dense row major in the tensor's own type. Waits for all work enqueued before. */
+/**
+ * Copy to host memory. Waits for all work enqueued before.
+ *
+ * @param[in]  tensor  the source
+ * @param[out] data    overwritten: dense, row major, in the tensor's own type
+ *
+ * @return CLORA_OK; CLORA_ERROR_OPENCL when the device fails
+ */
 CLORA_API clora_status clora_tensor_read(const clora_tensor *tensor, void *data);
 
-/** Set every element to zero. Enqueued. */
+/**
+ * Set every element to zero. Enqueued.
+ *
+ * @param[out] tensor  overwritten; what lies between its rows is not
+ *
+ * @return CLORA_OK; CLORA_ERROR_OPENCL when the device fails
+ */
 CLORA_API clora_status clora_tensor_zero(clora_tensor *tensor);
 
+/**
+ * Type of the elements.
+ *
+ * @param[in] tensor  NULL: CLORA_DTYPE_F32
+ *
+ * @return the type it was made with
+ */
 CLORA_API clora_dtype clora_tensor_dtype(const clora_tensor *tensor);
+
+/**
+ * Number of dimensions.
+ *
+ * @param[in] tensor  NULL: 0
+ *
+ * @return 1 to 4
+ */
 CLORA_API int clora_tensor_ndim(const clora_tensor *tensor);
-CLORA_API const int *clora_tensor_shape(const clora_tensor *tensor); /**< ndim sizes; borrowed */
-CLORA_API size_t clora_tensor_count(const clora_tensor *tensor);     /**< elements */
+
+/**
+ * Sizes of the dimensions.
+ *
+ * @param[in] tensor  NULL: NULL
+ *
+ * @return (ndim) sizes; borrowed, live as long as the tensor
+ */
+CLORA_API const int *clora_tensor_shape(const clora_tensor *tensor);
+
+/**
+ * Number of elements: the product of the sizes.
+ *
+ * @param[in] tensor  NULL: 0
+ *
+ * @return elements, without what lies between rows
+ */
+CLORA_API size_t clora_tensor_count(const clora_tensor *tensor);
+
+/** @} */
 
 #ifdef __cplusplus
 }

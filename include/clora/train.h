@@ -15,11 +15,16 @@
 extern "C" {
 #endif
 
-/** Course of the learning rate after warm-up, over the remaining updates. */
+/**
+ * @addtogroup tier4
+ * @{
+ */
+
+/** Learning-rate schedule after warm-up, over the remaining updates. */
 typedef enum clora_schedule {
-    CLORA_SCHEDULE_CONSTANT = 0,
-    CLORA_SCHEDULE_LINEAR = 1, /**< to zero */
-    CLORA_SCHEDULE_COSINE = 2  /**< half a cosine to zero */
+    CLORA_SCHEDULE_CONSTANT = 0, /**< as it is */
+    CLORA_SCHEDULE_LINEAR = 1,   /**< to zero */
+    CLORA_SCHEDULE_COSINE = 2    /**< half a cosine to zero */
 } clora_schedule;
 
 /** How to train. */
@@ -33,22 +38,26 @@ typedef struct clora_train_options {
     int shuffle;    /**< 1: a new order each epoch (default 1) */
     uint64_t seed;  /**< of order and dropout (default 0) */
     float lr;       /**< learning rate (default 2e-4) */
-    clora_schedule schedule; /**< (default constant) */
+    clora_schedule schedule; /**< of the learning rate (default constant) */
     int warmup;              /**< updates of linear warm-up (default 0) */
     float weight_decay;      /**< decoupled (default 0) */
-    float clip;              /**< largest gradient norm; 0 = off (default 1) */
-    float beta1, beta2, eps; /**< AdamW's (default 0.9, 0.999, 1e-8) */
+    float clip;              /**< largest norm of all gradients together; 0 = off (default 1) */
+    float beta1;             /**< AdamW's decay of the mean of gradients, in [0, 1) (default 0.9) */
+    float beta2;             /**< AdamW's decay of the mean of their squares, in [0, 1) (default 0.999) */
+    float eps;               /**< AdamW's, above 0 (default 1e-8) */
     int recompute; /**< 1: keep only each layer's input and compute the layer again in the backward pass: the same bits
                       in less memory and more time (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost;
                       default 0) */
 } clora_train_options;
 
+/** The defaults of clora_train_options. */
 #define CLORA_TRAIN_OPTIONS_INIT \
     { 0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f, 0 }
 
 /** One update, after it is done. */
 typedef struct clora_train_step {
-    int step, steps; /**< this update, from 1, and how many there are */
+    int step;        /**< this update, from 1 */
+    int steps;       /**< updates in the whole run */
     double epoch;    /**< passes over the data so far */
     float loss;      /**< before the update */
     float lr;        /**< used by the update */
@@ -58,36 +67,84 @@ typedef struct clora_train_step {
     double seconds;  /**< of this update */
 } clora_train_step;
 
-/** A training run: the adapter's gradients and moments, the arena, the place in the data. */
+/** A training run: the adapter's gradients and moments, the arena, the place in the data. One thread at a time. */
 typedef struct clora_trainer clora_trainer;
 
 /**
- * Prepare a run. Allocates all that it will need; nothing grows later.
+ * Prepare a run. Allocates all that it will need; nothing grows later. Waits.
  *
- * @param[in] adapter  trained in place; kept, like model and dataset, until the trainer is freed
+ * @param[out]    out      yours to free with clora_trainer_free()
+ * @param[in]     model    only read; kept until the trainer is freed
+ * @param[in,out] adapter  of this model; trained in place by the steps; kept until the trainer is freed
+ * @param[in]     dataset  only read; kept until the trainer is freed
+ * @param[in]     options  NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for an option outside its limits, an adapter of another model, an id outside
+ * the model's vocabulary or a sequence longer than max_length or than the model has positions, CLORA_ERROR_MEMORY when
+ * the device has not enough memory, CLORA_ERROR_OPENCL when it computes wrongly
  */
 CLORA_API clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora_adapter *adapter,
                                             const clora_dataset *dataset, const clora_train_options *options);
+
+/**
+ * Free a trainer; the adapter stays as the last update left it. Waits for what was enqueued.
+ *
+ * @param[in] trainer  NULL is allowed
+ */
 CLORA_API void clora_trainer_free(clora_trainer *trainer);
 
-/** Updates in the whole run. */
+/**
+ * Updates in the whole run.
+ *
+ * @param[in] trainer  NULL: 0
+ *
+ * @return the number, at least 1
+ */
 CLORA_API int clora_trainer_steps(const clora_trainer *trainer);
 
-/** Device memory of the run, as allocated. */
+/**
+ * Device memory of the run, as allocated.
+ *
+ * @param[in] trainer  NULL: zeros
+ *
+ * @return bytes; its cache is 0
+ */
 CLORA_API clora_memory_plan clora_trainer_plan(const clora_trainer *trainer);
 
 /**
  * Do one update and wait for it.
  *
- * @return CLORA_ERROR_FORMAT when the loss or a gradient is not finite: the message names step and tensor, and the
- * adapter is as it was before the step. CLORA_ERROR_NOT_FOUND when the run is over.
+ * @param[in,out] trainer  one update further
+ * @param[out]    out      overwritten: what the update was
+ *
+ * @return CLORA_OK; CLORA_ERROR_FORMAT when the loss or a gradient is not finite: the message names step and tensor,
+ * and the adapter is as it was before the step; CLORA_ERROR_NOT_FOUND when the run is over
  */
 CLORA_API clora_status clora_trainer_step(clora_trainer *trainer, clora_train_step *out);
 
-/** Called after each update; return non-zero to stop. */
+/**
+ * Called after each update.
+ *
+ * @param[in] user  as handed to clora_train()
+ * @param[in] step  what the update was; borrowed during the call
+ *
+ * @return non-zero to stop
+ */
 typedef int (*clora_train_callback)(void *user, const clora_train_step *step);
 
-/** All updates: create, step until done or stopped, free. @return CLORA_OK also when the callback stopped the run. */
+/**
+ * Do a whole run: create a trainer, step until done or stopped, free it. Waits.
+ *
+ * @param[in]     model     only read
+ * @param[in,out] adapter   of this model; trained in place
+ * @param[in]     dataset   only read
+ * @param[in]     options   NULL for the defaults
+ * @param[in]     callback  told of each update; NULL for none
+ * @param[in]     user      handed to the callback; borrowed
+ *
+ * @return CLORA_OK, also when the callback stopped the run: the adapter has the updates so far; else as
+ * clora_trainer_create() and clora_trainer_step()
+ */
 CLORA_API clora_status clora_train(clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
                                    const clora_train_options *options, clora_train_callback callback, void *user);
 
@@ -98,22 +155,31 @@ typedef struct clora_eval_result {
     double accuracy;   /**< share of learnt ids that had the largest logit */
     int64_t learnt;    /**< learnt ids: what the loss is the mean of */
     int64_t tokens;    /**< non-padding ids */
-    int64_t sequences;
-    double seconds;
+    int64_t sequences; /**< of the dataset */
+    double seconds;    /**< that it took */
 } clora_eval_result;
 
 /**
- * Evaluate. Waits.
+ * Evaluate a model on all of a dataset, without dropout. Waits.
  *
- * @param[in] adapter     NULL for the base alone
- * @param[in] batch_size  rows in a step, at least 1
- * @param[in] pack        1: several sequences share a row of max_length tokens
- * @param[in] max_length  longest row; 0: the dataset's longest
- * @param[in] progress    called with the sequences done so far; non-zero stops with CLORA_ERROR_ARGUMENT; NULL allowed
+ * @param[out] out         overwritten
+ * @param[in]  model       only read
+ * @param[in]  adapter     of this model; NULL for the base alone
+ * @param[in]  dataset     only read
+ * @param[in]  batch_size  rows in a step, at least 1
+ * @param[in]  pack        1: several sequences share a row of max_length tokens
+ * @param[in]  max_length  tokens of the longest row; 0: the dataset's longest
+ * @param[in]  progress    called after each step with the sequences done so far; non-zero stops; NULL for none
+ * @param[in]  user        handed to progress; borrowed
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT when progress stopped it and for arguments that do not fit, as
+ * clora_trainer_create(); CLORA_ERROR_FORMAT when the loss is not finite
  */
 CLORA_API clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_adapter *adapter,
                                       const clora_dataset *dataset, int batch_size, int pack, int max_length,
                                       int (*progress)(void *user, int64_t done), void *user);
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,11 @@
 extern "C" {
 #endif
 
+/**
+ * @addtogroup tier1
+ * @{
+ */
+
 /** What a context does with measured parameters. The variable CLORA_TUNE (off, use) sets the mode of new contexts. */
 typedef enum clora_tune_mode {
     CLORA_TUNE_OFF = 0, /**< analytic defaults and what was set by hand */
@@ -33,7 +38,13 @@ typedef enum clora_tune_source {
     CLORA_TUNE_SET = 5      /**< set by hand */
 } clora_tune_source;
 
-/** In words, such as "exact entry". */
+/**
+ * A source in words.
+ *
+ * @param[in] source  any number
+ *
+ * @return a static text, such as "exact entry"; never NULL
+ */
 CLORA_API const char *clora_tune_source_name(clora_tune_source source);
 
 /** What parameters are chosen for. Sizes that a kernel does not have are 0. */
@@ -41,57 +52,86 @@ typedef struct clora_tune_key {
     const char *kernel; /**< its name in the registry (docs/kernels.md), such as "matmul_panel" */
     int dtype;          /**< storage of the weight: a clora_dtype */
     int M;              /**< rows; entries are kept for buckets 1, 2, 4, 8, 16, 64, 256, ... */
-    int N, K, R;        /**< outputs, inputs, rank */
+    int N;              /**< outputs */
+    int K;              /**< inputs */
+    int R;              /**< rank */
 } clora_tune_key;
 
-enum { CLORA_TUNE_PARAMETERS = 8 };
+enum {
+    CLORA_TUNE_PARAMETERS = 8 /**< most parameters of a kernel */
+};
 
 /** Parameters at a key, and what is known of their speed. */
 typedef struct clora_tune_entry {
-    clora_tune_key key; /**< M is the bucket */
-    clora_tune_source source;
-    int parameters;
-    const char *name[CLORA_TUNE_PARAMETERS];
-    int value[CLORA_TUNE_PARAMETERS];
-    double seconds;         /**< median of one run, 0 when it was not measured */
-    double minimum, spread; /**< shortest; quarter to three quarters, relative to the median */
-    int count;              /**< timings in it */
-    double default_seconds; /**< median of the default, measured in turns with this one */
-    double flops, bytes;    /**< of one run, as the operation needs them at least */
-    char date[32];          /**< of the measurement, UTC */
+    clora_tune_key key;                      /**< M is the bucket */
+    clora_tune_source source;                /**< where they come from */
+    int parameters;                          /**< number of them */
+    const char *name[CLORA_TUNE_PARAMETERS]; /**< (parameters)  static when clora fills it in */
+    int value[CLORA_TUNE_PARAMETERS];        /**< (parameters) */
+    double seconds;                          /**< median of one run, 0 when it was not measured */
+    double minimum;                          /**< shortest run, in seconds */
+    double spread;                           /**< quarter to three quarters of the runs, relative to the median */
+    int count;                               /**< timings in it */
+    double default_seconds;                  /**< median of the default, measured in turns with this one */
+    double flops;                            /**< operations of one run, as many as it needs at least */
+    double bytes;                            /**< bytes that one run reads and writes at least */
+    char date[32];                           /**< of the measurement, UTC */
 } clora_tune_entry;
 
-/** Change the mode; a number that is none changes nothing. */
+/**
+ * Change the mode. Before other threads use the context.
+ *
+ * @param[in,out] context  NULL is allowed
+ * @param[in]     mode     a number that is none changes nothing
+ */
 CLORA_API void clora_tune_set_mode(clora_context *context, clora_tune_mode mode);
 
 /**
- * The parameters that a kernel runs with at a key, and where they come from.
+ * The parameters that a kernel runs with at a key, and where they come from. Any thread.
  *
- * @return CLORA_ERROR_NOT_FOUND when there is no such kernel
+ * @param[out] out      overwritten
+ * @param[in]  context  reads its cache directory at the first use
+ * @param[in]  key      what they are for
+ *
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND when there is no such kernel
  */
 CLORA_API clora_status clora_tune_lookup(clora_tune_entry *out, clora_context *context, const clora_tune_key *key);
 
 /**
- * Set parameters by hand, for this context only.
+ * Set parameters by hand, for this context only. Any thread.
  *
- * @return CLORA_ERROR_ARGUMENT for a name or a value that the kernel does not take here, or a missing name
+ * @param[in,out] context  uses them from now on
+ * @param[in]     entry    its key, parameters, name and value are read
+ *
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND when there is no such kernel, CLORA_ERROR_ARGUMENT for a value that it does
+ * not take here, or when one of its parameters is not given or given twice
  */
 CLORA_API clora_status clora_tune_set(clora_context *context, const clora_tune_entry *entry);
 
-/** A line for people: a file that cannot be used, parameters of another driver in use, kernels that failed the device's
- * self-check (clora_context_create()), or where a kernel's parameters come from. It must not call clora. */
+/**
+ * Called with a line for people: a file that cannot be used, parameters of another driver in use, kernels that failed
+ * the device's self-check (clora_context_create()), or where a kernel's parameters come from. It must not call clora.
+ *
+ * @param[in] user  as handed to clora_tune_set_log()
+ * @param[in] line  without a line end; borrowed during the call
+ */
 typedef void (*clora_tune_log)(void *user, const char *line);
 
 /**
  * Hear of bad files in the cache, once of parameters that were tuned with another driver or number of compute units,
- * and, when `verbose`, of each kernel's parameters at their first use. Set it right
- * after the context was made, for the cache is read at the first use. NULL ends it.
+ * and, when `verbose`, of each kernel's parameters at their first use. Set it right after the context was made, for the
+ * cache is read at the first use.
+ *
+ * @param[in,out] context  NULL is allowed
+ * @param[in]     log      NULL, the default, tells nobody
+ * @param[in]     user     handed to the log; borrowed
+ * @param[in]     verbose  1: tell of every kernel
  */
 CLORA_API void clora_tune_set_log(clora_context *context, clora_tune_log log, void *user, int verbose);
 
 /* ---- measuring ---- */
 
-/** What is to be measured. Free with clora_tune_plan_free(). */
+/** What is to be measured. Free with clora_tune_plan_free(). One thread at a time. */
 typedef struct clora_tune_plan clora_tune_plan;
 
 /** The use that a model is tuned for. */
@@ -104,126 +144,279 @@ typedef struct clora_tune_use {
     int dtype;      /**< storage of the weights: a clora_dtype, or -1 for the files' own (default -1) */
 } clora_tune_use;
 
+/** The defaults of clora_tune_use. */
 #define CLORA_TUNE_USE_INIT \
     { 8, 4, 64, 1, 1, -1 }
 
+/**
+ * Make an empty plan.
+ *
+ * @param[out] out      yours to free with clora_tune_plan_free()
+ * @param[in]  context  whose device is measured; kept until the plan is freed
+ *
+ * @return CLORA_OK or CLORA_ERROR_MEMORY
+ */
 CLORA_API clora_status clora_tune_plan_create(clora_tune_plan **out, clora_context *context);
+
+/**
+ * Free a plan.
+ *
+ * @param[in] plan  NULL is allowed
+ */
 CLORA_API void clora_tune_plan_free(clora_tune_plan *plan);
 
-/** Add every shape that a model in this use has. Reads config.json and the files' headers, no weights. */
+/**
+ * Add every shape that a model in this use has. Reads config.json and the files' headers, no weights; takes the device
+ * memory that the use takes while it lasts.
+ *
+ * @param[in,out] plan       grows
+ * @param[in]     directory  as for clora_model_load()
+ * @param[in]     use        NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a use that the model does not allow, and as clora_model_load()
+ */
 CLORA_API clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory, const clora_tune_use *use);
 
-/** Add the products of one weight (N, K). */
+/**
+ * Add the products of one weight (N, K).
+ *
+ * @param[in,out] plan  grows
+ * @param[in]     N     outputs, at least 1
+ * @param[in]     K     inputs, at least 1
+ * @param[in]     use   NULL for the defaults; without a dtype, f32
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a size or a use that is none
+ */
 CLORA_API clora_status clora_tune_plan_shape(clora_tune_plan *plan, int N, int K, const clora_tune_use *use);
 
-/** Add the shapes that the context noted in the mode CLORA_TUNE_TUNE. */
+/**
+ * Add the shapes that the context noted in the mode CLORA_TUNE_TUNE, which forgets them.
+ *
+ * @param[in,out] plan  grows
+ *
+ * @return CLORA_OK or CLORA_ERROR_MEMORY
+ */
 CLORA_API clora_status clora_tune_plan_noted(clora_tune_plan *plan);
 
 /** One thing to measure. */
 typedef struct clora_tune_task {
-    clora_tune_key key;
+    clora_tune_key key; /**< what for */
     double launches;    /**< in one step of each use */
     int configurations; /**< in the whole space */
     int is_done;        /**< 1: there is an exact entry */
 } clora_tune_task;
 
+/**
+ * Number of things to measure.
+ *
+ * @param[in] plan  NULL: 0
+ *
+ * @return tasks
+ */
 CLORA_API int clora_tune_plan_count(const clora_tune_plan *plan);
+
+/**
+ * One thing to measure.
+ *
+ * @param[in] plan  NULL: zeros
+ * @param[in] i     0 to clora_tune_plan_count() - 1; another: zeros
+ *
+ * @return a copy, in the order in which they were added
+ */
 CLORA_API clora_tune_task clora_tune_plan_task(const clora_tune_plan *plan, int i);
 
 /** How measuring goes on. */
 typedef struct clora_tune_state {
-    const char *text;       /**< what is measured now, or what happened */
-    int is_event;           /**< 1: something to keep on the screen, such as a configuration that crashed */
-    int task, tasks;        /**< number of the task in hand from 1, and how many there are */
-    int measured;           /**< configurations so far */
-    double best;            /**< time of the best so far in this task relative to the default, 0: none yet */
-    double elapsed, budget; /**< seconds */
+    const char *text; /**< what is measured now, or what happened; borrowed during the call */
+    int is_event;     /**< 1: something to keep on the screen, such as a configuration that crashed */
+    int task;         /**< number of the task in hand, from 1 */
+    int tasks;        /**< how many there are */
+    int measured;     /**< configurations so far */
+    double best;      /**< time of the best so far in this task relative to the default, 0: none yet */
+    double elapsed;   /**< seconds so far */
+    double budget;    /**< seconds in all, 0: no limit */
 } clora_tune_state;
 
-/** Called now and then; return non-zero to stop. */
+/**
+ * Called now and then while measuring.
+ *
+ * @param[in] user   of clora_tune_options
+ * @param[in] state  borrowed during the call
+ *
+ * @return non-zero to stop
+ */
 typedef int (*clora_tune_progress)(void *user, const clora_tune_state *state);
 
 /** How to measure. */
 typedef struct clora_tune_options {
-    double budget;             /**< seconds in all, at least 0 (default 180) */
-    int full;                  /**< 1: every configuration of each space, and no budget (default 0) */
-    int again;                 /**< 1: what has an exact entry as well (default 0) */
-    double limit;              /**< seconds that one configuration may take to compile, and again to run (default 30) */
-    const char *const *worker; /**< command that calls clora_tune_worker(), NULL-terminated; NULL: in this process
+    double budget; /**< seconds in all, at least 0 (default 180) */
+    int full;      /**< 1: every configuration of each space, and no budget (default 0) */
+    int again;     /**< 1: what has an exact entry as well (default 0) */
+    double limit;  /**< seconds, above 0, that one configuration may take to compile, and again to run (default 30) */
+    const char *const *worker;    /**< command that calls clora_tune_worker(), NULL-terminated; NULL: in this process
                                     (default), where a kernel that crashes or hangs takes the program with it */
-    clora_tune_progress progress;
-    void *user;
+    clora_tune_progress progress; /**< told how far it is (default NULL) */
+    void *user;                   /**< handed to progress; borrowed (default NULL) */
 } clora_tune_options;
 
+/** The defaults of clora_tune_options. */
 #define CLORA_TUNE_OPTIONS_INIT \
     { 180.0, 0, 0, 30.0, NULL, NULL, NULL }
 
 /** What came of it. */
 typedef struct clora_tune_result {
-    int tasks, done;  /**< asked for; with an exact entry now */
+    int tasks;        /**< asked for */
+    int done;         /**< of these, with an exact entry now */
     int found_before; /**< of these, done when it began */
     int improved;     /**< entries that are faster than the default */
-    int measured, failed;
-    double seconds;
-    double before, after; /**< device seconds of one step of every use: all defaults, and with what was found */
-    int stopped;          /**< 1 by the callback, 2 by the budget, 3 by failures in a row */
+    int measured;     /**< configurations that were timed */
+    int failed;       /**< configurations that crashed, hung or were wrong */
+    double seconds;   /**< that it took */
+    double before;    /**< device seconds of one step of every use with all defaults */
+    double after;     /**< the same with what was found */
+    int stopped;      /**< 1 by the callback, 2 by the budget, 3 by failures in a row */
 } clora_tune_result;
 
 /**
  * Measure what a plan holds, the most time-consuming first, and keep what was found on disk and in the context. Waits.
  * A budget that runs out or a callback that stops is not an error: what was found is kept.
  *
- * @return CLORA_ERROR_IO when the cache directory cannot be written
+ * @param[out]    out      overwritten: what came of it, also when it fails
+ * @param[in,out] plan     its context takes what was found; the tasks stay
+ * @param[in]     options  NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_IO when the cache directory cannot be written, CLORA_ERROR_ARGUMENT for a budget or
+ * limit outside its bounds
  */
 CLORA_API clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const clora_tune_options *options);
 
-/** Serve a parent that measures in isolation: read requests from one file descriptor, write answers to another. */
+/**
+ * Serve a parent that measures in isolation, until it closes its end. The program of clora_tune_options.worker calls
+ * this and then ends. Waits.
+ *
+ * @param[in] device  as for clora_context_create(); the one that the parent measures
+ * @param[in] in      file descriptor that requests are read from
+ * @param[in] out     file descriptor that answers are written to
+ *
+ * @return CLORA_OK when the parent has finished; CLORA_ERROR_FORMAT for a request that is none, and as
+ * clora_context_create()
+ */
 CLORA_API clora_status clora_tune_worker(const char *device, int in, int out);
 
 /* ---- what is on disk ---- */
 
-/** The cache directory's entries for the context's environment: its device, driver, number of compute units and this
- * clora's kernels. free() the array. */
+/**
+ * The cache directory's entries for the context's environment: its device, driver, number of compute units and this
+ * clora's kernels. Any thread.
+ *
+ * @param[out] out      (count)  yours to free with free(); NULL when there are none
+ * @param[out] count    number of entries
+ * @param[in]  context  not NULL
+ *
+ * @return CLORA_OK, also when there are none or no cache directory; files that cannot be used are logged
+ */
 CLORA_API clora_status clora_tune_entries(clora_tune_entry **out, int *count, clora_context *context);
 
-/** Every configuration that was ever measured in this environment, in that order; `seconds` is 0 where it could not be
- * used. free() the array. */
+/**
+ * Every configuration that was ever measured in this environment, in that order. Any thread.
+ *
+ * @param[out] out      (count)  yours to free with free(); `seconds` is 0 where a configuration could not be used
+ * @param[out] count    number of measurements
+ * @param[in]  context  not NULL
+ *
+ * @return CLORA_OK; CLORA_ERROR_IO when the system cannot read the journal
+ */
 CLORA_API clora_status clora_tune_measurements(clora_tune_entry **out, int *count, clora_context *context);
 
 /** What became of an entry that was checked again. */
 typedef struct clora_tune_check {
     clora_tune_entry entry; /**< its speed and the default's as measured now, in turns */
     int is_right;           /**< 0: it was deleted, and `why` says what was wrong */
-    const char *why;
+    const char *why;        /**< "" for nothing; borrowed during the call */
 } clora_tune_check;
 
-/** Called for each; return non-zero to stop. */
+/**
+ * Called for each entry that was checked.
+ *
+ * @param[in] user   as handed to clora_tune_verify()
+ * @param[in] check  borrowed during the call
+ *
+ * @return non-zero to stop
+ */
 typedef int (*clora_tune_check_callback)(void *user, const clora_tune_check *check);
 
 /**
- * Check the results of every entry again and time it against the default. Of the options, limit and worker count.
+ * Check the results of every entry again, time it against the default and delete it where it is wrong. Waits.
  *
- * @param[out] wrong  entries that were deleted
+ * @param[out] wrong     entries that were deleted
+ * @param[in]  context   not NULL
+ * @param[in]  options   its limit and worker are used; NULL for the defaults
+ * @param[in]  callback  told of each entry; NULL for none
+ * @param[in]  user      handed to the callback; borrowed
+ *
+ * @return CLORA_OK, also when the callback stopped it; CLORA_ERROR_ARGUMENT for a limit that is not above 0,
+ * CLORA_ERROR_IO when the worker cannot be started
  */
 CLORA_API clora_status clora_tune_verify(int *wrong, clora_context *context, const clora_tune_options *options,
                                          clora_tune_check_callback callback, void *user);
 
-/** The directory that holds them, as long as the context lives. */
+/**
+ * The directory of this context's environment in the cache directory.
+ *
+ * @param[in] context  NULL: NULL
+ *
+ * @return borrowed, lives as long as the context; it may not be there yet; NULL when there is no place for a cache
+ */
 CLORA_API const char *clora_tune_directory(clora_context *context);
 
-/** Write every entry and every measurement as T4 JSON, which Kernel Tuner and KTT read. */
+/**
+ * Write every entry and every measurement as T4 JSON, which Kernel Tuner and KTT read.
+ *
+ * @param[in] context  not NULL
+ * @param[in] path     of the file, which is replaced
+ *
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND when the directory above it is not there, CLORA_ERROR_IO when the system
+ * cannot write
+ */
 CLORA_API clora_status clora_tune_export(clora_context *context, const char *path);
 
-/** Write the entries alone, as the table that clora ships for a device of this name (docs/tuning.md). */
+/**
+ * Write the entries alone, as the table that clora ships for a device of this name (docs/tuning.md).
+ *
+ * @param[in] context  not NULL
+ * @param[in] path     of the file, which is replaced
+ *
+ * @return as clora_tune_export(); CLORA_ERROR_NOT_FOUND also when there are no entries
+ */
 CLORA_API clora_status clora_tune_export_table(clora_context *context, const char *path);
 
-/** Take over the entries of a file of clora_tune_export(), for this device. Those whose kernel or values this clora
- * does not have are left out and logged. */
+/**
+ * Take over the entries of a file of clora_tune_export(), for this device. Those whose kernel or values this clora does
+ * not have are left out and logged.
+ *
+ * @param[out]    count    entries taken over
+ * @param[in,out] context  uses them from now on
+ * @param[in]     path     of the file
+ *
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND without such a file, CLORA_ERROR_FORMAT when it is not T4 JSON,
+ * CLORA_ERROR_IO when the cache directory cannot be written
+ */
 CLORA_API clora_status clora_tune_import(int *count, clora_context *context, const char *path);
 
-/** Delete unusable entries of this environment, and with `others` the directories of all other environments: other
- * devices, drivers, numbers of compute units and versions of clora. */
+/**
+ * Delete unusable entries of this environment, and with `others` the directories of all other environments: other
+ * devices, drivers, numbers of compute units and versions of clora.
+ *
+ * @param[out] directories  directories that were deleted
+ * @param[out] files        entries that were deleted
+ * @param[in]  context      not NULL
+ * @param[in]  others       1: other environments too
+ *
+ * @return CLORA_OK, also when something could not be deleted
+ */
 CLORA_API clora_status clora_tune_prune(int *directories, int *files, clora_context *context, int others);
+
+/** @} */
 
 #ifdef __cplusplus
 }
