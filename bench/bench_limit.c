@@ -1,4 +1,4 @@
-#include "bench.h"
+#include "operations.h"
 
 /* Every W0 product of a step, forward and back; the head in chunks of rows. */
 static clora_status add_products(bench_items *items, const bench_model *model, int rows, clora_dtype dtype) {

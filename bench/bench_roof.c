@@ -1,4 +1,4 @@
-#include "bench.h"
+#include "operations.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "bench.h"
+#include "operations.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #ifndef CLORA_BENCH_WORDS_H
 #define CLORA_BENCH_WORDS_H
 
-#include "bench.h"
+#include "operations.h"
 
 /* Words of a command line. What is wrong ends the program with one line and status 2. */
 

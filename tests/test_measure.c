@@ -11,7 +11,7 @@
 
 #include <clora/tune.h>
 
-#include "search/tune.h"
+#include "search/tuner.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "tuning/store.h"
@@ -25,30 +25,30 @@ static void test_a_clock_that_stands_still_gives_no_time(void **state) {
     const kernel_key at = {.M = 16, .K = 100};
     int values[KERNEL_PARAMETERS] = {0};
     measurement m;
-    bench b;
+    meter timer;
 
     (void)state;
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
         values[i] = kernel_default(context, &row->parameters[i], &at);
-    bench_init(&b, context);
-    assert_ok(bench_prepare(&b, row, &at, 0.0));
-    assert_ok(bench_measure(&m, &b, values, true, 0.0));
+    meter_init(&timer, context);
+    assert_ok(meter_prepare(&timer, row, &at, 0.0));
+    assert_ok(meter_measure(&m, &timer, values, true, 0.0));
     assert_true(m.usable && m.median > 0.0 && m.minimum <= m.median && m.count >= 3);
-    b.clock = still_clock;
-    assert_ok(bench_measure(&m, &b, values, true, 0.0));
+    timer.clock = still_clock;
+    assert_ok(meter_measure(&m, &timer, values, true, 0.0));
     assert_false(m.usable);
     assert_non_null(strstr(m.why, "clock stood still"));
-    bench_finish(&b);
+    meter_finish(&timer);
 }
 
 static void test_a_kernel_that_nothing_launches_here_is_refused(void **state) {
     const kernel_row *row = kernel_find(context->is_cpu ? "matmul_tile" : "matmul_panel");
-    bench b;
+    meter timer;
 
     (void)state;
-    bench_init(&b, context);
-    assert_int_equal(bench_prepare(&b, row, &(kernel_key){.M = 4, .N = 8, .K = 8}, 0.0), CLORA_ERROR_UNSUPPORTED);
-    bench_finish(&b);
+    meter_init(&timer, context);
+    assert_int_equal(meter_prepare(&timer, row, &(kernel_key){.M = 4, .N = 8, .K = 8}, 0.0), CLORA_ERROR_UNSUPPORTED);
+    meter_finish(&timer);
 }
 
 /* A kernel for many rows has an entry for one row where that choice was the faster. */
@@ -57,34 +57,34 @@ static void test_a_kernel_that_only_a_choice_launches_is_measured(void **state) 
     const kernel_row *many = kernel_find(panel ? "matmul_panel" : "matmul_tile"),
                      *few = kernel_find(panel ? "matvec_panel" : "matvec_tile");
     const kernel_key one = {.M = 1, .N = 40, .K = 24}, several = {.M = 16, .N = 40, .K = 24};
-    bench b;
+    meter timer;
 
     (void)state;
-    bench_init(&b, context);
-    assert_ok(bench_prepare(&b, many, &one, 0.0));
-    assert_ok(bench_prepare(&b, few, &several, 0.0));
-    assert_ok(bench_prepare(&b, many, &several, 0.0));
-    assert_ok(bench_prepare(&b, few, &one, 0.0));
-    assert_null(b.forced); /* the choice does not outlive its kernel */
-    bench_finish(&b);
+    meter_init(&timer, context);
+    assert_ok(meter_prepare(&timer, many, &one, 0.0));
+    assert_ok(meter_prepare(&timer, few, &several, 0.0));
+    assert_ok(meter_prepare(&timer, many, &several, 0.0));
+    assert_ok(meter_prepare(&timer, few, &one, 0.0));
+    assert_null(timer.forced); /* the choice does not outlive its kernel */
+    meter_finish(&timer);
 }
 
 /* One row of a large table is little to read, but a copy of the table is much to lay out. */
 static void test_a_large_table_is_laid_out_once(void **state) {
     const kernel_row *row = kernel_find("embedding");
     const kernel_key at = {CLORA_DTYPE_F32, 1, 5000, 64, 0};
-    bench b;
+    meter timer;
 
     (void)state;
-    bench_init(&b, context);
-    assert_ok(bench_prepare(&b, row, &at, 1e6));
-    assert_int_equal(b.runs_count, 1);
-    assert_ok(bench_prepare(&b, row, &at, 6e6));
-    assert_in_range(b.runs_count, 2, 5);
-    bench_finish(&b);
+    meter_init(&timer, context);
+    assert_ok(meter_prepare(&timer, row, &at, 1e6));
+    assert_int_equal(timer.runs_count, 1);
+    assert_ok(meter_prepare(&timer, row, &at, 6e6));
+    assert_in_range(timer.runs_count, 2, 5);
+    meter_finish(&timer);
 }
 
-/* A bench that takes long to lay out its case. */
+/* A meter that takes long to lay out its case. */
 static gauge patient;
 
 static clora_status prepare_slowly(void *self, const kernel_row *row, const kernel_key *at, double cold, double *flops,

@@ -364,7 +364,7 @@ static void test_a_layout_is_measured_where_it_may_win(void **state) {
     const kernel_key at = {.dtype = CLORA_DTYPE_F16, .N = 72, .K = 40};
     clora_context *usual = context;
     measurement m;
-    bench b;
+    meter timer;
 
     (void)state;
     if (getenv("CLORA_TEST_SMALL"))
@@ -380,14 +380,14 @@ static void test_a_layout_is_measured_where_it_may_win(void **state) {
     context->gemm_is_forced = true;
     assert_false(plans_a_layout());
     context->gemm_is_forced = false;
-    bench_init(&b, context);
-    assert_ok(bench_prepare(&b, kernel_find("weight_layout"), &at, 0.0));
+    meter_init(&timer, context);
+    assert_ok(meter_prepare(&timer, kernel_find("weight_layout"), &at, 0.0));
     for (int layout = LAYOUT_PANEL; layout <= LAYOUT_PLAIN; layout++) {
-        assert_ok(bench_measure(&m, &b, (const int[KERNEL_PARAMETERS]){layout}, true, 0.0));
+        assert_ok(meter_measure(&m, &timer, (const int[KERNEL_PARAMETERS]){layout}, true, 0.0));
         if (!m.usable)
             fail_msg("%s", m.why);
     }
-    bench_finish(&b);
+    meter_finish(&timer);
     clora_context_free(context);
     context = usual;
 }

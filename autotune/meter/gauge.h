@@ -4,8 +4,8 @@
 #include "meter/meter.h"
 
 /*
- * Where measurements come from: a bench in this process, or a worker process that may crash or hang without harm. The
- * calls are bench.h's. A worker that is lost gives CLORA_ERROR_IO with the reason; the next call starts another.
+ * Where measurements come from: a meter in this process, or a worker process that may crash or hang without harm. The
+ * calls are meter.h's. A worker that is lost gives CLORA_ERROR_IO with the reason; the next call starts another.
  */
 typedef struct gauge {
     void *self;

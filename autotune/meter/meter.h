@@ -19,7 +19,7 @@ typedef struct measurement {
     char why[256];
 } measurement;
 
-typedef struct bench {
+typedef struct meter {
     clora_context *context;
     double (*clock)(void);                       /* seconds; tests plant their own */
     void (*phase)(void *user, const char *name); /* "compile", "run": what is about to begin; may be NULL */
@@ -32,31 +32,31 @@ typedef struct bench {
     op_shape shape;
     case_run *runs; /* the same operation on different memory, so that weights are cold */
     int runs_count, turn;
-} bench;
+} meter;
 
-void bench_init(bench *b, clora_context *context);
-void bench_finish(bench *b);
+void meter_init(meter *m, clora_context *context);
+void meter_finish(meter *m);
 
 /*
  * Lay out the kernel's operation at the key, in as many copies as make `cold` bytes.
  * CLORA_ERROR_UNSUPPORTED when no case launches the kernel at this key.
  */
-clora_status bench_prepare(bench *b, const kernel_row *row, const kernel_key *key, double cold);
+clora_status meter_prepare(meter *m, const kernel_row *row, const kernel_key *key, double cold);
 
 /* Operations and bytes of one run. */
-void bench_cost(const bench *b, double *flops, double *bytes);
+void meter_cost(const meter *m, double *flops, double *bytes);
 
 /*
  * Build, check when asked to, and time a configuration. What is wrong with a configuration is in `out`, not in the
  * status.
  */
-clora_status bench_measure(measurement *out, bench *b, const int *values, bool check, double limit);
+clora_status meter_measure(measurement *out, meter *m, const int *values, bool check, double limit);
 
 /* Time configurations in turns: samples[i * rounds + round] of configuration i. */
-clora_status bench_compare(double *samples, bench *b, const int (*values)[KERNEL_PARAMETERS], int count, int rounds);
+clora_status meter_compare(double *samples, meter *m, const int (*values)[KERNEL_PARAMETERS], int count, int rounds);
 
 /* Middle of n values, which are sorted in place; their spread (quarter to three quarters over the median). */
-double bench_median(double *values, int n);
-double bench_spread(const double *sorted, int n);
+double meter_median(double *values, int n);
+double meter_spread(const double *sorted, int n);
 
 #endif

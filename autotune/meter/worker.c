@@ -11,9 +11,9 @@
 #include "meter/message.h"
 #include "tuning/entry.h"
 
-/* A worker's one bench and its way back to the parent. */
+/* A worker's one meter and its way back to the parent. */
 typedef struct worker {
-    bench bench;
+    meter meter;
     bool ready; /* a key is prepared */
     int out;
 } worker;
@@ -35,10 +35,10 @@ static clora_status prepare(worker *w, const json_t *m) {
     double flops, bytes;
 
     w->ready = row && tuning_key_from_json(&key, json_object_get(m, "key"), "request") == CLORA_OK &&
-               bench_prepare(&w->bench, row, &key, json_number_value(json_object_get(m, "cold"))) == CLORA_OK;
+               meter_prepare(&w->meter, row, &key, json_number_value(json_object_get(m, "cold"))) == CLORA_OK;
     if (!w->ready)
         return refuse(w);
-    bench_cost(&w->bench, &flops, &bytes);
+    meter_cost(&w->meter, &flops, &bytes);
     return message_write(w->out, json_pack("{s:b, s:f, s:f}", "ok", 1, "flops", flops, "bytes", bytes));
 }
 
@@ -47,8 +47,8 @@ static clora_status measure(worker *w, const json_t *m) {
     measurement result;
 
     if (!w->ready ||
-        tuning_values_from_json(values, w->bench.row, json_object_get(m, "parameters"), "request") != CLORA_OK ||
-        bench_measure(&result, &w->bench, values, json_is_true(json_object_get(m, "check")),
+        tuning_values_from_json(values, w->meter.row, json_object_get(m, "parameters"), "request") != CLORA_OK ||
+        meter_measure(&result, &w->meter, values, json_is_true(json_object_get(m, "check")),
                       json_number_value(json_object_get(m, "limit"))) != CLORA_OK)
         return refuse(w);
     return message_write(w->out, message_of_measurement(&result));
@@ -66,12 +66,12 @@ static clora_status compare(worker *w, const json_t *m) {
     if (!w->ready || count < 1 || count > MOST || rounds < 1 || rounds > MOST_ROUNDS)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a comparison of %d in %d rounds", count, rounds));
     for (int i = 0; i < count; i++)
-        TRY(tuning_values_from_json(values[i], w->bench.row, json_array_get(list, (size_t)i), "request"));
+        TRY(tuning_values_from_json(values[i], w->meter.row, json_array_get(list, (size_t)i), "request"));
     samples = alloc_array((size_t)(count * rounds), sizeof(*samples));
     numbers = json_array();
     if (!samples || !numbers)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to compare"));
-    TRY(bench_compare(samples, &w->bench, (const int(*)[KERNEL_PARAMETERS])values, count, rounds));
+    TRY(meter_compare(samples, &w->meter, (const int(*)[KERNEL_PARAMETERS])values, count, rounds));
     for (int i = 0; i < count * rounds; i++)
         json_push(&numbers, json_real(samples[i]));
 done:
@@ -115,16 +115,16 @@ clora_status clora_tune_worker(const char *device, int in, int out) {
         return clora_fail(CLORA_ERROR_IO, "the worker has no stream for its answers");
     TRY(clora_context_create(&context, device));
     clora_tune_set_mode(context, CLORA_TUNE_OFF); /* defaults around the kernel in hand, whatever the cache says */
-    bench_init(&w.bench, context);
-    w.bench.phase = tell_phase;
-    w.bench.user = &w;
+    meter_init(&w.meter, context);
+    w.meter.phase = tell_phase;
+    w.meter.user = &w;
     while ((status = message_read(&request, &reader, -1.0)) == CLORA_OK && (status = serve(&w, request)) == CLORA_OK) {
         json_decref(request);
         request = NULL;
     }
     if (status == CLORA_ERROR_IO)
         status = CLORA_OK; /* the parent has finished */
-    bench_finish(&w.bench);
+    meter_finish(&w.meter);
 done:
     json_decref(request);
     message_reader_finish(&reader);

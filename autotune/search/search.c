@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
-#include "search/model.h"
+#include "search/surrogate.h"
 
 typedef struct state {
     const search *s;
@@ -167,8 +167,8 @@ static void draw_candidate(int *at, state *t, bool near) {
     }
 }
 
-/* What the model promises most of; false when all was visited. Half of many candidates are drawn near the best. */
-static bool propose(int *out, state *t, const model *m) {
+/* What the surrogate promises most of; false when all was visited. Half of many candidates are drawn near the best. */
+static bool propose(int *out, state *t, const surrogate *m) {
     enum { CANDIDATES = 1024 };
     const bool all = search_space_size(t->s->space) <= CANDIDATES;
     int at[KERNEL_PARAMETERS] = {0};
@@ -178,7 +178,7 @@ static bool propose(int *out, state *t, const model *m) {
         if (!all)
             draw_candidate(at, t, i % 2);
         if (!is_visited(t, at)) {
-            const double gain = model_gain(m, at);
+            const double gain = surrogate_gain(m, at);
             if (gain > most) {
                 memcpy(out, at, sizeof(at));
                 most = gain;
@@ -190,9 +190,9 @@ static bool propose(int *out, state *t, const model *m) {
     return most > -INFINITY;
 }
 
-/* Where the model points to, one after the other, until it was wrong too often in a row. */
-static void follow_model(state *t) {
-    model *m = malloc(sizeof(*m));
+/* Where the surrogate points to, one after the other, until it was wrong too often in a row. */
+static void follow_surrogate(state *t) {
+    surrogate *m = malloc(sizeof(*m));
     int at[KERNEL_PARAMETERS];
 
     if (!m) {
@@ -201,8 +201,8 @@ static void follow_model(state *t) {
     }
     for (int vain = 0; vain < t->s->patience && !t->over;) {
         const double before = t->best.time;
-        qsort(t->visits, t->count, sizeof(*t->visits), by_time); /* the fastest are what the model must know */
-        model_fit(m, t->s->space->dims, t->visits, t->count < MODEL_POINTS ? (int)t->count : MODEL_POINTS);
+        qsort(t->visits, t->count, sizeof(*t->visits), by_time); /* the fastest are what it must know */
+        surrogate_fit(m, t->s->space->dims, t->visits, t->count < SURROGATE_POINTS ? (int)t->count : SURROGATE_POINTS);
         if (!propose(at, t, m))
             break;
         try_at(t, at);
@@ -254,7 +254,7 @@ clora_status search_run(search_result *out, const search *s) {
     } else if (isfinite(t.best.time)) {
         memcpy(at, t.best.at, sizeof(at));
         descend(&t, at);
-        follow_model(&t);
+        follow_surrogate(&t);
     }
     report(out, &t);
     free(t.visits);

@@ -31,7 +31,7 @@ typedef struct search {
     int seeds_count;
     bool is_cheap[KERNEL_PARAMETERS]; /* parameters whose change compiles nothing: searched first */
     int most;                         /* evaluations; 0: no limit */
-    int patience;                     /* proposals of the model in a row that may bring nothing; 0: none is made */
+    int patience;                     /* proposals of the surrogate in a row that may bring nothing; 0: none is made */
     bool full;                        /* every configuration */
     uint64_t seed;
 } search;

@@ -13,7 +13,7 @@ static void compare(double *middle, double *faster, const double *samples, const
         ratio[i] = samples[i] / standard[i];
         wins += ratio[i] < 1.0;
     }
-    *middle = bench_median(ratio, n);
+    *middle = meter_median(ratio, n);
     *faster = (double)wins / n;
 }
 
@@ -30,9 +30,9 @@ verdict verdict_of(double *samples, int count, int rounds) {
             v.winner = i;
         }
     }
-    v.median = bench_median(samples + v.winner * rounds, rounds);
+    v.median = meter_median(samples + v.winner * rounds, rounds);
     v.minimum = samples[v.winner * rounds];
-    v.spread = bench_spread(samples + v.winner * rounds, rounds);
+    v.spread = meter_spread(samples + v.winner * rounds, rounds);
     v.default_median = v.winner ? v.median / best : v.median; /* in the same rounds: medians alone may drift apart */
     return v;
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "search/journal.h"
-#include "search/tune.h"
+#include "search/tuner.h"
 #include "search/verdict.h"
 #include "tuning/store.h"
 
@@ -28,8 +28,8 @@ static clora_status check_entry(clora_tune_check *out, clora_context *context, g
     if (!m.usable)
         return CLORA_OK;
     TRY(g->compare(samples, g->self, (const int(*)[KERNEL_PARAMETERS])values, CANDIDATES, ROUNDS));
-    out->entry.default_seconds = bench_median(samples, ROUNDS);
-    out->entry.seconds = bench_median(samples + ROUNDS, ROUNDS);
+    out->entry.default_seconds = meter_median(samples, ROUNDS);
+    out->entry.seconds = meter_median(samples + ROUNDS, ROUNDS);
 done:
     if (status != CLORA_OK) {
         out->is_right = status != CLORA_ERROR_IO; /* what cannot be run here is not wrong for that */

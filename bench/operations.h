@@ -1,12 +1,12 @@
-#ifndef CLORA_BENCH_H
-#define CLORA_BENCH_H
+#ifndef CLORA_OPERATIONS_H
+#define CLORA_OPERATIONS_H
 
 #include <stdbool.h>
 
 #include "cases/case.h"
 
-/* The program clora-bench: bench.c reads the command line, bench_shapes.c lists realistic shapes, bench_time.c
- * measures, bench_roof.c finds the device's limits, bench_limit.c adds up a training step's products, bench_report.c
+/* The program clora-bench: operations.c reads the command line, bench_shapes.c lists realistic shapes, bench_time.c
+ * measures, bench_roof.c finds the device's limits, bench_limit.c adds up a training step's products, bench_print.c
  * prints. The program clora-tables is tables.c. */
 
 /* The sizes of a model that shapes follow from. */

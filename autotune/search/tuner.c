@@ -1,4 +1,4 @@
-#include "search/tune.h"
+#include "search/tuner.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "bench.h"
+#include "operations.h"
 
 #include <fnmatch.h>
 #include <getopt.h>

@@ -1,4 +1,4 @@
-#include "search/model.h"
+#include "search/surrogate.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static int differing(const int *a, const int *b, int dims) {
 }
 
 /* out = factor^-1 in, of the first n. */
-static void solve(double *out, const model *m, const double *in) {
+static void solve(double *out, const surrogate *m, const double *in) {
     for (int i = 0; i < m->count; i++) {
         double sum = in[i];
         for (int j = 0; j < i; j++)
@@ -32,7 +32,7 @@ static double dot(const double *a, const double *b, int n) {
 }
 
 /* Cholesky's factor of the covariance of the points; noise keeps it positive. */
-static void factorise(model *m) {
+static void factorise(surrogate *m) {
     for (int i = 0; i < m->count; i++)
         for (int j = 0; j <= i; j++) {
             const double a = m->alike[differing(m->points[i]->at, m->points[j]->at, m->dims)] + (i == j ? noise : 0.0),
@@ -42,14 +42,14 @@ static void factorise(model *m) {
 }
 
 /* Fit where likeness falls by a factor of e over `length` parameters. Returns the logarithm of the likelihood. */
-static double fit_length(model *m, const double *y, double length) {
-    double ones[MODEL_POINTS], one[MODEL_POINTS], whole[MODEL_POINTS], likelihood = 0.0;
+static double fit_length(surrogate *m, const double *y, double length) {
+    double ones[SURROGATE_POINTS], one[SURROGATE_POINTS], whole[SURROGATE_POINTS], likelihood = 0.0;
     const int n = m->count;
 
     for (int i = 0; i <= m->dims; i++)
         m->alike[i] = exp(-i / length);
     factorise(m);
-    for (int i = 0; i < MODEL_POINTS; i++)
+    for (int i = 0; i < SURROGATE_POINTS; i++)
         ones[i] = 1.0;
     solve(one, m, ones);
     solve(whole, m, y);
@@ -62,9 +62,9 @@ static double fit_length(model *m, const double *y, double length) {
     return likelihood - 0.5 * n * log(m->variance);
 }
 
-void model_fit(model *m, int dims, const visit *visits, int count) {
+void surrogate_fit(surrogate *m, int dims, const visit *visits, int count) {
     static const double lengths[] = {1.0, 2.0, 4.0}, slow = 1.5;
-    double y[MODEL_POINTS], most = -INFINITY, chosen = 0.0;
+    double y[SURROGATE_POINTS], most = -INFINITY, chosen = 0.0;
 
     m->dims = dims;
     m->count = count;
@@ -85,8 +85,8 @@ void model_fit(model *m, int dims, const visit *visits, int count) {
     fit_length(m, y, chosen);
 }
 
-double model_gain(const model *m, const int *at) {
-    double like[MODEL_POINTS], part[MODEL_POINTS];
+double surrogate_gain(const surrogate *m, const int *at) {
+    double like[SURROGATE_POINTS], part[SURROGATE_POINTS];
 
     for (int i = 0; i < m->count; i++)
         like[i] = m->alike[differing(m->points[i]->at, at, m->dims)];

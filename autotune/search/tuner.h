@@ -1,5 +1,5 @@
-#ifndef CLORA_AUTOTUNE_SEARCH_TUNE_H
-#define CLORA_AUTOTUNE_SEARCH_TUNE_H
+#ifndef CLORA_AUTOTUNE_SEARCH_TUNER_H
+#define CLORA_AUTOTUNE_SEARCH_TUNER_H
 
 #include "meter/gauge.h"
 #include "search/journal.h"

@@ -1,5 +1,5 @@
-#ifndef CLORA_AUTOTUNE_SEARCH_MODEL_H
-#define CLORA_AUTOTUNE_SEARCH_MODEL_H
+#ifndef CLORA_AUTOTUNE_SEARCH_SURROGATE_H
+#define CLORA_AUTOTUNE_SEARCH_SURROGATE_H
 
 #include "device/kernels.h"
 
@@ -8,7 +8,7 @@
  * configurations are the more alike the more parameters they share (Rasmussen and Williams 2006, algorithm 2.1).
  */
 
-enum { MODEL_POINTS = 192 /* a fit takes the cube of it */ };
+enum { SURROGATE_POINTS = 192 /* a fit takes the cube of it */ };
 
 /* A configuration as places in the lists of values, and its time. */
 typedef struct visit {
@@ -16,20 +16,20 @@ typedef struct visit {
     double time;
 } visit;
 
-typedef struct model {
+typedef struct surrogate {
     int dims, count;
-    const visit *points[MODEL_POINTS];
+    const visit *points[SURROGATE_POINTS];
     double alike[KERNEL_PARAMETERS + 1]; /* covariance by the number of parameters that differ */
     double best;                         /* the least logarithm */
     double mean, variance;
-    double factor[MODEL_POINTS][MODEL_POINTS]; /* of the covariance of the points, Cholesky's */
-    double rest[MODEL_POINTS];                 /* factor^-1 (logarithms - mean) */
-} model;
+    double factor[SURROGATE_POINTS][SURROGATE_POINTS]; /* of the covariance of the points, Cholesky's */
+    double rest[SURROGATE_POINTS];                     /* factor^-1 (logarithms - mean) */
+} surrogate;
 
-/* Fit to at most MODEL_POINTS visits, which must outlive the model; one of them is finite at least. */
-void model_fit(model *m, int dims, const visit *visits, int count);
+/* Fit to at most SURROGATE_POINTS visits, which must outlive the surrogate; one of them is finite at least. */
+void surrogate_fit(surrogate *m, int dims, const visit *visits, int count);
 
 /* Of a configuration, by how much the logarithm of its time is expected to fall below the least: 0.01 is 1 %. */
-double model_gain(const model *m, const int *at);
+double surrogate_gain(const surrogate *m, const int *at);
 
 #endif
