@@ -66,27 +66,9 @@ static void read_steps(bench_args *args, const char *text) {
 }
 
 static void read_shape(bench_args *args, const char *text) {
-    op_shape *s = &args->shape;
-    const struct {
-        const char *name;
-        int *field;
-    } fields[] = {{"M", &s->M},         {"N", &s->N},     {"K", &s->K},          {"R", &s->R},
-                  {"B", &s->B},         {"T", &s->T},     {"S", &s->S},          {"H", &s->H},
-                  {"G", &s->G},         {"D", &s->D},     {"V", &s->V},          {"modules", &s->modules},
-                  {"first", &s->first}, {"pad", &s->pad}, {"option", &s->option}};
-
     args->has_shape = true;
-    for (const char *part = text; part; part = bench_next_part(part)) {
-        const size_t length = strcspn(part, "=");
-        bool known = false;
-        for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-            if (strlen(fields[i].name) == length && strncmp(fields[i].name, part, length) == 0 && part[length] == '=') {
-                *fields[i].field = bench_number(part + length + 1, ",", text);
-                known = true;
-            }
-        if (!known)
-            bench_misuse("unknown letter in", text);
-    }
+    if (case_shape_read(&args->shape, text) != CLORA_OK)
+        bench_misuse("not like M=64,N=100,K=32:", text);
 }
 
 static void read_only(bench_args *args, const char *text) {

@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "cases/case.h"
 #include "ref/ref.h"
 #include "support/assert.h"
+#include "support/cases.h"
 
 /* Both families of kernels on one device: the one of CPUs and the one of GPUs. */
 static clora_context *contexts[2];
@@ -46,36 +46,29 @@ static bool skipped(const op_case *op, const op_shape *shape) {
     return getenv("CLORA_TEST_SMALL") && op->flops(shape) > 1e5;
 }
 
-static void check_case(clora_context *context, const op_case *op) {
-    for (size_t i = 0; i < op->shapes_count; i++) {
-        case_run run;
-        if (skipped(op, &op->shapes[i]))
-            continue;
-        clora_status status = case_begin(&run, context, op, &op->shapes[i], true);
-        if (status == CLORA_OK)
-            status = case_check(&run);
-        case_end(&run);
-        assert_ok(status);
-    }
-}
-
 /* The device's own family is checked by tests/test_ops.c, but not under an interpreter. */
 static bool is_checked_here(const clora_context *context) {
     return context->gemm != usual || getenv("CLORA_TEST_SMALL");
 }
 
+static void check_cases(const op_case *cases) {
+    for (size_t c = 0; c < 2; c++) {
+        const case_way way = {.path = c == 0 ? "panel" : "tile"}; /* as contexts[c] is */
+        for (const op_case *op = cases; op->name && is_checked_here(contexts[c]); op++)
+            for (size_t i = 0; i < op->shapes_count; i++)
+                if (!skipped(op, &op->shapes[i]))
+                    check_case(contexts[c], op, &op->shapes[i], &way);
+    }
+}
+
 static void test_either_family_matches_the_reference(void **state) {
     (void)state;
-    for (size_t c = 0; c < 2; c++)
-        for (const op_case *op = cases_nn; op->name && is_checked_here(contexts[c]); op++)
-            check_case(contexts[c], op);
+    check_cases(cases_nn);
 }
 
 static void test_either_family_of_attention_matches_the_reference(void **state) {
     (void)state;
-    for (size_t c = 0; c < 2; c++)
-        for (const op_case *op = cases_attention; op->name && is_checked_here(contexts[c]); op++)
-            check_case(contexts[c], op);
+    check_cases(cases_attention);
 }
 
 /* Each group needs local memory of its own: with many rows, groups run on all cores at once. */
@@ -309,7 +302,7 @@ static int free_contexts(void **state) {
     return 0;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_either_family_matches_the_reference),
         cmocka_unit_test(test_either_family_of_attention_matches_the_reference),
@@ -325,5 +318,5 @@ int main(void) {
         cmocka_unit_test(test_a_query_that_sees_no_key_gives_zeros),
         cmocka_unit_test(test_shapes_that_do_not_fit_are_refused),
     };
-    return cmocka_run_group_tests(tests, create_contexts, free_contexts);
+    return argc > 1 ? cases_main(argc, argv) : cmocka_run_group_tests(tests, create_contexts, free_contexts);
 }

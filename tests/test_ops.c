@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 
 #include "base/dtype.h"
 #include "cases/product.h"
+#include "support/cases.h"
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
@@ -20,22 +22,23 @@ static bool is_too_large(const op_shape *s) {
     return getenv("CLORA_TEST_SMALL") && work > 20000.0;
 }
 
-static void check_shape(const op_case *op, const op_shape *shape) {
-    case_run run;
-
-    if (is_too_large(shape))
-        return;
-    if (case_begin(&run, context, op, shape, true) != CLORA_OK || case_check(&run) != CLORA_OK) {
-        case_end(&run);
-        fail_msg("%s", clora_last_error());
-    }
-    case_end(&run);
+static void check_shape(const op_case *op, const op_shape *shape, const case_way *way) {
+    if (!is_too_large(shape))
+        check_case(context, op, shape, way);
 }
 
-/* Every step-th shape of a case. */
-static void check_case(const op_case *op, size_t step) {
-    for (size_t i = 0; i < op->shapes_count; i += step)
-        check_shape(op, &op->shapes[i]);
+static case_sample sample;
+
+/* One of `of` shapes of a case. */
+static void check_some(const op_case *op, int of, const case_way *way) {
+    for (size_t i = 0; i < op->shapes_count; i++)
+        if (of == 1 || sample_takes(&sample, of))
+            check_shape(op, &op->shapes[i], way);
+}
+
+static void begin_way(way_before *before, const case_way *way) {
+    if (way_begin(before, context, way) != CLORA_OK)
+        fail_msg("%s", clora_last_error());
 }
 
 static const op_case *const products[] = {cases_matmul, cases_fused, cases_lowrank, cases_sum};
@@ -46,16 +49,15 @@ static bool is_plain(void) {
     return weight_layout_of(context, CLORA_DTYPE_F32, 1, 1) == WEIGHT_PLAIN;
 }
 
-static void check_products(gemm_path path, size_t step) {
-    const gemm_path usual = context->gemm;
+/* One of `of` shapes of every product. */
+static void check_products(const case_way *way, int of) {
+    way_before before;
 
-    context->gemm = path;
-    tuning_forget(context);
+    begin_way(&before, way);
     for (int i = 0; i < PRODUCTS; i++)
         for (const op_case *op = products[i]; op->name && (op != cases_sum || !is_plain()); op++)
-            check_case(op, step);
-    context->gemm = usual;
-    tuning_forget(context);
+            check_some(op, of, way);
+    way_end(context, &before);
 }
 
 static bool is_product(const op_case *op) {
@@ -74,7 +76,7 @@ static void test_every_operation_between_the_products_matches_its_reference(void
         skip(); /* test_nn does these there */
     for (size_t i = 0; i < case_count(); i++)
         if (!is_product(case_at(i))) {
-            check_case(case_at(i), 1);
+            check_some(case_at(i), 1, &(case_way){0});
             checked++;
         }
     assert_true(checked > 0);
@@ -82,70 +84,64 @@ static void test_every_operation_between_the_products_matches_its_reference(void
 
 static void test_the_panel_path_matches_the_reference(void **state) {
     (void)state;
-    check_products(GEMM_PANEL, 1);
+    check_products(&(case_way){.path = "panel"}, 1);
 }
 
 /* Every bf16 shape of the products with W0. */
-static void check_pairs(dot_engine engine) {
-    const dot_engine usual = context->dot;
+static void check_pairs(const case_way *way) {
+    way_before before;
 
-    context->dot = engine;
-    tuning_forget(context); /* what it found for another width */
+    begin_way(&before, way);
     for (const op_case *op = cases_matmul; op->name; op++)
         for (size_t i = 0; i < op->shapes_count; i++)
             if (op->shapes[i].dtype == CLORA_DTYPE_BF16)
-                check_shape(op, &op->shapes[i]);
-    context->dot = usual;
+                check_shape(op, &op->shapes[i], way);
+    way_end(context, &before);
 }
 
 /* Products of pairs of bf16 in floats, and without pairs where the device would take its instruction. */
 static void test_pairs_match_the_reference_with_and_without_the_instruction(void **state) {
-    static const int widths[] = {4, 8, 16};
-    const int usual = context->info.vector_width;
+    static const char *const widths[] = {"4", "8", "16"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
-        context->info.vector_width = widths[i];
-        check_pairs(DOT_EMULATED);
-        check_pairs(DOT_NONE);
+        check_pairs(&(case_way){.vector_width = widths[i], .dot = "emulated"});
+        check_pairs(&(case_way){.vector_width = widths[i], .dot = "none"});
     }
-    context->info.vector_width = usual;
-    tuning_forget(context);
 }
 
 /* As on CPUs with other vectors than this one's: panels of 8 and 32 columns. */
 static void test_panels_of_every_width_match_the_reference(void **state) {
-    static const int widths[] = {4, 16};
-    const int usual = context->info.vector_width;
-    const bool usually_cpu = context->is_cpu;
+    static const char *const widths[] = {"4", "16"};
 
     (void)state;
-    context->is_cpu = true;
     for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
-        context->info.vector_width = widths[i];
-        assert_int_equal(kernel_panel_width(context), 2 * widths[i]);
-        check_products(GEMM_PANEL, 4);
+        const case_way way = {.path = "panel", .family = "cpu", .vector_width = widths[i]};
+        way_before before;
+        begin_way(&before, &way);
+        assert_int_equal(kernel_panel_width(context), 2 * atoi(widths[i]));
+        way_end(context, &before);
+        check_products(&way, 4);
     }
-    context->info.vector_width = usual;
-    context->is_cpu = usually_cpu;
 }
 
 /* As on a GPU, whose panels have 32 columns. */
 static void test_the_paths_of_gpus_match_the_reference(void **state) {
-    const bool usual = context->is_cpu;
+    const case_way way = {.path = "tile", .family = "gpu"};
+    way_before before;
 
     (void)state;
-    context->is_cpu = false;
+    begin_way(&before, &way);
     assert_int_equal(kernel_panel_width(context), 32);
-    check_products(GEMM_TILE, 4);
+    way_end(context, &before);
+    check_products(&way, 4);
     if (!getenv("CLORA_TEST_SMALL"))
-        check_products(GEMM_CLBLAST, 9);
-    context->is_cpu = usual;
+        check_products(&(case_way){.path = "clblast", .family = "gpu"}, 9);
 }
 
 static void test_the_tile_path_matches_the_reference(void **state) {
     (void)state;
-    check_products(GEMM_TILE, 1);
+    check_products(&(case_way){.path = "tile"}, 1);
 }
 
 /* Choices between kernels that the tuner makes: every one is right. */
@@ -156,12 +152,11 @@ static void test_every_choice_of_a_path_matches_the_reference(void **state) {
         if (getenv("CLORA_TEST_SMALL") && strcmp(row->name, "weight_layout") == 0)
             continue; /* CLBlast's kernels */
         for (int v = 0; !row->source && row->parameters[0].values[v]; v++) {
-            const int values[KERNEL_PARAMETERS] = {row->parameters[0].values[v]};
-            assert_int_equal(tuning_force(context, row, values), CLORA_OK);
-            check_products(context->is_cpu ? GEMM_PANEL : GEMM_TILE, 3);
-            check_products(context->is_cpu ? GEMM_TILE : GEMM_PANEL, 7);
+            char choice[64];
+            snprintf(choice, sizeof(choice), "%s=%d", row->name, row->parameters[0].values[v]);
+            check_products(&(case_way){.path = context->is_cpu ? "panel" : "tile", .choose = choice}, 3);
+            check_products(&(case_way){.path = context->is_cpu ? "tile" : "panel", .choose = choice}, 7);
         }
-        assert_int_equal(tuning_force(context, row, NULL), CLORA_OK);
     }
 }
 
@@ -172,30 +167,27 @@ static void force_sums(const int *values) {
     assert_int_equal(tuning_force(context, kernel_find("path_dx_term"), values), CLORA_OK);
 }
 
-static void check_sums(gemm_path path) {
-    const gemm_path usual = context->gemm;
+/* Every product with W0, by way of the merged weight. */
+static void check_sums(const char *path, const char *max_allocation) {
+    char choice[64];
+    way_before before;
 
-    context->gemm = path;
-    tuning_forget(context);
+    snprintf(choice, sizeof(choice), "path_term=%d,path_dx_term=%d", TERM_SUM, TERM_SUM);
+    const case_way way = {.path = path, .choose = choice, .max_allocation = max_allocation};
+    begin_way(&before, &way);
     for (const op_case *op = cases_matmul; op->name; op++)
-        check_case(op, 1);
-    context->gemm = usual;
-    tuning_forget(context);
+        check_some(op, 1, &way);
+    way_end(context, &before);
 }
 
-/* At every shape and storage type; the second time in many slices. */
+/* At every shape and storage type; the last time in many slices. */
 static void test_products_with_the_summed_weight_match_the_reference(void **state) {
-    const size_t allowed = context->info.max_allocation;
     size_t now;
 
     (void)state;
-    force_sums(sum_path);
-    check_sums(GEMM_PANEL);
-    check_sums(GEMM_TILE);
-    context->info.max_allocation = 700 << 10; /* the largest weight has 6 MB */
-    check_sums(GEMM_PANEL);
-    context->info.max_allocation = allowed;
-    force_sums(NULL);
+    check_sums("panel", NULL);
+    check_sums("tile", NULL);
+    check_sums("panel", "716800"); /* the largest weight has 6 MB */
     clora_context_memory(context, &now, NULL);
     assert_int_equal(now, 0); /* the scratch went with the last term */
 }
@@ -286,7 +278,7 @@ static void test_the_clblast_path_matches_the_reference(void **state) {
     (void)state;
     if (getenv("CLORA_TEST_SMALL"))
         skip(); /* not our kernels */
-    check_products(GEMM_CLBLAST, 1);
+    check_products(&(case_way){.path = "clblast"}, 1);
     size_t now;
     clora_context_memory(context, &now, NULL);
     assert_int_equal(now, 0); /* the scratch went with the last weight */
@@ -371,7 +363,7 @@ static void test_an_embedding_of_no_row_shows_as_nan(void **state) {
     case_end(&run);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_operation_between_the_products_matches_its_reference),
         cmocka_unit_test(test_the_panel_path_matches_the_reference),
@@ -390,6 +382,9 @@ int main(void) {
         cmocka_unit_test(test_an_embedding_of_no_row_shows_as_nan),
         cmocka_unit_test(test_a_table_with_sums_plans_their_scratch), /* last: its entry stays */
     };
+    if (argc > 1)
+        return cases_main(argc, argv);
+    sample_begin(&sample);
     if (clora_context_create(&context, NULL) != CLORA_OK) {
         print_message("skipped: %s\n", clora_last_error());
         return 77; /* Meson: skipped */

@@ -1,7 +1,6 @@
 #include "cases/case.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,25 +40,6 @@ const op_case *case_find(const char *name) {
     return NULL;
 }
 
-const char *case_text(const op_case *op, const op_shape *s) {
-    static _Thread_local char text[4][192];
-    static _Thread_local int next;
-    char *out = text[next = (next + 1) % 4];
-    const struct {
-        const char *name;
-        int value;
-    } fields[] = {{"M", s->M},         {"N", s->N},     {"K", s->K},          {"R", s->R},
-                  {"B", s->B},         {"T", s->T},     {"S", s->S},          {"H", s->H},
-                  {"G", s->G},         {"D", s->D},     {"V", s->V},          {"modules", s->modules},
-                  {"first", s->first}, {"pad", s->pad}, {"option", s->option}};
-    size_t used = (size_t)snprintf(out, sizeof(text[0]), "%s %s", op->name, dtype_name(s->dtype));
-
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (fields[i].value && used < sizeof(text[0]))
-            used += (size_t)snprintf(out + used, sizeof(text[0]) - used, " %s %d", fields[i].name, fields[i].value);
-    return out;
-}
-
 void case_fill(float *out, size_t n, unsigned seed) {
     uint32_t state = seed * 2654435761u + 12345u;
 
@@ -67,6 +47,10 @@ void case_fill(float *out, size_t n, unsigned seed) {
         state = state * 1664525u + 1013904223u;
         out[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
     }
+}
+
+unsigned case_seed(const case_run *run, unsigned number) {
+    return number + 10007u * (unsigned)run->shape.seed;
 }
 
 void *case_memory(case_run *run, size_t count, size_t size) {
@@ -112,7 +96,7 @@ static case_buffer *buffer_add(case_run *run, const char *name, case_role role, 
         b->ids = case_memory(run, n, sizeof(int32_t));
     } else {
         b->host = case_memory(run, n, sizeof(float));
-        case_fill(b->host, run->status == CLORA_OK ? n : 0, (unsigned)run->buffers);
+        case_fill(b->host, run->status == CLORA_OK ? n : 0, case_seed(run, (unsigned)run->buffers));
         round_to(dtype, b->host, run->status == CLORA_OK ? n : 0);
     }
     if (role != CASE_IN)

@@ -21,6 +21,7 @@ typedef struct op_shape {
     clora_dtype dtype; /* storage of the weight or input */
     int pad;           /* columns between the rows of strided buffers */
     int option;        /* whatever else a case distinguishes, from 0 */
+    int seed;          /* of the values: others for each */
 } op_shape;
 
 typedef enum case_role {
@@ -95,6 +96,9 @@ void *case_memory(case_run *run, size_t count, size_t size);
 /* n uniform values in [-1, 1), the same for the same seed. */
 void case_fill(float *out, size_t n, unsigned seed);
 
+/* The seed of a run's array of this number. */
+unsigned case_seed(const case_run *run, unsigned number);
+
 /* ---- for tests, benchmarks, the tuner ---- */
 
 /* Lay out a case at a shape and upload its inputs. case_end in any event. */
@@ -111,8 +115,13 @@ clora_status case_upload(case_run *run);
  */
 clora_status case_check(case_run *run);
 
-/* "matmul M 3 N 5 K 7": one of four static buffers per thread. */
+/* "matmul f32 M 3 N 5 K 7", and what follows the name: one of four static buffers per thread. */
 const char *case_text(const op_case *op, const op_shape *shape);
+const char *case_shape_text(const op_case *op, const op_shape *shape);
+
+/* Fields of a shape from such a text; "M=3,N=5,K=7" is one too, and so is "3,5,7,2" for M, N, K and R. What it does not
+ * name stays. CLORA_ERROR_ARGUMENT for any other text. */
+clora_status case_shape_read(op_shape *out, const char *text);
 
 /* All cases, and one by its name (NULL when there is none). */
 size_t case_count(void);

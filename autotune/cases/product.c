@@ -41,7 +41,7 @@ static void make_weight(case_run *run, product *p) {
                                        s->dtype, s->K, p->modules, p->N);
     if (run->status != CLORA_OK)
         return;
-    case_fill(run->w0, n, 1000);
+    case_fill(run->w0, n, case_seed(run, 1000));
     for (size_t i = 0; i < n && s->dtype == CLORA_DTYPE_F16; i++)
         run->w0[i] = dtype_f16_to_f32(dtype_f32_to_f16(i % 97 == 5 ? run->w0[i] * 1e-5f : run->w0[i])); /* subnormal */
     for (size_t i = 0; i < n && s->dtype == CLORA_DTYPE_BF16; i++)
@@ -51,7 +51,7 @@ static void make_weight(case_run *run, product *p) {
     if (!(s->option & PRODUCT_BIAS))
         return;
     p->bias = case_memory(run, (size_t)s->N, sizeof(float));
-    case_fill(p->bias, run->status == CLORA_OK ? (size_t)s->N : 0, 1001);
+    case_fill(p->bias, run->status == CLORA_OK ? (size_t)s->N : 0, case_seed(run, 1001));
     for (int i = 0; i < p->modules && run->status == CLORA_OK; i++)
         run->status = weight_set_bias(run->w, i, p->bias + p->col[i]);
 }
@@ -71,8 +71,8 @@ static void make_factors(case_run *run, product *p, case_role a_role, case_role 
         p->b[i] = case_memory(run, b, sizeof(float));
         if (run->status != CLORA_OK)
             return;
-        case_fill(p->a[i], a, 1100 + (unsigned)i);
-        case_fill(p->b[i], b, 1200 + (unsigned)i);
+        case_fill(p->a[i], a, case_seed(run, 1100 + (unsigned)i));
+        case_fill(p->b[i], b, case_seed(run, 1200 + (unsigned)i));
         lowrank_pack_a(run->lr, i, p->fa->host, p->a[i]);
         lowrank_pack_b(run->lr, i, p->fb->host, p->b[i]);
     }
