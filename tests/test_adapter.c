@@ -362,6 +362,35 @@ static void test_views_lie_in_any_set_of_chunks(void **state) {
     clora_adapter_free(adapter);
 }
 
+static void test_its_factors_are_listed_for_training(void **state) {
+    NEED_DEVICE();
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    const parameter_group of_a = {1.0f, 0.1f}, of_b = {16.0f, 0.2f};
+    parameters list = {0};
+    size_t covered = 0;
+
+    options.target_modules = "k_proj,down_proj";
+    clora_adapter *adapter = create(&options);
+    assert_ok(adapter_list_parameters(&list, adapter, of_a, of_b));
+    assert_int_equal(list.buffers, adapter->chunks);
+    assert_ptr_equal(list.value[0], adapter->chunk[0]);
+    assert_int_equal(list.count, 2 * 4);
+    for (size_t i = 0; i < list.count; i++) {
+        static const char *const modules[4] = {"model.layers.0.self_attn.k_proj", "model.layers.0.mlp.down_proj",
+                                               "model.layers.1.self_attn.k_proj", "model.layers.1.mlp.down_proj"};
+        const parameter *one = &list.list[i];
+        char name[64];
+        snprintf(name, sizeof(name), "%s.lora_%c", modules[i / 2], i % 2 ? 'B' : 'A');
+        assert_string_equal(one->name, name);
+        assert_int_equal(one->offset, covered);
+        assert_memory_equal(&one->group, i % 2 ? &of_b : &of_a, sizeof(of_a));
+        covered += one->count;
+    }
+    assert_int_equal(parameters_scalars(&list), covered);
+    parameters_finish(&list);
+    clora_adapter_free(adapter);
+}
+
 static void test_dropout_can_be_changed_and_is_saved(void **state) {
     NEED_DEVICE();
     const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
@@ -510,6 +539,7 @@ int main(void) {
         TEST(test_small_allocations_split_the_factors_into_chunks),
         TEST(test_a_term_larger_than_a_buffer_is_refused),
         TEST(test_views_lie_in_any_set_of_chunks),
+        TEST(test_its_factors_are_listed_for_training),
         TEST(test_dropout_can_be_changed_and_is_saved),
         TEST(test_no_save_takes_the_place_of_a_model),
         TEST(test_an_adapter_is_replaced_only_when_that_was_asked_for),

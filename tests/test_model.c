@@ -248,7 +248,7 @@ static void test_training_follows_pytorch(void **state) {
             if (!(fabs((double)done.loss - expected) <= 1e-4))
                 fail_msg("%s: step %d: loss %g, expected %g", adapters[i], step, (double)done.loss, expected);
             if (step == 0)
-                assert_factors(adapter, trainer->optimizer->gradient, 1.0f / (float)batch.learnt, f, "grad.",
+                assert_factors(adapter, trainer->parameters.gradient, 1.0f / (float)batch.learnt, f, "grad.",
                                tolerance);
         }
         clora_train_step past;
@@ -435,7 +435,7 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     fixture_batch raw;
     clora_batch batch;
     workspace *ws = NULL;
-    optimizer *o = NULL;
+    parameters trained = {0};
     clora_adapter *adapter = load_adapter(adapters[0]);
     int *ranks = calloc((size_t)adapter->sites, sizeof(int));
     float staging[64], *p, *g;
@@ -454,15 +454,15 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
                                                   .dropout = true,
                                                   .ranks = ranks}));
     assert_ok(workspace_commit(ws));
-    assert_ok(optimizer_create(&o, adapter));
-    const selection select = {adapter, o->gradient, 0.3f, 77};
+    assert_ok(adapter_list_parameters(&trained, adapter, (parameter_group){0}, (parameter_group){0}));
+    const selection select = {adapter, trained.gradient, 0.3f, 77};
     assert_ok(batch_upload(ws, &batch));
     assert_ok(decoder_forward(ws, &select, NULL));
     assert_ok(likelihood(ws, &select, true));
     assert_ok(decoder_backward(ws, &select));
     read_chunk(&p, &n, adapter);
     g = malloc(n * sizeof(float));
-    assert_ok(clora_tensor_read(o->gradient[0], g));
+    assert_ok(clora_tensor_read(trained.gradient[0], g));
     double length = 0.0, side[2];
     for (size_t i = 0; i < n; i++)
         length += (double)g[i] * (double)g[i];
@@ -483,7 +483,7 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     free(p);
     free(g);
     free(ranks);
-    optimizer_free(o);
+    parameters_finish(&trained);
     workspace_free(ws);
     fixture_batch_free(&batch);
     clora_adapter_free(adapter);

@@ -176,6 +176,34 @@ clora_tensor adapter_view_b(const clora_adapter *adapter, clora_tensor *const *c
     return tensor_slice(chunks[slot->chunk], slot->b, 1, (int)adapter->term[site]->b_count);
 }
 
+/* The name that stands for a term of several modules. */
+static const char *first_adapted(const clora_adapter *adapter, int site) {
+    int m = 0;
+
+    while (adapter->term[site]->module[m].R == 0)
+        m++;
+    return adapter->site[site].names[m];
+}
+
+clora_status adapter_list_parameters(parameters *out, const clora_adapter *adapter, parameter_group a,
+                                     parameter_group b) {
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < adapter->chunks; i++)
+        TRY(parameters_add_buffer(out, adapter->chunk[i]));
+    for (int s = 0; s < adapter->sites; s++) {
+        const lowrank *term = adapter->term[s];
+        const adapter_slot *slot = &adapter->slot[s];
+        if (!term)
+            continue;
+        const char *name = first_adapted(adapter, s);
+        TRY(parameters_add(out, (parameter){alloc_format("%s.lora_A", name), slot->chunk, slot->a, term->a_count, a}));
+        TRY(parameters_add(out, (parameter){alloc_format("%s.lora_B", name), slot->chunk, slot->b, term->b_count, b}));
+    }
+done:
+    return status;
+}
+
 /* One factor of one site, from the host's rows to the device's panels. first: the site's first target. */
 static clora_status upload(clora_adapter *adapter, int site, int first, bool is_b, peft_source source, void *user) {
     const lowrank *term = adapter->term[site];

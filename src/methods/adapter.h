@@ -5,6 +5,7 @@
 
 #include "methods/target.h"
 #include "ops/lowrank.h"
+#include "train/parameters.h"
 
 /* A frozen weight that an adapter may attach to, as the model lists them: its modules' Hugging Face names in order. */
 typedef struct adapter_site {
@@ -22,8 +23,7 @@ typedef struct adapter_slot {
 
 /*
  * Terms are indexed like the model's sites. All factors live in a few flat f32 buffers (chunks, one unless the device's
- * largest allocation is passed), so that gradients and moments are buffers of the same sizes and the optimizer is one
- * launch a chunk.
+ * largest allocation is passed): those of a list of parameters, so that the optimizer is one launch a chunk.
  */
 struct clora_adapter {
     shared shared; /* held by the program, sessions and trainers */
@@ -49,7 +49,11 @@ clora_status adapter_create(clora_adapter **out, clora_context *context, const a
 clora_status adapter_load(clora_adapter **out, clora_context *context, const adapter_site *sites, int count,
                           const char *directory);
 
-/* The views of a term's factors in a set of chunks (parameters, gradients or moments). */
+/* Add the factors to what trains, A's and B's each in their group; the list's buffers are the chunks. */
+clora_status adapter_list_parameters(parameters *out, const clora_adapter *adapter, parameter_group a,
+                                     parameter_group b);
+
+/* The views of a term's factors in a set of chunks (the adapter's own, or their gradients). */
 clora_tensor adapter_view_a(const clora_adapter *adapter, clora_tensor *const *chunks, int site);
 clora_tensor adapter_view_b(const clora_adapter *adapter, clora_tensor *const *chunks, int site);
 

@@ -4,6 +4,7 @@
 #include "base/dtype.h"
 #include "model/workspace.h"
 #include "ops/lowrank.h"
+#include "train/optimizer.h"
 
 static size_t round_up(size_t n, size_t step) {
     return (n + step - 1) / step * step;
@@ -43,7 +44,8 @@ static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_dtype 
         const size_t scratch = plan_scratch(shape->context, dtype, rank, modules, N, K);
         out->scratch = scratch > out->scratch ? scratch : out->scratch;
         out->weights += layers * (weight_bytes(shape->context, dtype, K, modules, N) + (size_t)biases * sizeof(float));
-        out->adapter += layers * 4 * sizeof(float) * factor_elements(shape->context, rank, modules, N, K);
+        out->adapter +=
+            layers * optimizer_scalar_bytes(&optimizer_adamw) * factor_elements(shape->context, rank, modules, N, K);
         shape->info.parameters += c->layers * ((int64_t)rows * K + biases);
     }
 }

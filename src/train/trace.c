@@ -66,14 +66,17 @@ done:
 
 static clora_status train_once(clora_model *model, clora_adapter *adapter, const clora_tune_use *use) {
     static const clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
+    const parameter_group group = {.lr_factor = 1.0f, .weight_decay = options.weight_decay};
     clora_status status = CLORA_OK;
     workspace *ws = NULL;
+    parameters parameters = {0};
     optimizer *o = NULL;
     float norm;
 
     TRY(make_workspace(&ws, model, adapter, use));
-    TRY(optimizer_create(&o, adapter));
-    const selection select = {.adapter = adapter, .gradients = o->gradient};
+    TRY(adapter_list_parameters(&parameters, adapter, group, group));
+    TRY(optimizer_create(&o, &optimizer_adamw, &parameters));
+    const selection select = {.adapter = adapter, .gradients = parameters.gradient};
     TRY(decoder_forward(ws, &select, NULL));
     TRY(likelihood(ws, &select, true));
     TRY(decoder_backward(ws, &select));
@@ -81,6 +84,7 @@ static clora_status train_once(clora_model *model, clora_adapter *adapter, const
     TRY(optimizer_update(o, &options, options.lr, 1));
 done:
     optimizer_free(o);
+    parameters_finish(&parameters);
     workspace_free(ws);
     return status;
 }

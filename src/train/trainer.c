@@ -86,6 +86,16 @@ done:
     return status;
 }
 
+static clora_status make_optimizer(clora_trainer *t) {
+    const parameter_group group = {.lr_factor = 1.0f, .weight_decay = t->options.weight_decay};
+    clora_status status = CLORA_OK;
+
+    TRY(adapter_list_parameters(&t->parameters, t->adapter, group, group));
+    TRY(optimizer_create(&t->optimizer, &optimizer_adamw, &t->parameters));
+done:
+    return status;
+}
+
 clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora_adapter *adapter,
                                   const clora_dataset *dataset, const clora_train_options *options) {
     static const clora_train_options defaults = CLORA_TRAIN_OPTIONS_INIT;
@@ -117,7 +127,7 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     TRY(count_steps(t));
     TRY(model_self_check(model, SELF_CHECK_FACTORS | SELF_CHECK_BACKWARD));
     TRY(make_workspace(t, dataset));
-    TRY(optimizer_create(&t->optimizer, adapter));
+    TRY(make_optimizer(t));
     *out = t;
     t = NULL;
 done:
@@ -130,6 +140,7 @@ void clora_trainer_free(clora_trainer *t) {
         return;
     clora_context_finish(t->model->context);
     optimizer_free(t->optimizer);
+    parameters_finish(&t->parameters);
     workspace_free(t->ws);
     clora_loader_free(t->loader);
     free(t->staging);
@@ -146,7 +157,7 @@ clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
     if (!t)
         return (clora_memory_plan){0};
     clora_memory_plan plan = {.weights = t->model->info.device_bytes,
-                              .adapter = optimizer_bytes(t->optimizer),
+                              .adapter = parameters_scalars(&t->parameters) * optimizer_scalar_bytes(&optimizer_adamw),
                               .activations = workspace_bytes(t->ws),
                               .scratch = scratch_bytes(t->model->context)};
 
@@ -161,7 +172,7 @@ static uint64_t dropout_seed(const clora_trainer *t) {
 
 /* Forward and backward of one micro-batch; its gradients and sums are added. */
 static clora_status micro_batch(clora_trainer *t, clora_train_step *out, double *nll) {
-    const selection select = {t->adapter, t->optimizer->gradient, t->adapter->options.dropout, dropout_seed(t)};
+    const selection select = {t->adapter, t->parameters.gradient, t->adapter->options.dropout, dropout_seed(t)};
     const clora_batch *batch;
     double sum;
     clora_status status = CLORA_OK;
@@ -195,7 +206,7 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
     *out = (clora_train_step){.step = t->step + 1, .steps = t->steps};
     if (t->step >= t->steps)
         return clora_fail(CLORA_ERROR_NOT_FOUND, "the run is over after %d updates", t->steps);
-    TRY(optimizer_zero_gradients(t->optimizer));
+    TRY(parameters_zero_gradients(&t->parameters));
     for (int i = 0; i < t->options.accumulate && (!t->batches_total || t->batches < t->batches_total); i++)
         TRY(micro_batch(t, out, &nll));
     out->loss = (float)(nll / out->learnt);
@@ -205,7 +216,7 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
                        out->step));
     TRY(optimizer_norm(t->optimizer, &out->grad_norm, 1.0f / (float)out->learnt, t->options.clip));
     if (!isfinite(out->grad_norm))
-        TRY(optimizer_blame(t->optimizer, out->step));
+        TRY(parameters_blame(&t->parameters, out->step));
     TRY(optimizer_update(t->optimizer, &t->options, out->lr, ++t->step));
     out->epoch = (double)t->batches / (double)clora_loader_batches_per_epoch(t->loader);
     out->seconds = seconds_now() - start;

@@ -23,6 +23,7 @@ struct clora_trainer {
     clora_train_options options;
     clora_loader *loader;
     workspace *ws;
+    parameters parameters;
     optimizer *optimizer;
     float *staging; /* max_rows floats */
     int step, steps;

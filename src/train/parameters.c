@@ -1,0 +1,97 @@
+#include "train/parameters.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/dtype.h"
+
+void parameters_finish(parameters *p) {
+    for (size_t i = 0; i < p->count; i++)
+        free(p->list[i].name);
+    for (int i = 0; i < p->buffers; i++)
+        clora_tensor_free(p->gradient[i]);
+    free(p->list);
+    free(p->value);
+    free(p->gradient);
+    *p = (parameters){0};
+}
+
+clora_status parameters_add_buffer(parameters *p, clora_tensor *value) {
+    const size_t needed = (size_t)p->buffers + 1;
+    clora_status status = CLORA_OK;
+    clora_tensor *gradient;
+
+    TRY(alloc_grow((void **)&p->value, &p->value_capacity, needed, sizeof(*p->value)));
+    TRY(alloc_grow((void **)&p->gradient, &p->gradient_capacity, needed, sizeof(*p->gradient)));
+    TRY(tensor_new(&gradient, value->context, CLORA_DTYPE_F32, 1, tensor_cols(value)));
+    p->value[p->buffers] = value;
+    p->gradient[p->buffers++] = gradient;
+    TRY(clora_tensor_zero(gradient));
+done:
+    return status;
+}
+
+clora_status parameters_add(parameters *p, parameter one) {
+    clora_status status = CLORA_OK;
+
+    assert(one.buffer < p->buffers && one.offset + one.count <= clora_tensor_count(p->value[one.buffer]));
+    if (!one.name)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a list of parameters"));
+    TRY(alloc_grow((void **)&p->list, &p->capacity, p->count + 1, sizeof(*p->list)));
+    p->list[p->count++] = one;
+    one.name = NULL;
+done:
+    free(one.name);
+    return status;
+}
+
+size_t parameters_scalars(const parameters *p) {
+    size_t n = 0;
+
+    for (int i = 0; i < p->buffers; i++)
+        n += clora_tensor_count(p->value[i]);
+    return n;
+}
+
+clora_status parameters_zero_gradients(const parameters *p) {
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < p->buffers; i++)
+        TRY(clora_tensor_zero(p->gradient[i]));
+done:
+    return status;
+}
+
+static clora_status all_finite(bool *out, const clora_tensor *t) {
+    const size_t n = clora_tensor_count(t);
+    float *values = alloc_array(n, sizeof(*values));
+    clora_status status = CLORA_OK;
+
+    if (!values)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to look at a gradient");
+    TRY(clora_tensor_read(t, values));
+    *out = dtype_all_finite(values, CLORA_DTYPE_F32, n);
+done:
+    free(values);
+    return status;
+}
+
+clora_status parameters_blame(const parameters *p, int step) {
+    clora_status status = CLORA_OK;
+
+    for (size_t i = 0; i < p->count; i++) {
+        const parameter *one = &p->list[i];
+        const clora_tensor gradient = tensor_slice(p->gradient[one->buffer], one->offset, 1, (int)one->count);
+        bool finite = false;
+        TRY(all_finite(&finite, &gradient));
+        if (!finite)
+            return clora_fail(CLORA_ERROR_FORMAT,
+                              "step %d: the gradient of %s is not finite; a smaller learning rate may help", step,
+                              one->name);
+    }
+    status = clora_fail(CLORA_ERROR_FORMAT,
+                        "step %d: the norm of the gradient is not finite; a smaller learning rate may help", step);
+done:
+    return status;
+}
