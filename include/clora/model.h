@@ -37,7 +37,7 @@ typedef struct clora_model_options {
 
 /** Sizes of a model, from its config.json and the heads of its files. */
 typedef struct clora_model_info {
-    const char *model_type; /**< "llama" */
+    const char *model_type; /**< of the family: "llama" */
     int layers;             /**< decoder layers */
     int hidden;             /**< width of the residual stream */
     int ffn;                /**< width inside of the MLP */
@@ -134,7 +134,6 @@ typedef struct clora_memory_plan {
     size_t weights;     /**< frozen weights */
     size_t adapter;     /**< A, B, their gradients and AdamW's moments */
     size_t activations; /**< the arena of one (batch, length) step */
-    size_t cache;       /**< keys and values of a session */
     size_t scratch;     /**< one slice of a weight that products widen or sum first */
     size_t total;       /**< of all these */
 } clora_memory_plan;
