@@ -8,10 +8,12 @@
 
 #include <cmocka.h>
 
-#include "model/config.h"
+#include "model/decoder.h"
+#include "model/family.h"
 #include "model/rope.h"
 #include "support/fixture.h"
 #include "support/scratch.h"
+#include "support/small_model.h"
 
 #define SIZES                                                                                                \
     "\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, " \
@@ -129,6 +131,82 @@ static void test_swish_is_another_name_of_silu(void **state) {
     assert_refused(load(&config, "{" SIZES ", \"hidden_act\": \"gelu\"}"), CLORA_ERROR_UNSUPPORTED, "\"gelu\"");
 }
 
+static void test_an_unknown_family_is_refused_with_those_there_are(void **state) {
+    (void)state;
+    model_config config;
+
+    assert_refused(load(&config, "{\"model_type\": \"gpt_neox\"}"), CLORA_ERROR_UNSUPPORTED, "\"gpt_neox\"");
+    assert_refused(load(&config, "{\"model_type\": \"gpt_neox\"}"), CLORA_ERROR_UNSUPPORTED, "these are: llama");
+    assert_refused(load(&config, "{\"model_type\": null}"), CLORA_ERROR_FORMAT, "\"model_type\" is missing");
+}
+
+static void assert_biases(const model_config *c, bool qkv, bool out, bool gate_up, bool down) {
+    assert_int_equal(model_projection_bias(c, DECODER_QKV), qkv);
+    assert_int_equal(model_projection_bias(c, DECODER_OUT), out);
+    assert_int_equal(model_projection_bias(c, DECODER_GATE_UP), gate_up);
+    assert_int_equal(model_projection_bias(c, DECODER_DOWN), down);
+}
+
+static void test_biases_are_where_the_family_has_them(void **state) {
+    (void)state;
+    model_config config;
+
+    assert_ok(load(&config, "{" SIZES "}"));
+    assert_biases(&config, false, false, false, false);
+    assert_ok(load(&config, "{" SIZES ", \"attention_bias\": true}"));
+    assert_biases(&config, true, true, false, false);
+    assert_ok(load(&config, "{" SIZES ", \"mlp_bias\": true}"));
+    assert_biases(&config, false, false, true, true);
+}
+
+/* A model of one layer with the biases of q, k, v and one more, opened; only the heads of its files are read. */
+static clora_status open_with(const char *bias, int length) {
+    static const float zeros[64 * 64];
+    const char *const names[] = {"model.embed_tokens.weight",
+                                 "lm_head.weight",
+                                 "model.norm.weight",
+                                 "model.layers.0.input_layernorm.weight",
+                                 "model.layers.0.post_attention_layernorm.weight",
+                                 "model.layers.0.self_attn.q_proj.weight",
+                                 "model.layers.0.self_attn.k_proj.weight",
+                                 "model.layers.0.self_attn.v_proj.weight",
+                                 "model.layers.0.self_attn.o_proj.weight",
+                                 "model.layers.0.mlp.gate_proj.weight",
+                                 "model.layers.0.mlp.up_proj.weight",
+                                 "model.layers.0.mlp.down_proj.weight",
+                                 "model.layers.0.self_attn.q_proj.bias",
+                                 "model.layers.0.self_attn.k_proj.bias",
+                                 "model.layers.0.self_attn.v_proj.bias",
+                                 "model.layers.0.self_attn.o_proj.bias",
+                                 bias};
+    const int shapes[][2] = {{16, 64}, {16, 64}, {0, 64},  {0, 64}, {0, 64}, {64, 64}, {64, 64}, {64, 64},   {64, 64},
+                             {48, 64}, {48, 64}, {64, 48}, {0, 64}, {0, 64}, {0, 64},  {0, 64},  {0, length}};
+    const size_t n = sizeof(names) / sizeof(names[0]);
+    const float *values[sizeof(names) / sizeof(names[0])];
+    safetensors_set *files = NULL;
+    model_tables tables;
+    model_config config;
+
+    for (size_t i = 0; i < n; i++)
+        values[i] = zeros;
+    write_tensors("model.safetensors", names, shapes, values, bias ? n : n - 1, CLORA_DTYPE_F32);
+    assert_ok(load(&config, "{" SIZES ", \"attention_bias\": true}"));
+    const clora_status status = model_files_open(&files, &tables, &config, scratch_path(""));
+    safetensors_set_close(files);
+    return status;
+}
+
+static void test_a_bias_that_no_projection_has_is_refused_by_name(void **state) {
+    (void)state;
+    assert_ok(open_with(NULL, 0));
+    assert_refused(open_with("model.layers.0.mlp.up_proj.bias", 48), CLORA_ERROR_UNSUPPORTED,
+                   "mlp.up_proj.bias is a bias, and config.json says that there are none");
+    assert_refused(open_with("model.layers.0.input_layernorm.bias", 64), CLORA_ERROR_UNSUPPORTED,
+                   "input_layernorm.bias is a bias");
+    assert_refused(open_with("model.layers.0.self_attn.q_proj.base", 64), CLORA_ERROR_UNSUPPORTED,
+                   "17 tensors in the files, of which the model uses 16");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rope_is_found_where_transformers_finds_it, scratch_setup,
@@ -137,6 +215,11 @@ int main(void) {
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_a_rope_setting_of_null_is_not_set, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_swish_is_another_name_of_silu, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_an_unknown_family_is_refused_with_those_there_are, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_biases_are_where_the_family_has_them, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_a_bias_that_no_projection_has_is_refused_by_name, scratch_setup,
+                                        scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

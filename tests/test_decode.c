@@ -12,6 +12,7 @@
 
 #include "base/rng.h"
 #include "files/safetensors.h"
+#include "model/decoder.h"
 #include "model/session.h"
 #include "ops/attention.h"
 #include "support/fixture.h"
@@ -260,7 +261,7 @@ static void test_biases_take_a_launch_each(void **state) {
     for (int i = 0; i < 128; i++)
         bias[i] = 0.01f * (float)(i % 13);
     for (int l = 0; l < model->config.layers; l++)
-        for (int site = 0; site < SITES_PER_LAYER; site++)
+        for (int site = 0; site < DECODER_PROJECTIONS; site++)
             for (int m = 0; m < model->layer[l].w[site]->modules; m++)
                 assert_ok(weight_set_bias(model->layer[l].w[site], m, bias));
     check(model, NULL, (text){2, 1, 3}, 2 * STEPS);

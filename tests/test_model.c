@@ -11,6 +11,7 @@
 
 #include <clora/clora.h>
 
+#include "model/decoder.h"
 #include "model/session.h"
 #include "support/fixture.h"
 #include "train/trainer.h"
@@ -297,7 +298,7 @@ static void test_a_model_in_the_plain_layout_is_the_same(void **state) {
     force_choice("weight_layout", LAYOUT_PLAIN);
     assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"), NULL));
     force_choice("weight_layout", 0);
-    assert_int_equal(model->layer[0].w[SITE_O]->layout, WEIGHT_PLAIN);
+    assert_int_equal(model->layer[0].w[DECODER_OUT]->layout, WEIGHT_PLAIN);
     assert_int_equal(model->embedding->layout, WEIGHT_PLAIN);
     test_base_logits_are_those_of_pytorch(state);
     test_adapter_logits_are_those_of_peft(state);
@@ -457,9 +458,9 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     assert_ok(adapter_list_parameters(&trained, adapter, (parameter_group){0}, (parameter_group){0}));
     const selection select = {adapter, trained.gradient, 0.3f, 77};
     assert_ok(batch_upload(ws, &batch));
-    assert_ok(decoder_forward(ws, &select, NULL));
+    assert_ok(model_forward(ws, &select, NULL));
     assert_ok(likelihood(ws, &select, true));
-    assert_ok(decoder_backward(ws, &select));
+    assert_ok(model_backward(ws, &select));
     read_chunk(&p, &n, adapter);
     g = malloc(n * sizeof(float));
     assert_ok(clora_tensor_read(trained.gradient[0], g));
@@ -472,7 +473,7 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
         for (size_t i = 0; i < n; i++)
             moved[i] = p[i] + (float)((s ? -h : h) * (double)g[i]);
         assert_ok(clora_tensor_write(adapter->chunk[0], moved));
-        assert_ok(decoder_forward(ws, &select, NULL));
+        assert_ok(model_forward(ws, &select, NULL));
         assert_ok(likelihood(ws, &select, false));
         assert_ok(batch_results(ws, staging, &side[s], NULL));
         free(moved);

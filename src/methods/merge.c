@@ -1,32 +1,13 @@
+#include "methods/merge.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "files/directory.h"
 #include "files/quantized.h"
 #include "methods/merge_weights.h"
 
 static const char INDEX_NAME[] = "model.safetensors.index.json";
-
-static clora_status read_config(merge *m) {
-    enum { LIMIT = 16 << 20 };
-    char *path = file_join(m->model, "config.json");
-    clora_status status = CLORA_OK;
-    const char *type;
-
-    if (!path)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", m->model));
-    TRY(directory_need_model(m->model));
-    TRY(json_load_path(&m->config, path, LIMIT));
-    TRY(json_get_text(&type, m->config, "model_type", "", path));
-    if (strcmp(type, "llama") != 0)
-        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"model_type\" is \"%s\"; clora merges into \"llama\"", path,
-                       type));
-    TRY(quantized_refuse_config(m->config, path));
-done:
-    free(path);
-    return status;
-}
 
 static clora_status add_module(merge *m, const char *name, size_t length, const safetensors_tensor *t) {
     char *copy = alloc_string_n(name, length);
@@ -196,7 +177,6 @@ static int64_t count_bytes(const safetensors_set *set) {
 static clora_status run(merge *m, const char *adapter_directory, const char *out_directory) {
     clora_status status = CLORA_OK;
 
-    TRY(read_config(m));
     TRY(safetensors_set_open(&m->set, m->model));
     TRY(quantized_refuse_tensors(m->set, m->model));
     TRY(list_modules(m));
@@ -212,31 +192,14 @@ done:
     return status;
 }
 
-clora_status clora_merge_with(const char *model_directory, const char *adapter_directory, const char *out_directory,
-                              const clora_merge_options *options, clora_merge_report *report) {
-    clora_merge_options all = CLORA_MERGE_OPTIONS_INIT;
-
-    NEED(model_directory);
-    NEED(adapter_directory);
-    NEED(out_directory);
-    if (options) /* a program built with an older header knows fewer of them */
-        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
-    if (all.dtype < -1 || all.dtype > CLORA_DTYPE_BF16)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", all.dtype);
-    merge m = {.model = model_directory, .dtype = all.dtype, .options = &all};
+clora_status merge_directories(const char *model_directory, json_t *config, const char *adapter_directory,
+                               const char *out_directory, const clora_merge_options *options,
+                               clora_merge_report *report) {
+    merge m = {.model = model_directory, .config = config, .dtype = options->dtype, .options = options};
     const clora_status status = run(&m, adapter_directory, out_directory);
+
     if (status == CLORA_OK)
         report_all(&m, report);
     merge_finish(&m);
     return status;
-}
-
-clora_status clora_merge(const char *model_directory, const char *adapter_directory, const char *out_directory,
-                         int dtype, clora_merge_callback callback, void *user, clora_merge_report *report) {
-    NEED(model_directory);
-    NEED(adapter_directory);
-    NEED(out_directory);
-    const clora_merge_options options = {.size = sizeof(options), .dtype = dtype, .callback = callback, .user = user};
-
-    return clora_merge_with(model_directory, adapter_directory, out_directory, &options, report);
 }

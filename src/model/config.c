@@ -10,6 +10,7 @@
 #include "base/json_literal.h"
 #include "files/directory.h"
 #include "files/quantized.h"
+#include "model/family.h"
 
 enum { CONFIG_LIMIT = 1 << 20, SIZE_LIMIT = 1 << 24 };
 
@@ -51,7 +52,7 @@ static clora_status get_positive(float *out, const json_t *object, const char *k
 }
 
 /* The object that tells of RoPE: rope_scaling where it says something, else rope_parameters, else NULL. */
-static clora_status find_rope(const json_t **out, const json_t *root, const char *path) {
+static clora_status find_rope(const json_t **out, const model_config *c, const json_t *root, const char *path) {
     static const char *const names[] = {"rope_scaling", "rope_parameters"};
     const char *key;
     json_t *value;
@@ -66,9 +67,9 @@ static clora_status find_rope(const json_t **out, const json_t *root, const char
         json_object_foreach ((json_t *)found, key, value) {
             if (json_is_object(value) && !json_literal(value))
                 return clora_fail(CLORA_ERROR_UNSUPPORTED,
-                                  "%s: \"%s\" has settings of its own for \"%s\"; a llama model has one RoPE for all "
+                                  "%s: \"%s\" has settings of its own for \"%s\"; a %s model has one RoPE for all "
                                   "its layers",
-                                  path, names[i], key);
+                                  path, names[i], key, c->family->model_type);
         }
         *out = found;
     }
@@ -112,7 +113,7 @@ static clora_status read_rope(model_config *c, const json_t *root, const char *p
     const json_t *rope;
     const char *kind;
 
-    TRY(find_rope(&rope, root, path));
+    TRY(find_rope(&rope, c, root, path));
     TRY(get_positive(&c->rope_theta, is_set(rope, "rope_theta") ? rope : root, "rope_theta", 10000.0, path));
     TRY(refuse_partial_rope(root, path));
     if (!rope)
@@ -170,7 +171,7 @@ static clora_status read_sizes(model_config *c, const json_t *root, const char *
     TRY(get_size(&c->heads, root, "num_attention_heads", 0, path));
     TRY(get_size(&c->kv_heads, root, "num_key_value_heads", c->heads, path));
     TRY(get_size(&c->vocab, root, "vocab_size", 0, path));
-    TRY(get_size(&c->max_positions, root, "max_position_embeddings", 2048, path));
+    TRY(get_size(&c->max_positions, root, "max_position_embeddings", c->family->max_positions, path));
     if (!is_set(root, "head_dim") && c->hidden % c->heads != 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"hidden_size\" %d is no multiple of \"num_attention_heads\" %d", path,
                        c->hidden, c->heads));
@@ -193,12 +194,7 @@ static clora_status read_config(model_config *c, const json_t *root, const char 
     const char *text;
     double eps;
 
-    TRY(json_get_text(&text, root, "model_type", NULL, path));
-    if (!text)
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: the key \"model_type\" is missing", path));
-    if (strcmp(text, "llama") != 0)
-        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: model_type \"%s\" is not supported (llama is)", path, text));
-    snprintf(c->model_type, sizeof(c->model_type), "%s", text);
+    TRY(family_find(&c->family, root, path));
     TRY(quantized_refuse_config(root, path));
     TRY(json_get_text(&text, root, "hidden_act", "silu", path));
     if (strcmp(text, "silu") != 0 && strcmp(text, "swish") != 0)
@@ -209,12 +205,21 @@ static clora_status read_config(model_config *c, const json_t *root, const char 
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"rms_norm_eps\" is %g", path, eps));
     c->norm_eps = (float)eps;
     TRY(json_get_bool(&c->tied, root, "tie_word_embeddings", false, path));
-    TRY(json_get_bool(&c->attention_bias, root, "attention_bias", false, path));
-    TRY(json_get_bool(&c->mlp_bias, root, "mlp_bias", false, path));
+    TRY(c->family->read_config(c, root, path));
     TRY(read_rope(c, root, path));
     TRY(read_eos(c, root, path));
 done:
     return status;
+}
+
+int config_width_of(const model_config *c, config_width width) {
+    switch (width) {
+    case WIDTH_HIDDEN: return c->hidden;
+    case WIDTH_FFN: return c->ffn;
+    case WIDTH_QUERIES: return c->heads * c->head_dim;
+    case WIDTH_KEYS: return c->kv_heads * c->head_dim;
+    }
+    return 0;
 }
 
 clora_status config_load(model_config *out, const char *directory) {

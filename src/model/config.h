@@ -8,15 +8,19 @@
 
 typedef enum rope_scaling { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3 } rope_scaling;
 
+/* The widths that a layer's projections connect. */
+typedef enum config_width { WIDTH_HIDDEN, WIDTH_FFN, WIDTH_QUERIES, WIDTH_KEYS } config_width;
+
 enum { CONFIG_EOS = 8 };
 
 /* config.json and generation_config.json of a Hugging Face directory (docs/formats.md), checked. */
 typedef struct model_config {
-    char model_type[32];
+    const struct model_family *family;
     int layers, hidden, ffn, heads, kv_heads, head_dim, vocab, max_positions;
     float norm_eps;
-    bool tied, attention_bias, mlp_bias;
-    bool own_head; /* tied in config.json, but not in the files, which decide (model_files_open) */
+    bool tied;
+    bool own_head;   /* tied in config.json, but not in the files, which decide (model_files_open) */
+    unsigned biases; /* bit k: the k-th of a layer's projections (model/family.h) has biases */
     float rope_theta;
     rope_scaling scaling;
     float scaling_factor, scaling_low, scaling_high;
@@ -27,5 +31,7 @@ typedef struct model_config {
 } model_config;
 
 clora_status config_load(model_config *out, const char *directory);
+
+int config_width_of(const model_config *c, config_width width);
 
 #endif

@@ -3,6 +3,9 @@
 #include "model/linear.h"
 #include "ops/ops.h"
 
+_Static_assert((int)DECODER_NORMS <= (int)LAYER_NORMS && (int)DECODER_PROJECTIONS <= (int)LAYER_PROJECTIONS,
+               "a layer has room for these");
+
 /* The column ranges of a fused q,k,v matrix, and the first two in one. */
 typedef struct qkv_views {
     clora_tensor q, k, v, qk;
@@ -51,19 +54,19 @@ done:
 /* All that a layer keeps for its backward pass, and the activation in front of its last product. */
 static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *cache, int l) {
     const model_config *c = &ws->model->config;
-    const decoder_layer *w = &ws->model->layer[l];
-    const int site = l * SITES_PER_LAYER;
+    const model_layer *w = &ws->model->layer[l];
+    const int site = l * DECODER_PROJECTIONS;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
     const qkv_views p = split_qkv(&a->qkv, c);
     clora_status status = CLORA_OK;
 
-    TRY(linear_forward_normed(ws, s, site + SITE_QKV, &a->qkv, NULL, x, w->norm_attention, &a->rstd_attention,
-                              &a->u[SITE_QKV]));
+    TRY(linear_forward_normed(ws, s, site + DECODER_QKV, &a->qkv, NULL, x, w->norm[DECODER_NORM_ATTENTION],
+                              &a->rstd_attention, &a->u[DECODER_QKV]));
     TRY(attend(ws, a, &p, cache, l));
-    TRY(linear_forward(ws, s, site + SITE_O, &a->mid, &a->att, x, &a->u[SITE_O]));
-    TRY(linear_forward_normed(ws, s, site + SITE_GATE_UP, &a->gu, &ws->act, &a->mid, w->norm_mlp, &a->rstd_mlp,
-                              &a->u[SITE_GATE_UP]));
+    TRY(linear_forward(ws, s, site + DECODER_OUT, &a->mid, &a->att, x, &a->u[DECODER_OUT]));
+    TRY(linear_forward_normed(ws, s, site + DECODER_GATE_UP, &a->gu, &ws->act, &a->mid, w->norm[DECODER_NORM_MLP],
+                              &a->rstd_mlp, &a->u[DECODER_GATE_UP]));
 done:
     return status;
 }
@@ -73,26 +76,26 @@ static clora_status layer_forward(workspace *ws, const selection *s, kv_cache *c
     clora_status status = CLORA_OK;
 
     TRY(layer_inside(ws, s, cache, l));
-    TRY(linear_forward(ws, s, l * SITES_PER_LAYER + SITE_DOWN, workspace_stream(ws, l + 1), &ws->act, &a->mid,
-                       &a->u[SITE_DOWN]));
+    TRY(linear_forward(ws, s, l * DECODER_PROJECTIONS + DECODER_DOWN, workspace_stream(ws, l + 1), &ws->act, &a->mid,
+                       &a->u[DECODER_DOWN]));
 done:
     return status;
 }
 
 /* The same bits again, from the layer's input. */
 static clora_status layer_again(workspace *ws, const selection *s, int l) {
-    const int site = l * SITES_PER_LAYER + SITE_DOWN;
+    const int site = l * DECODER_PROJECTIONS + DECODER_DOWN;
     clora_status status = CLORA_OK;
 
     TRY(layer_inside(ws, s, NULL, l));
     if (selection_term(s, site)) /* of the last product only u is wanted */
-        TRY(linear_forward(ws, s, site, NULL, &ws->act, NULL, &workspace_layer(ws, l)->u[SITE_DOWN]));
+        TRY(linear_forward(ws, s, site, NULL, &ws->act, NULL, &workspace_layer(ws, l)->u[DECODER_DOWN]));
 done:
     return status;
 }
 
 static decode_linear decode_site(workspace *ws, const selection *s, int l, int kind) {
-    const int site = l * SITES_PER_LAYER + kind;
+    const int site = l * DECODER_PROJECTIONS + kind;
     const lowrank *lr = selection_term(s, site);
     decode_linear linear = {.w = ws->model->site[site].weight, .lr = lr};
 
@@ -102,17 +105,17 @@ static decode_linear decode_site(workspace *ws, const selection *s, int l, int k
 }
 
 static decode_layer decode_of(workspace *ws, const selection *s, const kv_cache *cache, int l) {
-    const decoder_layer *w = &ws->model->layer[l];
+    const model_layer *w = &ws->model->layer[l];
     layer_activations *a = workspace_layer(ws, l);
 
     return (decode_layer){.x = workspace_stream(ws, l),
-                          .norm_attention = w->norm_attention,
-                          .norm_mlp = w->norm_mlp,
+                          .norm_attention = w->norm[DECODER_NORM_ATTENTION],
+                          .norm_mlp = w->norm[DECODER_NORM_MLP],
                           .eps = ws->model->config.norm_eps,
-                          .qkv = decode_site(ws, s, l, SITE_QKV),
-                          .out = decode_site(ws, s, l, SITE_O),
-                          .gate_up = decode_site(ws, s, l, SITE_GATE_UP),
-                          .down = decode_site(ws, s, l, SITE_DOWN),
+                          .qkv = decode_site(ws, s, l, DECODER_QKV),
+                          .out = decode_site(ws, s, l, DECODER_OUT),
+                          .gate_up = decode_site(ws, s, l, DECODER_GATE_UP),
+                          .down = decode_site(ws, s, l, DECODER_DOWN),
                           .normed = &ws->normed,
                           .qkv_rows = &a->qkv,
                           .att = &a->att,
@@ -165,8 +168,8 @@ static int first_site(const selection *select) {
  * layer. */
 static clora_status layer_backward(workspace *ws, const selection *s, int l, int first) {
     const model_config *c = &ws->model->config;
-    const decoder_layer *w = &ws->model->layer[l];
-    const int site = l * SITES_PER_LAYER;
+    const model_layer *w = &ws->model->layer[l];
+    const int site = l * DECODER_PROJECTIONS;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
     const qkv_views p = split_qkv(&a->qkv, c);
@@ -174,35 +177,35 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     clora_status status = CLORA_OK;
 
     /* act, which down_proj's A needs, is made again with the gradient and takes dact's place. */
-    if (first >= site + SITE_DOWN) {
+    if (first >= site + DECODER_DOWN) {
         TRY(op_swiglu(&ws->act, &a->gu));
-        return linear_backward(ws, s, site + SITE_DOWN, NULL, &ws->dstream, &ws->act, &a->u[SITE_DOWN]);
+        return linear_backward(ws, s, site + DECODER_DOWN, NULL, &ws->dstream, &ws->act, &a->u[DECODER_DOWN]);
     }
-    TRY(linear_backward_input(ws, s, site + SITE_DOWN, &ws->dact, &ws->dstream, &a->u[SITE_DOWN]));
-    TRY(op_swiglu_backward(&a->gu, selection_term(s, site + SITE_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
-    TRY(linear_backward_factor(ws, s, site + SITE_DOWN, &ws->dact));
-    if (selection_term(s, site + SITE_GATE_UP))
-        TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, w->norm_mlp));
-    TRY(linear_backward(ws, s, site + SITE_GATE_UP, first < site + SITE_GATE_UP ? &ws->dnorm : NULL, &a->gu,
-                        &ws->normed, &a->u[SITE_GATE_UP]));
-    if (first >= site + SITE_GATE_UP)
+    TRY(linear_backward_input(ws, s, site + DECODER_DOWN, &ws->dact, &ws->dstream, &a->u[DECODER_DOWN]));
+    TRY(op_swiglu_backward(&a->gu, selection_term(s, site + DECODER_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
+    TRY(linear_backward_factor(ws, s, site + DECODER_DOWN, &ws->dact));
+    if (selection_term(s, site + DECODER_GATE_UP))
+        TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
+    TRY(linear_backward(ws, s, site + DECODER_GATE_UP, first < site + DECODER_GATE_UP ? &ws->dnorm : NULL, &a->gu,
+                        &ws->normed, &a->u[DECODER_GATE_UP]));
+    if (first >= site + DECODER_GATE_UP)
         return CLORA_OK;
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, w->norm_mlp));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
 
-    TRY(linear_backward(ws, s, site + SITE_O, first < site + SITE_O ? &ws->datt : NULL, &ws->dstream, &a->att,
-                        &a->u[SITE_O]));
-    if (first >= site + SITE_O)
+    TRY(linear_backward(ws, s, site + DECODER_OUT, first < site + DECODER_OUT ? &ws->datt : NULL, &ws->dstream, &a->att,
+                        &a->u[DECODER_OUT]));
+    if (first >= site + DECODER_OUT)
         return CLORA_OK;
     TRY(op_attention_backward(&d.q, &d.k, &d.v, &ws->delta, &ws->dq_parts, &ws->datt, &a->att, &p.q, &p.k, &p.v,
                               &a->lse, &ws->past, &ws->first, &ws->last, shape_of(ws, ws->T)));
     TRY(op_rope(&d.qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, true));
 
-    if (selection_term(s, site + SITE_QKV))
-        TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, w->norm_attention));
-    TRY(linear_backward(ws, s, site + SITE_QKV, first < site ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
-                        &a->u[SITE_QKV]));
+    if (selection_term(s, site + DECODER_QKV))
+        TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, w->norm[DECODER_NORM_ATTENTION]));
+    TRY(linear_backward(ws, s, site + DECODER_QKV, first < site ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
+                        &a->u[DECODER_QKV]));
     if (first < site)
-        TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, w->norm_attention));
+        TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, w->norm[DECODER_NORM_ATTENTION]));
 done:
     return status;
 }
@@ -211,11 +214,11 @@ clora_status decoder_backward(workspace *ws, const selection *select) {
     const int layers = ws->model->config.layers, first = first_site(select);
     clora_status status = CLORA_OK;
 
-    if (first >= layers * SITES_PER_LAYER)
+    if (first >= layers * DECODER_PROJECTIONS)
         return CLORA_OK; /* only the head is adapted */
     TRY(clora_tensor_zero(&ws->dstream));
     TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, workspace_stream(ws, layers), &ws->rstd_final, ws->model->norm));
-    for (int l = layers - 1; l >= first / SITES_PER_LAYER; l--) {
+    for (int l = layers - 1; l >= first / DECODER_PROJECTIONS; l--) {
         if (ws->recompute)
             TRY(layer_again(ws, select, l));
         TRY(layer_backward(ws, select, l, first));

@@ -5,15 +5,15 @@
 #include "model/kvcache.h"
 #include "model/workspace.h"
 
+/* What each layer has, in the order in which the forward pass uses it. */
+enum { DECODER_NORM_ATTENTION, DECODER_NORM_MLP, DECODER_NORMS };
+enum { DECODER_QKV, DECODER_OUT, DECODER_GATE_UP, DECODER_DOWN, DECODER_PROJECTIONS };
+
 /*
  * The pre-norm decoder: in each layer x += attention(rmsnorm(x)), then x += gated MLP(rmsnorm(x)).
- *
- * The stream after the last layer, normalised, lands in ws->normed (M, C). The step's ids, positions, first and past
- * are in the workspace. With a cache the new keys and values are appended to it and attention reads them there.
+ * These are its family's forward and backward (model/family.h).
  */
 clora_status decoder_forward(workspace *ws, const selection *select, kv_cache *cache);
-
-/* After decoder_forward (train), with d(loss) / d(normed) in ws->dnorm: the adapter's gradients accumulate. */
 clora_status decoder_backward(workspace *ws, const selection *select);
 
 #endif

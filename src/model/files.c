@@ -3,7 +3,7 @@
 
 #include "files/model_tables.h"
 #include "files/quantized.h"
-#include "model/model.h"
+#include "model/family.h"
 
 /* The heads of the files against config.json; nothing is read or allocated yet. */
 typedef struct check {
@@ -32,21 +32,23 @@ static clora_status expect(check *c, const char *name, int rows, int cols) {
 }
 
 static clora_status expect_layer(check *c, int l) {
+    const model_family *family = c->config->family;
     clora_status status = CLORA_OK;
     char name[96];
 
-    snprintf(name, sizeof(name), "model.layers.%d.input_layernorm.weight", l);
-    TRY(expect(c, name, 0, c->config->hidden));
-    snprintf(name, sizeof(name), "model.layers.%d.post_attention_layernorm.weight", l);
-    TRY(expect(c, name, 0, c->config->hidden));
-    for (int kind = 0; kind < SITES_PER_LAYER; kind++) {
+    for (int i = 0; i < family->norms; i++) {
+        snprintf(name, sizeof(name), "model.layers.%d.%s.weight", l, family->norm[i]);
+        TRY(expect(c, name, 0, c->config->hidden));
+    }
+    for (int k = 0; k < family->projections; k++) {
         int N[WEIGHT_MODULES], K;
-        const int modules = model_site_shape(c->config, kind, N, &K);
+        const int modules = model_projection_shape(c->config, k, N, &K);
         for (int i = 0; i < modules; i++) {
-            snprintf(name, sizeof(name), "model.layers.%d.%s.weight", l, model_module_path(kind, i));
+            const char *path = family->projection[k].module[i].path;
+            snprintf(name, sizeof(name), "model.layers.%d.%s.weight", l, path);
             TRY(expect(c, name, N[i], K));
-            snprintf(name, sizeof(name), "model.layers.%d.%s.bias", l, model_module_path(kind, i));
-            if (model_site_bias(c->config, kind))
+            snprintf(name, sizeof(name), "model.layers.%d.%s.bias", l, path);
+            if (model_projection_bias(c->config, k))
                 TRY(expect(c, name, 0, N[i]));
         }
     }
@@ -63,11 +65,25 @@ static bool has_no_place(const model_config *c, const char *name) {
     return sscanf(name, "model.layers.%d.%n", &layer, &end) != 1 || !end || layer < 0 || layer >= c->layers;
 }
 
-static bool is_unexpected_bias(const model_config *c, const char *name) {
+static bool is_bias(const char *name) {
     const size_t n = strlen(name);
 
-    return n > 5 && strcmp(name + n - 5, ".bias") == 0 &&
-           !(strstr(name, ".self_attn.") ? c->attention_bias : c->mlp_bias);
+    return n > 5 && strcmp(name + n - 5, ".bias") == 0;
+}
+
+/* A bias that is not one of those that the layers' projections have. */
+static bool is_unexpected_bias(const model_config *c, const char *name) {
+    int layer, start = 0;
+
+    (void)sscanf(name, "model.layers.%d.%n", &layer, &start);
+    for (int k = 0; k < c->family->projections; k++)
+        for (int i = 0; model_projection_bias(c, k) && i < c->family->projection[k].modules; i++) {
+            const char *path = c->family->projection[k].module[i].path;
+            const size_t n = strlen(path);
+            if (strncmp(name + start, path, n) == 0 && strcmp(name + start + n, ".bias") == 0)
+                return false;
+        }
+    return is_bias(name);
 }
 
 /* A file's tensor that nothing uses means that the model is not what its config.json says. Old files carry tensors that

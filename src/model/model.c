@@ -8,49 +8,34 @@
 #include "base/dtype.h"
 #include "device/scratch.h"
 #include "device/self_check.h"
+#include "model/family.h"
 
-typedef struct site_kind {
-    int modules;
-    const char *path[WEIGHT_MODULES];
-} site_kind;
+int model_projection_shape(const model_config *c, int k, int N[WEIGHT_MODULES], int *K) {
+    const family_projection *p = &c->family->projection[k];
 
-static const site_kind kinds[SITES_PER_LAYER] = {
-    [SITE_QKV] = {3, {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
-    [SITE_O] = {1, {"self_attn.o_proj"}},
-    [SITE_GATE_UP] = {2, {"mlp.gate_proj", "mlp.up_proj"}},
-    [SITE_DOWN] = {1, {"mlp.down_proj"}},
-};
-
-int model_site_shape(const model_config *c, int kind, int N[WEIGHT_MODULES], int *K) {
-    const int q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    const int rows[SITES_PER_LAYER][3] = {{q, kv, kv}, {c->hidden}, {c->ffn, c->ffn}, {c->hidden}};
-    const int inputs[SITES_PER_LAYER] = {c->hidden, q, c->hidden, c->ffn};
-
-    for (int i = 0; i < kinds[kind].modules; i++)
-        N[i] = rows[kind][i];
-    *K = inputs[kind];
-    return kinds[kind].modules;
+    for (int i = 0; i < p->modules; i++)
+        N[i] = config_width_of(c, p->module[i].outputs);
+    *K = config_width_of(c, p->inputs);
+    return p->modules;
 }
 
-bool model_site_bias(const model_config *c, int kind) {
-    return kind <= SITE_O ? c->attention_bias : c->mlp_bias;
-}
-
-const char *model_module_path(int kind, int module) {
-    return kinds[kind].path[module];
+bool model_projection_bias(const model_config *c, int k) {
+    return c->biases >> k & 1u;
 }
 
 clora_status model_list_sites(clora_model *m) {
-    m->sites = m->config.layers * SITES_PER_LAYER + 1;
+    const model_family *family = m->config.family;
+
+    m->sites = m->config.layers * family->projections + 1;
     m->site = alloc_array((size_t)m->sites, sizeof(*m->site));
     m->name = alloc_array((size_t)m->sites * WEIGHT_MODULES, sizeof(*m->name));
     if (!m->site || !m->name)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of modules");
     for (int s = 0; s < m->sites - 1; s++) {
-        const int l = s / SITES_PER_LAYER, kind = s % SITES_PER_LAYER;
-        m->site[s].weight = m->layer[l].w[kind];
-        for (int i = 0; i < kinds[kind].modules; i++) {
-            char *name = alloc_format("model.layers.%d.%s", l, kinds[kind].path[i]);
+        const int l = s / family->projections, k = s % family->projections;
+        m->site[s].weight = m->layer[l].w[k];
+        for (int i = 0; i < family->projection[k].modules; i++) {
+            char *name = alloc_format("model.layers.%d.%s", l, family->projection[k].module[i].path);
             if (!name)
                 return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of modules");
             m->name[s * WEIGHT_MODULES + i] = name;
@@ -70,7 +55,7 @@ static const char *storage_name(const clora_model *m) {
 }
 
 void model_info_fill(clora_model_info *info, const model_config *c) {
-    *info = (clora_model_info){.model_type = c->model_type,
+    *info = (clora_model_info){.model_type = c->family->model_type,
                                .layers = c->layers,
                                .hidden = c->hidden,
                                .ffn = c->ffn,
@@ -126,10 +111,10 @@ static void destroy(shared *object) {
     clora_model *m = (clora_model *)object;
 
     for (int l = 0; m->layer && l < m->config.layers; l++) {
-        clora_tensor_free(m->layer[l].norm_attention);
-        clora_tensor_free(m->layer[l].norm_mlp);
-        for (int s = 0; s < SITES_PER_LAYER; s++)
-            weight_free(m->layer[l].w[s]);
+        for (int i = 0; i < LAYER_NORMS; i++)
+            clora_tensor_free(m->layer[l].norm[i]);
+        for (int k = 0; k < LAYER_PROJECTIONS; k++)
+            weight_free(m->layer[l].w[k]);
     }
     if (m->head != m->embedding)
         weight_free(m->head);

@@ -7,13 +7,14 @@
 #include "methods/adapter.h"
 #include "model/config.h"
 
-/* The frozen weights of a layer, in the order in which the forward pass uses them. */
-enum { SITE_QKV, SITE_O, SITE_GATE_UP, SITE_DOWN, SITES_PER_LAYER };
+/* The most of each that a layer of any family has. */
+enum { LAYER_NORMS = 2, LAYER_PROJECTIONS = 4 };
 
-typedef struct decoder_layer {
-    clora_tensor *norm_attention, *norm_mlp; /* f32 (1, C) */
-    weight *w[SITES_PER_LAYER];              /* q,k,v (C -> (H+2G)D); o; gate,up (C -> 2F); down */
-} decoder_layer;
+/* The frozen weights of a layer, in the order of its family's lists (model/family.h). */
+typedef struct model_layer {
+    clora_tensor *norm[LAYER_NORMS]; /* f32 (1, C) */
+    weight *w[LAYER_PROJECTIONS];
+} model_layer;
 
 struct clora_model {
     shared shared; /* held by the program, adapters, sessions and trainers */
@@ -23,19 +24,19 @@ struct clora_model {
     weight *embedding; /* (V, C) */
     weight *head;      /* the embedding when tied */
     clora_tensor *norm;
-    decoder_layer *layer;
-    int sites; /* layers * SITES_PER_LAYER + 1: the head is last */
+    model_layer *layer;
+    int sites; /* those of each layer, and the head, which is last */
     adapter_site *site;
     char **name; /* owns the module names: sites * WEIGHT_MODULES */
 };
 
-/* Rows of each module of a layer's site, and its inputs. Returns the number of modules. */
-int model_site_shape(const model_config *c, int kind, int N[WEIGHT_MODULES], int *K);
+/* Rows of each module of a layer's k-th projection, and its inputs. Returns the number of modules. */
+int model_projection_shape(const model_config *c, int k, int N[WEIGHT_MODULES], int *K);
 
-/* The Hugging Face name of module m of a layer's site, without layer: "self_attn.q_proj". */
-const char *model_module_path(int kind, int module);
+/* Whether a layer's k-th projection has biases. */
+bool model_projection_bias(const model_config *c, int k);
 
-/* The sizes that a configuration tells; model_type is borrowed from it. */
+/* The sizes that a configuration tells. */
 void model_info_fill(clora_model_info *info, const model_config *c);
 
 /* An empty model on a context, which it holds. NULL without memory. */
@@ -43,9 +44,6 @@ clora_model *model_allocate(clora_context *context);
 
 /* Make the list of adaptable weights: each layer's in order, then the head. */
 clora_status model_list_sites(clora_model *model);
-
-/* Whether the projections of a layer's site have biases. */
-bool model_site_bias(const model_config *c, int kind);
 
 /* device/self_check.h with this model's types and heads */
 clora_status model_self_check(const clora_model *model, unsigned groups);

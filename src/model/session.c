@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "model/decoder.h"
+#include "model/family.h"
 #include "model/head.h"
 
 /* More tokens than these, of all sequences together, are fed in pieces. */
@@ -106,7 +106,7 @@ clora_status clora_session_select(clora_session *session, clora_adapter *adapter
         TRY(tensor_new(&grown, session->model->context, CLORA_DTYPE_F32, session->ws->max_rows, rank));
         clora_tensor_free(session->u);
         session->u = grown;
-        for (int i = 0; i < SITES_PER_LAYER; i++)
+        for (int i = 0; i < LAYER_PROJECTIONS; i++)
             session->ws->layer[0].u[i] = *grown;
         session->ws->u_head = *grown;
     }
@@ -162,7 +162,7 @@ static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     TRY(tensor_send(&ws->ids, (size_t)(B * T), ids));
     TRY(tensor_send(&ws->positions, (size_t)(B * T), positions));
     TRY(tensor_send(&ws->past, (size_t)B, past));
-    TRY(decoder_forward(ws, &s->select, &s->cache));
+    TRY(model_forward(ws, &s->select, &s->cache));
     for (int b = 0; b < B; b++)
         length[b] += T;
 done:

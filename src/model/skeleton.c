@@ -2,18 +2,18 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
-#include "model/model.h"
+#include "model/family.h"
 
 /* The weights of a layer, of the right shapes and without values. */
 static clora_status create_layer(clora_model *m, int l, clora_dtype dtype) {
     clora_status status = CLORA_OK;
 
-    TRY(tensor_new(&m->layer[l].norm_attention, m->context, CLORA_DTYPE_F32, 1, m->config.hidden));
-    TRY(tensor_new(&m->layer[l].norm_mlp, m->context, CLORA_DTYPE_F32, 1, m->config.hidden));
-    for (int kind = 0; kind < SITES_PER_LAYER; kind++) {
+    for (int i = 0; i < m->config.family->norms; i++)
+        TRY(tensor_new(&m->layer[l].norm[i], m->context, CLORA_DTYPE_F32, 1, m->config.hidden));
+    for (int k = 0; k < m->config.family->projections; k++) {
         int N[WEIGHT_MODULES], K;
-        const int modules = model_site_shape(&m->config, kind, N, &K);
-        TRY(weight_create(&m->layer[l].w[kind], m->context, dtype, K, modules, N));
+        const int modules = model_projection_shape(&m->config, k, N, &K);
+        TRY(weight_create(&m->layer[l].w[k], m->context, dtype, K, modules, N));
     }
 done:
     return status;

@@ -6,17 +6,17 @@
 #include "base/alloc.h"
 #include "base/dtype.h"
 #include "files/safetensors.h"
-#include "model/model.h"
+#include "model/family.h"
 
 /* The directory being read. */
 typedef struct reading {
     clora_model *model;
     safetensors_set *files;
     const char *directory;
-    int dtype;                         /* forced storage, or -1 */
-    weight_pool pool[SITES_PER_LAYER]; /* of all layers */
-    clora_tensor *norms;               /* (2 layers + 1, C): each layer's two, and the last */
-    void *stage;                       /* bytes of a tensor on their way */
+    int dtype;                           /* forced storage, or -1 */
+    weight_pool pool[LAYER_PROJECTIONS]; /* of all layers */
+    clora_tensor *norms;                 /* (n, C): each layer's, and the last */
+    void *stage;                         /* bytes of a tensor on their way */
     size_t stage_capacity;
 } reading;
 
@@ -114,27 +114,28 @@ done:
     return status;
 }
 
-/* A layer's fused weight: its modules' files in order. A mixture of types is stored in the widest. */
-static clora_status load_site(reading *r, int l, int kind) {
+/* A layer's k-th projection: its modules' files in order. A mixture of types is stored in the widest. */
+static clora_status load_projection(reading *r, int l, int k) {
     const model_config *c = &r->model->config;
     const safetensors_tensor *t[WEIGHT_MODULES];
     char name[WEIGHT_MODULES][96];
     int N[WEIGHT_MODULES], K;
-    const int modules = model_site_shape(c, kind, N, &K);
+    const int modules = model_projection_shape(c, k, N, &K);
+    const family_projection *p = &c->family->projection[k];
     clora_dtype dtype = CLORA_DTYPE_F32;
     clora_status status = CLORA_OK;
-    weight **w = &r->model->layer[l].w[kind];
+    weight **w = &r->model->layer[l].w[k];
 
     for (int i = 0; i < modules; i++) {
-        snprintf(name[i], sizeof(name[i]), "model.layers.%d.%s.weight", l, model_module_path(kind, i));
+        snprintf(name[i], sizeof(name[i]), "model.layers.%d.%s.weight", l, p->module[i].path);
         t[i] = take(r, name[i]);
         dtype = i == 0 ? storage(r, t[0]) : storage(r, t[i]) == dtype ? dtype : CLORA_DTYPE_F32;
     }
-    TRY(weight_create_in(w, &r->pool[kind], r->model->context, dtype, K, modules, N));
+    TRY(weight_create_in(w, &r->pool[k], r->model->context, dtype, K, modules, N));
     for (int i = 0; i < modules; i++) {
         TRY(pack(r, *w, i, t[i], name[i]));
-        snprintf(name[i], sizeof(name[i]), "model.layers.%d.%s.bias", l, model_module_path(kind, i));
-        if (model_site_bias(c, kind))
+        snprintf(name[i], sizeof(name[i]), "model.layers.%d.%s.bias", l, p->module[i].path);
+        if (model_projection_bias(c, k))
             TRY(load_bias(r, *w, i, name[i]));
     }
 done:
@@ -142,16 +143,16 @@ done:
 }
 
 static clora_status load_layer(reading *r, int l) {
-    decoder_layer *layer = &r->model->layer[l];
+    const model_family *family = r->model->config.family;
     char name[96];
     clora_status status = CLORA_OK;
 
-    snprintf(name, sizeof(name), "model.layers.%d.input_layernorm.weight", l);
-    TRY(load_norm(&layer->norm_attention, r, name, 2 * l));
-    snprintf(name, sizeof(name), "model.layers.%d.post_attention_layernorm.weight", l);
-    TRY(load_norm(&layer->norm_mlp, r, name, 2 * l + 1));
-    for (int kind = 0; kind < SITES_PER_LAYER; kind++)
-        TRY(load_site(r, l, kind));
+    for (int i = 0; i < family->norms; i++) {
+        snprintf(name, sizeof(name), "model.layers.%d.%s.weight", l, family->norm[i]);
+        TRY(load_norm(&r->model->layer[l].norm[i], r, name, l * family->norms + i));
+    }
+    for (int k = 0; k < family->projections; k++)
+        TRY(load_projection(r, l, k));
 done:
     return status;
 }
@@ -165,25 +166,25 @@ clora_status model_load_weights(clora_model *m, const char *directory, int dtype
         return clora_fail(CLORA_ERROR_ARGUMENT, "weights are stored as f32, f16 or bf16");
     TRY(model_files_open(&r.files, &tables, &m->config, directory));
     model_info_fill(&m->info, &m->config);
-    const int layers = m->config.layers;
+    const int layers = m->config.layers, norms = layers * m->config.family->norms;
     m->layer = alloc_array((size_t)layers, sizeof(*m->layer));
     if (!m->layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     TRY(load_table(&m->embedding, &r, tables.embedding->name));
-    TRY(tensor_new(&r.norms, m->context, CLORA_DTYPE_F32, 2 * layers + 1, m->config.hidden));
-    for (int kind = 0; kind < SITES_PER_LAYER; kind++)
-        r.pool[kind].count = layers;
+    TRY(tensor_new(&r.norms, m->context, CLORA_DTYPE_F32, norms + 1, m->config.hidden));
+    for (int k = 0; k < LAYER_PROJECTIONS; k++)
+        r.pool[k].count = layers;
     for (int l = 0; l < layers; l++)
         TRY(load_layer(&r, l));
-    TRY(load_norm(&m->norm, &r, "model.norm.weight", 2 * layers));
+    TRY(load_norm(&m->norm, &r, "model.norm.weight", norms));
     m->head = m->embedding;
     if (!m->config.tied) {
         m->head = NULL;
         TRY(load_table(&m->head, &r, tables.head->name));
     }
 done:
-    for (int kind = 0; kind < SITES_PER_LAYER; kind++)
-        weight_pool_finish(&r.pool[kind]);
+    for (int k = 0; k < LAYER_PROJECTIONS; k++)
+        weight_pool_finish(&r.pool[k]);
     clora_tensor_free(r.norms);
     free(r.stage);
     safetensors_set_close(r.files);

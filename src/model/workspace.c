@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "model/family.h"
 #include "model/rope.h"
 
 /* Logits of one chunk of rows stay below this; larger chunks reuse the head's panels better. */
@@ -32,9 +33,9 @@ static clora_status plan_layer(workspace *ws, layer_activations *a, const model_
     TRY(add_floats(ws, &a->mid, c->hidden));
     TRY(add_floats(ws, &a->rstd_mlp, 1));
     TRY(add_floats(ws, &a->gu, 2 * c->ffn));
-    for (int s = 0; s < SITES_PER_LAYER; s++)
-        if (ranks && ranks[s] > 0)
-            TRY(add_floats(ws, &a->u[s], ranks[s]));
+    for (int k = 0; ranks && k < c->family->projections; k++)
+        if (ranks[k] > 0)
+            TRY(add_floats(ws, &a->u[k], ranks[k]));
 done:
     return status;
 }
@@ -65,7 +66,8 @@ done:
 /* Where one layer's views serve all, u must hold the largest rank of each site. */
 static clora_status plan_layers(workspace *ws, const model_config *c, const int *ranks) {
     clora_status status = CLORA_OK;
-    int shared[SITES_PER_LAYER] = {0};
+    int shared[LAYER_PROJECTIONS] = {0};
+    const int projections = c->family->projections;
     const bool each = ws->train && !ws->recompute;
 
     ws->layer = alloc_array(each ? (size_t)c->layers : 1, sizeof(*ws->layer));
@@ -73,12 +75,12 @@ static clora_status plan_layers(workspace *ws, const model_config *c, const int 
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
     if (each) {
         for (int l = 0; l < c->layers; l++)
-            TRY(plan_layer(ws, &ws->layer[l], c, ranks ? ranks + l * SITES_PER_LAYER : NULL));
+            TRY(plan_layer(ws, &ws->layer[l], c, ranks ? ranks + l * projections : NULL));
         return CLORA_OK;
     }
-    for (int i = 0; ranks && i < c->layers * SITES_PER_LAYER; i++)
-        if (ranks[i] > shared[i % SITES_PER_LAYER])
-            shared[i % SITES_PER_LAYER] = ranks[i];
+    for (int i = 0; ranks && i < c->layers * projections; i++)
+        if (ranks[i] > shared[i % projections])
+            shared[i % projections] = ranks[i];
     TRY(plan_layer(ws, &ws->layer[0], c, shared));
 done:
     return status;
@@ -86,7 +88,7 @@ done:
 
 static clora_status plan_backward(workspace *ws, const model_config *c, const workspace_options *o) {
     clora_status status = CLORA_OK;
-    const int most = largest(o->ranks, c->layers * SITES_PER_LAYER + 1);
+    const int most = largest(o->ranks, c->layers * c->family->projections + 1);
     const int parts = op_attention_parts(ws->model->context);
     const int widest = largest((int[]){c->hidden, c->ffn, c->heads * c->head_dim}, 3);
 
@@ -121,6 +123,7 @@ done:
 }
 
 static clora_status plan_all(workspace *ws, const model_config *c, const workspace_options *o) {
+    const int head = c->layers * c->family->projections;
     clora_status status = CLORA_OK;
 
     TRY(add_rows(ws, &ws->ids, CLORA_DTYPE_I32, 1));
@@ -135,8 +138,8 @@ static clora_status plan_all(workspace *ws, const model_config *c, const workspa
     TRY(add_floats(ws, &ws->rstd_final, 1));
     TRY(add_floats(ws, &ws->normed, c->hidden));
     TRY(add_floats(ws, &ws->act, c->ffn));
-    if (o->ranks && o->ranks[c->layers * SITES_PER_LAYER] > 0)
-        TRY(add_floats(ws, &ws->u_head, o->ranks[c->layers * SITES_PER_LAYER]));
+    if (o->ranks && o->ranks[head] > 0)
+        TRY(add_floats(ws, &ws->u_head, o->ranks[head]));
     if (o->train)
         TRY(plan_backward(ws, c, o));
     if (o->loss)

@@ -8,14 +8,14 @@
 /* What the backward pass needs of a layer besides its input. Everything else it computes again: norms, gated
  * activation, attention weights. */
 typedef struct layer_activations {
-    clora_tensor rstd_attention;     /* (M, 1) */
-    clora_tensor qkv;                /* (M, (H+2G)D) after the rotation */
-    clora_tensor att;                /* (M, H*D) attention's output */
-    clora_tensor lse;                /* (M, H) */
-    clora_tensor mid;                /* (M, C) residual stream between attention and MLP */
-    clora_tensor rstd_mlp;           /* (M, 1) */
-    clora_tensor gu;                 /* (M, 2F) gate and up; the backward pass overwrites it with its gradient */
-    clora_tensor u[SITES_PER_LAYER]; /* (M, R) of adapted sites */
+    clora_tensor rstd_attention;       /* (M, 1) */
+    clora_tensor qkv;                  /* (M, (H+2G)D) after the rotation */
+    clora_tensor att;                  /* (M, H*D) attention's output */
+    clora_tensor lse;                  /* (M, H) */
+    clora_tensor mid;                  /* (M, C) residual stream between attention and MLP */
+    clora_tensor rstd_mlp;             /* (M, 1) */
+    clora_tensor gu;                   /* (M, 2F) gate and up; the backward pass overwrites it with its gradient */
+    clora_tensor u[LAYER_PROJECTIONS]; /* (M, R) of adapted sites */
 } layer_activations;
 
 /* All activations of a step of at most B x T tokens, in one arena. Without `train`, and with `recompute`, the layers

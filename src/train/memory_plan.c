@@ -2,7 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
-#include "model/workspace.h"
+#include "model/family.h"
 #include "ops/lowrank.h"
 #include "train/optimizer.h"
 
@@ -35,12 +35,12 @@ static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_dtype 
     const model_config *c = &shape->config;
     const size_t layers = (size_t)c->layers;
 
-    for (int kind = 0; kind < SITES_PER_LAYER; kind++) {
+    for (int k = 0; k < c->family->projections; k++) {
         int N[WEIGHT_MODULES], K, rows = 0;
-        const int modules = model_site_shape(c, kind, N, &K);
+        const int modules = model_projection_shape(c, k, N, &K);
         for (int i = 0; i < modules; i++)
             rows += N[i];
-        const int biases = model_site_bias(c, kind) ? rows : 0;
+        const int biases = model_projection_bias(c, k) ? rows : 0;
         const size_t scratch = plan_scratch(shape->context, dtype, rank, modules, N, K);
         out->scratch = scratch > out->scratch ? scratch : out->scratch;
         out->weights += layers * (weight_bytes(shape->context, dtype, K, modules, N) + (size_t)biases * sizeof(float));
@@ -53,7 +53,7 @@ static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_dtype 
 static void plan_rest(clora_memory_plan *out, clora_model *shape, clora_dtype dtype) {
     const model_config *c = &shape->config;
     const int tables = c->tied ? 1 : 2;
-    const size_t norms = (size_t)(2 * c->layers + 1) * (size_t)c->hidden;
+    const size_t norms = (size_t)(c->family->norms * c->layers + 1) * (size_t)c->hidden;
 
     const size_t scratch = weight_scratch_bytes(shape->context, dtype, c->hidden, 1, &c->vocab);
 
@@ -66,16 +66,16 @@ static void plan_rest(clora_memory_plan *out, clora_model *shape, clora_dtype dt
 /* Columns of u at each site for an adapter of one rank on all linear layers. */
 static clora_status plan_activations(clora_memory_plan *out, const clora_model *shape, int rank, int batch,
                                      int length) {
-    const int layers = shape->config.layers;
+    const int each = shape->config.family->projections, all = shape->config.layers * each;
     clora_status status = CLORA_OK;
     workspace *ws = NULL;
-    int *ranks = alloc_array((size_t)layers * SITES_PER_LAYER + 1, sizeof(*ranks));
+    int *ranks = alloc_array((size_t)all + 1, sizeof(*ranks));
 
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a plan");
-    for (int i = 0; i < layers * SITES_PER_LAYER; i++) {
+    for (int i = 0; i < all; i++) {
         int N[WEIGHT_MODULES], K;
-        ranks[i] = rank * model_site_shape(&shape->config, i % SITES_PER_LAYER, N, &K);
+        ranks[i] = rank * model_projection_shape(&shape->config, i % each, N, &K);
     }
     TRY(workspace_plan(&ws, shape,
                        &(workspace_options){
@@ -107,7 +107,6 @@ clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, cl
     out->total = out->weights + out->adapter + out->activations + out->scratch;
     if (info) {
         model_info_fill(info, &shape.config);
-        info->model_type = "llama";
         info->dtype = dtype_name(dtype);
         info->parameters = shape.info.parameters;
         info->device_bytes = out->weights;

@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "methods/lora.h"
-#include "model/decoder.h"
+#include "model/family.h"
 #include "train/likelihood.h"
 #include "train/optimizer.h"
 #include "tuning/tune_plan.h"
@@ -77,9 +77,9 @@ static clora_status train_once(clora_model *model, clora_adapter *adapter, const
     TRY(adapter_list_parameters(&parameters, adapter, group, group));
     TRY(optimizer_create(&o, &optimizer_adamw, &parameters));
     const selection select = {.adapter = adapter, .gradients = parameters.gradient};
-    TRY(decoder_forward(ws, &select, NULL));
+    TRY(model_forward(ws, &select, NULL));
     TRY(likelihood(ws, &select, true));
-    TRY(decoder_backward(ws, &select));
+    TRY(model_backward(ws, &select));
     TRY(optimizer_norm(o, &norm, 1.0f, options.clip));
     TRY(optimizer_update(o, &options, options.lr, 1));
 done:

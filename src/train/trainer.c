@@ -179,9 +179,9 @@ static clora_status micro_batch(clora_trainer *t, clora_train_step *out, double 
 
     TRY(clora_loader_next(t->loader, &batch));
     TRY(batch_upload(t->ws, batch));
-    TRY(decoder_forward(t->ws, &select, NULL));
+    TRY(model_forward(t->ws, &select, NULL));
     TRY(likelihood(t->ws, &select, true));
-    TRY(decoder_backward(t->ws, &select));
+    TRY(model_backward(t->ws, &select));
     TRY(batch_results(t->ws, t->staging, &sum, NULL));
     *nll += sum;
     out->tokens += (int)batch->tokens;

@@ -4,7 +4,7 @@
 #include <clora/train.h>
 
 #include "data/dataset.h"
-#include "model/decoder.h"
+#include "model/family.h"
 #include "train/likelihood.h"
 #include "train/optimizer.h"
 

@@ -16,9 +16,10 @@ static const float ONES[64] = {1, 1, 1, 1, 1, 1, 1, 1};
 
 void write_tensors(const char *path, const char *const *names, const int (*shapes)[2], const float *const *values,
                    size_t n, clora_dtype dtype) {
-    safetensors_entry entries[8];
+    safetensors_entry entries[32];
     safetensors_writer writer;
 
+    assert_true(n <= sizeof(entries) / sizeof(entries[0]));
     for (size_t i = 0; i < n; i++) {
         entries[i] = (safetensors_entry){.name = names[i], .dtype = dtype, .ndim = shapes[i][0] ? 2 : 1};
         entries[i].shape[0] = shapes[i][0] ? shapes[i][0] : shapes[i][1];

@@ -1,0 +1,75 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "model/decoder.h"
+#include "model/family.h"
+
+/* ---- decoders with a normalisation before each sublayer, rotary positions and a gated MLP (decoder.c) ---- */
+
+static const char *const decoder_norms[] = {
+    [DECODER_NORM_ATTENTION] = "input_layernorm",
+    [DECODER_NORM_MLP] = "post_attention_layernorm",
+};
+
+static const family_projection decoder_projections[] = {
+    [DECODER_QKV] = {WIDTH_HIDDEN,
+                     3,
+                     {{"self_attn.q_proj", WIDTH_QUERIES},
+                      {"self_attn.k_proj", WIDTH_KEYS},
+                      {"self_attn.v_proj", WIDTH_KEYS}}},
+    [DECODER_OUT] = {WIDTH_QUERIES, 1, {{"self_attn.o_proj", WIDTH_HIDDEN}}},
+    [DECODER_GATE_UP] = {WIDTH_HIDDEN, 2, {{"mlp.gate_proj", WIDTH_FFN}, {"mlp.up_proj", WIDTH_FFN}}},
+    [DECODER_DOWN] = {WIDTH_FFN, 1, {{"mlp.down_proj", WIDTH_HIDDEN}}},
+};
+
+static clora_status read_llama(model_config *c, const json_t *root, const char *path) {
+    bool attention, mlp;
+    clora_status status = CLORA_OK;
+
+    TRY(json_get_bool(&attention, root, "attention_bias", false, path));
+    TRY(json_get_bool(&mlp, root, "mlp_bias", false, path));
+    if (attention)
+        c->biases |= 1u << DECODER_QKV | 1u << DECODER_OUT;
+    if (mlp)
+        c->biases |= 1u << DECODER_GATE_UP | 1u << DECODER_DOWN;
+done:
+    return status;
+}
+
+/* ---- the families ---- */
+
+#define DECODER                                                                        \
+    .norms = DECODER_NORMS, .norm = decoder_norms, .projections = DECODER_PROJECTIONS, \
+    .projection = decoder_projections, .forward = decoder_forward, .backward = decoder_backward
+
+static const model_family families[] = {
+    {.model_type = "llama", .max_positions = 2048, .read_config = read_llama, DECODER},
+};
+
+enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
+
+static clora_status refuse(const char *type, const char *path) {
+    char known[160] = "";
+
+    for (int i = 0, n = 0; i < FAMILIES && n < (int)sizeof(known); i++)
+        n += snprintf(known + n, sizeof(known) - (size_t)n, "%s%s", i > 0 ? ", " : "", families[i].model_type);
+    return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: model_type \"%s\" is not supported; these are: %s", path, type,
+                      known);
+}
+
+clora_status family_find(const model_family **out, const json_t *root, const char *path) {
+    clora_status status = CLORA_OK;
+    const char *type;
+
+    *out = NULL;
+    TRY(json_get_text(&type, root, "model_type", NULL, path));
+    if (!type)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: the key \"model_type\" is missing", path));
+    for (int i = 0; i < FAMILIES && !*out; i++)
+        if (strcmp(type, families[i].model_type) == 0)
+            *out = &families[i];
+    if (!*out)
+        TRY(refuse(type, path));
+done:
+    return status;
+}

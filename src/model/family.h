@@ -1,0 +1,55 @@
+#ifndef CLORA_MODEL_FAMILY_H
+#define CLORA_MODEL_FAMILY_H
+
+#include "base/json.h"
+#include "methods/selection.h"
+#include "model/kvcache.h"
+#include "model/workspace.h"
+
+/* One of a layer's projections: a weight made of the modules that read the same input. */
+typedef struct family_projection {
+    config_width inputs;
+    int modules;
+    struct {
+        const char *path; /* within the layer, as Hugging Face names it: "self_attn.q_proj" */
+        config_width outputs;
+    } module[WEIGHT_MODULES];
+} family_projection;
+
+/*
+ * A family of models: what sets it apart from the others. A new one is a row in families.c, and a file with its forward
+ * and backward pass where these are another list of calls.
+ */
+typedef struct model_family {
+    const char *model_type; /* in config.json */
+    int max_positions;      /* where config.json names none */
+    int norms;              /* of each layer, and their names within it */
+    const char *const *norm;
+    int projections; /* of each layer, in the order of the forward pass */
+    const family_projection *projection;
+
+    /* What config.json says of this family alone. */
+    clora_status (*read_config)(model_config *c, const json_t *root, const char *path);
+
+    /*
+     * The stream after the last layer, normalised, lands in ws->normed (M, C). The step's ids, positions, first and
+     * past are in the workspace. With a cache the new keys and values go there, and attention reads all that it has.
+     */
+    clora_status (*forward)(workspace *ws, const selection *s, kv_cache *cache);
+
+    /* After forward (train), with d(loss) / d(normed) in ws->dnorm: the adapter's gradients accumulate. */
+    clora_status (*backward)(workspace *ws, const selection *s);
+} model_family;
+
+/* The family that "model_type" of a config.json names, or an error that names those there are. */
+clora_status family_find(const model_family **out, const json_t *root, const char *path);
+
+static inline clora_status model_forward(workspace *ws, const selection *s, kv_cache *cache) {
+    return ws->model->config.family->forward(ws, s, cache);
+}
+
+static inline clora_status model_backward(workspace *ws, const selection *s) {
+    return ws->model->config.family->backward(ws, s);
+}
+
+#endif

@@ -1,0 +1,60 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "files/directory.h"
+#include "files/quantized.h"
+#include "methods/merge.h"
+#include "model/family.h"
+
+/* config.json of a model that can be merged into. */
+static clora_status read_config(json_t **out, const char *directory) {
+    enum { LIMIT = 16 << 20 };
+    char *path = file_join(directory, "config.json");
+    const model_family *family;
+    clora_status status = CLORA_OK;
+    json_t *config = NULL;
+
+    *out = NULL;
+    if (!path)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
+    TRY(directory_need_model(directory));
+    TRY(json_load_path(&config, path, LIMIT));
+    TRY(family_find(&family, config, path));
+    TRY(quantized_refuse_config(config, path));
+    *out = config;
+    config = NULL;
+done:
+    json_decref(config);
+    free(path);
+    return status;
+}
+
+clora_status clora_merge_with(const char *model_directory, const char *adapter_directory, const char *out_directory,
+                              const clora_merge_options *options, clora_merge_report *report) {
+    clora_merge_options all = CLORA_MERGE_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
+    json_t *config;
+
+    NEED(model_directory);
+    NEED(adapter_directory);
+    NEED(out_directory);
+    if (options) /* a program built with an older header knows fewer of them */
+        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
+    if (all.dtype < -1 || all.dtype > CLORA_DTYPE_BF16)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", all.dtype);
+    TRY(read_config(&config, model_directory));
+    TRY(merge_directories(model_directory, config, adapter_directory, out_directory, &all, report));
+done:
+    return status;
+}
+
+clora_status clora_merge(const char *model_directory, const char *adapter_directory, const char *out_directory,
+                         int dtype, clora_merge_callback callback, void *user, clora_merge_report *report) {
+    NEED(model_directory);
+    NEED(adapter_directory);
+    NEED(out_directory);
+    const clora_merge_options options = {.size = sizeof(options), .dtype = dtype, .callback = callback, .user = user};
+
+    return clora_merge_with(model_directory, adapter_directory, out_directory, &options, report);
+}
