@@ -23,6 +23,8 @@ OPTIONAL_IN = {
     "clora_merge": {"report"},
     "clora_merge_with": {"report"},
     "clora_model_plan": {"info"},
+    "clora_request_ids": {"count"},
+    "clora_request_text": {"size"},
     "clora_session_select": {"adapter"},
     "clora_tune_worker": {"device"},
 }
@@ -78,7 +80,7 @@ def value(kind):
 
 
 HANDLES = {"context", "tensor", "weight", "lowrank", "model", "tokenizer", "decoder", "dataset", "adapter", "session",
-           "trainer", "tune_plan"}
+           "trainer", "tune_plan", "engine", "request"}
 
 
 def calls(answer, name, parameters):

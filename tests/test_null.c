@@ -26,6 +26,8 @@ static struct {
     clora_dataset *dataset;
     clora_adapter *adapter;
     clora_session *session;
+    clora_engine *engine;
+    clora_request *request;
     clora_trainer *trainer;
     clora_tune_plan *tune_plan;
     cl_context cl;
@@ -67,6 +69,8 @@ static int make_arguments(void **state) {
     assert_ok(clora_dataset_from_ids(&given.dataset, ids, NULL, (const int[]){4}, 1));
     assert_ok(clora_adapter_create(&given.adapter, given.model, NULL));
     assert_ok(clora_session_create(&given.session, given.model, 1, 8));
+    assert_ok(clora_engine_create(&given.engine, given.model, given.tokenizer, NULL));
+    assert_ok(clora_engine_admit(&given.request, given.engine, ids, 1, NULL));
     assert_ok(clora_trainer_create(&given.trainer, given.model, given.adapter, given.dataset, NULL));
     assert_ok(clora_tune_plan_create(&given.tune_plan, given.context));
     given.queue = clora_context_queue(given.context);
@@ -80,6 +84,8 @@ static int free_arguments(void **state) {
     (void)state;
     clora_tune_plan_free(given.tune_plan);
     clora_trainer_free(given.trainer);
+    clora_request_free(given.request);
+    clora_engine_free(given.engine);
     clora_session_free(given.session);
     clora_adapter_free(given.adapter);
     clora_dataset_free(given.dataset);

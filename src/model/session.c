@@ -197,16 +197,21 @@ done:
     return status;
 }
 
+clora_status session_check_ids(const clora_session *s, const int32_t *ids, size_t count) {
+    const int vocab = s->model->config.vocab;
+
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return clora_fail(CLORA_ERROR_ARGUMENT, "token id %d: the vocabulary has %d", ids[i], vocab);
+    return CLORA_OK;
+}
+
 static clora_status check(const clora_session *s, const piece *p) {
     for (int b = 0; b < p->B; b++)
         if (p->T < 1 || p->T > s->cache.capacity - s->length[p->first + b])
             return clora_fail(CLORA_ERROR_SHAPE, "%d tokens after %d: the session holds %d", p->T,
                               s->length[p->first + b], s->cache.capacity);
-    for (int i = 0; i < p->B * p->T; i++)
-        if (p->ids[i] < 0 || p->ids[i] >= s->model->config.vocab)
-            return clora_fail(CLORA_ERROR_ARGUMENT, "token id %d: the vocabulary has %d", p->ids[i],
-                              s->model->config.vocab);
-    return CLORA_OK;
+    return session_check_ids(s, p->ids, (size_t)p->B * (size_t)p->T);
 }
 
 static clora_status forward(clora_session *s, float *logits, const piece *p, bool all) {

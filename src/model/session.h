@@ -21,10 +21,11 @@ struct clora_session {
 };
 
 /*
- * The sequences of a session may also go on alone, for batches of texts of different lengths. Forget one; append T
- * tokens to one, with the logits (V) of the last; append one token to each of sequences 0 .. B - 1, with logits (B, V).
- * These two wait.
+ * The sequences of a session may also go on alone, for batches of texts of different lengths. Check ids against the
+ * vocabulary; forget a sequence; append T tokens to one, with the logits (V) of the last; append one token to each of
+ * sequences 0 .. B - 1, with logits (B, V). The last two wait.
  */
+clora_status session_check_ids(const clora_session *s, const int32_t *ids, size_t count);
 void session_forget(clora_session *s, int sequence);
 clora_status session_prefill(clora_session *s, int sequence, float *logits, const int32_t *ids, int T);
 clora_status session_step(clora_session *s, float *logits, const int32_t *ids, int B);

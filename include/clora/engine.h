@@ -1,0 +1,217 @@
+/**
+ * @file clora/engine.h
+ * @brief Tier 4: texts side by side that begin and end at any time, as a server needs them.
+ *
+ * An engine has slots on one model. A request is a text in the making: it takes a free slot, and every step gives each
+ * running text one more token while the weights are read once for all of them. clora_generate() and
+ * clora_generate_batch() are loops around an engine; this is the loop itself:
+ *
+ *     clora_engine_create(&engine, model, tokenizer, NULL);
+ *     clora_engine_admit(&request, engine, ids, count, NULL);
+ *     while (clora_engine_running(engine) > 0)
+ *         clora_engine_step(engine);
+ *     puts(clora_request_text(request, NULL));
+ *
+ * An engine and its running requests are for one thread at a time; a request that has ended stands alone.
+ */
+#ifndef CLORA_ENGINE_H
+#define CLORA_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <clora/generate.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @addtogroup tier4
+ * @{
+ */
+
+/** Slots that work side by side on one model. */
+typedef struct clora_engine clora_engine;
+
+/** A text in the making, later its result. */
+typedef struct clora_request clora_request;
+
+/** How to make an engine. */
+typedef struct clora_engine_options {
+    size_t size;     /**< of this struct, as the caller knows it */
+    size_t slots;    /**< texts side by side, at least 1 (default 8) */
+    size_t capacity; /**< tokens that a text may have, prompt included: 1 to the model's max_positions (default 0: 2048,
+                          or max_positions where they are fewer) */
+} clora_engine_options;
+
+/** The defaults of clora_engine_options. */
+#define CLORA_ENGINE_OPTIONS_INIT \
+    { sizeof(clora_engine_options), 8, 0 }
+
+/**
+ * Make an engine, all of its slots free.
+ *
+ * The cache takes 2 * slots * capacity * layers * kv_heads * head_dim floats of device memory.
+ *
+ * @param[out] out        yours to free with clora_engine_free()
+ * @param[in]  model      kept until the engine is freed
+ * @param[in]  tokenizer  the model's; kept too
+ * @param[in]  options    NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for slots or a capacity outside their limits, CLORA_ERROR_MEMORY when the
+ * device has not enough memory
+ */
+CLORA_API clora_status clora_engine_create(clora_engine **out, clora_model *model, const clora_tokenizer *tokenizer,
+                                           const clora_engine_options *options);
+
+/**
+ * Free an engine. Requests that run end as #CLORA_FINISH_CANCELLED and call nobody back; they stay yours to free. Waits
+ * for what has been enqueued.
+ *
+ * @param[in] engine  NULL is allowed
+ */
+CLORA_API void clora_engine_free(clora_engine *engine);
+
+/**
+ * Requests in slots: those that run and those that wait for their first step.
+ *
+ * @param[in] engine  NULL is allowed
+ *
+ * @return their number
+ */
+CLORA_API size_t clora_engine_running(const clora_engine *engine);
+
+/**
+ * Slots without a request.
+ *
+ * @param[in] engine  NULL is allowed
+ *
+ * @return how many requests clora_engine_admit() takes now
+ */
+CLORA_API size_t clora_engine_free_slots(const clora_engine *engine);
+
+/** How a text has ended. Others may come. */
+typedef enum clora_finish {
+    CLORA_FINISH_RUNNING = 0,   /**< it has not: it has a slot */
+    CLORA_FINISH_EOS = 1,       /**< an end token: the model's, the tokenizer's (clora_generate()) or one of stop_ids */
+    CLORA_FINISH_TEXT = 2,      /**< one of the stop texts */
+    CLORA_FINISH_LENGTH = 3,    /**< max_tokens */
+    CLORA_FINISH_CAPACITY = 4,  /**< the slot is full */
+    CLORA_FINISH_CANCELLED = 5, /**< the callback, clora_request_cancel() or clora_engine_free() */
+    CLORA_FINISH_FAILED = 6,    /**< its next token could not be chosen; the step returned why */
+} clora_finish;
+
+/**
+ * Told of each piece of new text, and once more when the text has ended: with a size of 0. That last call is not made
+ * when clora_request_cancel(), clora_request_free() or clora_engine_free() ended it.
+ *
+ * A callback may look at its request, admit requests and cancel others; it may free its own in the last call. It must
+ * neither step nor free the engine.
+ *
+ * @param[in] user     the options' user
+ * @param[in] request  whose text it is
+ * @param[in] text     whole UTF-8 characters, not zero-terminated; borrowed during the call
+ * @param[in] size     bytes of text; 0: it has ended (clora_request_finish())
+ *
+ * @return 0 to go on; anything else ends the request with what there is. In the last call it is of no account
+ */
+typedef int (*clora_request_callback)(void *user, clora_request *request, const char *text, size_t size);
+
+/** What to do with a prompt. Everything but user is copied when a request is admitted. */
+typedef struct clora_request_options {
+    size_t size;                        /**< of this struct, as the caller knows it */
+    size_t max_tokens;                  /**< new ids at most (default 128) */
+    const clora_sample_options *sample; /**< how to choose tokens (default NULL: greedy) */
+    const char *const *stop;            /**< texts that end it, NULL-terminated, as in clora_generate_options (default
+                                             NULL: none) */
+    const int32_t *stop_ids;            /**< ids that end it, besides the end tokens (default NULL) */
+    size_t stop_id_count;               /**< of stop_ids (default 0) */
+    clora_request_callback callback;    /**< told of the text as it comes (default NULL) */
+    void *user;                         /**< handed to the callback; borrowed (default NULL) */
+} clora_request_options;
+
+/** The defaults of clora_request_options. */
+#define CLORA_REQUEST_OPTIONS_INIT \
+    { sizeof(clora_request_options), 128, NULL, NULL, NULL, 0, NULL, NULL }
+
+/**
+ * Give a prompt to a free slot. Nothing is computed before the next step. When it fails, the engine is as before.
+ *
+ * @param[out]    out      yours to free with clora_request_free(), before or after the engine
+ * @param[in,out] engine   has a free slot: clora_engine_free_slots()
+ * @param[in]     prompt   (count) ids; copied
+ * @param[in]     count    1 to the engine's capacity (bos for an empty prompt)
+ * @param[in]     options  NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT when no slot is free, for a prompt that does not fit, an id outside the
+ * vocabulary or impossible options; CLORA_ERROR_MEMORY
+ */
+CLORA_API clora_status clora_engine_admit(clora_request **out, clora_engine *engine, const int32_t *prompt,
+                                          size_t count, const clora_request_options *options);
+
+/**
+ * Compute the prompts of new requests, each of which gives its first token, then one more token for each request that
+ * runs. Waits. Without requests it does nothing.
+ *
+ * A request's tokens depend on its prompt, its options and its seed alone, but for rounding: kernels for more rows add
+ * up in another order, and a step has as many rows as there are slots up to the last one that runs. The same requests
+ * admitted and cancelled between the same steps give the same bits.
+ *
+ * @param[in,out] engine  its requests go on
+ *
+ * @return CLORA_OK; CLORA_ERROR_FORMAT (a logit is not finite) or CLORA_ERROR_MEMORY when a request's own token could
+ * not be chosen: that request is #CLORA_FINISH_FAILED, and the engine can go on. After any other failure each request
+ * has the tokens that were computed so far, and the step may be tried again
+ */
+CLORA_API clora_status clora_engine_step(clora_engine *engine);
+
+/**
+ * End a request that runs, with what there is; its slot is free. One that has ended stays as it is.
+ *
+ * @param[in,out] request  NULL is allowed
+ */
+CLORA_API void clora_request_cancel(clora_request *request);
+
+/**
+ * Free a request; one that runs is cancelled first.
+ *
+ * @param[in] request  NULL is allowed
+ */
+CLORA_API void clora_request_free(clora_request *request);
+
+/**
+ * How a text has ended.
+ *
+ * @param[in] request  NULL is allowed
+ *
+ * @return #CLORA_FINISH_RUNNING while it has a slot; #CLORA_FINISH_FAILED for NULL
+ */
+CLORA_API clora_finish clora_request_finish(const clora_request *request);
+
+/**
+ * The new text so far: decode(prompt + new) without decode(prompt), and without what could become a stop text.
+ *
+ * @param[in]  request  NULL is allowed
+ * @param[out] size     bytes of text; NULL is allowed
+ *
+ * @return zero-terminated; borrowed until the next step or the request is freed. NULL for NULL
+ */
+CLORA_API const char *clora_request_text(const clora_request *request, size_t *size);
+
+/**
+ * The new ids so far, a final end token included.
+ *
+ * @param[in]  request  NULL is allowed
+ * @param[out] count    of the ids; NULL is allowed
+ *
+ * @return (count) ids; borrowed until the request is freed. NULL for NULL
+ */
+CLORA_API const int32_t *clora_request_ids(const clora_request *request, size_t *count);
+
+/** @} */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,45 @@
+#ifndef CLORA_INFER_REQUEST_H
+#define CLORA_INFER_REQUEST_H
+
+#include "infer/engine.h"
+#include "infer/output.h"
+#include "infer/sampler.h"
+
+/* What a request has while it runs goes when it ends; its text and its ids stay. */
+struct clora_request {
+    clora_engine *engine; /* it has a slot there; NULL: it has ended */
+    int slot;
+    clora_finish finish;
+    int32_t *prompt; /* (prompt_count) until it is in the cache */
+    int prompt_count;
+    sampler sampler;
+    clora_decoder *decoder;
+    output output;
+    char **stop; /* NULL-terminated, or NULL */
+    int32_t *stop_ids;
+    size_t stop_id_count;
+    int32_t *ids; /* (count), with room for all that may come */
+    size_t count;
+    size_t max_tokens, room; /* ids that are wanted, and that fit */
+    clora_request_callback callback;
+    void *user;
+    double begun, prefilled, ended; /* seconds of a clock */
+};
+
+/* A request for a slot of the engine, which knows nothing of it yet. */
+clora_status request_create(clora_request **out, clora_engine *e, int slot, const int32_t *prompt, size_t count,
+                            const clora_request_options *options);
+
+/* Its prompt is being computed, and is in the cache. */
+void request_begin(clora_request *r);
+void request_prefilled(clora_request *r);
+
+/* The id that the next step appends to a request that runs. */
+static inline int32_t request_last_id(const clora_request *r) {
+    return r->ids[r->count - 1];
+}
+
+/* Choose the next id by the logits (V), which are changed. The request may have ended then, and been freed. */
+clora_status request_advance(clora_request *r, float *logits);
+
+#endif
