@@ -1,9 +1,9 @@
-#include "cli/bench/bench.h"
+#include "cli/bench/cmd_bench.h"
 
 #include <stdio.h>
 
 #include "cli/ui/json_out.h"
-#include "cli/ui/profile.h"
+#include "cli/ui/profile_out.h"
 #include "cli/ui/text.h"
 
 static double best(const bench_times *t) {

@@ -1,5 +1,5 @@
 #include "cli/options/device.h"
-#include "cli/bench/bench.h"
+#include "cli/bench/cmd_bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>

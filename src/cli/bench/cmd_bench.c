@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "cli/bench/bench.h"
+#include "cli/bench/cmd_bench.h"
 #include "cli/options/opt.h"
 
 static const char *const parts[] = {"all", "train", "prefill", "decode", NULL};

@@ -11,7 +11,7 @@
 #include "cli/ui/json_out.h"
 #include "cli/options/model_options.h"
 #include "cli/options/opt.h"
-#include "cli/ui/profile.h"
+#include "cli/ui/profile_out.h"
 #include "cli/ui/progress.h"
 #include "cli/generate/prompt.h"
 #include "cli/ui/text.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli/inspect/inspect.h"
+#include "cli/inspect/cmd_inspect.h"
 #include "cli/ui/json_out.h"
 #include "cli/options/opt.h"
 #include "cli/ui/text.h"

@@ -1,7 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "cli/inspect/inspect.h"
+#include "cli/inspect/cmd_inspect.h"
 #include "cli/ui/json_out.h"
 #include "cli/ui/text.h"
 

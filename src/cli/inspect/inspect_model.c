@@ -4,7 +4,7 @@
 
 #include "cli/options/device.h"
 #include "cli/inputs/ends.h"
-#include "cli/inspect/inspect.h"
+#include "cli/inspect/cmd_inspect.h"
 #include "cli/ui/json_out.h"
 #include "cli/ui/text.h"
 

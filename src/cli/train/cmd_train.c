@@ -1,8 +1,8 @@
 #include <math.h>
 
 #include "cli/options/opt.h"
-#include "cli/ui/profile.h"
-#include "cli/train/train.h"
+#include "cli/ui/profile_out.h"
+#include "cli/train/cmd_train.h"
 
 #define TRAIN(field) offsetof(train_args, train.field)
 #define ADAPTER(field) offsetof(train_args, adapter.field)

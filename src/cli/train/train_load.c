@@ -7,7 +7,7 @@
 #include "cli/inputs/ends.h"
 #include "cli/ui/text.h"
 #include "cli/inputs/tokenizer_ahead.h"
-#include "cli/train/train.h"
+#include "cli/train/cmd_train.h"
 
 static int load_data(train_state *state) {
     const train_args *args = state->args;

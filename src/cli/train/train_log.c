@@ -10,7 +10,7 @@
 
 #include "cli/ui/interrupt.h"
 #include "cli/ui/json_out.h"
-#include "cli/train/train.h"
+#include "cli/train/cmd_train.h"
 
 static bool same(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;

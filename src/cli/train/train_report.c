@@ -2,9 +2,9 @@
 #include <stdio.h>
 
 #include "cli/ui/json_out.h"
-#include "cli/ui/profile.h"
+#include "cli/ui/profile_out.h"
 #include "cli/ui/text.h"
-#include "cli/train/train.h"
+#include "cli/train/cmd_train.h"
 
 static const double quiet_seconds = 20; /* longest silence between two lines */
 enum { LINES = 20 };                    /* about so many lines of steps in a run */

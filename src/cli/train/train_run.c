@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "cli/ui/interrupt.h"
-#include "cli/ui/profile.h"
-#include "cli/train/train.h"
+#include "cli/ui/profile_out.h"
+#include "cli/train/cmd_train.h"
 
 static const char interrupt_notice[] =
     "\nclora train: interrupted; ending this step and saving the adapter (once more: end at once)\n";

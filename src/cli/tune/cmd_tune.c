@@ -5,7 +5,7 @@
 #include "cli/options/device.h"
 #include "cli/options/model_options.h"
 #include "cli/options/opt.h"
-#include "cli/tune/tune.h"
+#include "cli/tune/cmd_tune.h"
 
 enum { MOST_RANKS = 16 };
 

@@ -4,7 +4,7 @@
 #include "cli/ui/json_out.h"
 #include "cli/options/opt.h"
 #include "cli/ui/text.h"
-#include "cli/tune/tune.h"
+#include "cli/tune/cmd_tune.h"
 
 typedef struct export_args {
     int table;

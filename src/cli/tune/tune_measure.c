@@ -8,7 +8,7 @@
 #include "cli/options/opt.h"
 #include "cli/ui/progress.h"
 #include "cli/ui/text.h"
-#include "cli/tune/tune.h"
+#include "cli/tune/cmd_tune.h"
 
 enum { TENTHS = 10 };
 

@@ -5,7 +5,7 @@
 #include "cli/options/device.h"
 #include "cli/options/opt.h"
 #include "cli/ui/text.h"
-#include "cli/tune/tune.h"
+#include "cli/tune/cmd_tune.h"
 
 /*
  * One panel for each kernel and shape: every configuration that was measured, the fastest first, with the default, the

@@ -5,7 +5,7 @@
 #include "cli/ui/json_out.h"
 #include "cli/options/opt.h"
 #include "cli/ui/text.h"
-#include "cli/tune/tune.h"
+#include "cli/tune/cmd_tune.h"
 
 static void print_values(const clora_tune_entry *e) {
     for (int i = 0; i < e->parameters; i++)

@@ -5,7 +5,7 @@
 #include "cli/ui/json_out.h"
 #include "cli/options/opt.h"
 #include "cli/ui/text.h"
-#include "cli/tune/tune.h"
+#include "cli/tune/cmd_tune.h"
 
 typedef struct view {
     const cli_state *cli;

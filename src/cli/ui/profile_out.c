@@ -1,4 +1,4 @@
-#include "cli/ui/profile.h"
+#include "cli/ui/profile_out.h"
 
 #include "cli/ui/json_out.h"
 #include "cli/ui/text.h"

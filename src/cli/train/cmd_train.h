@@ -1,5 +1,5 @@
-#ifndef CLI_TRAIN_H
-#define CLI_TRAIN_H
+#ifndef CLI_CMD_TRAIN_H
+#define CLI_CMD_TRAIN_H
 
 #include <stdbool.h>
 #include <stdio.h>

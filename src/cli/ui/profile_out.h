@@ -1,5 +1,5 @@
-#ifndef CLI_PROFILE_H
-#define CLI_PROFILE_H
+#ifndef CLI_PROFILE_OUT_H
+#define CLI_PROFILE_OUT_H
 
 #include <stdio.h>
 

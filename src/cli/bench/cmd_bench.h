@@ -1,12 +1,12 @@
-#ifndef CLI_BENCH_H
-#define CLI_BENCH_H
+#ifndef CLI_CMD_BENCH_H
+#define CLI_CMD_BENCH_H
 
 #include <clora/generate.h>
 #include <clora/train.h>
 
 #include "cli/cli.h"
 #include "cli/options/model_options.h"
-#include "cli/ui/profile.h"
+#include "cli/ui/profile_out.h"
 
 /* The parts of `clora bench`: cmd_bench.c has the options, bench_run.c measures, bench_report.c prints. */
 

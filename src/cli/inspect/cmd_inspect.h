@@ -1,5 +1,5 @@
-#ifndef CLI_INSPECT_H
-#define CLI_INSPECT_H
+#ifndef CLI_CMD_INSPECT_H
+#define CLI_CMD_INSPECT_H
 
 #include <jansson.h>
 

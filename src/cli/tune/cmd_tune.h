@@ -1,5 +1,5 @@
-#ifndef CLI_TUNE_H
-#define CLI_TUNE_H
+#ifndef CLI_CMD_TUNE_H
+#define CLI_CMD_TUNE_H
 
 #include <clora/clora.h>
 
