@@ -74,4 +74,5 @@ def main():
     sys.exit(found > 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,9 @@
 """Fail on what no editor shows: check_style.py ROOT
 
 Tabs, blanks at the end of a line, a missing or doubled newline at the end of a file, carriage returns, words that mark
-unfinished work, paths of one machine, lines too long for the page, files too long to have one subject; in kernels,
-functions that take local memory and may stay calls; in the library, functions that ask the program's locale.
+unfinished work, paths of one machine, lines too long for the page, files and functions too long to have one subject;
+in kernels, functions that take local memory and may stay calls; in the library, functions that ask the program's
+locale.
 """
 
 import pathlib
@@ -12,7 +13,9 @@ import sys
 
 TEXT = {".c", ".h", ".cl", ".cpp", ".in", ".py", ".sh", ".md", ".build", ".txt", ".1", ".bash", ".zsh", ".fish", ""}
 SOURCE = {".c", ".h", ".cl", ".cpp", ".py", ".sh", ".build"}
-MAX_LINES = 600
+MAX_LINES = 500
+MAX_TEST_LINES = 600
+MAX_FUNCTION_LINES = 60
 MAX_COLUMNS = 120
 # written so that this file does not contain what it looks for
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X)\b")
@@ -21,6 +24,8 @@ LOCAL = re.compile(r"static inline [^{;]*__local[^{;]*\{")  # in a kernel; see I
 # where 2.5 may be 2,5 and I no capital of i; base/c_locale.h has others
 LOCALE = re.compile(r"(?<!\w)(strn?casecmp|toupper|tolower|isal[a-z]+|isspace|strto[df]|json_(?:dumps|loadb))\(")
 KNOW_LOCALES = {"c_locale.c", "json.c", "json_literal.c", "peft_config.c"}
+# of C: from its name to the brace that ends it; a table begins with = {
+FUNCTION = re.compile(r"^[a-z_][^;{}#=]*?(\w+)\([^;{}#=]*\)\s*\{\n.*?^\}", re.MULTILINE | re.DOTALL)
 TABLE = re.compile(r"_data\.h$")  # generated tables may be long
 
 
@@ -41,6 +46,14 @@ def is_library(path):
     return "autotune" in path.parts or "src" in path.parts and "cli" not in path.parts
 
 
+def long_functions(text):
+    for found in FUNCTION.finditer(text):
+        lines = found.group().count("\n") + 1
+        if lines > MAX_FUNCTION_LINES:
+            at = text.count("\n", 0, found.start()) + 1
+            yield at, f"{found.group(1)} has {lines} lines; over {MAX_FUNCTION_LINES} it does more than one thing"
+
+
 def problems(path, text):
     if text and not text.endswith("\n"):
         yield 0, "no newline at the end of the file"
@@ -52,9 +65,12 @@ def problems(path, text):
     if path.suffix == ".c" and is_library(path) and path.name not in KNOW_LOCALES:
         for found in LOCALE.finditer(text):
             yield text.count("\n", 0, found.start()) + 1, f"{found.group(1)} depends on the program's locale"
+    if path.suffix == ".c":
+        yield from long_functions(text)
     lines = text.split("\n")
-    if path.suffix in SOURCE and len(lines) - 1 > MAX_LINES and not TABLE.search(path.name):
-        yield 0, f"{len(lines) - 1} lines; over {MAX_LINES} a file has more than one subject"
+    most = MAX_TEST_LINES if "tests" in path.parts else MAX_LINES
+    if path.suffix in SOURCE and len(lines) - 1 > most and not TABLE.search(path.name):
+        yield 0, f"{len(lines) - 1} lines; over {most} a file has more than one subject"
     for number, line in enumerate(lines, 1):
         if "\t" in line:
             yield number, "tab"

@@ -1,0 +1,70 @@
+"""Fail where something stands in a room that is not its own: check_rooms.py ROOT
+
+Each check takes the sources as {path: text} and yields what it finds. DEBTS are those found today: make them less.
+"""
+
+import pathlib
+import re
+import sys
+
+from check_style import project_files
+
+SOURCES = ("src/", "autotune/", "bench/", "kernels/")
+# what a check finds and why it is not mended yet
+DEBTS = {
+    "src/ops/decode.c: gate_up": "the one-launch decode knows the layers of one family",
+    "src/ops/ops.h: gate_up": "the same",
+    "kernels/decode_layers.cl: gate_up": "the same",
+    "kernels/activation.cl: llama": "the same",
+    "decode.c: src/ops, src/tokenizer": "the one-launch decode is about to go",
+    "optimizer.c: src/ops, src/train": "the operation and the one that keeps its state",
+    "rope.c: src/model, src/ops": "the tables and the operation",
+}
+# words of one family of models, which operations, devices and kernels know nothing of
+FAMILY = re.compile(r"(?<![a-z])(llama|qwen\d?|mistral|[qkvo]_proj|gate_proj|up_proj|down_proj|gate_up)(?![a-z])", re.I)
+
+
+def doubled_names(sources):
+    """A file's name says which one is meant. src/ref has the names of src/ops, operation by operation."""
+    places = {}
+    for path in sources:
+        folder, _, name = path.rpartition("/")
+        if folder != "src/ref" and name.endswith((".c", ".h", ".cl")):
+            places.setdefault(name, []).append(folder)
+    for name, folders in sorted(places.items()):
+        if len(folders) > 1:
+            yield f"{name}: {', '.join(sorted(folders))}"
+
+
+def family_words(sources):
+    for path, text in sources.items():
+        if path.startswith(("src/ops/", "src/device/", "src/tuning/", "kernels/")) and not path.endswith(".py"):
+            for word in sorted({found.lower() for found in FAMILY.findall(text)}):
+                yield f"{path}: {word}"
+
+
+def adapters_in_optimizers(sources):
+    """An optimizer updates a list of parameters, whoever they belong to."""
+    for path, text in sources.items():
+        if re.match(r"src/train/(optimizer|adamw)", path) and "adapter" in text:
+            yield f"{path}: adapter"
+
+
+CHECKS = (doubled_names, family_words, adapters_in_optimizers)
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    paths = [path for path in project_files(root) if path.relative_to(root).as_posix().startswith(SOURCES)]
+    sources = {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths if path.is_file()}
+    found = {problem for check in CHECKS for problem in check(sources)}
+    for problem in sorted(found - DEBTS.keys()):
+        print(problem)
+    for paid in sorted(DEBTS.keys() - found):
+        print(f"{paid}: no longer so; take it out of DEBTS in {sys.argv[0]}")
+    print(f"{len(sources)} files, {len(found & DEBTS.keys())} known debts")
+    sys.exit(not sources or bool(found - DEBTS.keys()))
+
+
+if __name__ == "__main__":
+    main()
