@@ -27,7 +27,7 @@ enum { LONG_ROW = 600011, LONG_VOCABULARY = 400009 };
 static const struct {
     unsigned group;
     const char *name;
-    op_shape shape; /* with the dtype and, where there are heads, the D of the run */
+    op_shape shape; /* with the storage type and, where there are heads, the D of the run */
 } checks[] = {
     {SELF_CHECK_PRODUCTS, "matmul", {.M = 1, .N = 501, .K = 131, .R = 3}},
     {SELF_CHECK_PRODUCTS, "matmul", {.M = 61, .N = 801, .K = 661, .R = 3, .modules = 2, .pad = 1}},
@@ -60,7 +60,7 @@ static const struct {
 /* What is to be checked. */
 typedef struct subject {
     unsigned groups;
-    clora_dtype dtype;
+    clora_storage type;
     int head_dim;
 } subject;
 
@@ -79,7 +79,7 @@ static clora_status check_group(clora_context *context, unsigned group, const su
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && status == CLORA_OK; i++) {
         op_shape shape = checks[i].shape;
-        shape.dtype = s->dtype;
+        shape.dtype = s->type;
         shape.D = shape.H ? s->head_dim : 0;
         if (checks[i].group == group)
             status = check_case(context, case_find(checks[i].name), &shape);
@@ -96,8 +96,8 @@ static void describe(char *out, size_t size, const clora_context *context, int g
 
     (void)dot_setting(&dot); /* a context exists, so it is a word; what a processor has beyond it is the device's */
     snprintf(out, size, "%s %s %s heads of %d groups of %zu%s", group_names[group], gemm_path_name(context->gemm),
-             dtype_name(s->dtype), has_heads ? s->head_dim : 0, context->info.max_group,
-             s->dtype == CLORA_DTYPE_BF16 ? asked[dot] : "");
+             clora_storage_name(s->type), has_heads ? s->head_dim : 0, context->info.max_group,
+             s->type == CLORA_STORAGE_BF16 ? asked[dot] : "");
 }
 
 /* Every group that has not passed with these kernels. */
@@ -161,7 +161,7 @@ static clora_status check(clora_context *context, const subject *s) {
     if (!take_other_family(context))
         return refuse(context);
     /* all that this context was ever asked for: it will run there, too */
-    status = check_unseen(context, &(subject){context->check.groups_asked, s->dtype, context->check.head_dim_asked});
+    status = check_unseen(context, &(subject){context->check.groups_asked, s->type, context->check.head_dim_asked});
     if (status == CLORA_ERROR_OPENCL)
         return refuse(context);
     tuning_log(context, "the %s kernels take the place of others, which fail their self-check on this device: %s",
@@ -187,7 +187,7 @@ static clora_status read_setting(setting *out) {
     return clora_fail(CLORA_ERROR_ARGUMENT, "CLORA_SELF_CHECK is '%s': take on, off or force", text);
 }
 
-clora_status self_check(clora_context *context, unsigned groups, clora_dtype dtype, int head_dim) {
+clora_status self_check(clora_context *context, unsigned groups, clora_storage type, int head_dim) {
     clora_status status = CLORA_OK;
     setting how;
 
@@ -200,7 +200,7 @@ clora_status self_check(clora_context *context, unsigned groups, clora_dtype dty
         const size_t passed = self_check_record_count(context);
         context->check.groups_asked |= groups;
         context->check.head_dim_asked = head_dim ? head_dim : context->check.head_dim_asked;
-        status = check(context, &(subject){groups, dtype, head_dim});
+        status = check(context, &(subject){groups, type, head_dim});
         if (self_check_record_count(context) > passed)
             self_check_record_save(context);
     }

@@ -1,7 +1,7 @@
 #include "operations.h"
 
 /* Every W0 product of a step, forward and back; the head in chunks of rows. */
-static clora_status add_products(bench_items *items, const bench_model *model, int rows, clora_dtype dtype) {
+static clora_status add_products(bench_items *items, const bench_model *model, int rows, clora_storage dtype) {
     const op_case *forward = case_find("matmul"), *backward = case_find("matmul_dx");
     const int chunk = rows < BENCH_LOGITS_ROWS ? rows : BENCH_LOGITS_ROWS;
     clora_status status = CLORA_OK;
@@ -17,7 +17,7 @@ done:
 }
 
 clora_status bench_measure_limit(bench_limit *out, clora_context *context, const bench_model *model, int batch,
-                                 int length, clora_dtype dtype, int rounds) {
+                                 int length, clora_storage dtype, int rounds) {
     clora_status status = CLORA_OK;
     bench_items items = {0};
     const int rows = batch * length;

@@ -4,8 +4,6 @@
 
 #include <jansson.h>
 
-#include "base/dtype.h"
-
 static const double GIGA = 1e9;
 
 static void print_roof(const clora_context *context, const bench_roof *roof) {
@@ -33,7 +31,7 @@ static void print_limits(const bench_limit *limits, int count) {
     printf("\na training step, if only the products with W0 took time:\n");
     for (int i = 0; i < count; i++)
         printf("  %d x %d %-4s  %7.1f tokens/s (median %.1f): %.3f s at %.1f GFLOP/s\n", limits[i].batch,
-               limits[i].length, dtype_name(limits[i].dtype), tokens(&limits[i]) / limits[i].time.best,
+               limits[i].length, clora_storage_name(limits[i].dtype), tokens(&limits[i]) / limits[i].time.best,
                tokens(&limits[i]) / limits[i].time.median, limits[i].time.best,
                limits[i].flops / limits[i].time.best / GIGA);
 }
@@ -52,16 +50,17 @@ static json_t *item_json(const bench_item *item, const bench_roof *roof) {
     const double best = item->time.best;
 
     return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "operation", item->op->name,
-                     "shape", case_text(item->op, s), "dtype", dtype_name(s->dtype), "M", s->M, "N", s->N, "K", s->K,
-                     "R", s->R, "seconds", best, "median_seconds", item->time.median, "gflops",
+                     "shape", case_text(item->op, s), "dtype", clora_storage_name(s->dtype), "M", s->M, "N", s->N, "K",
+                     s->K, "R", s->R, "seconds", best, "median_seconds", item->time.median, "gflops",
                      item->op->flops(s) / best / GIGA, "gbytes_per_second", item->op->bytes(s) / best / GIGA, "roof",
                      bench_share(item, roof));
 }
 
 static json_t *limit_json(const bench_limit *l) {
     return json_pack("{s:i, s:i, s:s, s:f, s:f, s:f, s:f}", "batch_size", l->batch, "length", l->length, "dtype",
-                     dtype_name(l->dtype), "seconds", l->time.best, "tokens_per_second", tokens(l) / l->time.best,
-                     "median_tokens_per_second", tokens(l) / l->time.median, "gflops", l->flops / l->time.best / GIGA);
+                     clora_storage_name(l->dtype), "seconds", l->time.best, "tokens_per_second",
+                     tokens(l) / l->time.best, "median_tokens_per_second", tokens(l) / l->time.median, "gflops",
+                     l->flops / l->time.best / GIGA);
 }
 
 bool bench_print_json(const clora_context *context, const bench_roof *roof, const bench_items *items,

@@ -20,7 +20,7 @@ void bench_items_finish(bench_items *items) {
     *items = (bench_items){0};
 }
 
-op_shape bench_site_shape(const bench_model *m, int site, int M, int R, clora_dtype dtype) {
+op_shape bench_site_shape(const bench_model *m, int site, int M, int R, clora_storage dtype) {
     const int q = m->heads * m->head_dim, kv = m->kv_heads * m->head_dim;
     const op_shape shapes[BENCH_SITES] = {
         {.N = q + 2 * kv, .K = m->hidden, .modules = 3, .first = q},
@@ -51,7 +51,7 @@ static clora_status add(const shape_request *r, op_shape shape) {
     return bench_items_add(r->items, r->op, shape);
 }
 
-static clora_status add_products(const shape_request *r, int R, clora_dtype dtype) {
+static clora_status add_products(const shape_request *r, int R, clora_storage dtype) {
     clora_status status = CLORA_OK;
 
     for (int site = 0; site < BENCH_SITES && status == CLORA_OK; site++)
@@ -64,9 +64,9 @@ static clora_status products(const shape_request *r) {
     clora_status status = CLORA_OK;
 
     for (int d = 0; d < r->dtypes->count; d++) {
-        TRY(add_products(r, 0, (clora_dtype)r->dtypes->item[d]));
+        TRY(add_products(r, 0, (clora_storage)r->dtypes->item[d]));
         for (int i = 0; i < r->ranks->count; i++)
-            TRY(add_products(r, r->ranks->item[i], (clora_dtype)r->dtypes->item[d]));
+            TRY(add_products(r, r->ranks->item[i], (clora_storage)r->dtypes->item[d]));
     }
 done:
     return status;
@@ -77,7 +77,7 @@ static clora_status factors(const shape_request *r) {
 
     for (int i = 0; i < r->ranks->count; i++)
         for (int site = 0; site < BENCH_SITES - 1; site++)
-            TRY(add(r, bench_site_shape(r->model, site, r->M, r->ranks->item[i], CLORA_DTYPE_F32)));
+            TRY(add(r, bench_site_shape(r->model, site, r->M, r->ranks->item[i], CLORA_STORAGE_F32)));
 done:
     return status;
 }
@@ -88,7 +88,7 @@ static clora_status summed(const shape_request *r) {
     for (int d = 0; d < r->dtypes->count; d++)
         for (int i = 0; i < r->ranks->count; i++)
             for (int site = 0; site < BENCH_SITES - 1; site++)
-                TRY(add(r, bench_site_shape(r->model, site, 0, r->ranks->item[i], (clora_dtype)r->dtypes->item[d])));
+                TRY(add(r, bench_site_shape(r->model, site, 0, r->ranks->item[i], (clora_storage)r->dtypes->item[d])));
 done:
     return status;
 }
@@ -99,7 +99,7 @@ static clora_status embedding(const shape_request *r) {
     for (int d = 0; d < r->dtypes->count && status == CLORA_OK; d++)
         status = add(
             r, (op_shape){
-                   .M = r->M, .N = r->model->vocab, .K = r->model->hidden, .dtype = (clora_dtype)r->dtypes->item[d]});
+                   .M = r->M, .N = r->model->vocab, .K = r->model->hidden, .dtype = (clora_storage)r->dtypes->item[d]});
     return status;
 }
 
@@ -159,8 +159,8 @@ static clora_status cache(const shape_request *r) {
 static clora_status weights(const shape_request *r) {
     clora_status status = CLORA_OK;
 
-    TRY(add(r, (op_shape){.M = r->model->ffn, .K = r->model->hidden, .dtype = CLORA_DTYPE_F16}));
-    TRY(add(r, (op_shape){.M = r->model->ffn, .K = r->model->hidden, .dtype = CLORA_DTYPE_BF16}));
+    TRY(add(r, (op_shape){.M = r->model->ffn, .K = r->model->hidden, .dtype = CLORA_STORAGE_F16}));
+    TRY(add(r, (op_shape){.M = r->model->ffn, .K = r->model->hidden, .dtype = CLORA_STORAGE_BF16}));
 done:
     return status;
 }
@@ -172,7 +172,7 @@ static clora_status parameters(const shape_request *r) {
     for (int i = 0; i < r->ranks->count; i++) {
         double scalars = 0;
         for (int site = 0; site < BENCH_SITES - 1; site++) {
-            const op_shape s = bench_site_shape(r->model, site, 1, r->ranks->item[i], CLORA_DTYPE_F32);
+            const op_shape s = bench_site_shape(r->model, site, 1, r->ranks->item[i], CLORA_STORAGE_F32);
             scalars += (double)product_ranks(&s) * s.K + product_b_elements(&s);
         }
         if (scalars * r->model->layers < 1e9)

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/dtype.h"
-
 void bench_misuse(const char *what, const char *value) {
     const char *program = program_invocation_short_name;
 
@@ -45,11 +43,11 @@ int bench_count(const char *text) {
     return count;
 }
 
-clora_dtype bench_read_dtype(const char *name, size_t length) {
-    static const clora_dtype known[] = {CLORA_DTYPE_F32, CLORA_DTYPE_F16, CLORA_DTYPE_BF16};
-
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strlen(dtype_name(known[i])) == length && strncmp(dtype_name(known[i]), name, length) == 0)
-            return known[i];
+clora_storage bench_read_dtype(const char *name, size_t length) {
+    for (int i = 0; clora_storage_name((clora_storage)i); i++) {
+        const char *known = clora_storage_name((clora_storage)i);
+        if (strlen(known) == length && strncmp(known, name, length) == 0)
+            return (clora_storage)i;
+    }
     bench_misuse("unknown type of weights", name);
 }

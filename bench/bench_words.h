@@ -20,6 +20,6 @@ void bench_read_numbers(bench_list *out, const char *text);
 int bench_count(const char *text);
 
 /* A type of weights, in so many letters. */
-clora_dtype bench_read_dtype(const char *name, size_t length);
+clora_storage bench_read_dtype(const char *name, size_t length);
 
 #endif

@@ -94,7 +94,7 @@ static bench_args read_arguments(int argc, char **argv) {
     bench_args args = {.model = BENCH_MODEL_INIT,
                        .rows = {5, {1024, 512, 64, 8, 1}},
                        .ranks = {2, {8, 64}},
-                       .dtypes = {1, {CLORA_DTYPE_F32}},
+                       .dtypes = {1, {CLORA_STORAGE_F32}},
                        .steps = 2,
                        .batch = {4, 1},
                        .length = {256, 512},
@@ -143,7 +143,7 @@ static clora_status add_case(bench_items *items, const op_case *op, const bench_
     for (size_t i = 0; args->test_shapes && i < op->shapes_count; i++)
         TRY(bench_items_add(items, op, op->shapes[i]));
     for (int i = 0; args->has_shape && i < args->dtypes.count; i++) {
-        shape.dtype = (clora_dtype)args->dtypes.item[i];
+        shape.dtype = (clora_storage)args->dtypes.item[i];
         TRY(bench_items_add(items, op, shape));
     }
 done:
@@ -190,7 +190,7 @@ static clora_status run(clora_context *context, bench_args *args) {
     for (int d = 0; args->show & SHOW_PRODUCTS && d < args->dtypes.count; d++)
         for (int i = 0; i < args->steps; i++)
             TRY(bench_measure_limit(&limits[count++], context, &args->model, args->batch[i], args->length[i],
-                                    (clora_dtype)args->dtypes.item[d], args->rounds));
+                                    (clora_storage)args->dtypes.item[d], args->rounds));
     TRY(bench_measure_roof(&roof, context));
     if (!args->json)
         bench_print(context, &roof, &items, limits, count);

@@ -52,7 +52,7 @@ typedef struct bench_roof {
 /* A training step of which only the W0 products take time. */
 typedef struct bench_limit {
     int batch, length;
-    clora_dtype dtype;
+    clora_storage dtype;
     double flops;
     bench_time time;
 } bench_limit;
@@ -67,7 +67,7 @@ clora_status bench_shapes_add(bench_items *items, const op_case *op, const bench
 
 /* The W0 products of a model without adapters: M rows of every weight of a layer, and of the head. */
 enum { BENCH_SITES = 5 /* q,k,v; o; gate,up; down; head */ };
-op_shape bench_site_shape(const bench_model *model, int site, int M, int R, clora_dtype dtype);
+op_shape bench_site_shape(const bench_model *model, int site, int M, int R, clora_storage dtype);
 
 /* Measure all items, several side by side in turns, so that a busy moment falls on all of them. */
 clora_status bench_measure(clora_context *context, bench_items *items, int rounds);
@@ -76,7 +76,7 @@ clora_status bench_measure(clora_context *context, bench_items *items, int round
 clora_status bench_measure_roof(bench_roof *out, clora_context *context);
 
 clora_status bench_measure_limit(bench_limit *out, clora_context *context, const bench_model *model, int batch,
-                                 int length, clora_dtype dtype, int rounds);
+                                 int length, clora_storage dtype, int rounds);
 
 /* The share of what the device allows: the time that flops or bytes need there, over the best time. */
 double bench_share(const bench_item *item, const bench_roof *roof);

@@ -24,8 +24,8 @@ MAY = {
 }
 IN_AUTOTUNE = ["cases", "meter", "search"]  # its folders, which include each other by these names
 # the lower layers know only the lower tiers of the public headers; the upper ones may use all
-LOW_TIERS = ["status.h", "version.h", "tensor.h"]  # tensor.h: the element types
-DEVICE_TIERS = LOW_TIERS + ["context.h", "opencl.h", "tune.h"]
+LOW_TIERS = ["status.h", "version.h", "dtype.h"]
+DEVICE_TIERS = LOW_TIERS + ["context.h", "tensor.h", "opencl.h", "tune.h"]
 PUBLIC = {
     "base": LOW_TIERS,
     "ref": LOW_TIERS,

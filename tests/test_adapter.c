@@ -36,7 +36,7 @@ static void make_site(adapter_site *site, const target_module *first, int module
         N[m] = first[m].N;
         site->names[m] = first[m].name;
     }
-    assert_ok(weight_create(&w, context, CLORA_DTYPE_F32, first->K, modules, N));
+    assert_ok(weight_create(&w, context, CLORA_STORAGE_F32, first->K, modules, N));
     site->weight = w;
     site->is_head = first->is_head;
 }

@@ -347,7 +347,8 @@ int main(void) {
         print_message("skipped: %s\n", clora_last_error());
         return 77; /* Meson: skipped */
     }
-    const bool suits = kernel_runs_layers(context) && weight_layout_of(context, CLORA_DTYPE_F32, 1, 1) == WEIGHT_PANEL;
+    const bool suits =
+        kernel_runs_layers(context) && weight_layout_of(context, CLORA_STORAGE_F32, 1, 1) == WEIGHT_PANEL;
     clora_context_free(context);
     if (!suits) {
         print_message("skipped: layers in one launch are for PoCL on a CPU, with weights in panels\n");

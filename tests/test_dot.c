@@ -23,7 +23,7 @@ static weight *identity_like(void) {
 
     for (int n = 0; n < N; n++)
         w0[n * K + n] = 1.0f;
-    assert_ok(weight_create(&w, context, CLORA_DTYPE_BF16, K, 1, &rows));
+    assert_ok(weight_create(&w, context, CLORA_STORAGE_BF16, K, 1, &rows));
     assert_ok(weight_pack(w, 0, w0, CLORA_DTYPE_F32, false));
     return w;
 }

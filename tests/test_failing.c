@@ -30,7 +30,7 @@ static clora_status create_pool(weight *w[COUNT]) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < COUNT; i++)
-        TRY(weight_create_in(&w[i], &pool, context, types[i], 19, 1, &N));
+        TRY(weight_create_in(&w[i], &pool, context, (clora_storage)types[i], 19, 1, &N));
 done:
     weight_pool_finish(&pool);
     return status;

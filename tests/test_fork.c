@@ -104,7 +104,7 @@ static void test_a_child_of_a_user_of_opencl_is_refused(void **state) {
         skip();
     assert_int_equal(opened, WORKS);
     assert_ok(clora_tensor_create(&other, context, CLORA_DTYPE_F32, 1, (const int[]){4}));
-    assert_ok(clora_weight_create(&weight, context, CLORA_DTYPE_F32, 4, 4));
+    assert_ok(clora_weight_create(&weight, context, CLORA_STORAGE_F32, 4, 4));
     assert_ok(clora_weight_write(weight, room, CLORA_DTYPE_F32));
     assert_ok(clora_lowrank_create(&lowrank, weight, 1, 1.0f, 0));
     assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"), NULL));

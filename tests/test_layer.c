@@ -70,7 +70,7 @@ static layer *make_layer(void) {
                 sum += (double)l->b[n * R + r] * (double)l->a[r * K + k];
             l->effective[n * K + k] = (double)l->w[n * K + k] + (double)scale * sum;
         }
-    assert_ok(clora_weight_create(&l->weight, context, CLORA_DTYPE_F32, N, K));
+    assert_ok(clora_weight_create(&l->weight, context, CLORA_STORAGE_F32, N, K));
     assert_ok(clora_weight_write(l->weight, l->w, CLORA_DTYPE_F32));
     assert_ok(clora_lowrank_create(&l->lowrank, l->weight, R, scale, 9));
     return l;
@@ -279,9 +279,11 @@ static void test_a_weight_without_values_is_not_used(void **state) {
     clora_tensor *x = make(M, K, l->x), *y = make(M, N, NULL), *u = make(M, R, NULL);
     clora_weight *empty = NULL;
 
-    assert_refused(clora_weight_create(&empty, context, CLORA_DTYPE_F32, INT32_MAX, 1), CLORA_ERROR_SHAPE, "too large");
-    assert_refused(clora_weight_create(&empty, context, CLORA_DTYPE_F32, 1, INT32_MAX), CLORA_ERROR_SHAPE, "too large");
-    assert_ok(clora_weight_create(&empty, context, CLORA_DTYPE_F32, N, K));
+    assert_refused(clora_weight_create(&empty, context, CLORA_STORAGE_F32, INT32_MAX, 1), CLORA_ERROR_SHAPE,
+                   "too large");
+    assert_refused(clora_weight_create(&empty, context, CLORA_STORAGE_F32, 1, INT32_MAX), CLORA_ERROR_SHAPE,
+                   "too large");
+    assert_ok(clora_weight_create(&empty, context, CLORA_STORAGE_F32, N, K));
     assert_refused(clora_lowrank_forward(y, NULL, x, empty, NULL), CLORA_ERROR_ARGUMENT, "no values yet");
     assert_refused(clora_weight_write(empty, l->w, (clora_dtype)77), CLORA_ERROR_ARGUMENT, "element type 77");
     assert_refused(clora_weight_write(empty, l->w, CLORA_DTYPE_I32), CLORA_ERROR_ARGUMENT, "element type 3");

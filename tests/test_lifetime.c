@@ -165,7 +165,7 @@ static int make_layer(handle *h) {
 
     assert_ok(clora_context_from_opencl(&context, cl, queue));
     assert_ok(clora_tensor_create(&tensor, context, CLORA_DTYPE_F32, 1, (const int[]){4}));
-    assert_ok(clora_weight_create(&weight, context, CLORA_DTYPE_F32, 8, 16));
+    assert_ok(clora_weight_create(&weight, context, CLORA_STORAGE_F32, 8, 16));
     assert_ok(clora_lowrank_create(&lowrank, weight, 2, 1.0f, 0));
     assert_ok(clora_tune_plan_create(&plan, context));
     memcpy(h,

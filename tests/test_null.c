@@ -61,7 +61,7 @@ static int make_arguments(void **state) {
     if (clora_context_create(&given.context, NULL) != CLORA_OK)
         return 0; /* no device */
     assert_ok(clora_tensor_create(&given.tensor, given.context, CLORA_DTYPE_F32, 2, (const int[]){2, 2}));
-    assert_ok(clora_weight_create(&given.weight, given.context, CLORA_DTYPE_F32, 8, 16));
+    assert_ok(clora_weight_create(&given.weight, given.context, CLORA_STORAGE_F32, 8, 16));
     assert_ok(clora_lowrank_create(&given.lowrank, given.weight, 2, 1.0f, 0));
     assert_ok(clora_model_load(&given.model, given.context, fixture_path("tiny-llama"), NULL));
     assert_ok(clora_tokenizer_load(&given.tokenizer, fixture_path("tokenizers/llama2")));

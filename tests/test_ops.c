@@ -46,7 +46,7 @@ enum { PRODUCTS = sizeof(products) / sizeof(products[0]) };
 
 /* Sums are of panels. */
 static bool is_plain(void) {
-    return weight_layout_of(context, CLORA_DTYPE_F32, 1, 1) == WEIGHT_PLAIN;
+    return weight_layout_of(context, CLORA_STORAGE_F32, 1, 1) == WEIGHT_PLAIN;
 }
 
 /* One of `of` shapes of every product. */
@@ -94,7 +94,7 @@ static void check_pairs(const case_way *way) {
     begin_way(&before, way);
     for (const op_case *op = cases_matmul; op->name; op++)
         for (size_t i = 0; i < op->shapes_count; i++)
-            if (op->shapes[i].dtype == CLORA_DTYPE_BF16)
+            if (op->shapes[i].dtype == CLORA_STORAGE_BF16)
                 check_shape(op, &op->shapes[i], way);
     way_end(context, &before);
 }
@@ -254,7 +254,7 @@ static void test_a_table_with_sums_plans_their_scratch(void **state) {
     lowrank *lr;
 
     (void)state;
-    assert_int_equal(weight_create(&w, context, CLORA_DTYPE_F32, K, 2, N), CLORA_OK);
+    assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, K, 2, N), CLORA_OK);
     assert_int_equal(lowrank_create(&lr, w, R, scale), CLORA_OK);
     clora_context_memory(context, &without, NULL);
     lowrank_free(lr);
@@ -326,7 +326,7 @@ static void test_refuses_products_of_shapes_that_do_not_fit(void **state) {
     const int N = 5;
 
     (void)state;
-    assert_int_equal(weight_create(&w, context, CLORA_DTYPE_F32, 3, 1, &N), CLORA_OK);
+    assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, 3, 1, &N), CLORA_OK);
     assert_int_equal(tensor_new(&x, context, CLORA_DTYPE_F32, 2, 3), CLORA_OK);
     assert_int_equal(tensor_new(&y, context, CLORA_DTYPE_F32, 2, 5), CLORA_OK);
     assert_int_equal(tensor_new(&narrow, context, CLORA_DTYPE_F32, 2, 4), CLORA_OK);

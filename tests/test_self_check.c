@@ -70,7 +70,7 @@ static int teardown(void **state) {
 }
 
 static clora_status check(unsigned groups) {
-    return self_check(context, groups, CLORA_DTYPE_F32, HEAD_DIM);
+    return self_check(context, groups, CLORA_STORAGE_F32, HEAD_DIM);
 }
 
 /* A copy of the kernels in which one file begins with these lines, for the contexts from now on. */
@@ -202,8 +202,8 @@ static void test_a_right_device_passes_and_nothing_shows(void **state) {
     (void)state;
     start_again();
     clora_context_memory(context, &before, &peak_before);
-    for (clora_dtype dtype = CLORA_DTYPE_F32; dtype <= CLORA_DTYPE_BF16; dtype++)
-        assert_ok(self_check(context, dtype == CLORA_DTYPE_F32 ? EVERYTHING : SELF_CHECK_PRODUCTS, dtype, HEAD_DIM));
+    for (clora_storage dtype = CLORA_STORAGE_F32; dtype <= CLORA_STORAGE_BF16; dtype++)
+        assert_ok(self_check(context, dtype == CLORA_STORAGE_F32 ? EVERYTHING : SELF_CHECK_PRODUCTS, dtype, HEAD_DIM));
     clora_context_memory(context, &now, &peak);
     assert_int_equal(now, before);
     assert_int_equal(peak, peak_before);
@@ -261,8 +261,8 @@ static void test_a_device_that_passed_is_not_asked_again(void **state) {
 static void test_what_passed_says_nothing_of_other_settings(void **state) {
     static const struct {
         const char *variable, *value;
-        clora_dtype dtype;
-    } settings[] = {{"CLORA_MAX_GROUP", "64", CLORA_DTYPE_F32}, {"CLORA_BF16_DOT", "emulate", CLORA_DTYPE_BF16}};
+        clora_storage dtype;
+    } settings[] = {{"CLORA_MAX_GROUP", "64", CLORA_STORAGE_F32}, {"CLORA_BF16_DOT", "emulate", CLORA_STORAGE_BF16}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
@@ -324,9 +324,9 @@ static void test_a_linear_layer_of_the_library_asks_for_its_products(void **stat
     (void)state;
     setenv("CLORA_GEMM", "panel", 1);
     plant("matvec", OFF_FMA);
-    assert_refused(clora_weight_create(&w, context, CLORA_DTYPE_F32, 5, 7), CLORA_ERROR_OPENCL, ": matmul f32 M 1 ");
+    assert_refused(clora_weight_create(&w, context, CLORA_STORAGE_F32, 5, 7), CLORA_ERROR_OPENCL, ": matmul f32 M 1 ");
     plant("adamw", OFF_FMA);
-    assert_ok(clora_weight_create(&w, context, CLORA_DTYPE_F32, 5, 7));
+    assert_ok(clora_weight_create(&w, context, CLORA_STORAGE_F32, 5, 7));
     assert_refused(clora_lowrank_create(&lr, w, 2, 1.0f, 1), CLORA_ERROR_OPENCL, ": adamw f32");
     clora_weight_free(w);
 }

@@ -64,7 +64,7 @@ static void test_a_pool_holds_equal_weights_in_one_buffer(void **state) {
     clora_context_memory(context, &before, NULL);
     for (int i = 0; i < COUNT; i++) {
         void *data = values(types[i], (size_t)N * K, (unsigned)i);
-        assert_ok(weight_create_in(&w[i], &pool, context, types[i], K, 1, &N));
+        assert_ok(weight_create_in(&w[i], &pool, context, (clora_storage)types[i], K, 1, &N));
         assert_ok(weight_pack(w[i], 0, data, types[i], false));
         free(data);
     }
@@ -96,7 +96,7 @@ static void test_a_pool_that_is_too_large_is_none(void **state) {
     (void)state;
     context->info.max_allocation = (size_t)2 * N * K * sizeof(float);
     for (int i = 0; i < 2; i++)
-        assert_ok(weight_create_in(&w[i], &pool, context, CLORA_DTYPE_F32, K, 1, &N));
+        assert_ok(weight_create_in(&w[i], &pool, context, CLORA_STORAGE_F32, K, 1, &N));
     context->info.max_allocation = usual;
     assert_null(pool.data);
     assert_true(w[0]->part[0].data->buffer != w[1]->part[0].data->buffer);
@@ -110,7 +110,7 @@ static void check_round_trip(clora_dtype dtype, int K, const int N[3], bool tran
     void *data[3];
     weight *w;
 
-    assert_ok(weight_create(&w, context, dtype, K, 3, N));
+    assert_ok(weight_create(&w, context, (clora_storage)dtype, K, 3, N));
     for (int i = 0; i < 3; i++) {
         data[i] = values(dtype, (size_t)N[i] * (size_t)K, (unsigned)i);
         void *turned = transposed(data[i], dtype_size(dtype), N[i], K);
@@ -133,7 +133,7 @@ static void check_round_trip(clora_dtype dtype, int K, const int N[3], bool tran
 static void check_rows(clora_dtype dtype, int K, const int N[3]) {
     weight *w;
 
-    assert_ok(weight_create(&w, context, dtype, K, 3, N));
+    assert_ok(weight_create(&w, context, (clora_storage)dtype, K, 3, N));
     const int step = weight_row_step(w);
     for (int i = 0; i < 3; i++) {
         const size_t row = (size_t)K * dtype_size(dtype), bytes = (size_t)N[i] * row;
@@ -178,8 +178,8 @@ static void test_the_panel_layout_is_the_one_the_header_tells(void **state) {
     (void)state;
     for (size_t d = 0; d < 3; d++) {
         weight *w;
-        assert_ok(weight_create(&w, context, dtypes[d], K, 2, N));
-        const int NR = w->NR, KI = w->KI, steps = (K + KI - 1) / KI;
+        assert_ok(weight_create(&w, context, (clora_storage)dtypes[d], K, 2, N));
+        const int NR = w->NR, KI = w->storage->unit, steps = (K + KI - 1) / KI;
         const size_t size = dtype_size(dtypes[d]), n = (size_t)w->panels * (size_t)(steps * KI * NR);
         char *image = malloc(n * size), *expected = calloc(n, size);
         char *second = values(dtypes[d], (size_t)N1 * K, 5), *first = values(dtypes[d], (size_t)N0 * K, 6);
@@ -223,7 +223,7 @@ static void test_converts_other_float_types_with_one_rounding(void **state) {
             char expected[N * K * 4], back[N * K * 4];
             dtype_to_f32(wide, data, dtypes[from], (size_t)N * K);
             dtype_from_f32(expected, dtypes[to], wide, (size_t)N * K);
-            assert_ok(weight_create(&w, context, dtypes[to], K, 1, &rows));
+            assert_ok(weight_create(&w, context, (clora_storage)dtypes[to], K, 1, &rows));
             assert_ok(weight_pack(w, 0, data, dtypes[from], false));
             assert_ok(weight_unpack(w, 0, back));
             assert_memory_equal(back, expected, (size_t)N * K * dtype_size(dtypes[to]));
@@ -244,7 +244,7 @@ static void test_refuses_values_that_are_not_finite_and_says_where(void **state)
             weight *w;
             float *data = values(CLORA_DTYPE_F32, (size_t)N * K, 12);
             context->gemm = paths[p];
-            assert_ok(weight_create(&w, context, CLORA_DTYPE_F32, K, 1, &rows));
+            assert_ok(weight_create(&w, context, CLORA_STORAGE_F32, K, 1, &rows));
             context->gemm = usual;
             data[17 * K + 66] = bad[i];
             assert_int_equal(weight_pack(w, 0, data, CLORA_DTYPE_F32, false), CLORA_ERROR_FORMAT);
@@ -262,7 +262,7 @@ static void test_refuses_values_that_overflow_the_storage_type(void **state) {
 
     (void)state;
     data[5] = 1e6f;
-    assert_ok(weight_create(&w, context, CLORA_DTYPE_F16, K, 1, &rows));
+    assert_ok(weight_create(&w, context, CLORA_STORAGE_F16, K, 1, &rows));
     assert_int_equal(weight_pack(w, 0, data, CLORA_DTYPE_F32, false), CLORA_ERROR_FORMAT);
     assert_string_equal(clora_last_error(), "the value 1e+06 at row 1, column 1 is too large for f16");
     weight_free(w);
@@ -274,7 +274,7 @@ static void test_refuses_a_bias_that_is_not_finite(void **state) {
     weight *w;
 
     (void)state;
-    assert_ok(weight_create(&w, context, CLORA_DTYPE_F32, 3, 1, &N));
+    assert_ok(weight_create(&w, context, CLORA_STORAGE_F32, 3, 1, &N));
     assert_int_equal(weight_set_bias(w, 0, bias), CLORA_ERROR_FORMAT);
     assert_null(w->bias);
     weight_free(w);
@@ -291,10 +291,10 @@ static void test_says_the_bytes_it_takes(void **state) {
             weight *w;
             context->gemm = paths[p];
             clora_context_memory(context, &before, NULL);
-            assert_ok(weight_create(&w, context, dtypes[d], 77, 2, N));
+            assert_ok(weight_create(&w, context, (clora_storage)dtypes[d], 77, 2, N));
             clora_context_memory(context, &after, NULL);
-            assert_int_equal(after - before, weight_bytes(context, dtypes[d], 77, 2, N) +
-                                                 weight_scratch_bytes(context, dtypes[d], 77, 2, N));
+            assert_int_equal(after - before, weight_bytes(context, (clora_storage)dtypes[d], 77, 2, N) +
+                                                 weight_scratch_bytes(context, (clora_storage)dtypes[d], 77, 2, N));
             weight_free(w);
             clora_context_memory(context, &after, NULL);
             assert_int_equal(after, before);
@@ -303,7 +303,7 @@ static void test_says_the_bytes_it_takes(void **state) {
 }
 
 static void check_case_in_layout(const char *name, weight_layout layout) {
-    const op_shape shape = {.M = 9, .N = 230, .K = 40, .dtype = CLORA_DTYPE_BF16};
+    const op_shape shape = {.M = 9, .N = 230, .K = 40, .dtype = CLORA_STORAGE_BF16};
     case_run run;
 
     assert_ok(case_begin(&run, context, case_find(name), &shape, true));
@@ -327,14 +327,14 @@ static void test_the_layout_is_what_the_tuned_parameters_say(void **state) {
     assert_int_equal(entry.value[0], LAYOUT_PANEL);
     entry.value[0] = LAYOUT_PLAIN;
     assert_ok(clora_tune_set(context, &entry));
-    assert_ok(weight_create(&w, context, CLORA_DTYPE_BF16, 40, 2, N));
+    assert_ok(weight_create(&w, context, CLORA_STORAGE_BF16, 40, 2, N));
     assert_int_equal(w->layout, WEIGHT_PLAIN);
-    assert_int_equal(w->KI, 1);
+    assert_int_equal(weight_row_elements(w), 40);
     weight_free(w);
-    assert_ok(weight_create(&w, context, CLORA_DTYPE_BF16, 40, 1, &other)); /* no similar shape */
+    assert_ok(weight_create(&w, context, CLORA_STORAGE_BF16, 40, 1, &other)); /* no similar shape */
     assert_int_equal(w->layout, WEIGHT_PANEL);
     weight_free(w);
-    assert_ok(weight_create(&w, context, CLORA_DTYPE_F32, 40, 2, N)); /* another storage type */
+    assert_ok(weight_create(&w, context, CLORA_STORAGE_F32, 40, 2, N)); /* another storage type */
     assert_int_equal(w->layout, WEIGHT_PANEL);
     weight_free(w);
     if (!getenv("CLORA_TEST_SMALL")) {
@@ -401,7 +401,7 @@ static void check_split(gemm_path path, clora_dtype dtype) {
     context->gemm = path;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const op_shape shape = {
-            .M = 9, .N = 230, .K = 40, .R = i < 2 ? 5 : 0, .dtype = dtype, .modules = i < 2 ? 3 : 1};
+            .M = 9, .N = 230, .K = 40, .R = i < 2 ? 5 : 0, .dtype = (clora_storage)dtype, .modules = i < 2 ? 3 : 1};
         case_run run;
         context->info.max_allocation = 12000;
         const clora_status begun = case_begin(&run, context, case_find(names[i]), &shape, true);
@@ -445,11 +445,11 @@ static void test_refuses_sizes_that_do_not_fit(void **state) {
     weight *w;
 
     (void)state;
-    assert_int_equal(weight_create(&w, context, CLORA_DTYPE_F32, 4, 1, &negative), CLORA_ERROR_SHAPE);
-    assert_int_equal(weight_create(&w, context, CLORA_DTYPE_F32, INT32_MAX, 1, &huge), CLORA_ERROR_SHAPE);
-    assert_int_equal(weight_create(&w, context, CLORA_DTYPE_F32, 4, 5, &N), CLORA_ERROR_SHAPE);
+    assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, 4, 1, &negative), CLORA_ERROR_SHAPE);
+    assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, INT32_MAX, 1, &huge), CLORA_ERROR_SHAPE);
+    assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, 4, 5, &N), CLORA_ERROR_SHAPE);
     context->info.max_allocation = 64;
-    assert_int_equal(weight_create(&w, context, CLORA_DTYPE_F32, 4000, 1, &N), CLORA_ERROR_MEMORY);
+    assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, 4000, 1, &N), CLORA_ERROR_MEMORY);
     context->info.max_allocation = allowed;
     assert_null(w);
 }
@@ -462,7 +462,7 @@ static void test_factors_unpack_to_what_was_packed_and_padding_is_zero(void **st
     lowrank *lr;
 
     (void)state;
-    assert_ok(weight_create(&w, context, CLORA_DTYPE_F32, K, 3, N));
+    assert_ok(weight_create(&w, context, CLORA_STORAGE_F32, K, 3, N));
     assert_ok(lowrank_create(&lr, w, R, scale));
     assert_int_equal(lr->R, 8);
     float *a = malloc(lr->a_count * sizeof(float)), *b = malloc(lr->b_count * sizeof(float));
@@ -499,7 +499,7 @@ static void test_refuses_a_term_without_any_rank(void **state) {
     lowrank *lr;
 
     (void)state;
-    assert_ok(weight_create(&w, context, CLORA_DTYPE_F32, 3, 1, &N));
+    assert_ok(weight_create(&w, context, CLORA_STORAGE_F32, 3, 1, &N));
     assert_int_equal(lowrank_create(&lr, w, &R, &scale), CLORA_ERROR_ARGUMENT);
     assert_null(lr);
     assert_int_equal(lowrank_create(&lr, w, &negative, &scale), CLORA_ERROR_ARGUMENT);

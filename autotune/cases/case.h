@@ -18,10 +18,10 @@ typedef struct op_shape {
     int B, T, S, H, G, D, V;
     int modules; /* of a fused weight, 1 when 0 */
     int first;   /* rows of its first module, as in a model: the others share the rest, all have rank R; 0: uneven */
-    clora_dtype dtype; /* storage of the weight or input */
-    int pad;           /* columns between the rows of strided buffers */
-    int option;        /* whatever else a case distinguishes, from 0 */
-    int seed;          /* of the values: others for each */
+    clora_storage dtype; /* of the weight or input */
+    int pad;             /* columns between the rows of strided buffers */
+    int option;          /* whatever else a case distinguishes, from 0 */
+    int seed;            /* of the values: others for each */
 } op_shape;
 
 typedef enum case_role {

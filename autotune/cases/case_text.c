@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/dtype.h"
 #include "cases/case.h"
 
 /* The letters of a shape, in the order in which they are written. */
@@ -30,7 +29,7 @@ const char *case_text(const op_case *op, const op_shape *shape) {
     static _Thread_local int next;
     char *out = text[next = (next + 1) % 4];
     op_shape s = *shape;
-    size_t used = (size_t)snprintf(out, sizeof(text[0]), "%s %s", op->name, dtype_name(s.dtype));
+    size_t used = (size_t)snprintf(out, sizeof(text[0]), "%s %s", op->name, clora_storage_name(s.dtype));
 
     for (size_t i = 0; i < LETTERS && used < sizeof(text[0]); i++)
         if (*field_of(&s, i))
@@ -47,11 +46,9 @@ static bool is_word(const char *text, size_t length, const char *word) {
 }
 
 static bool read_dtype(op_shape *out, const char *text, size_t length) {
-    static const clora_dtype known[] = {CLORA_DTYPE_F32, CLORA_DTYPE_F16, CLORA_DTYPE_BF16};
-
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (is_word(text, length, dtype_name(known[i]))) {
-            out->dtype = known[i];
+    for (int i = 0; clora_storage_name((clora_storage)i); i++)
+        if (is_word(text, length, clora_storage_name((clora_storage)i))) {
+            out->dtype = (clora_storage)i;
             return true;
         }
     return false;

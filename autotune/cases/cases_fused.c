@@ -3,8 +3,8 @@
 #include "base/dtype.h"
 #include "ref/ref.h"
 
-#define F16 CLORA_DTYPE_F16
-#define BF16 CLORA_DTYPE_BF16
+#define F16 CLORA_STORAGE_F16
+#define BF16 CLORA_STORAGE_BF16
 
 /* Few rows, for which all is one kernel, and more, for which it is not; options NORM and GATED, which halves N. */
 enum { NORM = 8, GATED = 16 };
@@ -102,7 +102,7 @@ static double fused_flops(const op_shape *s) {
 }
 
 static double fused_bytes(const op_shape *s) {
-    return (double)dtype_size(s->dtype) * s->N * s->K + 4.0 * s->M * ((double)s->N + s->K);
+    return product_weight_bytes(s) + 4.0 * s->M * ((double)s->N + s->K);
 }
 
 const op_case cases_fused[] = {

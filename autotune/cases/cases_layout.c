@@ -17,8 +17,8 @@ typedef struct mix {
 static const op_shape layout_shapes[] = {
     {.N = 1, .K = 1},
     {.N = 67, .K = 131, .modules = 2},
-    {.N = 40, .K = 259, .dtype = CLORA_DTYPE_F16},
-    {.N = 97, .K = 31, .modules = 3, .dtype = CLORA_DTYPE_BF16},
+    {.N = 40, .K = 259, .dtype = CLORA_STORAGE_F16},
+    {.N = 97, .K = 31, .modules = 3, .dtype = CLORA_STORAGE_BF16},
 };
 
 static int rows_of(const case_run *run) {
@@ -84,7 +84,7 @@ static double layout_flops(const op_shape *s) {
 }
 
 static double layout_bytes(const op_shape *s) {
-    return (2.0 + TOKENS) * (double)dtype_size(s->dtype) * s->N * s->K;
+    return (2.0 + TOKENS) * product_weight_bytes(s);
 }
 
 const op_case cases_layout[] = {

@@ -10,10 +10,10 @@ static const op_shape lowrank_shapes[] = {
     {.M = 4, .N = 16, .K = 32, .R = 4},
     {.M = 7, .N = 97, .K = 31, .R = 3, .modules = 3},
     {.M = 17, .N = 128, .K = 48, .R = 7, .modules = 4, .pad = 5},
-    {.M = 33, .N = 64, .K = 96, .R = 16, .dtype = CLORA_DTYPE_BF16},
+    {.M = 33, .N = 64, .K = 96, .R = 16, .dtype = CLORA_STORAGE_BF16},
     {.M = 101, .N = 90, .K = 291, .R = 31, .modules = 3},
     {.M = 259, .N = 310, .K = 64, .R = 64, .pad = 3},
-    {.M = 300, .N = 65, .K = 200, .R = 12, .dtype = CLORA_DTYPE_F16, .modules = 2},
+    {.M = 300, .N = 65, .K = 200, .R = 12, .dtype = CLORA_STORAGE_F16, .modules = 2},
 };
 
 /* ---- u = s * x * A^T ---- */

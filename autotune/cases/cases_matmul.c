@@ -3,8 +3,8 @@
 #include "base/dtype.h"
 #include "ref/ref.h"
 
-#define F16 CLORA_DTYPE_F16
-#define BF16 CLORA_DTYPE_BF16
+#define F16 CLORA_STORAGE_F16
+#define BF16 CLORA_STORAGE_BF16
 
 /* One of everything, primes, one past a tile, few rows and many, modules smaller than a panel, every storage type. */
 static const op_shape product_shapes[] = {
@@ -107,7 +107,7 @@ static double dx_flops(const op_shape *s) {
 }
 
 static double product_bytes(const op_shape *s) {
-    return (double)dtype_size(s->dtype) * s->N * s->K + 4.0 * s->M * ((double)s->N + s->K + product_ranks(s));
+    return product_weight_bytes(s) + 4.0 * s->M * ((double)s->N + s->K + product_ranks(s));
 }
 
 /* ---- embedding ---- */
@@ -145,7 +145,7 @@ static double embedding_flops(const op_shape *s) {
 }
 
 static double embedding_bytes(const op_shape *s) {
-    return (double)s->M * s->K * (4.0 + (double)dtype_size(s->dtype));
+    return 4.0 * s->M * s->K + product_weight_bytes(s) * s->M / s->N;
 }
 
 const op_case cases_matmul[] = {

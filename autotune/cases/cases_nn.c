@@ -243,7 +243,7 @@ static void add_reference(case_run *run) {
 
 static void widen_setup(case_run *run) {
     case_dense(run, "y", CASE_OUT, CLORA_DTYPE_F32, run->shape.M, run->shape.K);
-    case_dense(run, "x", CASE_IN, run->shape.dtype, run->shape.M, run->shape.K);
+    case_dense(run, "x", CASE_IN, (clora_dtype)run->shape.dtype, run->shape.M, run->shape.K);
 }
 
 static clora_status widen_launch(case_run *run) {
@@ -395,10 +395,10 @@ static const op_shape dropout_shapes[] = {
     {.M = 7, .K = 34, .option = 5},
 };
 static const op_shape widen_shapes[] = {
-    {.M = 1, .K = 1, .dtype = CLORA_DTYPE_F16},
-    {.M = 3, .K = 171, .dtype = CLORA_DTYPE_BF16},
-    {.M = 2, .K = 513, .dtype = CLORA_DTYPE_F16},
-    {.M = 5, .K = 9, .dtype = CLORA_DTYPE_F32},
+    {.M = 1, .K = 1, .dtype = CLORA_STORAGE_F16},
+    {.M = 3, .K = 171, .dtype = CLORA_STORAGE_BF16},
+    {.M = 2, .K = 513, .dtype = CLORA_STORAGE_F16},
+    {.M = 5, .K = 9, .dtype = CLORA_STORAGE_F32},
 };
 static const op_shape flat_shapes[] = {
     {.M = 1, .K = 1},    {.M = 1, .K = 257}, {.M = 3, .K = 1031}, {.M = 4, .K = 64}, {.M = 1, .K = 9, .option = 1},

@@ -9,12 +9,12 @@
 static const op_shape sum_shapes[] = {
     {.N = 1, .K = 1, .R = 1},
     {.N = 67, .K = 131, .R = 8},
-    {.N = 33, .K = 17, .R = 5, .modules = 2, .dtype = CLORA_DTYPE_BF16},
-    {.N = 40, .K = 259, .R = 1, .dtype = CLORA_DTYPE_F16},
+    {.N = 33, .K = 17, .R = 5, .modules = 2, .dtype = CLORA_STORAGE_BF16},
+    {.N = 40, .K = 259, .R = 1, .dtype = CLORA_STORAGE_F16},
     {.N = 97, .K = 31, .R = 3, .modules = 3},
-    {.N = 128, .K = 48, .R = 33, .modules = 4, .dtype = CLORA_DTYPE_F16},
-    {.N = 310, .K = 64, .R = 64, .dtype = CLORA_DTYPE_BF16},
-    {.N = 130, .K = 601, .R = 7, .modules = 3, .dtype = CLORA_DTYPE_BF16},
+    {.N = 128, .K = 48, .R = 33, .modules = 4, .dtype = CLORA_STORAGE_F16},
+    {.N = 310, .K = 64, .R = 64, .dtype = CLORA_STORAGE_BF16},
+    {.N = 130, .K = 601, .R = 7, .modules = 3, .dtype = CLORA_STORAGE_BF16},
 };
 
 static void sum_setup(case_run *run) {
@@ -57,7 +57,7 @@ static double sum_flops(const op_shape *s) {
 }
 
 static double sum_bytes(const op_shape *s) {
-    return (4.0 + (double)dtype_size(s->dtype)) * s->N * s->K +
+    return product_weight_bytes(s) + 4.0 * s->N * s->K +
            4.0 * (product_b_elements(s) + (double)product_ranks(s) * s->K);
 }
 

@@ -31,6 +31,16 @@ static void describe(product *p, const op_shape *s) {
     }
 }
 
+/* What the type keeps of the values, so that host and device hold the same. */
+static void round_to(const storage *type, float *values, size_t n) {
+    unsigned char block[256];
+
+    for (size_t i = 0; i < n; i += (size_t)type->block) {
+        (void)storage_pack(type, block, values + i, CLORA_DTYPE_F32, (size_t)type->block);
+        storage_unpack(type, values + i, block, (size_t)type->block);
+    }
+}
+
 static void make_weight(case_run *run, product *p) {
     const op_shape *s = &run->shape;
     const size_t n = (size_t)s->N * (size_t)s->K;
@@ -42,10 +52,9 @@ static void make_weight(case_run *run, product *p) {
     if (run->status != CLORA_OK)
         return;
     case_fill(run->w0, n, case_seed(run, 1000));
-    for (size_t i = 0; i < n && s->dtype == CLORA_DTYPE_F16; i++)
-        run->w0[i] = dtype_f16_to_f32(dtype_f32_to_f16(i % 97 == 5 ? run->w0[i] * 1e-5f : run->w0[i])); /* subnormal */
-    for (size_t i = 0; i < n && s->dtype == CLORA_DTYPE_BF16; i++)
-        run->w0[i] = dtype_bf16_to_f32(dtype_f32_to_bf16(run->w0[i]));
+    for (size_t i = 5; i < n && s->dtype == CLORA_STORAGE_F16; i += 97)
+        run->w0[i] *= 1e-5f; /* subnormal */
+    round_to(storage_of(s->dtype), run->w0, n);
     for (int i = 0; i < p->modules && run->status == CLORA_OK; i++)
         run->status = weight_pack(run->w, i, run->w0 + (size_t)p->col[i] * (size_t)s->K, CLORA_DTYPE_F32, false);
     if (!(s->option & PRODUCT_BIAS))
@@ -101,7 +110,7 @@ void product_fill_u(case_run *run, product *p) {
 void product_round_input(case_run *run, case_buffer *input) {
     const size_t n = (size_t)input->rows * (size_t)input->cols;
 
-    for (size_t i = 0; i < n && run->shape.dtype == CLORA_DTYPE_BF16 && run->status == CLORA_OK; i++)
+    for (size_t i = 0; i < n && run->shape.dtype == CLORA_STORAGE_BF16 && run->status == CLORA_OK; i++)
         input->host[i] = dtype_bf16_to_f32(dtype_f32_to_bf16(input->host[i]));
 }
 
@@ -110,6 +119,11 @@ int product_ranks(const op_shape *s) {
 
     describe(&p, s);
     return p.R;
+}
+
+double product_weight_bytes(const op_shape *s) {
+    const storage *type = storage_of(s->dtype);
+    return (double)s->N * s->K / type->block * (double)storage_block_bytes(type);
 }
 
 double product_b_elements(const op_shape *s) {

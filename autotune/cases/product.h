@@ -29,6 +29,9 @@ void product_fill_u(case_run *run, product *p);
  * exact but for sums. */
 void product_round_input(case_run *run, case_buffer *input);
 
+/* What W0 takes. */
+double product_weight_bytes(const op_shape *s);
+
 /* What the factors add to the costs: columns of u, and scalars of all B. */
 int product_ranks(const op_shape *s);
 double product_b_elements(const op_shape *s);

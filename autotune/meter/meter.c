@@ -57,7 +57,7 @@ static op_shape shape_at(const kernel_key *k) {
     enum { GROUPS_OF_HEADS = 4 };
     const int M = at_least_one(k->M), N = at_least_one(k->N), K = at_least_one(k->K);
 
-    return (op_shape){.dtype = (clora_dtype)k->dtype,
+    return (op_shape){.dtype = (clora_storage)k->dtype,
                       .M = M,
                       .N = N,
                       .K = K,

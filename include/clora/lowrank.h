@@ -8,7 +8,7 @@
  * of the program's own cl_mem, with offset and stride. Everything is enqueued on the context's queue unless a call says
  * that it waits.
  *
- *     clora_weight_create(&w, context, CLORA_DTYPE_F32, N, K);   clora_weight_write(w, w0, CLORA_DTYPE_F32);
+ *     clora_weight_create(&w, context, CLORA_STORAGE_F32, N, K);   clora_weight_write(w, w0, CLORA_DTYPE_F32);
  *     clora_lowrank_create(&lr, w, 8, 2.0f, 1);                  // R = 8, s = 2
  *     clora_lowrank_forward(y, u, x, w, lr);
  *     ... the program's own loss gives dy ...
@@ -46,14 +46,15 @@ typedef struct clora_lowrank clora_lowrank;
  *
  * @param[out] out      yours to free with clora_weight_free()
  * @param[in]  context  kept until the weight is freed
- * @param[in]  dtype    how it is stored on the device: f32, f16 or bf16
+ * @param[in]  type     how it is stored on the device
  * @param[in]  N        outputs, at least 1
  * @param[in]  K        inputs, at least 1
  *
  * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a size below 1 or another type, CLORA_ERROR_MEMORY when the device has not
  * that much memory, CLORA_ERROR_OPENCL when it computes wrongly
  */
-CLORA_API clora_status clora_weight_create(clora_weight **out, clora_context *context, clora_dtype dtype, int N, int K);
+CLORA_API clora_status clora_weight_create(clora_weight **out, clora_context *context, clora_storage type, int N,
+                                           int K);
 
 /**
  * Free a weight. Its low-rank terms keep it until they are freed.

@@ -28,7 +28,7 @@ typedef struct clora_model clora_model;
 
 /** How to load. */
 typedef struct clora_model_options {
-    int dtype; /**< storage of the weights on the device: a clora_dtype, or -1 for the file's own (default -1) */
+    int dtype; /**< storage of the weights on the device: a clora_storage, or -1 for the file's own (default -1) */
 } clora_model_options;
 
 /** The defaults of clora_model_options. */

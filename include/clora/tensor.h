@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include <clora/context.h>
+#include <clora/dtype.h>
 #include <clora/status.h>
 
 #ifdef __cplusplus
@@ -21,14 +22,6 @@ extern "C" {
  * @addtogroup tier1
  * @{
  */
-
-/** Element types. Arithmetic is always float; f16 and bf16 are storage. */
-typedef enum clora_dtype {
-    CLORA_DTYPE_F32 = 0,  /**< IEEE binary32 */
-    CLORA_DTYPE_F16 = 1,  /**< IEEE binary16 */
-    CLORA_DTYPE_BF16 = 2, /**< the upper half of a binary32 */
-    CLORA_DTYPE_I32 = 3   /**< signed 32-bit integers: token ids, positions */
-} clora_dtype;
 
 /** An array on the device. One thread at a time. */
 typedef struct clora_tensor clora_tensor;

@@ -50,7 +50,7 @@ CLORA_API const char *clora_tune_source_name(clora_tune_source source);
 /** What parameters are chosen for. Sizes that a kernel does not have are 0. */
 typedef struct clora_tune_key {
     const char *kernel; /**< its name in the registry (docs/kernels.md), such as "matmul_panel" */
-    int dtype;          /**< storage of the weight: a clora_dtype */
+    int dtype;          /**< storage of the weight: a clora_storage */
     int M;              /**< rows; entries are kept for buckets 1, 2, 4, 8, 16, 64, 256, ... */
     int N;              /**< outputs */
     int K;              /**< inputs */
@@ -141,7 +141,7 @@ typedef struct clora_tune_use {
     int max_length; /**< tokens of a sequence in training, and of a prompt (default 64) */
     int train;      /**< 1: forward, backward and update (default 1) */
     int generate;   /**< 1: prompts and one token at a time (default 1) */
-    int dtype;      /**< storage of the weights: a clora_dtype, or -1 for the files' own (default -1) */
+    int dtype;      /**< storage of the weights: a clora_storage, or -1 for the files' own (default -1) */
 } clora_tune_use;
 
 /** The defaults of clora_tune_use. */

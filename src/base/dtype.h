@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <clora/tensor.h>
+#include <clora/dtype.h>
 
 size_t dtype_size(clora_dtype dtype);      /* bytes of one element */
 const char *dtype_name(clora_dtype dtype); /* "f32", "f16", "bf16", "i32" */

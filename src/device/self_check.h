@@ -20,10 +20,10 @@ enum {
  * CLORA_ERROR_OPENCL says which operation and how far off it is. CLORA_SELF_CHECK=off trusts the device; force asks it
  * again whatever is kept.
  *
- * dtype: the storage of the weights; head_dim: of attention, 0 without SELF_CHECK_MODEL and SELF_CHECK_BACKWARD.
+ * type: the storage of the weights; head_dim: of attention, 0 without SELF_CHECK_MODEL and SELF_CHECK_BACKWARD.
  *
  * Defined in autotune/, which knows the operations and their reference.
  */
-clora_status self_check(clora_context *context, unsigned groups, clora_dtype dtype, int head_dim);
+clora_status self_check(clora_context *context, unsigned groups, clora_storage type, int head_dim);
 
 #endif

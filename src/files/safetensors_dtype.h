@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include <clora/tensor.h>
+#include <clora/dtype.h>
 
 typedef struct safetensors_dtype {
     const char *text;

@@ -32,7 +32,7 @@ static void destroy_weight(shared *object) {
     free(w);
 }
 
-clora_status clora_weight_create(clora_weight **out, clora_context *context, clora_dtype dtype, int N, int K) {
+clora_status clora_weight_create(clora_weight **out, clora_context *context, clora_storage type, int N, int K) {
     clora_status status = CLORA_OK;
     clora_weight *w;
 
@@ -43,10 +43,10 @@ clora_status clora_weight_create(clora_weight **out, clora_context *context, clo
     if (!w)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight"));
     shared_init(&w->shared, destroy_weight);
-    if (N < 1 || K < 1 || (int)dtype < CLORA_DTYPE_F32 || dtype > CLORA_DTYPE_BF16)
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a weight of %d x %d elements of type %d", N, K, (int)dtype));
-    TRY(self_check(context, SELF_CHECK_PRODUCTS, dtype, 0));
-    TRY(weight_create(&w->w, context, dtype, K, 1, &N));
+    if (N < 1 || K < 1 || !storage_of(type))
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a weight of %d x %d elements of type %d", N, K, (int)type));
+    TRY(self_check(context, SELF_CHECK_PRODUCTS, type, 0));
+    TRY(weight_create(&w->w, context, type, K, 1, &N));
     *out = w;
     w = NULL;
 done:
@@ -126,7 +126,7 @@ clora_status clora_lowrank_create(clora_lowrank **out, const clora_weight *weigh
     if (rank < 1 || !isfinite(scale))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, scale %g: the rank starts at 1, the scale is finite", rank,
                        (double)scale));
-    TRY(self_check(weight->w->context, SELF_CHECK_TERM | SELF_CHECK_FACTORS, weight->w->dtype, 0));
+    TRY(self_check(weight->w->context, SELF_CHECK_TERM | SELF_CHECK_FACTORS, weight->w->storage->id, 0));
     TRY(lowrank_create(&l->lr, weight->w, &rank, &scale));
     TRY(create_buffers(l, weight->w->context));
     TRY(write_gaussian(l, seed));

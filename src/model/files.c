@@ -149,7 +149,7 @@ done:
     return status;
 }
 
-clora_status model_describe(model_config *config, clora_dtype *storage, const char *directory,
+clora_status model_describe(model_config *config, clora_storage *type, const char *directory,
                             const clora_model_options *options) {
     clora_status status = CLORA_OK;
     safetensors_set *files = NULL;
@@ -157,7 +157,7 @@ clora_status model_describe(model_config *config, clora_dtype *storage, const ch
 
     TRY(config_load(config, directory));
     TRY(model_files_open(&files, &tables, config, directory));
-    *storage = options && options->dtype >= 0 ? (clora_dtype)options->dtype : tables.embedding->dtype;
+    *type = (clora_storage)(options && options->dtype >= 0 ? options->dtype : (int)tables.embedding->dtype);
 done:
     safetensors_set_close(files);
     return status;

@@ -49,9 +49,9 @@ clora_status model_list_sites(clora_model *m) {
 /* "f32" when all matrices agree, else "mixed". */
 static const char *storage_name(const clora_model *m) {
     for (int s = 0; s < m->sites; s++)
-        if (m->site[s].weight->dtype != m->embedding->dtype)
+        if (m->site[s].weight->storage != m->embedding->storage)
             return "mixed";
-    return dtype_name(m->embedding->dtype);
+    return m->embedding->storage->name;
 }
 
 void model_info_fill(clora_model_info *info, const model_config *c) {
@@ -72,7 +72,7 @@ void model_info_fill(clora_model_info *info, const model_config *c) {
 }
 
 clora_status model_self_check(const clora_model *m, unsigned groups) {
-    return self_check(m->context, groups, m->site[0].weight->dtype, m->config.head_dim);
+    return self_check(m->context, groups, m->site[0].weight->storage->id, m->config.head_dim);
 }
 
 clora_status clora_model_load(clora_model **out, clora_context *context, const char *directory,

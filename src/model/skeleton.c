@@ -1,11 +1,10 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/dtype.h"
 #include "model/family.h"
 
 /* The weights of a layer, of the right shapes and without values. */
-static clora_status create_layer(clora_model *m, int l, clora_dtype dtype) {
+static clora_status create_layer(clora_model *m, int l, clora_storage type) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < m->config.family->norms; i++)
@@ -13,7 +12,7 @@ static clora_status create_layer(clora_model *m, int l, clora_dtype dtype) {
     for (int k = 0; k < m->config.family->projections; k++) {
         int N[WEIGHT_MODULES], K;
         const int modules = model_projection_shape(&m->config, k, N, &K);
-        TRY(weight_create(&m->layer[l].w[k], m->context, dtype, K, modules, N));
+        TRY(weight_create(&m->layer[l].w[k], m->context, type, K, modules, N));
     }
 done:
     return status;
@@ -22,25 +21,25 @@ done:
 clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
                             const clora_model_options *options) {
     clora_status status = CLORA_OK;
-    clora_dtype dtype;
+    clora_storage type;
     clora_model *m = model_allocate(context);
 
     *out = NULL;
     if (!m)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a model");
-    TRY(model_describe(&m->config, &dtype, directory, options));
+    TRY(model_describe(&m->config, &type, directory, options));
     model_info_fill(&m->info, &m->config);
     m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));
     if (!m->layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
-    TRY(weight_create(&m->embedding, context, dtype, m->config.hidden, 1, &m->config.vocab));
+    TRY(weight_create(&m->embedding, context, type, m->config.hidden, 1, &m->config.vocab));
     for (int l = 0; l < m->config.layers; l++)
-        TRY(create_layer(m, l, dtype));
+        TRY(create_layer(m, l, type));
     TRY(tensor_new(&m->norm, context, CLORA_DTYPE_F32, 1, m->config.hidden));
     m->head = m->embedding;
     if (!m->config.tied) {
         m->head = NULL;
-        TRY(weight_create(&m->head, context, dtype, m->config.hidden, 1, &m->config.vocab));
+        TRY(weight_create(&m->head, context, type, m->config.hidden, 1, &m->config.vocab));
     }
     TRY(model_list_sites(m));
     *out = m;

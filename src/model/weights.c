@@ -13,7 +13,7 @@ typedef struct reading {
     clora_model *model;
     safetensors_set *files;
     const char *directory;
-    int dtype;                           /* forced storage, or -1 */
+    int type;                            /* forced storage, or -1 */
     weight_pool pool[LAYER_PROJECTIONS]; /* of all layers */
     clora_tensor *norms;                 /* (n, C): each layer's, and the last */
     void *stage;                         /* bytes of a tensor on their way */
@@ -68,8 +68,8 @@ done:
     return status;
 }
 
-static clora_dtype storage(const reading *r, const safetensors_tensor *t) {
-    return r->dtype >= 0 ? (clora_dtype)r->dtype : t->dtype;
+static clora_storage type_of(const reading *r, const safetensors_tensor *t) {
+    return (clora_storage)(r->type >= 0 ? r->type : (int)t->dtype);
 }
 
 /* One matrix into one module, some rows in host memory at a time. */
@@ -97,7 +97,7 @@ static clora_status load_table(weight **out, reading *r, const char *name) {
     const safetensors_tensor *t = take(r, name);
     clora_status status = CLORA_OK;
 
-    TRY(weight_create(out, r->model->context, storage(r, t), c->hidden, 1, &c->vocab));
+    TRY(weight_create(out, r->model->context, type_of(r, t), c->hidden, 1, &c->vocab));
     TRY(pack(r, *out, 0, t, name));
 done:
     return status;
@@ -122,16 +122,16 @@ static clora_status load_projection(reading *r, int l, int k) {
     int N[WEIGHT_MODULES], K;
     const int modules = model_projection_shape(c, k, N, &K);
     const family_projection *p = &c->family->projection[k];
-    clora_dtype dtype = CLORA_DTYPE_F32;
+    clora_storage type = CLORA_STORAGE_F32;
     clora_status status = CLORA_OK;
     weight **w = &r->model->layer[l].w[k];
 
     for (int i = 0; i < modules; i++) {
         snprintf(name[i], sizeof(name[i]), "model.layers.%d.%s.weight", l, p->module[i].path);
         t[i] = take(r, name[i]);
-        dtype = i == 0 ? storage(r, t[0]) : storage(r, t[i]) == dtype ? dtype : CLORA_DTYPE_F32;
+        type = i == 0 ? type_of(r, t[0]) : type_of(r, t[i]) == type ? type : CLORA_STORAGE_F32;
     }
-    TRY(weight_create_in(w, &r->pool[k], r->model->context, dtype, K, modules, N));
+    TRY(weight_create_in(w, &r->pool[k], r->model->context, type, K, modules, N));
     for (int i = 0; i < modules; i++) {
         TRY(pack(r, *w, i, t[i], name[i]));
         snprintf(name[i], sizeof(name[i]), "model.layers.%d.%s.bias", l, p->module[i].path);
@@ -157,13 +157,13 @@ done:
     return status;
 }
 
-clora_status model_load_weights(clora_model *m, const char *directory, int dtype) {
-    reading r = {.model = m, .directory = directory, .dtype = dtype};
+clora_status model_load_weights(clora_model *m, const char *directory, int type) {
+    reading r = {.model = m, .directory = directory, .type = type};
     clora_status status = CLORA_OK;
     model_tables tables;
 
-    if (dtype > CLORA_DTYPE_BF16)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "weights are stored as f32, f16 or bf16");
+    if (type >= 0 && !storage_of((clora_storage)type))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", type);
     TRY(model_files_open(&r.files, &tables, &m->config, directory));
     model_info_fill(&m->info, &m->config);
     const int layers = m->config.layers, norms = layers * m->config.family->norms;

@@ -25,15 +25,16 @@ static void products_of(forward_product *p, const decode_layer *d) {
 }
 
 /* One part, panels of the first product's type, few rows, the term in the product. */
-static bool is_simple(const forward_product *p, clora_dtype dtype) {
+static bool is_simple(const forward_product *p, const storage *type) {
     const kernel_key key = forward_key(p);
 
-    return p->w->layout == WEIGHT_PANEL && p->w->parts == 1 && p->w->dtype == dtype && matmul_few_rows(p) &&
+    return p->w->layout == WEIGHT_PANEL && p->w->parts == 1 && p->w->storage == type && matmul_few_rows(p) &&
            (!p->u || tuning_choose(p->w->context, "path_term", &key) == TERM_FUSED);
 }
 
 static kernel_key layer_key(const decode_layer *d) {
-    return (kernel_key){.dtype = d->qkv.w->dtype, .M = d->shape.B * d->shape.T, .N = d->gate_up.w->N, .K = d->qkv.w->K};
+    return (kernel_key){
+        .dtype = d->qkv.w->storage->id, .M = d->shape.B * d->shape.T, .N = d->gate_up.w->N, .K = d->qkv.w->K};
 }
 
 /* Is one launch the way for this layer? */
@@ -47,7 +48,7 @@ static bool fits(const decode_layer *d) {
         return false;
     products_of(p, d);
     for (int i = 0; i < PRODUCTS; i++)
-        if (!is_simple(&p[i], d->qkv.w->dtype))
+        if (!is_simple(&p[i], d->qkv.w->storage))
             return false;
     return matmul_can_gate(&p[GATE_UP]);
 }
@@ -193,7 +194,7 @@ static bool same_ranks(const lowrank *a, const lowrank *b) {
 static bool alike(const decode_linear *a, const decode_linear *b) {
     const weight *v = a->w, *w = b->w;
 
-    if (v->bias || w->bias || v->N != w->N || v->K != w->K || v->modules != w->modules || v->dtype != w->dtype ||
+    if (v->bias || w->bias || v->N != w->N || v->K != w->K || v->modules != w->modules || v->storage != w->storage ||
         !shares(v->part[0].data, w->part[0].data) || !a->lr != !b->lr)
         return false;
     for (int m = 0; m < v->modules; m++)
@@ -312,7 +313,7 @@ static void define(launch *l, const decode_layer *d, const layer_build *b) {
     const int rows = matmul_program_rows(d->shape.B * d->shape.T);
 
     launch_define(l, "NR", kernel_panel_width(l->context));
-    launch_define(l, "STORAGE", (int)d->qkv.w->dtype);
+    launch_define(l, "STORAGE", (int)d->qkv.w->storage->id);
     launch_define(l, "ROWS", rows);
     launch_define(l, "DM", rows);
     launch_define(l, "NORM_FIRST", rows > FEW_NORMED);

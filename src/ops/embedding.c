@@ -14,10 +14,11 @@ clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight
         const int unit = w->layout == WEIGHT_PANEL ? w->NR : 1; /* rows of W0 in one unit of a part */
         launch l;
 
-        launch_begin(&l, w->context, "embedding", (kernel_key){.dtype = w->dtype, .M = (int)M, .N = w->N, .K = w->K});
+        launch_begin(&l, w->context, "embedding",
+                     (kernel_key){.dtype = w->storage->id, .M = (int)M, .N = w->N, .K = w->K});
         launch_define(&l, "NR", unit);
-        launch_define(&l, "KI", w->KI);
-        launch_define(&l, "STORAGE", (int)w->dtype);
+        launch_define(&l, "KI", w->layout == WEIGHT_PANEL ? w->storage->unit : 1);
+        launch_define(&l, "STORAGE", (int)w->storage->id);
         const size_t group = (size_t)launch_parameter(&l, "WG");
         launch_tensor(&l, y);
         launch_int(&l, y->stride);

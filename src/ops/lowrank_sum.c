@@ -21,7 +21,7 @@ size_t lowrank_sum_elements(const weight *w) {
 }
 
 size_t lowrank_scratch_elements(const weight *w, int R) {
-    const kernel_key key = {.dtype = w->dtype, .N = w->N, .K = w->K, .R = R};
+    const kernel_key key = {.dtype = w->storage->id, .N = w->N, .K = w->K, .R = R};
     const bool sums = w->layout == WEIGHT_PANEL && (tuning_may_choose(w->context, "path_term", TERM_SUM, &key) ||
                                                     tuning_may_choose(w->context, "path_dx_term", TERM_SUM, &key));
     return sums ? lowrank_sum_elements(w) : 0;
@@ -30,7 +30,6 @@ size_t lowrank_scratch_elements(const weight *w, int R) {
 clora_status op_lowrank_sum(clora_tensor *sum, const lowrank *lr, int part, int panel) {
     const weight *w = lr->base;
     const int panels = (int)tensor_rows(sum);
-    const size_t steps = (size_t)divide_up(w->K, w->KI) * (size_t)w->KI;
     launch l;
 
     if (w->layout != WEIGHT_PANEL || part < 0 || part >= w->parts || panel < 0 ||
@@ -39,10 +38,11 @@ clora_status op_lowrank_sum(clora_tensor *sum, const lowrank *lr, int part, int 
         (size_t)tensor_cols(sum) != (size_t)w->K * (size_t)w->NR)
         return clora_fail(CLORA_ERROR_SHAPE, "lowrank_sum: sum%s, panel %d of part %d of w(%d,%d)",
                           tensor_shape_text(sum), panel, part, w->N, w->K);
-    const clora_tensor from = tensor_slice(w->part[part].data, (size_t)panel * steps * (size_t)w->NR, 1, 1);
-    launch_begin(&l, w->context, "lowrank_sum", (kernel_key){.dtype = w->dtype, .N = w->N, .K = w->K, .R = lr->R});
+    const clora_tensor from = tensor_slice(w->part[part].data, (size_t)panel * weight_panel_elements(w), 1, 1);
+    launch_begin(&l, w->context, "lowrank_sum",
+                 (kernel_key){.dtype = w->storage->id, .N = w->N, .K = w->K, .R = lr->R});
     launch_define(&l, "NR", w->NR);
-    launch_define(&l, "STORAGE", (int)w->dtype);
+    launch_define(&l, "STORAGE", (int)w->storage->id);
     const size_t items = (size_t)(w->NR / (launch_parameter(&l, "VW") * launch_parameter(&l, "NV")));
     launch_tensor(&l, sum);
     launch_tensor(&l, &from);

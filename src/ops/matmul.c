@@ -14,11 +14,11 @@ bool matmul_is_factor(const clora_tensor *f, size_t count) {
 
 kernel_key forward_key(const forward_product *p) {
     return (kernel_key){
-        .dtype = p->w ? p->w->dtype : 0, .M = p->M, .N = p->N, .K = p->K, .R = p->u ? tensor_cols(p->u) : 0};
+        .dtype = p->w ? p->w->storage->id : 0, .M = p->M, .N = p->N, .K = p->K, .R = p->u ? tensor_cols(p->u) : 0};
 }
 
 kernel_key dx_key(const weight *w, const lowrank *lr, int M) {
-    return (kernel_key){.dtype = w->dtype, .M = M, .N = w->N, .K = w->K, .R = lr ? lr->R : 0};
+    return (kernel_key){.dtype = w->storage->id, .M = M, .N = w->N, .K = w->K, .R = lr ? lr->R : 0};
 }
 
 kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x) {

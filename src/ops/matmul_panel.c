@@ -84,12 +84,12 @@ int matmul_panels_together(const clora_context *context, int most, const forward
 /* How pairs of a weight's elements are multiplied, where they lie in pairs and the device has a way. It rounds, so it
  * is a matter of the rows alone, and not of what was tuned: few rows, in either kernel, are not rounded. */
 static dot_engine dot_of(clora_context *context, const weight *w, int M) {
-    return w && w->dtype == CLORA_DTYPE_BF16 && M > PATH_MOST_FEW ? context_dot(context) : DOT_NONE;
+    return w && w->storage->pairs && M > PATH_MOST_FEW ? context_dot(context) : DOT_NONE;
 }
 
 static void define_panel(launch *l, const weight *w, clora_context *context) {
     launch_define(l, "NR", kernel_panel_width(context));
-    launch_define(l, "STORAGE", w ? (int)w->dtype : 0);
+    launch_define(l, "STORAGE", w ? (int)w->storage->id : 0);
 }
 
 /* One launch makes the columns of one part of the weight, or of all panels when there is no weight. */

@@ -15,8 +15,7 @@ static clora_status multiply_slice(slice_product product, void *call, clora_tens
     weight slice = *w;
     clora_status status = CLORA_OK;
 
-    slice.dtype = CLORA_DTYPE_F32;
-    slice.KI = 1;
+    slice.storage = storage_of(CLORA_STORAGE_F32);
     slice.parts = 1;
     slice.part = &only;
     TRY(op_lowrank_sum(&sum, lr, part, panel));

@@ -14,7 +14,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
 
     launch_begin(&l, context, few ? "matvec_tile" : "matmul_tile", key);
     launch_define(&l, "NR", NR);
-    launch_define(&l, "STORAGE", p->w ? (int)p->w->dtype : 0);
+    launch_define(&l, "STORAGE", p->w ? (int)p->w->storage->id : 0);
     if (few)
         launch_define(&l, "ROWS", p->M);
     const clora_tensor *none = p->y; /* in place of what is not there */
@@ -63,7 +63,7 @@ clora_status matmul_tile_dx(clora_tensor *dx, const clora_tensor *dy, const weig
 
         launch_begin(&l, w->context, "matmul_tile_dx", dx_key(w, first ? lr : NULL, M));
         launch_define(&l, "NR", w->NR);
-        launch_define(&l, "STORAGE", (int)w->dtype);
+        launch_define(&l, "STORAGE", (int)w->storage->id);
         launch_matrix(&l, dx);
         launch_matrix(&l, dy);
         launch_tensor(&l, part->data);

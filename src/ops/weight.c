@@ -12,21 +12,24 @@
 #include "tuning/tuning.h"
 
 size_t weight_panel_elements(const weight *w) {
-    const size_t steps = ((size_t)w->K + (size_t)w->KI - 1) / (size_t)w->KI;
-    return steps * (size_t)w->KI * (size_t)w->NR;
+    return storage_panel_elements(w->storage, w->K, w->NR);
+}
+
+size_t weight_row_elements(const weight *w) {
+    return storage_row_elements(w->storage, w->K);
 }
 
 /* Elements of one unit of a part: a panel, or a row of the plain layout. */
 static size_t unit_elements(const weight *w) {
-    return w->layout == WEIGHT_PANEL ? weight_panel_elements(w) : (size_t)w->K;
+    return w->layout == WEIGHT_PANEL ? weight_panel_elements(w) : weight_row_elements(w);
 }
 
 static int units(const weight *w) {
     return w->layout == WEIGHT_PANEL ? w->panels : w->N;
 }
 
-static kernel_key layout_key(clora_dtype dtype, int N, int K) {
-    return (kernel_key){.dtype = dtype, .N = N, .K = K};
+static kernel_key layout_key(clora_storage type, int N, int K) {
+    return (kernel_key){.dtype = type, .N = N, .K = K};
 }
 
 /* Is there a choice? Without one the layout is that of the path. */
@@ -34,8 +37,8 @@ static bool may_choose(const clora_context *context) {
     return context->gemm != GEMM_CLBLAST && !context->gemm_is_forced;
 }
 
-weight_layout weight_layout_of(clora_context *context, clora_dtype dtype, int N, int K) {
-    const kernel_key key = layout_key(dtype, N, K);
+weight_layout weight_layout_of(clora_context *context, clora_storage type, int N, int K) {
+    const kernel_key key = layout_key(type, N, K);
     const bool plain = may_choose(context) ? tuning_value(context, "weight_layout", "LAYOUT", &key) == LAYOUT_PLAIN
                                            : context->gemm == GEMM_CLBLAST;
 
@@ -51,19 +54,20 @@ static int rows_of(int modules, const int *N) {
 }
 
 /* Everything that follows from the sizes and the layout. */
-static clora_status describe(weight *w, clora_context *context, weight_layout layout, clora_dtype dtype, int K,
+static clora_status describe(weight *w, clora_context *context, weight_layout layout, clora_storage type, int K,
                              int modules, const int *N) {
+    const storage *s = storage_of(type);
     int64_t rows = 0, panels = 0;
 
-    if (modules < 1 || modules > WEIGHT_MODULES || K < 1 || dtype == CLORA_DTYPE_I32)
-        return clora_fail(CLORA_ERROR_SHAPE, "weight: %d modules of K %d, type %s", modules, K, dtype_name(dtype));
+    if (modules < 1 || modules > WEIGHT_MODULES || K < 1 || !s || K % s->block != 0)
+        return clora_fail(CLORA_ERROR_SHAPE, "weight: %d modules of K %d, type %s", modules, K,
+                          s ? s->name : "unknown");
     *w = (weight){.context = context,
-                  .dtype = dtype,
+                  .storage = s,
                   .layout = layout,
                   .K = K,
                   .modules = modules,
                   .NR = kernel_panel_width(context)};
-    w->KI = w->layout == WEIGHT_PANEL && dtype == CLORA_DTYPE_BF16 ? 2 : 1;
     for (int i = 0; i < modules; i++) {
         if (N[i] < 1)
             return clora_fail(CLORA_ERROR_SHAPE, "weight: module %d of N %d, K %d", i, N[i], K);
@@ -78,16 +82,17 @@ static clora_status describe(weight *w, clora_context *context, weight_layout la
     return CLORA_OK;
 }
 
-clora_status weight_describe(weight *w, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
-    return describe(w, context, weight_layout_of(context, dtype, rows_of(modules, N), K), dtype, K, modules, N);
+clora_status weight_describe(weight *w, clora_context *context, clora_storage type, int K, int modules, const int *N) {
+    return describe(w, context, weight_layout_of(context, type, rows_of(modules, N), K), type, K, modules, N);
 }
 
-size_t weight_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+size_t weight_bytes(const clora_context *context, clora_storage type, int K, int modules, const int *N) {
     weight w;
 
-    if (weight_describe(&w, (clora_context *)(uintptr_t)context, dtype, K, modules, N) != CLORA_OK)
+    if (weight_describe(&w, (clora_context *)(uintptr_t)context, type, K, modules, N) != CLORA_OK)
         return 0;
-    return (size_t)units(&w) * unit_elements(&w) * dtype_size(dtype) + (size_t)w.panels * 2 * sizeof(int32_t);
+    return (size_t)units(&w) * unit_elements(&w) * dtype_size(w.storage->element) +
+           (size_t)w.panels * 2 * sizeof(int32_t);
 }
 
 /* Elements of the scratch that this weight needs: all of it, or as many whole rows as 64 MB and one buffer hold. */
@@ -96,17 +101,17 @@ static size_t scratch_elements(const weight *w) {
     const size_t allowed = w->context->info.max_allocation < MOST ? w->context->info.max_allocation : MOST;
     size_t rows = allowed / sizeof(float) / (size_t)w->K;
 
-    if (w->layout != WEIGHT_PLAIN || w->dtype == CLORA_DTYPE_F32)
+    if (w->layout != WEIGHT_PLAIN || w->storage->id == CLORA_STORAGE_F32)
         return 0;
     if (rows > (size_t)w->N)
         rows = (size_t)w->N;
     return (rows ? rows : 1) * (size_t)w->K;
 }
 
-size_t weight_scratch_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
+size_t weight_scratch_bytes(const clora_context *context, clora_storage type, int K, int modules, const int *N) {
     weight w;
 
-    if (weight_describe(&w, (clora_context *)(uintptr_t)context, dtype, K, modules, N) != CLORA_OK)
+    if (weight_describe(&w, (clora_context *)(uintptr_t)context, type, K, modules, N) != CLORA_OK)
         return 0;
     return scratch_elements(&w) * sizeof(float);
 }
@@ -127,8 +132,8 @@ static void open_pool(weight_pool *pool, const weight *w, size_t elements) {
     const size_t most = w->context->info.max_allocation / (size_t)pool->count;
 
     if (!kernel_runs_layers(w->context) || w->layout != WEIGHT_PANEL || elements > INT32_MAX ||
-        elements * dtype_size(w->dtype) > most ||
-        tensor_new(&pool->data, w->context, w->dtype, pool->count, (int)elements) != CLORA_OK)
+        elements * dtype_size(w->storage->element) > most ||
+        tensor_new(&pool->data, w->context, w->storage->element, pool->count, (int)elements) != CLORA_OK)
         pool->count = 0;
 }
 
@@ -140,7 +145,8 @@ static clora_status take_place(weight *w, weight_pool *pool) {
 
     if (!pool->data && pool->count > 0)
         open_pool(pool, w, elements);
-    if (pool->taken == pool->count || pool->data->dtype != w->dtype || (size_t)tensor_cols(pool->data) != elements)
+    if (pool->taken == pool->count || pool->data->dtype != w->storage->element ||
+        (size_t)tensor_cols(pool->data) != elements)
         return CLORA_OK;
     w->part = alloc_array(1, sizeof(*w->part));
     if (!w->part)
@@ -164,7 +170,7 @@ void weight_pool_finish(weight_pool *pool) {
 }
 
 static clora_status create_parts(weight *w) {
-    const size_t unit = unit_elements(w) * dtype_size(w->dtype);
+    const size_t unit = unit_elements(w) * dtype_size(w->storage->element);
     const size_t most = w->context->info.max_allocation / unit, all = (size_t)units(w);
     clora_status status = CLORA_OK;
 
@@ -179,7 +185,7 @@ static clora_status create_parts(weight *w) {
         weight_part *part = &w->part[w->parts++];
         part->panel = (int)first;
         part->panels = (int)(all - first < each ? all - first : each);
-        TRY(tensor_new(&part->data, w->context, w->dtype, part->panels, (int)unit_elements(w)));
+        TRY(tensor_new(&part->data, w->context, w->storage->element, part->panels, (int)unit_elements(w)));
     }
 done:
     return status;
@@ -209,14 +215,14 @@ done:
 
 /* In a pool, or with pool NULL in buffers of its own. */
 static clora_status create(weight **out, weight_pool *pool, clora_context *context, weight_layout layout,
-                           clora_dtype dtype, int K, int modules, const int *N) {
+                           clora_storage type, int K, int modules, const int *N) {
     clora_status status = CLORA_OK;
     weight *w = calloc(1, sizeof(*w));
 
     *out = NULL;
     if (!w)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
-    TRY(describe(w, context, layout, dtype, K, modules, N));
+    TRY(describe(w, context, layout, type, K, modules, N));
     TRY(create_columns(w));
     TRY(join_scratch(w));
     if (pool)
@@ -230,23 +236,23 @@ done:
     return status;
 }
 
-clora_status weight_create_in(weight **out, weight_pool *pool, clora_context *context, clora_dtype dtype, int K,
+clora_status weight_create_in(weight **out, weight_pool *pool, clora_context *context, clora_storage type, int K,
                               int modules, const int *N) {
     const int rows = rows_of(modules, N);
-    const kernel_key key = layout_key(dtype, rows, K);
+    const kernel_key key = layout_key(type, rows, K);
 
     if (may_choose(context))
         (void)tuning_choose(context, "weight_layout", &key); /* noted, so that it is tuned */
-    return create(out, pool, context, weight_layout_of(context, dtype, rows, K), dtype, K, modules, N);
+    return create(out, pool, context, weight_layout_of(context, type, rows, K), type, K, modules, N);
 }
 
-clora_status weight_create(weight **out, clora_context *context, clora_dtype dtype, int K, int modules, const int *N) {
-    return weight_create_in(out, NULL, context, dtype, K, modules, N);
+clora_status weight_create(weight **out, clora_context *context, clora_storage type, int K, int modules, const int *N) {
+    return weight_create_in(out, NULL, context, type, K, modules, N);
 }
 
-clora_status weight_create_as(weight **out, clora_context *context, weight_layout layout, clora_dtype dtype, int K,
+clora_status weight_create_as(weight **out, clora_context *context, weight_layout layout, clora_storage type, int K,
                               int modules, const int *N) {
-    return create(out, NULL, context, layout, dtype, K, modules, N);
+    return create(out, NULL, context, layout, type, K, modules, N);
 }
 
 void weight_free(weight *w) {
@@ -308,12 +314,11 @@ static clora_status pack(weight *w, int module, int row, int rows, const void *d
                           .source_row = row,
                           .source_dtype = dtype,
                           .transposed = transposed,
-                          .dtype = w->dtype,
+                          .storage = w->storage,
                           .plain = w->layout == WEIGHT_PLAIN,
                           .N = N,
                           .K = w->K,
-                          .NR = w->NR,
-                          .KI = w->KI};
+                          .NR = w->NR};
     return transfer(w, module, row, rows, &image);
 }
 
@@ -329,12 +334,11 @@ clora_status weight_unpack(const weight *w, int module, void *data) {
     if (module < 0 || module >= w->modules)
         return clora_fail(CLORA_ERROR_ARGUMENT, "weight_unpack: module %d of %d", module, w->modules);
     weight_image image = {.rows = data,
-                          .dtype = w->dtype,
+                          .storage = w->storage,
                           .plain = w->layout == WEIGHT_PLAIN,
                           .N = w->module[module].N,
                           .K = w->K,
-                          .NR = w->NR,
-                          .KI = w->KI};
+                          .NR = w->NR};
     return transfer(w, module, 0, w->module[module].N, &image);
 }
 

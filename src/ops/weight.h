@@ -3,15 +3,17 @@
 
 #include "device/kernels.h"
 #include "device/tensor.h"
+#include "ops/storage.h"
 
 /*
  * A frozen weight W0 (N, K), packed once. It owns its storage type and its layout; forward, backward, merge and the
  * embedding look-up all read this one copy.
  *
- * Layout panel: panels of NR rows (kernel_panel_width), element (n, k) of a module at
- *     ((panel(n) * (K' / KI) + k / KI) * NR + n % NR) * KI + k % KI,   K' = K rounded up to a multiple of KI,
- * KI = 1 for f32 and f16, 2 for bf16. Each module (q, k, v of one fused weight) starts on a panel boundary; padding is
- * zero. Layout plain: row major (N, K), modules one after the other. What CLBlast reads.
+ * Layout panel: panels of NR rows (kernel_panel_width), each a list of units along K (ops/storage.h). Of a unit in
+ * pieces of c_p bytes, piece p of row n lies (c_0 + ... + c_(p-1)) * NR + n % NR * c_p bytes behind the start of the
+ * panel's unit. So f32 and f16 have the NR values of one k side by side, bf16 the pairs of two k. Each module (q, k, v
+ * of one fused weight) starts on a panel boundary; padding is zero.
+ * Layout plain: rows of blocks, modules one after the other. f32 is what CLBlast reads.
  *
  * A weight larger than the device's largest allocation is split by panels (rows) into parts.
  */
@@ -32,10 +34,10 @@ typedef struct weight_part {
 
 typedef struct weight {
     clora_context *context;
-    clora_dtype dtype;
+    const storage *storage;
     weight_layout layout;
     int N, K;   /* N counts real rows, all modules */
-    int NR, KI; /* panel width and interleave */
+    int NR;     /* panel width */
     int panels; /* of the whole weight */
     int modules;
     weight_module module[WEIGHT_MODULES];
@@ -47,12 +49,16 @@ typedef struct weight {
 } weight;
 
 /* The layout of a weight of N rows in all: what CLORA_GEMM says, else what the tuned parameters do. */
-weight_layout weight_layout_of(clora_context *context, clora_dtype dtype, int N, int K);
+weight_layout weight_layout_of(clora_context *context, clora_storage type, int N, int K);
+
+/* Elements of one panel, and of a plain row. */
+size_t weight_panel_elements(const weight *w);
+size_t weight_row_elements(const weight *w);
 
 /* Space for a weight made of `modules` row blocks of N[i] rows each, K columns, in the layout chosen for it, which is
  * noted like a launch; or in a given one. */
-clora_status weight_create(weight **out, clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
-clora_status weight_create_as(weight **out, clora_context *context, weight_layout layout, clora_dtype dtype, int K,
+clora_status weight_create(weight **out, clora_context *context, clora_storage type, int K, int modules, const int *N);
+clora_status weight_create_as(weight **out, clora_context *context, weight_layout layout, clora_storage type, int K,
                               int modules, const int *N);
 void weight_free(weight *w);
 
@@ -67,23 +73,23 @@ typedef struct weight_pool {
     clora_tensor *last; /* taken */
 } weight_pool;
 
-clora_status weight_create_in(weight **out, weight_pool *pool, clora_context *context, clora_dtype dtype, int K,
+clora_status weight_create_in(weight **out, weight_pool *pool, clora_context *context, clora_storage type, int K,
                               int modules, const int *N);
 void weight_pool_finish(weight_pool *pool);
 
 /* The same without any memory: what follows from the sizes alone. */
-clora_status weight_describe(weight *w, clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
+clora_status weight_describe(weight *w, clora_context *context, clora_storage type, int K, int modules, const int *N);
 
 /* Bytes of device memory weight_create would take. */
-size_t weight_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
+size_t weight_bytes(const clora_context *context, clora_storage type, int K, int modules, const int *N);
 
-/* Bytes of the context's scratch (device/scratch.h) that a 16-bit weight is widened into on the CLBlast path: the
+/* Bytes of the context's scratch (device/scratch.h) that a weight is widened into on the CLBlast path: the
  * largest answer of any weight counts. Zero on the other paths and for f32. */
-size_t weight_scratch_bytes(const clora_context *context, clora_dtype dtype, int K, int modules, const int *N);
+size_t weight_scratch_bytes(const clora_context *context, clora_storage type, int K, int modules, const int *N);
 
 /*
- * Fill one module from host memory: row major (N, K) of the weight's own type or of any float type (converted);
- * transposed: (K, N) as GPT-2 stores it. A value that is not finite is CLORA_ERROR_FORMAT (the caller puts the name in
+ * Fill one module from host memory: row major (N, K) of any float type, converted to the weight's; transposed: (K, N)
+ * as GPT-2 stores it. A value that is not finite is CLORA_ERROR_FORMAT (the caller puts the name in
  * front).
  */
 clora_status weight_pack(weight *w, int module, const void *data, clora_dtype dtype, bool transposed);
@@ -95,7 +101,7 @@ clora_status weight_pack(weight *w, int module, const void *data, clora_dtype dt
 clora_status weight_pack_rows(weight *w, int module, int row, int rows, const void *data, clora_dtype dtype);
 int weight_row_step(const weight *w);
 
-/* Read one module back: row major (N, K) in the weight's own type, the bytes that were packed. */
+/* Read one module back: its plain rows, the bytes that were packed where the types are the same. */
 clora_status weight_unpack(const weight *w, int module, void *data);
 
 /* Set the bias of one module: N floats. Modules without one have zeros once any has. */

@@ -7,115 +7,116 @@
 
 #include "base/dtype.h"
 
-/* A panel is packed in blocks of columns: NR rows of a block, brought to the weight's type, then interleaved. */
-enum { BLOCK = 64, LANES = 32, THREADS = 32 };
+/* A panel is packed in stretches of columns: NR rows of one, brought to the weight's type, then laid side by side. */
+enum { COLUMNS = 64 /* whole units */, LANES = 32, LANE_BYTES = COLUMNS * sizeof(float), THREADS = 32 };
 
-typedef struct block {
+typedef struct stretch {
     int k, count; /* columns k to k + count */
-    union {
-        uint32_t wide[LANES][BLOCK];
-        uint16_t narrow[LANES][BLOCK];
-    } lane;
-} block;
+    unsigned char lane[LANES][LANE_BYTES];
+} stretch;
 
-/* count values of row n from column k on, in the weight's type. count <= BLOCK */
-static void read_row(const weight_image *image, void *out, int n, int k, int count) {
-    const size_t size = dtype_size(image->source_dtype), own = dtype_size(image->dtype);
-    const bool same = image->source_dtype == image->dtype;
+/* count <= COLUMNS values of row n from column k on: where they lie, or gathered. */
+static const void *row_at(const weight_image *image, float gathered[COLUMNS], int n, int k, int count) {
+    const size_t size = dtype_size(image->source_dtype), K = (size_t)image->K, N = (size_t)image->N;
     const char *source = image->source;
-    uint32_t gathered[BLOCK];
-    float widened[BLOCK];
-    const void *row = source + ((size_t)(n - image->source_row) * (size_t)image->K + (size_t)k) * size;
 
-    if (image->transposed) {
-        source += ((size_t)k * (size_t)image->N + (size_t)n) * size;
-        for (int i = 0; i < count; i++)
-            memcpy((char *)gathered + (size_t)i * size, source + (size_t)i * (size_t)image->N * size, size);
-        row = gathered;
-    }
-    if (same) {
-        memcpy(out, row, (size_t)count * own);
-        return;
-    }
-    dtype_to_f32(widened, row, image->source_dtype, (size_t)count);
-    dtype_from_f32(out, image->dtype, widened, (size_t)count);
+    if (!image->transposed)
+        return source + ((size_t)(n - image->source_row) * K + (size_t)k) * size;
+    for (size_t i = 0; i < (size_t)count; i++)
+        memcpy((char *)gathered + i * size, source + (((size_t)k + i) * N + (size_t)n) * size, size);
+    return gathered;
 }
 
-/* Inlined for each usual width, which unrolls the loop over lanes. */
-static inline __attribute__((always_inline)) void store_wide(uint32_t *to, const block *b, int end, int NR) {
-    for (int k = 0; k < end; k++, to += NR)
+/* The same in the weight's type. Whether all are finite there. */
+static bool read_row(const weight_image *image, void *out, int n, int k, int count) {
+    float gathered[COLUMNS];
+
+    return storage_pack(image->storage, out, row_at(image, gathered, n, k, count), image->source_dtype, (size_t)count);
+}
+
+/* One piece of `units` units of all lanes. Inlined for each usual size and width, which unrolls the loop over lanes. */
+static inline __attribute__((always_inline)) void spread(unsigned char *to, const unsigned char *from, size_t unit,
+                                                         int units, size_t piece, int NR) {
+    for (int u = 0; u < units; u++, to += unit * (size_t)NR, from += unit)
         for (int lane = 0; lane < NR; lane++)
-            to[lane] = b->lane.wide[lane][k];
+            memcpy(to + (size_t)lane * piece, from + (size_t)lane * LANE_BYTES, piece);
 }
 
-static void panel_store(const weight_image *image, char *panel, const block *b) {
-    const int NR = image->NR, KI = image->KI, end = (b->count + KI - 1) / KI * KI;
-
-    if (image->dtype == CLORA_DTYPE_F32) {
-        uint32_t *to = (uint32_t *)(void *)panel + (size_t)b->k * (size_t)NR;
-        if (NR == 16)
-            store_wide(to, b, end, 16);
-        else if (NR == 32)
-            store_wide(to, b, end, 32);
-        else
-            store_wide(to, b, end, NR);
-    } else if (KI == 1) {
-        uint16_t *to = (uint16_t *)(void *)panel + (size_t)b->k * (size_t)NR;
-        for (int k = 0; k < end; k++, to += NR)
-            for (int lane = 0; lane < NR; lane++)
-                to[lane] = b->lane.narrow[lane][k];
-    } else {
-        uint16_t *to = (uint16_t *)(void *)panel + (size_t)b->k * (size_t)NR;
-        for (int k = 0; k < end; k += 2, to += 2 * NR)
-            for (int lane = 0; lane < NR; lane++) {
-                to[2 * lane] = b->lane.narrow[lane][k];
-                to[2 * lane + 1] = b->lane.narrow[lane][k + 1];
-            }
-    }
+static void spread_piece(unsigned char *to, const unsigned char *from, size_t unit, int units, size_t piece, int NR) {
+    if (piece == 4 && NR == 32)
+        spread(to, from, unit, units, 4, 32);
+    else if (piece == 4 && NR == 16)
+        spread(to, from, unit, units, 4, 16);
+    else if (piece == 2 && NR == 32)
+        spread(to, from, unit, units, 2, 32);
+    else if (piece == 2 && NR == 16)
+        spread(to, from, unit, units, 2, 16);
+    else
+        spread(to, from, unit, units, piece, NR);
 }
 
-static bool panel_pack(const weight_image *image, char *panel, int unit) {
-    const size_t size = dtype_size(image->dtype);
+static void panel_store(const weight_image *image, unsigned char *panel, const stretch *b) {
+    const storage *s = image->storage;
+    const size_t unit = storage_unit_bytes(s), NR = (size_t)image->NR;
+    const int units = (b->count + s->unit - 1) / s->unit;
+    unsigned char *to = panel + (size_t)(b->k / s->unit) * unit * NR;
+    size_t at = 0;
+
+    for (const storage_piece *p = s->piece; p->bytes; p++)
+        for (int i = 0; i < p->count; i++, at += (size_t)p->bytes)
+            spread_piece(to + at * NR, b->lane[0] + at, unit, units, (size_t)p->bytes, image->NR);
+}
+
+static bool panel_pack(const weight_image *image, unsigned char *panel, int unit) {
+    const storage *s = image->storage;
+    const size_t bytes = storage_block_bytes(s);
     bool finite = true;
-    block b;
+    stretch b;
 
-    for (b.k = 0; b.k < image->K; b.k += BLOCK) {
-        b.count = image->K - b.k < BLOCK ? image->K - b.k : BLOCK;
+    for (b.k = 0; b.k < image->K; b.k += COLUMNS) {
+        b.count = image->K - b.k < COLUMNS ? image->K - b.k : COLUMNS;
         for (int lane = 0; lane < image->NR; lane++) {
-            const int n = unit * image->NR + lane;
-            char *to = size == 4 ? (char *)b.lane.wide[lane] : (char *)b.lane.narrow[lane];
-            const int used = n < image->N ? b.count : 0;
-            if (used)
-                read_row(image, to, n, b.k, used);
-            finite &= dtype_all_finite(to, image->dtype, (size_t)used);
-            memset(to + (size_t)used * size, 0, (size_t)(BLOCK - used) * size);
+            const int n = unit * image->NR + lane, count = n < image->N ? b.count : 0;
+            const size_t used = (size_t)(count / s->block) * bytes;
+            if (count)
+                finite &= read_row(image, b.lane[lane], n, b.k, count);
+            memset(b.lane[lane] + used, 0, COLUMNS / (size_t)s->block * bytes - used);
         }
         panel_store(image, panel, &b);
     }
     return finite;
 }
 
-static void panel_unpack(const weight_image *image, const char *panel, int unit) {
-    const size_t size = dtype_size(image->dtype);
+/* Row `lane` of a panel, unit by unit. The last may reach past the row. */
+static void lane_unpack(const weight_image *image, unsigned char *row, const unsigned char *panel, int lane) {
+    const storage *s = image->storage;
+    const size_t NR = (size_t)image->NR, end = (size_t)(image->K / s->block) * storage_block_bytes(s);
+    size_t at = 0;
 
-    for (int lane = 0; lane < image->NR && unit * image->NR + lane < image->N; lane++) {
-        char *row = (char *)image->rows + (size_t)(unit * image->NR + lane) * (size_t)image->K * size;
-        for (int k = 0; k < image->K; k++) {
-            const size_t at = ((size_t)(k / image->KI) * (size_t)image->NR + (size_t)lane) * (size_t)image->KI +
-                              (size_t)(k % image->KI);
-            memcpy(row + (size_t)k * size, panel + at * size, size);
-        }
-    }
+    while (at < end)
+        for (const storage_piece *p = s->piece; p->bytes; p++)
+            for (int i = 0; i < p->count; i++) {
+                const size_t piece = (size_t)p->bytes, left = at < end ? end - at : 0;
+                memcpy(row + at, panel + at * NR + (size_t)lane * piece, piece < left ? piece : left);
+                at += piece;
+            }
 }
 
-static bool row_pack(const weight_image *image, char *row, int unit) {
+static void panel_unpack(const weight_image *image, const unsigned char *panel, int unit) {
+    const storage *s = image->storage;
+    const size_t row = storage_row_elements(s, image->K) * dtype_size(s->element);
+
+    for (int lane = 0; lane < image->NR && unit * image->NR + lane < image->N; lane++)
+        lane_unpack(image, (unsigned char *)image->rows + (size_t)(unit * image->NR + lane) * row, panel, lane);
+}
+
+static bool row_pack(const weight_image *image, unsigned char *row, int unit) {
+    const storage *s = image->storage;
     bool finite = true;
 
-    for (int k = 0; k < image->K; k += BLOCK) {
-        const int count = image->K - k < BLOCK ? image->K - k : BLOCK;
-        char *to = row + (size_t)k * dtype_size(image->dtype);
-        read_row(image, to, unit, k, count);
-        finite &= dtype_all_finite(to, image->dtype, (size_t)count);
+    for (int k = 0; k < image->K; k += COLUMNS) {
+        const int count = image->K - k < COLUMNS ? image->K - k : COLUMNS;
+        finite &= read_row(image, row + (size_t)(k / s->block) * storage_block_bytes(s), unit, k, count);
     }
     return finite;
 }
@@ -130,22 +131,44 @@ typedef struct share {
 static void *work(void *argument) {
     share *s = argument;
     const weight_image *image = s->image;
-    const size_t size = dtype_size(image->dtype), K = (size_t)image->K;
-    const size_t KI = (size_t)image->KI, padded = (K + KI - 1) / KI * KI;
-    const size_t unit_bytes = (image->plain ? K : padded * (size_t)image->NR) * size;
+    const storage *type = image->storage;
+    const size_t row = storage_row_elements(type, image->K) * dtype_size(type->element);
+    const size_t panel = storage_panel_elements(type, image->K, image->NR) * dtype_size(type->element);
 
     s->finite = true;
     for (int i = s->start; i < image->count; i += s->step) {
-        char *unit = (char *)image->units + (size_t)i * unit_bytes;
+        unsigned char *unit = (unsigned char *)image->units + (size_t)i * (image->plain ? row : panel);
         const int index = image->first + i;
         if (image->pack)
             s->finite &= image->plain ? row_pack(image, unit, index) : panel_pack(image, unit, index);
         else if (image->plain)
-            memcpy((char *)image->rows + (size_t)index * K * size, unit, K * size);
+            memcpy((char *)image->rows + (size_t)index * row, unit, row);
         else
             panel_unpack(image, unit, index);
     }
     return NULL;
+}
+
+/* The first value of a block that is not finite; where the block overflows in the weight's type, its largest. */
+static clora_status find_in_block(const weight_image *image, int n, int k) {
+    const storage *s = image->storage;
+    float gathered[COLUMNS], value[COLUMNS], largest = 0.0f;
+    unsigned char own[LANE_BYTES];
+    int at = 0;
+
+    dtype_to_f32(value, row_at(image, gathered, n, k, s->block), image->source_dtype, (size_t)s->block);
+    for (int i = 0; i < s->block; i++) {
+        if (!isfinite(value[i]))
+            return clora_fail(CLORA_ERROR_FORMAT, "the value at row %d, column %d is not finite", n, k + i);
+        if (fabsf(value[i]) > largest) {
+            largest = fabsf(value[i]);
+            at = i;
+        }
+    }
+    if (storage_pack(s, own, value, CLORA_DTYPE_F32, (size_t)s->block))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_FORMAT, "the value %g at row %d, column %d is too large for %s", (double)value[at], n,
+                      k + at, s->name);
 }
 
 /* Name the place: only after a failure, so it may be slow. */
@@ -153,19 +176,10 @@ static clora_status fail_not_finite(const weight_image *image) {
     const int width = image->plain ? 1 : image->NR, end = (image->first + image->count) * width;
 
     for (int n = image->first * width; n < end && n < image->N; n++)
-        for (int k = 0; k < image->K; k++) {
-            const size_t at = image->transposed ? (size_t)k * (size_t)image->N + (size_t)n
-                                                : (size_t)(n - image->source_row) * (size_t)image->K + (size_t)k;
-            const char *source = (const char *)image->source + at * dtype_size(image->source_dtype);
-            char own[4];
-            float value;
-            dtype_to_f32(&value, source, image->source_dtype, 1);
-            dtype_from_f32(own, image->dtype, &value, 1);
-            if (!isfinite(value))
-                return clora_fail(CLORA_ERROR_FORMAT, "the value at row %d, column %d is not finite", n, k);
-            if (!dtype_all_finite(own, image->dtype, 1))
-                return clora_fail(CLORA_ERROR_FORMAT, "the value %g at row %d, column %d is too large for %s",
-                                  (double)value, n, k, dtype_name(image->dtype));
+        for (int k = 0; k < image->K; k += image->storage->block) {
+            const clora_status status = find_in_block(image, n, k);
+            if (status != CLORA_OK)
+                return status;
         }
     return clora_fail(CLORA_ERROR_FORMAT, "a value is not finite");
 }

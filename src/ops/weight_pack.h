@@ -3,25 +3,22 @@
 
 #include "ops/weight.h"
 
-/* Elements of one panel: K' * NR. */
-size_t weight_panel_elements(const weight *w);
-
 /* Units (panels, or rows of the plain layout) of one module in host memory, to be packed from rows or unpacked to rows.
  */
 typedef struct weight_image {
-    bool pack;         /* else unpack */
-    bool plain;        /* the units are rows */
-    void *units;       /* of the weight's own type */
-    int first, count;  /* which of the module's units */
-    int N, K, NR, KI;  /* of the module */
-    clora_dtype dtype; /* of the units */
+    bool pack;        /* else unpack */
+    bool plain;       /* the units are rows */
+    void *units;      /* of the weight's own type */
+    int first, count; /* which of the module's units */
+    int N, K, NR;     /* of the module */
+    const storage *storage;
 
     const void *source; /* pack: row major (N, K), or (K, N) when transposed */
     int source_row;     /* the module's row that comes first in it */
     clora_dtype source_dtype;
     bool transposed;
 
-    void *rows; /* unpack: row major (N, K) of type dtype */
+    void *rows; /* unpack: row major (N, K), plain rows of the storage type */
 } weight_image;
 
 /* On all cores. Packing a value that is not finite is CLORA_ERROR_FORMAT. */

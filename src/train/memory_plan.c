@@ -1,7 +1,6 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/dtype.h"
 #include "model/family.h"
 #include "ops/lowrank.h"
 #include "train/optimizer.h"
@@ -21,17 +20,17 @@ static size_t factor_elements(const clora_context *context, int rank, int module
 }
 
 /* Of a weight that is widened, or summed with its term. */
-static size_t plan_scratch(clora_context *context, clora_dtype dtype, int rank, int modules, const int *N, int K) {
-    const size_t widened = weight_scratch_bytes(context, dtype, K, modules, N);
+static size_t plan_scratch(clora_context *context, clora_storage type, int rank, int modules, const int *N, int K) {
+    const size_t widened = weight_scratch_bytes(context, type, K, modules, N);
     weight w;
 
-    if (weight_describe(&w, context, dtype, K, modules, N) != CLORA_OK)
+    if (weight_describe(&w, context, type, K, modules, N) != CLORA_OK)
         return 0;
     const size_t summed = lowrank_scratch_elements(&w, modules * rank) * sizeof(float);
     return summed > widened ? summed : widened;
 }
 
-static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_dtype dtype, int rank) {
+static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_storage type, int rank) {
     const model_config *c = &shape->config;
     const size_t layers = (size_t)c->layers;
 
@@ -41,25 +40,25 @@ static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_dtype 
         for (int i = 0; i < modules; i++)
             rows += N[i];
         const int biases = model_projection_bias(c, k) ? rows : 0;
-        const size_t scratch = plan_scratch(shape->context, dtype, rank, modules, N, K);
+        const size_t scratch = plan_scratch(shape->context, type, rank, modules, N, K);
         out->scratch = scratch > out->scratch ? scratch : out->scratch;
-        out->weights += layers * (weight_bytes(shape->context, dtype, K, modules, N) + (size_t)biases * sizeof(float));
+        out->weights += layers * (weight_bytes(shape->context, type, K, modules, N) + (size_t)biases * sizeof(float));
         out->adapter +=
             layers * optimizer_scalar_bytes(&optimizer_adamw) * factor_elements(shape->context, rank, modules, N, K);
         shape->info.parameters += c->layers * ((int64_t)rows * K + biases);
     }
 }
 
-static void plan_rest(clora_memory_plan *out, clora_model *shape, clora_dtype dtype) {
+static void plan_rest(clora_memory_plan *out, clora_model *shape, clora_storage type) {
     const model_config *c = &shape->config;
     const int tables = c->tied ? 1 : 2;
     const size_t norms = (size_t)(c->family->norms * c->layers + 1) * (size_t)c->hidden;
 
-    const size_t scratch = weight_scratch_bytes(shape->context, dtype, c->hidden, 1, &c->vocab);
+    const size_t scratch = weight_scratch_bytes(shape->context, type, c->hidden, 1, &c->vocab);
 
     out->scratch = scratch > out->scratch ? scratch : out->scratch;
     out->weights +=
-        (size_t)tables * weight_bytes(shape->context, dtype, c->hidden, 1, &c->vocab) + norms * sizeof(float);
+        (size_t)tables * weight_bytes(shape->context, type, c->hidden, 1, &c->vocab) + norms * sizeof(float);
     shape->info.parameters += (int64_t)tables * c->vocab * c->hidden + (int64_t)norms;
 }
 
@@ -91,7 +90,7 @@ clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, cl
                               const char *directory, const clora_model_options *options, int rank, int batch,
                               int length) {
     clora_model shape = {.context = context}; /* a plan needs the configuration, not the weights */
-    clora_dtype dtype;
+    clora_storage type;
     clora_status status = CLORA_OK;
 
     NEED(out);
@@ -100,14 +99,14 @@ clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, cl
     NEED(directory);
     if (rank < 1 || batch < 1 || length < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, batch %d, length %d: all start at 1", rank, batch, length);
-    TRY(model_describe(&shape.config, &dtype, directory, options));
-    plan_layers(out, &shape, dtype, rank);
-    plan_rest(out, &shape, dtype);
+    TRY(model_describe(&shape.config, &type, directory, options));
+    plan_layers(out, &shape, type, rank);
+    plan_rest(out, &shape, type);
     TRY(plan_activations(out, &shape, rank, batch, length));
     out->total = out->weights + out->adapter + out->activations + out->scratch;
     if (info) {
         model_info_fill(info, &shape.config);
-        info->dtype = dtype_name(dtype);
+        info->dtype = clora_storage_name(type);
         info->parameters = shape.info.parameters;
         info->device_bytes = out->weights;
     }

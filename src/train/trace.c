@@ -184,7 +184,7 @@ clora_status clora_tune_plan_shape(clora_tune_plan *plan, int N, int K, const cl
     use = use ? use : &defaults;
     TRY(check(use, 1 << 20));
     trace_begin(&t, plan);
-    status = clora_weight_create(&w, context, use->dtype < 0 ? CLORA_DTYPE_F32 : (clora_dtype)use->dtype, N, K);
+    status = clora_weight_create(&w, context, use->dtype < 0 ? CLORA_STORAGE_F32 : (clora_storage)use->dtype, N, K);
     if (status == CLORA_OK && use->rank > 0)
         status = clora_lowrank_create(&l, w, use->rank, 1.0f, 0);
     if (status == CLORA_OK && use->train)

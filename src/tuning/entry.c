@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/dtype.h"
 #include "base/json.h"
 
 enum { TEXT = 256, RING = 4, LARGEST = 1 << 30 };
@@ -52,6 +51,8 @@ clora_status tuning_entry_read(tuning_entry *out, const clora_tune_entry *entry)
         (tuning_entry){.row = row, .key = {k->dtype, tuning_bucket(k->M), k->N, k->K, k->R}, .source = entry->source};
     if (!row)
         return clora_fail(CLORA_ERROR_NOT_FOUND, "there is no kernel %s", k->kernel ? k->kernel : "without a name");
+    if (!clora_storage_name((clora_storage)k->dtype))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "kernel %s: no storage type %d", row->name, k->dtype);
     for (int i = 0; i < parameters_of(row); i++) {
         int found = 0;
         for (int j = 0; j < entry->parameters && j < CLORA_TUNE_PARAMETERS; j++)
@@ -67,8 +68,8 @@ clora_status tuning_entry_read(tuning_entry *out, const clora_tune_entry *entry)
 }
 
 json_t *tuning_key_to_json(const kernel_key *k) {
-    return json_pack("{s:s, s:i, s:i, s:i, s:i}", "dtype", dtype_name((clora_dtype)k->dtype), "M", k->M, "N", k->N, "K",
-                     k->K, "R", k->R);
+    return json_pack("{s:s, s:i, s:i, s:i, s:i}", "dtype", clora_storage_name((clora_storage)k->dtype), "M", k->M, "N",
+                     k->N, "K", k->K, "R", k->R);
 }
 
 json_t *tuning_values_to_json(const kernel_row *row, const int *values) {
@@ -109,11 +110,11 @@ clora_status tuning_key_from_json(kernel_key *out, const json_t *json, const cha
 
     *out = (kernel_key){.dtype = -1};
     TRY(json_get_text(&dtype, json, "dtype", "", where));
-    for (clora_dtype t = CLORA_DTYPE_F32; t <= CLORA_DTYPE_BF16; t++)
-        if (strcmp(dtype, dtype_name(t)) == 0)
-            out->dtype = (int)t;
+    for (int t = 0; clora_storage_name((clora_storage)t); t++)
+        if (strcmp(dtype, clora_storage_name((clora_storage)t)) == 0)
+            out->dtype = t;
     if (out->dtype < 0)
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"dtype\" must be f32, f16 or bf16", where));
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"dtype\" is no storage type", where));
     TRY(read_int(&out->M, json, "M", 0, where));
     TRY(read_int(&out->N, json, "N", 0, where));
     TRY(read_int(&out->K, json, "K", 0, where));
@@ -196,7 +197,7 @@ const char *tuning_key_text(const kernel_row *row, const kernel_key *k) {
         int value;
     } sizes[] = {{"M", k->M}, {"N", k->N}, {"K", k->K}, {"R", k->R}};
 
-    snprintf(text, TEXT, "%s %s", row->name, dtype_name((clora_dtype)k->dtype));
+    snprintf(text, TEXT, "%s %s", row->name, clora_storage_name((clora_storage)k->dtype));
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         if (sizes[i].value)
             append(text, " ", sizes[i].name, sizes[i].value);

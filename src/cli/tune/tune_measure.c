@@ -20,7 +20,6 @@ typedef struct view {
 } view;
 
 const char *tune_key_text(const clora_tune_key *k) {
-    static const char *const dtypes[] = {"f32", "f16", "bf16"};
     static char ring[4][128];
     static int next;
     char *text = ring[next = (next + 1) % 4];
@@ -28,7 +27,7 @@ const char *tune_key_text(const clora_tune_key *k) {
         const char *name;
         int value;
     } sizes[] = {{"M", k->M}, {"N", k->N}, {"K", k->K}, {"R", k->R}};
-    int used = snprintf(text, sizeof(ring[0]), "%s", dtypes[k->dtype]);
+    int used = snprintf(text, sizeof(ring[0]), "%s", clora_storage_name((clora_storage)k->dtype));
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         if (sizes[i].value)

@@ -1,0 +1,78 @@
+#include "ops/storage.h"
+
+#include <string.h>
+
+#include "base/dtype.h"
+
+/* In the order of clora_storage. */
+static const storage rows[] = {
+    {CLORA_STORAGE_F32, "f32", CLORA_DTYPE_F32, .block = 1, .unit = 1, .piece = {{4, 1}}},
+    {CLORA_STORAGE_F16, "f16", CLORA_DTYPE_F16, .block = 1, .unit = 1, .piece = {{2, 1}}},
+    {CLORA_STORAGE_BF16, "bf16", CLORA_DTYPE_BF16, .block = 1, .unit = 2, .piece = {{4, 1}}, .pairs = true},
+};
+
+const storage *storage_of(clora_storage id) {
+    const size_t count = sizeof(rows) / sizeof(rows[0]);
+
+    return (size_t)id < count ? &rows[id] : NULL;
+}
+
+const char *clora_storage_name(clora_storage id) {
+    const storage *s = storage_of(id);
+
+    return s ? s->name : NULL;
+}
+
+size_t storage_unit_bytes(const storage *s) {
+    size_t bytes = 0;
+
+    for (const storage_piece *p = s->piece; p->bytes; p++)
+        bytes += (size_t)p->bytes * (size_t)p->count;
+    return bytes;
+}
+
+size_t storage_block_bytes(const storage *s) {
+    return storage_unit_bytes(s) / (size_t)(s->unit / s->block);
+}
+
+size_t storage_row_elements(const storage *s, int K) {
+    return (size_t)(K / s->block) * storage_block_bytes(s) / dtype_size(s->element);
+}
+
+size_t storage_panel_elements(const storage *s, int K, int NR) {
+    const size_t units = ((size_t)K + (size_t)s->unit - 1) / (size_t)s->unit;
+
+    return units * storage_unit_bytes(s) * (size_t)NR / dtype_size(s->element);
+}
+
+static bool pack_floats(const storage *s, void *blocks, const float *values, size_t n) {
+    if (s->pack)
+        return s->pack(blocks, values, n);
+    dtype_from_f32(blocks, s->element, values, n);
+    return dtype_all_finite(blocks, s->element, n);
+}
+
+bool storage_pack(const storage *s, void *blocks, const void *values, clora_dtype dtype, size_t n) {
+    enum { SOME = 256 }; /* whole blocks */
+    const size_t bytes = storage_block_bytes(s), block = (size_t)s->block;
+    float wide[SOME];
+    bool finite = true;
+
+    if (!s->pack && dtype == s->element) {
+        memcpy(blocks, values, n * bytes);
+        return dtype_all_finite(blocks, dtype, n);
+    }
+    for (size_t i = 0; i < n; i += SOME) {
+        const size_t count = n - i < SOME ? n - i : SOME;
+        dtype_to_f32(wide, (const char *)values + i * dtype_size(dtype), dtype, count);
+        finite &= pack_floats(s, (char *)blocks + i / block * bytes, wide, count);
+    }
+    return finite;
+}
+
+void storage_unpack(const storage *s, float *values, const void *blocks, size_t n) {
+    if (s->unpack)
+        s->unpack(values, blocks, n);
+    else
+        dtype_to_f32(values, blocks, s->element, n);
+}
