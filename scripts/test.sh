@@ -70,12 +70,12 @@ run() {
 step "gcc, no warnings" build build all -Dtests=true -Dwerror=true && run build
 
 step "gcc with sanitizers" build build-asan host-tests \
-    -Dwerror=true -Dbuildtype=debugoptimized -Db_sanitize=address,undefined &&
+    -Dwerror=true -Dkernel_cache="$PWD/build/kernel-cache" -Dbuildtype=debugoptimized -Db_sanitize=address,undefined &&
     ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         run build-asan --suite host --suite failures
 
 if [ "${1:-}" = --long ]; then
-    step "every failure" env POCL_CACHE_DIR="$PWD/build-asan/pocl-cache" \
+    step "every failure" env POCL_CACHE_DIR="$PWD/build/kernel-cache" \
         python3 tests/run_failures.py build-asan/tests/clora_failing --long
 fi
 

@@ -8,7 +8,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import MODEL, ROOT, TRAIN, CommandTest, clora, main, takes_panels
+from support.command import MODEL, ROOT, TRAIN, CommandTest, clora, main, preload, takes_panels
 
 PROMPTS = {"Once upon a time": "f32", "The little dog": "bf16", "A red house": "f16"}
 TOLERANCE = 1e-5  # of losses: sums of other orders
@@ -17,7 +17,7 @@ TOLERANCE = 1e-5  # of losses: sums of other orders
 def as_gpu(name, **limits):
     """The environment of a command that sees its devices as GPUs of this name, with other limits: group=64."""
     settings = {f"PRETEND_{key.upper()}": str(value) for key, value in limits.items()}
-    return os.environ | settings | {"LD_PRELOAD": os.environ["CLORA_PRETEND"], "PRETEND": name}
+    return os.environ | settings | {"LD_PRELOAD": preload(os.environ["CLORA_PRETEND"]), "PRETEND": name}
 
 
 class Gpu(CommandTest):

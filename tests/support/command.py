@@ -37,6 +37,11 @@ def clora(*arguments, stdin="", **options):
     return done.returncode, (done.stdout or b"").decode(), (done.stderr or b"").decode()
 
 
+def preload(library):
+    """LD_PRELOAD with this library in front of those that the tests themselves have."""
+    return ":".join([str(library), *filter(None, [os.environ.get("LD_PRELOAD")])])
+
+
 def has_device():
     return clora("devices", "--quiet")[0] == 0
 

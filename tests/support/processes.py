@@ -8,6 +8,8 @@ import subprocess
 import time
 import unittest
 
+from support.command import preload
+
 STOP_AT = os.environ.get("CLORA_TEST_STOP_AT", "")  # support/stop_at.c as a shared library
 needs_stop_at = unittest.skipUnless(os.path.exists(STOP_AT), "no library to stop the command with")
 needs_proc = unittest.skipUnless(os.path.exists("/proc/self/maps"), "no /proc")
@@ -64,6 +66,6 @@ def has_stopped(process):
 
 def stop_at(number, call, path, with_signal=signal.SIGKILL, after=False):
     """The environment in which the command meets the signal at this call for a path that holds `path`."""
-    settings = {"LD_PRELOAD": STOP_AT, "STOP_CALL": call, "STOP_PATH": str(path), "STOP_AT": str(number),
+    settings = {"LD_PRELOAD": preload(STOP_AT), "STOP_CALL": call, "STOP_PATH": str(path), "STOP_AT": str(number),
                 "STOP_WITH": str(int(with_signal))}
     return os.environ | settings | ({"STOP_AFTER": "1"} if after else {})
