@@ -7,7 +7,7 @@
 // element.
 
 #ifndef BLOCK
-#define BLOCK 1024 // elements of a work-item, a multiple of VW; on GPUs VW
+#define BLOCK 512 // elements of a work-item, a multiple of VW; on GPUs VW
 #endif
 #if BLOCK % VW != 0
 #error "BLOCK must be a multiple of VW"

@@ -20,10 +20,10 @@
 #define NV 1 // vectors of lanes of a work-item
 #endif
 #ifndef MR
-#define MR 4 // streamed rows, or rows of o, in registers at once
+#define MR 6 // streamed rows, or rows of o, in registers at once
 #endif
 #ifndef BK
-#define BK 16 // streamed rows between two corrections of the running maximum; a multiple of MR
+#define BK 48 // streamed rows between two corrections of the running maximum; a multiple of MR
 #endif
 #if BK % MR != 0
 #error "BK must be a multiple of MR"

@@ -11,7 +11,7 @@
 #define NR 16 // columns of a panel
 #endif
 #ifndef NV
-#define NV 1 // vectors of an item; NV * VW divides NR
+#define NV 2 // vectors of an item; NV * VW divides NR
 #endif
 #ifndef RK
 #define RK 4 // columns k at a time; even, divides NR

@@ -7,7 +7,7 @@
 #define MR 6 // rows of a register tile; MR * NR / VW vectors are held
 #endif
 #ifndef KC
-#define KC 256 // steps of a block; even
+#define KC 640 // steps of a block; even
 #endif
 #ifndef WIDEN
 #define WIDEN 1 // 16-bit weights: 1 in registers, by every tile; 2 once a block, into local memory

@@ -7,10 +7,10 @@
 #define MR 6 // rows of a register tile; MR * NR / VW vectors are held
 #endif
 #ifndef NB
-#define NB 256 // rows of W0 in a block; a multiple of NR
+#define NB 384 // rows of W0 in a block; a multiple of NR
 #endif
 #ifndef PB
-#define PB 4 // most panels over K of an item
+#define PB 8 // most panels over K of an item
 #endif
 #if NB % NR != 0
 #error "NB must be a multiple of NR"

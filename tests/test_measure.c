@@ -15,6 +15,7 @@
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "tuning/store.h"
+#include "tuning/table.h"
 
 static double still_clock(void) {
     return 1.0;
@@ -22,16 +23,16 @@ static double still_clock(void) {
 
 static void test_a_clock_that_stands_still_gives_no_time(void **state) {
     const kernel_row *row = kernel_find("add");
-    const kernel_key at = {.M = 16, .K = 100};
-    int values[KERNEL_PARAMETERS] = {0};
+    const kernel_key key = {.M = 16, .K = 100};
+    int values[KERNEL_PARAMETERS];
     measurement m;
     meter timer;
 
     (void)state;
-    for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
-        values[i] = kernel_default(context, &row->parameters[i], &at);
+    const kernel_at at = tuning_at(context, row, &key);
+    kernel_defaults(values, &at, row);
     meter_init(&timer, context);
-    assert_ok(meter_prepare(&timer, row, &at, 0.0));
+    assert_ok(meter_prepare(&timer, row, &key, 0.0));
     assert_ok(meter_measure(&m, &timer, values, true, 0.0));
     assert_true(m.usable && m.median > 0.0 && m.minimum <= m.median && m.count >= 3);
     timer.clock = still_clock;
@@ -72,7 +73,7 @@ static void test_a_kernel_that_only_a_choice_launches_is_measured(void **state) 
 /* One row of a large table is little to read, but a copy of the table is much to lay out. */
 static void test_a_large_table_is_laid_out_once(void **state) {
     const kernel_row *row = kernel_find("embedding");
-    const kernel_key at = {CLORA_DTYPE_F32, 1, 5000, 64, 0};
+    const kernel_key at = {.dtype = CLORA_DTYPE_F32, .M = 1, .N = 5000, .K = 64};
     meter timer;
 
     (void)state;
@@ -94,7 +95,7 @@ static clora_status prepare_slowly(void *self, const kernel_row *row, const kern
 }
 
 static void test_what_takes_long_to_lay_out_is_measured_all_the_same(void **state) {
-    const tune_task task = {kernel_find("embedding"), {CLORA_DTYPE_F32, 1, 50, 64, 0}, 1.0};
+    const tune_task task = {kernel_find("embedding"), {.dtype = CLORA_DTYPE_F32, .M = 1, .N = 50, .K = 64}, 1.0};
     clora_tune_result result = {.tasks = 1};
     tuner t = {.context = context, .result = &result, .deadline = INFINITY};
 

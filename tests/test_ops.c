@@ -258,7 +258,8 @@ static void test_a_table_with_sums_plans_their_scratch(void **state) {
     assert_int_equal(lowrank_create(&lr, w, R, scale), CLORA_OK);
     clora_context_memory(context, &without, NULL);
     lowrank_free(lr);
-    const tuning_entry entry = {kernel_find("path_dx_term"), {0, 64, 160, K, 8}, {TERM_SUM}, CLORA_TUNE_EXACT};
+    const tuning_entry entry = {
+        kernel_find("path_dx_term"), {.M = 64, .N = 160, .K = K, .R = 8}, {TERM_SUM}, CLORA_TUNE_EXACT};
     assert_int_equal(tuning_add(context, &entry), CLORA_OK);
     assert_int_equal(lowrank_scratch_elements(w, 8), lowrank_sum_elements(w));
     assert_int_equal(lowrank_create(&lr, w, R, scale), CLORA_OK);
@@ -269,7 +270,8 @@ static void test_a_table_with_sums_plans_their_scratch(void **state) {
     weight_free(w);
     clora_context_memory(context, &now, NULL);
     assert_int_equal(now, 0);
-    const tuning_entry few = {kernel_find("path_dx_term"), {0, 16, 160, K, 8}, {TERM_SUM}, CLORA_TUNE_EXACT};
+    const tuning_entry few = {
+        kernel_find("path_dx_term"), {.M = 16, .N = 160, .K = K, .R = 8}, {TERM_SUM}, CLORA_TUNE_EXACT};
     assert_int_equal(tuning_add(context, &few), CLORA_ERROR_ARGUMENT);                     /* it could not win there, */
     assert_int_equal(tuning_value(context, "path_dx_term", "PATH", &few.key), TERM_FUSED); /* near as it is */
 }

@@ -20,6 +20,7 @@
 #include "support/tuned.h"
 #include "tuning/environment.h"
 #include "tuning/store.h"
+#include "tuning/table.h"
 #include "tuning/tuning.h"
 
 /* ---- look-up ---- */
@@ -127,7 +128,7 @@ static void test_without_memory_to_keep_answers_they_are_the_same(void **state) 
 
     (void)state;
     for (int N = 1; N < ALL; N++) {
-        const kernel_key at = {CLORA_DTYPE_F32, 300, N, 64, 0};
+        const kernel_key at = {.dtype = CLORA_DTYPE_F32, .M = 300, .N = N, .K = 64};
         if (N == WITH_MEMORY)
             limit_memory(memory_in_use());
         wrong += tuning_value(context, "matmul_panel", "MB", &at) != 240 ||
@@ -295,15 +296,16 @@ static void test_a_full_disk_is_one_clear_error_and_leaves_no_half_entry(void **
 static void values_with(int *values, const char *name, int value) {
     const kernel_row *row = kernel_find("matmul_panel");
 
-    memset(values, 0, KERNEL_PARAMETERS * sizeof(*values));
-    for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
-        values[i] = kernel_default(context, &row->parameters[i], &(kernel_key){.M = 256});
+    const kernel_at at = tuning_at(context, row, &(kernel_key){.M = 256});
+
+    kernel_defaults(values, &at, row);
     values[kernel_parameter_index(row, name)] = value;
 }
 
 static void test_the_journal_remembers_and_poisons(void **state) {
     const kernel_row *row = kernel_find("matmul_panel");
-    const kernel_key at = {CLORA_DTYPE_F32, 256, 64, 64, 0}, elsewhere = {CLORA_DTYPE_F32, 256, 128, 64, 0};
+    const kernel_key at = {.dtype = CLORA_DTYPE_F32, .M = 256, .N = 64, .K = 64},
+                     elsewhere = {.dtype = CLORA_DTYPE_F32, .M = 256, .N = 128, .K = 64};
     const measurement m = {.usable = true, .median = 1e-3, .minimum = 1e-3, .count = 3};
     int good[KERNEL_PARAMETERS], bad[KERNEL_PARAMETERS], never[KERNEL_PARAMETERS];
     journal *j;
@@ -335,7 +337,7 @@ static void test_the_journal_remembers_and_poisons(void **state) {
 
 static void test_a_torn_journal_is_read_up_to_its_tears(void **state) {
     const kernel_row *row = kernel_find("matmul_panel");
-    const kernel_key at = {CLORA_DTYPE_F32, 256, 64, 64, 0};
+    const kernel_key at = {.dtype = CLORA_DTYPE_F32, .M = 256, .N = 64, .K = 64};
     const measurement m = {.usable = true, .median = 1e-3};
     int values[KERNEL_PARAMETERS], more[KERNEL_PARAMETERS];
     char path[1024];
@@ -364,7 +366,7 @@ static void test_a_torn_journal_is_read_up_to_its_tears(void **state) {
 
 static void test_a_journal_on_a_full_disk_is_one_clear_error(void **state) {
     const kernel_row *row = kernel_find("matmul_panel");
-    const kernel_key at = {CLORA_DTYPE_F32, 256, 64, 64, 0};
+    const kernel_key at = {.dtype = CLORA_DTYPE_F32, .M = 256, .N = 64, .K = 64};
     int values[KERNEL_PARAMETERS];
     clora_status status = CLORA_OK;
     journal *j;

@@ -198,15 +198,14 @@ static clora_status launches_kernel(bool *out, const meter *m) {
 /* A kernel that the default of a choice leaves aside at this key, such as that of many rows for one, is launched when
  * the choice is another. */
 static bool find_choice(meter *m) {
-    const size_t most = sizeof(kernel_rows[0].parameters[0].values) / sizeof(int);
-
     for (size_t i = 0; i < kernel_rows_count; i++) {
         const kernel_parameter *choice = &kernel_rows[i].parameters[0];
-        for (size_t v = 0; !kernel_rows[i].source && v < most && choice->values[v]; v++) {
+        const kernel_at at = tuning_at(m->context, &kernel_rows[i], &m->key);
+        for (size_t v = 0; !kernel_rows[i].source && v < KERNEL_VALUES && choice->values[v]; v++) {
             const int values[KERNEL_PARAMETERS] = {choice->values[v]};
             bool launches;
             m->forced = &kernel_rows[i];
-            if (kernel_tries(m->context, choice, &m->key, v) &&
+            if (kernel_tries(&at, choice, choice->values[v]) &&
                 tuning_force(m->context, m->forced, values) == CLORA_OK && launches_kernel(&launches, m) == CLORA_OK &&
                 launches)
                 return true;

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/rng.h"
 #include "search/surrogate.h"
+#include "tuning/table.h"
 
 typedef struct state {
     const search *s;
@@ -32,12 +33,14 @@ static int by_value(const void *a, const void *b) {
 }
 
 void search_space_of(search_space *out, const clora_context *context, const kernel_row *row, const kernel_key *key) {
+    const kernel_at at = tuning_at(context, row, key);
+
     *out = (search_space){0};
     while (out->dims < KERNEL_PARAMETERS && row->parameters[out->dims].name) {
         const kernel_parameter *p = &row->parameters[out->dims];
-        add_value(out, out->dims, kernel_default(context, p, key));
-        for (size_t i = 0; i < sizeof(p->values) / sizeof(p->values[0]) && p->values[i]; i++)
-            if (kernel_tries(context, p, key, i))
+        add_value(out, out->dims, kernel_default(&at, p));
+        for (size_t i = 0; i < KERNEL_VALUES && p->values[i]; i++)
+            if (kernel_tries(&at, p, p->values[i]))
                 add_value(out, out->dims, p->values[i]);
         qsort(out->value[out->dims], (size_t)out->count[out->dims], sizeof(int), by_value);
         out->dims++;

@@ -191,9 +191,8 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
     t->anchor = 0.0;
     t->best = INFINITY;
     t->since_anchor = 0;
-    for (int i = 0; i < KERNEL_PARAMETERS; i++)
-        t->standard[i] =
-            task->row->parameters[i].name ? kernel_default(t->context, &task->row->parameters[i], &task->key) : 0;
+    const kernel_at at = tuning_at(t->context, task->row, &task->key);
+    kernel_defaults(t->standard, &at, task->row);
     tuner_tell(t, false, "%s", tuning_key_text(task->row, &task->key));
     const clora_status status = t->gauge.prepare(t->gauge.self, task->row, &task->key, t->cold, &t->flops, &t->bytes);
     if (status == CLORA_ERROR_IO)
@@ -211,7 +210,7 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
                 .patience = PATIENCE,
                 .full = t->options.full};
     for (int d = 0; d < space.dims; d++)
-        s.is_cheap[d] = !program_names(task->row, task->row->parameters[d].name);
+        s.is_cheap[d] = task->row->parameters[d].effect == LAUNCHED;
     const clora_status searched = search_run(&found, &s);
     if (t->status == CLORA_OK)
         t->status = searched;

@@ -6,6 +6,7 @@
 #include "search/tuner.h"
 #include "search/verdict.h"
 #include "tuning/store.h"
+#include "tuning/table.h"
 
 enum { ROUNDS = 9, CANDIDATES = 2 };
 
@@ -18,8 +19,8 @@ static clora_status check_entry(clora_tune_check *out, clora_context *context, g
     clora_status status = CLORA_OK;
 
     TRY(tuning_entry_read(&row, &out->entry));
-    for (int i = 0; i < out->entry.parameters; i++)
-        values[0][i] = kernel_default(context, &row.row->parameters[i], &row.key);
+    const kernel_at at = tuning_at(context, row.row, &row.key);
+    kernel_defaults(values[0], &at, row.row);
     memcpy(values[1], row.values, sizeof(values[1]));
     TRY(g->prepare(g->self, row.row, &row.key, 0.0, &flops, &bytes));
     TRY(g->measure(&m, g->self, row.values, true, 0.0));

@@ -1,23 +1,48 @@
 #ifndef CLORA_DEVICE_KERNELS_H
 #define CLORA_DEVICE_KERNELS_H
 
-#include "device/context.h"
+#include "device/kernel_family.h"
 
-enum { KERNEL_PARAMETERS = 8 };
+enum { KERNEL_PARAMETERS = 8, KERNEL_VALUES = 8 };
 
-/* The shape that a kernel's parameters are chosen for, in the letters of ops.h; 0 where a kernel has no such size. */
+/* The shape that a kernel's parameters are chosen for; 0 where it has no such size. Products have the letters of ops.h,
+ * attention has names of its own for the same places. */
 typedef struct kernel_key {
-    int dtype;   /* storage of the weight: a clora_dtype */
-    int M;       /* rows */
-    int N, K, R; /* outputs, inputs, rank */
+    int dtype; /* storage of the weight: a clora_dtype */
+    int M;     /* rows */
+    union {
+        int N;    /* outputs */
+        int keys; /* in the cache, a bucket */
+    };
+    union {
+        int K; /* inputs */
+        int head_dim;
+    };
+    union {
+        int R;     /* rank */
+        int heads; /* of queries that share one of keys */
+    };
 } kernel_key;
 
-/* A compile-time parameter of a kernel: -DNAME=value. The rule gives the default on a device; the first of values that
- * is allowed otherwise. */
+/* What the parameters of a kernel are chosen by. */
+typedef struct kernel_at {
+    const clora_context *context;
+    const kernel_key *key;
+    size_t most_items; /* in a group of this kernel */
+} kernel_at;
+
+/* How a parameter takes effect: as -DNAME=value, which makes another program (so does a choice between kernels); or in
+ * the launch alone, which runs the same program otherwise. */
+typedef enum kernel_effect { COMPILED, LAUNCHED } kernel_effect;
+
+/* A parameter of a kernel. The rule gives its default. */
 typedef struct kernel_parameter {
     const char *name;
-    int (*rule)(const clora_context *context); /* analytic default; NULL: values[0] */
-    int values[8];                             /* what the tuner may try; zero-terminated */
+    int (*rule)(const kernel_at *at); /* NULL: values[0] */
+    int values[KERNEL_VALUES];        /* what may be chosen besides; zero-terminated */
+    kernel_effect effect;
+    bool (*allows)(const kernel_at *at, int value); /* which of the values may be chosen; NULL: all */
+    bool (*tries)(const kernel_at *at, int value);  /* which of these are worth measuring; NULL: all */
 } kernel_parameter;
 
 /* THE REGISTRY: one row a kernel. A new variant is one .cl file and one row. A row without a source is a choice between
@@ -42,27 +67,17 @@ extern const size_t kernel_rows_count;
 
 const kernel_row *kernel_find(const char *name);
 
-/* Which family of kernels runs here: explicit vectors with one work-item a group (CPUs), or one lane a work-item (GPUs,
- * and CPUs where the tile path is forced). */
-bool kernel_explicit_vectors(const clora_context *context);
-
-/* Can one launch make all layers of a step that decodes: have work-groups a way to wait for each other? OpenCL C 1.2
- * does not say in which order they see each other's writes; PoCL's compiler does, for CPUs. */
-bool kernel_runs_layers(const clora_context *context);
-
-/* Columns of a panel: the layout of every frozen weight and low-rank factor on this device, whichever path is taken. */
-int kernel_panel_width(const clora_context *context);
-
 bool kernel_key_is(const kernel_key *a, const kernel_key *b);
 
-/* The analytic default of a parameter on a device, at a key. */
-int kernel_default(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key);
+/* The analytic default of a parameter, and of all of a row; 0 where it has no more. */
+int kernel_default(const kernel_at *at, const kernel_parameter *parameter);
+void kernel_defaults(int values[KERNEL_PARAMETERS], const kernel_at *at, const kernel_row *row);
 
-/* Is the value of the list (an index before its end) one to try at the key on this device? */
-bool kernel_tries(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key, size_t index);
+/* Is this value of its list one to measure here? */
+bool kernel_tries(const kernel_at *at, const kernel_parameter *parameter, int value);
 
-/* May this value be chosen at the key, by the tuner of some device? One of the list that fits, or the default. */
-bool kernel_allows(const clora_context *context, const kernel_parameter *parameter, const kernel_key *key, int value);
+/* May this value be chosen here, by the tuner of some device? One of the list that is allowed, or the default. */
+bool kernel_allows(const kernel_at *at, const kernel_parameter *parameter, int value);
 
 /* The parameter's place in the row; both must exist. */
 int kernel_parameter_index(const kernel_row *row, const char *parameter);

@@ -1,6 +1,5 @@
 #include "device/program.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +7,6 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
-#include "base/c_locale.h"
 #include "device/binary.h"
 #include "device/devices.h"
 #include "device/opencl.h"
@@ -101,29 +99,6 @@ static clora_status text_read(program_text *out, const char *stems) {
     }
 done:
     return status;
-}
-
-static bool is_part_of_name(char c) {
-    return c == '_' || isalnum_l((unsigned char)c, c_locale());
-}
-
-/* Does the word stand anywhere in the texts? */
-static bool text_names(const program_text *t, const char *word) {
-    const size_t length = strlen(word);
-
-    for (cl_uint i = 0; i < t->count; i++)
-        for (const char *at = strstr(t->text[i], word); at; at = strstr(at + 1, word))
-            if (!is_part_of_name(at[length]) && (at == t->text[i] || !is_part_of_name(at[-1])))
-                return true;
-    return false;
-}
-
-bool program_names(const kernel_row *row, const char *parameter) {
-    program_text text = {0};
-    const bool named = !row->source || text_read(&text, row->source) != CLORA_OK || text_names(&text, parameter);
-
-    text_free(&text);
-    return named;
 }
 
 /* NULL when it cannot be made; the error of a build is the caller's to look at. */
@@ -224,13 +199,12 @@ static clora_status append(char *options, size_t size, const char *name, int val
                                              : clora_fail(CLORA_ERROR_ARGUMENT, "too many options: %s", options);
 }
 
-/* A parameter that the source does not name is the launch's own: it makes no other program. */
-static clora_status build_options(char *out, size_t size, const program_text *t, const kernel_build *build) {
+static clora_status build_options(char *out, size_t size, const kernel_build *build) {
     clora_status status = CLORA_OK;
 
     snprintf(out, size, "-cl-std=CL1.2");
     for (int i = 0; i < KERNEL_PARAMETERS && build->row->parameters[i].name; i++)
-        if (text_names(t, build->row->parameters[i].name))
+        if (build->row->parameters[i].effect == COMPILED)
             TRY(append(out, size, build->row->parameters[i].name, build->values[i]));
     for (int i = 0; i < build->defines; i++)
         TRY(append(out, size, build->define[i].name, build->define[i].value));
@@ -255,7 +229,7 @@ clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel
     memcpy(&entry.build, build, sizeof(*build)); /* padding included: it is compared */
     TRY(alloc_grow((void **)&cache->kernels, &cache->kernels_capacity, cache->kernels_count + 1, sizeof(entry)));
     TRY(text_read(&text, build->row->source));
-    TRY(build_options(options, sizeof(options), &text, build));
+    TRY(build_options(options, sizeof(options), build));
     TRY(program_find(&program, context, &text, build->row->source, options));
     entry.kernel = clCreateKernel(program->program, build->row->name, &error);
     if (error != CL_SUCCESS)

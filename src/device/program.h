@@ -29,7 +29,4 @@ typedef struct kernel_build {
  */
 clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel_build *build);
 
-/* Does the kernel's source name the parameter? Else it is the launch's own, and another value is the same program. */
-bool program_names(const kernel_row *row, const char *parameter);
-
 #endif

@@ -27,7 +27,7 @@ static clora_status check(const char *op, const clora_tensor *y, const clora_ten
 }
 
 kernel_key attention_key(attention_shape s) {
-    return (kernel_key){.M = s.T, .N = tuning_bucket(s.S), .K = s.D, .R = s.H / s.G};
+    return (kernel_key){.M = s.T, .keys = tuning_bucket(s.S), .head_dim = s.D, .heads = s.H / s.G};
 }
 
 /* The kernels of attention_backward.cl, by its PASS. */

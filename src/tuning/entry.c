@@ -47,8 +47,9 @@ clora_status tuning_entry_read(tuning_entry *out, const clora_tune_entry *entry)
     const clora_tune_key *k = &entry->key;
     const kernel_row *row = k->kernel ? kernel_find(k->kernel) : NULL;
 
-    *out =
-        (tuning_entry){.row = row, .key = {k->dtype, tuning_bucket(k->M), k->N, k->K, k->R}, .source = entry->source};
+    *out = (tuning_entry){.row = row,
+                          .key = {.dtype = k->dtype, .M = tuning_bucket(k->M), .N = k->N, .K = k->K, .R = k->R},
+                          .source = entry->source};
     if (!row)
         return clora_fail(CLORA_ERROR_NOT_FOUND, "there is no kernel %s", k->kernel ? k->kernel : "without a name");
     if (!clora_storage_name((clora_storage)k->dtype))
@@ -81,7 +82,7 @@ json_t *tuning_values_to_json(const kernel_row *row, const int *values) {
 }
 
 json_t *tuning_entry_to_json(const clora_tune_entry *e) {
-    const kernel_key key = {e->key.dtype, e->key.M, e->key.N, e->key.K, e->key.R};
+    const kernel_key key = {.dtype = e->key.dtype, .M = e->key.M, .N = e->key.N, .K = e->key.K, .R = e->key.R};
     json_t *parameters = json_object();
 
     for (int i = 0; i < e->parameters; i++)

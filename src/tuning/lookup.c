@@ -12,7 +12,7 @@ clora_status clora_tune_lookup(clora_tune_entry *out, clora_context *context, co
     NEED(out);
     NEED(context);
     NEED(key);
-    const kernel_key wanted = {key->dtype, key->M, key->N, key->K, key->R};
+    const kernel_key wanted = {.dtype = key->dtype, .M = key->M, .N = key->N, .K = key->K, .R = key->R};
     const kernel_row *row = key->kernel ? kernel_find(key->kernel) : NULL;
     if (!row)
         return clora_fail(CLORA_ERROR_NOT_FOUND, "there is no kernel %s", key->kernel ? key->kernel : "without a name");

@@ -86,6 +86,11 @@ static const tuning_entry *entry_for(const tuning *t, const kernel_row *row, con
     return best;
 }
 
+kernel_at tuning_at(const clora_context *context, const kernel_row *row, const kernel_key *key) {
+    (void)row;
+    return (kernel_at){context, key, context->info.max_group};
+}
+
 /* CLORA_PARAM_<KERNEL>_<NAME> in the environment, or 0. */
 static int value_from_environment(const kernel_row *row, const kernel_parameter *parameter) {
     char variable[128];
@@ -110,11 +115,12 @@ clora_tune_source tuning_look_up(tuning_entry *out, const clora_context *context
     *out = (tuning_entry){.row = row, .key = *key, .source = entry ? entry->source : CLORA_TUNE_DEFAULT};
     if (entry && entry->source < CLORA_TUNE_SET && !kernel_key_is(&entry->key, key))
         out->source = CLORA_TUNE_SIMILAR;
+    const kernel_at at = tuning_at(context, row, key);
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++) {
         const int forced = value_from_environment(row, &row->parameters[i]);
-        const bool fits = entry && (out->source != CLORA_TUNE_SIMILAR ||
-                                    kernel_allows(context, &row->parameters[i], key, entry->values[i]));
-        out->values[i] = forced ? forced : fits ? entry->values[i] : kernel_default(context, &row->parameters[i], key);
+        const bool fits =
+            entry && (out->source != CLORA_TUNE_SIMILAR || kernel_allows(&at, &row->parameters[i], entry->values[i]));
+        out->values[i] = forced ? forced : fits ? entry->values[i] : kernel_default(&at, &row->parameters[i]);
         if (forced)
             out->source = CLORA_TUNE_SET;
     }
@@ -128,10 +134,10 @@ void tuning_older(clora_context *context, const char *measured) {
 static clora_status check_values(const clora_context *context, const tuning_entry *e) {
     const kernel_row *row = e->row;
     const int *values = e->values;
-    const kernel_key *key = &e->key;
+    const kernel_at at = tuning_at(context, row, &e->key);
 
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++)
-        if (!kernel_allows(context, &row->parameters[i], key, values[i]))
+        if (!kernel_allows(&at, &row->parameters[i], values[i]))
             return clora_fail(CLORA_ERROR_ARGUMENT, "kernel %s takes no %s of %d here", row->name,
                               row->parameters[i].name, values[i]);
     return CLORA_OK;

@@ -47,6 +47,9 @@ bool tuning_allows(const clora_context *context, const tuning_entry *entry);
 /* From now on the kernel runs with these values at every key; NULL ends it. For measuring. */
 clora_status tuning_force(clora_context *context, const kernel_row *row, const int *values);
 
+/* What the rules go by for a kernel in this context. */
+kernel_at tuning_at(const clora_context *context, const kernel_row *row, const kernel_key *key);
+
 /* The parameters at a key whose rows are a bucket: CLORA_PARAM_<KERNEL>_<NAME>, else the table's, else the registry's
  * rule. Allocates nothing. The source of the table's entry that was taken, for this key or a similar one. */
 clora_tune_source tuning_look_up(tuning_entry *out, const clora_context *context, const kernel_row *row,

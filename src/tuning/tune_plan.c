@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "tuning/table.h"
 #include "tuning/tuning.h"
 
 clora_status clora_tune_plan_create(clora_tune_plan **out, clora_context *context) {
@@ -27,14 +28,15 @@ void clora_tune_plan_free(clora_tune_plan *plan) {
 
 /* Configurations of the row on this device. */
 static double configurations(const clora_context *context, const kernel_row *row, const kernel_key *key) {
+    const kernel_at at = tuning_at(context, row, key);
     double product = 1.0;
 
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++) {
         const kernel_parameter *p = &row->parameters[i];
-        int n = 0, standard = kernel_default(context, p, key), listed = 0;
-        for (size_t v = 0; v < sizeof(p->values) / sizeof(p->values[0]) && p->values[v]; v++) {
-            n += kernel_tries(context, p, key, v);
-            listed |= p->values[v] == standard && kernel_tries(context, p, key, v);
+        int n = 0, standard = kernel_default(&at, p), listed = 0;
+        for (size_t v = 0; v < KERNEL_VALUES && p->values[v]; v++) {
+            n += kernel_tries(&at, p, p->values[v]);
+            listed |= p->values[v] == standard && kernel_tries(&at, p, p->values[v]);
         }
         product *= listed ? n : n + 1;
     }
