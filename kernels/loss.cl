@@ -2,12 +2,16 @@
 //
 //   nll[m] = log(sum of exp(x - most)) + most - x[target],  hit[m] = x[target] is the largest (the first of equals)
 //   logits[m] = exp(x - most) / sum - [target]               when GRADIENT; zeros when there is no target (< 0)
+//   both times weights[m]                                    when WEIGHTED
 //
 // One work-group makes one row of vocab columns: largest, exponentials and their sum, scaling. The row stays in cache
 // between the three passes, so memory sees it once. Any logit that is not finite makes nll NaN.
 
 #ifndef GRADIENT
 #define GRADIENT 1 // 0: leave the logits as they are
+#endif
+#ifndef WEIGHTED
+#define WEIGHTED 0 // 1: each row has a weight
 #endif
 
 // Told by its bits: some compilers take x * 0, which is NaN for these as well, for 0 whatever x is.
@@ -69,15 +73,24 @@ static inline void zero_row(__global float *x, const int vocab) {
         x[c] = 0.0f;
 }
 
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENSOR(float, nll), TENSOR(float, hit),
-                                                                            TENSOR(float, logits), const int stride,
-                                                                            TENSOR(const int, targets),
-                                                                            const int vocab) {
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+cross_entropy(TENSOR(float, nll), TENSOR(float, hit), TENSOR(float, logits), const int stride,
+              TENSOR(const int, targets),
+#if WEIGHTED
+              TENSOR(const float, weights),
+#endif
+              const int vocab) {
     __local float space[WG];
     AT(nll);
     AT(hit);
     AT(logits);
     AT(targets);
+#if WEIGHTED
+    AT(weights);
+    const float weight = weights[get_group_id(0)];
+#else
+    const float weight = 1.0f;
+#endif
     const size_t m = get_group_id(0);
     const int target = targets[m], item = get_local_id(0);
     const int columns = target < 0 ? 0 : vocab; // without a target the passes are empty: every item meets every barrier
@@ -96,18 +109,18 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENS
 #endif
     const float sum = sum_group(exponentials(x, columns, most), space);
     if (item == 0) {
-        nll[m] = target < 0 ? 0.0f : log(sum) + (most - wanted) + odd;
+        nll[m] = target < 0 ? 0.0f : weight * (log(sum) + (most - wanted) + odd);
         hit[m] = target >= 0 && wanted == most && beaten == 0.0f ? 1.0f : 0.0f;
     }
 #if GRADIENT
     if (target < 0)
         zero_row(x, vocab);
     else
-        scale_row(x, vocab, 1.0f / sum + odd);
+        scale_row(x, vocab, weight * (1.0f / sum + odd));
 #if WG > 1
     barrier(CLK_GLOBAL_MEM_FENCE);
 #endif
     if (item == 0 && target >= 0 && target < vocab)
-        x[target] -= 1.0f;
+        x[target] -= weight;
 #endif
 }

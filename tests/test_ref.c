@@ -350,12 +350,13 @@ static void test_the_gradient_of_swiglu_is_its_slope(void **state) {
 enum { V = 7 };
 static float logits[M * V];
 static const int32_t targets[M] = {6, -1, 0};
+static const float *row_weights; /* NULL: all 1 */
 
 static double cross_entropy_loss(void) {
     float nll[M], hit[M];
     double sum = 0.0;
 
-    ref_cross_entropy(nll, hit, logits, targets, M, V, false);
+    ref_cross_entropy(nll, hit, logits, targets, row_weights, M, V, false);
     for (int m = 0; m < M; m++)
         sum += (double)nll[m];
     return sum;
@@ -367,9 +368,22 @@ static void test_the_gradient_of_cross_entropy_is_its_slope(void **state) {
     (void)state;
     fill(logits, M * V, 17);
     memcpy(d, logits, sizeof(d));
-    ref_cross_entropy(nll, hit, d, targets, M, V, true);
+    ref_cross_entropy(nll, hit, d, targets, row_weights, M, V, true);
     assert_gradient(cross_entropy_loss, logits, d, M * V);
     assert_true(nll[1] == 0.0f && hit[1] == 0.0f);
+}
+
+static void test_a_row_counts_as_often_as_its_weight_says(void **state) {
+    static const float thrice[M] = {3.0f, 5.0f, 0.0f};
+    float plain[M], nll[M], hit[M];
+
+    test_the_gradient_of_cross_entropy_is_its_slope(state);
+    ref_cross_entropy(plain, hit, logits, targets, NULL, M, V, false);
+    row_weights = thrice;
+    test_the_gradient_of_cross_entropy_is_its_slope(state);
+    ref_cross_entropy(nll, hit, logits, targets, row_weights, M, V, false);
+    row_weights = NULL;
+    assert_true(fabsf(nll[0] - 3.0f * plain[0]) < 1e-5f && nll[1] == 0.0f && nll[2] == 0.0f);
 }
 
 static void test_equal_logits_cost_the_logarithm_of_their_number(void **state) {
@@ -377,7 +391,7 @@ static void test_equal_logits_cost_the_logarithm_of_their_number(void **state) {
     const int32_t target = 3;
 
     (void)state;
-    ref_cross_entropy(&nll, &hit, even, &target, 1, V, false);
+    ref_cross_entropy(&nll, &hit, even, &target, NULL, 1, V, false);
     assert_true(fabs((double)nll - log((double)V)) < 1e-6);
 }
 
@@ -385,9 +399,9 @@ static void test_the_lowest_of_equal_logits_is_the_hit(void **state) {
     float tie[V] = {0.0f, 2.0f, 1.0f, 2.0f}, nll, hit;
 
     (void)state;
-    ref_cross_entropy(&nll, &hit, tie, &(int32_t){1}, 1, V, false);
+    ref_cross_entropy(&nll, &hit, tie, &(int32_t){1}, NULL, 1, V, false);
     assert_true(hit == 1.0f);
-    ref_cross_entropy(&nll, &hit, tie, &(int32_t){3}, 1, V, false);
+    ref_cross_entropy(&nll, &hit, tie, &(int32_t){3}, NULL, 1, V, false);
     assert_true(hit == 0.0f);
 }
 
@@ -472,6 +486,7 @@ int main(void) {
         cmocka_unit_test(test_cache_rows_land_behind_the_past),
         cmocka_unit_test(test_the_gradient_of_swiglu_is_its_slope),
         cmocka_unit_test(test_the_gradient_of_cross_entropy_is_its_slope),
+        cmocka_unit_test(test_a_row_counts_as_often_as_its_weight_says),
         cmocka_unit_test(test_equal_logits_cost_the_logarithm_of_their_number),
         cmocka_unit_test(test_the_lowest_of_equal_logits_is_the_hit),
         cmocka_unit_test(test_dropout_keeps_the_mean_and_adds_the_same_mask),

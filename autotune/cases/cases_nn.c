@@ -162,15 +162,18 @@ static void swiglu_backward_reference(case_run *run) {
         ref_swiglu(b[s->option == IN_PLACE ? DY : FORWARD_Y].expected, b[GU].host, s->M, s->K);
 }
 
-/* ---- loss: every fourth row has no target, every third row a tie; option 1 leaves the logits ---- */
+/* ---- loss: every fourth row has no target, every third row a tie ---- */
+
+enum { LEAVE_LOGITS = 1, ROW_WEIGHTS = 2 /* bits of the option */ };
 
 static void cross_entropy_setup(case_run *run) {
     const op_shape *s = &run->shape;
 
     case_dense(run, "nll", CASE_OUT, CLORA_DTYPE_F32, s->M, 1);
     case_dense(run, "hit", CASE_OUT, CLORA_DTYPE_F32, s->M, 1);
-    case_buffer *logits = case_matrix(run, "logits", s->option ? CASE_IN : CASE_INOUT, s->M, s->V);
+    case_buffer *logits = case_matrix(run, "logits", s->option & LEAVE_LOGITS ? CASE_IN : CASE_INOUT, s->M, s->V);
     case_buffer *targets = case_dense(run, "targets", CASE_IN, CLORA_DTYPE_I32, s->M, 1);
+    case_dense(run, "weights", CASE_IN, CLORA_DTYPE_F32, s->M, 1);
     widen_range(run, logits, 12.0f);
     for (int m = 0; m < s->M && run->status == CLORA_OK; m++) {
         float *row = logits->host + (size_t)m * (size_t)s->V;
@@ -184,15 +187,19 @@ static void cross_entropy_setup(case_run *run) {
 }
 
 static clora_status cross_entropy_launch(case_run *run) {
-    return op_cross_entropy(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3), !run->shape.option);
+    const int option = run->shape.option;
+
+    return op_cross_entropy(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3),
+                            option & ROW_WEIGHTS ? tensor(run, 4) : NULL, !(option & LEAVE_LOGITS));
 }
 
 static void cross_entropy_reference(case_run *run) {
+    const bool gradient = !(run->shape.option & LEAVE_LOGITS);
     case_buffer *logits = &run->buffer[2];
 
-    ref_cross_entropy(run->buffer[0].expected, run->buffer[1].expected,
-                      run->shape.option ? logits->host : logits->expected, run->buffer[3].ids, run->shape.M,
-                      run->shape.V, !run->shape.option);
+    ref_cross_entropy(run->buffer[0].expected, run->buffer[1].expected, gradient ? logits->expected : logits->host,
+                      run->buffer[3].ids, run->shape.option & ROW_WEIGHTS ? run->buffer[4].host : NULL, run->shape.M,
+                      run->shape.V, gradient);
 }
 
 /* ---- dropout: p = option / 10 ---- */
@@ -382,7 +389,9 @@ static const op_shape loss_shapes[] = {
     {.M = 13, .V = 512},
     {.M = 4, .V = 4099},
     {.M = 6, .V = 17, .pad = 1},
-    {.M = 9, .V = 97, .pad = 3, .option = 1},
+    {.M = 9, .V = 97, .pad = 3, .option = LEAVE_LOGITS},
+    {.M = 9, .V = 97, .pad = 3, .option = ROW_WEIGHTS},
+    {.M = 5, .V = 31, .option = ROW_WEIGHTS | LEAVE_LOGITS},
     {.M = 5, .V = 31},
     {.M = 2, .V = 49152},
 };

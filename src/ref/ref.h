@@ -73,8 +73,9 @@ void ref_cache_store(float *cache, const float *x, const int32_t *past, int B, i
 void ref_swiglu(float *y, const float *gu, int M, int F);
 void ref_swiglu_backward(float *dgu, const float *dy, const float *gu, int M, int F);
 
-/* logits (M, V) in place when gradient */
-void ref_cross_entropy(float *nll, float *hit, float *logits, const int32_t *targets, int M, int V, bool gradient);
+/* logits (M, V) in place when gradient; weights (M), or NULL: all 1 */
+void ref_cross_entropy(float *nll, float *hit, float *logits, const int32_t *targets, const float *weights, int M,
+                       int V, bool gradient);
 
 void ref_dropout(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);
 void ref_dropout_add(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);

@@ -8,7 +8,7 @@ static clora_status chunk(void *user, clora_tensor *logits, int row, bool gradie
     clora_tensor nll = tensor_view(&ws->nll, row, n, 0, 1), hit = tensor_view(&ws->hit, row, n, 0, 1);
     clora_tensor targets = tensor_view(&ws->targets, row, n, 0, 1);
 
-    return op_cross_entropy(&nll, &hit, logits, &targets, gradient);
+    return op_cross_entropy(&nll, &hit, logits, &targets, NULL, gradient);
 }
 
 clora_status likelihood(workspace *ws, const selection *select, bool gradient) {
