@@ -429,37 +429,104 @@ static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state)
     clora_adapter_free(adapter);
 }
 
+static workspace *plan_training(const clora_adapter *adapter, const clora_batch *batch, bool dropout) {
+    int *ranks = calloc((size_t)adapter->sites, sizeof(int));
+    workspace *ws;
+
+    for (int i = 0; i < adapter->sites; i++)
+        ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
+    assert_ok(workspace_plan(&ws, model,
+                             &(workspace_options){.B = batch->B,
+                                                  .T = batch->T,
+                                                  .positions = batch->T,
+                                                  .train = true,
+                                                  .loss = true,
+                                                  .dropout = dropout,
+                                                  .ranks = ranks}));
+    assert_ok(workspace_commit(ws));
+    free(ranks);
+    return ws;
+}
+
+/* Loss of each row and the adapter's gradients on a batch. */
+static float *losses_and_gradients(float *loss, workspace *ws, clora_adapter *adapter, const clora_batch *batch,
+                                   const float *row_weights) {
+    parameters trained = {0};
+    clora_tensor *weights = NULL;
+
+    assert_ok(adapter_list_parameters(&trained, adapter, (parameter_group){0}, (parameter_group){0}));
+    const selection select = {.adapter = adapter, .gradients = trained.gradient};
+    float *g = malloc(parameters_scalars(&trained) * sizeof(*g));
+    assert_ok(batch_upload(ws, batch));
+    if (row_weights) {
+        assert_ok(tensor_new(&weights, context, CLORA_DTYPE_F32, ws->M, 1));
+        assert_ok(clora_tensor_write(weights, row_weights));
+    }
+    assert_ok(model_forward(ws, &select, NULL));
+    assert_ok(objective_run(objective_likelihood, ws, &select, weights, true));
+    assert_ok(model_backward(ws, &select));
+    assert_ok(clora_tensor_read(&ws->nll, loss));
+    assert_ok(clora_tensor_read(trained.gradient[0], g));
+    clora_tensor_free(weights);
+    parameters_finish(&trained);
+    return g;
+}
+
+static void test_rows_count_as_often_as_their_weights_say(void **state) {
+    (void)state;
+    fixture_batch raw;
+    clora_batch batch;
+    clora_adapter *adapter = load_adapter(adapters[0]);
+    float loss[3][64], weights[64], *g[3], *p;
+    size_t n;
+
+    fixture_read_batch(&raw, adapters[0]);
+    fixture_make_batch(&batch, &raw);
+    const int M = batch.B * batch.T;
+    workspace *ws = plan_training(adapter, &batch, false);
+    ws->logits.shape[0] = 5; /* several chunks */
+    read_chunk(&p, &n, adapter);
+    for (int i = 0; i < M; i++)
+        weights[i] = i % 3 == 0 ? 0.0f : (float)(i % 3);
+    g[0] = losses_and_gradients(loss[0], ws, adapter, &batch, weights);
+    for (int i = 0; i < M; i++) /* the sum of once without the rows of weight 0 and once with those of weight 2 alone */
+        batch.targets[i] = weights[i] > 0.0f ? batch.targets[i] : -1;
+    g[1] = losses_and_gradients(loss[1], ws, adapter, &batch, NULL);
+    for (int i = 0; i < M; i++)
+        batch.targets[i] = weights[i] > 1.0f ? batch.targets[i] : -1;
+    g[2] = losses_and_gradients(loss[2], ws, adapter, &batch, NULL);
+    for (int i = 0; i < M; i++)
+        assert_true(loss[0][i] == loss[1][i] + loss[2][i]);
+    for (size_t i = 0; i < n; i++)
+        g[1][i] += g[2][i];
+    assert_true(relative_error(g[0], g[1], n) < 1e-5);
+    for (int i = 0; i < 3; i++)
+        free(g[i]);
+    free(p);
+    workspace_free(ws);
+    fixture_batch_free(&batch);
+    clora_adapter_free(adapter);
+}
+
 static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     (void)state;
     /* With the mask fixed by the seed the loss is a smooth function of the factors: a central difference along the
      * gradient must give the gradient's squared length. */
     fixture_batch raw;
     clora_batch batch;
-    workspace *ws = NULL;
     parameters trained = {0};
     clora_adapter *adapter = load_adapter(adapters[0]);
-    int *ranks = calloc((size_t)adapter->sites, sizeof(int));
     float staging[64], *p, *g;
     size_t n;
 
     fixture_read_batch(&raw, adapters[0]);
     fixture_make_batch(&batch, &raw);
-    for (int i = 0; i < adapter->sites; i++)
-        ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
-    assert_ok(workspace_plan(&ws, model,
-                             &(workspace_options){.B = batch.B,
-                                                  .T = batch.T,
-                                                  .positions = batch.T,
-                                                  .train = true,
-                                                  .loss = true,
-                                                  .dropout = true,
-                                                  .ranks = ranks}));
-    assert_ok(workspace_commit(ws));
+    workspace *ws = plan_training(adapter, &batch, true);
     assert_ok(adapter_list_parameters(&trained, adapter, (parameter_group){0}, (parameter_group){0}));
     const selection select = {adapter, trained.gradient, 0.3f, 77};
     assert_ok(batch_upload(ws, &batch));
     assert_ok(model_forward(ws, &select, NULL));
-    assert_ok(likelihood(ws, &select, true));
+    assert_ok(objective_run(objective_likelihood, ws, &select, NULL, true));
     assert_ok(model_backward(ws, &select));
     read_chunk(&p, &n, adapter);
     g = malloc(n * sizeof(float));
@@ -474,7 +541,7 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
             moved[i] = p[i] + (float)((s ? -h : h) * (double)g[i]);
         assert_ok(clora_tensor_write(adapter->chunk[0], moved));
         assert_ok(model_forward(ws, &select, NULL));
-        assert_ok(likelihood(ws, &select, false));
+        assert_ok(objective_run(objective_likelihood, ws, &select, NULL, false));
         assert_ok(batch_results(ws, staging, &side[s], NULL));
         free(moved);
     }
@@ -483,7 +550,6 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
         fail_msg("slope %g, squared length of the gradient %g", slope, length);
     free(p);
     free(g);
-    free(ranks);
     parameters_finish(&trained);
     workspace_free(ws);
     fixture_batch_free(&batch);
@@ -506,6 +572,7 @@ int main(void) {
         cmocka_unit_test(test_recomputed_layers_give_the_same_bits_in_less_memory),
         cmocka_unit_test(test_activations_that_do_not_fit_are_refused_with_a_remedy),
         cmocka_unit_test(test_a_loss_that_is_not_finite_stops_before_the_update),
+        cmocka_unit_test(test_rows_count_as_often_as_their_weights_say),
         cmocka_unit_test(test_dropout_gradients_are_those_of_the_masked_loss),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {

@@ -45,7 +45,7 @@ static clora_status evaluate_batch(evaluation *e, clora_eval_result *out) {
     TRY(clora_loader_next(e->loader, &batch));
     TRY(batch_upload(e->ws, batch));
     TRY(model_forward(e->ws, &e->select, NULL));
-    TRY(likelihood(e->ws, &e->select, false));
+    TRY(objective_run(objective_likelihood, e->ws, &e->select, NULL, false));
     TRY(batch_results(e->ws, e->staging, &nll, &hits));
     out->loss += nll;
     out->accuracy += hits;

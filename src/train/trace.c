@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "methods/lora.h"
 #include "model/family.h"
-#include "train/likelihood.h"
+#include "train/objective.h"
 #include "train/optimizer.h"
 #include "tuning/tune_plan.h"
 
@@ -78,7 +78,7 @@ static clora_status train_once(clora_model *model, clora_adapter *adapter, const
     TRY(optimizer_create(&o, &optimizer_adamw, &parameters));
     const selection select = {.adapter = adapter, .gradients = parameters.gradient};
     TRY(model_forward(ws, &select, NULL));
-    TRY(likelihood(ws, &select, true));
+    TRY(objective_run(objective_likelihood, ws, &select, NULL, true));
     TRY(model_backward(ws, &select));
     TRY(optimizer_norm(o, &norm, 1.0f, options.clip));
     TRY(optimizer_update(o, &options, options.lr, 1));

@@ -111,6 +111,7 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     if (!t)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer"));
     t->options = options ? *options : defaults;
+    t->objective = objective_likelihood;
     shared_hold(&model->shared);
     t->model = model;
     shared_hold(&adapter->shared);
@@ -180,7 +181,7 @@ static clora_status micro_batch(clora_trainer *t, clora_train_step *out, double 
     TRY(clora_loader_next(t->loader, &batch));
     TRY(batch_upload(t->ws, batch));
     TRY(model_forward(t->ws, &select, NULL));
-    TRY(likelihood(t->ws, &select, true));
+    TRY(objective_run(t->objective, t->ws, &select, NULL, true));
     TRY(model_backward(t->ws, &select));
     TRY(batch_results(t->ws, t->staging, &sum, NULL));
     *nll += sum;

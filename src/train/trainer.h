@@ -5,7 +5,7 @@
 
 #include "data/dataset.h"
 #include "model/family.h"
-#include "train/likelihood.h"
+#include "train/objective.h"
 #include "train/optimizer.h"
 
 /* A dataset made with another tokenizer may hold ids that the model has no embedding for. (batch.c) */
@@ -23,6 +23,7 @@ struct clora_trainer {
     clora_train_options options;
     clora_loader *loader;
     workspace *ws;
+    objective objective;
     parameters parameters;
     optimizer *optimizer;
     float *staging; /* max_rows floats */

@@ -1,0 +1,28 @@
+#ifndef CLORA_TRAIN_OBJECTIVE_H
+#define CLORA_TRAIN_OBJECTIVE_H
+
+#include "model/head.h"
+
+/* Some rows of a step, as an objective sees them. */
+typedef struct objective_rows {
+    clora_tensor logits;         /* (n, V); with `gradient` overwritten = d(sum of loss) / d(logits) */
+    clora_tensor targets;        /* i32 (n); negative: nothing to learn */
+    const clora_tensor *weights; /* f32 (n): how much each row counts; NULL: 1 */
+    clora_tensor loss, hit; /* f32 (n) overwritten: each row's loss, and whether its target is the most probable id */
+} objective_rows;
+
+/* What is minimised: the sum of a loss of each row. Each objective has a file of its own. */
+typedef clora_status (*objective)(objective_rows *rows, bool gradient);
+
+/* The negative log likelihood of each target. (likelihood.c) */
+clora_status objective_likelihood(objective_rows *rows, bool gradient);
+
+/*
+ * ws->nll and ws->hit of every row of the step in hand, which model_forward has gone through; the head's logits are
+ * made chunk by chunk. weights f32 (M), or NULL. With `gradient` also dnorm (M, C) = d(sum of losses) / d(normed), and
+ * the gradients of the head's own term accumulate.
+ */
+clora_status objective_run(objective objective, workspace *ws, const selection *select, const clora_tensor *weights,
+                           bool gradient);
+
+#endif
