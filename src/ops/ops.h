@@ -4,13 +4,14 @@
 /*
  * All device mathematics, on one page. src/ref/ref.h has the same names on host arrays and is the specification.
  *
- *   B batch   T time   M = B*T rows   K inputs   N outputs   R rank   V vocabulary   H heads   G key/value heads   D
- * head size
+ *   B batch   T time   M = B*T rows   K inputs   N outputs   R rank
+ *   V vocabulary   H heads   G key/value heads   D head size
  *
  * Outputs come first, then inputs, then sizes and options. Tensors are f32 matrices (rows, columns) whose stride may
- * exceed their columns, unless a line says otherwise. d in front of a name is a gradient. Each output is "overwritten"
- * or "accumulates"; outputs do not overlap inputs unless a line allows it. Every call checks its shapes, enqueues and
- * returns. The same call on the same device gives the same bits: no sum is made in an order that depends on timing.
+ * exceed their columns, unless a line says otherwise. A name that begins with d is a gradient. Each output is
+ * "overwritten" or "accumulates"; outputs do not overlap inputs unless a line allows it. Every call checks its shapes,
+ * enqueues and returns. The same call on the same device gives the same bits: no sum is made in an order that depends
+ * on timing.
  */
 
 #include <stdint.h>
@@ -22,14 +23,16 @@
 /* ---- products with a frozen weight (matmul.c) ---- */
 
 /* y (M,N) overwritten = [residual (M,N)] + x (M,K) * W0^T + bias + [u (M,R) * B^T]
- * residual: NULL, or the same tensor as y (then y accumulates). lr, u: both NULL, or the term and u = op_lowrank_down's
- * output for this x, or with `dropped` for another one. */
+ * residual: NULL, or the same tensor as y (then y accumulates).
+ * lr, u: both NULL, or the term and op_lowrank_down's output for this x, or with `dropped` for another one. */
 clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
                        const lowrank *lr, const clora_tensor *u, bool dropped);
 
-/* What stands before and behind a product, in its launch where there are few rows and a launch costs more than the work
- * (a CPU), or in launches of their own.   gain (K) or NULL: the input is rmsnorm(x), normed (M,K) scratch, and with lr
- * u (M,R) is made here, of that input.   gu (M,N) scratch or NULL: y (M,N/2) overwritten = swiglu(product).
+/*
+ * What comes before and after a product: in its launch where there are few rows and a launch costs more than the work
+ * (a CPU), or in launches of their own.
+ *   gain (K) or NULL   the input is rmsnorm(x), normed (M,K) scratch, and with lr u (M,R) is made here, of that input
+ *   gu (M,N) or NULL   scratch: y (M,N/2) overwritten = swiglu(product)
  */
 typedef struct matmul_fusion {
     const clora_tensor *gain;
@@ -40,12 +43,12 @@ typedef struct matmul_fusion {
 clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weight *w, const lowrank *lr,
                              clora_tensor *u, const matmul_fusion *fusion);
 
-/* dx (M,K) = dy (M,N) * W0 + [du (M,R) * A]; overwritten, or accumulates when `accumulate`. du: op_lowrank_down_grad's
- * output for this dy. */
+/* dx (M,K) = dy (M,N) * W0 + [du (M,R) * A]; overwritten, or accumulates when `accumulate`.
+ * du: op_lowrank_down_grad's output for this dy. */
 clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
                           const clora_tensor *du, bool accumulate);
 
-/* Rows [row, row + rows) of the products above: for the chunked head use views of y, x; nothing more is needed. */
+/* Rows [row, row + rows) of the products above, as the chunked head needs them: pass views of y and x. */
 
 /* ---- low-rank products (lowrank_product.c, lowrank_sum.c) ---- */
 
@@ -58,7 +61,8 @@ clora_status op_lowrank_down_grad(clora_tensor *du, const clora_tensor *dy, cons
 /* dx (M,K) overwritten = du (M,R) * A alone: for dropout, where the mask stands between the two terms of dx */
 clora_status op_lowrank_dx(clora_tensor *dx, const clora_tensor *du, const lowrank *lr);
 
-/* da (panels like lr->a) accumulates += du^T * x;   db (panels like lr->b) accumulates += dy^T * u */
+/* da (panels like lr->a) accumulates += du^T * x
+ * db (panels like lr->b) accumulates += dy^T * u */
 clora_status op_lowrank_grad_a(clora_tensor *da, const clora_tensor *du, const clora_tensor *x, const lowrank *lr);
 clora_status op_lowrank_grad_b(clora_tensor *db, const clora_tensor *dy, const clora_tensor *u, const lowrank *lr);
 
@@ -73,8 +77,9 @@ clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight
 
 /* ---- normalisation (norm.c) ---- */
 
-/* y (M,C) overwritten = x * rstd * g,  rstd (M) overwritten = 1 / sqrt(mean(x^2) + eps);   g f32 (C).   rstd may be
- * NULL */
+/* y (M,C) overwritten = x * rstd * g
+ * rstd (M) overwritten = 1 / sqrt(mean(x^2) + eps); may be NULL
+ * g (C) */
 clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps);
 
 /* y (M,C) overwritten = x * rstd * g, with the rstd of the forward pass: the output again, not stored between passes */
@@ -86,20 +91,21 @@ clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const
 
 /* ---- rotary position embedding (rope.c) ---- */
 
-/* x (M, heads*D) in place: per head, halves (a, b) become (a cos - b sin, b cos + a sin) at positions[m] (i32 (M));
- * table f32 (P, D): cos (D/2) then sin (D/2) of each position. inverse: the transposed rotation, which is the gradient.
- */
+/* x (M, heads*D) in place: per head, halves (a, b) become (a cos - b sin, b cos + a sin) at positions[m] (i32 (M)).
+ * table f32 (P, D): cos (D/2) then sin (D/2) of each position.
+ * inverse: the transposed rotation, which is the gradient. */
 clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora_tensor *table, int heads,
                      bool inverse);
 
 /* ---- attention (attention.c) ---- */
 
 /*
- * Causal grouped-query attention with a running softmax; nothing of size (T, T) exists.
- *   y (B*T, H*D) overwritten   q (B*T, H*D)   k, v (B*S, G*D)   lse (B*T, H) overwritten = log sum exp of the scaled
- * scores, or NULL Query t of sequence b stands at index past[b] + t among the S keys of its sequence and sees keys
- * first[b*T + t] <= s <= past[b] + t.   past i32 (B)   first i32 (B*T)   scores are scaled by 1/sqrt(D)
- * S is the row distance between sequences in k and v (T in training, the capacity with a cache).
+ * Causal grouped-query attention with a running softmax; nothing of size (T, T) exists. Scores are scaled by 1/sqrt(D).
+ *   y (B*T, H*D) overwritten   q (B*T, H*D)   k, v (B*S, G*D)   past i32 (B)   first i32 (B*T)
+ *   lse (B*T, H) overwritten = log sum exp of the scaled scores, or NULL
+ * Query t of sequence b stands at index past[b] + t among the S keys of its sequence and sees the keys
+ * first[b*T + t] <= s <= past[b] + t. S is the row distance between sequences in k and v: T in training, the capacity
+ * with a cache.
  */
 typedef struct attention_shape {
     int B, T, S, H, G, D;
@@ -110,10 +116,11 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
                           attention_shape shape);
 
 /*
- * dq, dk, dv overwritten, for S keys of which each sequence's queries are rows past[b].. : every key row s < S gets a
- * gradient (zero when nobody saw it).   last i32 (B*S): the last query index t (0..T-1) that may see key s, for packed
- * rows. delta (B*T, H) scratch overwritten = sum(dy * y) per head.   parts: scratch, dense, of op_attention_parts
- * matrices the size of dq, for the cores to add to side by side
+ * dq, dk, dv overwritten, for S keys of which each sequence's queries are the rows from past[b] on: every key row s < S
+ * gets a gradient (zero when nobody saw it).
+ *   last i32 (B*S)   the last query index t (0 to T-1) that may see key s, for packed rows
+ *   delta (B*T, H)   scratch, overwritten = sum(dy * y) per head
+ *   parts            scratch, dense: op_attention_parts() matrices of the size of dq, for cores to add to side by side
  */
 int op_attention_parts(const clora_context *context);
 clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_tensor *dv, clora_tensor *delta,
@@ -122,8 +129,9 @@ clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_ten
                                    const clora_tensor *lse, const clora_tensor *past, const clora_tensor *first,
                                    const clora_tensor *last, attention_shape shape);
 
-/* What decoding does between qkv (B*T, (H+2G)*D) = [q, k, v] and attention: q rotated in place, row past[b] + t of the
- * sequence's S rows in cache (B*S, 2G*D) overwritten = [k rotated, v].   positions i32 (B*T), table as for op_rope */
+/* What decoding does between qkv (B*T, (H+2G)*D) = [q, k, v] and attention: q rotated in place; row past[b] + t of the
+ * sequence's S rows in cache (B*S, 2G*D) overwritten = [k rotated, v].
+ * positions i32 (B*T) and table as for op_rope */
 clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
                            const clora_tensor *table, const clora_tensor *past, attention_shape shape);
 
@@ -164,8 +172,8 @@ clora_status op_decode_layers(const decode_layer *layers, int n);
 /* y (M,F) overwritten = silu(g) * u, where gu (M,2F) holds g then u */
 clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu);
 
-/* dgu (M,2F) overwritten; dgu may be gu itself. y (M,F) overwritten = the forward pass's, or NULL; y may be dy itself
- */
+/* dgu (M,2F) overwritten; may be gu itself.
+ * y (M,F) overwritten = the forward pass's, or NULL; may be dy itself. */
 clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_tensor *dy, const clora_tensor *gu);
 
 /* ---- loss (loss.c) ---- */
@@ -178,8 +186,8 @@ clora_status op_cross_entropy(clora_tensor *nll, clora_tensor *hit, clora_tensor
 
 /* ---- dropout (dropout.c) ---- */
 
-/* y (M,C) overwritten = x * mask / (1 - p);  mask of element i = m*C + c is 1 when rng_uniform(seed, stream, i) >= p.
- */
+/* y (M,C) overwritten = x * mask / (1 - p), where the mask of element i = m*C + c is 1 when
+ * rng_uniform(seed, stream, i) >= p */
 clora_status op_dropout(clora_tensor *y, const clora_tensor *x, float p, uint64_t seed, uint32_t stream);
 
 /* y (M,C) accumulates += x * mask / (1 - p), the same mask */
@@ -187,17 +195,21 @@ clora_status op_dropout_add(clora_tensor *y, const clora_tensor *x, float p, uin
 
 /* ---- optimizer (optimizer.c) ---- */
 
-/* Of dense tensors of n elements each. sums f32 (n_tensors): sums[slot] overwritten = sum of squares of x, in a fixed
- * order. */
+/* sums f32 (tensors): sums[slot] overwritten = sum of squares of x, dense, in a fixed order */
 clora_status op_sum_squares(clora_tensor *sums, int slot, const clora_tensor *x);
 
-/* scale f32 (2) overwritten: scale[1] = norm = sqrt(sum of sums[0..n)) * factor, scale[0] = factor * min(1, clip /
- * (norm + 1e-6)), clip 0 = off. When the norm is not finite scale[0] is NaN. */
+/* scale f32 (2) overwritten:
+ *   scale[1] = norm = sqrt(sum of sums[0 .. n-1]) * factor
+ *   scale[0] = factor * min(1, clip / (norm + 1e-6)); clip 0 is off; NaN when the norm is not finite */
 clora_status op_clip_scale(clora_tensor *scale, const clora_tensor *sums, int n, float factor, float clip);
 
-/* AdamW with decoupled decay (Loshchilov and Hutter 2019, as PyTorch computes it), update number step from 1, g scaled
- * by scale[0]: p -= lr*wd*p;  m = b1*m + (1-b1)*g;  v = b2*v + (1-b2)*g*g;  p -= lr * (m / (1-b1^step)) / (sqrt(v /
- * (1-b2^step)) + eps) Nothing changes when scale[0] is NaN. Dense tensors of equal count; p, m, v in place. */
+/*
+ * AdamW with decoupled weight decay (Loshchilov and Hutter 2019, in PyTorch's order of operations), update number step
+ * from 1:
+ *   g' = scale[0] * g      p -= lr*wd*p      m += (1-b1) * (g' - m)      v = b2*v + (1-b2) * g'^2
+ *   p -= lr * (m / (1-b1^step)) / (sqrt(v / (1-b2^step)) + eps)
+ * Nothing changes when scale[0] is NaN. Dense tensors of equal count; p, m, v in place.
+ */
 typedef struct adamw_options {
     float lr, beta1, beta2, eps, weight_decay;
     int step;
