@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "device/buffer.h"
 #include "device/kernels.h"
 #include "device/opencl.h"
@@ -111,11 +112,11 @@ static clora_status best_time(double *out, const roof_run *r, cl_kernel kernel) 
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < REPEATS; i++) {
-        const double begin = bench_now();
+        const double begin = clock_seconds();
         TRY(check(clEnqueueNDRangeKernel(r->context->queue, kernel, 1, NULL, &r->items, &r->group, 0, NULL, NULL),
                   "the roofline's kernels"));
         TRY(clora_context_finish(r->context));
-        const double seconds = bench_now() - begin;
+        const double seconds = clock_seconds() - begin;
         if (i == 0 || seconds < *out)
             *out = seconds;
     }

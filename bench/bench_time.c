@@ -1,18 +1,12 @@
 #include "operations.h"
 
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 enum { SIDE_BY_SIDE = 16, ROUNDS = 99, MOST_LAUNCHES = 1000 };
 static const size_t GROUP_BYTES = (size_t)512 << 20; /* device memory of a group; the host holds three times as much */
 static const double SHORTEST = 0.005;                /* seconds between two looks at the clock */
-
-double bench_now(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 int bench_by_size(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -28,13 +22,13 @@ typedef struct timed_run {
 } timed_run;
 
 static clora_status launch(timed_run *t, int launches, double *seconds) {
-    const double begin = bench_now();
+    const double begin = clock_seconds();
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < launches; i++)
         TRY(t->run.op->launch(&t->run));
     TRY(clora_context_finish(t->run.context));
-    *seconds = (bench_now() - begin) / launches;
+    *seconds = (clock_seconds() - begin) / launches;
 done:
     return status;
 }

@@ -81,7 +81,6 @@ clora_status bench_measure_limit(bench_limit *out, clora_context *context, const
 /* The share of what the device allows: the time that flops or bytes need there, over the best time. */
 double bench_share(const bench_item *item, const bench_roof *roof);
 
-double bench_now(void);
 int bench_by_size(const void *a, const void *b); /* doubles, for qsort */
 
 /* Tables for people, or one JSON object; limits may be none. */

@@ -9,6 +9,7 @@
 #include <clora/train.h>
 #include <clora/tune.h>
 
+#include "base/clock.h"
 #include "bench_words.h"
 
 /*
@@ -218,10 +219,10 @@ static clora_status measure_use(comparison *c, int use) {
     for (int round = -1; round < c->args->rounds; round++)
         for (int i = 0; i < c->sides; i++) {
             side *s = &c->side[(i + round + 1) % c->sides];
-            const double begin = bench_now();
+            const double begin = clock_seconds();
             TRY(use_once(s, c, use));
             if (round >= 0)
-                s->seconds[use][round] = bench_now() - begin;
+                s->seconds[use][round] = clock_seconds() - begin;
         }
     for (int i = 0; i < c->sides; i++)
         qsort(c->side[i].seconds[use], (size_t)c->args->rounds, sizeof(double), bench_by_size);

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/json.h"
 
 /* Without SIGPIPE where that is possible: the program around the library may not expect it. */
@@ -40,13 +40,6 @@ clora_status message_write(int fd, json_t *message) {
     return CLORA_OK;
 }
 
-static double now(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Take the first line out of what was read. */
 static clora_status take_line(json_t **out, message_reader *r, const char *end) {
     const size_t length = (size_t)(end - r->text) + 1;
@@ -75,7 +68,7 @@ done:
 }
 
 clora_status message_read(json_t **out, message_reader *r, double seconds) {
-    const double end = now() + seconds;
+    const double end = clock_seconds() + seconds;
     clora_status status = CLORA_OK;
 
     *out = NULL;
@@ -84,7 +77,7 @@ clora_status message_read(json_t **out, message_reader *r, double seconds) {
         if (newline)
             return take_line(out, r, newline);
         struct pollfd wait = {.fd = r->fd, .events = POLLIN};
-        const double left = end - now();
+        const double left = end - clock_seconds();
         const int ready = poll(&wait, 1, seconds < 0.0 ? -1 : left > 0.0 ? (int)(left * 1e3) + 1 : 0);
         if (ready == 0)
             return clora_fail(CLORA_ERROR_NOT_FOUND, "no answer within %g seconds", seconds);

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "tuning/recorder.h"
 #include "tuning/table.h"
 
@@ -14,15 +14,8 @@ enum { MOST_COPIES = 16, MOST_LAUNCHES = 4096, GROUPS = 25, LEAST_GROUPS = 3, FI
 
 static const double group_seconds = 1e-3, enough_seconds = 0.04;
 
-static double now(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void meter_init(meter *m, clora_context *context) {
-    *m = (meter){.context = context, .clock = now};
+    *m = (meter){.context = context, .clock = clock_seconds};
 }
 
 static void end_runs(meter *m) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "device/program.h"
 #include "search/verdict.h"
 #include "tuning/store.h"
@@ -104,7 +105,7 @@ static double evaluate(void *user, const int *values, double best) {
 
 static bool may_go_on(void *user) {
     tuner *t = user;
-    return !is_stopped(t) && tuner_now() < t->task_end;
+    return !is_stopped(t) && clock_seconds() < t->task_end;
 }
 
 /* Seeds: the default, then what the table has for this key or one nearby. */
@@ -199,7 +200,7 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
         lost(t, t->standard);
     if (status != CLORA_OK || is_stopped(t))
         return;
-    t->task_end = fmin(tuner_now() + seconds, t->deadline); /* laying out a large table leaves time to measure it */
+    t->task_end = fmin(clock_seconds() + seconds, t->deadline); /* laying out a large table leaves time to measure it */
     search_space_of(&space, t->context, task->row, &task->key);
     search s = {.space = &space,
                 .evaluate = evaluate,

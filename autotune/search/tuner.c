@@ -5,19 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
+#include "base/clock.h"
 #include "tuning/store.h"
 #include "tuning/tuning.h"
-
-double tuner_now(void) {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void tuner_tell(tuner *t, bool is_event, const char *format, ...) {
     char text[512];
@@ -34,7 +27,7 @@ void tuner_tell(tuner *t, bool is_event, const char *format, ...) {
                                     .tasks = t->result->tasks,
                                     .measured = t->result->measured,
                                     .best = isfinite(t->best) ? t->best : 0.0,
-                                    .elapsed = tuner_now() - t->start,
+                                    .elapsed = clock_seconds() - t->start,
                                     .budget = t->options.full ? 0.0 : t->options.budget};
     if (t->options.progress(t->options.user, &state) && !t->result->stopped)
         t->result->stopped = 1;
@@ -89,7 +82,7 @@ static int rank_tasks(tuner *t, ranked *list) {
 
 /* A task's seconds: half by its share of what is left, half evenly, and no more than it could ever bring back. */
 static double slice_of(const tuner *t, const ranked *list, int count, int i) {
-    const double left = t->deadline - tuner_now(), least = 0.25, worth = 100.0;
+    const double left = t->deadline - clock_seconds(), least = 0.25, worth = 100.0;
     double sum = 0.0;
 
     if (t->options.full)
@@ -112,7 +105,7 @@ static void do_tasks(tuner *t) {
     t->result->done = t->result->found_before;
     for (int i = 0; i < count && !t->result->stopped && t->status == CLORA_OK; i++) {
         t->number = t->result->found_before + i + 1;
-        if (tuner_now() >= t->deadline)
+        if (clock_seconds() >= t->deadline)
             t->result->stopped = 2;
         else
             tuner_do_task(t, list[i].task, slice_of(t, list, count, i));
@@ -145,7 +138,7 @@ clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const
     tuner t = {.context = plan->context, .plan = plan, .options = options ? *options : defaults, .result = out};
     *out = (clora_tune_result){.tasks = (int)plan->count};
     TRY(tuner_check_options(&t.options));
-    t.start = tuner_now();
+    t.start = clock_seconds();
     t.best = INFINITY;
     t.deadline = t.options.full ? INFINITY : t.start + t.options.budget;
     t.cold = cold_bytes(plan);
@@ -155,7 +148,7 @@ clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const
                          : gauge_create_local(&t.gauge, t.context));
     do_tasks(&t);
     status = t.status;
-    out->seconds = tuner_now() - t.start;
+    out->seconds = clock_seconds() - t.start;
 done:
     if (t.gauge.free)
         t.gauge.free(t.gauge.self);

@@ -29,8 +29,6 @@ typedef struct tuner {
     double flops, bytes;
 } tuner;
 
-double tuner_now(void);
-
 /* Budget and limit are times. */
 clora_status tuner_check_options(const clora_tune_options *options);
 

@@ -2,16 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
-
-static double seconds_now(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+#include "base/clock.h"
 
 /* What only a running request needs. */
 static void release(clora_request *r) {
@@ -50,7 +43,7 @@ static clora_status finish(clora_request *r, clora_finish how) {
     r->engine->slot[r->slot] = NULL;
     r->engine = NULL;
     release(r);
-    r->ended = seconds_now();
+    r->ended = clock_seconds();
     return status;
 }
 
@@ -128,11 +121,11 @@ done:
 }
 
 void request_begin(clora_request *r) {
-    r->begun = seconds_now();
+    r->begun = clock_seconds();
 }
 
 void request_prefilled(clora_request *r) {
-    r->prefilled = seconds_now();
+    r->prefilled = clock_seconds();
     free(r->prompt);
     r->prompt = NULL;
 }

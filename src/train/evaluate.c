@@ -1,8 +1,8 @@
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "device/self_check.h"
 #include "train/trainer.h"
 
@@ -59,9 +59,9 @@ done:
 clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_adapter *adapter,
                             const clora_dataset *dataset, int batch_size, int pack, int max_length,
                             int (*progress)(void *user, int64_t done), void *user) {
+    const double start = clock_seconds();
     clora_status status = CLORA_OK;
     evaluation e = {0};
-    struct timespec start, end;
 
     NEED(out);
     *out = (clora_eval_result){0};
@@ -69,7 +69,6 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
     NEED(dataset);
     if (batch_size < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", batch_size);
-    clock_gettime(CLOCK_MONOTONIC, &start);
     if (adapter)
         TRY(model_check_adapter(model, adapter));
     TRY(batch_check_ids(model, dataset));
@@ -86,8 +85,7 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
     if (!isfinite(out->loss))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "the loss is not finite: the model's or adapter's weights overflow"));
     out->perplexity = exp(out->loss);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    out->seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
+    out->seconds = clock_seconds() - start;
 done:
     workspace_free(e.ws);
     clora_loader_free(e.loader);

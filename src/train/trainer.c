@@ -2,9 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "device/scratch.h"
 #include "device/self_check.h"
 #include "train/schedule.h"
@@ -192,15 +192,8 @@ done:
     return status;
 }
 
-static double seconds_now(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static clora_status update(clora_trainer *t, clora_train_step *out) {
-    const double start = seconds_now();
+    const double start = clock_seconds();
     double nll = 0.0;
     clora_status status = CLORA_OK;
 
@@ -220,7 +213,7 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
         TRY(parameters_blame(&t->parameters, out->step));
     TRY(optimizer_update(t->optimizer, &t->options, out->lr, ++t->step));
     out->epoch = (double)t->batches / (double)clora_loader_batches_per_epoch(t->loader);
-    out->seconds = seconds_now() - start;
+    out->seconds = clock_seconds() - start;
 done:
     return status;
 }
