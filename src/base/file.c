@@ -34,9 +34,9 @@ static clora_status open_regular(int *out, size_t *size, const char *path) {
     return status;
 }
 
-/* What Git LFS leaves in place of a file until it is fetched: some lines of text. */
+/* What Git LFS leaves is some lines of text. */
 static clora_status refuse_pointer(const void *data, size_t size, const char *path) {
-    static const char begin[] = "version https://git-lfs.github.com/spec/", next[] = "\noid ";
+    static const char begin[] = FILE_LFS_POINTER, next[] = "\noid ";
     enum { LONGEST = 1024 };
 
     if (size < strlen(begin) || size > LONGEST || memcmp(data, begin, strlen(begin)) != 0 ||

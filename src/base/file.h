@@ -19,16 +19,19 @@ clora_status file_map_open_keeping(file_map *out, int *fd,
 void file_map_release(const file_map *map, size_t offset, size_t size); /* these pages are not needed any more */
 void file_map_close(file_map *map);
 
-/* Bytes of an open file. Unlike a look at its mapping this fails, and kills nothing, when the file has become shorter.
- */
+/* Bytes of an open file. Unlike reading its mapping this fails, and does not kill the process, when the file has become
+ * shorter. */
 clora_status file_read_at(void *out, int fd, size_t offset, size_t size, const char *path);
+
+/* What Git LFS leaves in place of a file until it is fetched begins so. */
+#define FILE_LFS_POINTER "version https://git-lfs.github.com/spec/"
 
 /* The whole of a small file as a zero-terminated string that the caller frees; an error above limit bytes, and for what
  * is no regular file. Neither this nor file_map_open takes the pointer that Git LFS leaves in place of a file. */
 clora_status file_read_text(char **out, size_t *size, const char *path, size_t limit);
 
-/* Something has this name, if only a link that leads nowhere: what is there and cannot be read is an error, not absent.
- */
+/* Something has this name, if only a link that leads nowhere: what is there and cannot be read is an error, not
+ * absent. */
 bool file_exists(const char *path);
 bool file_is_directory(const char *path);
 
@@ -39,8 +42,8 @@ char *file_join(const char *dir, const char *name);
 clora_status file_make_directories(const char *path);
 clora_status file_make_directories_of(const char *path);
 
-/* A file that appears under its name complete or not at all: written beside it, fsync, rename, fsync of the directory.
- */
+/* A file that appears under its name complete or not at all: written beside it, then fsync, rename, and fsync of the
+ * directory. */
 typedef struct file_writer {
     FILE *stream;
     char *path, *temporary;

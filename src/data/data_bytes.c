@@ -3,7 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include <utf8proc.h>
+#include "base/file.h"
+#include "base/utf8.h"
 
 #define MAGIC(text) text, sizeof(text) - 1
 
@@ -27,8 +28,7 @@ static const struct {
     {MAGIC("\x89HDF\r\n"), "an HDF5 file", "write its rows as JSONL or CSV"},
     {MAGIC("\x93NUMPY"), "a NumPy array", "write its rows as JSONL or CSV"},
     {MAGIC("SQLite format 3"), "an SQLite database", "export the table as CSV"},
-    {MAGIC("version https://git-lfs.github.com/spec/"), "a Git LFS pointer, not the file itself",
-     "fetch it (git lfs pull)"},
+    {MAGIC(FILE_LFS_POINTER), "a Git LFS pointer, not the file itself", "fetch it (git lfs pull)"},
     {MAGIC("\xff\xfe\0\0"), "text in UTF-32", "convert it to UTF-8 (iconv -f UTF-32 -t UTF-8)"},
     {MAGIC("\xff\xfe"), "text in UTF-16", "convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"},
     {MAGIC("\xfe\xff"), "text in UTF-16", "convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"},
@@ -83,7 +83,7 @@ clora_status data_check_kind(const char *name, const char *bytes, size_t size) {
 clora_status data_check_text(const char *name, size_t line, const char *bytes, size_t size) {
     for (size_t i = 0; i < size;) {
         const unsigned char byte = (unsigned char)bytes[i];
-        utf8proc_int32_t character;
+        bool complete;
         if (byte == 0)
             return clora_fail(CLORA_ERROR_FORMAT, "%s: line %zu: holds a NUL character; is it a text file in UTF-8?",
                               name, line);
@@ -92,13 +92,11 @@ clora_status data_check_text(const char *name, size_t line, const char *bytes, s
             i++;
             continue;
         }
-        const size_t left = size - i < 4 ? size - i : 4;
-        const utf8proc_ssize_t n =
-            utf8proc_iterate((const utf8proc_uint8_t *)bytes + i, (utf8proc_ssize_t)left, &character);
-        if (n < 1)
+        const size_t n = utf8_prefix(bytes + i, size - i, &complete);
+        if (!complete)
             return clora_fail(CLORA_ERROR_FORMAT, "%s: line %zu: not UTF-8 (byte 0x%02x); convert the file with iconv",
                               name, line, byte);
-        i += (size_t)n;
+        i += n;
     }
     return CLORA_OK;
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "tokenizer/text_buffer.h"
+#include "base/utf8.h"
 
 #define DEEPEST_SEQUENCE 16
 #define MOST_MEMBERS 32 /* each costs another pass over a text; known files have up to five */

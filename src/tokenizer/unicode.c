@@ -2,7 +2,7 @@
 
 #include <utf8proc.h>
 
-#include "tokenizer/text_buffer.h"
+#include "base/utf8.h"
 #include "tokenizer/unicode_data.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

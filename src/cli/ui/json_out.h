@@ -24,7 +24,8 @@ char *json_quoted(const char *text, size_t size);
 /* An array of token ids. */
 json_t *json_ids(const int32_t *ids, size_t count);
 
-/* Add to an object or an array what is taken with it. Without memory for it the whole is freed and becomes NULL. */
+/* Add a value, which is taken over, to an object or an array; without memory the whole is freed and becomes NULL. The
+ * library has the same two inside (base/json.h), which the command does not see. */
 void json_put(json_t **object, const char *key, json_t *value);
 void json_push(json_t **array, json_t *value);
 
