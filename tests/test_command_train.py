@@ -143,6 +143,19 @@ class Train(TrainTest):
                     "alpha_pattern": {"v_proj": 12}, "init_lora_weights": True, "base_model_name_or_path": str(MODEL)}
         self.assertEqual({key: settings[key] for key in expected}, expected)
 
+    def test_the_second_factor_may_learn_at_a_rate_of_its_own(self):
+        plan = {}
+        for ratio in ("none", "1", "16"):
+            given = () if ratio == "none" else ("--lora-plus-ratio", ratio)
+            plan[ratio] = self.train("--steps", "3", "--weight-decay", "0.1", *given, out=self.folder / ratio)
+        self.assertEqual(self.saved(self.folder / "none"), self.saved(self.folder / "1"))
+        self.assertNotEqual(self.saved(self.folder / "1")[1], self.saved(self.folder / "16")[1])
+        self.assertIn("learning rate 0.0002 constant", plan["1"])
+        self.assertIn("learning rate 0.0002 (second factor 0.0032) constant", plan["16"])
+        for ratio in ("0", "-1", "nan", "inf", "1e10", "x", ""):
+            self.fails(2, "train", MODEL, "--data", self.data, "--out", self.out, "--lora-plus-ratio", ratio,
+                       says="--lora-plus-ratio")
+
     def test_packing_and_schedules_run(self):
         result = json.loads(self.train("--pack", "--max-length", "256", "--batch-size", "2", "--schedule", "cosine",
                                        "--warmup", "2", "--steps", "4", "--learn-context", "--eos", "never",

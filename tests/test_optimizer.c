@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "tuning/recorder.h"
 #include "ref/ref.h"
 #include "support/assert.h"
+#include "support/fixture.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "train/optimizer.h"
@@ -65,8 +67,10 @@ static void begin(const parameter_group *group) {
 static int teardown(void **state) {
     optimizer_free(adamw);
     parameters_finish(&list);
-    for (int b = 0; b < BUFFERS; b++)
+    for (int b = 0; b < BUFFERS; b++) {
         clora_tensor_free(value[b]);
+        value[b] = NULL;
+    }
     adamw = NULL;
     return fresh_context_teardown(state);
 }
@@ -204,6 +208,92 @@ static void test_a_gradient_that_is_not_finite_is_named(void **state) {
     assert_refused(parameters_blame(&list, 4), CLORA_ERROR_FORMAT, "step 4: the norm of the gradient");
 }
 
+/* ---- LoRA+: the factors of an adapter, each with its learning rate ---- */
+
+static clora_trainer *make_trainer(clora_model *model, clora_adapter *adapter, float ratio) {
+    clora_train_options o = CLORA_TRAIN_OPTIONS_INIT;
+    clora_dataset *dataset;
+    clora_trainer *trainer;
+    fixture_batch batch;
+
+    fixture_read_batch(&batch, "tiny-llama-lora-plus");
+    o.steps = 10;
+    o.batch_size = batch.B;
+    o.shuffle = 0;
+    o.lr = 1e-2f;
+    o.weight_decay = 0.01f;
+    o.clip = 0.0f;
+    o.lora_plus_ratio = ratio;
+    assert_ok(clora_dataset_from_ids(&dataset, batch.ids, batch.labels, (const int[]){batch.T, batch.T}, batch.B));
+    assert_ok(clora_trainer_create(&trainer, model, adapter, dataset, &o));
+    clora_dataset_free(dataset); /* the trainer holds it */
+    return trainer;
+}
+
+static void assert_final(clora_adapter *adapter) {
+    fixture_tensors *f = fixture_open("tiny-llama-lora-plus");
+
+    for (int i = 0; i < clora_adapter_get_info(adapter).modules; i++) {
+        float a[1024], b[1024];
+        const char *name;
+        char key[256];
+        int R, K, N;
+        assert_ok(clora_adapter_module(adapter, i, &name, &R, &K, &N, NULL, a, b));
+        for (int which = 0; which < 2; which++) {
+            const size_t n = (size_t)(R * (which ? N : K));
+            snprintf(key, sizeof(key), "final.base_model.model.%s.lora_%c.weight", name, which ? 'B' : 'A');
+            assert_true(relative_error(which ? b : a, fixture_tensor(f, key, n), n) <= 1e-3);
+        }
+    }
+    fixture_close(f);
+}
+
+static void test_lora_plus_follows_peft(void **state) {
+    const float ratio = (float)fixture_number("tiny-llama-lora-plus", "lora_plus_ratio", -1);
+    clora_model *model;
+    clora_adapter *adapter;
+    clora_train_step done;
+
+    (void)state;
+    assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"), NULL));
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path("tiny-llama-lora")));
+    clora_trainer *trainer = make_trainer(model, adapter, ratio);
+    for (int step = 0; step < 10; step++) {
+        assert_ok(clora_trainer_step(trainer, &done));
+        const double expected = fixture_number("tiny-llama-lora-plus", "loss_trace", step);
+        if (!(fabs((double)done.loss - expected) <= 1e-4))
+            fail_msg("step %d: loss %g, expected %g", step, (double)done.loss, expected);
+        assert_true(done.lr == 1e-2f);
+    }
+    assert_final(adapter);
+    clora_trainer_free(trainer);
+    clora_adapter_free(adapter);
+    clora_model_free(model);
+}
+
+static void test_a_ratio_that_is_none_is_refused(void **state) {
+    const float bad[] = {0.0f, -1.0f, NAN, INFINITY, 1e38f};
+    clora_model *model;
+    clora_adapter *adapter;
+    clora_dataset *dataset;
+    clora_trainer *trainer;
+
+    (void)state;
+    assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"), NULL));
+    assert_ok(clora_adapter_create(&adapter, model, NULL));
+    assert_ok(clora_dataset_from_ids(&dataset, (const int32_t[]){1, 2, 3}, NULL, (const int[]){3}, 1));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        clora_train_options o = CLORA_TRAIN_OPTIONS_INIT;
+        o.lr = 100.0f;
+        o.lora_plus_ratio = bad[i];
+        assert_refused(clora_trainer_create(&trainer, model, adapter, dataset, &o), CLORA_ERROR_ARGUMENT,
+                       "B's learning rate");
+    }
+    clora_dataset_free(dataset);
+    clora_adapter_free(adapter);
+    clora_model_free(model);
+}
+
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fresh_context_setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -213,6 +303,8 @@ int main(void) {
         TEST(test_parameters_updated_alike_are_a_launch_a_buffer),
         TEST(test_parameters_of_two_groups_are_a_launch_each),
         TEST(test_a_gradient_that_is_not_finite_is_named),
+        TEST(test_lora_plus_follows_peft),
+        TEST(test_a_ratio_that_is_none_is_refused),
     };
     clora_device_info *devices = NULL;
     int count = 0;

@@ -48,11 +48,13 @@ typedef struct clora_train_options {
     int recompute; /**< 1: keep only each layer's input and compute the layer again in the backward pass: the same bits
                       in less memory and more time (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost;
                       default 0) */
+    float lora_plus_ratio; /**< B's learning rate over A's, above 0: LoRA+ (Hayou et al. 2024,
+                              https://arxiv.org/abs/2402.12354; default 1, which is LoRA) */
 } clora_train_options;
 
 /** The defaults of clora_train_options. */
 #define CLORA_TRAIN_OPTIONS_INIT \
-    { 0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f, 0 }
+    { 0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f, 0, 1.0f }
 
 /** One update, after it is done. */
 typedef struct clora_train_step {
@@ -60,7 +62,7 @@ typedef struct clora_train_step {
     int steps;       /**< updates in the whole run */
     double epoch;    /**< passes over the data so far */
     float loss;      /**< before the update */
-    float lr;        /**< used by the update */
+    float lr;        /**< used by the update; B's is lora_plus_ratio times this */
     float grad_norm; /**< before clipping */
     int tokens;      /**< non-padding ids of the update */
     int learnt;      /**< learnt ids of the update */

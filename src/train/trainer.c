@@ -23,6 +23,10 @@ static clora_status check(const clora_train_options *o) {
     if (!(o->beta1 >= 0.0f && o->beta1 < 1.0f && o->beta2 >= 0.0f && o->beta2 < 1.0f && o->eps > 0.0f))
         return clora_fail(CLORA_ERROR_ARGUMENT, "AdamW's betas lie in [0, 1) and its eps is positive; got %g, %g, %g",
                           (double)o->beta1, (double)o->beta2, (double)o->eps);
+    if (!(o->lora_plus_ratio > 0.0f) || !isfinite(o->lr * o->lora_plus_ratio))
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "B's learning rate is %g times %g: the ratio is above 0, both are finite",
+                          (double)o->lora_plus_ratio, (double)o->lr);
     if ((int)o->schedule < CLORA_SCHEDULE_CONSTANT || o->schedule > CLORA_SCHEDULE_COSINE)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no learning rate schedule with number %d", (int)o->schedule);
     return CLORA_OK;
@@ -87,10 +91,11 @@ done:
 }
 
 static clora_status make_optimizer(clora_trainer *t) {
-    const parameter_group group = {.lr_factor = 1.0f, .weight_decay = t->options.weight_decay};
+    const clora_train_options *o = &t->options;
+    const parameter_group a = {1.0f, o->weight_decay}, b = {o->lora_plus_ratio, o->weight_decay};
     clora_status status = CLORA_OK;
 
-    TRY(adapter_list_parameters(&t->parameters, t->adapter, group, group));
+    TRY(adapter_list_parameters(&t->parameters, t->adapter, a, b));
     TRY(optimizer_create(&t->optimizer, &optimizer_adamw, &t->parameters));
 done:
     return status;

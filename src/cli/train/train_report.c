@@ -22,7 +22,10 @@ static void plan_training(FILE *out, const train_state *state) {
         fprintf(out, " times %d", t->accumulate);
     if (t->steps == 0)
         fprintf(out, " (%g %s)", t->epochs, t->epochs == 1 ? "epoch" : "epochs");
-    fprintf(out, ", learning rate %g %s", (double)t->lr, schedules[t->schedule]);
+    fprintf(out, ", learning rate %g", (double)t->lr);
+    if (t->lora_plus_ratio != 1.0f)
+        fprintf(out, " (second factor %g)", (double)(t->lr * t->lora_plus_ratio));
+    fprintf(out, " %s", schedules[t->schedule]);
     if (t->warmup > 0)
         fprintf(out, " after %d of warm-up", t->warmup);
     if (t->weight_decay > 0)
