@@ -183,7 +183,7 @@ static clora_status open_with(const char *bias, int length) {
                              {48, 64}, {48, 64}, {64, 48}, {0, 64}, {0, 64}, {0, 64},  {0, 64},  {0, length}};
     const size_t n = sizeof(names) / sizeof(names[0]);
     const float *values[sizeof(names) / sizeof(names[0])];
-    safetensors_set *files = NULL;
+    model_files *files = NULL;
     model_tables tables;
     model_config config;
 
@@ -191,8 +191,8 @@ static clora_status open_with(const char *bias, int length) {
         values[i] = zeros;
     write_tensors("model.safetensors", names, shapes, values, bias ? n : n - 1, CLORA_DTYPE_F32);
     assert_ok(load(&config, "{" SIZES ", \"attention_bias\": true}"));
-    const clora_status status = model_files_open(&files, &tables, &config, scratch_path(""));
-    safetensors_set_close(files);
+    const clora_status status = model_files_check(&files, &tables, &config, scratch_path(""));
+    model_files_close(files);
     return status;
 }
 

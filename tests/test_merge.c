@@ -40,15 +40,15 @@ static safetensors *open_model(const char *directory) {
     return file;
 }
 
-static const safetensors_tensor *tensor(const safetensors *file, const char *name) {
-    const safetensors_tensor *t = safetensors_find(file, name);
+static const stored_tensor *tensor(const safetensors *file, const char *name) {
+    const stored_tensor *t = safetensors_find(file, name);
 
     if (!t)
         fail_msg("%s has no tensor %s", file->path, name);
     return t;
 }
 
-static float element(const safetensors_tensor *t, size_t i) {
+static float element(const stored_tensor *t, size_t i) {
     float value;
 
     dtype_to_f32(&value, (const char *)t->data + i * dtype_size(t->dtype), t->dtype, 1);
@@ -69,10 +69,10 @@ static void assert_merged_as_peft(const char *adapter) {
     int changed = 0;
     assert_int_equal(base->count, merged->count);
     for (size_t i = 0; i < merged->count; i++) {
-        const safetensors_tensor *t = &merged->tensors[i];
+        const stored_tensor *t = &merged->tensors[i];
         char key[256];
         snprintf(key, sizeof(key), "merged.%s", t->name);
-        const safetensors_tensor *expected = safetensors_find(reference, key);
+        const stored_tensor *expected = safetensors_find(reference, key);
         assert_int_equal(t->dtype, CLORA_DTYPE_F32);
         if (!expected) {
             assert_memory_equal(t->data, tensor(base, t->name)->data, t->size);
@@ -80,7 +80,7 @@ static void assert_merged_as_peft(const char *adapter) {
         }
         changed++;
         assert_int_equal(t->size, expected->size);
-        for (size_t k = 0; k < safetensors_elements(t); k++) {
+        for (size_t k = 0; k < stored_elements(t); k++) {
             const double difference = fabs((double)element(t, k) - (double)element(expected, k));
             if (!(difference <= 1e-6))
                 fail_msg("%s[%zu]: %g, PEFT has %g", t->name, k, (double)element(t, k), (double)element(expected, k));
@@ -137,7 +137,7 @@ static void test_each_kind_of_module_is_reported(void **state) {
     safetensors *base = open_model(fixture("tiny-llama")), *merged = open_model(scratch_path("out"));
     double change = 0.0;
     for (size_t i = 0; i < merged->count; i++)
-        for (size_t k = 0; k < safetensors_elements(&merged->tensors[i]); k++)
+        for (size_t k = 0; k < stored_elements(&merged->tensors[i]); k++)
             change = fmax(change, fabs((double)element(&merged->tensors[i], k) -
                                        (double)element(tensor(base, merged->tensors[i].name), k)));
     assert_true(fabs(report.max_change - change) < 1e-6);
@@ -167,7 +167,7 @@ static void test_a_sum_is_rounded_once(void **state) {
     assert_ok(
         clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), -1, NULL, NULL, &report));
     safetensors *merged = open_model(scratch_path("out"));
-    const safetensors_tensor *q = tensor(merged, SMALL_WEIGHT);
+    const stored_tensor *q = tensor(merged, SMALL_WEIGHT);
     assert_int_equal(q->dtype, CLORA_DTYPE_BF16);
     assert_true(element(q, 0) == 1.0f + 0x1p-7f);
     assert_true(element(q, 1) == 1.0f + 0x1p-7f);
@@ -325,19 +325,19 @@ static void write_shards(const char *config) {
 
 static void test_shards_keep_their_names_and_index(void **state) {
     (void)state;
-    safetensors_set *set = NULL;
+    model_files *set = NULL;
     json_t *index = NULL;
 
     write_shards("{\"model_type\": \"llama\"}");
     assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), CLORA_DTYPE_BF16, NULL,
                           NULL, NULL));
     assert_int_equal(scratch_entries(scratch_path("out")), 4);
-    assert_ok(safetensors_set_open(&set, scratch_path("out")));
-    assert_int_equal(set->file_count, 2);
-    const safetensors_tensor *q = safetensors_set_find(set, SMALL_WEIGHT);
-    assert_non_null(strstr(safetensors_set_file(set, q)->path, "model-00002-of-00002.safetensors"));
+    assert_ok(model_files_open(&set, scratch_path("out")));
+    assert_int_equal(model_files_file_count(set), 2);
+    const stored_tensor *q = model_files_find(set, SMALL_WEIGHT);
+    assert_non_null(strstr(model_files_path(set, q->file), "model-00002-of-00002.safetensors"));
     assert_true(element(q, 0) == 2.0f && element(q, 3) == 5.0f);
-    safetensors_set_close(set);
+    model_files_close(set);
     assert_ok(json_load_path(&index, scratch_path("out/model.safetensors.index.json"), 1 << 20));
     assert_int_equal(json_integer_value(json_object_get(json_object_get(index, "metadata"), "total_size")), 20);
     json_decref(index);
@@ -347,15 +347,15 @@ static void test_an_untied_head_is_in_the_index(void **state) {
     (void)state;
     const float a[2] = {1, 1}, b[3] = {1, 2, 3};
     const small_model t = {.N = 2, .K = 2, .a = a, .b = b, .target = "lm_head", .scale = 1};
-    safetensors_set *set = NULL;
+    model_files *set = NULL;
 
     write_shards("{\"model_type\": \"llama\", \"tie_word_embeddings\": true}");
     assert_int_equal(rename(scratch_path("adapter"), scratch_path("unused")), 0);
     write_small_adapter(&t);
     assert_ok(merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out")));
-    assert_ok(safetensors_set_open(&set, scratch_path("out")));
-    assert_true(element(safetensors_set_find(set, "lm_head.weight"), 5) == SMALL_TABLE[5] + 3.0f);
-    safetensors_set_close(set);
+    assert_ok(model_files_open(&set, scratch_path("out")));
+    assert_true(element(model_files_find(set, "lm_head.weight"), 5) == SMALL_TABLE[5] + 3.0f);
+    model_files_close(set);
 }
 
 /* ---- what is copied ---- */

@@ -101,7 +101,7 @@ static void write_changed(const char *adapter, tensor_change change, const char 
     snprintf(path, sizeof(path), "%s/adapter_model.safetensors", adapter);
     assert_ok(safetensors_open(&file, fixture(path)));
     for (size_t i = 0; i < file->count; i++) {
-        const safetensors_tensor *t = &file->tensors[i];
+        const stored_tensor *t = &file->tensors[i];
         values[n] = calloc(1, t->size * 4);
         assert_non_null(values[n]);
         memcpy(values[n], t->data, t->size);

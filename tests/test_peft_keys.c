@@ -30,7 +30,7 @@ static void write_renamed(const char *form, const char *from, const char *to, co
     assert_ok(safetensors_open(&file, fixture_path("tiny-llama-lora/adapter_model.safetensors")));
     const size_t n = file->count;
     for (size_t i = 0; i <= n; i++) {
-        const safetensors_tensor *t = &file->tensors[i < n ? i : 0];
+        const stored_tensor *t = &file->tensors[i < n ? i : 0];
         char module[128], changed[256];
         snprintf(module, sizeof(module), "%.*s", (int)strlen(t->name) - BEFORE - BEHIND, t->name + BEFORE);
         char *at = strstr(module, from);

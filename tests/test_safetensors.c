@@ -60,7 +60,7 @@ static void test_tensors_are_found_by_name_with_type_shape_and_bytes(void **stat
     assert_int_equal(file->count, 4);
     assert_string_equal(file->tensors[0].name, "empty");
     assert_string_equal(file->tensors[3].name, "w");
-    const safetensors_tensor *h = safetensors_find(file, "h");
+    const stored_tensor *h = safetensors_find(file, "h");
     assert_non_null(h);
     assert_true(h->supported && h->dtype == CLORA_DTYPE_BF16);
     assert_int_equal(h->ndim, 1);
@@ -68,13 +68,13 @@ static void test_tensors_are_found_by_name_with_type_shape_and_bytes(void **stat
     assert_int_equal(h->size, 6);
     assert_int_equal(*(const unsigned char *)h->data, 8);
     assert_ptr_equal(h->data, file->map.data + h->offset);
-    assert_int_equal(safetensors_elements(safetensors_find(file, "w")), 2);
-    const safetensors_tensor *s = safetensors_find(file, "s");
+    assert_int_equal(stored_elements(safetensors_find(file, "w")), 2);
+    const stored_tensor *s = safetensors_find(file, "s");
     assert_false(s->supported);
     assert_string_equal(s->dtype_text, "I64");
     assert_int_equal(s->ndim, 0);
-    assert_int_equal(safetensors_elements(s), 1);
-    assert_int_equal(safetensors_elements(safetensors_find(file, "empty")), 0);
+    assert_int_equal(stored_elements(s), 1);
+    assert_int_equal(stored_elements(safetensors_find(file, "empty")), 0);
     assert_null(safetensors_find(file, "empty")->data);
     assert_null(safetensors_find(file, "absent"));
     assert_string_equal(safetensors_metadata(file, "k"), "v");
@@ -96,14 +96,14 @@ static void test_a_file_without_tensors_or_metadata_is_valid(void **state) {
 
 static void test_shapes_are_written_for_messages(void **state) {
     (void)state;
-    char text[SAFETENSORS_SHAPE_TEXT];
-    int64_t shape[SAFETENSORS_MAX_DIMS];
+    char text[STORED_SHAPE_TEXT];
+    int64_t shape[STORED_DIMS];
 
-    assert_string_equal(safetensors_shape_text(text, 2, (const int64_t[]){4, 16}), "(4, 16)");
-    assert_string_equal(safetensors_shape_text(text, 0, NULL), "()");
-    for (int i = 0; i < SAFETENSORS_MAX_DIMS; i++)
+    assert_string_equal(stored_shape_text(text, 2, (const int64_t[]){4, 16}), "(4, 16)");
+    assert_string_equal(stored_shape_text(text, 0, NULL), "()");
+    for (int i = 0; i < STORED_DIMS; i++)
         shape[i] = INT64_MAX;
-    assert_true(strlen(safetensors_shape_text(text, SAFETENSORS_MAX_DIMS, shape)) == 8 * 19 + 7 * 2 + 2);
+    assert_true(strlen(stored_shape_text(text, STORED_DIMS, shape)) == 8 * 19 + 7 * 2 + 2);
 }
 
 static void test_headers_that_lie_about_the_file_are_refused(void **state) {
@@ -248,9 +248,9 @@ static void one_tensor(const char *file, const char *name) {
 }
 
 static void assert_no_set(clora_status expected, const char *words) {
-    safetensors_set *set = (safetensors_set *)1;
+    model_files *set = (model_files *)1;
 
-    assert_refused(safetensors_set_open(&set, scratch_path("")), expected, words);
+    assert_refused(model_files_open(&set, scratch_path("")), expected, words);
     assert_null(set);
 }
 
@@ -263,29 +263,28 @@ static void write_index(const char *weight_map) {
 
 static void test_a_model_is_one_file_or_its_shards(void **state) {
     (void)state;
-    safetensors_set *set;
+    model_files *set;
 
     one_tensor("s2", "b");
     one_tensor("s1", "a");
     write_index("{\"b\":\"s2\",\"a\":\"s1\"}");
-    assert_ok(safetensors_set_open(&set, scratch_path("")));
-    assert_int_equal(set->file_count, 2);
-    assert_int_equal(safetensors_set_count(set), 2);
-    assert_string_equal(safetensors_set_tensor(set, 0)->name, "a");
-    const safetensors_tensor *b = safetensors_set_find(set, "b");
-    assert_ptr_equal(b, safetensors_set_tensor(set, 1));
-    assert_string_equal(safetensors_set_file(set, b)->path, scratch_path("s2"));
-    safetensors_set_release(set, b);
+    assert_ok(model_files_open(&set, scratch_path("")));
+    assert_int_equal(model_files_file_count(set), 2);
+    assert_int_equal(model_files_count(set), 2);
+    assert_string_equal(model_files_tensor(set, 0)->name, "a");
+    const stored_tensor *b = model_files_find(set, "b");
+    assert_ptr_equal(b, model_files_tensor(set, 1));
+    assert_string_equal(model_files_path(set, b->file), scratch_path("s2"));
     assert_int_equal(((const unsigned char *)b->data)[3], 3);
-    assert_null(safetensors_set_find(set, "c"));
-    safetensors_set_close(set);
+    assert_null(model_files_find(set, "c"));
+    model_files_close(set);
 
     one_tensor("model.safetensors", "whole");
-    assert_ok(safetensors_set_open(&set, scratch_path("")));
-    assert_int_equal(safetensors_set_count(set), 1);
-    assert_non_null(safetensors_set_find(set, "whole"));
-    safetensors_set_close(set);
-    safetensors_set_close(NULL);
+    assert_ok(model_files_open(&set, scratch_path("")));
+    assert_int_equal(model_files_count(set), 1);
+    assert_non_null(model_files_find(set, "whole"));
+    model_files_close(set);
+    model_files_close(NULL);
 }
 
 static void test_a_missing_shard_is_named(void **state) {
@@ -463,13 +462,13 @@ static void test_a_file_of_the_reference_writer_is_written_back_byte_for_byte(vo
     assert_ok(safetensors_open(&file, path));
     safetensors_entry *entries = alloc_array(file->count, sizeof(*entries));
     for (size_t i = 0; i < file->count; i++) {
-        const safetensors_tensor *t = &file->tensors[i];
+        const stored_tensor *t = &file->tensors[i];
         entries[i] = (safetensors_entry){.name = t->name, .dtype = t->dtype, .ndim = t->ndim};
         memcpy(entries[i].shape, t->shape, sizeof(t->shape));
     }
     assert_ok(safetensors_writer_begin(&writer, scratch_path("copy"), entries, file->count, file->metadata));
     while (writer.next < writer.count) {
-        const safetensors_tensor *t = &file->tensors[writer.order[writer.next]];
+        const stored_tensor *t = &file->tensors[writer.order[writer.next]];
         assert_ok(safetensors_writer_tensor(&writer, t->data, t->size));
     }
     assert_ok(safetensors_writer_finish(&writer));

@@ -95,19 +95,6 @@ clora_status file_read_at(void *out, int fd, size_t offset, size_t size, const c
     return CLORA_OK;
 }
 
-void file_map_release(const file_map *map, size_t offset, size_t size) {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-    if (!map->data || offset >= map->size)
-        return;
-    if (size > map->size - offset)
-        size = map->size - offset;
-    /* whole pages only: a neighbour in a shared page may still be needed */
-    const size_t begin = (offset + page - 1) / page * page, end = (offset + size) / page * page;
-    if (begin < end)
-        madvise((void *)(uintptr_t)(map->data + begin), end - begin, MADV_DONTNEED);
-}
-
 void file_map_close(file_map *map) {
     if (map->data)
         munmap((void *)(uintptr_t)map->data, map->size);

@@ -14,9 +14,7 @@ typedef struct file_map {
 } file_map;
 
 clora_status file_map_open(file_map *out, const char *path);
-clora_status file_map_open_keeping(file_map *out, int *fd,
-                                   const char *path);                   /* and the file stays open, yours to close */
-void file_map_release(const file_map *map, size_t offset, size_t size); /* these pages are not needed any more */
+clora_status file_map_open_keeping(file_map *out, int *fd, const char *path); /* and fd is yours to close */
 void file_map_close(file_map *map);
 
 /* Bytes of an open file. Unlike reading its mapping this fails, and does not kill the process, when the file has become

@@ -2,11 +2,12 @@
 
 #include <string.h>
 
+#include "base/dtype.h"
+
 /* A head of another type than the embedding's is told by its values. */
-static clora_status same_values(bool *same, const safetensors_set *set, const safetensors_tensor *a,
-                                const safetensors_tensor *b) {
+static clora_status same_values(bool *same, const model_files *set, const stored_tensor *a, const stored_tensor *b) {
     enum { SOME = 4096 };
-    const size_t n = safetensors_elements(a);
+    const size_t n = stored_elements(a);
     clora_status status = CLORA_OK;
     unsigned char bytes[SOME * sizeof(float)];
     float x[SOME], y[SOME];
@@ -15,9 +16,9 @@ static clora_status same_values(bool *same, const safetensors_set *set, const sa
             memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof(a->shape[0])) == 0;
     for (size_t i = 0; *same && i < n; i += SOME) {
         const size_t count = n - i < SOME ? n - i : SOME;
-        TRY(safetensors_set_read(bytes, set, a, i * dtype_size(a->dtype), count * dtype_size(a->dtype)));
+        TRY(model_files_read(bytes, set, a, i * dtype_size(a->dtype), count * dtype_size(a->dtype)));
         dtype_to_f32(x, bytes, a->dtype, count);
-        TRY(safetensors_set_read(bytes, set, b, i * dtype_size(b->dtype), count * dtype_size(b->dtype)));
+        TRY(model_files_read(bytes, set, b, i * dtype_size(b->dtype), count * dtype_size(b->dtype)));
         dtype_to_f32(y, bytes, b->dtype, count);
         *same = memcmp(x, y, count * sizeof(float)) == 0;
     }
@@ -25,9 +26,9 @@ done:
     return status;
 }
 
-clora_status model_tables_find(model_tables *out, const safetensors_set *set, bool tied) {
-    const safetensors_tensor *embedding = safetensors_set_find(set, MODEL_EMBEDDING);
-    const safetensors_tensor *head = safetensors_set_find(set, MODEL_HEAD);
+clora_status model_tables_find(model_tables *out, const model_files *set, bool tied) {
+    const stored_tensor *embedding = model_files_find(set, MODEL_EMBEDDING);
+    const stored_tensor *head = model_files_find(set, MODEL_HEAD);
     clora_status status = CLORA_OK;
     bool same = false;
 

@@ -1,22 +1,22 @@
 #ifndef CLORA_FILES_MODEL_TABLES_H
 #define CLORA_FILES_MODEL_TABLES_H
 
-#include "files/safetensors.h"
+#include "files/model_files.h"
 
 #define MODEL_EMBEDDING "model.embed_tokens.weight"
 #define MODEL_HEAD "lm_head.weight"
 
 /* The two tables of a model that may be one: rows of tokens, and rows of the output head. */
 typedef struct model_tables {
-    const safetensors_tensor *embedding; /* NULL: missing */
-    const safetensors_tensor *head;      /* the embedding itself when they are tied */
-    const safetensors_tensor *copy; /* a tied head that is in the files as well, with the embedding's values; or NULL */
+    const stored_tensor *embedding; /* NULL: missing */
+    const stored_tensor *head;      /* the embedding itself when they are tied */
+    const stored_tensor *copy;      /* a tied head that is in the files as well, with the embedding's values; or NULL */
 } model_tables;
 
 /*
  * tied: what config.json says. As in transformers 5, a head that differs from the embedding is used all the same, and
  * files that hold one of a tied pair may hold either.
  */
-clora_status model_tables_find(model_tables *out, const safetensors_set *set, bool tied);
+clora_status model_tables_find(model_tables *out, const model_files *set, bool tied);
 
 #endif

@@ -25,7 +25,7 @@ static bool ends_with(const char *name, const char *ending) {
 }
 
 /* The method that leaves a tensor of this name; NULL for one of an ordinary model. */
-static const char *method_by_name(const safetensors_tensor *t) {
+static const char *method_by_name(const stored_tensor *t) {
     static const struct {
         const char *ending, *method;
     } marks[] = {
@@ -50,7 +50,7 @@ static const char *method_by_name(const safetensors_tensor *t) {
     return strstr(t->name, ".quant_state.") ? "bitsandbytes, 4 bits" : NULL;
 }
 
-static const char *method_by_type(const safetensors_tensor *t) {
+static const char *method_by_type(const stored_tensor *t) {
     if (strncmp(t->dtype_text, "F8_", 3) == 0)
         return "FP8";
     if (ends_with(t->name, ".weight") && !t->supported && (t->dtype_text[1] == '8' || t->dtype_text[1] == '4'))
@@ -61,11 +61,11 @@ static const char *method_by_type(const safetensors_tensor *t) {
 }
 
 /* Names first: they tell more. */
-clora_status quantized_refuse_tensors(const safetensors_set *set, const char *directory) {
-    const size_t count = safetensors_set_count(set);
+clora_status quantized_refuse_tensors(const model_files *set, const char *directory) {
+    const size_t count = model_files_count(set);
 
     for (size_t i = 0; i < 2 * count; i++) {
-        const safetensors_tensor *t = safetensors_set_tensor(set, i % count);
+        const stored_tensor *t = model_files_tensor(set, i % count);
         const char *method = i < count ? method_by_name(t) : method_by_type(t);
         if (method)
             return clora_fail(CLORA_ERROR_UNSUPPORTED,

@@ -93,7 +93,7 @@ static clora_status read_metadata(safetensors *file) {
     return CLORA_OK;
 }
 
-static clora_status read_dtype(safetensors_tensor *out, int *bits, const safetensors *file, const json_t *entry) {
+static clora_status read_dtype(stored_tensor *out, int *bits, const safetensors *file, const json_t *entry) {
     const json_t *text = json_object_get(entry, "dtype");
 
     if (!json_is_string(text))
@@ -110,7 +110,7 @@ static clora_status read_dtype(safetensors_tensor *out, int *bits, const safeten
 }
 
 /* *size = bytes that the shape wants. */
-static clora_status read_shape(safetensors_tensor *out, size_t *size, int bits, const safetensors *file,
+static clora_status read_shape(stored_tensor *out, size_t *size, int bits, const safetensors *file,
                                const json_t *entry) {
     const json_t *shape = json_object_get(entry, "shape");
     size_t total = (size_t)bits;
@@ -118,7 +118,7 @@ static clora_status read_shape(safetensors_tensor *out, size_t *size, int bits, 
 
     if (!json_is_array(shape))
         return bad_tensor(file, out->name, "has no \"shape\"");
-    if (json_array_size(shape) > SAFETENSORS_MAX_DIMS)
+    if (json_array_size(shape) > STORED_DIMS)
         return bad_tensor(file, out->name, "has more than 8 dimensions");
     out->ndim = (int)json_array_size(shape);
     for (int d = 0; d < out->ndim; d++) {
@@ -137,7 +137,7 @@ static clora_status read_shape(safetensors_tensor *out, size_t *size, int bits, 
     return CLORA_OK;
 }
 
-static clora_status read_offsets(safetensors_tensor *out, size_t wanted, size_t begin, const safetensors *file,
+static clora_status read_offsets(stored_tensor *out, size_t wanted, size_t begin, const safetensors *file,
                                  const json_t *entry) {
     const json_t *offsets = json_object_get(entry, "data_offsets");
     const json_t *from = json_array_get(offsets, 0), *to = json_array_get(offsets, 1);
@@ -162,7 +162,7 @@ static clora_status read_offsets(safetensors_tensor *out, size_t wanted, size_t 
     return CLORA_OK;
 }
 
-static clora_status read_entry(safetensors_tensor *out, size_t begin, const safetensors *file, const json_t *entry) {
+static clora_status read_entry(stored_tensor *out, size_t begin, const safetensors *file, const json_t *entry) {
     clora_status status = CLORA_OK;
     size_t wanted = 0;
     int bits = 0;
@@ -177,7 +177,7 @@ done:
 }
 
 static int compare_offsets(const void *a, const void *b) {
-    const safetensors_tensor *x = a, *y = b;
+    const stored_tensor *x = a, *y = b;
 
     if (x->offset != y->offset)
         return x->offset < y->offset ? -1 : 1;
@@ -185,7 +185,7 @@ static int compare_offsets(const void *a, const void *b) {
 }
 
 static int compare_names(const void *a, const void *b) {
-    return strcmp(((const safetensors_tensor *)a)->name, ((const safetensors_tensor *)b)->name);
+    return strcmp(((const stored_tensor *)a)->name, ((const stored_tensor *)b)->name);
 }
 
 /* The tensors, laid end to end, must be the whole of the data: no gap, no overlap, nothing left over. */
@@ -194,7 +194,7 @@ static clora_status check_coverage(safetensors *file, size_t begin) {
 
     qsort(file->tensors, file->count, sizeof(*file->tensors), compare_offsets);
     for (size_t i = 0; i < file->count; i++) {
-        const safetensors_tensor *tensor = &file->tensors[i];
+        const stored_tensor *tensor = &file->tensors[i];
         if (tensor->offset < end)
             return bad_tensor(file, tensor->name, "overlaps the one before it");
         if (tensor->offset > end)
@@ -263,8 +263,8 @@ void safetensors_close(safetensors *file) {
     free(file);
 }
 
-const safetensors_tensor *safetensors_find(const safetensors *file, const char *name) {
-    const safetensors_tensor key = {.name = name};
+const stored_tensor *safetensors_find(const safetensors *file, const char *name) {
+    const stored_tensor key = {.name = name};
 
     return file->count ? bsearch(&key, file->tensors, file->count, sizeof(key), compare_names) : NULL;
 }
@@ -273,27 +273,6 @@ const char *safetensors_metadata(const safetensors *file, const char *key) {
     return json_string_value(json_object_get(file->metadata, key));
 }
 
-clora_status safetensors_read(void *out, const safetensors *file, const safetensors_tensor *tensor, size_t at,
-                              size_t size) {
+clora_status safetensors_read(void *out, const safetensors *file, const stored_tensor *tensor, size_t at, size_t size) {
     return file_read_at(out, file->fd, tensor->offset + at, size, file->path);
-}
-
-size_t safetensors_elements(const safetensors_tensor *tensor) {
-    size_t n = 1;
-
-    for (int d = 0; d < tensor->ndim; d++)
-        if (tensor->shape[d] == 0)
-            return 0;
-    for (int d = 0; d < tensor->ndim; d++)
-        n *= (size_t)tensor->shape[d];
-    return n;
-}
-
-const char *safetensors_shape_text(char text[SAFETENSORS_SHAPE_TEXT], int ndim, const int64_t *shape) {
-    size_t used = (size_t)snprintf(text, SAFETENSORS_SHAPE_TEXT, "(");
-
-    for (int d = 0; d < ndim; d++)
-        used += (size_t)snprintf(text + used, SAFETENSORS_SHAPE_TEXT - used, "%s%" PRId64, d ? ", " : "", shape[d]);
-    snprintf(text + used, SAFETENSORS_SHAPE_TEXT - used, ")");
-    return text;
 }

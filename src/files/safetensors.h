@@ -9,29 +9,17 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "files/model_files.h"
 
-enum { SAFETENSORS_MAX_DIMS = 8, SAFETENSORS_MAX_HEADER = 100000000 };
-
-/* One tensor in a mapped file; every pointer is borrowed from the file. */
-typedef struct safetensors_tensor {
-    const char *name;
-    const char *dtype_text; /* as in the file: "F32", "BF16", "I64", ... */
-    bool supported;         /* F32, F16 or BF16: dtype is valid and the values are of use to clora */
-    clora_dtype dtype;
-    int ndim; /* 0 for a scalar */
-    int64_t shape[SAFETENSORS_MAX_DIMS];
-    const void *data; /* NULL when size is 0; may lie at an odd address. For a look; whole tensors: safetensors_read */
-    size_t offset;    /* in the file */
-    size_t size;      /* bytes */
-} safetensors_tensor;
+enum { SAFETENSORS_MAX_HEADER = 100000000 };
 
 typedef struct safetensors {
     file_map map;
     int fd;
     char *path;
     json_t *header;
-    const json_t *metadata;      /* "__metadata__", strings to strings; NULL when absent */
-    safetensors_tensor *tensors; /* sorted by name */
+    const json_t *metadata; /* "__metadata__", strings to strings; NULL when absent */
+    stored_tensor *tensors; /* sorted by name */
     size_t count;
 } safetensors;
 
@@ -40,47 +28,15 @@ clora_status safetensors_open(safetensors **out, const char *path);
 void safetensors_close(safetensors *file); /* NULL is allowed */
 
 /* NULL when there is none. */
-const safetensors_tensor *safetensors_find(const safetensors *file, const char *name);
+const stored_tensor *safetensors_find(const safetensors *file, const char *name);
 const char *safetensors_metadata(const safetensors *file, const char *key);
 
 /* size bytes of a tensor from byte `at` on. An error that names the file when it has become shorter since it was
  * opened. */
-clora_status safetensors_read(void *out, const safetensors *file, const safetensors_tensor *tensor, size_t at,
-                              size_t size);
+clora_status safetensors_read(void *out, const safetensors *file, const stored_tensor *tensor, size_t at, size_t size);
 
-/* Product of the shape; it was checked to fit when the file was opened. */
-size_t safetensors_elements(const safetensors_tensor *tensor);
-
-/* "(4, 16)" into text, for messages; returns text. */
-enum { SAFETENSORS_SHAPE_TEXT = 192 };
-const char *safetensors_shape_text(char text[SAFETENSORS_SHAPE_TEXT], int ndim, const int64_t *shape);
-
-/* ---- The files of a model directory as one ---- */
-
-typedef struct safetensors_set {
-    safetensors **files; /* model.safetensors, or the shards sorted by name */
-    size_t file_count;
-    const safetensors_tensor **tensors; /* of all files, sorted by name */
-    size_t count;
-} safetensors_set;
-
-/* dir/model.safetensors, else the shards that dir/model.safetensors.index.json names. */
-clora_status safetensors_set_open(safetensors_set **out, const char *dir);
-void safetensors_set_close(safetensors_set *set); /* NULL is allowed */
-
-size_t safetensors_set_count(const safetensors_set *set);
-const safetensors_tensor *safetensors_set_tensor(const safetensors_set *set, size_t i); /* i-th by name */
-const safetensors_tensor *safetensors_set_find(const safetensors_set *set, const char *name);
-
-/* The file that a tensor of the set lies in. */
-const safetensors *safetensors_set_file(const safetensors_set *set, const safetensors_tensor *tensor);
-
-/* safetensors_read of the file that the tensor lies in. */
-clora_status safetensors_set_read(void *out, const safetensors_set *set, const safetensors_tensor *tensor, size_t at,
-                                  size_t size);
-
-/* This tensor's pages need not stay in memory; they are read again from the file when touched. */
-void safetensors_set_release(const safetensors_set *set, const safetensors_tensor *tensor);
+/* dir/model.safetensors, else the shards that dir/model.safetensors.index.json names, as one. */
+extern const model_reader safetensors_reader;
 
 /* ---- Writing ---- */
 
@@ -89,7 +45,7 @@ typedef struct safetensors_entry {
     clora_dtype dtype;
     const char *dtype_text; /* where not NULL, instead of dtype: to copy a tensor that clora has no type for */
     int ndim;
-    int64_t shape[SAFETENSORS_MAX_DIMS];
+    int64_t shape[STORED_DIMS];
 } safetensors_entry;
 
 typedef struct safetensors_writer {

@@ -4,7 +4,14 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "files/directory.h"
+
+/* The files of a model directory as one. */
+typedef struct safetensors_set {
+    safetensors **files; /* model.safetensors, or the shards sorted by name */
+    size_t file_count;
+    const stored_tensor **tensors; /* of all files, sorted by name */
+    size_t count;
+} safetensors_set;
 
 static const char SINGLE_NAME[] = "model.safetensors";
 static const char INDEX_NAME[] = "model.safetensors.index.json";
@@ -14,7 +21,7 @@ static int compare_text(const void *a, const void *b) {
 }
 
 static int compare_tensors(const void *a, const void *b) {
-    const safetensors_tensor *x = *(safetensors_tensor *const *)a, *y = *(safetensors_tensor *const *)b;
+    const stored_tensor *x = *(stored_tensor *const *)a, *y = *(stored_tensor *const *)b;
 
     return strcmp(x->name, y->name);
 }
@@ -81,6 +88,10 @@ done:
     return status;
 }
 
+static const char *file_path(const void *handle, size_t file) {
+    return ((const safetensors_set *)handle)->files[file]->path;
+}
+
 /* Collect the tensors of all files in one sorted list; a name that occurs twice has no meaning. */
 static clora_status collect(safetensors_set *set) {
     size_t total = 0;
@@ -91,14 +102,16 @@ static clora_status collect(safetensors_set *set) {
     if (!set->tensors)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a list of %zu tensors", total);
     for (size_t f = 0; f < set->file_count; f++)
-        for (size_t i = 0; i < set->files[f]->count; i++)
-            set->tensors[set->count++] = &set->files[f]->tensors[i];
+        for (size_t i = 0; i < set->files[f]->count; i++) {
+            stored_tensor *t = &set->files[f]->tensors[i];
+            t->file = f;
+            set->tensors[set->count++] = t;
+        }
     qsort(set->tensors, set->count, sizeof(*set->tensors), compare_tensors);
     for (size_t i = 1; i < set->count; i++)
         if (strcmp(set->tensors[i - 1]->name, set->tensors[i]->name) == 0)
             return clora_fail(CLORA_ERROR_FORMAT, "tensor %.200s is in two files: %s and %s", set->tensors[i]->name,
-                              safetensors_set_file(set, set->tensors[i - 1])->path,
-                              safetensors_set_file(set, set->tensors[i])->path);
+                              file_path(set, set->tensors[i - 1]->file), file_path(set, set->tensors[i]->file));
     return CLORA_OK;
 }
 
@@ -161,16 +174,35 @@ static clora_status open_files(safetensors_set *set, const char *dir) {
         status = clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", dir);
     else if (file_exists(single))
         status = open_one(set, dir);
-    else if (file_exists(index))
-        status = open_index(set, dir, index);
     else
-        status = directory_without_weights(dir);
+        status = open_index(set, dir, index);
     free(single);
     free(index);
     return status;
 }
 
-clora_status safetensors_set_open(safetensors_set **out, const char *dir) {
+static bool holds(const char *dir) {
+    char *single = file_join(dir, SINGLE_NAME), *index = file_join(dir, INDEX_NAME);
+    const bool found = (single && file_exists(single)) || (index && file_exists(index));
+
+    free(single);
+    free(index);
+    return found;
+}
+
+static void close_set(void *handle) {
+    safetensors_set *set = handle;
+
+    if (!set)
+        return;
+    for (size_t f = 0; f < set->file_count; f++)
+        safetensors_close(set->files[f]);
+    free(set->files);
+    free(set->tensors);
+    free(set);
+}
+
+static clora_status open_set(void **out, const char *dir) {
     clora_status status = CLORA_OK;
     safetensors_set *set = calloc(1, sizeof(*set));
 
@@ -182,54 +214,49 @@ clora_status safetensors_set_open(safetensors_set **out, const char *dir) {
     *out = set;
     set = NULL;
 done:
-    safetensors_set_close(set);
+    close_set(set);
     return status;
 }
 
-void safetensors_set_close(safetensors_set *set) {
-    if (!set)
-        return;
-    for (size_t f = 0; f < set->file_count; f++)
-        safetensors_close(set->files[f]);
-    free(set->files);
-    free(set->tensors);
-    free(set);
+static size_t count(const void *handle) {
+    return ((const safetensors_set *)handle)->count;
 }
 
-size_t safetensors_set_count(const safetensors_set *set) {
-    return set->count;
+static const stored_tensor *tensor_at(const void *handle, size_t i) {
+    return ((const safetensors_set *)handle)->tensors[i];
 }
 
-const safetensors_tensor *safetensors_set_tensor(const safetensors_set *set, size_t i) {
-    return set->tensors[i];
+static size_t file_count(const void *handle) {
+    return ((const safetensors_set *)handle)->file_count;
 }
 
-const safetensors_tensor *safetensors_set_find(const safetensors_set *set, const char *name) {
-    const safetensors_tensor wanted = {.name = name}, *key = &wanted;
+static const stored_tensor *file_tensors(size_t *n, const void *handle, size_t file) {
+    const safetensors *f = ((const safetensors_set *)handle)->files[file];
 
-    if (set->count == 0)
-        return NULL;
-    const safetensors_tensor **found = bsearch(&key, set->tensors, set->count, sizeof(key), compare_tensors);
-    return found ? *found : NULL;
+    *n = f->count;
+    return f->tensors;
 }
 
-const safetensors *safetensors_set_file(const safetensors_set *set, const safetensors_tensor *tensor) {
-    for (size_t f = 0; f < set->file_count; f++) {
-        const safetensors *file = set->files[f];
-        if (tensor >= file->tensors && tensor < file->tensors + file->count)
-            return file;
-    }
-    return NULL;
+static clora_status read_tensor(void *out, const void *handle, const stored_tensor *tensor, size_t at, size_t size) {
+    const safetensors_set *set = handle;
+
+    return safetensors_read(out, set->files[tensor->file], tensor, at, size);
 }
 
-clora_status safetensors_set_read(void *out, const safetensors_set *set, const safetensors_tensor *tensor, size_t at,
-                                  size_t size) {
-    return safetensors_read(out, safetensors_set_file(set, tensor), tensor, at, size);
+/* What names the format belongs to a copy; without it, all is of this file alone. */
+static const json_t *metadata(const void *handle, size_t file) {
+    const safetensors *f = ((const safetensors_set *)handle)->files[file];
+
+    return safetensors_metadata(f, "format") ? f->metadata : NULL;
 }
 
-void safetensors_set_release(const safetensors_set *set, const safetensors_tensor *tensor) {
-    const safetensors *file = safetensors_set_file(set, tensor);
-
-    if (file)
-        file_map_release(&file->map, tensor->offset, tensor->size);
-}
+const model_reader safetensors_reader = {.holds = holds,
+                                         .open = open_set,
+                                         .close = close_set,
+                                         .count = count,
+                                         .tensor = tensor_at,
+                                         .read = read_tensor,
+                                         .file_count = file_count,
+                                         .file_path = file_path,
+                                         .file_tensors = file_tensors,
+                                         .metadata = metadata};

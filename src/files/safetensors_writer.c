@@ -29,7 +29,7 @@ static clora_status plan_entry(planned *out, const safetensors_entry *entry, siz
     if (!out->dtype)
         return clora_fail(CLORA_ERROR_ARGUMENT, "cannot write %s: tensor %s has the unknown dtype %s", path,
                           entry->name, text);
-    if (entry->ndim < 0 || entry->ndim > SAFETENSORS_MAX_DIMS)
+    if (entry->ndim < 0 || entry->ndim > STORED_DIMS)
         return clora_fail(CLORA_ERROR_ARGUMENT, "cannot write %s: tensor %s has %d dimensions", path, entry->name,
                           entry->ndim);
     bits = (size_t)out->dtype->bits;

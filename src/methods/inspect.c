@@ -24,9 +24,9 @@ static clora_stored_type *find_type(clora_stored *out, const char *dtype) {
     return type;
 }
 
-static void add_tensor(clora_stored *out, const safetensors_tensor *tensor) {
+static void add_tensor(clora_stored *out, const stored_tensor *tensor) {
     clora_stored_type *type = find_type(out, tensor->dtype_text);
-    const int64_t elements = (int64_t)safetensors_elements(tensor);
+    const int64_t elements = (int64_t)stored_elements(tensor);
 
     out->tensors++;
     out->elements += elements;
@@ -46,19 +46,19 @@ static int by_elements(const void *a, const void *b) {
 
 clora_status clora_inspect_model(clora_stored *out, const char *directory) {
     clora_status status = CLORA_OK;
-    safetensors_set *set = NULL;
+    model_files *set = NULL;
 
     NEED(out);
     *out = (clora_stored){0};
     NEED(directory);
     TRY(directory_need_model(directory));
-    TRY(safetensors_set_open(&set, directory));
-    out->files = (int)set->file_count;
-    for (size_t i = 0; i < safetensors_set_count(set); i++)
-        add_tensor(out, safetensors_set_tensor(set, i));
+    TRY(model_files_open(&set, directory));
+    out->files = (int)model_files_file_count(set);
+    for (size_t i = 0; i < model_files_count(set); i++)
+        add_tensor(out, model_files_tensor(set, i));
     qsort(out->type, (size_t)out->types, sizeof(out->type[0]), by_elements);
 done:
-    safetensors_set_close(set);
+    model_files_close(set);
     return status;
 }
 

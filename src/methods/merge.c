@@ -9,7 +9,7 @@
 
 static const char INDEX_NAME[] = "model.safetensors.index.json";
 
-static clora_status add_module(merge *m, const char *name, size_t length, const safetensors_tensor *t) {
+static clora_status add_module(merge *m, const char *name, size_t length, const stored_tensor *t) {
     char *copy = alloc_string_n(name, length);
 
     if (!copy)
@@ -23,7 +23,7 @@ static clora_status add_module(merge *m, const char *name, size_t length, const 
  */
 static clora_status list_modules(merge *m) {
     static const char ending[] = ".weight";
-    const size_t count = safetensors_set_count(m->set);
+    const size_t count = model_files_count(m->set);
     clora_status status = CLORA_OK;
     bool tied;
 
@@ -35,7 +35,7 @@ static clora_status list_modules(merge *m) {
     TRY(model_tables_find(&m->tables, m->set, tied));
     m->own_head = tied && m->tables.head != m->tables.embedding;
     for (size_t i = 0; i < count; i++) {
-        const safetensors_tensor *t = safetensors_set_tensor(m->set, i);
+        const stored_tensor *t = model_files_tensor(m->set, i);
         const size_t n = strlen(t->name), suffix = sizeof(ending) - 1;
         if (t != m->tables.embedding && t != m->tables.copy && merge_is_matrix(t) && n > suffix &&
             strcmp(t->name + n - suffix, ending) == 0)
@@ -96,13 +96,13 @@ static clora_status write_index(merge *m) {
     char *path = NULL;
     bool ok = map != NULL;
 
-    for (size_t i = 0; i < safetensors_set_count(m->set); i++) {
-        const safetensors_tensor *t = safetensors_set_tensor(m->set, i);
-        ok = ok && set_text(map, t->name, merge_file_name(safetensors_set_file(m->set, t)));
+    for (size_t i = 0; i < model_files_count(m->set); i++) {
+        const stored_tensor *t = model_files_tensor(m->set, i);
+        ok = ok && set_text(map, t->name, merge_file_name(m, t->file));
     }
     for (size_t i = 0; m->splits && i < 2; i++)
         if (!json_object_get(map, tables[i]))
-            ok = ok && set_text(map, tables[i], merge_file_name(safetensors_set_file(m->set, m->tables.embedding)));
+            ok = ok && set_text(map, tables[i], merge_file_name(m, m->tables.embedding->file));
     index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)m->bytes, "weight_map", map);
     if (!ok || !index)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", INDEX_NAME));
@@ -118,9 +118,9 @@ done:
 static clora_status write_directory(merge *m) {
     clora_status status = CLORA_OK;
 
-    for (size_t i = 0; i < m->set->file_count; i++)
-        TRY(merge_write_file(m, m->set->files[i]));
-    if (strcmp(merge_file_name(m->set->files[0]), "model.safetensors") != 0)
+    for (size_t i = 0; i < model_files_file_count(m->set); i++)
+        TRY(merge_write_file(m, i));
+    if (strcmp(merge_file_name(m, 0), "model.safetensors") != 0)
         TRY(write_index(m));
     TRY(merge_copy_others(&m->output, m->model));
     TRY(merge_advance(m, 0));
@@ -134,7 +134,7 @@ static clora_status check_types(const merge *m) {
     for (int i = 0; i < m->modules; i++)
         if (m->adapter.choice[i].R > 0 && !m->tensor[i]->supported)
             return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; clora merges into F32, F16 and BF16",
-                              safetensors_set_file(m->set, m->tensor[i])->path, m->tensor[i]->name,
+                              model_files_path(m->set, m->tensor[i]->file), m->tensor[i]->name,
                               m->tensor[i]->dtype_text);
     return CLORA_OK;
 }
@@ -162,22 +162,22 @@ static void merge_finish(merge *m) {
     free(m->tensor);
     free(m->kinds);
     peft_close(&m->adapter);
-    safetensors_set_close(m->set);
+    model_files_close(m->set);
     json_decref(m->config);
 }
 
-static int64_t count_bytes(const safetensors_set *set) {
+static int64_t count_bytes(const model_files *set) {
     int64_t bytes = 0;
 
-    for (size_t i = 0; i < safetensors_set_count(set); i++)
-        bytes += (int64_t)safetensors_set_tensor(set, i)->size;
+    for (size_t i = 0; i < model_files_count(set); i++)
+        bytes += (int64_t)model_files_tensor(set, i)->size;
     return bytes;
 }
 
 static clora_status run(merge *m, const char *adapter_directory, const char *out_directory) {
     clora_status status = CLORA_OK;
 
-    TRY(safetensors_set_open(&m->set, m->model));
+    TRY(model_files_open(&m->set, m->model));
     TRY(quantized_refuse_tensors(m->set, m->model));
     TRY(list_modules(m));
     TRY(peft_open(&m->adapter, adapter_directory, m->module, m->modules));

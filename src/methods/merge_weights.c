@@ -7,14 +7,19 @@
 #include "base/alloc.h"
 #include "methods/merge_rows.h"
 
-bool merge_is_matrix(const safetensors_tensor *t) {
+bool merge_is_matrix(const stored_tensor *t) {
     return t->ndim == 2 && t->shape[0] > 0 && t->shape[0] <= INT_MAX && t->shape[1] > 0 && t->shape[1] <= INT_MAX;
 }
 
-const char *merge_file_name(const safetensors *file) {
-    const char *slash = strrchr(file->path, '/');
+const char *merge_file_name(const merge *m, size_t file) {
+    const char *path = model_files_path(m->set, file), *slash = strrchr(path, '/');
 
-    return slash ? slash + 1 : file->path;
+    return slash ? slash + 1 : path;
+}
+
+/* The file that a tensor lies in. */
+static const char *source_path(const merge *m, const stored_tensor *t) {
+    return model_files_path(m->set, t->file);
 }
 
 static clora_status kind_of(merge_kind **out, merge *m, const char *module) {
@@ -60,13 +65,12 @@ clora_status merge_advance(merge *m, size_t bytes) {
 }
 
 /* W + s B A in type `to`, some rows at a time; module -1 only changes the type. */
-static clora_status write_matrix(merge *m, safetensors_writer *writer, const safetensors_tensor *t, int module,
+static clora_status write_matrix(merge *m, safetensors_writer *writer, const stored_tensor *t, int module,
                                  clora_dtype to) {
     enum { BLOCK = 8 << 20 }; /* bytes in memory */
-    const size_t N = (size_t)t->shape[0], K = safetensors_elements(t) / N;
+    const size_t N = (size_t)t->shape[0], K = stored_elements(t) / N;
     const size_t in = K * dtype_size(t->dtype), out = K * dtype_size(to);
     const size_t block = BLOCK / out < 1 ? 1 : BLOCK / out > N ? N : BLOCK / out;
-    const safetensors *file = safetensors_set_file(m->set, t);
     merge_factors factors = {.K = (int)K};
     merge_change change = {0, 0};
     clora_status status = CLORA_OK;
@@ -79,10 +83,10 @@ static clora_status write_matrix(merge *m, safetensors_writer *writer, const saf
     TRY(read_factors(&factors, &a, &b, m, module));
     for (size_t n = 0; n < N; n += block) {
         const size_t some = N - n < block ? N - n : block;
-        TRY(safetensors_read(w, file, t, n * in, some * in));
+        TRY(model_files_read(w, m->set, t, n * in, some * in));
         status = merge_rows(rows, &change, w, t->dtype, to, (int)n, (int)some, &factors);
         if (status != CLORA_OK) {
-            status = clora_fail_within(status, "%s: tensor %s", file->path, t->name);
+            status = clora_fail_within(status, "%s: tensor %s", source_path(m, t), t->name);
             goto done;
         }
         TRY(safetensors_writer_tensor(writer, rows, some * out));
@@ -104,7 +108,7 @@ done:
 }
 
 /* The tensor as it was. What is not finite is not passed on: it would seem to come from the merge. */
-static clora_status write_copy(merge *m, safetensors_writer *writer, const safetensors_tensor *t) {
+static clora_status write_copy(merge *m, safetensors_writer *writer, const stored_tensor *t) {
     enum { PIECE = 8 << 20 };
     clora_status status = CLORA_OK;
     void *piece = alloc_array(t->size < PIECE ? t->size : PIECE, 1);
@@ -113,10 +117,10 @@ static clora_status write_copy(merge *m, safetensors_writer *writer, const safet
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to copy %s", t->name));
     for (size_t i = 0; i < t->size; i += PIECE) {
         const size_t n = t->size - i < PIECE ? t->size - i : PIECE;
-        TRY(safetensors_set_read(piece, m->set, t, i, n));
+        TRY(model_files_read(piece, m->set, t, i, n));
         if (t->supported && !dtype_all_finite(piece, t->dtype, n / dtype_size(t->dtype)))
-            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s holds a value that is not finite",
-                           safetensors_set_file(m->set, t)->path, t->name));
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s holds a value that is not finite", source_path(m, t),
+                           t->name));
         TRY(safetensors_writer_tensor(writer, piece, n));
         TRY(merge_advance(m, n));
     }
@@ -127,13 +131,13 @@ done:
 
 /* A tensor to be written: where it comes from, and the module that changes it, or -1. */
 typedef struct task {
-    const safetensors_tensor *source;
+    const stored_tensor *source;
     int module;
     bool convert;
 } task;
 
 static void plan_tensor(safetensors_entry *entry, task *out, const merge *m, const char *name,
-                        const safetensors_tensor *source, int module) {
+                        const stored_tensor *source, int module) {
     const bool convert = m->dtype >= 0 && source->supported && merge_is_matrix(source);
 
     *out = (task){source, module, convert};
@@ -145,26 +149,27 @@ static void plan_tensor(safetensors_entry *entry, task *out, const merge *m, con
 }
 
 static int compare_name(const void *name, const void *tensor) {
-    return strcmp(name, (*(const safetensors_tensor *const *)tensor)->name);
+    return strcmp(name, (*(const stored_tensor *const *)tensor)->name);
 }
 
 /* The module that a tensor is the weight of, if the adapter changes it. They are in the order of their weights' names,
  * but for a tied head, which comes last and is no tensor's own. */
-static int adapted_module(const merge *m, const safetensors_tensor *t) {
+static int adapted_module(const merge *m, const stored_tensor *t) {
     const size_t own = (size_t)m->modules - (m->tied_head >= 0);
-    const safetensors_tensor **found = bsearch(t->name, m->tensor, own, sizeof(*m->tensor), compare_name);
+    const stored_tensor **found = bsearch(t->name, m->tensor, own, sizeof(*m->tensor), compare_name);
     const int i = found ? (int)(found - m->tensor) : -1;
 
     return i >= 0 && m->adapter.choice[i].R > 0 ? i : -1;
 }
 
 /* The tensors of a file, and a head that comes off the embedding table, beside it. */
-static size_t plan_file(safetensors_entry *entries, task *tasks, const merge *m, const safetensors *file) {
+static size_t plan_file(safetensors_entry *entries, task *tasks, const merge *m, size_t file) {
     const model_tables *tables = &m->tables;
-    size_t n = 0;
+    size_t n = 0, count;
+    const stored_tensor *tensors = model_files_file_tensors(&count, m->set, file);
 
-    for (size_t i = 0; i < file->count; i++) {
-        const safetensors_tensor *t = &file->tensors[i];
+    for (size_t i = 0; i < count; i++) {
+        const stored_tensor *t = &tensors[i];
         const bool table = m->splits && t == tables->embedding, head = m->splits && t == tables->copy;
         plan_tensor(&entries[n], &tasks[n], m, table ? MODEL_EMBEDDING : t->name, head ? tables->embedding : t,
                     head ? m->tied_head : adapted_module(m, t));
@@ -193,19 +198,20 @@ done:
     return status;
 }
 
-clora_status merge_write_file(merge *m, const safetensors *file) {
-    const json_t *metadata = safetensors_metadata(file, "format") ? file->metadata : NULL;
-    safetensors_entry *entries = alloc_array(file->count + 2, sizeof(*entries));
-    task *tasks = alloc_array(file->count + 2, sizeof(*tasks));
+clora_status merge_write_file(merge *m, size_t file) {
+    size_t count;
+    (void)model_files_file_tensors(&count, m->set, file);
+    safetensors_entry *entries = alloc_array(count + 2, sizeof(*entries));
+    task *tasks = alloc_array(count + 2, sizeof(*tasks));
     safetensors_writer writer = {.count = 0};
     clora_status status = CLORA_OK;
     char *path = NULL;
 
     if (!entries || !tasks)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", merge_file_name(file)));
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", merge_file_name(m, file)));
     const size_t n = plan_file(entries, tasks, m, file);
-    TRY(outdir_path(&path, &m->output, merge_file_name(file)));
-    TRY(safetensors_writer_begin(&writer, path, entries, n, metadata));
+    TRY(outdir_path(&path, &m->output, merge_file_name(m, file)));
+    TRY(safetensors_writer_begin(&writer, path, entries, n, model_files_metadata(m->set, file)));
     TRY(write_tensors(m, &writer, entries, tasks));
     TRY(safetensors_writer_finish(&writer));
 done:

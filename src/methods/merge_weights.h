@@ -17,10 +17,10 @@ typedef struct merge {
     const char *model; /* its directory */
     int dtype;         /* of the matrices, or -1 */
     json_t *config;
-    safetensors_set *set;
+    model_files *set;
     peft_adapter adapter;
-    target_module *module;             /* the base's linear layers */
-    const safetensors_tensor **tensor; /* and where each one's weight lies */
+    target_module *module;        /* the base's linear layers */
+    const stored_tensor **tensor; /* and where each one's weight lies */
     int modules;
     model_tables tables;
     bool own_head; /* beside an embedding that config.json ties it to */
@@ -35,15 +35,15 @@ typedef struct merge {
 } merge;
 
 /* Write one of the base's files again, its adapted weights merged: tensor by tensor, some rows in memory. */
-clora_status merge_write_file(merge *m, const safetensors *file);
+clora_status merge_write_file(merge *m, size_t file);
 
 /* So many bytes more of the base's tensors are written: an error when the caller wants to stop. */
 clora_status merge_advance(merge *m, size_t bytes);
 
-/* The last part of a file's path. */
-const char *merge_file_name(const safetensors *file);
+/* The last part of the path of one of the base's files. */
+const char *merge_file_name(const merge *m, size_t file);
 
 /* Whether a tensor can be a weight (N, K). */
-bool merge_is_matrix(const safetensors_tensor *t);
+bool merge_is_matrix(const stored_tensor *t);
 
 #endif

@@ -31,8 +31,8 @@ clora_status peft_open_tensors(safetensors **out, const char *directory) {
     return status;
 }
 
-static clora_status check_factor(const safetensors *file, const safetensors_tensor *t, int rows, int cols, int rank) {
-    char text[SAFETENSORS_SHAPE_TEXT];
+static clora_status check_factor(const safetensors *file, const stored_tensor *t, int rows, int cols, int rank) {
+    char text[STORED_SHAPE_TEXT];
 
     if (!t->supported)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 and BF16 are supported",
@@ -40,11 +40,11 @@ static clora_status check_factor(const safetensors *file, const safetensors_tens
     if (t->ndim != 2 || t->shape[0] != rows || t->shape[1] != cols)
         return clora_fail(CLORA_ERROR_FORMAT,
                           "%s: tensor %s is %s; the base and rank %d of adapter_config.json make it (%d, %d)",
-                          file->path, t->name, safetensors_shape_text(text, t->ndim, t->shape), rank, rows, cols);
+                          file->path, t->name, stored_shape_text(text, t->ndim, t->shape), rank, rows, cols);
     return CLORA_OK;
 }
 
-static clora_status find_factor(const safetensors_tensor **out, const safetensors *file, const peft_keys *keys,
+static clora_status find_factor(const stored_tensor **out, const safetensors *file, const peft_keys *keys,
                                 const target_module *module, int R, bool is_b) {
     clora_status status = peft_keys_find(out, keys, module->name, is_b);
 
@@ -62,8 +62,8 @@ static clora_status find_factor(const safetensors_tensor **out, const safetensor
 }
 
 /* The first tensor that is no factor; NULL when all are. */
-static clora_status find_left_over(const safetensors_tensor **out, const peft_adapter *p) {
-    const safetensors_tensor *tensors = p->file->tensors;
+static clora_status find_left_over(const stored_tensor **out, const peft_adapter *p) {
+    const stored_tensor *tensors = p->file->tensors;
     bool *used = alloc_array(p->file->count, sizeof(*used));
     size_t first = 0;
 
@@ -83,7 +83,7 @@ static clora_status find_left_over(const safetensors_tensor **out, const peft_ad
 
 static clora_status refuse_left_over(const peft_adapter *p) {
     const char *reason = "adapter_config.json targets no such layer of this base";
-    const safetensors_tensor *t;
+    const stored_tensor *t;
     const clora_status status = find_left_over(&t, p);
 
     if (status != CLORA_OK || !t)
@@ -149,8 +149,8 @@ void peft_close(peft_adapter *adapter) {
     *adapter = (peft_adapter){.count = 0};
 }
 
-clora_status peft_read(float *out, const peft_adapter *adapter, const safetensors_tensor *factor) {
-    const size_t n = safetensors_elements(factor);
+clora_status peft_read(float *out, const peft_adapter *adapter, const stored_tensor *factor) {
+    const size_t n = stored_elements(factor);
     clora_status status = CLORA_OK;
     void *bytes = alloc_array(factor->size, 1);
 

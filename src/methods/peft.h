@@ -11,7 +11,7 @@ typedef struct peft_adapter {
     safetensors *file;
     int count; /* modules, adapted or not */
     target_choice *choice;
-    const safetensors_tensor **a, **b; /* (R, K) and (N, R); NULL where choice[i].R is 0 */
+    const stored_tensor **a, **b; /* (R, K) and (N, R); NULL where choice[i].R is 0 */
 } peft_adapter;
 
 /*
@@ -25,7 +25,7 @@ void peft_close(peft_adapter *adapter);
 clora_status peft_open_tensors(safetensors **out, const char *directory);
 
 /* A factor as floats; a value that is not finite is an error that names the tensor. */
-clora_status peft_read(float *out, const peft_adapter *adapter, const safetensors_tensor *factor);
+clora_status peft_read(float *out, const peft_adapter *adapter, const stored_tensor *factor);
 
 /* Gives factor A (R, K) or B (N, R) of module i as floats. */
 typedef clora_status (*peft_source)(void *user, float *out, int module, bool is_b);

@@ -9,7 +9,7 @@ typedef struct peft_key {
     char *meaning; /* "layers.0.self_attn.q_proj.lora_A" */
     const char *adapter;
     size_t adapter_length; /* 0: the key names none, or PEFT's "default" */
-    const safetensors_tensor *tensor;
+    const stored_tensor *tensor;
 } peft_key;
 
 static bool is_one_of(const char *part, size_t length, const char *const *texts) {
@@ -46,7 +46,7 @@ static char *unwrap(char *out, const char *path, size_t length) {
 }
 
 /* "PATH.lora_A.weight" or "PATH.lora_A.ADAPTER.weight"; key->meaning stays NULL for a tensor that is no factor. */
-static clora_status read_key(peft_key *key, const safetensors_tensor *tensor) {
+static clora_status read_key(peft_key *key, const stored_tensor *tensor) {
     static const char ending[] = ".weight", a[] = ".lora_A", b[] = ".lora_B";
     const char *name = tensor->name;
     const size_t n = strlen(name);
@@ -120,7 +120,7 @@ void peft_keys_finish(peft_keys *keys) {
     *keys = (peft_keys){.count = 0};
 }
 
-clora_status peft_keys_find(const safetensors_tensor **out, const peft_keys *keys, const char *module, bool is_b) {
+clora_status peft_keys_find(const stored_tensor **out, const peft_keys *keys, const char *module, bool is_b) {
     const size_t n = strlen(module);
     char *meaning = alloc_array(n + sizeof(".lora_A"), 1);
 

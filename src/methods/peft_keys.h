@@ -18,7 +18,7 @@ clora_status peft_keys_init(peft_keys *out, const safetensors *file);
 void peft_keys_finish(peft_keys *keys); /* a zeroed one is allowed */
 
 /* Factor A or B of a module, or NULL. */
-clora_status peft_keys_find(const safetensors_tensor **out, const peft_keys *keys, const char *module, bool is_b);
+clora_status peft_keys_find(const stored_tensor **out, const peft_keys *keys, const char *module, bool is_b);
 
 /* Factors A among the keys: that many modules are adapted. */
 int peft_keys_modules(const peft_keys *keys);

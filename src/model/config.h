@@ -19,7 +19,7 @@ typedef struct model_config {
     int layers, hidden, ffn, heads, kv_heads, head_dim, vocab, max_positions;
     float norm_eps;
     bool tied;
-    bool own_head;   /* tied in config.json, but not in the files, which decide (model_files_open) */
+    bool own_head;   /* tied in config.json, but not in the files, which decide (model_files_check) */
     unsigned biases; /* bit k: the k-th of a layer's projections (model/family.h) has biases */
     float rope_theta;
     rope_scaling scaling;

@@ -52,7 +52,7 @@ clora_status model_self_check(const clora_model *model, unsigned groups);
  * Open the weights' files and check their heads against the configuration: every tensor is there, in shape, and none is
  * left over. What the files say of the output head goes into the configuration. Nothing is read yet.
  */
-clora_status model_files_open(safetensors_set **out, model_tables *tables, model_config *config, const char *directory);
+clora_status model_files_check(model_files **out, model_tables *tables, model_config *config, const char *directory);
 
 /* The configuration, checked against the files, and the storage of the matrices: the options', or the embedding's. */
 clora_status model_describe(model_config *config, clora_storage *type, const char *directory,

@@ -5,13 +5,13 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
-#include "files/safetensors.h"
+#include "files/model_files.h"
 #include "model/family.h"
 
 /* The directory being read. */
 typedef struct reading {
     clora_model *model;
-    safetensors_set *files;
+    model_files *files;
     const char *directory;
     int type;                            /* forced storage, or -1 */
     weight_pool pool[LAYER_PROJECTIONS]; /* of all layers */
@@ -20,24 +20,24 @@ typedef struct reading {
     size_t stage_capacity;
 } reading;
 
-/* A tensor that model_files_open has checked. */
-static const safetensors_tensor *take(reading *r, const char *name) {
-    const safetensors_tensor *t = safetensors_set_find(r->files, name);
+/* A tensor that model_files_check has checked. */
+static const stored_tensor *take(reading *r, const char *name) {
+    const stored_tensor *t = model_files_find(r->files, name);
 
-    r->model->info.parameters += (int64_t)safetensors_elements(t);
+    r->model->info.parameters += (int64_t)stored_elements(t);
     return t;
 }
 
 /* Bytes of a tensor into r->stage. */
-static clora_status stage(reading *r, const safetensors_tensor *t, size_t at, size_t size) {
+static clora_status stage(reading *r, const stored_tensor *t, size_t at, size_t size) {
     const clora_status status = alloc_grow(&r->stage, &r->stage_capacity, size, 1);
 
-    return status == CLORA_OK ? safetensors_set_read(r->stage, r->files, t, at, size) : status;
+    return status == CLORA_OK ? model_files_read(r->stage, r->files, t, at, size) : status;
 }
 
 /* A vector as floats that the caller frees. */
 static clora_status read_vector(float **out, reading *r, const char *name, int n) {
-    const safetensors_tensor *t = take(r, name);
+    const stored_tensor *t = take(r, name);
     clora_status status = CLORA_OK;
 
     *out = NULL;
@@ -68,12 +68,12 @@ done:
     return status;
 }
 
-static clora_storage type_of(const reading *r, const safetensors_tensor *t) {
+static clora_storage type_of(const reading *r, const stored_tensor *t) {
     return (clora_storage)(r->type >= 0 ? r->type : (int)t->dtype);
 }
 
 /* One matrix into one module, some rows in host memory at a time. */
-static clora_status pack(reading *r, weight *w, int module, const safetensors_tensor *t, const char *name) {
+static clora_status pack(reading *r, weight *w, int module, const stored_tensor *t, const char *name) {
     enum { STAGE = 32 << 20 };
     const size_t row = (size_t)w->K * dtype_size(t->dtype);
     const int N = w->module[module].N, step = weight_row_step(w);
@@ -94,7 +94,7 @@ done:
 /* A weight of one module: the embedding or the head. */
 static clora_status load_table(weight **out, reading *r, const char *name) {
     const model_config *c = &r->model->config;
-    const safetensors_tensor *t = take(r, name);
+    const stored_tensor *t = take(r, name);
     clora_status status = CLORA_OK;
 
     TRY(weight_create(out, r->model->context, type_of(r, t), c->hidden, 1, &c->vocab));
@@ -117,7 +117,7 @@ done:
 /* A layer's k-th projection: its modules' files in order. A mixture of types is stored in the widest. */
 static clora_status load_projection(reading *r, int l, int k) {
     const model_config *c = &r->model->config;
-    const safetensors_tensor *t[WEIGHT_MODULES];
+    const stored_tensor *t[WEIGHT_MODULES];
     char name[WEIGHT_MODULES][96];
     int N[WEIGHT_MODULES], K;
     const int modules = model_projection_shape(c, k, N, &K);
@@ -164,7 +164,7 @@ clora_status model_load_weights(clora_model *m, const char *directory, int type)
 
     if (type >= 0 && !storage_of((clora_storage)type))
         return clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", type);
-    TRY(model_files_open(&r.files, &tables, &m->config, directory));
+    TRY(model_files_check(&r.files, &tables, &m->config, directory));
     model_info_fill(&m->info, &m->config);
     const int layers = m->config.layers, norms = layers * m->config.family->norms;
     m->layer = alloc_array((size_t)layers, sizeof(*m->layer));
@@ -187,6 +187,6 @@ done:
         weight_pool_finish(&r.pool[k]);
     clora_tensor_free(r.norms);
     free(r.stage);
-    safetensors_set_close(r.files);
+    model_files_close(r.files);
     return status;
 }

@@ -27,8 +27,8 @@ static void check_factors(const peft_adapter *adapter) {
         const size_t R = (size_t)adapter->choice[i].R;
         if (R == 0)
             continue;
-        FUZZ_CHECK(safetensors_elements(adapter->a[i]) == R * (size_t)modules[i].K);
-        FUZZ_CHECK(safetensors_elements(adapter->b[i]) == R * (size_t)modules[i].N);
+        FUZZ_CHECK(stored_elements(adapter->a[i]) == R * (size_t)modules[i].K);
+        FUZZ_CHECK(stored_elements(adapter->b[i]) == R * (size_t)modules[i].N);
     }
 }
 

@@ -8,12 +8,12 @@
 static volatile unsigned sum; /* so that reading is not in vain */
 
 /* Every byte is there: a sanitizer or the system tells when not. */
-static void read_tensor(const safetensors *file, const safetensors_tensor *t) {
-    const size_t elements = safetensors_elements(t);
-    char text[SAFETENSORS_SHAPE_TEXT];
+static void read_tensor(const safetensors *file, const stored_tensor *t) {
+    const size_t elements = stored_elements(t);
+    char text[STORED_SHAPE_TEXT];
 
     FUZZ_CHECK(safetensors_find(file, t->name) == t);
-    FUZZ_CHECK(strlen(safetensors_shape_text(text, t->ndim, t->shape)) < sizeof(text));
+    FUZZ_CHECK(strlen(stored_shape_text(text, t->ndim, t->shape)) < sizeof(text));
     for (size_t i = 0; i < t->size; i++)
         sum += ((const uint8_t *)t->data)[i];
     if (!t->supported)
@@ -32,13 +32,13 @@ static void write_again(const safetensors *file) {
 
     FUZZ_CHECK(entries != NULL);
     for (size_t i = 0; i < file->count; i++) {
-        const safetensors_tensor *t = &file->tensors[i];
+        const stored_tensor *t = &file->tensors[i];
         entries[i] = (safetensors_entry){.name = t->name, .dtype_text = t->dtype_text, .ndim = t->ndim};
         memcpy(entries[i].shape, t->shape, sizeof(t->shape));
     }
     if (safetensors_writer_begin(&writer, fuzz_path("again"), entries, file->count, file->metadata) == CLORA_OK) {
         while (writer.next < writer.count) {
-            const safetensors_tensor *t = &file->tensors[writer.order[writer.next]];
+            const stored_tensor *t = &file->tensors[writer.order[writer.next]];
             FUZZ_CHECK(safetensors_writer_tensor(&writer, t->data, t->size) == CLORA_OK);
         }
         FUZZ_CHECK(safetensors_writer_finish(&writer) == CLORA_OK);

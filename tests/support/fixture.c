@@ -116,7 +116,7 @@ void fixture_close(fixture_tensors *f) {
 }
 
 const float *fixture_tensor(const fixture_tensors *f, const char *key, size_t n) {
-    const safetensors_tensor *t = safetensors_find(f->file, key);
+    const stored_tensor *t = safetensors_find(f->file, key);
 
     if (!t || t->dtype != CLORA_DTYPE_F32 || t->size != n * sizeof(float))
         fail_msg("fixture tensor %s is missing or not %zu floats", key, n);

@@ -8,15 +8,15 @@
 /* The heads of the files against config.json; nothing is read or allocated yet. */
 typedef struct check {
     const model_config *config;
-    const safetensors_set *files;
+    const model_files *files;
     const char *directory;
     size_t used; /* tensors that have a place in the model */
 } check;
 
 /* rows = 0: a vector of cols elements */
 static clora_status expect(check *c, const char *name, int rows, int cols) {
-    const safetensors_tensor *t = safetensors_set_find(c->files, name);
-    char text[SAFETENSORS_SHAPE_TEXT], wanted[SAFETENSORS_SHAPE_TEXT];
+    const stored_tensor *t = model_files_find(c->files, name);
+    char text[STORED_SHAPE_TEXT], wanted[STORED_SHAPE_TEXT];
 
     if (!t)
         return clora_fail(CLORA_ERROR_NOT_FOUND, "%s: the tensor %s is missing", c->directory, name);
@@ -26,9 +26,9 @@ static clora_status expect(check *c, const char *name, int rows, int cols) {
     c->used++;
     if (rows == 0 ? t->ndim == 1 && t->shape[0] == cols : t->ndim == 2 && t->shape[0] == rows && t->shape[1] == cols)
         return CLORA_OK;
-    safetensors_shape_text(wanted, rows ? 2 : 1, rows ? (int64_t[]){rows, cols} : (int64_t[]){cols});
+    stored_shape_text(wanted, rows ? 2 : 1, rows ? (int64_t[]){rows, cols} : (int64_t[]){cols});
     return clora_fail(CLORA_ERROR_FORMAT, "%s: the tensor %s is %s; config.json makes it %s", c->directory, name,
-                      safetensors_shape_text(text, t->ndim, t->shape), wanted);
+                      stored_shape_text(text, t->ndim, t->shape), wanted);
 }
 
 static clora_status expect_layer(check *c, int l) {
@@ -89,10 +89,10 @@ static bool is_unexpected_bias(const model_config *c, const char *name) {
 /* A file's tensor that nothing uses means that the model is not what its config.json says. Old files carry tensors that
  * are derived from the configuration, and tied models may carry their head twice. */
 static clora_status refuse_left_over(check *c) {
-    const size_t count = safetensors_set_count(c->files);
+    const size_t count = model_files_count(c->files);
 
     for (size_t i = 0; i < count; i++) {
-        const char *name = safetensors_set_tensor(c->files, i)->name;
+        const char *name = model_files_tensor(c->files, i)->name;
         if (strstr(name, "rotary_emb.inv_freq"))
             c->used++;
         else if (has_no_place(c->config, name))
@@ -100,7 +100,7 @@ static clora_status refuse_left_over(check *c) {
                               name);
     }
     for (size_t i = 0; i < count && c->used < count; i++) {
-        const char *name = safetensors_set_tensor(c->files, i)->name;
+        const char *name = model_files_tensor(c->files, i)->name;
         if (is_unexpected_bias(c->config, name))
             return clora_fail(CLORA_ERROR_UNSUPPORTED,
                               "%s: the tensor %s is a bias, and config.json says that there are none", c->directory,
@@ -112,7 +112,7 @@ static clora_status refuse_left_over(check *c) {
     return CLORA_OK;
 }
 
-static clora_status check_tensors(const safetensors_set *files, const model_tables *tables, const model_config *config,
+static clora_status check_tensors(const model_files *files, const model_tables *tables, const model_config *config,
                                   const char *directory) {
     check c = {.config = config, .files = files, .directory = directory};
     clora_status status = CLORA_OK;
@@ -130,13 +130,12 @@ done:
     return status;
 }
 
-clora_status model_files_open(safetensors_set **out, model_tables *tables, model_config *config,
-                              const char *directory) {
+clora_status model_files_check(model_files **out, model_tables *tables, model_config *config, const char *directory) {
     clora_status status = CLORA_OK;
-    safetensors_set *files = NULL;
+    model_files *files = NULL;
 
     *out = NULL;
-    TRY(safetensors_set_open(&files, directory));
+    TRY(model_files_open(&files, directory));
     TRY(quantized_refuse_tensors(files, directory));
     TRY(model_tables_find(tables, files, config->tied));
     config->own_head = config->tied && tables->head != tables->embedding;
@@ -145,20 +144,20 @@ clora_status model_files_open(safetensors_set **out, model_tables *tables, model
     *out = files;
     files = NULL;
 done:
-    safetensors_set_close(files);
+    model_files_close(files);
     return status;
 }
 
 clora_status model_describe(model_config *config, clora_storage *type, const char *directory,
                             const clora_model_options *options) {
     clora_status status = CLORA_OK;
-    safetensors_set *files = NULL;
+    model_files *files = NULL;
     model_tables tables;
 
     TRY(config_load(config, directory));
-    TRY(model_files_open(&files, &tables, config, directory));
+    TRY(model_files_check(&files, &tables, config, directory));
     *type = (clora_storage)(options && options->dtype >= 0 ? options->dtype : (int)tables.embedding->dtype);
 done:
-    safetensors_set_close(files);
+    model_files_close(files);
     return status;
 }
