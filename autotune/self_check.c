@@ -121,13 +121,13 @@ static clora_status check_unseen(clora_context *context, const subject *s) {
     recorder *const notes = recorder_attach(context, NULL);
     struct profile *const profile = profile_attach(context, NULL);
     const size_t peak = context->memory_peak;
-    const bool verbose = tuning_set_verbose(context, false);
 
+    tuning_hide(context, true);
     const clora_status status = check_groups(context, s);
     (void)profile_attach(context, profile);
     context->memory_peak = peak;
-    tuning_set_verbose(context, verbose);
-    tuning_forget(context); /* what was not told is new to the log */
+    tuning_hide(context, false);
+    tuning_forget(context); /* what was hidden is new to the log and the plan */
     (void)recorder_attach(context, notes);
     return status;
 }

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -104,6 +105,22 @@ class Entries(Tune):
         plain = clora("generate", MODEL, "--prompt", "a b c", "--max-tokens", "4",
                       env=self.environment | {"CLORA_TUNE": "off"})
         self.assertEqual(out, plain[1])
+
+    def test_verbose_commands_end_with_their_plan_of_launches(self):
+        def plan(*more, **changed):
+            status, _, err = clora("generate", MODEL, "--prompt", "a b c", "--max-tokens", "4", *more,
+                                   env=self.environment | changed)
+            self.assertEqual(status, 0, err)
+            return re.findall(r"note: plan of launches ([0-9a-f]{32})\n", err), err
+
+        first, err = plan("--verbose")
+        self.assertEqual(len(first), 1)
+        self.assertIn("note:   products ", err)
+        self.assertEqual(plan("--verbose")[0], first)
+        other, err = plan("--verbose", CLORA_PARAM_EMBEDDING_WG="32")
+        self.assertNotEqual(other, first)
+        self.assertIn(": WG 32\n", err)
+        self.assertEqual(plan()[0], [])
 
     def test_entries_are_kept_whatever_memory_the_system_has_left(self):
         self.tuned(command=FEW)

@@ -129,6 +129,53 @@ typedef void (*clora_tune_log)(void *user, const char *line);
  */
 CLORA_API void clora_tune_set_log(clora_context *context, clora_tune_log log, void *user, int verbose);
 
+/* ---- what launches take ---- */
+
+/**
+ * The kernels that a context was asked for so far and the parameters that they run with, at each shape, and the choices
+ * between kernels: what decides, with the driver and the kernels themselves, which bits come out. A snapshot. Any
+ * thread.
+ */
+typedef struct clora_launch_plan clora_launch_plan;
+
+/**
+ * Take a plan of what a context has launched, or was asked for to choose between launches, since it was made. The same
+ * calls on the same device with the same tuned parameters give the same plan. Does not wait. Any thread.
+ *
+ * @param[out] out      yours to free with clora_launch_plan_free()
+ * @param[in]  context  goes on as it was
+ *
+ * @return CLORA_OK or CLORA_ERROR_MEMORY
+ */
+CLORA_API clora_status clora_launch_plan_create(clora_launch_plan **out, clora_context *context);
+
+/**
+ * Free a plan.
+ *
+ * @param[in] plan  NULL is allowed
+ */
+CLORA_API void clora_launch_plan_free(clora_launch_plan *plan);
+
+/**
+ * The plan in lines: first the path of the products, then, in the order of their texts, each kernel with storage type,
+ * shape (rows are a bucket) and parameters.
+ *
+ * @param[in] plan  NULL gives NULL
+ *
+ * @return borrowed from the plan
+ */
+CLORA_API const char *clora_launch_plan_text(const clora_launch_plan *plan);
+
+/**
+ * A hash of the text, 128 bits as 32 hexadecimal digits: two runs with the same hash launched the same kernels with the
+ * same parameters.
+ *
+ * @param[in] plan  NULL gives NULL
+ *
+ * @return borrowed from the plan
+ */
+CLORA_API const char *clora_launch_plan_hash(const clora_launch_plan *plan);
+
 /* ---- measuring ---- */
 
 /** What is to be measured. Free with clora_tune_plan_free(). One thread at a time. */

@@ -48,7 +48,7 @@ static void release(eval_run *run) {
     clora_model_free(run->model);
     clora_dataset_free(run->data);
     clora_tokenizer_free(run->tokenizer);
-    clora_context_free(run->context);
+    cli_context_free(run->context, run->cli);
 }
 
 static int show_progress(void *user, int64_t done) {

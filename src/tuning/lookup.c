@@ -18,7 +18,7 @@ clora_status clora_tune_lookup(clora_tune_entry *out, clora_context *context, co
         return clora_fail(CLORA_ERROR_NOT_FOUND, "there is no kernel %s", key->kernel ? key->kernel : "without a name");
     if (!clora_storage_name((clora_storage)key->dtype))
         return clora_fail(CLORA_ERROR_ARGUMENT, "kernel %s: no storage type %d", row->name, key->dtype);
-    TRY(tuning_resolve(&found, context, row->name, &wanted));
+    TRY(tuning_peek(&found, context, row->name, &wanted));
     tuning_entry_fill(out, &found);
 done:
     return status;

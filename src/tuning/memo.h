@@ -9,6 +9,7 @@ typedef struct memo_slot {
     const char *kernel;
     kernel_key key;
     tuning_entry found;
+    bool is_noted; /* in the plan of launches */
 } memo_slot;
 
 /* Open addressing; the count is a power of two. */

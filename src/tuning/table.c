@@ -38,6 +38,7 @@ void tuning_free(tuning *t) {
     free(t->entries);
     free(t->forced);
     memo_finish(&t->given);
+    launch_notes_finish(&t->launches);
     free(t->directory);
     free(t);
 }

@@ -1,6 +1,7 @@
 #ifndef CLORA_TUNING_TABLE_H
 #define CLORA_TUNING_TABLE_H
 
+#include "tuning/launch_plan.h"
 #include "tuning/memo.h"
 #include "tuning/recorder.h"
 
@@ -12,7 +13,9 @@ typedef struct tuning {
     size_t entries_count, entries_capacity;
     tuning_entry *forced; /* keys do not matter */
     size_t forced_count, forced_capacity;
-    memo given; /* answers */
+    launch_notes launches;
+    bool hidden; /* answers are neither told nor noted */
+    memo given;  /* answers */
     clora_tune_mode mode;
     bool loaded;    /* the cache directory was read */
     recorder noted; /* in the mode tune */

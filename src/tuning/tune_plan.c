@@ -92,7 +92,7 @@ clora_tune_task clora_tune_plan_task(const clora_tune_plan *plan, int i) {
     const kernel_key *k = &t->key;
     tuning_entry found = {.source = CLORA_TUNE_DEFAULT};
 
-    (void)tuning_resolve(&found, plan->context, t->row->name, k);
+    (void)tuning_peek(&found, plan->context, t->row->name, k);
     return (clora_tune_task){{t->row->name, k->dtype, k->M, k->N, k->K, k->R},
                              t->launches,
                              (int)configurations(plan->context, t->row, k),

@@ -36,44 +36,61 @@ static void load_once(clora_context *context) {
 static void answer(tuning_entry *out, clora_context *context, const kernel_row *row, const kernel_key *key) {
     if (tuning_look_up(out, context, row, key) == CLORA_TUNE_OLDER)
         tell_older(context);
-    if (context->tuning->verbose)
+    if (context->tuning->verbose && !context->tuning->hidden)
         tell(context, out);
 }
 
-clora_status tuning_resolve(tuning_entry *out, clora_context *context, const char *kernel, const kernel_key *key) {
+/* The slot of an answer, given now or before; without memory for it `spare` takes its place. NULL: no such kernel. */
+static memo_slot *answered(clora_context *context, const char *kernel, const kernel_key *key, memo_slot *spare) {
+    tuning *t = context->tuning;
+    memo_slot *slot = memo_find(&t->given, kernel, key);
+    const kernel_row *row;
+
+    if (slot && slot->kernel)
+        return slot;
+    row = kernel_find(kernel);
+    if (!row)
+        return NULL;
+    answer(&spare->found, context, row, key);
+    if (!slot)
+        return spare;
+    *slot = (memo_slot){.kernel = kernel, .key = *key, .found = spare->found};
+    t->given.used++;
+    return slot;
+}
+
+static clora_status resolve(tuning_entry *out, clora_context *context, const char *kernel, const kernel_key *key,
+                            bool is_launched) {
     tuning *t = context->tuning;
     kernel_key wanted = *key;
-    clora_status status = CLORA_OK;
+    memo_slot spare = {0};
 
     wanted.M = tuning_bucket(key->M);
     pthread_mutex_lock(&t->lock);
     load_once(context);
-    memo_slot *slot = memo_find(&t->given, kernel, &wanted);
-    if (slot && slot->kernel) {
+    memo_slot *slot = answered(context, kernel, &wanted, &spare);
+    if (slot && is_launched && !slot->is_noted && !t->hidden && !recorder_is_tracing(context)) {
+        launch_notes_add(&t->launches, &slot->found);
+        slot->is_noted = true;
+    }
+    if (slot)
         *out = slot->found;
-        goto done;
-    }
-    const kernel_row *row = kernel_find(kernel);
-    if (!row)
-        TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel %s in the registry", kernel));
-    answer(out, context, row, &wanted);
-    if (slot) {
-        *slot = (memo_slot){kernel, wanted, *out};
-        t->given.used++;
-    }
-done:
     pthread_mutex_unlock(&t->lock);
-    return status;
+    return slot ? CLORA_OK : clora_fail(CLORA_ERROR_NOT_FOUND, "no kernel %s in the registry", kernel);
 }
 
-bool tuning_set_verbose(clora_context *context, bool verbose) {
-    tuning *t = context->tuning;
+clora_status tuning_resolve(tuning_entry *out, clora_context *context, const char *kernel, const kernel_key *key) {
+    return resolve(out, context, kernel, key, true);
+}
 
-    pthread_mutex_lock(&t->lock);
-    const bool before = t->verbose;
-    t->verbose = verbose;
-    pthread_mutex_unlock(&t->lock);
-    return before;
+clora_status tuning_peek(tuning_entry *out, clora_context *context, const char *kernel, const kernel_key *key) {
+    return resolve(out, context, kernel, key, false);
+}
+
+void tuning_hide(clora_context *context, bool hidden) {
+    pthread_mutex_lock(&context->tuning->lock);
+    context->tuning->hidden = hidden;
+    pthread_mutex_unlock(&context->tuning->lock);
 }
 
 recorder *tuning_noted(clora_context *context) {

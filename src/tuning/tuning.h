@@ -12,11 +12,12 @@
 
 /* The parameters of the kernel at the key; `out->source` says how they were found. The name must live as long as the
  * context: answers are kept by its address, or found anew without memory to keep them. A kernel that does not exist
- * gives CLORA_ERROR_NOT_FOUND; nothing else fails. */
+ * gives CLORA_ERROR_NOT_FOUND; nothing else fails. For a launch, which the plan of launches notes; or to look only. */
 clora_status tuning_resolve(tuning_entry *out, clora_context *context, const char *kernel, const kernel_key *key);
+clora_status tuning_peek(tuning_entry *out, clora_context *context, const char *kernel, const kernel_key *key);
 
-/* Whether the log hears of every kernel's parameters; whether it did. */
-bool tuning_set_verbose(clora_context *context, bool verbose);
+/* While hidden, the log and the plan of launches do not hear of answers. */
+void tuning_hide(clora_context *context, bool hidden);
 
 /* What was launched in the mode CLORA_TUNE_TUNE; the caller may empty it. */
 recorder *tuning_noted(clora_context *context);

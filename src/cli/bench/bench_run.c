@@ -225,5 +225,5 @@ void bench_release(bench_state *state) {
     free(state->profile_copy);
     clora_adapter_free(state->adapter);
     clora_model_free(state->model);
-    clora_context_free(state->context);
+    cli_context_free(state->context, state->cli);
 }

@@ -150,7 +150,7 @@ static void release(generate_run *run) {
     clora_model_free(run->model);
     prompt_list_finish(&run->prompts);
     clora_tokenizer_free(run->tokenizer);
-    clora_context_free(run->context);
+    cli_context_free(run->context, run->cli);
 }
 
 static int start(generate_run *run, const char *path) {

@@ -25,7 +25,7 @@ static const opt common_options[] = {
     {.name = "verbose",
      .type = OPT_SET,
      .offset = offsetof(cli_state, verbose),
-     .help = "note which parameters each kernel runs with, and where they come from"},
+     .help = "note which parameters each kernel runs with and where they come from, and the plan of launches"},
     {.name = "help", .type = OPT_HELP, .help = "show this help"},
     {.name = NULL},
 };

@@ -184,7 +184,7 @@ void train_release(train_state *state) {
     clora_dataset_free(state->val);
     clora_dataset_free(state->data);
     clora_tokenizer_free(state->tokenizer);
-    clora_context_free(state->context);
+    cli_context_free(state->context, state->cli);
     if (!state->begun)
         train_log_discard(&state->log);
     train_log_close(&state->log);
