@@ -36,7 +36,8 @@ def check_case(folder, fixtures, ids):
     from transformers import AutoModelForCausalLM
 
     expected = load_file(folder / "logits.safetensors")["logits"]
-    base = AutoModelForCausalLM.from_pretrained(fixtures / "tiny-llama", dtype=torch.float32).eval()
+    settings = json.loads((folder / "adapter" / "adapter_config.json").read_text())
+    base = AutoModelForCausalLM.from_pretrained(settings["base_model_name_or_path"], dtype=torch.float32).eval()
     with torch.no_grad(), warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always")
         model = PeftModel.from_pretrained(base, folder / "adapter").eval()

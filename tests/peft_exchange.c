@@ -23,24 +23,30 @@ enum { B = 2, T = 11, V = 97 };
 static const int32_t IDS[B * T] = {5, 17, 42, 88, 3, 61, 29, 96, 11, 54, 7, 71, 2, 33, 90, 14, 14, 58, 26, 0, 0, 0};
 
 typedef struct exchange {
-    const char *name;
+    const char *model, *name;
     bool resaved; /* a fixture; else made from the options */
     clora_adapter_options options;
 } exchange;
 
 static const exchange CASES[] = {
-    {"tiny-llama-lora", true, {0}},
-    {"tiny-llama-rslora", true, {0}},
-    {"tiny-llama-patterns", true, {0}},
-    {"all-linear", false, {8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 1}},
-    {"list", false, {3, 0.7f, 0, 0.1f, "v_proj,layers.1.mlp.up_proj", NULL, NULL, CLORA_INIT_KAIMING, 2}},
-    {"expression", false, {1, 5.0f, 1, 0.0f, ".*\\.(q|gate)_proj", NULL, NULL, CLORA_INIT_PEFT_GAUSSIAN, 3}},
-    {"head", false, {4, 8.0f, 0, 0.0f, "lm_head,o_proj", NULL, NULL, CLORA_INIT_GAUSSIAN, 4}},
+    {"tiny-llama", "tiny-llama-lora", true, {0}},
+    {"tiny-llama", "tiny-llama-rslora", true, {0}},
+    {"tiny-llama", "tiny-llama-patterns", true, {0}},
+    {"tiny-llama", "all-linear", false, {8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 1}},
+    {"tiny-llama", "list", false, {3, 0.7f, 0, 0.1f, "v_proj,layers.1.mlp.up_proj", NULL, NULL, CLORA_INIT_KAIMING, 2}},
+    {"tiny-llama",
+     "expression",
+     false,
+     {1, 5.0f, 1, 0.0f, ".*\\.(q|gate)_proj", NULL, NULL, CLORA_INIT_PEFT_GAUSSIAN, 3}},
+    {"tiny-llama", "head", false, {4, 8.0f, 0, 0.0f, "lm_head,o_proj", NULL, NULL, CLORA_INIT_GAUSSIAN, 4}},
     /* the second entry would win in alphabetical order; the files must keep the order that was asked for */
-    {"patterns",
+    {"tiny-llama",
+     "patterns",
      false,
      {2, 4.0f, 1, 0.0f, "q_proj,down_proj", "layers.1.mlp.down_proj=7,down_proj=5,q_proj=33", "q_proj=9.5",
       CLORA_INIT_GAUSSIAN, 5}},
+    {"tiny-qwen2", "tiny-qwen2-lora", true, {0}},
+    {"tiny-qwen2", "qwen2", false, {5, 9.0f, 0, 0.0f, "q_proj,k_proj,o_proj", NULL, NULL, CLORA_INIT_GAUSSIAN, 6}},
 };
 
 static clora_status fill_b(clora_adapter *adapter, uint64_t seed) {
@@ -77,20 +83,22 @@ static clora_status write_logits(const char *path, const float *logits) {
     return status == CLORA_OK ? safetensors_writer_finish(&writer) : status;
 }
 
-static clora_status run_case(clora_model *model, const exchange *c, const char *fixtures, const char *out) {
+static clora_status run_case(clora_context *context, const exchange *c, const char *fixtures, const char *out) {
     static float logits[B * T * V];
     char base[1024], from[1024], folder[1024], adapter_path[1100], merged[1100], logits_path[1100];
+    clora_model *model = NULL;
     clora_session *session = NULL;
     clora_adapter *adapter = NULL;
     clora_status status;
 
-    snprintf(base, sizeof(base), "%s/tiny-llama", fixtures);
+    snprintf(base, sizeof(base), "%s/%s", fixtures, c->model);
     snprintf(from, sizeof(from), "%s/%s", fixtures, c->name);
     snprintf(folder, sizeof(folder), "%s/%s", out, c->name);
     snprintf(adapter_path, sizeof(adapter_path), "%s/adapter", folder);
     snprintf(merged, sizeof(merged), "%s/merged", folder);
     snprintf(logits_path, sizeof(logits_path), "%s/logits.safetensors", folder);
     mkdir(folder, 0777);
+    TRY(clora_model_load(&model, context, base, NULL));
     if (c->resaved) {
         TRY(clora_adapter_load(&adapter, model, from));
     } else {
@@ -107,28 +115,24 @@ static clora_status run_case(clora_model *model, const exchange *c, const char *
 done:
     clora_session_free(session);
     clora_adapter_free(adapter);
+    clora_model_free(model);
     return status;
 }
 
 int main(int argc, char **argv) {
     clora_context *context = NULL;
-    clora_model *model = NULL;
     clora_status status;
-    char base[1024];
 
     if (argc != 3) {
         fprintf(stderr, "usage: peft_exchange FIXTURES OUT\n");
         return 2;
     }
-    snprintf(base, sizeof(base), "%s/tiny-llama", argv[1]);
     TRY(clora_context_create(&context, NULL));
-    TRY(clora_model_load(&model, context, base, NULL));
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-        TRY(run_case(model, &CASES[i], argv[1], argv[2]));
+        TRY(run_case(context, &CASES[i], argv[1], argv[2]));
 done:
     if (status != CLORA_OK)
         fprintf(stderr, "peft_exchange: %s\n", clora_last_error());
-    clora_model_free(model);
     clora_context_free(context);
     return status == CLORA_OK ? 0 : 1;
 }

@@ -129,6 +129,46 @@ class Head(ModelTest):
 
 
 @needs_device
+class Qwen2(ModelTest):
+    def biased(self, value, names=("q_proj", "k_proj", "v_proj")):
+        """The bundled model's tensors with biases of one value at some projections of attention."""
+        tensors = checkpoint.read(MODEL / "model.safetensors")
+        places = {name.removesuffix("weight") + "bias": tensor[1][0] for name, tensor in tensors.items()
+                  if name.split(".")[-2] in names}
+        return tensors | {name: ("F16", [rows], checkpoint.half(value) * rows) for name, rows in places.items()}
+
+    def text(self, model):
+        result, _ = self.output("generate", model, "--prompt", "name:", "--max-tokens", 12)
+        return result["ids"]
+
+    def test_it_is_llama_with_biases_on_q_k_and_v(self):
+        zero = self.model("zero", self.biased(0.0), model_type="qwen2")
+        some = self.model("some", self.biased(0.25), model_type="qwen2")
+        self.assertEqual(self.loss(zero), self.loss(MODEL))
+        self.assertEqual(self.text(zero), self.text(MODEL))
+        self.assertGreater(abs(self.loss(some)[0] - self.loss(MODEL)[0]), 1e-3)
+        self.assertEqual(self.output("inspect", some)[0]["model_type"], "qwen2")
+
+    def test_an_adapter_is_trained_and_merged(self):
+        model = self.model("some", self.biased(0.25), model_type="qwen2")
+        adapter, merged = self.adapter("adapter", model, "all-linear"), self.folder / "merged"
+        self.succeeds("merge", model, adapter, "--out", merged)
+        wanted, found = self.loss(model, "--adapter", adapter)[0], self.loss(merged)[0]
+        self.assertGreater(abs(wanted - self.loss(model)[0]), 1e-3)
+        self.assertLess(abs(found - wanted), 1e-3 * wanted)
+        before, after = (checkpoint.read(m / "model.safetensors") for m in (model, merged))
+        for name in (n for n in before if n.endswith(".bias")):
+            self.assertEqual(after[name], before[name])
+
+    def test_other_biases_and_windows_are_refused_by_name(self):
+        other = self.model("other", self.biased(0.25, ("q_proj", "k_proj", "v_proj", "o_proj")), model_type="qwen2")
+        self.fails(1, "eval", other, "--data", self.data, says=["o_proj.bias", "is a bias"])
+        window = self.model("window", self.biased(0.25), model_type="qwen2", use_sliding_window=True,
+                            max_window_layers=0)
+        self.fails(1, "eval", window, "--data", self.data, says="use_sliding_window")
+
+
+@needs_device
 class AdapterNames(ModelTest):
     def test_every_command_loads_names_from_memory_and_training_saves_the_standard_ones(self):
         standard = self.adapter("standard", MODEL, "q_proj")

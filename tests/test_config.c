@@ -15,9 +15,11 @@
 #include "support/scratch.h"
 #include "support/small_model.h"
 
-#define SIZES                                                                                                \
-    "\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, " \
-    "\"intermediate_size\": 48, \"vocab_size\": 16, \"max_position_embeddings\": 4096"
+#define NUMBERS                                                                   \
+    "\"hidden_size\": 64, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, " \
+    "\"intermediate_size\": 48, \"vocab_size\": 16"
+#define SIZES "\"model_type\": \"llama\", \"max_position_embeddings\": 4096, " NUMBERS
+#define QWEN2 "\"model_type\": \"qwen2\", " NUMBERS
 
 static clora_status load(model_config *out, const char *text) {
     scratch_text("config.json", text);
@@ -136,7 +138,7 @@ static void test_an_unknown_family_is_refused_with_those_there_are(void **state)
     model_config config;
 
     assert_refused(load(&config, "{\"model_type\": \"gpt_neox\"}"), CLORA_ERROR_UNSUPPORTED, "\"gpt_neox\"");
-    assert_refused(load(&config, "{\"model_type\": \"gpt_neox\"}"), CLORA_ERROR_UNSUPPORTED, "these are: llama");
+    assert_refused(load(&config, "{\"model_type\": \"gpt_neox\"}"), CLORA_ERROR_UNSUPPORTED, "these are: llama, qwen2");
     assert_refused(load(&config, "{\"model_type\": null}"), CLORA_ERROR_FORMAT, "\"model_type\" is missing");
 }
 
@@ -157,6 +159,60 @@ static void test_biases_are_where_the_family_has_them(void **state) {
     assert_biases(&config, true, true, false, false);
     assert_ok(load(&config, "{" SIZES ", \"mlp_bias\": true}"));
     assert_biases(&config, false, false, true, true);
+    assert_ok(load(&config, "{" QWEN2 ", \"attention_bias\": false, \"mlp_bias\": true}"));
+    assert_biases(&config, true, false, false, false);
+}
+
+static void test_sliding_windows_are_refused_where_qwen2_has_them(void **state) {
+    static const char *const fine[] = {
+        "\"use_sliding_window\": false, \"sliding_window\": 4, \"max_window_layers\": 0",
+        "\"sliding_window\": 4, \"max_window_layers\": 0",
+        "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 1",
+        "\"use_sliding_window\": true",
+        "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0",
+        "\"use_sliding_window\": true, \"max_window_layers\": 0, \"layer_types\": [\"full_attention\"]",
+        "\"layer_types\": null",
+    };
+    static const struct {
+        const char *settings;
+        clora_status status;
+        const char *words;
+    } cases[] = {
+        {"\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 0", CLORA_ERROR_UNSUPPORTED,
+         "\"use_sliding_window\""},
+        {"\"use_sliding_window\": true, \"max_window_layers\": 0", CLORA_ERROR_UNSUPPORTED, "\"use_sliding_window\""},
+        {"\"layer_types\": [\"sliding_attention\"]", CLORA_ERROR_UNSUPPORTED, "\"layer_types\""},
+        {"\"layer_types\": [7]", CLORA_ERROR_UNSUPPORTED, "\"layer_types\""},
+        {"\"layer_types\": \"full_attention\"", CLORA_ERROR_FORMAT, "\"layer_types\" must be a list"},
+        {"\"use_sliding_window\": 1", CLORA_ERROR_FORMAT, "\"use_sliding_window\""},
+        {"\"max_window_layers\": \"28\"", CLORA_ERROR_FORMAT, "\"max_window_layers\""},
+    };
+    model_config config;
+    char text[1024];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+        snprintf(text, sizeof(text), "{" QWEN2 ", %s}", fine[i]);
+        assert_ok(load(&config, text));
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(text, sizeof(text), "{" QWEN2 ", %s}", cases[i].settings);
+        assert_refused(load(&config, text), cases[i].status, cases[i].words);
+    }
+    assert_ok(load(&config, "{" SIZES ", \"use_sliding_window\": true, \"max_window_layers\": 0}"));
+}
+
+static void test_what_a_file_leaves_out_is_the_family_s_own(void **state) {
+    (void)state;
+    model_config config;
+
+    assert_ok(load(&config, "{\"model_type\": \"llama\", " NUMBERS "}"));
+    assert_int_equal(config.max_positions, 2048);
+    assert_ok(load(&config, "{" QWEN2 "}"));
+    assert_int_equal(config.max_positions, 32768);
+    assert_float_equal(config.rope_theta, 10000.0f, 0.0f);
+    assert_int_equal(config.head_dim, 32);
+    assert_false(config.tied);
 }
 
 /* A model of one layer with the biases of q, k, v and one more, opened; only the heads of its files are read. */
@@ -218,6 +274,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_an_unknown_family_is_refused_with_those_there_are, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_biases_are_where_the_family_has_them, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_sliding_windows_are_refused_where_qwen2_has_them, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_what_a_file_leaves_out_is_the_family_s_own, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(test_a_bias_that_no_projection_has_is_refused_by_name, scratch_setup,
                                         scratch_teardown),
     };

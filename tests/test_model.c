@@ -14,6 +14,7 @@
 #include "model/decoder.h"
 #include "model/session.h"
 #include "support/fixture.h"
+#include "support/training.h"
 #include "train/trainer.h"
 #include "tuning/table.h"
 #include "tuning/tuning.h"
@@ -24,7 +25,16 @@ static clora_model *model;
 enum { V = 97 };
 static const double tolerance = 1e-4;
 
-static const char *const adapters[] = {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns"};
+/* A family's fixtures; the tests run on each. */
+typedef struct tenant {
+    const char *model;
+    int count;
+    const char *adapter[3];
+} tenant;
+
+static const tenant LLAMA = {"tiny-llama", 3, {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns"}};
+static const tenant QWEN2 = {"tiny-qwen2", 1, {"tiny-qwen2-lora"}};
+static const tenant *family = &LLAMA;
 
 static void assert_ok(clora_status status) {
     if (status != CLORA_OK)
@@ -62,8 +72,8 @@ static void test_base_logits_are_those_of_pytorch(void **state) {
     (void)state;
     fixture_batch batch;
     static float logits[64 * V];
-    fixture_read_batch(&batch, "tiny-llama");
-    fixture_tensors *f = fixture_open("tiny-llama");
+    fixture_read_batch(&batch, family->model);
+    fixture_tensors *f = fixture_open(family->model);
 
     forward(logits, &batch, model, NULL);
     assert_logits(logits, fixture_tensor(f, "logits", (size_t)(batch.B * batch.T * V)), &batch);
@@ -72,12 +82,12 @@ static void test_base_logits_are_those_of_pytorch(void **state) {
 
 static void test_adapter_logits_are_those_of_peft(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof(adapters) / sizeof(adapters[0]); i++) {
+    for (int i = 0; i < family->count; i++) {
         fixture_batch batch;
         static float logits[64 * V];
-        fixture_read_batch(&batch, adapters[i]);
-        fixture_tensors *f = fixture_open(adapters[i]);
-        clora_adapter *adapter = load_adapter(adapters[i]);
+        fixture_read_batch(&batch, family->adapter[i]);
+        fixture_tensors *f = fixture_open(family->adapter[i]);
+        clora_adapter *adapter = load_adapter(family->adapter[i]);
 
         forward(logits, &batch, model, adapter);
         assert_logits(logits, fixture_tensor(f, "logits_adapter", (size_t)(batch.B * batch.T * V)), &batch);
@@ -95,7 +105,7 @@ static void test_cached_steps_give_the_logits_of_one_pass(void **state) {
     clora_session *session = NULL;
     int32_t column[4];
 
-    fixture_read_batch(&batch, "tiny-llama");
+    fixture_read_batch(&batch, family->model);
     forward(whole, &batch, model, NULL);
     assert_ok(clora_session_create(&session, model, batch.B, batch.T));
     for (int t = 0; t < batch.T; t++) {
@@ -117,7 +127,7 @@ static void test_sequences_of_different_lengths_go_on_side_by_side(void **state)
     clora_session *session = NULL;
     int32_t column[4];
 
-    fixture_read_batch(&batch, "tiny-llama");
+    fixture_read_batch(&batch, family->model);
     forward(whole, &batch, model, NULL);
     assert_ok(clora_session_create(&session, model, batch.B, batch.T));
     for (int b = batch.B - 1; b >= 0; b--) { /* sequence b begins with b + 1 tokens */
@@ -137,14 +147,38 @@ static void test_sequences_of_different_lengths_go_on_side_by_side(void **state)
     clora_session_free(session);
 }
 
+static void test_greedy_texts_are_those_of_transformers(void **state) {
+    (void)state;
+    fixture_batch batch;
+    int32_t wanted[FIXTURE_GREEDY];
+    float logits[V];
+    clora_session *session = NULL;
+
+    fixture_read_batch(&batch, family->model);
+    assert_ok(clora_session_create(&session, model, 1, batch.T + FIXTURE_GREEDY));
+    for (int b = 0; b < batch.B; b++) {
+        fixture_greedy(wanted, family->model, b);
+        clora_session_reset(session);
+        assert_ok(clora_session_forward(session, logits, batch.ids + b * batch.T, batch.lengths[b], 0));
+        for (int i = 0; i < FIXTURE_GREEDY; i++) {
+            int32_t id = 0;
+            for (int32_t v = 1; v < V; v++)
+                id = logits[v] > logits[id] ? v : id;
+            assert_int_equal(id, wanted[i]);
+            assert_ok(clora_session_forward(session, logits, &id, 1, 0));
+        }
+    }
+    clora_session_free(session);
+}
+
 static void test_switching_adapters_needs_no_reload(void **state) {
     (void)state;
     fixture_batch batch;
     static float first[64 * V], again[64 * V], other[64 * V];
     clora_session *session = NULL;
-    clora_adapter *a = load_adapter(adapters[0]), *b = load_adapter(adapters[2]);
+    clora_adapter *a = load_adapter(family->adapter[0]), *b = load_adapter(family->adapter[family->count - 1]);
 
-    fixture_read_batch(&batch, adapters[0]);
+    fixture_read_batch(&batch, family->adapter[0]);
     assert_ok(clora_session_create(&session, model, batch.B, batch.T));
     assert_ok(clora_session_select(session, a));
     assert_ok(clora_session_forward(session, first, batch.ids, batch.T, 1));
@@ -175,79 +209,22 @@ static void test_refuses_ids_outside_the_vocabulary(void **state) {
 
 /* ---- training ---- */
 
-/* A trainer on the fixture's batch with the fixture's optimizer. */
-static clora_trainer *make_trainer(clora_adapter *adapter, clora_dataset **dataset, const fixture_batch *batch,
-                                   int recompute) {
-    clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
-    clora_trainer *trainer = NULL;
-    const int lengths[4] = {batch->T, batch->T, batch->T, batch->T};
-
-    options.steps = 10;
-    options.batch_size = batch->B;
-    options.shuffle = 0;
-    options.lr = 1e-2f;
-    options.weight_decay = 0.01f;
-    options.clip = 0.0f;
-    options.recompute = recompute;
-    assert_ok(clora_dataset_from_ids(dataset, batch->ids, batch->labels, lengths, batch->B));
-    assert_ok(clora_trainer_create(&trainer, model, adapter, *dataset, &options));
-    return trainer;
-}
-
-/* Compare each module's A and B (or their gradients / count) with tensors named prefix + PEFT name. */
-static void assert_factors(clora_adapter *adapter, clora_tensor *const *chunks, float factor, const fixture_tensors *f,
-                           const char *prefix, double limit) {
-    for (int site = 0; site < adapter->sites; site++) {
-        const lowrank *lr = adapter->term[site];
-        if (!lr)
-            continue;
-        const clora_tensor a = adapter_view_a(adapter, chunks, site), b = adapter_view_b(adapter, chunks, site);
-        float *pa = malloc(lr->a_count * sizeof(float)), *pb = malloc(lr->b_count * sizeof(float));
-        assert_ok(clora_tensor_read(&a, pa));
-        assert_ok(clora_tensor_read(&b, pb));
-        for (int m = 0; m < lr->modules; m++) {
-            const size_t R = (size_t)lr->module[m].R, K = (size_t)lr->base->K, N = (size_t)lr->base->module[m].N;
-            if (R == 0)
-                continue;
-            float *values = malloc((K > N ? K : N) * R * sizeof(float));
-            for (int which = 0; which < 2; which++) {
-                char key[256];
-                const size_t n = R * (which ? N : K);
-                snprintf(key, sizeof(key), "%sbase_model.model.%s.lora_%c.weight", prefix, adapter->site[site].names[m],
-                         which ? 'B' : 'A');
-                if (which)
-                    lowrank_unpack_b(lr, m, values, pb);
-                else
-                    lowrank_unpack_a(lr, m, values, pa);
-                for (size_t i = 0; i < n; i++)
-                    values[i] *= factor;
-                const double error = relative_error(values, fixture_tensor(f, key, n), n);
-                if (!(error <= limit))
-                    fail_msg("%s: relative error %g", key, error);
-            }
-            free(values);
-        }
-        free(pa);
-        free(pb);
-    }
-}
-
 static void test_training_follows_pytorch(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof(adapters) / sizeof(adapters[0]); i++) {
+    for (int i = 0; i < family->count; i++) {
         fixture_batch batch;
         clora_dataset *dataset = NULL;
-        fixture_read_batch(&batch, adapters[i]);
-        fixture_tensors *f = fixture_open(adapters[i]);
-        clora_adapter *adapter = load_adapter(adapters[i]);
-        clora_trainer *trainer = make_trainer(adapter, &dataset, &batch, 0);
+        fixture_read_batch(&batch, family->adapter[i]);
+        fixture_tensors *f = fixture_open(family->adapter[i]);
+        clora_adapter *adapter = load_adapter(family->adapter[i]);
+        clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, 0);
 
         for (int step = 0; step < 10; step++) {
             clora_train_step done;
             assert_ok(clora_trainer_step(trainer, &done));
-            const double expected = fixture_number(adapters[i], "loss_trace", step);
+            const double expected = fixture_number(family->adapter[i], "loss_trace", step);
             if (!(fabs((double)done.loss - expected) <= 1e-4))
-                fail_msg("%s: step %d: loss %g, expected %g", adapters[i], step, (double)done.loss, expected);
+                fail_msg("%s: step %d: loss %g, expected %g", family->adapter[i], step, (double)done.loss, expected);
             if (step == 0)
                 assert_factors(adapter, trainer->parameters.gradient, 1.0f / (float)batch.learnt, f, "grad.",
                                tolerance);
@@ -260,20 +237,6 @@ static void test_training_follows_pytorch(void **state) {
         clora_adapter_free(adapter);
         fixture_close(f);
     }
-}
-
-/* All bytes of all frozen weights. */
-static size_t snapshot(unsigned char *out) {
-    size_t used = 0;
-
-    for (int s = 0; s < model->sites; s++)
-        for (int m = 0; m < model->site[s].weight->modules; m++) {
-            const weight *w = model->site[s].weight;
-            if (out)
-                assert_ok(weight_unpack(w, m, out + used));
-            used += (size_t)w->module[m].N * (size_t)w->K * sizeof(float);
-        }
-    return used;
 }
 
 static void force_choice(const char *row, int value) {
@@ -296,7 +259,7 @@ static void test_a_model_in_the_plain_layout_is_the_same(void **state) {
     clora_model *usual = model;
 
     force_choice("weight_layout", LAYOUT_PLAIN);
-    assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"), NULL));
+    assert_ok(clora_model_load(&model, context, fixture_path(family->model), NULL));
     force_choice("weight_layout", 0);
     assert_int_equal(model->layer[0].w[DECODER_OUT]->layout, WEIGHT_PLAIN);
     assert_int_equal(model->embedding->layout, WEIGHT_PLAIN);
@@ -312,16 +275,16 @@ static void test_training_never_writes_the_frozen_weights(void **state) {
     fixture_batch batch;
     clora_dataset *dataset = NULL;
     clora_train_step done;
-    const size_t size = snapshot(NULL);
+    const size_t size = weights_snapshot(NULL, model);
     unsigned char *before = malloc(size), *after = malloc(size);
-    clora_adapter *adapter = load_adapter(adapters[0]);
+    clora_adapter *adapter = load_adapter(family->adapter[0]);
 
-    fixture_read_batch(&batch, adapters[0]);
-    snapshot(before);
-    clora_trainer *trainer = make_trainer(adapter, &dataset, &batch, 0);
+    fixture_read_batch(&batch, family->adapter[0]);
+    weights_snapshot(before, model);
+    clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, 0);
     for (int step = 0; step < 3; step++)
         assert_ok(clora_trainer_step(trainer, &done));
-    snapshot(after);
+    weights_snapshot(after, model);
     assert_memory_equal(before, after, size);
     clora_trainer_free(trainer);
     clora_dataset_free(dataset);
@@ -341,11 +304,11 @@ static size_t train_with_dropout(float **out, size_t *n, int recompute) {
     fixture_batch batch;
     clora_dataset *dataset = NULL;
     clora_train_step done;
-    clora_adapter *adapter = load_adapter(adapters[2]);
+    clora_adapter *adapter = load_adapter(family->adapter[family->count - 1]);
 
     assert_ok(clora_adapter_set_dropout(adapter, 0.25f));
-    fixture_read_batch(&batch, adapters[2]);
-    clora_trainer *trainer = make_trainer(adapter, &dataset, &batch, recompute);
+    fixture_read_batch(&batch, family->adapter[family->count - 1]);
+    clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, recompute);
     for (int step = 0; step < 4; step++)
         assert_ok(clora_trainer_step(trainer, &done));
     const size_t bytes = clora_trainer_plan(trainer).activations;
@@ -389,10 +352,10 @@ static void test_activations_that_do_not_fit_are_refused_with_a_remedy(void **st
     clora_trainer *trainer = NULL;
     clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
     const size_t all = context->info.global_memory;
-    clora_adapter *adapter = load_adapter(adapters[0]);
+    clora_adapter *adapter = load_adapter(family->adapter[0]);
 
     (void)state;
-    fixture_read_batch(&batch, adapters[0]);
+    fixture_read_batch(&batch, family->adapter[0]);
     const int lengths[4] = {batch.T, batch.T, batch.T, batch.T};
     assert_ok(clora_dataset_from_ids(&dataset, batch.ids, batch.labels, lengths, batch.B));
     context->info.global_memory = context->memory_now + 1000;
@@ -410,10 +373,10 @@ static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state)
     clora_train_step done;
     float *before, *after;
     size_t n;
-    clora_adapter *adapter = load_adapter(adapters[0]);
+    clora_adapter *adapter = load_adapter(family->adapter[0]);
 
-    fixture_read_batch(&batch, adapters[0]);
-    clora_trainer *trainer = make_trainer(adapter, &dataset, &batch, 0);
+    fixture_read_batch(&batch, family->adapter[0]);
+    clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, 0);
     assert_ok(clora_trainer_step(trainer, &done));
     read_chunk(&before, &n, adapter);
     before[0] = INFINITY;
@@ -476,11 +439,11 @@ static void test_rows_count_as_often_as_their_weights_say(void **state) {
     (void)state;
     fixture_batch raw;
     clora_batch batch;
-    clora_adapter *adapter = load_adapter(adapters[0]);
+    clora_adapter *adapter = load_adapter(family->adapter[0]);
     float loss[3][64], weights[64], *g[3], *p;
     size_t n;
 
-    fixture_read_batch(&raw, adapters[0]);
+    fixture_read_batch(&raw, family->adapter[0]);
     fixture_make_batch(&batch, &raw);
     const int M = batch.B * batch.T;
     workspace *ws = plan_training(adapter, &batch, false);
@@ -515,11 +478,11 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     fixture_batch raw;
     clora_batch batch;
     parameters trained = {0};
-    clora_adapter *adapter = load_adapter(adapters[0]);
+    clora_adapter *adapter = load_adapter(family->adapter[0]);
     float staging[64], *p, *g;
     size_t n;
 
-    fixture_read_batch(&raw, adapters[0]);
+    fixture_read_batch(&raw, family->adapter[0]);
     fixture_make_batch(&batch, &raw);
     workspace *ws = plan_training(adapter, &batch, true);
     assert_ok(adapter_list_parameters(&trained, adapter, (parameter_group){0}, (parameter_group){0}));
@@ -556,12 +519,37 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     clora_adapter_free(adapter);
 }
 
+static int load(const tenant *t) {
+    family = t;
+    if (clora_model_load(&model, context, fixture_path(t->model), NULL) == CLORA_OK)
+        return 0;
+    fprintf(stderr, "%s\n", clora_last_error());
+    return 1;
+}
+
+static int load_llama(void **state) {
+    (void)state;
+    return load(&LLAMA);
+}
+
+static int load_qwen2(void **state) {
+    (void)state;
+    return load(&QWEN2);
+}
+
+static int free_model(void **state) {
+    (void)state;
+    clora_model_free(model);
+    return 0;
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest llama[] = {
         cmocka_unit_test(test_base_logits_are_those_of_pytorch),
         cmocka_unit_test(test_adapter_logits_are_those_of_peft),
         cmocka_unit_test(test_cached_steps_give_the_logits_of_one_pass),
         cmocka_unit_test(test_sequences_of_different_lengths_go_on_side_by_side),
+        cmocka_unit_test(test_greedy_texts_are_those_of_transformers),
         cmocka_unit_test(test_switching_adapters_needs_no_reload),
         cmocka_unit_test(test_refuses_ids_outside_the_vocabulary),
         cmocka_unit_test(test_training_follows_pytorch),
@@ -575,16 +563,24 @@ int main(void) {
         cmocka_unit_test(test_rows_count_as_often_as_their_weights_say),
         cmocka_unit_test(test_dropout_gradients_are_those_of_the_masked_loss),
     };
+    const struct CMUnitTest qwen2[] = {
+        cmocka_unit_test(test_base_logits_are_those_of_pytorch),
+        cmocka_unit_test(test_adapter_logits_are_those_of_peft),
+        cmocka_unit_test(test_cached_steps_give_the_logits_of_one_pass),
+        cmocka_unit_test(test_sequences_of_different_lengths_go_on_side_by_side),
+        cmocka_unit_test(test_greedy_texts_are_those_of_transformers),
+        cmocka_unit_test(test_training_follows_pytorch),
+        cmocka_unit_test(test_training_with_summed_weights_follows_pytorch),
+        cmocka_unit_test(test_a_model_in_the_plain_layout_is_the_same),
+        cmocka_unit_test(test_recomputed_layers_give_the_same_bits_in_less_memory),
+        cmocka_unit_test(test_dropout_gradients_are_those_of_the_masked_loss),
+    };
     if (clora_context_create(&context, NULL) != CLORA_OK) {
         fprintf(stderr, "skipped: %s\n", clora_last_error());
         return 77;
     }
-    if (clora_model_load(&model, context, fixture_path("tiny-llama"), NULL) != CLORA_OK) {
-        fprintf(stderr, "%s\n", clora_last_error());
-        return 1;
-    }
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    clora_model_free(model);
+    const int failed = cmocka_run_group_tests_name("llama", llama, load_llama, free_model) +
+                       cmocka_run_group_tests_name("qwen2", qwen2, load_qwen2, free_model);
     clora_context_free(context);
     return failed;
 }

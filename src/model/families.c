@@ -36,6 +36,42 @@ done:
     return status;
 }
 
+static clora_status refuse_layer_types(const json_t *types, const char *path) {
+    if (!json_is_array(types))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"layer_types\" must be a list", path);
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        if (!type || strcmp(type, "full_attention") != 0)
+            return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"layer_types\" has another type than \"full_attention\"",
+                              path);
+    }
+    return CLORA_OK;
+}
+
+/* No layer may have a sliding window. transformers derives "layer_types" from the other keys where it is not set. */
+static clora_status refuse_windows(const model_config *c, const json_t *root, const char *path) {
+    const json_t *types = json_object_get(root, "layer_types");
+    const bool unlimited = json_is_null(json_object_get(root, "sliding_window"));
+    clora_status status = CLORA_OK;
+    int64_t first;
+    bool slides;
+
+    TRY(json_get_bool(&slides, root, "use_sliding_window", false, path));
+    TRY(json_get_int(&first, root, "max_window_layers", 28, path));
+    if (types && !json_is_null(types))
+        return refuse_layer_types(types, path);
+    if (slides && !unlimited && first < c->layers)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"use_sliding_window\" is set; only full attention is supported",
+                       path));
+done:
+    return status;
+}
+
+static clora_status read_qwen2(model_config *c, const json_t *root, const char *path) {
+    c->biases = 1u << DECODER_QKV;
+    return refuse_windows(c, root, path);
+}
+
 /* ---- the families ---- */
 
 #define DECODER                                                                        \
@@ -44,6 +80,7 @@ done:
 
 static const model_family families[] = {
     {.model_type = "llama", .max_positions = 2048, .read_config = read_llama, DECODER},
+    {.model_type = "qwen2", .max_positions = 32768, .read_config = read_qwen2, DECODER},
 };
 
 enum { FAMILIES = sizeof(families) / sizeof(families[0]) };

@@ -72,6 +72,16 @@ double fixture_number(const char *name, const char *key, int index) {
     return number;
 }
 
+void fixture_greedy(int32_t ids[FIXTURE_GREEDY], const char *name, int row) {
+    json_t *root = load(name);
+    const json_t *list = json_array_get(json_object_get(root, "greedy_12_tokens_per_row"), (size_t)row);
+
+    assert_int_equal(json_array_size(list), FIXTURE_GREEDY);
+    for (size_t i = 0; i < FIXTURE_GREEDY; i++)
+        ids[i] = (int32_t)json_integer_value(json_array_get(list, i));
+    json_decref(root);
+}
+
 void fixture_make_batch(clora_batch *out, const fixture_batch *from) {
     const size_t n = (size_t)(from->B * from->T);
 
