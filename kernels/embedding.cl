@@ -15,23 +15,17 @@
 #define STORAGE 0 // of W0: 0 f32, 1 f16, 2 bf16
 #endif
 
+#ifndef NV // else panel.cl has said it
 #if STORAGE == 0
 typedef float stored;
 #else
 typedef ushort stored;
 #endif
+#endif
 
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void embedding(TENSOR(float, y), const int y_stride,
-                                                                        TENSOR(const int, ids), TENSOR(const stored, w),
-                                                                        const int N, const int K, const int begin,
-                                                                        const int end) {
-    AT(y);
-    AT(ids);
-    AT(w);
-    const int k = get_global_id(0), m = get_global_id(1), n = ids[m];
-    if (k >= K)
-        return;
-    y += (size_t)m * y_stride + k;
+// y = column k of row n of W0, where this part has the row.
+static inline void gather(__global float *y, __global const stored *w, const int n, const int k, const int N,
+                          const int K, const int begin, const int end) {
     if (n < 0 || n >= N) {
         *y = NAN;
     } else if (n >= begin && n < end) {
@@ -45,4 +39,16 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void embedding(TENSOR(f
         *y = as_float((uint)w[at] << 16);
 #endif
     }
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void embedding(TENSOR(float, y), const int y_stride,
+                                                                        TENSOR(const int, ids), TENSOR(const stored, w),
+                                                                        const int N, const int K, const int begin,
+                                                                        const int end) {
+    AT(y);
+    AT(ids);
+    AT(w);
+    const int k = get_global_id(0), m = get_global_id(1);
+    if (k < K)
+        gather(y + (size_t)m * y_stride + k, w, ids[m], k, N, K, begin, end);
 }

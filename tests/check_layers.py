@@ -13,7 +13,7 @@ MAY = {
     "data": ["base", "files", "tokenizer"],
     "ref": ["base"],
     "tuning": ["base", "device"],
-    "ops": ["base", "device", "tuning"],
+    "ops": ["base", "device", "kernels", "tuning"],  # kernels/: what host and device share
     "train/parameters": ["base", "device"],  # a layer of its own: the list of what trains, filled below train/
     "methods": ["base", "device", "files", "tuning", "ops", "train/parameters"],
     "model": ["base", "device", "files", "ops", "methods"],

@@ -20,7 +20,7 @@
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
-/* All layers in one launch against an operation a launch: no bit may differ. */
+/* A step's calls in one launch against a launch each: no bit may differ. */
 
 static clora_context *context;
 
@@ -51,8 +51,7 @@ static int capacity_of(const clora_model *model) {
     return model->config.max_positions < CAPACITY ? model->config.max_positions : CAPACITY;
 }
 
-/* Logits (STEPS, B, V). An adapter sits out the second step. */
-static void decode(float *logits, clora_model *model, clora_adapter *adapter, const text *t) {
+static clora_session *begin(float *logits, clora_model *model, clora_adapter *adapter, const text *t) {
     clora_session *session = NULL;
     int32_t ids[CAPACITY];
 
@@ -63,6 +62,16 @@ static void decode(float *logits, clora_model *model, clora_adapter *adapter, co
     for (int b = 0; b < t->B; b++)
         assert_ok(session_prefill(session, b, logits, ids + b, t->prompt + b));
     clora_context_profile_reset(context);
+    return session;
+}
+
+/* Logits (STEPS, B, V). An adapter sits out the second step. */
+static void decode(float *logits, clora_model *model, clora_adapter *adapter, const text *t) {
+    clora_session *session = begin(logits, model, adapter, t);
+    int32_t ids[CAPACITY];
+
+    for (int i = 0; i < CAPACITY; i++)
+        ids[i] = (i * 31 + 5) % V;
     for (int s = 0; s < STEPS; s++) {
         float *out = logits + (size_t)s * (size_t)t->B * V;
         assert_ok(clora_session_select(session, s == 1 ? NULL : adapter));
@@ -78,15 +87,15 @@ static void check(clora_model *model, clora_adapter *adapter, text t, int expect
     const model_config *c = &model->config;
     const attention_shape shape = {t.B, t.T, capacity_of(model), c->heads, c->kv_heads, c->head_dim};
 
-    force("path_layer", LAYER_APART);
+    force("path_tape", TAPE_APART);
     decode(apart, model, adapter, &t);
-    force("path_layer", LAYER_TOGETHER);
+    force("path_tape", TAPE_TOGETHER);
     decode(one, model, adapter, &t);
-    const int seen = launches("decode_layers"), wanted = attention_by_rows(context, shape) ? expected : 0;
+    const int seen = launches("tape"), wanted = attention_by_rows(context, shape) ? expected : 0;
     if (seen != wanted)
-        fail_msg("B %d T %d: %d launches of decode_layers, %d expected", t.B, t.T, seen, wanted);
+        fail_msg("B %d T %d: %d launches of tape, %d expected", t.B, t.T, seen, wanted);
     assert_memory_equal(one, apart, (size_t)STEPS * (size_t)t.B * V * sizeof(float));
-    force("path_layer", 0);
+    force("path_tape", 0);
 }
 
 static clora_model *load(const char *path, clora_dtype dtype) {
@@ -117,11 +126,11 @@ static clora_adapter *make_adapter(clora_model *model, const clora_adapter_optio
     return adapter;
 }
 
-/* ---- a model whose heads and rows fill vectors, of three layers ---- */
+/* ---- a model whose heads and rows fill vectors ---- */
 
-enum { WIDE_LAYERS = 3, C = 96, F = 160, H = 6, G = 2, D = 32, TENSORS = WIDE_LAYERS * 9 + 2 };
+enum { WIDE_LAYERS = 3, MOST_LAYERS = 10, C = 96, F = 160, H = 6, G = 2, D = 32, TENSORS = MOST_LAYERS * 9 + 2 };
 
-static size_t wide_entries(safetensors_entry *entries, char (*names)[96]) {
+static size_t wide_entries(safetensors_entry *entries, char (*names)[96], int layers) {
     static const struct {
         const char *name;
         int rows, cols; /* no rows: a vector */
@@ -131,7 +140,7 @@ static size_t wide_entries(safetensors_entry *entries, char (*names)[96]) {
     const size_t each = sizeof(inside) / sizeof(inside[0]);
     size_t n = 0;
 
-    for (; n < WIDE_LAYERS * each; n++) {
+    for (; n < (size_t)layers * each; n++) {
         const int rows = inside[n % each].rows, cols = inside[n % each].cols;
         snprintf(names[n], sizeof(names[n]), "model.layers.%zu.%s.weight", n / each, inside[n % each].name);
         entries[n] = (safetensors_entry){.ndim = rows ? 2 : 1, .shape = {rows ? rows : cols, rows ? cols : 0}};
@@ -143,10 +152,11 @@ static size_t wide_entries(safetensors_entry *entries, char (*names)[96]) {
     return n;
 }
 
-static const char *write_wide_model(void) {
+static const char *write_wide_model(int layers) {
     safetensors_entry entries[TENSORS];
     char names[TENSORS][96];
-    const size_t n = wide_entries(entries, names);
+    const size_t n = wide_entries(entries, names, layers);
+    char config[512];
     safetensors_writer writer;
 
     for (size_t i = 0; i < n; i++) {
@@ -164,11 +174,13 @@ static const char *write_wide_model(void) {
         free(values);
     }
     assert_ok(safetensors_writer_finish(&writer));
-    scratch_text("wide/config.json",
-                 "{\"model_type\": \"llama\", \"hidden_size\": 96, \"intermediate_size\": 160, "
-                 "\"num_hidden_layers\": 3, \"num_attention_heads\": 6, \"num_key_value_heads\": 2, \"head_dim\": 32, "
-                 "\"vocab_size\": 97, \"max_position_embeddings\": 128, \"rms_norm_eps\": 1e-5, "
-                 "\"tie_word_embeddings\": true, \"hidden_act\": \"silu\"}");
+    snprintf(config, sizeof(config),
+             "{\"model_type\": \"llama\", \"hidden_size\": 96, \"intermediate_size\": 160, "
+             "\"num_hidden_layers\": %d, \"num_attention_heads\": 6, \"num_key_value_heads\": 2, \"head_dim\": 32, "
+             "\"vocab_size\": 97, \"max_position_embeddings\": 128, \"rms_norm_eps\": 1e-5, "
+             "\"tie_word_embeddings\": true, \"hidden_act\": \"silu\"}",
+             layers);
+    scratch_text("wide/config.json", config);
     return scratch_path("wide");
 }
 
@@ -192,7 +204,7 @@ static void test_more_rows_give_the_same_bits(void **state) {
     static const struct {
         clora_dtype dtype;
         int rows, rank;
-    } cases[] = {{CLORA_DTYPE_F32, 5, 5}, {CLORA_DTYPE_F16, 8, 0}, {CLORA_DTYPE_BF16, 4, 0}};
+    } cases[] = {{CLORA_DTYPE_F32, 5, 5}, {CLORA_DTYPE_F32, 7, 2}, {CLORA_DTYPE_F16, 8, 0}, {CLORA_DTYPE_BF16, 4, 0}};
 
     (void)state;
     force("path_rows", PATH_FEW_ROWS);
@@ -211,7 +223,7 @@ static void test_more_rows_give_the_same_bits(void **state) {
 /* More than one block of keys, rotations by vectors, and terms of every site. */
 static void test_three_layers_of_a_wider_model_go_as_one(void **state) {
     static const clora_dtype types[] = {CLORA_DTYPE_F32, CLORA_DTYPE_BF16};
-    const char *path = write_wide_model();
+    const char *path = write_wide_model(WIDE_LAYERS);
     clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
 
     (void)state;
@@ -226,17 +238,16 @@ static void test_three_layers_of_a_wider_model_go_as_one(void **state) {
     }
 }
 
-/* A step without the adapter is one launch; one with it is as many as there are runs of equal layers. */
-static void test_adapters_that_differ_by_layer_take_a_launch_each(void **state) {
+/* Ranks and scales that differ by layer and by module, modules and layers without a term: one launch a step. */
+static void test_adapters_that_differ_by_layer_go_as_one(void **state) {
     static const struct {
         const char *targets, *ranks, *alphas;
-        int runs;
     } cases[] = {
-        {"all-linear", NULL, NULL, 1},
-        {"all-linear", "layers.1.mlp.up_proj=3", NULL, 2},
-        {"all-linear", NULL, "layers.1.self_attn.o_proj=5", 2},
-        {".*layers\\.0\\..*_proj", NULL, NULL, 2},
-        {"q_proj,v_proj", NULL, NULL, 1},
+        {"all-linear", NULL, NULL},
+        {"all-linear", "layers.1.mlp.up_proj=3", NULL},
+        {"all-linear", NULL, "layers.1.self_attn.o_proj=5"},
+        {".*layers\\.0\\..*_proj", NULL, NULL},
+        {"q_proj,v_proj", NULL, NULL},
     };
     clora_model *model = load_tiny(CLORA_DTYPE_F32);
 
@@ -247,24 +258,64 @@ static void test_adapters_that_differ_by_layer_take_a_launch_each(void **state) 
         options.rank_pattern = cases[i].ranks;
         options.alpha_pattern = cases[i].alphas;
         clora_adapter *adapter = make_adapter(model, &options);
-        check(model, adapter, (text){1, 1, 4}, 1 + (STEPS - 1) * cases[i].runs);
+        check(model, adapter, (text){1, 1, 4}, STEPS);
         clora_adapter_free(adapter);
     }
     clora_model_free(model);
 }
 
-static void test_biases_take_a_launch_each(void **state) {
-    clora_model *model = load_tiny(CLORA_DTYPE_F32);
-    float bias[128];
+/* More ranks than a program has variants: a term of another rank shares its work out as one of the others does. */
+static void test_many_ranks_go_as_one(void **state) {
+    clora_model *model = load(write_wide_model(MOST_LAYERS), CLORA_DTYPE_F32);
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    char ranks[512] = "";
 
     (void)state;
-    for (int i = 0; i < 128; i++)
+    for (int l = 0; l < MOST_LAYERS; l++)
+        snprintf(ranks + strlen(ranks), sizeof(ranks) - strlen(ranks), "%slayers.%d.self_attn.q_proj=%d", l ? "," : "",
+                 l, 1 + 3 * l);
+    options.rank_pattern = ranks;
+    clora_adapter *adapter = make_adapter(model, &options);
+    check(model, adapter, (text){1, 1, 4}, STEPS);
+    clora_adapter_free(adapter);
+    clora_model_free(model);
+}
+
+/* Biases of the first `sites` products of each layer. */
+static void set_biases(clora_model *model, int sites) {
+    float bias[256];
+
+    for (int i = 0; i < 256; i++)
         bias[i] = 0.01f * (float)(i % 13);
     for (int l = 0; l < model->config.layers; l++)
-        for (int site = 0; site < DECODER_PROJECTIONS; site++)
+        for (int site = 0; site < sites; site++)
             for (int m = 0; m < model->layer[l].w[site]->modules; m++)
                 assert_ok(weight_set_bias(model->layer[l].w[site], m, bias));
-    check(model, NULL, (text){2, 1, 3}, 2 * STEPS);
+}
+
+static void test_biases_go_along(void **state) {
+    static const int sites[] = {1, DECODER_PROJECTIONS};
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sites) / sizeof(sites[0]); i++) {
+        clora_model *model = load_tiny(CLORA_DTYPE_F32);
+        set_biases(model, sites[i]);
+        clora_adapter *adapter = make_adapter(model, &options);
+        check(model, NULL, (text){2, 1, 3}, STEPS);
+        check(model, adapter, (text){1, 1, 3}, STEPS);
+        clora_adapter_free(adapter);
+        clora_model_free(model);
+    }
+}
+
+/* A bias is a buffer of its own: ten layers have more than a launch has arguments. */
+static void test_more_buffers_than_a_launch_holds_take_another(void **state) {
+    clora_model *model = load(write_wide_model(MOST_LAYERS), CLORA_DTYPE_F32);
+
+    (void)state;
+    set_biases(model, DECODER_PROJECTIONS);
+    check(model, NULL, (text){1, 1, 4}, 2 * STEPS);
     clora_model_free(model);
 }
 
@@ -297,6 +348,120 @@ static void test_many_rows_take_several_launches(void **state) {
     clora_model_free(model);
 }
 
+/* One token in a session; the launches of tapes that it took. */
+static int step(float *logits, clora_session *session, int32_t id) {
+    clora_context_profile_reset(context);
+    assert_ok(session_step(session, logits, &id, 1));
+    return launches("tape");
+}
+
+/* A session whose steps are recorded, and one of the same texts in which each operation is a launch. */
+typedef struct pair {
+    clora_session *one, *apart;
+} pair;
+
+static pair begin_pair(clora_model *model, clora_adapter *adapter) {
+    float logits[V];
+    const text t = {1, 1, 4};
+
+    return (pair){begin(logits, model, adapter, &t), begin(logits, model, adapter, &t)};
+}
+
+static void end_pair(pair *p) {
+    clora_session_free(p->one);
+    clora_session_free(p->apart);
+}
+
+/* The recorded session takes as many launches as said, and both give the same. */
+static void check_step(const pair *p, int32_t id, int expected) {
+    float one[V], apart[V];
+
+    force("path_tape", TAPE_APART);
+    assert_int_equal(step(apart, p->apart, id), 0);
+    force("path_tape", TAPE_TOGETHER);
+    assert_int_equal(step(one, p->one, id), expected);
+    assert_memory_equal(one, apart, sizeof(one));
+    force("path_tape", 0);
+}
+
+static void test_a_recorded_step_reads_weights_as_they_are(void **state) {
+    clora_model *model = load_tiny(CLORA_DTYPE_F32);
+    weight *w = model->layer[1].w[DECODER_DOWN];
+    const size_t count = (size_t)w->N * (size_t)w->K;
+    float *values = malloc(count * sizeof(*values));
+    pair p = begin_pair(model, NULL);
+
+    (void)state;
+    check_step(&p, 5, 1);
+    for (size_t i = 0; i < count; i++)
+        values[i] = 0.1f * rng_normal(7, 0, i);
+    assert_ok(weight_pack_rows(w, 0, 0, w->N, values, CLORA_DTYPE_F32));
+    check_step(&p, 6, 1);
+    end_pair(&p);
+    free(values);
+    clora_model_free(model);
+}
+
+/* The next adapter may lie where the one before lay. */
+static void test_a_recorded_step_follows_the_selection(void **state) {
+    clora_model *model = load_tiny(CLORA_DTYPE_F32);
+    pair p = begin_pair(model, NULL);
+
+    (void)state;
+    for (int rank = 1; rank <= 9; rank += 4) {
+        clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+        options.rank = rank;
+        clora_adapter *adapter = make_adapter(model, &options);
+        assert_ok(clora_session_select(p.one, adapter));
+        assert_ok(clora_session_select(p.apart, adapter));
+        clora_adapter_free(adapter); /* the sessions hold it */
+        check_step(&p, 5, 1);
+        check_step(&p, 6, 1);
+    }
+    assert_ok(clora_session_select(p.one, NULL));
+    assert_ok(clora_session_select(p.apart, NULL));
+    check_step(&p, 7, 1);
+    end_pair(&p);
+    clora_model_free(model);
+}
+
+/* The tuner wants to see each operation; nothing recorded before is run meanwhile, nor lost. */
+static void test_each_operation_is_a_launch_while_the_tuner_listens(void **state) {
+    clora_model *model = load_tiny(CLORA_DTYPE_F32);
+    pair p = begin_pair(model, NULL);
+    recorder notes = {0};
+
+    (void)state;
+    check_step(&p, 5, 1);
+    (void)recorder_attach(context, &notes);
+    check_step(&p, 6, 0);
+    (void)recorder_attach(context, NULL);
+    assert_non_null(recorder_find(&notes, kernel_find("matvec_panel"), NULL));
+    assert_null(recorder_find(&notes, kernel_find("tape"), NULL));
+    check_step(&p, 7, 1);
+    recorder_finish(&notes);
+    end_pair(&p);
+    clora_model_free(model);
+}
+
+/* What was recorded with other parameters is not run any more. */
+static void test_a_recorded_step_follows_the_parameters(void **state) {
+    clora_model *model = load_tiny(CLORA_DTYPE_F32);
+    pair p = begin_pair(model, NULL);
+    float one[V], apart[V];
+
+    (void)state;
+    check_step(&p, 5, 1);
+    force("path_rows", PATH_MANY_ROWS); /* products that a tape does not hold */
+    assert_int_equal(step(one, p.one, 6), 0);
+    assert_int_equal(step(apart, p.apart, 6), 0);
+    assert_memory_equal(one, apart, sizeof(one));
+    force("path_rows", 0);
+    check_step(&p, 7, 1);
+    end_pair(&p);
+    clora_model_free(model);
+}
+
 /* A step that is refused leaves the counters alone, and each session has its own. */
 static void test_sessions_side_by_side_do_not_disturb_each_other(void **state) {
     clora_model *model = load_tiny(CLORA_DTYPE_F32);
@@ -305,7 +470,7 @@ static void test_sessions_side_by_side_do_not_disturb_each_other(void **state) {
     const int32_t id = 5, wrong = V;
 
     (void)state;
-    force("path_layer", LAYER_TOGETHER);
+    force("path_tape", TAPE_TOGETHER);
     assert_ok(clora_session_create(&a, model, 1, capacity_of(model)));
     assert_ok(clora_session_create(&b, model, 1, capacity_of(model)));
     for (int step = 0; step < STEPS; step++) {
@@ -317,7 +482,7 @@ static void test_sessions_side_by_side_do_not_disturb_each_other(void **state) {
     clora_session_free(a);
     clora_session_free(b);
     clora_model_free(model);
-    force("path_layer", 0);
+    force("path_tape", 0);
 }
 
 static int setup(void **state) {
@@ -335,11 +500,18 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_launch_gives_the_same_bits),
         cmocka_unit_test_setup_teardown(test_three_layers_of_a_wider_model_go_as_one, scratch_setup, scratch_teardown),
-        cmocka_unit_test(test_adapters_that_differ_by_layer_take_a_launch_each),
-        cmocka_unit_test(test_biases_take_a_launch_each),
+        cmocka_unit_test(test_adapters_that_differ_by_layer_go_as_one),
+        cmocka_unit_test_setup_teardown(test_many_ranks_go_as_one, scratch_setup, scratch_teardown),
+        cmocka_unit_test(test_biases_go_along),
+        cmocka_unit_test_setup_teardown(test_more_buffers_than_a_launch_holds_take_another, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test(test_any_number_of_groups_comes_to_an_end),
         cmocka_unit_test(test_more_rows_give_the_same_bits),
         cmocka_unit_test(test_many_rows_take_several_launches),
+        cmocka_unit_test(test_a_recorded_step_reads_weights_as_they_are),
+        cmocka_unit_test(test_a_recorded_step_follows_the_selection),
+        cmocka_unit_test(test_a_recorded_step_follows_the_parameters),
+        cmocka_unit_test(test_each_operation_is_a_launch_while_the_tuner_listens),
         cmocka_unit_test(test_sessions_side_by_side_do_not_disturb_each_other),
     };
 
@@ -347,11 +519,10 @@ int main(void) {
         print_message("skipped: %s\n", clora_last_error());
         return 77; /* Meson: skipped */
     }
-    const bool suits =
-        kernel_runs_layers(context) && weight_layout_of(context, CLORA_STORAGE_F32, 1, 1) == WEIGHT_PANEL;
+    const bool suits = kernel_runs_tapes(context) && weight_layout_of(context, CLORA_STORAGE_F32, 1, 1) == WEIGHT_PANEL;
     clora_context_free(context);
     if (!suits) {
-        print_message("skipped: layers in one launch are for PoCL on a CPU, with weights in panels\n");
+        print_message("skipped: steps in one launch are for PoCL on a CPU, with weights in panels\n");
         return 77;
     }
     return cmocka_run_group_tests(tests, setup, teardown);

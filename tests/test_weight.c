@@ -77,7 +77,7 @@ static void test_a_pool_holds_equal_weights_in_one_buffer(void **state) {
         free(back);
         free(data);
     }
-    assert_int_equal(pooled, kernel_runs_layers(context) && w[0]->layout == WEIGHT_PANEL);
+    assert_int_equal(pooled, kernel_runs_tapes(context) && w[0]->layout == WEIGHT_PANEL);
     assert_int_equal(w[0]->part[0].data->buffer == w[3]->part[0].data->buffer, pooled);
     assert_true(w[0]->part[0].data->buffer != w[1]->part[0].data->buffer);
     for (int i = 0; i < COUNT; i++)

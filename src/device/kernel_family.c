@@ -20,6 +20,6 @@ bool kernel_has_compilers_ways(const clora_context *context) {
     return kernel_explicit_vectors(context) && device_is_pocl_cpu(context);
 }
 
-bool kernel_runs_layers(const clora_context *context) {
+bool kernel_runs_tapes(const clora_context *context) {
     return kernel_has_compilers_ways(context);
 }

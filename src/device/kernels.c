@@ -32,9 +32,6 @@ const kernel_row kernel_rows[] = {
      {VECTOR, ROW_GROUP, {"BK", rule_row_keys, {64, 128}}, {"NC", rule_row_columns, {4, 8, 1}}}},
     {"clip_scale", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"cross_entropy", "loss", {VECTOR, LONG_ROW_GROUP}},
-    {"decode_layers",
-     "norm panel matvec lowrank_panel rope attention_row decode_layers",
-     {{"VW", rule_panel_vector, {0}}}}, /* else those of its parts, and never while these are tuned */
     {"dropout", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},
     {"dropout_add", "dropout", {VECTOR, ELEMENT_GROUP, BLOCK_OF_FOUR}},
     {"embedding", "embedding", {{"WG", NULL, {64, 32, 128, 256}}}},
@@ -106,8 +103,8 @@ const kernel_row kernel_rows[] = {
       {"MOST_STREAMS", NULL, {4, 1, 2, 3, 6}, LAUNCHED},
       {"AHEAD", rule_ahead, {32, NO_LINES}, .allows = allows_ahead}}},
     {"path_dx_term", NULL, {{"PATH", NULL, {TERM_FUSED, TERM_APART, TERM_SUM}, .allows = allows_dx_term}}},
-    {"path_layer", NULL, {{"PATH", rule_path_layer, {LAYER_APART, LAYER_TOGETHER}, .allows = allows_path_layer}}},
     {"path_rows", NULL, {{"PATH", rule_path_rows, {PATH_FEW_ROWS, PATH_MANY_ROWS}}}},
+    {"path_tape", NULL, {{"PATH", rule_path_tape, {TAPE_APART, TAPE_TOGETHER}, .allows = allows_path_tape}}},
     {"path_term", NULL, {{"PATH", NULL, {TERM_FUSED, TERM_APART, TERM_SUM}, .allows = allows_term}}},
     {"rmsnorm", "norm", {VECTOR, ROW_GROUP}},
     {"rmsnorm_apply", "norm", {VECTOR, ROW_GROUP}},
@@ -118,6 +115,9 @@ const kernel_row kernel_rows[] = {
     {"square_total", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"swiglu", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"swiglu_backward", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"tape",
+     "norm panel matvec lowrank_panel rope attention_row embedding tape_phase.h tape",
+     {{"VW", rule_panel_vector, {0}}}}, /* else those of its parts, and never while these are tuned */
     {"weight_layout", NULL, {{"LAYOUT", rule_layout, {LAYOUT_PANEL, LAYOUT_PLAIN}, .tries = tries_layout}}},
     {"widen", "convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
 };

@@ -74,7 +74,7 @@ static clora_status build_fail(clora_context *context, cl_program program, const
     return CLORA_ERROR_OPENCL;
 }
 
-enum { SOURCES = 8 };
+enum { SOURCES = 12 };
 
 /* The texts a program is made of: `stems` are names with blanks between them; common.cl stands in front of all. */
 typedef struct program_text {

@@ -184,11 +184,11 @@ int rule_path_rows(const kernel_at *at) {
     return at->key->M <= few ? PATH_FEW_ROWS : PATH_MANY_ROWS;
 }
 
-int rule_path_layer(const kernel_at *at) {
-    return kernel_runs_layers(at->context) ? LAYER_TOGETHER : LAYER_APART;
+int rule_path_tape(const kernel_at *at) {
+    return kernel_runs_tapes(at->context) ? TAPE_TOGETHER : TAPE_APART;
 }
-bool allows_path_layer(const kernel_at *at, int value) {
-    return value == LAYER_APART || kernel_runs_layers(at->context);
+bool allows_path_tape(const kernel_at *at, int value) {
+    return value == TAPE_APART || kernel_runs_tapes(at->context);
 }
 
 int rule_layout(const kernel_at *at) {

@@ -67,13 +67,13 @@ int rule_ahead(const kernel_at *at);
 
 /* Which way of several. */
 int rule_path_rows(const kernel_at *at);
-int rule_path_layer(const kernel_at *at);
+int rule_path_tape(const kernel_at *at);
 int rule_layout(const kernel_at *at);
 
 /* Which values may be chosen, whatever was measured: a way that the device has not, or one that costs more at this
  * shape, is none. */
 bool allows_ahead(const kernel_at *at, int value);
-bool allows_path_layer(const kernel_at *at, int value);
+bool allows_path_tape(const kernel_at *at, int value);
 bool allows_term(const kernel_at *at, int value);
 bool allows_dx_term(const kernel_at *at, int value);
 

@@ -11,7 +11,8 @@ clora_status source_text(char **out, const char *stem, size_t length) {
 
     if (folder && *folder) {
         size_t size;
-        char *path = alloc_format("%s/%.*s.cl", folder, (int)length, stem);
+        const char *ending = memchr(stem, '.', length) ? "" : ".cl"; /* a header's name has its own */
+        char *path = alloc_format("%s/%.*s%s", folder, (int)length, stem, ending);
         if (!path)
             return clora_fail(CLORA_ERROR_MEMORY, "no memory for a path");
         const clora_status status = file_read_text(out, &size, path, (size_t)1 << 24);

@@ -7,9 +7,9 @@
 
 #include "base/status.h"
 
-/* One embedded .cl file; the table is made by kernels/embed.py. */
+/* One embedded file of kernels/; the table is made by kernels/embed.py. */
 typedef struct kernel_source {
-    const char *name;          /* file stem: "rmsnorm" */
+    const char *name;          /* a .cl file's stem, "norm", or a header's whole name */
     const unsigned char *text; /* not zero-terminated */
     size_t size;
 } kernel_source;

@@ -94,61 +94,12 @@ done:
     return status;
 }
 
-static decode_linear decode_site(workspace *ws, const selection *s, int l, int kind) {
-    const int site = l * DECODER_PROJECTIONS + kind;
-    const lowrank *lr = selection_term(s, site);
-    decode_linear linear = {.w = ws->model->site[site].weight, .lr = lr};
-
-    if (lr)
-        linear.u = tensor_slice(&workspace_layer(ws, l)->u[kind], 0, ws->M, lr->R);
-    return linear;
-}
-
-static decode_layer decode_of(workspace *ws, const selection *s, const kv_cache *cache, int l) {
-    const model_layer *w = &ws->model->layer[l];
-    layer_activations *a = workspace_layer(ws, l);
-
-    return (decode_layer){.x = workspace_stream(ws, l),
-                          .norm_attention = w->norm[DECODER_NORM_ATTENTION],
-                          .norm_mlp = w->norm[DECODER_NORM_MLP],
-                          .eps = ws->model->config.norm_eps,
-                          .qkv = decode_site(ws, s, l, DECODER_QKV),
-                          .out = decode_site(ws, s, l, DECODER_OUT),
-                          .gate_up = decode_site(ws, s, l, DECODER_GATE_UP),
-                          .down = decode_site(ws, s, l, DECODER_DOWN),
-                          .normed = &ws->normed,
-                          .qkv_rows = &a->qkv,
-                          .att = &a->att,
-                          .mid = &a->mid,
-                          .act = &ws->act,
-                          .counters = &ws->counters,
-                          .cache = cache_view(ws, cache, l),
-                          .positions = &ws->positions,
-                          .table = &ws->rope,
-                          .past = &ws->past,
-                          .first = &ws->first,
-                          .shape = shape_of(ws, cache->capacity)};
-}
-
-/* All layers in few launches, where that is the way; else `*done` is false and nothing has happened. */
-static clora_status decode_at_once(bool *done, workspace *ws, const selection *s, const kv_cache *cache) {
-    const int layers = ws->model->config.layers;
-
-    for (int l = 0; l < layers; l++)
-        ws->decode[l] = decode_of(ws, s, cache, l);
-    *done = s->dropout == 0.0f && op_decode_layers_fit(ws->decode, layers);
-    return *done ? op_decode_layers(ws->decode, layers) : CLORA_OK;
-}
-
 clora_status decoder_forward(workspace *ws, const selection *select, kv_cache *cache) {
     const clora_model *m = ws->model;
-    bool done = false;
     clora_status status = CLORA_OK;
 
     TRY(op_embedding(workspace_stream(ws, 0), &ws->ids, m->embedding));
-    if (cache)
-        TRY(decode_at_once(&done, ws, select, cache));
-    for (int l = 0; l < m->config.layers && !done; l++)
+    for (int l = 0; l < m->config.layers; l++)
         TRY(layer_forward(ws, select, cache, l));
     TRY(op_rmsnorm(&ws->normed, &ws->rstd_final, workspace_stream(ws, m->config.layers), m->norm, m->config.norm_eps));
 done:

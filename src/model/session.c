@@ -56,6 +56,7 @@ clora_status clora_session_create(clora_session **out, clora_model *model, int b
     TRY(plan_cache(s, batch, capacity));
     TRY(workspace_plan(&s->ws, model, &(workspace_options){.B = batch, .T = prefill, .positions = capacity}));
     TRY(workspace_commit(s->ws));
+    TRY(tape_create(&s->tape, model->context));
     TRY(clora_tensor_zero(&s->ws->first)); /* every query sees its sequence from the start */
     *out = s;
     s = NULL;
@@ -74,6 +75,7 @@ void clora_session_free(clora_session *s) {
     if (!s)
         return;
     clora_context_finish(s->model->context);
+    tape_free(s->tape);
     workspace_free(s->ws);
     arena_finish(&s->memory);
     clora_tensor_free(s->u);
@@ -113,6 +115,8 @@ clora_status clora_session_select(clora_session *session, clora_adapter *adapter
     if (adapter)
         shared_hold(&adapter->shared);
     let_go(session->select.adapter);
+    if (adapter != session->select.adapter)
+        tape_forget(session->tape);
     session->select = (selection){.adapter = adapter};
 done:
     return status;
@@ -142,6 +146,15 @@ typedef struct piece {
     int T;
 } piece;
 
+/* The forward pass of the step in hand, in one launch where that is the way. */
+static clora_status run_step(clora_session *s) {
+    const tape_key key = {s->ws->B, s->ws->T, s->cache.first};
+
+    if (tape_begin(s->tape, key))
+        tape_end(s->tape, model_forward(s->ws, &s->select, &s->cache));
+    return tape_holds(s->tape, key) ? tape_run(s->tape) : model_forward(s->ws, &s->select, &s->cache);
+}
+
 /* T tokens for every sequence of the piece, from column t0 of its ids. */
 static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     workspace *ws = s->ws;
@@ -162,7 +175,7 @@ static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     TRY(tensor_send(&ws->ids, (size_t)(B * T), ids));
     TRY(tensor_send(&ws->positions, (size_t)(B * T), positions));
     TRY(tensor_send(&ws->past, (size_t)B, past));
-    TRY(model_forward(ws, &s->select, &s->cache));
+    TRY(run_step(s));
     for (int b = 0; b < B; b++)
         length[b] += T;
 done:

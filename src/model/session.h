@@ -4,6 +4,7 @@
 #include <clora/generate.h>
 
 #include "methods/selection.h"
+#include "ops/tape.h"
 #include "model/kvcache.h"
 #include "model/workspace.h"
 
@@ -12,6 +13,7 @@ struct clora_session {
     workspace *ws;
     selection select;
     kv_cache cache;
+    tape *tape;          /* of the last short step */
     arena memory;        /* of the cache and the logits */
     clora_tensor *kv;    /* views, one a layer */
     clora_tensor logits; /* (rows, V) */

@@ -53,9 +53,7 @@ static clora_status plan_stream(workspace *ws, const model_config *c) {
     clora_status status = CLORA_OK;
 
     ws->stream = alloc_array((size_t)count, sizeof(*ws->stream));
-    if (!ws->train)
-        ws->decode = alloc_array((size_t)c->layers, sizeof(*ws->decode));
-    if (!ws->stream || (!ws->train && !ws->decode))
+    if (!ws->stream)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
     for (int l = 0; l < count; l++)
         TRY(add_floats(ws, &ws->stream[l], c->hidden));
@@ -132,7 +130,6 @@ static clora_status plan_all(workspace *ws, const model_config *c, const workspa
     TRY(add_rows(ws, &ws->last, CLORA_DTYPE_I32, 1));
     TRY(arena_add(&ws->memory, &ws->past, CLORA_DTYPE_I32, o->B, 1));
     TRY(arena_add(&ws->memory, &ws->rope, CLORA_DTYPE_F32, o->positions, c->head_dim));
-    TRY(arena_add(&ws->memory, &ws->counters, CLORA_DTYPE_I32, 1, DECODE_COUNTERS));
     TRY(plan_stream(ws, c));
     TRY(plan_layers(ws, c, o->ranks));
     TRY(add_floats(ws, &ws->rstd_final, 1));
@@ -180,7 +177,6 @@ clora_status workspace_commit(workspace *ws) {
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the rotation's table"));
     rope_table(table, &ws->model->config, ws->rope.shape[0]);
     TRY(clora_tensor_write(&ws->rope, table));
-    TRY(clora_tensor_zero(&ws->counters));
 done:
     free(table);
     return status;
@@ -192,7 +188,6 @@ void workspace_free(workspace *ws) {
     arena_finish(&ws->memory);
     free(ws->rows);
     free(ws->layer);
-    free(ws->decode);
     free(ws->stream);
     free(ws);
 }

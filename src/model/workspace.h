@@ -27,7 +27,6 @@ typedef struct workspace {
     int max_rows;
     bool train, recompute;
     layer_activations *layer;
-    decode_layer *decode; /* the layers of a step that decodes, for ops/decode.c; NULL when training */
     clora_tensor *stream; /* (M, C) the residual stream in front of each layer and behind the last */
     clora_tensor rstd_final, normed, act, u_head;
     clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped;
@@ -35,7 +34,6 @@ typedef struct workspace {
     clora_tensor nll, hit;
     clora_tensor ids, targets, positions, first, last, past; /* i32 */
     clora_tensor rope;                                       /* (positions, D) */
-    clora_tensor counters;                                   /* of layers in one launch: zero between two */
     clora_tensor **rows;                                     /* the views whose first dimension is M */
     size_t rows_count, rows_capacity;
 } workspace;

@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "ops/attention.h"
+#include "ops/tape_note.h"
 
 static bool is_matrix(const clora_tensor *t, size_t rows, int cols) {
     return tensor_rows(t) == rows && tensor_cols(t) == cols;
@@ -95,12 +96,21 @@ int attention_heads_together(const clora_context *context, attention_shape s) {
     return heads;
 }
 
+static attention_blocks blocks_of(clora_context *context, attention_shape s) {
+    const kernel_key key = attention_key(s);
+
+    return (attention_blocks){attention_heads_together(context, s), tuning_value(context, "attention_row", "BK", &key),
+                              tuning_value(context, "attention_row", "NC", &key)};
+}
+
 /* A group for each row of some heads. */
 static clora_status attention_rows(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
                                    const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
                                    attention_shape s) {
     launch l;
 
+    if (tape_note_attention(y, lse, q, k, v, past, first, s, blocks_of(y->context, s)))
+        return CLORA_OK;
     launch_begin(&l, y->context, "attention_row", attention_key(s));
     const int heads = attention_heads_together(y->context, s);
     const size_t group = (size_t)launch_parameter(&l, "WG");

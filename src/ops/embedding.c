@@ -1,5 +1,5 @@
 #include "ops/launch.h"
-#include "ops/ops.h"
+#include "ops/tape_note.h"
 
 clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w) {
     const size_t M = tensor_rows(y);
@@ -14,6 +14,8 @@ clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight
         const int unit = w->layout == WEIGHT_PANEL ? w->NR : 1; /* rows of W0 in one unit of a part */
         launch l;
 
+        if (tape_note_embedding(y, ids, w, i))
+            continue;
         launch_begin(&l, w->context, "embedding",
                      (kernel_key){.dtype = w->storage->id, .M = (int)M, .N = w->N, .K = w->K});
         launch_define(&l, "NR", unit);

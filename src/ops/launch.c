@@ -8,6 +8,21 @@
 #include "device/profile.h"
 #include "tuning/recorder.h"
 
+static _Thread_local bool withholds, withheld;
+
+bool launch_withhold(bool on) {
+    const bool any = withheld;
+
+    withholds = on;
+    withheld = false;
+    return any;
+}
+
+bool launch_is_withheld(const clora_context *context) {
+    withheld = withheld || withholds;
+    return withholds || recorder_is_tracing(context);
+}
+
 void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_key key) {
     tuning_entry found;
 
@@ -40,7 +55,7 @@ int launch_parameter(const launch *l, const char *name) {
 
 /* The first argument ends the defines: now the program is known. */
 static void bind(launch *l, size_t size, const void *value) {
-    if (recorder_is_tracing(l->context))
+    if (launch_is_withheld(l->context))
         return;
     if (l->status == CLORA_OK && !l->kernel)
         l->status = program_kernel(&l->kernel, l->context, &l->build);
@@ -53,20 +68,14 @@ static void bind(launch *l, size_t size, const void *value) {
     l->index++;
 }
 
-void launch_buffer(launch *l, const clora_tensor *t) {
-    const cl_mem none = NULL;
-
-    bind(l, sizeof(cl_mem), t ? &t->buffer : &none);
-}
-
-void launch_structure(launch *l, size_t size, const void *value) {
-    bind(l, size, value);
+void launch_buffer(launch *l, cl_mem buffer) {
+    bind(l, sizeof(buffer), &buffer);
 }
 
 void launch_tensor(launch *l, const clora_tensor *t) {
     const cl_ulong offset = t ? t->offset : 0;
 
-    launch_buffer(l, t);
+    launch_buffer(l, t ? t->buffer : NULL);
     bind(l, sizeof(offset), &offset);
 }
 
@@ -123,7 +132,7 @@ clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, s
 
     if (l->status == CLORA_OK && l->context->recorder)
         l->status = recorder_note(l->context->recorder, &l->build, &l->key);
-    if (l->status == CLORA_OK && !recorder_is_tracing(l->context)) {
+    if (l->status == CLORA_OK && !launch_is_withheld(l->context)) {
         cl_event event = NULL;
         const cl_int error = clEnqueueNDRangeKernel(l->context->queue, l->kernel, 3, NULL, global, local, 0, NULL,
                                                     l->context->profile ? &event : NULL);

@@ -32,13 +32,18 @@ int launch_parameter(const launch *l, const char *name); /* the registry paramet
 void launch_tensor(launch *l, const clora_tensor *t);
 /* A matrix is three: as above, then its stride (int). */
 void launch_matrix(launch *l, const clora_tensor *t);
-/* The buffer alone, and a structure by value, for kernels that take all offsets in one. */
-void launch_buffer(launch *l, const clora_tensor *t);
-void launch_structure(launch *l, size_t size, const void *value);
+/* A buffer alone, or NULL. */
+void launch_buffer(launch *l, cl_mem buffer);
 void launch_int(launch *l, int value);
 void launch_uint(launch *l, unsigned value);
 void launch_ulong(launch *l, uint64_t value);
 void launch_float(launch *l, float value);
+
+/* While withheld, this thread's launches do nothing. Ending it says whether there were any. */
+bool launch_withhold(bool on);
+
+/* Is the device to stay at rest, for that or for a trace? Also for what is not launched here. */
+bool launch_is_withheld(const clora_context *context);
 
 /* global: work-items in each dimension, rounded up to a multiple of local here. */
 clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, size_t ly, size_t lz);

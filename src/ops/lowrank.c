@@ -36,25 +36,13 @@ static clora_status describe(lowrank *lr, const weight *base, const int *R, cons
 }
 
 static clora_status create_tables(lowrank *lr) {
-    const weight *base = lr->base;
     clora_status status = CLORA_OK;
-    int32_t *table = alloc_array((size_t)base->panels, 3 * sizeof(int32_t));
-    float *scales = alloc_array((size_t)lr->R, sizeof(float));
+    int32_t *table = lowrank_list_table(lr);
+    float *scales = lowrank_list_scales(lr);
 
     if (!table || !scales)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term"));
-    for (int i = 0; i < lr->modules; i++) {
-        const lowrank_module *m = &lr->module[i];
-        for (int p = 0; p < panels_of(base->module[i].N, base->NR); p++) {
-            int32_t *entry = &table[3 * (base->module[i].panel + p)];
-            entry[0] = (int32_t)(m->b + (size_t)p * (size_t)base->NR * (size_t)m->R);
-            entry[1] = m->R;
-            entry[2] = m->row;
-        }
-        for (int r = 0; r < m->R; r++)
-            scales[m->row + r] = m->scale;
-    }
-    TRY(tensor_new(&lr->table, lr->context, CLORA_DTYPE_I32, base->panels, 3));
+    TRY(tensor_new(&lr->table, lr->context, CLORA_DTYPE_I32, lr->base->panels, 3));
     TRY(clora_tensor_write(lr->table, table));
     TRY(tensor_new(&lr->scales, lr->context, CLORA_DTYPE_F32, 1, lr->R));
     TRY(clora_tensor_write(lr->scales, scales));

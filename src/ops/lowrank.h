@@ -38,6 +38,10 @@ typedef struct lowrank {
 clora_status lowrank_create(lowrank **out, const weight *base, const int *R, const float *scale);
 void lowrank_free(lowrank *lr);
 
+/* What `table` and `scales` hold. The caller frees; NULL without memory. */
+int32_t *lowrank_list_table(const lowrank *lr);
+float *lowrank_list_scales(const lowrank *lr);
+
 /* Panels of W0 in a slice of the sum, and elements that a slice takes. */
 int lowrank_sum_panels(const weight *base);
 size_t lowrank_sum_elements(const weight *base);

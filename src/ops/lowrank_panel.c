@@ -1,12 +1,5 @@
+#include "base/ints.h"
 #include "ops/matmul.h"
-
-static int least(int a, int b) {
-    return a < b ? a : b;
-}
-
-static int divide_up(int a, int b) {
-    return (a + b - 1) / b;
-}
 
 /* Ranks in one register tile: at most `most`, evenly over the tiles, so that few are computed in vain. */
 static int even_tile(int R, int most) {

@@ -1,4 +1,5 @@
 #include "ops/matmul.h"
+#include "ops/tape_note.h"
 
 static clora_status down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f, const clora_tensor *scales) {
     return matmul_uses_tile(u->context) ? lowrank_tile_down(u, x, f, scales)
@@ -31,7 +32,7 @@ clora_status op_lowrank_down(clora_tensor *u, const clora_tensor *x, const lowra
     if (!matmul_is_shape(u, M, lr->R) || !matmul_is_shape(x, M, lr->base->K) || !matmul_is_factor(&lr->a, lr->a_count))
         return clora_fail(CLORA_ERROR_SHAPE, "lowrank_down: u%s x%s a(%d,%d)", tensor_shape_text(u),
                           tensor_shape_text(x), lr->R, lr->base->K);
-    return down(u, x, &lr->a, lr->scales);
+    return tape_note_down(u, x, lr, NULL, 0.0f) ? CLORA_OK : down(u, x, &lr->a, lr->scales);
 }
 
 clora_status op_lowrank_down_grad(clora_tensor *du, const clora_tensor *dy, const lowrank *lr) {

@@ -1,8 +1,5 @@
+#include "base/ints.h"
 #include "ops/matmul.h"
-
-static int divide_up(int a, int b) {
-    return (a + b - 1) / b;
-}
 
 int lowrank_sum_panels(const weight *w) {
     /* On CPUs what the next launch finds in the last cache; on GPUs enough to keep all of one busy. */

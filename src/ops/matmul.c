@@ -65,6 +65,7 @@ static clora_status matmul_with_term(const forward_product *p, const lowrank *lr
         return matmul_sum_forward(p, lr);
     if (path != TERM_APART)
         return matmul_forward(p);
+    base.lr = NULL;
     base.u = base.b = base.table = NULL;
     base.R = 0;
     term.x = term.bias = NULL;
@@ -90,6 +91,7 @@ forward_product matmul_product(clora_tensor *y, const clora_tensor *x, const wei
                          .K = w->K,
                          .panels = w->panels};
     if (lr) {
+        p.lr = lr;
         p.u = u;
         p.b = &lr->b;
         p.table = lr->table;

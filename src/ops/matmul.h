@@ -27,7 +27,8 @@ bool matmul_is_term(const lowrank *lr, const clora_tensor *u, const weight *w, s
 typedef struct forward_product {
     clora_tensor *y;
     const clora_tensor *x, *residual, *bias, *columns, *u, *b, *table;
-    const weight *w; /* panels, or NULL */
+    const weight *w;   /* panels, or NULL */
+    const lowrank *lr; /* whose b and table these are, or NULL */
     int M, N, K, R, panels;
     const clora_tensor *gain; /* few rows on a CPU: the input is rmsnorm(x) with this gain and eps */
     float eps;

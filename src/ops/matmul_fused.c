@@ -1,4 +1,5 @@
 #include "ops/matmul.h"
+#include "ops/tape_note.h"
 
 bool matmul_can_gate(const forward_product *p) {
     const weight *w = p->w;
@@ -43,7 +44,7 @@ clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weigh
     } else if (f->gain) {
         p.gain = f->gain;
         p.eps = f->eps;
-        if (lr)
+        if (lr && !tape_note_down(u, x, lr, f->gain, f->eps))
             TRY(lowrank_panel_down(u, x, &lr->a, lr->scales, f->gain, f->eps));
     }
     if (one) {

@@ -1,14 +1,8 @@
 #include "ops/matmul.h"
 
+#include "base/ints.h"
 #include "device/dot.h"
-
-static int divide_up(int a, int b) {
-    return (a + b - 1) / b;
-}
-
-static int least(int a, int b) {
-    return a < b ? a : b;
-}
+#include "ops/tape_note.h"
 
 /* The largest number that cuts `all` into as many parts as `most` does, and is a multiple of `unit`. */
 static int even_share(int all, int most, int unit) {
@@ -56,31 +50,6 @@ static int tile_rows(launch *l, int M) {
     return rows;
 }
 
-/* Panels of 32 columns have vectors of 16, and those processors twice as many registers. */
-int matmul_few_sums(const clora_context *context) {
-    return kernel_panel_width(context) >= 32 ? 12 : 6;
-}
-
-int matmul_program_rows(int M) {
-    enum { EACH = 4 };
-    return M <= EACH ? M : divide_up(M, 2) * 2;
-}
-
-int matmul_panels_together(const clora_context *context, int most, const forward_product *p, int panels) {
-    const int cores = context->info.compute_units > 0 ? context->info.compute_units : 1;
-    const int each = p->gated ? 2 : 1, rows = matmul_program_rows(p->M);
-    int best = 1, least_work = divide_up(panels, cores);
-
-    for (int s = 2; s * each <= most && s * each * rows <= matmul_few_sums(context); s++) {
-        const int work = divide_up(divide_up(panels, s), cores) * s;
-        if (work <= least_work) {
-            best = s;
-            least_work = work;
-        }
-    }
-    return best;
-}
-
 /* How pairs of a weight's elements are multiplied, where they lie in pairs and the device has a way. It rounds, so it
  * is a matter of the rows alone, and not of what was tuned: few rows, in either kernel, are not rounded. */
 static dot_engine dot_of(clora_context *context, const weight *w, int M) {
@@ -90,6 +59,16 @@ static dot_engine dot_of(clora_context *context, const weight *w, int M) {
 static void define_panel(launch *l, const weight *w, clora_context *context) {
     launch_define(l, "NR", kernel_panel_width(context));
     launch_define(l, "STORAGE", w ? (int)w->storage->id : 0);
+}
+
+/* As a phase, with the parameters of the product's own kernel. */
+static bool note_few(const forward_product *p, const weight_part *part) {
+    clora_context *context = p->y->context;
+    const kernel_key key = forward_key(p);
+    const int each = p->gated ? 2 : 1, most = tuning_value(context, "matvec_panel", "MOST_STREAMS", &key);
+
+    return tape_note_product(p, part, matmul_panels_together(context, most, p, part->panels / each) * each,
+                             tuning_value(context, "matvec_panel", "AHEAD", &key));
 }
 
 /* One launch makes the columns of one part of the weight, or of all panels when there is no weight. */
@@ -104,6 +83,8 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     int block = 0;
     launch l;
 
+    if (few && part && note_few(p, part))
+        return CLORA_OK;
     launch_begin(&l, context, few ? "matvec_panel" : dot ? "matmul_dot" : "matmul_panel", key);
     if (few) {
         each.panels = matmul_panels_together(context, launch_parameter(&l, "MOST_STREAMS"), p, panels);

@@ -1,5 +1,5 @@
 #include "ops/launch.h"
-#include "ops/ops.h"
+#include "ops/tape_note.h"
 
 static clora_status check(const char *op, const clora_tensor *y, const clora_tensor *x, const clora_tensor *rstd,
                           const clora_tensor *g) {
@@ -25,7 +25,7 @@ clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor 
     const clora_status status = check("rmsnorm", y, x, rstd, g);
     launch l;
 
-    if (status != CLORA_OK)
+    if (status != CLORA_OK || tape_note_rmsnorm(y, rstd, x, g, eps))
         return status;
     launch_begin(&l, y->context, "rmsnorm", key_of(x));
     launch_matrix(&l, y);

@@ -135,38 +135,6 @@ clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_ten
 clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
                            const clora_tensor *table, const clora_tensor *past, attention_shape shape);
 
-/* ---- whole layers of a step that decodes (decode.c) ---- */
-
-typedef struct decode_linear {
-    const weight *w;
-    const lowrank *lr; /* or NULL */
-    clora_tensor u;    /* (M,R) scratch, with lr */
-} decode_linear;
-
-enum { DECODE_COUNTERS = 48 };
-
-/*
- * One layer. x (M,C) overwritten = x through attention and gated MLP, each behind a normalisation and added to it:
- *   op_matmul_fused(qkv), op_rope_store, op_attention, op_matmul(out), op_matmul_fused(gate_up), op_matmul(down)
- * with the same bits. normed (M,C), qkv_rows (M,(H+2G)D), att (M,H*D), mid (M,C), act (M,F) scratch; the rest as for
- * those. All dense. counters i32 (DECODE_COUNTERS): zero before the first call, and again after each.
- */
-typedef struct decode_layer {
-    clora_tensor *x;
-    const clora_tensor *norm_attention, *norm_mlp;
-    float eps;
-    decode_linear qkv, out, gate_up, down;
-    clora_tensor *normed, *qkv_rows, *att, *mid, *act, *counters;
-    clora_tensor cache;
-    const clora_tensor *positions, *table, *past, *first;
-    attention_shape shape;
-} decode_layer;
-
-/* Layers one after the other on the same x and scratch, those in one launch whose tensors lie in the same buffers at
- * even distances. Is this the way here: few rows, on a CPU whose driver has what it takes, and weights that suit? */
-bool op_decode_layers_fit(const decode_layer *layers, int n);
-clora_status op_decode_layers(const decode_layer *layers, int n);
-
 /* ---- gated activation (activation.c) ---- */
 
 /* y (M,F) overwritten = silu(g) * u, where gu (M,2F) holds g then u */

@@ -1,5 +1,5 @@
 #include "ops/launch.h"
-#include "ops/ops.h"
+#include "ops/tape_note.h"
 
 clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora_tensor *table, int heads,
                      bool inverse) {
@@ -34,6 +34,8 @@ clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_t
                           "rope_store: cache%s qkv%s positions%s table%s for B %d T %d S %d H %d G %d D %d",
                           tensor_shape_text(cache), tensor_shape_text(qkv), tensor_shape_text(positions),
                           tensor_shape_text(table), s.B, s.T, s.S, s.H, s.G, s.D);
+    if (tape_note_rope_store(cache, qkv, positions, table, past, s))
+        return CLORA_OK;
     launch_begin(&l, qkv->context, "rope_store", (kernel_key){.M = (int)M, .head_dim = s.D, .heads = s.H / s.G});
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_define(&l, "D", s.D);

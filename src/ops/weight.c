@@ -131,7 +131,7 @@ static clora_status join_scratch(weight *w) {
 static void open_pool(weight_pool *pool, const weight *w, size_t elements) {
     const size_t most = w->context->info.max_allocation / (size_t)pool->count;
 
-    if (!kernel_runs_layers(w->context) || w->layout != WEIGHT_PANEL || elements > INT32_MAX ||
+    if (!kernel_runs_tapes(w->context) || w->layout != WEIGHT_PANEL || elements > INT32_MAX ||
         elements * dtype_size(w->storage->element) > most ||
         tensor_new(&pool->data, w->context, w->storage->element, pool->count, (int)elements) != CLORA_OK)
         pool->count = 0;
@@ -191,14 +191,10 @@ done:
     return status;
 }
 
-/* The product's view of the panels: where each begins in y and how many of its lanes are real. */
-static clora_status create_columns(weight *w) {
-    clora_status status = CLORA_OK;
+int32_t *weight_list_columns(const weight *w) {
     int32_t *columns = alloc_array((size_t)w->panels, 2 * sizeof(int32_t));
 
-    if (!columns)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
-    for (int i = 0; i < w->modules; i++) {
+    for (int i = 0; columns && i < w->modules; i++) {
         const weight_module *m = &w->module[i];
         for (int n = 0; n < m->N; n += w->NR) {
             int32_t *entry = &columns[2 * (m->panel + n / w->NR)];
@@ -206,6 +202,15 @@ static clora_status create_columns(weight *w) {
             entry[1] = m->N - n < w->NR ? m->N - n : w->NR;
         }
     }
+    return columns;
+}
+
+static clora_status create_columns(weight *w) {
+    clora_status status = CLORA_OK;
+    int32_t *columns = weight_list_columns(w);
+
+    if (!columns)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
     TRY(tensor_new(&w->columns, w->context, CLORA_DTYPE_I32, w->panels, 2));
     TRY(clora_tensor_write(w->columns, columns));
 done:

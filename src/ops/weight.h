@@ -64,7 +64,7 @@ void weight_free(weight *w);
 
 /*
  * Room in one buffer for `count` equal weights, those of a model's layers, where one launch can walk through them
- * (kernel_runs_layers). The first weight says of what size. Others, and all where the buffer would be too large, have
+ * (kernel_runs_tapes). The first weight says of what size. Others, and all where the buffer would be too large, have
  * buffers of their own. The buffer lives as long as one of its weights; none is freed before weight_pool_finish.
  */
 typedef struct weight_pool {
@@ -76,6 +76,10 @@ typedef struct weight_pool {
 clora_status weight_create_in(weight **out, weight_pool *pool, clora_context *context, clora_storage type, int K,
                               int modules, const int *N);
 void weight_pool_finish(weight_pool *pool);
+
+/* What `columns` holds: where each panel begins in y, and how many of its lanes are real. The caller frees; NULL
+ * without memory. */
+int32_t *weight_list_columns(const weight *w);
 
 /* The same without any memory: what follows from the sizes alone. */
 clora_status weight_describe(weight *w, clora_context *context, clora_storage type, int K, int modules, const int *N);

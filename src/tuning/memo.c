@@ -24,20 +24,21 @@ static memo_slot *find(const memo *m, const char *kernel, const kernel_key *key)
 /* Room for one more: at least half of the slots stay free. False without memory. */
 static bool grow(memo *m) {
     enum { FIRST = 128 };
-    const memo old = *m;
+    const size_t old_count = m->count;
+    memo_slot *const old = m->slots;
 
-    if (old.count > 2 * old.used)
+    if (old_count > 2 * m->used)
         return true;
-    const size_t count = old.count ? 2 * old.count : FIRST;
+    const size_t count = old_count ? 2 * old_count : FIRST;
     memo_slot *slots = alloc_array(count, sizeof(*slots));
     if (!slots)
         return false;
     m->slots = slots;
     m->count = count;
-    for (size_t i = 0; i < old.count; i++)
-        if (old.slots[i].kernel)
-            *find(m, old.slots[i].kernel, &old.slots[i].key) = old.slots[i];
-    free(old.slots);
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i].kernel)
+            *find(m, old[i].kernel, &old[i].key) = old[i];
+    free(old);
     return true;
 }
 
@@ -59,6 +60,7 @@ void memo_clear(memo *m) {
     if (m->used)
         memset(m->slots, 0, m->count * sizeof(*m->slots));
     m->used = 0;
+    m->cleared++;
 }
 
 void memo_finish(memo *m) {

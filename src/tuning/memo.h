@@ -1,6 +1,8 @@
 #ifndef CLORA_TUNING_MEMO_H
 #define CLORA_TUNING_MEMO_H
 
+#include <stdatomic.h>
+
 #include "tuning/entry.h"
 
 /* An answer that was given before. The name is compared by address: another literal of the same text is another slot.
@@ -16,6 +18,7 @@ typedef struct memo_slot {
 typedef struct memo {
     memo_slot *slots;
     size_t count, used;
+    atomic_uint cleared; /* how often */
 } memo;
 
 /* The slot of an answer: one without a kernel when it was not given yet, to be filled and counted as used. NULL without

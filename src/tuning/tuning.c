@@ -97,6 +97,10 @@ recorder *tuning_noted(clora_context *context) {
     return &context->tuning->noted;
 }
 
+unsigned tuning_changes(const clora_context *context) {
+    return context->tuning->given.cleared;
+}
+
 void tuning_forget(clora_context *context) {
     pthread_mutex_lock(&context->tuning->lock);
     memo_clear(&context->tuning->given);

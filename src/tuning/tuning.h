@@ -22,6 +22,9 @@ void tuning_hide(clora_context *context, bool hidden);
 /* What was launched in the mode CLORA_TUNE_TUNE; the caller may empty it. */
 recorder *tuning_noted(clora_context *context);
 
+/* A number that is another after each change of what kernels run with. */
+unsigned tuning_changes(const clora_context *context);
+
 /* What was resolved so far is found anew: after a change of the context that the rules look at. */
 void tuning_forget(clora_context *context);
 

@@ -1,0 +1,249 @@
+// The calls of a step that decodes, in one launch: for CPUs, where a launch takes as long as a small kernel's work.
+// The host records them as phases (tape_phase.h); what a phase makes is said where its function is: embedding, matvec,
+// lowrank_panel, norm, rope and attention_row .cl.
+//
+// The work is a list of tasks, numbered on from phase to phase. Groups draw tickets for them in order. A task waits
+// until those of the phases before are done, which other groups hold that are running already: no group waits for one
+// that has not begun, however few run at a time. Which group does a task changes nothing in its result.
+
+// PRODUCT_0 to PRODUCT_4 and DOWN_0 to DOWN_4: the variants in use, as tape_phase.h makes them.
+#ifndef PRODUCT_0
+#define PRODUCT_0 TAPE_PRODUCT_VARIANT(1, 0, 0)
+#endif
+#if WG != 1
+#error "groups of one work-item"
+#endif
+
+// What a group holds; `taken`, `done` and `left` are all groups', zero before and after a launch.
+typedef struct {
+    volatile __global int *taken, *done, *left;
+    int ticket; // in hand
+} tickets;
+
+enum { TICKETS_APART = TAPE_COUNTERS / 3 }; // ints between two counters: a cache line each
+
+// The compiler's own atomics, whose order holds for all memory as OpenCL C 1.2 does not say of its.
+static inline void draw(tickets *t) { t->ticket = __sync_fetch_and_add(t->taken, 1); }
+
+static inline void open_counters(tickets *t, __global int *counters) {
+    t->taken = counters;
+    t->done = counters + TICKETS_APART;
+    t->left = counters + 2 * TICKETS_APART;
+    draw(t);
+}
+
+// The last group to leave sets all to zero.
+static inline void close_counters(tickets *t) {
+    if (__sync_fetch_and_add(t->left, 1) == (int)get_num_groups(0) - 1)
+        *t->taken = *t->done = *t->left = 0;
+}
+
+static inline void end_task(tickets *t) {
+    __sync_fetch_and_add(t->done, 1);
+    draw(t);
+}
+
+// Until all tasks before ticket `end` are done. (None after it may be done before: they wait for `end` too.)
+static inline void await(const tickets *t, const int end) {
+    while (*t->done < end) {
+#ifdef __x86_64__
+        __builtin_ia32_pause();
+#endif
+    }
+    __sync_synchronize();
+}
+
+// For each task of a phase that this group draws: TASK is its number in the phase.
+#define EACH_TASK(t, phase) for (; (t)->ticket < (phase)->end; end_task(t))
+#define TASK(t, phase) ((t)->ticket - (phase)->first)
+
+// The buffers, and what lies at a place in one of them.
+typedef __global char *const *slots;
+#define PLACE(type, place) ((__global type *)buffers[(place) >> TAPE_INDEX_BITS] + ((place)&TAPE_INDEX))
+#define FLOATS(place) PLACE(const float, place)
+#define INTS(place) PLACE(const int, place)
+
+static inline void run_embedding(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_embedding *p = &phase->call.embedding;
+    EACH_TASK(t, phase) {
+        const int parts = (p->K + p->columns - 1) / p->columns, m = TASK(t, phase) / parts;
+        const int from = TASK(t, phase) % parts * p->columns;
+        __global float *y = PLACE(float, p->y) + (size_t)m * p->y_stride;
+        await(t, phase->early);
+        for (int k = from; k < min(p->K, from + p->columns); k++)
+            gather(y + k, PLACE(const stored, p->w), INTS(p->ids)[m], k, p->N, p->K, p->begin, p->end);
+    }
+}
+
+// The variant is a constant of the caller. A product's low-rank term is waited for once W0 has been read.
+INLINE void run_product(tickets *counter, __global const tape_phase *phase, slots buffers, const int variant) {
+    const int streams = TAPE_STREAMS(variant), norm = TAPE_NORM(variant), gated = TAPE_GATED(variant);
+    __global const tape_product *p = &phase->call.product;
+    const product in = {.y = PLACE(float, p->y),
+                        .x = FLOATS(p->x),
+                        .residual = FLOATS(p->residual),
+                        .bias = FLOATS(p->bias),
+                        .u = FLOATS(p->u),
+                        .b = FLOATS(p->b),
+                        .gain = FLOATS(p->gain),
+                        .w = PLACE(const stored, p->w),
+                        .columns = INTS(p->columns),
+                        .table = INTS(p->table),
+                        .y_stride = p->y_stride,
+                        .x_stride = p->x_stride,
+                        .residual_stride = p->residual_stride,
+                        .u_stride = p->u_stride,
+                        .M = p->M,
+                        .N = p->N,
+                        .K = p->K,
+                        .R = p->R,
+                        .first = p->first,
+                        .panels = p->panels,
+                        .eps = p->eps};
+    tickets t = *counter;
+    EACH_TASK(&t, phase) {
+        const int begin = TASK(&t, phase) * (streams >> gated);
+        stream_sums sums;
+        await(&t, phase->early);
+        matvec_sum(&sums, &in, begin, streams, norm, gated);
+        await(&t, phase->late);
+        matvec_finish(&sums, &in, begin, streams, gated);
+    }
+    *counter = t;
+}
+
+INLINE void run_down(tickets *counter, __global const tape_phase *phase, slots buffers, const int variant) {
+    const int ranks = TAPE_RANKS(variant), norm = TAPE_NORM(variant);
+    __global const tape_down *p = &phase->call.down;
+    tickets t = *counter;
+    EACH_TASK(&t, phase) {
+        const int r = TASK(&t, phase) * ranks;
+        await(&t, phase->early);
+        lowrank_down(PLACE(float, p->u), p->u_stride, FLOATS(p->x), p->x_stride, FLOATS(p->a), FLOATS(p->scales), p->K,
+                     p->R, 0, p->M, r, min(p->R, r + ranks), FLOATS(p->gain), p->eps, norm, ranks);
+    }
+    *counter = t;
+}
+
+static inline void run_rmsnorm(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_rmsnorm *p = &phase->call.rmsnorm;
+    EACH_TASK(t, phase) {
+        const size_t m = TASK(t, phase);
+        __global const float *x = FLOATS(p->x) + m * p->x_stride;
+        await(t, phase->early);
+        const float r = row_factor(x, p->C, p->eps);
+        normalise_row(PLACE(float, p->y) + m * p->y_stride, x, r, FLOATS(p->gain), p->C);
+        if (p->rstd)
+            PLACE(float, p->rstd)[m] = r;
+    }
+}
+
+static inline void run_rope_store(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_rope_store *p = &phase->call.rope_store;
+    EACH_TASK(t, phase) {
+        const int m = TASK(t, phase);
+        await(t, phase->early);
+        store_row(PLACE(float, p->cache), p->cache_stride, PLACE(float, p->qkv), p->qkv_stride, INTS(p->positions),
+                  FLOATS(p->table), INTS(p->past), p->T, p->S, p->H, p->G, m % p->T, m / p->T);
+    }
+}
+
+INLINE void run_attention(tickets *t, __global const tape_phase *phase, slots buffers, __local float *query,
+                          __local float *out, __local float *p, __local float *space) {
+    __global const tape_attention *a = &phase->call.attention;
+    const attention in = {.y = PLACE(float, a->y),
+                          .lse = PLACE(float, a->lse),
+                          .q = FLOATS(a->q),
+                          .k = FLOATS(a->k),
+                          .v = FLOATS(a->v),
+                          .past = INTS(a->past),
+                          .first = INTS(a->first),
+                          .y_stride = a->y_stride,
+                          .q_stride = a->q_stride,
+                          .k_stride = a->k_stride,
+                          .v_stride = a->v_stride,
+                          .T = a->T,
+                          .S = a->S,
+                          .H = a->H,
+                          .G = a->G,
+                          .scale = a->scale};
+    const int parts = in.H / HEADS;
+    EACH_TASK(t, phase) {
+        const int task = TASK(t, phase);
+        await(t, phase->early);
+        attend(&in, task % parts * HEADS, task / parts % in.T, task / parts / in.T, query, out, p, space);
+    }
+}
+
+#define PRODUCT_CASE(i)                                                                                                \
+    case TAPE_PRODUCT + i:                                                                                             \
+        run_product(&t, phase, buffers, PRODUCT_##i);                                                                  \
+        break
+#define DOWN_CASE(i)                                                                                                   \
+    case TAPE_DOWN + i:                                                                                                \
+        run_down(&t, phase, buffers, DOWN_##i);                                                                        \
+        break
+#define SLOT(i) __global char *s##i
+#define FOUR_SLOTS(a, b, c, d) SLOT(a), SLOT(b), SLOT(c), SLOT(d)
+
+// The first buffer is the tape's own: counters, tables, and from element `from` on the phases. None is restrict: one
+// phase's output is another's input.
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+tape(const int from, const int count, FOUR_SLOTS(1, 2, 3, 4), FOUR_SLOTS(5, 6, 7, 8),
+     FOUR_SLOTS(9, 10, 11, 12), FOUR_SLOTS(13, 14, 15, 16), FOUR_SLOTS(17, 18, 19, 20), FOUR_SLOTS(21, 22, 23, 24),
+     FOUR_SLOTS(25, 26, 27, 28), FOUR_SLOTS(29, 30, 31, 32)) {
+    __local float query[HEADS * D], out[HEADS * D], p[BK], space[WG];
+    __global char *const buffers[TAPE_SLOTS + 1] = {0,   s1,  s2,  s3,  s4,  s5,  s6,  s7,  s8,  s9,  s10,
+                                                    s11, s12, s13, s14, s15, s16, s17, s18, s19, s20, s21,
+                                                    s22, s23, s24, s25, s26, s27, s28, s29, s30, s31, s32};
+    tickets t;
+    __global int *data = (__global int *)s1;
+    __global const tape_phase *phases = (__global const tape_phase *)(data + from);
+    open_counters(&t, data);
+    for (int i = 0; i < count; i++) {
+        __global const tape_phase *phase = phases + i;
+        switch (phase->kind) {
+            PRODUCT_CASE(0);
+#ifdef PRODUCT_1
+            PRODUCT_CASE(1);
+#endif
+#ifdef PRODUCT_2
+            PRODUCT_CASE(2);
+#endif
+#ifdef PRODUCT_3
+            PRODUCT_CASE(3);
+#endif
+#ifdef PRODUCT_4
+            PRODUCT_CASE(4);
+#endif
+#ifdef DOWN_0
+            DOWN_CASE(0);
+#endif
+#ifdef DOWN_1
+            DOWN_CASE(1);
+#endif
+#ifdef DOWN_2
+            DOWN_CASE(2);
+#endif
+#ifdef DOWN_3
+            DOWN_CASE(3);
+#endif
+#ifdef DOWN_4
+            DOWN_CASE(4);
+#endif
+        case TAPE_EMBEDDING:
+            run_embedding(&t, phase, buffers);
+            break;
+        case TAPE_RMSNORM:
+            run_rmsnorm(&t, phase, buffers);
+            break;
+        case TAPE_ROPE_STORE:
+            run_rope_store(&t, phase, buffers);
+            break;
+        case TAPE_ATTENTION:
+            run_attention(&t, phase, buffers, query, out, p, space);
+            break;
+        }
+    }
+    close_counters(&t);
+}

@@ -1,0 +1,89 @@
+// What the host records (src/ops/tape.c) and the device walks through (tape.cl): both include this file.
+//
+// A tape is a list of phases, each made of tasks that are numbered on from phase to phase. A task of a phase begins
+// when all tasks before number `early` are done; a product's ends when those before `late` are.
+
+#ifdef __OPENCL_VERSION__
+typedef ulong tape_place;
+#else
+#include <stdint.h>
+typedef uint64_t tape_place;
+#endif
+
+// An element of a buffer: the buffer's slot among the kernel's arguments, counted from 1, and the element's index in
+// it. 0 is nothing.
+#define TAPE_INDEX_BITS 48
+#define TAPE_INDEX (((tape_place)1 << TAPE_INDEX_BITS) - 1)
+
+enum { TAPE_SLOTS = 32 };    // buffers of a launch
+enum { TAPE_COUNTERS = 48 }; // ints that groups count in, zero between two launches
+
+// A phase's kind. Products and low-rank terms have variants, which the program is made for.
+enum { TAPE_VARIANTS = 5 };
+enum {
+    TAPE_PRODUCT = 0,
+    TAPE_DOWN = TAPE_PRODUCT + TAPE_VARIANTS,
+    TAPE_EMBEDDING = TAPE_DOWN + TAPE_VARIANTS,
+    TAPE_RMSNORM,
+    TAPE_ROPE_STORE,
+    TAPE_ATTENTION
+};
+
+// A product's variant: panels that a task reads side by side, and whether it normalises its input and gates its output.
+#define TAPE_PRODUCT_VARIANT(streams, norm, gated) ((streams) << 2 | (norm) << 1 | (gated))
+#define TAPE_STREAMS(variant) ((variant) >> 2)
+#define TAPE_NORM(variant) ((variant) >> 1 & 1)
+#define TAPE_GATED(variant) ((variant)&1)
+
+// Of u = s x A^T: ranks in a task.
+#define TAPE_DOWN_VARIANT(ranks, norm) ((ranks) << 2 | (norm) << 1)
+#define TAPE_RANKS(variant) ((variant) >> 2)
+
+// The arguments of the functions that make a phase, in embedding, matvec, lowrank_panel, norm, rope and
+// attention_row.cl.
+typedef struct {
+    tape_place y, ids, w;
+    int y_stride, N, K, begin, end, columns; // of a task
+} tape_embedding;
+
+typedef struct {
+    tape_place y, x, residual, bias, u, b, gain, w, columns, table;
+    int y_stride, x_stride, residual_stride, u_stride, M, N, K, R, first, panels;
+    float eps;
+} tape_product;
+
+typedef struct {
+    tape_place u, x, a, scales, gain;
+    int u_stride, x_stride, M, K, R;
+    float eps;
+} tape_down;
+
+typedef struct {
+    tape_place y, x, gain, rstd;
+    int y_stride, x_stride, C;
+    float eps;
+} tape_rmsnorm;
+
+typedef struct {
+    tape_place cache, qkv, positions, table, past;
+    int cache_stride, qkv_stride, T, S, H, G;
+} tape_rope_store;
+
+typedef struct {
+    tape_place y, lse, q, k, v, past, first;
+    int y_stride, q_stride, k_stride, v_stride, T, S, H, G;
+    float scale;
+} tape_attention;
+
+typedef struct {
+    int kind, early, late;
+    int first, end; // its tasks
+    union {
+        tape_embedding embedding;
+        tape_product product;
+        tape_down down;
+        tape_rmsnorm rmsnorm;
+        tape_rope_store rope_store;
+        tape_attention attention;
+    } call;
+} tape_phase;

@@ -1,0 +1,319 @@
+#include "ops/tape_note.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/ints.h"
+#include "ops/tape_private.h"
+
+static int cores(const clora_context *context) {
+    return context->info.compute_units > 0 ? (int)context->info.compute_units : 1;
+}
+
+/* ---- embedding ---- */
+
+typedef struct embedding_call {
+    const clora_tensor *y, *ids;
+    const weight *w;
+    int part;
+} embedding_call;
+
+static void fill_embedding(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const embedding_call *c = data;
+    const weight *w = c->w;
+    const weight_part *part = &w->part[c->part];
+    const bool last = c->part + 1 == w->parts;
+    const int columns = divide_up(w->K, cores(tape_context(t)));
+
+    tape_need(l, &l->program.storage, (int)w->storage->id + 1);
+    phase->kind = TAPE_EMBEDDING;
+    phase->end = (int)tensor_rows(c->y) * divide_up(w->K, columns);
+    phase->call.embedding = (tape_embedding){.y = tape_place_of(l, c->y),
+                                             .ids = tape_place_of(l, c->ids),
+                                             .w = tape_place_of(l, part->data),
+                                             .y_stride = c->y->stride,
+                                             .N = w->N,
+                                             .K = w->K,
+                                             .begin = part->panel * w->NR,
+                                             .end = last ? w->N : (part->panel + part->panels) * w->NR,
+                                             .columns = columns};
+}
+
+bool tape_note_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w, int part) {
+    tape *t = tape_open();
+
+    if (!t || w->layout != WEIGHT_PANEL)
+        return false;
+    tape_append(t, fill_embedding, &(embedding_call){y, ids, w, part});
+    return true;
+}
+
+/* ---- products ---- */
+
+/* The look-ahead is that of the largest weight. */
+static void need_ahead(tape_program *program, const forward_product *p, int ahead) {
+    const size_t size = (size_t)p->N * (size_t)p->K;
+
+    if (size <= program->longest)
+        return;
+    program->longest = size;
+    program->ahead = ahead;
+}
+
+static tape_place columns_of(tape *t, tape_launch *l, const weight *w) {
+    int32_t *columns = weight_list_columns(w);
+    tape_place at = 0;
+
+    if (columns)
+        at = tape_constant(t, l, columns, 2 * (size_t)w->panels);
+    l->full = l->full || !columns;
+    free(columns);
+    return at;
+}
+
+static tape_place table_of(tape *t, tape_launch *l, const lowrank *lr) {
+    int32_t *table = lr ? lowrank_list_table(lr) : NULL;
+    tape_place at = 0;
+
+    if (table)
+        at = tape_constant(t, l, table, 3 * (size_t)lr->base->panels);
+    l->full = l->full || (lr && !table);
+    free(table);
+    return at;
+}
+
+/* Its u was made by the phase before: until W0 is read, only what that one waits for must be done. */
+static int early_of(const tape *t, const tape_launch *l, const tape_phase *phase) {
+    const tape_phase *before = tape_last(t, l);
+    const bool follows = before && before->kind >= TAPE_DOWN && before->kind < TAPE_DOWN + TAPE_VARIANTS &&
+                         phase->call.product.u && before->call.down.u == phase->call.product.u;
+
+    return follows ? before->early : phase->early;
+}
+
+typedef struct product_call {
+    const forward_product *p;
+    const weight_part *part;
+    int streams, ahead;
+} product_call;
+
+static void fill_product(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const product_call *c = data;
+    const forward_product *p = c->p;
+    const int each = p->gated ? 2 : 1, panels = c->part->panels / each;
+    tape_program *program = &l->program;
+
+    tape_need(l, &program->storage, (int)p->w->storage->id + 1);
+    tape_need(l, &program->rows, matmul_program_rows(p->M));
+    need_ahead(program, p, c->ahead);
+    const int variant = tape_variant(l, program->product, &program->products,
+                                     TAPE_PRODUCT_VARIANT(c->streams, p->gain != NULL, p->gated));
+    phase->kind = TAPE_PRODUCT + variant;
+    phase->end = divide_up(panels, TAPE_STREAMS(program->product[variant]) / each);
+    phase->call.product = (tape_product){.y = tape_place_of(l, p->y),
+                                         .x = tape_place_of(l, p->x),
+                                         .residual = tape_place_of(l, p->residual),
+                                         .bias = tape_place_of(l, p->bias),
+                                         .u = tape_place_of(l, p->u),
+                                         .b = tape_place_of(l, p->b),
+                                         .gain = tape_place_of(l, p->gain),
+                                         .w = tape_place_of(l, c->part->data),
+                                         .columns = columns_of(t, l, p->w),
+                                         .table = table_of(t, l, p->lr),
+                                         .y_stride = p->y->stride,
+                                         .x_stride = p->x->stride,
+                                         .residual_stride = p->residual ? p->residual->stride : 0,
+                                         .u_stride = p->u ? p->u->stride : 0,
+                                         .M = p->M,
+                                         .N = p->N,
+                                         .K = p->K,
+                                         .R = p->R,
+                                         .first = c->part->panel,
+                                         .panels = panels,
+                                         .eps = p->eps};
+    phase->early = early_of(t, l, phase);
+}
+
+bool tape_note_product(const forward_product *p, const weight_part *part, int streams, int ahead) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_product, &(product_call){p, part, streams, ahead});
+    return true;
+}
+
+/* ---- u of a low-rank term ---- */
+
+/* Ranks of u in a task: a share for each core, as far as their sums stay in registers. Each is a sum of its own. */
+static int ranks_together(const clora_context *context, int M, int R) {
+    const int sums = 2 * matmul_few_sums(context), most = M < sums ? sums / M : 1;
+    const int share = divide_up(R, cores(context));
+
+    return divide_up(share, divide_up(share, most));
+}
+
+static tape_place scales_of(tape *t, tape_launch *l, const lowrank *lr) {
+    float *scales = lowrank_list_scales(lr);
+    tape_place at = 0;
+
+    if (scales)
+        at = tape_constant(t, l, (const int32_t *)scales, (size_t)lr->R);
+    l->full = l->full || !scales;
+    free(scales);
+    return at;
+}
+
+typedef struct down_call {
+    const clora_tensor *u, *x;
+    const lowrank *lr;
+    const clora_tensor *gain;
+    float eps;
+} down_call;
+
+static void fill_down(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const down_call *c = data;
+    const int M = (int)tensor_rows(c->x), ranks = ranks_together(tape_context(t), M, c->lr->R);
+    tape_program *program = &l->program;
+
+    tape_need(l, &program->rows, matmul_program_rows(M));
+    const int variant = tape_variant(l, program->down, &program->downs, TAPE_DOWN_VARIANT(ranks, c->gain != NULL));
+    phase->kind = TAPE_DOWN + variant;
+    phase->end = divide_up(c->lr->R, TAPE_RANKS(program->down[variant]));
+    phase->call.down = (tape_down){.u = tape_place_of(l, c->u),
+                                   .x = tape_place_of(l, c->x),
+                                   .a = tape_place_of(l, &c->lr->a),
+                                   .scales = scales_of(t, l, c->lr),
+                                   .gain = tape_place_of(l, c->gain),
+                                   .u_stride = c->u->stride,
+                                   .x_stride = c->x->stride,
+                                   .M = M,
+                                   .K = c->lr->base->K,
+                                   .R = c->lr->R,
+                                   .eps = c->eps};
+}
+
+bool tape_note_down(clora_tensor *u, const clora_tensor *x, const lowrank *lr, const clora_tensor *gain, float eps) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_down, &(down_call){u, x, lr, gain, eps});
+    return true;
+}
+
+/* ---- rows ---- */
+
+typedef struct rmsnorm_call {
+    const clora_tensor *y, *rstd, *x, *g;
+    float eps;
+} rmsnorm_call;
+
+static void fill_rmsnorm(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const rmsnorm_call *c = data;
+
+    (void)t;
+    phase->kind = TAPE_RMSNORM;
+    phase->end = (int)tensor_rows(c->x);
+    phase->call.rmsnorm = (tape_rmsnorm){.y = tape_place_of(l, c->y),
+                                         .x = tape_place_of(l, c->x),
+                                         .gain = tape_place_of(l, c->g),
+                                         .rstd = tape_place_of(l, c->rstd),
+                                         .y_stride = c->y->stride,
+                                         .x_stride = c->x->stride,
+                                         .C = tensor_cols(c->x),
+                                         .eps = c->eps};
+}
+
+bool tape_note_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_rmsnorm, &(rmsnorm_call){y, rstd, x, g, eps});
+    return true;
+}
+
+typedef struct rope_store_call {
+    const clora_tensor *cache, *qkv, *positions, *table, *past;
+    attention_shape s;
+} rope_store_call;
+
+static void fill_rope_store(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const rope_store_call *c = data;
+
+    (void)t;
+    tape_need(l, &l->program.head_dim, c->s.D);
+    phase->kind = TAPE_ROPE_STORE;
+    phase->end = c->s.B * c->s.T;
+    phase->call.rope_store = (tape_rope_store){.cache = tape_place_of(l, c->cache),
+                                               .qkv = tape_place_of(l, c->qkv),
+                                               .positions = tape_place_of(l, c->positions),
+                                               .table = tape_place_of(l, c->table),
+                                               .past = tape_place_of(l, c->past),
+                                               .cache_stride = c->cache->stride,
+                                               .qkv_stride = c->qkv->stride,
+                                               .T = c->s.T,
+                                               .S = c->s.S,
+                                               .H = c->s.H,
+                                               .G = c->s.G};
+}
+
+bool tape_note_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
+                          const clora_tensor *table, const clora_tensor *past, attention_shape s) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_rope_store, &(rope_store_call){cache, qkv, positions, table, past, s});
+    return true;
+}
+
+/* ---- attention ---- */
+
+typedef struct attention_call {
+    const clora_tensor *y, *lse, *q, *k, *v, *past, *first;
+    attention_shape s;
+    attention_blocks blocks;
+} attention_call;
+
+static void fill_attention(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const attention_call *c = data;
+    const attention_shape s = c->s;
+    tape_program *program = &l->program;
+
+    (void)t;
+    tape_need(l, &program->head_dim, s.D);
+    tape_need(l, &program->heads, c->blocks.heads);
+    tape_need(l, &program->keys, c->blocks.keys);
+    tape_need(l, &program->columns, c->blocks.columns);
+    phase->kind = TAPE_ATTENTION;
+    phase->end = s.B * s.T * (s.H / c->blocks.heads);
+    phase->call.attention = (tape_attention){.y = tape_place_of(l, c->y),
+                                             .lse = tape_place_of(l, c->lse),
+                                             .q = tape_place_of(l, c->q),
+                                             .k = tape_place_of(l, c->k),
+                                             .v = tape_place_of(l, c->v),
+                                             .past = tape_place_of(l, c->past),
+                                             .first = tape_place_of(l, c->first),
+                                             .y_stride = c->y->stride,
+                                             .q_stride = c->q->stride,
+                                             .k_stride = c->k->stride,
+                                             .v_stride = c->v->stride,
+                                             .T = s.T,
+                                             .S = s.S,
+                                             .H = s.H,
+                                             .G = s.G,
+                                             .scale = 1.0f / sqrtf((float)s.D)};
+}
+
+bool tape_note_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
+                         const clora_tensor *v, const clora_tensor *past, const clora_tensor *first, attention_shape s,
+                         attention_blocks blocks) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_attention, &(attention_call){y, lse, q, k, v, past, first, s, blocks});
+    return true;
+}

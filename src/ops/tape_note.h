@@ -1,0 +1,31 @@
+#ifndef CLORA_OPS_TAPE_NOTE_H
+#define CLORA_OPS_TAPE_NOTE_H
+
+#include "ops/matmul.h"
+#include "ops/tape.h"
+
+/*
+ * For the operations that a tape can hold: each notes a phase, with the arguments of its launch, where this thread
+ * records a tape. False: it does not, launch. Operations without such a function launch always, which a recording takes
+ * as a step that cannot be held (launch_withhold).
+ */
+bool tape_note_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w, int part);
+
+/* By the kernel for few rows: `streams` panels side by side, asked for `ahead` lines in advance. */
+bool tape_note_product(const forward_product *p, const weight_part *part, int streams, int ahead);
+
+bool tape_note_down(clora_tensor *u, const clora_tensor *x, const lowrank *lr, const clora_tensor *gain, float eps);
+bool tape_note_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps);
+bool tape_note_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
+                          const clora_tensor *table, const clora_tensor *past, attention_shape s);
+
+/* By rows, in blocks as the kernel attention_row has them. */
+typedef struct attention_blocks {
+    int heads, keys, columns;
+} attention_blocks;
+
+bool tape_note_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
+                         const clora_tensor *v, const clora_tensor *past, const clora_tensor *first, attention_shape s,
+                         attention_blocks blocks);
+
+#endif
