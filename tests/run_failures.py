@@ -45,7 +45,8 @@ class Failures:
         self.bad = self.runs = 0
         suppressions = TESTS / "support/leaks.txt"
         self.environment = dict(os.environ) | {
-            "ASAN_OPTIONS": f"detect_leaks=1:allocator_may_return_null=1:exitcode={SANITIZER}",
+            "ASAN_OPTIONS": f"detect_leaks=1:allocator_may_return_null=1:exitcode={SANITIZER}"
+                            ":verify_asan_link_order=0",
             "LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0:exitcode={SANITIZER}",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
             "CLORA_FAIL_REPORT": str(folder / "report"),

@@ -11,6 +11,7 @@
 #include "base/dtype.h"
 #include "cases/product.h"
 #include "support/cases.h"
+#include "support/optimise.h"
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
@@ -28,6 +29,11 @@ static void check_shape(const op_case *op, const op_shape *shape, const case_way
 }
 
 static case_sample sample;
+
+/* Of so many shapes one, where the device would run all of them: an interpreter is content with a sample. */
+static int all(void) {
+    return getenv("CLORA_TEST_SMALL") ? 2 : 1;
+}
 
 /* One of `of` shapes of a case. */
 static void check_some(const op_case *op, int of, const case_way *way) {
@@ -84,15 +90,7 @@ static void test_every_operation_between_the_products_matches_its_reference(void
 
 static void test_the_panel_path_matches_the_reference(void **state) {
     (void)state;
-    check_products(&(case_way){.path = "panel"}, 1);
-}
-
-/* PoCL's optimiser takes most of the time of what this device would not run anyhow. */
-static void optimise(bool yes) {
-    if (yes)
-        unsetenv("POCL_EXTRA_BUILD_FLAGS");
-    else
-        setenv("POCL_EXTRA_BUILD_FLAGS", "-cl-opt-disable", 1);
+    check_products(&(case_way){.path = "panel"}, all());
 }
 
 /* Every bf16 shape of the products with W0. */
@@ -155,7 +153,7 @@ static void test_the_paths_of_gpus_match_the_reference(void **state) {
 
 static void test_the_tile_path_matches_the_reference(void **state) {
     (void)state;
-    check_products(&(case_way){.path = "tile"}, 1);
+    check_products(&(case_way){.path = "tile"}, all());
 }
 
 /* Choices between kernels that the tuner makes: every one is right. */
@@ -190,7 +188,7 @@ static void check_sums(const char *path, const char *max_allocation) {
     const case_way way = {.path = path, .choose = choice, .max_allocation = max_allocation};
     begin_way(&before, &way);
     for (const op_case *op = cases_matmul; op->name; op++)
-        check_some(op, 1, &way);
+        check_some(op, all(), &way);
     way_end(context, &before);
 }
 
