@@ -1,0 +1,297 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <clora/clora.h>
+
+#include "model/decoder.h"
+#include "model/session.h"
+#include "support/fixture.h"
+#include "support/training.h"
+#include "train/trainer.h"
+#include "tuning/table.h"
+#include "tuning/tuning.h"
+
+static clora_context *context;
+static clora_model *model;
+
+enum { V = 97 };
+static const double tolerance = 1e-4;
+
+/* A family's fixtures; the tests run on each. */
+typedef struct tenant {
+    const char *model;
+    int count;
+    const char *adapter[3];
+} tenant;
+
+static const tenant LLAMA = {"tiny-llama", 3, {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns"}};
+static const tenant QWEN2 = {"tiny-qwen2", 1, {"tiny-qwen2-lora"}};
+static const tenant *family;
+
+static void assert_ok(clora_status status) {
+    if (status != CLORA_OK)
+        fail_msg("%s: %s", clora_status_name(status), clora_last_error());
+}
+
+static clora_adapter *load_adapter(const char *name) {
+    clora_adapter *adapter = NULL;
+
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path(name)));
+    return adapter;
+}
+
+/* Logits (B, T, V) of the fixture's batch. */
+static void forward(float *logits, const fixture_batch *batch, clora_model *m, clora_adapter *adapter) {
+    clora_session *session = NULL;
+
+    assert_ok(clora_session_create(&session, m, batch->B, batch->T));
+    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_forward(session, logits, batch->ids, batch->T, 1));
+    clora_session_free(session);
+}
+
+/* Rows past a sequence's real length saw padding and are not compared. */
+static void assert_logits(const float *actual, const float *expected, const fixture_batch *batch) {
+    for (int b = 0; b < batch->B; b++) {
+        const size_t start = (size_t)b * (size_t)batch->T * V;
+        const double error = relative_error(actual + start, expected + start, (size_t)batch->lengths[b] * V);
+        if (!(error <= tolerance))
+            fail_msg("sequence %d: relative error %g", b, error);
+    }
+}
+
+static void test_base_logits_are_those_of_pytorch(void **state) {
+    (void)state;
+    fixture_batch batch;
+    static float logits[64 * V];
+    fixture_read_batch(&batch, family->model);
+    fixture_tensors *f = fixture_open(family->model);
+
+    forward(logits, &batch, model, NULL);
+    assert_logits(logits, fixture_tensor(f, "logits", (size_t)(batch.B * batch.T * V)), &batch);
+    fixture_close(f);
+}
+
+static void test_adapter_logits_are_those_of_peft(void **state) {
+    (void)state;
+    for (int i = 0; i < family->count; i++) {
+        fixture_batch batch;
+        static float logits[64 * V];
+        fixture_read_batch(&batch, family->adapter[i]);
+        fixture_tensors *f = fixture_open(family->adapter[i]);
+        clora_adapter *adapter = load_adapter(family->adapter[i]);
+
+        forward(logits, &batch, model, adapter);
+        assert_logits(logits, fixture_tensor(f, "logits_adapter", (size_t)(batch.B * batch.T * V)), &batch);
+        forward(logits, &batch, model, NULL);
+        assert_logits(logits, fixture_tensor(f, "logits_base", (size_t)(batch.B * batch.T * V)), &batch);
+        clora_adapter_free(adapter);
+        fixture_close(f);
+    }
+}
+
+static void test_cached_steps_give_the_logits_of_one_pass(void **state) {
+    (void)state;
+    fixture_batch batch;
+    static float whole[64 * V], last[4 * V];
+    clora_session *session = NULL;
+    int32_t column[4];
+
+    fixture_read_batch(&batch, family->model);
+    forward(whole, &batch, model, NULL);
+    assert_ok(clora_session_create(&session, model, batch.B, batch.T));
+    for (int t = 0; t < batch.T; t++) {
+        for (int b = 0; b < batch.B; b++)
+            column[b] = batch.ids[b * batch.T + t];
+        assert_ok(clora_session_forward(session, last, column, 1, 0));
+        assert_int_equal(clora_session_length(session), t + 1);
+        for (int b = 0; b < batch.B; b++)
+            assert_true(relative_error(last + b * V, whole + (b * batch.T + t) * V, V) < 1e-5);
+    }
+    assert_int_equal(clora_session_forward(session, last, column, 1, 0), CLORA_ERROR_SHAPE);
+    clora_session_free(session);
+}
+
+static void test_sequences_of_different_lengths_go_on_side_by_side(void **state) {
+    (void)state;
+    fixture_batch batch;
+    static float whole[64 * V], last[4 * V];
+    clora_session *session = NULL;
+    int32_t column[4];
+
+    fixture_read_batch(&batch, family->model);
+    forward(whole, &batch, model, NULL);
+    assert_ok(clora_session_create(&session, model, batch.B, batch.T));
+    for (int b = batch.B - 1; b >= 0; b--) { /* sequence b begins with b + 1 tokens */
+        const int32_t *ids = batch.ids + b * batch.T;
+        assert_ok(session_prefill(session, b, last, ids + 1, 1)); /* an earlier text leaves nothing behind */
+        session_forget(session, b);
+        assert_ok(session_prefill(session, b, last, ids, b + 1));
+        assert_true(relative_error(last, whole + (b * batch.T + b) * V, V) < 1e-5);
+    }
+    for (int step = 1; step <= 3; step++) {
+        for (int b = 0; b < batch.B; b++)
+            column[b] = batch.ids[b * batch.T + b + step];
+        assert_ok(session_step(session, last, column, batch.B));
+        for (int b = 0; b < batch.B; b++)
+            assert_true(relative_error(last + b * V, whole + (b * batch.T + b + step) * V, V) < 1e-5);
+    }
+    clora_session_free(session);
+}
+
+static void test_greedy_texts_are_those_of_transformers(void **state) {
+    (void)state;
+    fixture_batch batch;
+    int32_t wanted[FIXTURE_GREEDY];
+    float logits[V];
+    clora_session *session = NULL;
+
+    fixture_read_batch(&batch, family->model);
+    assert_ok(clora_session_create(&session, model, 1, batch.T + FIXTURE_GREEDY));
+    for (int b = 0; b < batch.B; b++) {
+        fixture_greedy(wanted, family->model, b);
+        clora_session_reset(session);
+        assert_ok(clora_session_forward(session, logits, batch.ids + b * batch.T, batch.lengths[b], 0));
+        for (int i = 0; i < FIXTURE_GREEDY; i++) {
+            int32_t id = 0;
+            for (int32_t v = 1; v < V; v++)
+                id = logits[v] > logits[id] ? v : id;
+            assert_int_equal(id, wanted[i]);
+            assert_ok(clora_session_forward(session, logits, &id, 1, 0));
+        }
+    }
+    clora_session_free(session);
+}
+
+/* What it has decides what a trace of it launches. */
+static void test_a_skeleton_has_the_weights_and_biases_of_its_model(void **state) {
+    (void)state;
+    clora_model *skeleton = NULL;
+
+    assert_ok(model_skeleton(&skeleton, context, fixture_path(family->model), NULL));
+    assert_int_equal(skeleton->sites, model->sites);
+    for (int i = 0; i < model->sites; i++) {
+        const weight *bare = skeleton->site[i].weight, *full = model->site[i].weight;
+        assert_int_equal(bare->N, full->N);
+        assert_int_equal(bare->K, full->K);
+        assert_int_equal(bare->modules, full->modules);
+        assert_int_equal(bare->bias ? clora_tensor_count(bare->bias) : 0,
+                         full->bias ? clora_tensor_count(full->bias) : 0);
+    }
+    clora_model_free(skeleton);
+}
+
+static void test_training_follows_pytorch(void **state) {
+    (void)state;
+    for (int i = 0; i < family->count; i++) {
+        fixture_batch batch;
+        clora_dataset *dataset = NULL;
+        fixture_read_batch(&batch, family->adapter[i]);
+        fixture_tensors *f = fixture_open(family->adapter[i]);
+        clora_adapter *adapter = load_adapter(family->adapter[i]);
+        clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, 0);
+
+        for (int step = 0; step < 10; step++) {
+            clora_train_step done;
+            assert_ok(clora_trainer_step(trainer, &done));
+            const double expected = fixture_number(family->adapter[i], "loss_trace", step);
+            if (!(fabs((double)done.loss - expected) <= 1e-4))
+                fail_msg("%s: step %d: loss %g, expected %g", family->adapter[i], step, (double)done.loss, expected);
+            if (step == 0)
+                assert_factors(adapter, trainer->parameters.gradient, 1.0f / (float)batch.learnt, f, "grad.",
+                               tolerance);
+        }
+        clora_train_step past;
+        assert_int_equal(clora_trainer_step(trainer, &past), CLORA_ERROR_NOT_FOUND);
+        assert_factors(adapter, adapter->chunk, 1.0f, f, "final.", 1e-3);
+        clora_trainer_free(trainer);
+        clora_dataset_free(dataset);
+        clora_adapter_free(adapter);
+        fixture_close(f);
+    }
+}
+
+static void force_choice(const char *row, int value) {
+    const int values[KERNEL_PARAMETERS] = {value};
+    assert_ok(tuning_force(context, kernel_find(row), value ? values : NULL));
+}
+
+/* Forward, backward and updates, each product with W0 + s B A of that moment. */
+static void test_training_with_summed_weights_follows_pytorch(void **state) {
+    force_choice("path_term", TERM_SUM);
+    force_choice("path_dx_term", TERM_SUM);
+    test_adapter_logits_are_those_of_peft(state);
+    test_training_follows_pytorch(state);
+    force_choice("path_term", 0);
+    force_choice("path_dx_term", 0);
+}
+
+/* The layout is chosen when weights are loaded, and all that reads them follows. */
+static void test_a_model_in_the_plain_layout_is_the_same(void **state) {
+    clora_model *usual = model;
+
+    force_choice("weight_layout", LAYOUT_PLAIN);
+    assert_ok(clora_model_load(&model, context, fixture_path(family->model), NULL));
+    force_choice("weight_layout", 0);
+    assert_int_equal(model->layer[0].w[DECODER_OUT]->layout, WEIGHT_PLAIN);
+    assert_int_equal(model->embedding->layout, WEIGHT_PLAIN);
+    test_base_logits_are_those_of_pytorch(state);
+    test_adapter_logits_are_those_of_peft(state);
+    test_training_follows_pytorch(state);
+    clora_model_free(model);
+    model = usual;
+}
+
+static int load(const tenant *t) {
+    family = t;
+    if (clora_model_load(&model, context, fixture_path(t->model), NULL) == CLORA_OK)
+        return 0;
+    fprintf(stderr, "%s\n", clora_last_error());
+    return 1;
+}
+
+static int load_llama(void **state) {
+    (void)state;
+    return load(&LLAMA);
+}
+
+static int load_qwen2(void **state) {
+    (void)state;
+    return load(&QWEN2);
+}
+
+static int free_model(void **state) {
+    (void)state;
+    clora_model_free(model);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_base_logits_are_those_of_pytorch),
+        cmocka_unit_test(test_adapter_logits_are_those_of_peft),
+        cmocka_unit_test(test_cached_steps_give_the_logits_of_one_pass),
+        cmocka_unit_test(test_sequences_of_different_lengths_go_on_side_by_side),
+        cmocka_unit_test(test_greedy_texts_are_those_of_transformers),
+        cmocka_unit_test(test_a_skeleton_has_the_weights_and_biases_of_its_model),
+        cmocka_unit_test(test_training_follows_pytorch),
+        cmocka_unit_test(test_training_with_summed_weights_follows_pytorch),
+        cmocka_unit_test(test_a_model_in_the_plain_layout_is_the_same),
+    };
+    if (clora_context_create(&context, NULL) != CLORA_OK) {
+        fprintf(stderr, "skipped: %s\n", clora_last_error());
+        return 77;
+    }
+    const int failed = cmocka_run_group_tests_name("llama", tests, load_llama, free_model) +
+                       cmocka_run_group_tests_name("qwen2", tests, load_qwen2, free_model);
+    clora_context_free(context);
+    return failed;
+}
