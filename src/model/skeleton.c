@@ -12,7 +12,10 @@ static clora_status create_layer(clora_model *m, int l, clora_storage type) {
     for (int k = 0; k < m->config.family->projections; k++) {
         int N[WEIGHT_MODULES], K;
         const int modules = model_projection_shape(&m->config, k, N, &K);
-        TRY(weight_create(&m->layer[l].w[k], m->context, type, K, modules, N));
+        weight **w = &m->layer[l].w[k];
+        TRY(weight_create(w, m->context, type, K, modules, N));
+        if (model_projection_bias(&m->config, k))
+            TRY(tensor_new(&(*w)->bias, m->context, CLORA_DTYPE_F32, 1, (*w)->N));
     }
 done:
     return status;
