@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import sys
 import unittest
@@ -63,13 +64,47 @@ class SameResults(Gpu):
         self.check("mali", group=64, local=16384)
 
 
+GENERATE = ["generate", MODEL, "--prompt", "a", "--max-tokens", "2", "--temperature", "0"]
+
+
+@unittest.skipUnless(takes_panels(), "no CPU to compare with")
+class KernelLimits(Gpu):
+    def test_kernels_that_may_have_fewer_work_items_get_smaller_groups(self):
+        self.check("adreno", kernel_group=64)
+
+    def test_it_is_noted_once_and_another_plan(self):
+        def run(environment):
+            status, out, err = clora(*GENERATE, "--verbose", env=environment)
+            self.assertEqual(status, 0, err)
+            return out, err, re.findall("plan of launches (.*)", err)
+
+        text, err, plan = run(as_gpu("adreno"))
+        self.assertNotIn("allows it", err)
+        self.assertRegex(err, "note:   rmsnorm .* WG 128\n")
+        limited, err, other = run(as_gpu("adreno", kernel_group="rmsnorm=64,matvec_tile=100"))
+        self.assertEqual(limited, text)
+        self.assertNotEqual(other, plan)
+        for kernel, most in ("rmsnorm", 64), ("matvec_tile", 100):
+            self.assertEqual(err.count(f"note: kernel {kernel}: its driver allows it groups of {most} work-items"), 1)
+        self.assertEqual(err.count("allows it"), 2)
+        self.assertNotRegex(err, "note:   rmsnorm .* WG 128\n")
+        self.assertRegex(err, "note:   rmsnorm .* WG 64\n")
+        self.assertRegex(err, "note:   matvec_tile .*: SLICES 2\n")
+
+
 class Limits(Gpu):
-    def test_a_kernel_that_may_have_fewer_work_items_is_said_with_the_remedy(self):
+    def test_a_kernel_that_has_none_so_small_is_said(self):
+        self.fails(1, *GENERATE, "--quiet", env=as_gpu("adreno", kernel_group="matvec_tile=31"),
+                   says=["kernel matvec_tile wants groups of 32 work-items", "allows it 31", "CLORA_MAX_GROUP"])
+
+    def test_what_is_set_by_hand_is_not_changed(self):
+        environment = as_gpu("adreno", kernel_group=64) | {"CLORA_PARAM_RMSNORM_WG": "128"}
+        self.fails(1, *GENERATE, env=environment, says=["kernel rmsnorm wants groups of 128", "allows it 64"])
+
+    def test_the_limit_can_be_set(self):
         environment = as_gpu("adreno", kernel_group=128)
-        command = ["generate", MODEL, "--prompt", "a", "--max-tokens", "2", "--temperature", "0"]
-        self.fails(1, *command, env=environment, says=["groups of 256 work-items", "allows it 128", "CLORA_MAX_GROUP"])
-        self.succeeds(*command, env=environment | {"CLORA_MAX_GROUP": "128"})
-        self.fails(1, *command, env=environment | {"CLORA_MAX_GROUP": "63"},
+        self.succeeds(*GENERATE, env=environment | {"CLORA_MAX_GROUP": "128"})
+        self.fails(1, *GENERATE, env=environment | {"CLORA_MAX_GROUP": "63"},
                    says="CLORA_MAX_GROUP is '63': take 64 work-items or more")
 
 

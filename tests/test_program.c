@@ -137,15 +137,15 @@ static void test_kernels_call_what_is_declared(void **state) {
 
 static bool has_own_declarations(void) {
     kernel_build build;
-    cl_kernel kernel = NULL;
+    built_kernel built;
     cl_program program = NULL;
     char options[1024] = "";
 
     memset(&build, 0, sizeof(build));
     build.row = kernel_find("clip_scale");
     build.values[0] = build.values[1] = 1;
-    assert_int_equal(program_kernel(&kernel, context, &build), CLORA_OK);
-    clGetKernelInfo(kernel, CL_KERNEL_PROGRAM, sizeof(program), &program, NULL);
+    assert_int_equal(program_kernel(&built, context, &build), CLORA_OK);
+    clGetKernelInfo(built.kernel, CL_KERNEL_PROGRAM, sizeof(program), &program, NULL);
     clGetProgramBuildInfo(program, context->device, CL_PROGRAM_BUILD_OPTIONS, sizeof(options), options, NULL);
     return strstr(options, "_OPENCL_H_") != NULL;
 }

@@ -83,7 +83,7 @@ static bool probe_runs(const clora_context *context, cl_kernel kernel) {
 static bool probe(clora_context *context) {
     static const kernel_row row = {.name = "dot_probe", .source = "dot dot_probe"};
     kernel_build build;
-    cl_kernel kernel;
+    built_kernel built;
 
     memset(&build, 0, sizeof(build)); /* padding too: a build is compared by its bytes */
     build.row = &row;
@@ -92,7 +92,7 @@ static bool probe(clora_context *context) {
     build.define[1].name = "DOT";
     build.define[1].value = DOT_INSTRUCTION;
     build.defines = 2;
-    return program_kernel(&kernel, context, &build) == CLORA_OK && probe_runs(context, kernel);
+    return program_kernel(&built, context, &build) == CLORA_OK && probe_runs(context, built.kernel);
 }
 
 dot_engine context_dot(clora_context *context) {

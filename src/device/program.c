@@ -22,7 +22,7 @@ typedef struct program_entry {
 typedef struct kernel_entry {
     kernel_build build;
     XXH64_hash_t hash; /* of the build: looked at first */
-    cl_kernel kernel;
+    built_kernel built;
 } kernel_entry;
 
 struct program_cache {
@@ -41,7 +41,7 @@ void program_cache_free(program_cache *cache) {
     if (!cache)
         return;
     for (size_t i = 0; i < cache->kernels_count; i++)
-        clReleaseKernel(cache->kernels[i].kernel);
+        clReleaseKernel(cache->kernels[i].built.kernel);
     for (size_t i = 0; i < cache->programs_count; i++) {
         clReleaseProgram(cache->programs[i].program);
         free(cache->programs[i].stem);
@@ -212,7 +212,18 @@ done:
     return status;
 }
 
-clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel_build *build) {
+static built_kernel measure(const clora_context *context, cl_kernel kernel) {
+    built_kernel built = {kernel, 0, context->info.max_group};
+    size_t group[3] = {0};
+
+    clGetKernelWorkGroupInfo(kernel, context->device, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof(group), group, NULL);
+    clGetKernelWorkGroupInfo(kernel, context->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof(built.most_items),
+                             &built.most_items, NULL);
+    built.items = group[0] * group[1] * group[2];
+    return built;
+}
+
+clora_status program_kernel(built_kernel *out, clora_context *context, const kernel_build *build) {
     program_cache *cache = context->programs;
     clora_status status = CLORA_OK;
     program_text text = {0};
@@ -223,7 +234,7 @@ clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel
 
     for (size_t i = 0; i < cache->kernels_count; i++)
         if (cache->kernels[i].hash == entry.hash && memcmp(&cache->kernels[i].build, build, sizeof(*build)) == 0) {
-            *out = cache->kernels[i].kernel;
+            *out = cache->kernels[i].built;
             return CLORA_OK;
         }
     memcpy(&entry.build, build, sizeof(*build)); /* padding included: it is compared */
@@ -231,15 +242,16 @@ clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel
     TRY(text_read(&text, build->row->source));
     TRY(build_options(options, sizeof(options), build));
     TRY(program_find(&program, context, &text, build->row->source, options));
-    entry.kernel = clCreateKernel(program->program, build->row->name, &error);
+    const cl_kernel kernel = clCreateKernel(program->program, build->row->name, &error);
     if (error != CL_SUCCESS)
         TRY(clora_fail(CLORA_ERROR_OPENCL, "kernel %s of %s: %s", build->row->name, build->row->source,
                        opencl_error_name(error)));
+    entry.built = measure(context, kernel);
     memcpy(&cache->kernels[cache->kernels_count++], &entry, sizeof(entry));
     if (program->to_save)
         binary_save(context, program->key, program->program);
     program->to_save = false;
-    *out = entry.kernel;
+    *out = entry.built;
 done:
     text_free(&text);
     return status;

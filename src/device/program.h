@@ -22,11 +22,18 @@ typedef struct kernel_build {
     int defines;
 } kernel_build;
 
+/* A kernel, and the work-items of a group: as it was built for (0: any number), and the most that its driver allows it,
+ * whose registers may not do for as many as the device's. */
+typedef struct built_kernel {
+    cl_kernel kernel;
+    size_t items, most_items;
+} built_kernel;
+
 /*
  * The kernel of a build; compiled on first use, found again by its numbers (so unused fields must be zero). common.cl
  * stands in front of every source. With CLORA_KERNEL_DIR set, sources are read from that folder instead of the embedded
  * ones.
  */
-clora_status program_kernel(cl_kernel *out, clora_context *context, const kernel_build *build);
+clora_status program_kernel(built_kernel *out, clora_context *context, const kernel_build *build);
 
 #endif

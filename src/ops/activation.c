@@ -13,7 +13,9 @@ clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu) {
 
     if (tensor_rows(y) != tensor_rows(gu) || tensor_cols(gu) != 2 * F)
         return clora_fail(CLORA_ERROR_SHAPE, "swiglu: y%s gu%s", tensor_shape_text(y), tensor_shape_text(gu));
-    launch_begin(&l, y->context, "swiglu", (kernel_key){.M = (int)tensor_rows(y), .K = F});
+    do {
+        launch_begin(&l, y->context, "swiglu", (kernel_key){.M = (int)tensor_rows(y), .K = F});
+    } while (launch_again(&l));
     launch_matrix(&l, y);
     launch_matrix(&l, gu);
     launch_int(&l, F);
@@ -28,7 +30,9 @@ clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_
         tensor_cols(dgu) != 2 * F || (y && (tensor_rows(y) != tensor_rows(dy) || tensor_cols(y) != F)))
         return clora_fail(CLORA_ERROR_SHAPE, "swiglu_backward: dgu%s y%s dy%s gu%s", tensor_shape_text(dgu),
                           y ? tensor_shape_text(y) : "()", tensor_shape_text(dy), tensor_shape_text(gu));
-    launch_begin(&l, dy->context, "swiglu_backward", (kernel_key){.M = (int)tensor_rows(dy), .K = F});
+    do {
+        launch_begin(&l, dy->context, "swiglu_backward", (kernel_key){.M = (int)tensor_rows(dy), .K = F});
+    } while (launch_again(&l));
     launch_matrix(&l, dgu);
     launch_matrix(&l, y ? y : dgu);
     launch_matrix(&l, dy);

@@ -107,15 +107,17 @@ static attention_blocks blocks_of(clora_context *context, attention_shape s) {
 static clora_status attention_rows(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
                                    const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
                                    attention_shape s) {
+    const int heads = attention_heads_together(y->context, s);
     launch l;
 
     if (tape_note_attention(y, lse, q, k, v, past, first, s, blocks_of(y->context, s)))
         return CLORA_OK;
-    launch_begin(&l, y->context, "attention_row", attention_key(s));
-    const int heads = attention_heads_together(y->context, s);
+    do {
+        launch_begin(&l, y->context, "attention_row", attention_key(s));
+        launch_define(&l, "D", s.D);
+        launch_define(&l, "HEADS", heads);
+    } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG");
-    launch_define(&l, "D", s.D);
-    launch_define(&l, "HEADS", heads);
     launch_forward(&l, y, lse, q, k, v, past, first, s);
     return launch_run(&l, (size_t)(s.H / heads) * group, (size_t)s.T, (size_t)s.B, group, 1, 1);
 }
@@ -124,6 +126,7 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
                           const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
                           attention_shape s) {
     const clora_status status = check("attention", y, q, k, v, past, first, s);
+    size_t lanes;
     int group;
     launch l;
 
@@ -134,8 +137,10 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
                           s.H);
     if (attention_by_rows(y->context, s))
         return attention_rows(y, lse, q, k, v, past, first, s);
-    launch_begin(&l, y->context, "attention", attention_key(s));
-    const size_t lanes = define_lanes(&l, &group, s.D, 2, 1);
+    do {
+        launch_begin(&l, y->context, "attention", attention_key(s));
+        lanes = define_lanes(&l, &group, s.D, 2, 1);
+    } while (launch_again(&l));
     launch_forward(&l, y, lse, q, k, v, past, first, s);
     return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
 }
@@ -151,10 +156,12 @@ static clora_status run_delta(clora_tensor *delta, const clora_tensor *dy, const
     const size_t M = (size_t)s.B * (size_t)s.T;
     launch l;
 
-    launch_begin(&l, delta->context, "attention_delta", attention_key(s));
+    do {
+        launch_begin(&l, delta->context, "attention_delta", attention_key(s));
+        launch_define(&l, "PASS", DELTA);
+        launch_define(&l, "D", s.D);
+    } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG");
-    launch_define(&l, "PASS", DELTA);
-    launch_define(&l, "D", s.D);
     launch_tensor(&l, delta);
     launch_matrix(&l, dy);
     launch_matrix(&l, y);
@@ -163,12 +170,15 @@ static clora_status run_delta(clora_tensor *delta, const clora_tensor *dy, const
 }
 
 static clora_status run_dq(clora_tensor *dq, const gradient_inputs *in, attention_shape s) {
+    size_t lanes;
     int group;
     launch l;
 
-    launch_begin(&l, dq->context, "attention_dq", attention_key(s));
-    const size_t lanes = define_lanes(&l, &group, s.D, 3, 2);
-    launch_define(&l, "PASS", QUERY_GRADIENT);
+    do {
+        launch_begin(&l, dq->context, "attention_dq", attention_key(s));
+        lanes = define_lanes(&l, &group, s.D, 3, 2);
+        launch_define(&l, "PASS", QUERY_GRADIENT);
+    } while (launch_again(&l));
     launch_matrix(&l, dq);
     launch_tensor(&l, in->delta);
     launch_matrix(&l, in->dy);
@@ -209,17 +219,20 @@ static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_te
                                  const gradient_inputs *in, attention_shape s) {
     const size_t size = (size_t)s.B * (size_t)s.T * (size_t)(s.H * s.D);
     clora_status status = CLORA_OK;
-    int group;
+    int group, blocks, count;
     launch l;
 
-    launch_begin(&l, dk->context, "attention_backward", attention_key(s));
-    const int lanes = (int)define_lanes(&l, &group, s.D, 5, 2), blocks = (s.S + lanes - 1) / lanes;
-    const int count = parts_of(dk->context, s, blocks);
-    if (count > 1 && !is_list(parts, (size_t)(count - 1) * size))
-        TRY(clora_fail(CLORA_ERROR_SHAPE, "attention_backward: parts%s for %d parts of dq%s", tensor_shape_text(parts),
-                       count, tensor_shape_text(dq)));
-    launch_define(&l, "PASS", KEY_GRADIENT);
-    launch_define(&l, "WITH_DQ", count > 0);
+    do {
+        launch_begin(&l, dk->context, "attention_backward", attention_key(s));
+        const int lanes = (int)define_lanes(&l, &group, s.D, 5, 2);
+        blocks = (s.S + lanes - 1) / lanes;
+        count = parts_of(dk->context, s, blocks);
+        launch_define(&l, "PASS", KEY_GRADIENT);
+        launch_define(&l, "WITH_DQ", count > 0);
+    } while (launch_again(&l));
+    if (l.status == CLORA_OK && count > 1 && !is_list(parts, (size_t)(count - 1) * size))
+        l.status = clora_fail(CLORA_ERROR_SHAPE, "attention_backward: parts%s for %d parts of dq%s",
+                              tensor_shape_text(parts), count, tensor_shape_text(dq));
     launch_matrix(&l, dq);
     launch_tensor(&l, parts && parts->buffer ? parts : dq);
     launch_matrix(&l, dk);

@@ -11,7 +11,9 @@ static clora_status run(const char *kernel, clora_tensor *y, const clora_tensor 
         return clora_fail(CLORA_ERROR_SHAPE, "%s: y%s x%s", kernel, tensor_shape_text(y), tensor_shape_text(x));
     if (!(p >= 0.0f && p < 1.0f))
         return clora_fail(CLORA_ERROR_ARGUMENT, "%s: p is %g: at least 0 and less than 1", kernel, (double)p);
-    launch_begin(&l, y->context, kernel, (kernel_key){.M = (int)M, .K = C});
+    do {
+        launch_begin(&l, y->context, kernel, (kernel_key){.M = (int)M, .K = C});
+    } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG"), block = (size_t)launch_parameter(&l, "BLOCK");
     launch_matrix(&l, y);
     launch_matrix(&l, x);

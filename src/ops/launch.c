@@ -7,6 +7,7 @@
 #include "device/opencl.h"
 #include "device/profile.h"
 #include "tuning/recorder.h"
+#include "tuning/table.h"
 
 static _Thread_local bool withholds, withheld;
 
@@ -36,6 +37,7 @@ void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_
         return;
     l->build.row = found.row;
     l->key = found.key;
+    l->source = found.source;
     memcpy(l->build.values, found.values, sizeof(l->build.values));
 }
 
@@ -53,15 +55,30 @@ int launch_parameter(const launch *l, const char *name) {
     return l->build.row ? l->build.values[kernel_parameter_index(l->build.row, name)] : 1;
 }
 
-/* The first argument ends the defines: now the program is known. */
+static void build(launch *l) {
+    if (l->status == CLORA_OK && !l->built.kernel)
+        l->status = program_kernel(&l->built, l->context, &l->build);
+}
+
+bool launch_again(launch *l) {
+    if (launch_is_withheld(l->context))
+        return false;
+    build(l);
+    if (l->status != CLORA_OK || l->built.items <= l->built.most_items || l->source == CLORA_TUNE_SET ||
+        !tuning_limit(l->context, l->build.row, l->built.most_items))
+        return false;
+    pthread_mutex_unlock(&l->context->lock);
+    return true;
+}
+
+/* The first argument ends the defines, if launch_again has not: now the program is known. */
 static void bind(launch *l, size_t size, const void *value) {
     if (launch_is_withheld(l->context))
         return;
-    if (l->status == CLORA_OK && !l->kernel)
-        l->status = program_kernel(&l->kernel, l->context, &l->build);
+    build(l);
     if (l->status != CLORA_OK)
         return;
-    const cl_int error = clSetKernelArg(l->kernel, l->index, size, value);
+    const cl_int error = clSetKernelArg(l->built.kernel, l->index, size, value);
     if (error != CL_SUCCESS)
         l->status = clora_fail(CLORA_ERROR_OPENCL, "kernel %s, argument %u: %s", l->build.row->name, l->index,
                                opencl_error_name(error));
@@ -115,8 +132,9 @@ static clora_status refused(const launch *l, const size_t global[3], const size_
     size_t most = items;
     cl_ulong memory = 0;
 
-    clGetKernelWorkGroupInfo(l->kernel, l->context->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof(most), &most, NULL);
-    clGetKernelWorkGroupInfo(l->kernel, l->context->device, CL_KERNEL_LOCAL_MEM_SIZE, sizeof(memory), &memory, NULL);
+    clGetKernelWorkGroupInfo(l->built.kernel, l->context->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof(most), &most, NULL);
+    clGetKernelWorkGroupInfo(l->built.kernel, l->context->device, CL_KERNEL_LOCAL_MEM_SIZE, sizeof(memory), &memory,
+                             NULL);
     if (items > most || memory > device_memory)
         return clora_fail(CLORA_ERROR_OPENCL,
                           "kernel %s wants groups of %zu work-items with %zu bytes of local memory; the driver allows "
@@ -134,7 +152,7 @@ clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, s
         l->status = recorder_note(l->context->recorder, &l->build, &l->key);
     if (l->status == CLORA_OK && !launch_is_withheld(l->context)) {
         cl_event event = NULL;
-        const cl_int error = clEnqueueNDRangeKernel(l->context->queue, l->kernel, 3, NULL, global, local, 0, NULL,
+        const cl_int error = clEnqueueNDRangeKernel(l->context->queue, l->built.kernel, 3, NULL, global, local, 0, NULL,
                                                     l->context->profile ? &event : NULL);
         if (error != CL_SUCCESS)
             l->status = refused(l, global, local, error);

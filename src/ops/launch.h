@@ -19,13 +19,21 @@ typedef struct launch {
     clora_context *context;
     kernel_build build;
     kernel_key key; /* its rows a bucket */
-    cl_kernel kernel;
+    clora_tune_source source;
+    built_kernel built;
     cl_uint index;
     clora_status status;
 } launch;
 
 void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_key key);
 void launch_define(launch *l, const char *name, int value);
+
+/* Build the kernel now. True where its driver allows it smaller groups than its parameters ask for, which only the
+ * built kernel tells: from now on they are chosen under that limit. Begin and define again then:
+ *
+ *     do { launch_begin(&l, ...); launch_define(&l, ...); } while (launch_again(&l));
+ */
+bool launch_again(launch *l);
 int launch_parameter(const launch *l, const char *name); /* the registry parameter's value here, for the grid */
 
 /* A tensor is two arguments: its buffer and its offset in elements (ulong). NULL is allowed: a null buffer and 0. */

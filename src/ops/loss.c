@@ -11,9 +11,11 @@ clora_status op_cross_entropy(clora_tensor *nll, clora_tensor *hit, clora_tensor
         !tensor_is_dense(targets) || (weights && (clora_tensor_count(weights) != M || !tensor_is_dense(weights))))
         return clora_fail(CLORA_ERROR_SHAPE, "cross_entropy: nll%s hit%s logits%s targets%s", tensor_shape_text(nll),
                           tensor_shape_text(hit), tensor_shape_text(logits), tensor_shape_text(targets));
-    launch_begin(&l, logits->context, "cross_entropy", (kernel_key){.M = (int)M, .N = tensor_cols(logits)});
-    launch_define(&l, "GRADIENT", gradient);
-    launch_define(&l, "WEIGHTED", weights != NULL);
+    do {
+        launch_begin(&l, logits->context, "cross_entropy", (kernel_key){.M = (int)M, .N = tensor_cols(logits)});
+        launch_define(&l, "GRADIENT", gradient);
+        launch_define(&l, "WEIGHTED", weights != NULL);
+    } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_tensor(&l, nll);
     launch_tensor(&l, hit);

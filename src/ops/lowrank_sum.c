@@ -36,10 +36,12 @@ clora_status op_lowrank_sum(clora_tensor *sum, const lowrank *lr, int part, int 
         return clora_fail(CLORA_ERROR_SHAPE, "lowrank_sum: sum%s, panel %d of part %d of w(%d,%d)",
                           tensor_shape_text(sum), panel, part, w->N, w->K);
     const clora_tensor from = tensor_slice(w->part[part].data, (size_t)panel * weight_panel_elements(w), 1, 1);
-    launch_begin(&l, w->context, "lowrank_sum",
-                 (kernel_key){.dtype = w->storage->id, .N = w->N, .K = w->K, .R = lr->R});
-    launch_define(&l, "NR", w->NR);
-    launch_define(&l, "STORAGE", (int)w->storage->id);
+    do {
+        launch_begin(&l, w->context, "lowrank_sum",
+                     (kernel_key){.dtype = w->storage->id, .N = w->N, .K = w->K, .R = lr->R});
+        launch_define(&l, "NR", w->NR);
+        launch_define(&l, "STORAGE", (int)w->storage->id);
+    } while (launch_again(&l));
     const size_t items = (size_t)(w->NR / (launch_parameter(&l, "VW") * launch_parameter(&l, "NV")));
     launch_tensor(&l, sum);
     launch_tensor(&l, &from);

@@ -12,11 +12,13 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     const bool few = matmul_few_rows(p);
     launch l;
 
-    launch_begin(&l, context, few ? "matvec_tile" : "matmul_tile", key);
-    launch_define(&l, "NR", NR);
-    launch_define(&l, "STORAGE", p->w ? (int)p->w->storage->id : 0);
-    if (few)
-        launch_define(&l, "ROWS", p->M);
+    do {
+        launch_begin(&l, context, few ? "matvec_tile" : "matmul_tile", key);
+        launch_define(&l, "NR", NR);
+        launch_define(&l, "STORAGE", p->w ? (int)p->w->storage->id : 0);
+        if (few)
+            launch_define(&l, "ROWS", p->M);
+    } while (launch_again(&l));
     const clora_tensor *none = p->y; /* in place of what is not there */
     launch_matrix(&l, p->y);
     launch_matrix(&l, p->x ? p->x : none);
@@ -61,9 +63,11 @@ clora_status matmul_tile_dx(clora_tensor *dx, const clora_tensor *dy, const weig
         const bool first = i == 0;
         launch l;
 
-        launch_begin(&l, w->context, "matmul_tile_dx", dx_key(w, first ? lr : NULL, M));
-        launch_define(&l, "NR", w->NR);
-        launch_define(&l, "STORAGE", (int)w->storage->id);
+        do {
+            launch_begin(&l, w->context, "matmul_tile_dx", dx_key(w, first ? lr : NULL, M));
+            launch_define(&l, "NR", w->NR);
+            launch_define(&l, "STORAGE", (int)w->storage->id);
+        } while (launch_again(&l));
         launch_matrix(&l, dx);
         launch_matrix(&l, dy);
         launch_tensor(&l, part->data);
@@ -88,8 +92,10 @@ clora_status lowrank_tile_down(clora_tensor *u, const clora_tensor *x, const clo
     const int M = (int)tensor_rows(u), R = tensor_cols(u);
     launch l;
 
-    launch_begin(&l, u->context, "lowrank_tile_down", lowrank_key(u, x));
-    launch_define(&l, "NR", kernel_panel_width(u->context));
+    do {
+        launch_begin(&l, u->context, "lowrank_tile_down", lowrank_key(u, x));
+        launch_define(&l, "NR", kernel_panel_width(u->context));
+    } while (launch_again(&l));
     const int TR = launch_parameter(&l, "TR");
     const size_t side = (size_t)TR;
     launch_matrix(&l, u);
@@ -106,8 +112,10 @@ clora_status lowrank_tile_grad(clora_tensor *f, const clora_tensor *d, const clo
     const int NR = kernel_panel_width(f->context), R = tensor_cols(d), C = tensor_cols(x);
     launch l;
 
-    launch_begin(&l, f->context, "lowrank_tile_grad", lowrank_key(d, x));
-    launch_define(&l, "NR", NR);
+    do {
+        launch_begin(&l, f->context, "lowrank_tile_grad", lowrank_key(d, x));
+        launch_define(&l, "NR", NR);
+    } while (launch_again(&l));
     const size_t slices = (size_t)launch_parameter(&l, "SLICES");
     launch_tensor(&l, f);
     launch_matrix(&l, d);

@@ -27,7 +27,9 @@ clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor 
 
     if (status != CLORA_OK || tape_note_rmsnorm(y, rstd, x, g, eps))
         return status;
-    launch_begin(&l, y->context, "rmsnorm", key_of(x));
+    do {
+        launch_begin(&l, y->context, "rmsnorm", key_of(x));
+    } while (launch_again(&l));
     launch_matrix(&l, y);
     launch_tensor(&l, rstd ? rstd : y);
     launch_matrix(&l, x);
@@ -44,7 +46,9 @@ clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clor
 
     if (status != CLORA_OK)
         return status;
-    launch_begin(&l, y->context, "rmsnorm_apply", key_of(x));
+    do {
+        launch_begin(&l, y->context, "rmsnorm_apply", key_of(x));
+    } while (launch_again(&l));
     launch_matrix(&l, y);
     launch_matrix(&l, x);
     launch_tensor(&l, rstd);
@@ -60,7 +64,9 @@ clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const
 
     TRY(check("rmsnorm_backward", dx, x, rstd, g));
     TRY(check("rmsnorm_backward", dy, x, rstd, g));
-    launch_begin(&l, dx->context, "rmsnorm_backward", key_of(x));
+    do {
+        launch_begin(&l, dx->context, "rmsnorm_backward", key_of(x));
+    } while (launch_again(&l));
     launch_matrix(&l, dx);
     launch_matrix(&l, dy);
     launch_matrix(&l, x);

@@ -8,7 +8,9 @@ enum { PARTS = 256 /* work-groups of square_parts: the kernel's PARTS */ };
 static clora_status square_parts(clora_tensor *parts, const clora_tensor *x) {
     launch l;
 
-    launch_begin(&l, x->context, "square_parts", (kernel_key){.M = (int)clora_tensor_count(x)});
+    do {
+        launch_begin(&l, x->context, "square_parts", (kernel_key){.M = (int)clora_tensor_count(x)});
+    } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_tensor(&l, parts);
     launch_tensor(&l, x);
@@ -19,7 +21,9 @@ static clora_status square_parts(clora_tensor *parts, const clora_tensor *x) {
 static clora_status square_total(clora_tensor *sums, int slot, const clora_tensor *parts) {
     launch l;
 
-    launch_begin(&l, sums->context, "square_total", (kernel_key){0});
+    do {
+        launch_begin(&l, sums->context, "square_total", (kernel_key){0});
+    } while (launch_again(&l));
     launch_tensor(&l, sums);
     launch_int(&l, slot);
     launch_tensor(&l, parts);
@@ -48,7 +52,9 @@ clora_status op_clip_scale(clora_tensor *scale, const clora_tensor *sums, int n,
         !tensor_is_dense(sums))
         return clora_fail(CLORA_ERROR_SHAPE, "clip_scale: scale%s, %d of sums%s", tensor_shape_text(scale), n,
                           tensor_shape_text(sums));
-    launch_begin(&l, scale->context, "clip_scale", (kernel_key){0});
+    do {
+        launch_begin(&l, scale->context, "clip_scale", (kernel_key){0});
+    } while (launch_again(&l));
     launch_tensor(&l, scale);
     launch_tensor(&l, sums);
     launch_int(&l, n);
@@ -69,7 +75,9 @@ clora_status op_adamw(clora_tensor *p, clora_tensor *m, clora_tensor *v, const c
                           tensor_shape_text(v), tensor_shape_text(g));
     if (o.step < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "adamw: step %d: the first is 1", o.step);
-    launch_begin(&l, p->context, "adamw", (kernel_key){.M = (int)n});
+    do {
+        launch_begin(&l, p->context, "adamw", (kernel_key){.M = (int)n});
+    } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG"), block = (size_t)launch_parameter(&l, "BLOCK");
     launch_tensor(&l, p);
     launch_tensor(&l, m);

@@ -10,9 +10,11 @@ clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora
         !tensor_is_dense(table))
         return clora_fail(CLORA_ERROR_SHAPE, "rope: x%s positions%s table%s, %d heads", tensor_shape_text(x),
                           tensor_shape_text(positions), tensor_shape_text(table), heads);
-    launch_begin(&l, x->context, "rope", (kernel_key){.M = (int)tensor_rows(x), .K = tensor_cols(x)});
+    do {
+        launch_begin(&l, x->context, "rope", (kernel_key){.M = (int)tensor_rows(x), .K = tensor_cols(x)});
+        launch_define(&l, "D", D);
+    } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG");
-    launch_define(&l, "D", D);
     launch_matrix(&l, x);
     launch_tensor(&l, positions);
     launch_tensor(&l, table);
@@ -36,9 +38,11 @@ clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_t
                           tensor_shape_text(table), s.B, s.T, s.S, s.H, s.G, s.D);
     if (tape_note_rope_store(cache, qkv, positions, table, past, s))
         return CLORA_OK;
-    launch_begin(&l, qkv->context, "rope_store", (kernel_key){.M = (int)M, .head_dim = s.D, .heads = s.H / s.G});
+    do {
+        launch_begin(&l, qkv->context, "rope_store", (kernel_key){.M = (int)M, .head_dim = s.D, .heads = s.H / s.G});
+        launch_define(&l, "D", s.D);
+    } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG");
-    launch_define(&l, "D", s.D);
     launch_matrix(&l, cache);
     launch_matrix(&l, qkv);
     launch_tensor(&l, positions);

@@ -20,8 +20,13 @@ clora_status tuning_create(tuning **out) {
     pthread_mutexattr_t recursive;
 
     *out = calloc(1, sizeof(**out));
-    if (!*out)
+    if (*out)
+        (*out)->most_items = calloc(kernel_rows_count, sizeof(*(*out)->most_items));
+    if (!*out || !(*out)->most_items) {
+        free(*out);
+        *out = NULL;
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the tuned parameters");
+    }
     (*out)->mode = mode_from_environment();
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE); /* the first look-up reads the cache directory */
@@ -37,6 +42,7 @@ void tuning_free(tuning *t) {
     recorder_finish(&t->noted);
     free(t->entries);
     free(t->forced);
+    free(t->most_items);
     memo_finish(&t->given);
     launch_notes_finish(&t->launches);
     free(t->directory);
@@ -87,9 +93,13 @@ static const tuning_entry *entry_for(const tuning *t, const kernel_row *row, con
     return best;
 }
 
+static size_t limit_of(const clora_context *context, const kernel_row *row) {
+    return context->tuning->most_items[row - kernel_rows];
+}
+
 kernel_at tuning_at(const clora_context *context, const kernel_row *row, const kernel_key *key) {
-    (void)row;
-    return (kernel_at){context, key, context->info.max_group};
+    const size_t most = limit_of(context, row);
+    return (kernel_at){context, key, most ? most : context->info.max_group};
 }
 
 /* CLORA_PARAM_<KERNEL>_<NAME> in the environment, or 0. */
@@ -108,7 +118,7 @@ clora_tune_source tuning_look_up(tuning_entry *out, const clora_context *context
     const tuning *t = context->tuning;
     const tuning_entry *entry = entry_for(t, row, key);
 
-    if (entry && t->mode == CLORA_TUNE_OFF && entry->source != CLORA_TUNE_SET)
+    if (entry && (t->mode == CLORA_TUNE_OFF || limit_of(context, row)) && entry->source != CLORA_TUNE_SET)
         entry = NULL;
     for (size_t i = 0; i < t->forced_count; i++)
         if (t->forced[i].row == row)
@@ -180,6 +190,23 @@ bool tuning_is_measured(clora_context *context) {
         measured = t->entries[i].source >= CLORA_TUNE_OLDER;
     pthread_mutex_unlock(&t->lock);
     return measured;
+}
+
+bool tuning_limit(clora_context *context, const kernel_row *row, size_t most_items) {
+    tuning *t = context->tuning;
+    size_t *known = &t->most_items[row - kernel_rows];
+
+    pthread_mutex_lock(&t->lock);
+    const bool is_new = *known == 0 || most_items < *known;
+    if (is_new) {
+        *known = most_items;
+        memo_clear(&t->given);
+        tuning_log(context,
+                   "kernel %s: its driver allows it groups of %zu work-items, so its parameters are chosen anew",
+                   row->name, most_items);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return is_new;
 }
 
 clora_status tuning_force(clora_context *context, const kernel_row *row, const int *values) {

@@ -13,6 +13,7 @@ typedef struct tuning {
     size_t entries_count, entries_capacity;
     tuning_entry *forced; /* keys do not matter */
     size_t forced_count, forced_capacity;
+    size_t *most_items; /* in a group of each row's kernel, where its driver allows less than the device; else 0 */
     launch_notes launches;
     bool hidden; /* answers are neither told nor noted */
     memo given;  /* answers */
@@ -49,6 +50,10 @@ bool tuning_allows(const clora_context *context, const tuning_entry *entry);
 
 /* From now on the kernel runs with these values at every key; NULL ends it. For measuring. */
 clora_status tuning_force(clora_context *context, const kernel_row *row, const int *values);
+
+/* From now on the kernel has groups of at most so many work-items, by the registry's rules: what was measured is for
+ * larger ones. A line in the log. False when that was known: it has none so small. */
+bool tuning_limit(clora_context *context, const kernel_row *row, size_t most_items);
 
 /* What the rules go by for a kernel in this context. */
 kernel_at tuning_at(const clora_context *context, const kernel_row *row, const kernel_key *key);

@@ -5,7 +5,8 @@
  *
  * PRETEND         a row of the table below, or several with commas: the devices of a platform take them in their order
  * PRETEND_GROUP   most work-items in a group; PRETEND_LOCAL  bytes of local memory: in place of the table's
- * PRETEND_KERNEL_GROUP  most work-items in a group of any built kernel, where its registers allow less than the device
+ * PRETEND_KERNEL_GROUP  most work-items in a group of built kernels, where their registers allow less than the device:
+ *                 of all, "64", or of some, "rmsnorm=64,matvec_tile=128"
  *
  * What the drivers of CPUs let pass is refused or shows: a group, local memory or a buffer over the limits; a NULL
  * buffer as an argument; memory that nobody has written holds NaN, a buffer that is mapped to be overwritten too.
@@ -155,11 +156,25 @@ cl_int clGetPlatformInfo(cl_platform_id platform, cl_platform_info what, size_t 
     return REAL(clGetPlatformInfo)(platform, what, size, out, needed);
 }
 
-/* Work-items in a group of a built kernel. */
-static size_t most_items(const gpu *g) {
-    const size_t most = setting("PRETEND_KERNEL_GROUP", g->group);
+/* The number for the kernel in PRETEND_KERNEL_GROUP; 0: none. */
+static size_t kernel_limit(cl_kernel kernel) {
+    const char *word = getenv("PRETEND_KERNEL_GROUP");
+    char name[128] = "";
 
-    return most < g->group ? most : g->group;
+    if (!word || !strchr(word, '='))
+        return (size_t)setting("PRETEND_KERNEL_GROUP", 0);
+    REAL(clGetKernelInfo)(kernel, CL_KERNEL_FUNCTION_NAME, sizeof(name) - 1, name, NULL);
+    for (; word; word = strchr(word, ',') ? strchr(word, ',') + 1 : NULL)
+        if (strcspn(word, "=") == strlen(name) && strncmp(word, name, strlen(name)) == 0)
+            return (size_t)strtoull(word + strlen(name) + 1, NULL, 0);
+    return 0;
+}
+
+/* Work-items in a group of a built kernel. */
+static size_t most_items(const gpu *g, cl_kernel kernel) {
+    const size_t most = kernel_limit(kernel);
+
+    return most && most < g->group ? most : g->group;
 }
 
 cl_int clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_work_group_info what, size_t size,
@@ -169,7 +184,7 @@ cl_int clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel
 
     REAL(clGetKernelInfo)(kernel, CL_KERNEL_CONTEXT, sizeof(context), &context, NULL);
     if (what == CL_KERNEL_WORK_GROUP_SIZE && gpu_of(&g, device ? device : device_of(context)))
-        return GIVE(size_t, most_items(&g));
+        return GIVE(size_t, most_items(&g, kernel));
     return REAL(clGetKernelWorkGroupInfo)(kernel, device, what, size, out, needed);
 }
 
@@ -221,7 +236,7 @@ cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint 
             items *= local[i];
         if (local && dimensions == 3 && local[2] > 64)
             return CL_INVALID_WORK_ITEM_SIZE;
-        if (items > most_items(&g))
+        if (items > most_items(&g, kernel))
             return CL_INVALID_WORK_GROUP_SIZE;
         if (memory > g.local)
             return CL_OUT_OF_RESOURCES;
