@@ -266,8 +266,8 @@ static void test_the_best_of_several_wins_and_is_described(void **state) {
     assert_true(v.minimum < v.median && v.median < v.default_median && v.spread > 0.0);
 }
 
-/* The winner was faster in all rounds but one, which moves its median past the default's: the gain is that of rounds.
- */
+/* The winner was faster in all rounds but one, which moves its median past the default's: the gain is that
+ * of rounds. */
 static void test_a_gain_is_that_of_the_same_rounds(void **state) {
     double samples[22];
 

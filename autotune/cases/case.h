@@ -32,14 +32,14 @@ typedef enum case_role {
 } case_role;
 
 /*
- * One buffer of a run. The device tensor is a view with guards in front, behind and (when strided) between the rows;
+ * One buffer of a run. The device tensor is a view with guards before, after and (when strided) between the rows;
  * guards are NaN, so that a value read from there shows in the result, and a value written there is found.
  */
 typedef struct case_buffer {
     const char *name;
     clora_tensor tensor;   /* what launch passes on */
     clora_tensor *storage; /* all of it, guards included */
-    size_t guard;          /* elements in front of the view and behind it */
+    size_t guard;          /* elements before the view and after it */
     case_role role;
     int rows, cols;
     float *host;     /* rows*cols values before the launch (f16 and bf16 widened); setup may change them */

@@ -3,8 +3,8 @@
 
 #include "cases/case.h"
 
-/* What the cases of the products share: a packed weight of some modules with its low-rank term, and their host values.
- */
+/* What the cases of the products share: a packed weight of some modules with its low-rank term, and their
+ * host values. */
 typedef struct product {
     int modules, R;
     int N[WEIGHT_MODULES], rank[WEIGHT_MODULES], col[WEIGHT_MODULES], row[WEIGHT_MODULES];

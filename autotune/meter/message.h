@@ -19,7 +19,7 @@ enum { MESSAGE_LIMIT = 1 << 20 };
 /* Write a line; the message is released. CLORA_ERROR_IO when nobody reads any more. */
 clora_status message_write(int fd, json_t *message);
 
-/* A reader that keeps what came behind the line. */
+/* A reader that keeps what came after the line. */
 typedef struct message_reader {
     int fd;
     char *text;

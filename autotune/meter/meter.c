@@ -126,8 +126,8 @@ static clora_status find_cases(meter *m) {
     return CLORA_OK;
 }
 
-/* Copies that make `cold` bytes, by what a run reads or by what it holds: a look-up reads a few rows of a whole table.
- */
+/* Copies that make `cold` bytes, by what a run reads or by what it holds: a look-up reads a few rows of a
+ * whole table. */
 static int copies(const meter *m, double cold, size_t held) {
     const double bytes = fmax(m->op->bytes(&m->shape), (double)held), wanted = bytes > 0.0 ? ceil(cold / bytes) : 1.0;
     return wanted < 1.0 ? 1 : wanted > MOST_COPIES ? MOST_COPIES : (int)wanted;

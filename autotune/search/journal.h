@@ -12,8 +12,7 @@
  */
 typedef struct journal journal;
 
-/* Read what is there (a line that cannot be read is skipped, with one line in the context's log) and go on behind it.
- */
+/* Read what is there (a line that cannot be read is skipped, with one line in the context's log), then append. */
 clora_status journal_open(journal **out, clora_context *context);
 void journal_close(journal *j);
 

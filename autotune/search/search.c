@@ -148,7 +148,7 @@ static bool is_visited(const state *t, const int *at) {
     return false;
 }
 
-/* The next configuration in the order of the lists; false behind the last. */
+/* The next configuration in the order of the lists; false after the last. */
 static bool step(int *at, const search_space *space) {
     for (int d = 0; d < space->dims; d++) {
         if (++at[d] < space->count[d])

@@ -106,7 +106,7 @@ CLORA_API clora_status clora_inspect_data(clora_inspected_data *out, const char 
  * Check that a new adapter or model could be written to a directory. Any thread.
  *
  * It must be absent and possible to make (the directory above it is there), or empty and writable, and claimed by
- * nobody (clora/output.h). Nothing is left behind.
+ * nobody (clora/output.h). Nothing is left there.
  *
  * @param[in] directory  not NULL
  *

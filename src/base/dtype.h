@@ -15,8 +15,8 @@ uint16_t dtype_f32_to_f16(float f); /* round to nearest even; overflow becomes i
 float dtype_bf16_to_f32(uint16_t h);
 uint16_t dtype_f32_to_bf16(float f); /* round to nearest even; NaN stays NaN */
 
-/* out[i] = in[i] for n elements; exact when widening, rounded to nearest even when narrowing. f32, f16 and bf16 only.
- */
+/* out[i] = in[i] for n elements; exact when widening, rounded to nearest even when narrowing. f32, f16 and
+ * bf16 only. */
 void dtype_to_f32(float *out, const void *in, clora_dtype dtype, size_t n);
 void dtype_from_f32(void *out, clora_dtype dtype, const float *in, size_t n);
 

@@ -114,8 +114,8 @@ clora_status file_writer_write(file_writer *writer, const void *data, size_t siz
     return CLORA_OK;
 }
 
-/* fsync says EINVAL or ENOTSUP where there is nothing to be made durable: a device, a pipe, some network directories.
- */
+/* fsync says EINVAL or ENOTSUP where there is nothing to be made durable: a device, a pipe, some
+ * network directories. */
 static bool synchronise(int fd) {
     return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP;
 }

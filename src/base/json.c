@@ -68,7 +68,7 @@ void json_push(json_t **array, json_t *value) {
 
 #define MOST_VALUES ((size_t)4 << 20)
 
-/* Each value but the first has one of these in front of it; those inside strings count too, to be fast. */
+/* Each value but the first comes after one of these; those inside strings count too, to be fast. */
 static bool has_too_many_values(const char *data, size_t size) {
     size_t count = 0;
 

@@ -9,13 +9,13 @@
  */
 clora_status clora_fail(clora_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Put words in front of the message that is there ("adapter x: ...") and return the code. */
+/* Put words before the message that is there ("adapter x: ...") and return the code. */
 clora_status clora_fail_within(clora_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Put lines below the message that is there, as they are (a compiler's log), and return the code. */
 clora_status clora_fail_below(clora_status code, const char *lines);
 
-/* "clora_train: model is NULL", and behind it why there is none, if that is known (clora_keep_cause). */
+/* "clora_train: model is NULL", then why there is none, if that is known (clora_keep_cause). */
 clora_status clora_fail_null(const char *function, const char *parameter);
 
 /* A public call begins: a pointer that it cannot do without is there. */

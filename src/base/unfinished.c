@@ -109,8 +109,8 @@ int unfinished_journal_begin(int journal, const char *last) {
 }
 
 int unfinished_journal_add(int journal, const char *name) {
-    /* the list must survive a crash of the system that a file survives; where nothing can be synchronised, neither does
-     */
+    /* the list must survive a crash of the system that a file survives; where nothing can be synchronised,
+     * neither does */
     return append(journal, name) == 0 && (fsync(journal) == 0 || errno == EINVAL || errno == ENOTSUP) ? 0 : -1;
 }
 

@@ -14,8 +14,8 @@
 
 bool unfinished_is_name(const char *name);
 
-/* A fresh one in a directory, locked: its descriptor and path, which the caller frees. -1 with errno set, *path NULL.
- */
+/* A fresh one in a directory, locked: its descriptor and path, which the caller frees. -1 with errno set,
+ * *path NULL. */
 int unfinished_create(char **path, const char *directory, const char *ending);
 
 /* Remove what killed runs left in a directory, each with a note: their unfinished files, and the files in a journal

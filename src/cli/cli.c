@@ -12,7 +12,7 @@
 #include "cli/ui/progress.h"
 
 static void print_name(const cli_state *cli) {
-    progress_clear_all(); /* a line of its own, not one behind a bar */
+    progress_clear_all(); /* a line of its own, not one after a bar */
     fflush(stdout);
     fprintf(stderr, cli->command ? "clora %s: " : "clora: ", cli->command ? cli->command->name : "");
 }

@@ -48,7 +48,7 @@ typedef struct tokenize_job {
     const tokenize_args *args;
 } tokenize_job;
 
-/* Where a text came from, in front of what is said of it: "pairs.jsonl: line 3: ". Empty for the only text. */
+/* Where a text came from, which begins what is said of it: "pairs.jsonl: line 3: ". Empty for the only text. */
 static int encode(const tokenize_job *job, const char *where, const char *text, size_t size, int32_t **ids,
                   size_t *count) {
     size_t dropped = 0;

@@ -142,7 +142,7 @@ done:
     return status;
 }
 
-/* From behind the bracket on, to the one that closes; *at is behind that. */
+/* From after the bracket to the one that closes it; *at is after that. */
 static clora_status read_values(row_reader *r, value_text *value, const char **at) {
     const size_t begin = r->line;
     clora_status status = CLORA_OK;

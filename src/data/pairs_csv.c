@@ -182,7 +182,7 @@ static clora_status find_columns(csv_reader *reader, column_choice *choice) {
     return CLORA_OK;
 }
 
-/* Lines in front of the header that have nothing in them. */
+/* Empty lines before the header. */
 static void skip_empty_lines(csv_reader *reader) {
     while (reader->at < reader->end && (*reader->at == '\n' || *reader->at == '\r')) {
         reader->line += *reader->at == '\n';

@@ -14,8 +14,8 @@ typedef struct adapter_site {
     bool is_head; /* "all-linear" leaves it out */
 } adapter_site;
 
-/* Where the factors of one term lie among the adapter's parameters: a chunk, and the first elements of a and b in it.
- */
+/* Where the factors of one term lie among the adapter's parameters: a chunk, and the first elements of a and b
+ * in it. */
 typedef struct adapter_slot {
     int chunk;
     size_t a, b;

@@ -16,7 +16,7 @@ struct clora_weight {
     bool is_written;
 };
 
-/* Four buffers of the same layout, a and b one behind the other: parameters, gradients, moments. */
+/* Four buffers of the same layout, a, then b: parameters, gradients, moments. */
 struct clora_lowrank {
     shared *base; /* the weight, held */
     lowrank *lr;

@@ -19,8 +19,8 @@ static clora_status add_module(merge *m, const char *name, size_t length, const 
     return CLORA_OK;
 }
 
-/* Every matrix NAME.weight is a linear layer NAME but the embedding, which is the head as well when the two are tied.
- */
+/* Every matrix NAME.weight is a linear layer NAME but the embedding, which is the head as well when the two
+ * are tied. */
 static clora_status list_modules(merge *m) {
     static const char ending[] = ".weight";
     const size_t count = model_files_count(m->set);

@@ -116,7 +116,7 @@ static clora_status follow(char **out, const char *link, const char *model) {
     return status;
 }
 
-/* *out: where the bytes of an entry lie, to be freed; NULL for a directory, a pipe and the like, which stay behind. */
+/* *out: where the bytes of an entry lie, to be freed; NULL for a directory, a pipe and the like. */
 static clora_status locate(char **out, const char *model, const char *name) {
     char *path = file_join(model, name);
     struct stat own, led;

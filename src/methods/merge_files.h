@@ -3,8 +3,8 @@
 
 #include "base/outdir.h"
 
-/* Claims a directory for the merged model. Refuses one that is the base's or lies inside it, and one that holds files.
- */
+/* Claims a directory for the merged model. Refuses one that is the base's or lies inside it, and one that
+ * holds files. */
 clora_status merge_output_open(outdir *out, const char *directory, const char *model);
 
 /*

@@ -4,8 +4,8 @@
 #include "files/safetensors.h"
 #include "methods/target.h"
 
-/* A PEFT directory on the host, open for reading: for the i-th of the modules it was opened with, what it does there.
- */
+/* A PEFT directory on the host, open for reading: for the i-th of the modules it was opened with, what it
+ * does there. */
 typedef struct peft_adapter {
     json_t *config; /* peft_config */
     safetensors *file;

@@ -20,7 +20,7 @@ static bool is_one_of(const char *part, size_t length, const char *const *texts)
 }
 
 /*
- * A module's path with a dot behind it, without the parts that say how it was wrapped; returns the end. Below
+ * A module's path with a dot after it, without the parts that say how it was wrapped; returns the end. Below
  * base_model.model. comes the model's own "model.": these go too, since no two modules differ in them alone.
  */
 static char *unwrap(char *out, const char *path, size_t length) {
@@ -56,11 +56,11 @@ static clora_status read_key(peft_key *key, const stored_tensor *tensor) {
     *key = (peft_key){.tensor = tensor};
     if (!factor || strcmp(end, ending) != 0)
         return CLORA_OK;
-    const char *behind = factor + strlen(a);
-    if (behind < end ? *behind != '.' : behind > end)
+    const char *rest = factor + strlen(a);
+    if (rest < end ? *rest != '.' : rest > end)
         return CLORA_OK;
-    if (behind < end) {
-        key->adapter = behind + 1;
+    if (rest < end) {
+        key->adapter = rest + 1;
         key->adapter_length = (size_t)(end - key->adapter);
         if (memchr(key->adapter, '.', key->adapter_length))
             return CLORA_OK;

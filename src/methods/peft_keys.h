@@ -6,7 +6,7 @@
 /*
  * Which factor a tensor of an adapter is. On disk PEFT names it base_model.model.MODULE.lora_A.weight; files that other
  * programs saved keep the names that the tensors had in memory: with the adapter's own name (lora_A.default.weight),
- * with wrappers of PyTorch (_orig_mod., module.), without base_model.model. in front, or with all of that.
+ * with wrappers of PyTorch (_orig_mod., module.), without the prefix base_model.model., or with all of that.
  */
 typedef struct peft_keys {
     struct peft_key *key; /* sorted by meaning */

@@ -169,8 +169,8 @@ static bool matches_plain(const char *name, const char *key) {
     return true;
 }
 
-/* The modules among the targets (R > 0) for which one key of rank_pattern or alpha_pattern is the first that matches.
- */
+/* The modules among the targets (R > 0) for which one key of rank_pattern or alpha_pattern is the first
+ * that matches. */
 static clora_status apply_key(const json_t **chosen, bool *used, const char *setting, const char *key,
                               const json_t *value, const target_choice *choice, const target_module *modules,
                               int count) {

@@ -46,8 +46,8 @@ int matmul_given(const forward_product *p);
 /* By the kernels for few rows? */
 bool matmul_few_rows(const forward_product *p);
 
-/* Rows and panels whose sums the kernels for few rows hold in registers, multiplied; kernels/matvec.cl says the same.
- */
+/* Rows and panels whose sums the kernels for few rows hold in registers, multiplied; kernels/matvec.cl says
+ * the same. */
 int matmul_few_sums(const clora_context *context);
 
 /* Rows that the kernels for few of them normalise on the way: with more it costs more than a kernel of its own. */

@@ -53,8 +53,8 @@ done:
 }
 
 /*
- * An added token has the id that its text has in the vocabulary; the others are numbered on behind it. A file that says
- * otherwise contradicts itself.
+ * An added token has the id that its text has in the vocabulary; the others are numbered on from there. A file that
+ * says otherwise contradicts itself.
  */
 static clora_status check_id(added_reading *r, added_token *token, int64_t id) {
     char quoted[TEXT_EXCERPT];

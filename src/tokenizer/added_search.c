@@ -142,7 +142,7 @@ static bool is_single_word(const piece *text, size_t start, size_t end) {
     return !unicode_is_word(c);
 }
 
-/* Where the blanks in front of `end` begin, as far as `from`. */
+/* Where the blanks before `end` begin, as far back as `from`. */
 static size_t spaces_before(const piece *text, size_t from, size_t end) {
     uint32_t c;
 
@@ -206,7 +206,7 @@ done:
     return status;
 }
 
-/* The longest pattern at the leftmost place where any begins, and so on behind it. */
+/* The longest pattern at the leftmost place where any begins, and so on after it. */
 static clora_status split(const added_tokens *a, const match_list *found, splitting *s) {
     clora_status status = CLORA_OK;
     size_t at = 0;

@@ -247,7 +247,7 @@ static clora_status settle_unknown(reading *r) {
     return push_symbol(r->workspace, r->b->unknown_id);
 }
 
-/* The next character begins behind the border. An unknown token that waits goes in front of it or takes it in. */
+/* The next character begins after the border. An unknown token that waits comes before it or takes it in. */
 static void meet_border(reading *r, bool known) {
     bpe_workspace *workspace = r->workspace;
 

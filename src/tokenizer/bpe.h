@@ -33,7 +33,7 @@ typedef struct bpe_workspace {
     struct bpe_cache *cache;
     bool use_cache;
     size_t dropped;       /* characters without a token, all runs together */
-    size_t border;        /* the symbol at hand that begins behind a piece's border; 0: there is none to watch */
+    size_t border;        /* the symbol at hand that begins after a piece's border; 0: there is none to watch */
     size_t before_border; /* ids of all pieces up to the border; is written where a piece has one */
     bool crossed;         /* some token holds text from both sides of it */
 } bpe_workspace;

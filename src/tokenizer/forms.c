@@ -126,7 +126,7 @@ done:
     return status;
 }
 
-/* The end of a stretch of ASCII that nothing behind it can change. */
+/* The end of a stretch of ASCII that nothing after it can change. */
 static size_t plain_end(const piece *in, size_t at) {
     size_t end = at;
 
@@ -176,8 +176,8 @@ done:
     return status;
 }
 
-/* Marks may move and letters compose across the border: it is there when each side alone gives its part of the whole.
- */
+/* Marks may move and letters compose across the border: it is there when each side alone gives its part of
+ * the whole. */
 static clora_status find_border(piece *to, const text_buffer *whole, const piece *in, bool compatible, bool compose,
                                 normalizer_workspace *workspace) {
     const size_t border = in->marks[PIECE_BORDER];

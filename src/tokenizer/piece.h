@@ -6,7 +6,7 @@
 
 /* Two places of the text given to encode that every stage follows. */
 typedef enum piece_mark {
-    PIECE_FRONT,  /* behind its first character: Metaspace's scheme "first" asks */
+    PIECE_FRONT,  /* after its first character: Metaspace's scheme "first" asks */
     PIECE_BORDER, /* where a context ends and its target begins; 0 without one */
     PIECE_MARKS
 } piece_mark;
@@ -16,7 +16,7 @@ typedef struct piece {
     const char *text;
     size_t size;
     size_t marks[PIECE_MARKS]; /* how many of its first bytes come from before the mark: 0 to size */
-    bool continues;            /* it goes on where another text ended: nothing is put in front of it */
+    bool continues;            /* it goes on where another text ended: nothing is put before it */
 } piece;
 
 /* The bytes start..end of a stretch. */
@@ -51,7 +51,7 @@ static inline void piece_replaced(piece *out, const piece *in, size_t to, size_t
             out->marks[m] = written;
 }
 
-/* `added` bytes were put in front: they belong to the first character. */
+/* `added` bytes were put before the text: they belong to the first character. */
 static inline void piece_prefixed(piece *out, const piece *in, size_t added) {
     for (int m = 0; m < PIECE_MARKS; m++)
         out->marks[m] = in->marks[m] ? in->marks[m] + added : 0;

@@ -4,7 +4,7 @@
 
 #include "tokenizer/components.h"
 
-#define MOST_IDS 64 /* in front of a text and behind it, each */
+#define MOST_IDS 64 /* before a text and after it, each */
 
 typedef struct template_reading {
     post_processor *post;

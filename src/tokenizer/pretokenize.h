@@ -3,7 +3,7 @@
 
 #include "tokenizer/split.h"
 
-/* When Metaspace puts its mark in front of a text. */
+/* When Metaspace puts its mark before a text. */
 typedef enum metaspace_scheme { METASPACE_ALWAYS, METASPACE_FIRST, METASPACE_NEVER } metaspace_scheme;
 
 typedef struct metaspace {

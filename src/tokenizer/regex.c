@@ -194,7 +194,7 @@ clora_status regex_search_next(regex_search *search, bool *found, size_t *start,
         }
         if (*start != *end || !search->matched || search->last_end != *end)
             break;
-        /* empty, right behind the last match: look again one character further on */
+        /* empty, right after the last match: look again one character further on */
         search->at += search->at < search->size ? utf8_length(search->text[search->at]) : 1;
     }
     search->at = search->last_end = *end;

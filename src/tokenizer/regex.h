@@ -27,7 +27,7 @@ typedef struct regex_workspace {
 
 void regex_workspace_finish(regex_workspace *workspace);
 
-/* All matches from left to right. An empty match right behind another match does not count. */
+/* All matches from left to right. An empty match right after another match does not count. */
 typedef struct regex_search {
     const regex *rx;
     regex_workspace *workspace;

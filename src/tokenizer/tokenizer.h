@@ -10,8 +10,8 @@
 #include "tokenizer/post.h"
 #include "tokenizer/pretokenize.h"
 
-/* In the order of the data: text, added tokens, normalizer, pre-tokenizer, model, post-processor, ids; decoder, text.
- */
+/* In the order of the data: text, added tokens, normalizer, pre-tokenizer, model, post-processor, ids;
+ * decoder, text. */
 struct clora_tokenizer {
     shared shared; /* held by the program and decoders */
     added_tokens added;
@@ -28,7 +28,7 @@ struct clora_tokenizer {
     bool adds_bos, may_drop;
 };
 
-/* A text of two parts as ids, those of the first part in front. */
+/* A text of two parts as ids, those of the first part first. */
 typedef struct pair_ids {
     int32_t *ids; /* (count)  the caller's to free() */
     size_t count, context;
@@ -38,7 +38,7 @@ typedef struct pair_ids {
 /*
  * A context, the first bytes of text, and the target that follows it. They are encoded as one text where a border
  * between two tokens lies between them; else apart, so that no token crosses, and as nothing may come between them,
- * nothing is put in front of the target: the blank at a text's beginning belongs to the whole.
+ * nothing is put before the target: the blank at a text's beginning belongs to the whole.
  */
 clora_status tokenizer_encode_pair(const clora_tokenizer *tokenizer, const char *text, size_t context, size_t size,
                                    pair_ids *out);

@@ -5,8 +5,8 @@
 
 #include "tuning/entry.h"
 
-/* An answer that was given before. The name is compared by address: another literal of the same text is another slot.
- */
+/* An answer that was given before. The name is compared by address: another literal of the same text is
+ * another slot. */
 typedef struct memo_slot {
     const char *kernel;
     kernel_key key;

@@ -7,8 +7,8 @@
 
 static char directory[256];
 
-/* The sanitizer's memmem looks through all that is left of a text at each call: a quadratic time that is not clora's.
- */
+/* The sanitizer's memmem looks through all that is left of a text at each call: a quadratic time that is
+ * not clora's. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) {
     return "intercept_memmem=0";

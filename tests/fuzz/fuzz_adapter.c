@@ -1,6 +1,5 @@
 /* adapter_config.json 8< adapter_model.safetensors, against a small model; what can be read is written and opened
- * again.
- */
+ * again. */
 
 #include <clora/inspect.h>
 

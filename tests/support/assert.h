@@ -13,8 +13,8 @@ static inline int close_enough(float actual, float expected, double rtol, double
     return fabs((double)actual - (double)expected) <= atol + rtol * fabs((double)expected);
 }
 
-/* |actual - expected| <= atol + rtol * |expected| for each of n elements; tells the first that differs and the worst.
- */
+/* |actual - expected| <= atol + rtol * |expected| for each of n elements; tells the first that differs and
+ * the worst. */
 static inline void assert_close(const float *actual, const float *expected, size_t n, double rtol, double atol) {
     size_t first = n, worst = n, wrong = 0;
     double largest = -1.0;

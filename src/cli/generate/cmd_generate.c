@@ -180,8 +180,8 @@ static int read_prompts(generate_run *run, const generate_args *args) {
     return status;
 }
 
-/* New tokens that fit behind a prompt. The last one needs no place: nothing is computed from it. */
-static int room_behind(const generate_run *run, size_t count, int wanted) {
+/* New tokens that fit after a prompt. The last one needs no place: nothing is computed from it. */
+static int room_after(const generate_run *run, size_t count, int wanted) {
     const int64_t room = clora_model_get_info(run->model)->max_positions - (int64_t)count + 1;
     return wanted < room ? wanted : (int)room;
 }
@@ -200,12 +200,12 @@ static int load(generate_run *run, const char *path, const generate_args *args) 
     model_note_head(run->cli, path, clora_model_get_info(run->model)->own_head);
     ends_note_files(run->cli, path, run->tokenizer, clora_model_get_info(run->model));
     const size_t longest = run->prompts.longest;
-    if (room_behind(run, longest, 1) < 1)
+    if (room_after(run, longest, 1) < 1)
         return cli_fail(run->cli, "%s has %s, the model %s: shorten it",
                         run->prompts.count > 1 ? "a prompt" : "the prompt",
                         text_amount((int64_t)longest, "token", "tokens"),
                         text_amount(clora_model_get_info(run->model)->max_positions, "position", "positions"));
-    const int capacity = (int)longest + room_behind(run, longest, args->generate.max_tokens) - 1;
+    const int capacity = (int)longest + room_after(run, longest, args->generate.max_tokens) - 1;
     if (clora_session_create(&run->session, run->model, sequences(run, args), capacity) != CLORA_OK ||
         clora_session_select(run->session, run->adapter) != CLORA_OK)
         return cli_fail_library(run->cli);
@@ -266,7 +266,7 @@ static int generate_one(const generate_run *run, const generate_args *args) {
     clora_generation result;
     int status = CLI_DONE;
 
-    options.max_tokens = room_behind(run, p->count, options.max_tokens);
+    options.max_tokens = room_after(run, p->count, options.max_tokens);
     if (clora_generate(&result, run->session, run->tokenizer, p->ids, (int)p->count, &options,
                        run->cli->json ? NULL : print_piece, NULL) != CLORA_OK)
         return cli_fail_library(run->cli);

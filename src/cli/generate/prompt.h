@@ -17,10 +17,10 @@ typedef struct prompt_list {
     prompt *items;
     size_t count, room;
     size_t longest;  /* tokens */
-    int64_t own_bos; /* prompts that begin with the bos as they are: none was put in front */
+    int64_t own_bos; /* prompts that begin with the bos as they are: none was added */
 } prompt_list;
 
-/* Encode with the bos that the model expects and add; `where` goes in front of messages. Returns CLI_DONE or
+/* Encode with the bos that the model expects and add; `where` begins messages. Returns CLI_DONE or
  * CLI_FAILED. */
 int prompt_add(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *where,
                const char *text, size_t size);

@@ -3,7 +3,7 @@
 
 #include "cli/cli.h"
 
-/* The text of one row of a file. `where` goes in front of messages: "pairs.jsonl: line 3: ". CLI_DONE asks for the
+/* The text of one row of a file. `where` begins messages: "pairs.jsonl: line 3: ". CLI_DONE asks for the
  * next. */
 typedef int (*jsonl_row)(void *user, const char *where, const char *text, size_t size);
 

@@ -80,8 +80,8 @@ static bool is_option(const option_row *all, const char *word) {
     return false;
 }
 
-/* One match of getopt_long. It also takes beginnings of names; those would break when an option is added, so none pass.
- */
+/* One match of getopt_long. It also takes beginnings of names; those would break when an option is added, so
+ * none pass. */
 static int take(const cli_state *cli, const option_row *all, int at, char **argv) {
     const opt *o = all->options[at];
     const bool apart = optarg && optarg == argv[optind - 1];

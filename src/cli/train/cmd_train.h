@@ -39,7 +39,7 @@ typedef struct train_log {
 /* Before the work, or a log in the output directory when that is made. A file is locked until the end; a pipe or a
  * device is written to as it is. */
 int train_log_open(const cli_state *cli, train_log *log, const train_args *args, bool have_output);
-/* What the file holds must be the log of earlier runs, behind which this one's lines go. */
+/* What the file holds must be the log of earlier runs, after which this one's lines go. */
 int train_log_check(const cli_state *cli, train_log *log);
 void train_log_discard(train_log *log); /* of a run that did not begin: a file that it made goes */
 void train_log_step(train_log *log, const clora_train_step *step);

@@ -22,8 +22,8 @@ static bool is_file(const struct stat *log, const char *path) {
     return path && stat(path, &info) == 0 && same(log, &info);
 }
 
-/* The standard stream that the log is (/dev/stdout), or -1. Opened once more, a file would be written from its start.
- */
+/* The standard stream that the log is (/dev/stdout), or -1. Opened once more, a file would be written from
+ * its start. */
 static int own_stream(const struct stat *log) {
     struct stat info;
 
