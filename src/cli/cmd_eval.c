@@ -130,7 +130,8 @@ const command command_eval = {
     .usage = "MODEL --data FILE [--adapter DIR] [options]",
     .about =
         "Measures how well a model, with or without an adapter, predicts the targets: mean negative log likelihood "
-        "(natural logarithm) and perplexity per learnt token, and how often the likeliest token was right.",
+        "(natural logarithm) and perplexity per learnt token, and accuracy: how often "
+        "the likeliest token was right.",
     .example = "clora eval models/tiny --adapter my-adapter --data data/validation.jsonl",
     .run = run,
 };

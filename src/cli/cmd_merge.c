@@ -105,7 +105,7 @@ static int run(cli_state *cli, int argc, char **argv) {
 
 const command command_merge = {
     .name = "merge",
-    .summary = "write a model whose weights hold an adapter",
+    .summary = "merge an adapter into the weights of a model",
     .usage = "MODEL ADAPTER --out DIR [options]",
     .about = "Adds the adapter to the weights, W0 + s B A, and writes a complete model directory that runs without the "
              "adapter and as fast as the base. MODEL is never written to. Products are formed in single precision and "

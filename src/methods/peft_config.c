@@ -140,7 +140,7 @@ static clora_status check_options(const clora_adapter_options *o) {
     if (!(o->dropout >= 0 && o->dropout < 1))
         return clora_fail(CLORA_ERROR_ARGUMENT, "dropout %g: it must be from 0 to below 1", (double)o->dropout);
     if ((int)o->init < CLORA_INIT_GAUSSIAN || o->init > CLORA_INIT_PEFT_GAUSSIAN)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "there is no way of starting A with number %d", (int)o->init);
+        return clora_fail(CLORA_ERROR_ARGUMENT, "there is no initialisation of A with number %d", (int)o->init);
     return CLORA_OK;
 }
 

@@ -143,10 +143,10 @@ static int run(cli_state *cli, int argc, char **argv) {
 
 const command command_inspect = {
     .name = "inspect",
-    .summary = "say what a model, an adapter or a data file is",
+    .summary = "describe a model, an adapter or a data file",
     .usage = "PATH [options]",
     .about =
-        "Says in words what lies at PATH: a model directory (sizes, storage types, parameters, the device memory that "
+        "Describes what is at PATH: a model directory (sizes, storage types, parameters, the device memory that "
         "loading and training it take), a PEFT adapter directory, or a file of training data. Weights are not loaded.",
     .example = "clora inspect models/tiny --rank 16",
     .run = run,

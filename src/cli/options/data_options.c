@@ -29,7 +29,7 @@ const opt data_options[] = {
      .low = 2,
      .high = 2147483647,
      .standard = DATA_LENGTH_STANDARD,
-     .help = "longest sequence in tokens; longer contexts lose their beginning, longer targets their end"},
+     .help = "longest sequence in tokens; contexts are truncated on the left, targets on the right"},
     {.name = "batch-size",
      .type = OPT_INT,
      .offset = offsetof(data_args, batch_size),
@@ -50,7 +50,7 @@ const opt data_options[] = {
     {.name = "learn-context",
      .type = OPT_SET,
      .offset = offsetof(data_args, learn_context),
-     .help = "the contexts' tokens count in the loss too"},
+     .help = "compute the loss on the contexts as well"},
     {.name = NULL},
 };
 

@@ -12,7 +12,7 @@ typedef struct model_args {
 
 extern const char *const model_dtypes[]; /* "file", "f32", "f16", "bf16" */
 
-#define MODEL_DTYPE_HELP "how the weights are held on the device: file (as in their files), f32, f16 or bf16"
+#define MODEL_DTYPE_HELP "data type of the weights on the device: file (as in their files), f32, f16 or bf16"
 
 /* A clora_dtype, or -1 for "file". */
 int model_dtype_value(int choice);
