@@ -3,25 +3,22 @@
 
 /*
  * The specification: the operations of ops/ops.h on dense host arrays, in plain C with double sums. No OpenCL, no
- * tricks. Names, argument order and the words "overwritten" and "accumulates" are those of ops.h; W0 here is row major
- * (N, K), A (R, K), b (N, R), all float. Checked by finite differences in tests/test_ref.c.
+ * tricks. Names, files, argument order, equations and the words "overwritten" and "accumulates" are those of ops.h; W0
+ * here is row major (N, K), A (R, K), b (N, R), all float. Checked by finite differences in tests/test_ref.c.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- products with a frozen weight (dense.c) ---- */
+/* ---- products with a frozen weight (matmul.c) ---- */
 
-/* y (M,N) overwritten = [residual] + x (M,K) * w^T + [bias];   y may be residual */
+/* y (M,N) overwritten = [residual] + x (M,K) * w^T + [bias]; y may be residual */
 void ref_matmul(float *y, const float *x, const float *w, const float *residual, const float *bias, int M, int N,
                 int K);
 
 /* dx (M,K) = dy (M,N) * w; overwritten, or accumulates */
 void ref_matmul_dx(float *dx, const float *dy, const float *w, bool accumulate, int M, int N, int K);
-
-/* y (M,K) overwritten: row m is row ids[m] of w (N,K), NaN where ids[m] is none */
-void ref_embedding(float *y, const int32_t *ids, const float *w, int M, int N, int K);
 
 /* ---- low-rank products of one module (lowrank.c): a stride is the distance between rows in a fused matrix ---- */
 
@@ -38,14 +35,20 @@ void ref_lowrank_down_grad(float *du, int du_stride, const float *dy, int dy_str
 /* dx (M,K) accumulates += du * a */
 void ref_lowrank_dx(float *dx, const float *du, int du_stride, const float *a, int M, int K, int R);
 
-/* da (R,K) accumulates += du^T * x;   db (N,R) accumulates += dy^T * u */
+/* da (R,K) accumulates += du^T * x
+ * db (N,R) accumulates += dy^T * u */
 void ref_lowrank_grad_a(float *da, const float *du, int du_stride, const float *x, int M, int K, int R);
 void ref_lowrank_grad_b(float *db, const float *dy, int dy_stride, const float *u, int u_stride, int M, int N, int R);
 
 /* w (N,K) accumulates += s * b * a, rounded once */
 void ref_lowrank_sum(float *w, const float *a, const float *b, float s, int N, int K, int R);
 
-/* ---- between the products (nn.c) ---- */
+/* ---- embedding (embedding.c) ---- */
+
+/* y (M,K) overwritten: row m is row ids[m] of w (N,K), NaN where ids[m] is none */
+void ref_embedding(float *y, const int32_t *ids, const float *w, int M, int N, int K);
+
+/* ---- normalisation (norm.c) ---- */
 
 void ref_rmsnorm(float *y, float *rstd, const float *x, const float *g, float eps, int M, int C);
 void ref_rmsnorm_apply(float *y, const float *x, const float *rstd, const float *g, int M, int C);
@@ -53,8 +56,15 @@ void ref_rmsnorm_apply(float *y, const float *x, const float *rstd, const float 
 /* dx accumulates */
 void ref_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *g, int M, int C);
 
+/* ---- rotary position embedding (rope.c) ---- */
+
 /* x (M, heads*D) in place */
 void ref_rope(float *x, const int32_t *positions, const float *table, int M, int heads, int D, bool inverse);
+
+/* row past[b] + t of the sequence's S rows in cache (B*S, W) overwritten = row b*T + t of x (B*T, W) */
+void ref_cache_store(float *cache, const float *x, const int32_t *past, int B, int T, int S, int W);
+
+/* ---- attention (attention.c) ---- */
 
 /* Sizes as in ops.h's attention_shape; a query that sees no key gives y = 0 and lse = -infinity. lse may be NULL. */
 typedef struct ref_attention_shape {
@@ -67,20 +77,24 @@ void ref_attention_backward(float *dq, float *dk, float *dv, float *delta, const
                             const float *q, const float *k, const float *v, const float *lse, const int32_t *past,
                             const int32_t *first, ref_attention_shape shape);
 
-void ref_cache_store(float *cache, const float *x, const int32_t *past, int B, int T, int S, int W);
+/* ---- gated activation (activation.c) ---- */
 
 /* gu (M, 2F) holds g then u */
 void ref_swiglu(float *y, const float *gu, int M, int F);
 void ref_swiglu_backward(float *dgu, const float *dy, const float *gu, int M, int F);
 
+/* ---- loss (loss.c) ---- */
+
 /* logits (M, V) in place when gradient; weights (M), or NULL: all 1 */
 void ref_cross_entropy(float *nll, float *hit, float *logits, const int32_t *targets, const float *weights, int M,
                        int V, bool gradient);
 
+/* ---- dropout (dropout.c) ---- */
+
 void ref_dropout(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);
 void ref_dropout_add(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);
 
-/* ---- optimizer (optim.c) ---- */
+/* ---- optimizer (optimizer.c) ---- */
 
 float ref_sum_squares(const float *x, size_t n);
 void ref_clip_scale(float scale[2], const float *sums, int n, float factor, float clip);

@@ -1,5 +1,3 @@
-#include <math.h>
-
 #include "ref/ref.h"
 
 void ref_matmul(float *y, const float *x, const float *w, const float *residual, const float *bias, int M, int N,
@@ -24,11 +22,4 @@ void ref_matmul_dx(float *dx, const float *dy, const float *w, bool accumulate, 
                 sum += (double)dy[(size_t)m * (size_t)N + (size_t)n] * (double)w[(size_t)n * (size_t)K + (size_t)k];
             dx[at] = (float)sum;
         }
-}
-
-void ref_embedding(float *y, const int32_t *ids, const float *w, int M, int N, int K) {
-    for (int m = 0; m < M; m++)
-        for (int k = 0; k < K; k++)
-            y[(size_t)m * (size_t)K + (size_t)k] =
-                ids[m] >= 0 && ids[m] < N ? w[(size_t)ids[m] * (size_t)K + (size_t)k] : NAN;
 }

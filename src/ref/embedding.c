@@ -1,0 +1,10 @@
+#include "ref/ref.h"
+
+#include <math.h>
+
+void ref_embedding(float *y, const int32_t *ids, const float *w, int M, int N, int K) {
+    for (int m = 0; m < M; m++)
+        for (int k = 0; k < K; k++)
+            y[(size_t)m * (size_t)K + (size_t)k] =
+                ids[m] >= 0 && ids[m] < N ? w[(size_t)ids[m] * (size_t)K + (size_t)k] : NAN;
+}

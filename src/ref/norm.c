@@ -1,0 +1,39 @@
+#include "ref/ref.h"
+
+#include <math.h>
+
+void ref_rmsnorm(float *y, float *rstd, const float *x, const float *g, float eps, int M, int C) {
+    for (int m = 0; m < M; m++) {
+        const float *row = x + (size_t)m * (size_t)C;
+        double squares = 0.0;
+        for (int c = 0; c < C; c++)
+            squares += (double)row[c] * (double)row[c];
+        const double r = 1.0 / sqrt(squares / C + (double)eps);
+        for (int c = 0; c < C; c++)
+            y[(size_t)m * (size_t)C + (size_t)c] = (float)((double)row[c] * r * (double)g[c]);
+        if (rstd)
+            rstd[m] = (float)r;
+    }
+}
+
+void ref_rmsnorm_apply(float *y, const float *x, const float *rstd, const float *g, int M, int C) {
+    for (int m = 0; m < M; m++)
+        for (int c = 0; c < C; c++) {
+            const size_t i = (size_t)m * (size_t)C + (size_t)c;
+            y[i] = (float)((double)x[i] * (double)rstd[m] * (double)g[c]);
+        }
+}
+
+void ref_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *g, int M, int C) {
+    for (int m = 0; m < M; m++) {
+        const size_t row = (size_t)m * (size_t)C;
+        const double r = (double)rstd[m];
+        double sum = 0.0;
+        for (int c = 0; c < C; c++)
+            sum += (double)dy[row + (size_t)c] * (double)g[c] * (double)x[row + (size_t)c];
+        for (int c = 0; c < C; c++) {
+            const size_t i = row + (size_t)c;
+            dx[i] += (float)(r * (double)g[c] * (double)dy[i] - (double)x[i] * r * r * r / C * sum);
+        }
+    }
+}

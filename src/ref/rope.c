@@ -1,0 +1,24 @@
+#include "ref/ref.h"
+
+#include <string.h>
+
+void ref_rope(float *x, const int32_t *positions, const float *table, int M, int heads, int D, bool inverse) {
+    for (int m = 0; m < M; m++)
+        for (int h = 0; h < heads; h++) {
+            float *head = x + ((size_t)m * (size_t)heads + (size_t)h) * (size_t)D;
+            const float *turn = table + (size_t)positions[m] * (size_t)D;
+            for (int i = 0; i < D / 2; i++) {
+                const double a = (double)head[i], b = (double)head[i + D / 2], c = (double)turn[i],
+                             s = (double)(inverse ? -turn[i + D / 2] : turn[i + D / 2]);
+                head[i] = (float)(a * c - b * s);
+                head[i + D / 2] = (float)(b * c + a * s);
+            }
+        }
+}
+
+void ref_cache_store(float *cache, const float *x, const int32_t *past, int B, int T, int S, int W) {
+    for (int b = 0; b < B; b++)
+        for (int t = 0; t < T; t++)
+            memcpy(cache + ((size_t)b * (size_t)S + (size_t)(past[b] + t)) * (size_t)W,
+                   x + ((size_t)b * (size_t)T + (size_t)t) * (size_t)W, (size_t)W * sizeof(*x));
+}
