@@ -1,4 +1,4 @@
-// The gated activation of Llama's MLP (Shazeer 2020, SwiGLU).
+// The gated activation of an MLP (Shazeer 2020, "GLU Variants Improve Transformer": SwiGLU).
 //
 //   swiglu:          y (M, F) = silu(g) * u,  gu (M, 2F) = [g, u],  silu(g) = g * sigmoid(g)
 //   swiglu_backward: dg = dy * u * sigmoid(g) * (1 + g * (1 - sigmoid(g))),  du = dy * silu(g);  dgu may be gu

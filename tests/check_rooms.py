@@ -1,4 +1,4 @@
-"""Fail where something stands in a room that is not its own: check_rooms.py ROOT
+"""Fail where something stands in a room that is not its own, or a file is named that is not there: check_rooms.py ROOT
 
 Each check takes the sources as {path: text} and yields what it finds. DEBTS are those found today: make them less.
 """
@@ -10,14 +10,19 @@ import sys
 from check_style import project_files
 
 SOURCES = ("src/", "autotune/", "bench/", "kernels/")
+TEXTS = (*SOURCES, "include/", "tests/", "docs/", "man/", "README.md", "CONTRIBUTING.md")
 # what a check finds and why it is not mended yet
 DEBTS = {
-    "kernels/activation.cl: llama": "the gate by the name of one family",
+    "src/ops/storage.h: names kernels/storage.cl": "the device's side of the storage types is about to come",
     "optimizer.c: src/ops, src/train": "the operation and the one that keeps its state",
     "rope.c: src/model, src/ops": "the tables and the operation",
 }
 # words of one family of models, which operations, devices and kernels know nothing of
 FAMILY = re.compile(r"(?<![a-z])(llama|qwen\d?|mistral|[qkvo]_proj|gate_proj|up_proj|down_proj|gate_up)(?![a-z])", re.I)
+
+OWN = ("tests/check_rooms.py", "tests/test_checks.py")  # full of faults
+# a path with a folder; not one of the system, and not that of the header that the build makes
+PATH = re.compile(r"(?<![\w/.$}-])(?!sys/|clora/version\.h)((?:[a-z_]+/)+\w+\.(?:c|h|cl|md|py|sh))\b")
 
 
 def doubled_names(sources):
@@ -46,14 +51,26 @@ def adapters_in_optimizers(sources):
             yield f"{path}: adapter"
 
 
+def files_that_are_not_there(texts, is_there):
+    """Comments, documents and recipes name files by their paths, from the root or from where sources look."""
+    roots = ("", "src/", "autotune/", "include/", "tests/", "bench/")
+    for path, text in texts.items():
+        for name in sorted(set(PATH.findall(text))):
+            if not any(is_there(root + name) for root in (*roots, path.rpartition("/")[0] + "/")):
+                yield f"{path}: names {name}"
+
+
 CHECKS = (doubled_names, family_words, adapters_in_optimizers)
 
 
 def main():
     root = pathlib.Path(sys.argv[1])
-    paths = [path for path in project_files(root) if path.relative_to(root).as_posix().startswith(SOURCES)]
-    sources = {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths if path.is_file()}
+    files = {path.relative_to(root).as_posix(): path for path in project_files(root) if path.is_file()}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in files.items() if name.startswith(TEXTS)}
+    texts = {name: text for name, text in texts.items() if name not in OWN}
+    sources = {name: text for name, text in texts.items() if name.startswith(SOURCES)}
     found = {problem for check in CHECKS for problem in check(sources)}
+    found.update(files_that_are_not_there(texts, lambda name: (root / name).is_file()))
     for problem in sorted(found - DEBTS.keys()):
         print(problem)
     for paid in sorted(DEBTS.keys() - found):

@@ -37,6 +37,13 @@ class Rooms(unittest.TestCase):
         self.assertEqual(list(check_rooms.adapters_in_optimizers(sources)), ["src/train/adamw.c: adapter"])
 
 
+    def test_files_that_are_not_there(self):
+        texts = {"docs/a.md": "see kernels/norm.cl", "src/ops/norm.c": '#include "ops/ops.h" // kernels/norms.cl'}
+        files = {*texts, "kernels/norm.cl", "src/ops/ops.h"}
+        found = list(check_rooms.files_that_are_not_there(texts, files.__contains__))
+        self.assertEqual(found, ["src/ops/norm.c: names kernels/norms.cl"])
+
+
 class Style(unittest.TestCase):
     def test_long_files(self):
         self.assertEqual(style("src/base/a.c", "int a;\n" * 500), [])

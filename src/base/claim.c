@@ -69,7 +69,7 @@ static bool lock(int fd) {
     return false;
 }
 
-/* Open and lock it. A directory that its maker took away again meanwhile is another one when it is made again. */
+/* Open and lock it. A directory that was removed and made again meanwhile is another one. */
 static clora_status lock_directory(int *fd, struct stat *info, bool *made, const char *path) {
     bool made_now;
 

@@ -58,7 +58,7 @@ static bool is_out_of_range(const char *literal, size_t size) {
     return !value && json_error_code(&error) == json_error_numeric_overflow;
 }
 
-/* Behind the string that begins at its quote. */
+/* After the string that begins at its quote. */
 static size_t skip_string(const char *text, size_t size, size_t at) {
     for (at++; at < size && text[at] != '"'; at++)
         if (text[at] == '\\')

@@ -13,7 +13,7 @@
 enum { MESSAGE_SIZE = 4096 };
 
 static _Thread_local char message[MESSAGE_SIZE];
-static _Thread_local char cause[MESSAGE_SIZE]; /* why there is a handle less; "": none is missing */
+static _Thread_local char cause[MESSAGE_SIZE]; /* why a handle could not be made; "": none failed */
 static _Thread_local bool cause_is_known;      /* clora_last_error() was asked since */
 
 clora_status clora_fail(clora_status code, const char *format, ...) {

@@ -38,7 +38,7 @@ struct clora_adapter {
     clora_tensor **chunk; /* f32 (1, n) */
     int modules;
     int64_t parameters;
-    json_t *config; /* what adapter_config.json says (lora/peft_config.h) */
+    json_t *config; /* what adapter_config.json says (methods/peft_config.h) */
     int targets;    /* modules of all sites, in order, adapted or not */
     target_module *target;
     target_choice *choice;
