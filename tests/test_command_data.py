@@ -75,13 +75,15 @@ class EndOfText(DataTest):
         self.fails(1, "generate", self.model(generation_config={"eos_token_id": ["x"]}), "--prompt", "a",
                    says="eos_token_id")
 
-    def test_training_and_inspecting_say_that_the_files_disagree(self):
+    def test_training_evaluating_and_inspecting_say_that_the_files_disagree(self):
         model = self.model(tokenizer_config={"eos_token": self.token})
         rows = self.write("rows.jsonl", '{"context": "a", "target": " b"}\n')
         train = ["train", model, "--data", rows, "--steps", "1"]
         self.one_line(clora(*train, "--out", self.folder / "a")[2], "do not agree on the end of a text")
         self.assertEqual(clora(*train, "--out", self.folder / "b", "--eos", "never")[2], "")
-        self.one_line(clora("inspect", model)[2], "do not agree on the end of a text")
+        for command in (["inspect", model], ["eval", model, "--data", rows]):
+            self.one_line(clora(*command)[2], "do not agree on the end of a text")
+        self.assertEqual(clora("eval", model, "--data", rows, "--eos", "never")[2], "")
 
     def test_a_stop_text_may_be_a_special_token_or_hold_one(self):
         special = {"id": self.id, "content": self.token, "single_word": False, "lstrip": False, "rstrip": False,

@@ -336,7 +336,18 @@ class OtherThings(PlaceTest):
         empty.mkdir()
         self.refuses_adapter(empty, f"{empty} holds no adapter_config.json")
         self.refuses(["inspect", empty], f"{empty} holds no config.json")
+        for path in (MODEL / "config.json", MODEL / "tokenizer_config.json", MODEL / "tokenizer.json",
+                     adapter / "adapter_config.json"):
+            self.refuses(["inspect", path], f"{path} is one file of several: name its directory")
         self.refuses(["tokenize", empty, "a"], f"{empty}/tokenizer.json is not there")
+
+    def test_a_broken_tokenizer_is_merged_with_a_note(self):
+        model, out = self.model(), self.folder / "out"
+        (model / "tokenizer.json").write_text("{")
+        status, _, err = clora("merge", model, self.adapter(), "--out", out)
+        self.assertEqual(status, 0)
+        self.assertRegex(err, f"\\Aclora merge: note: [^\n]* broken: {model}/tokenizer.json[^\n]*\n\\Z")
+        self.assertEqual((out / "tokenizer.json").read_text(), "{")
 
 
 def listen(path):

@@ -17,9 +17,9 @@
 
 static const char TENSORS[] = "adapter_model.safetensors", SETTINGS[] = "adapter_config.json";
 
-/* The fixture's adapter with other names: `form` has "%s" for the module and "%c" for A or B; extra is one more, or
- * NULL. Where a module's name holds `from`, `to` stands instead. */
-static void write_renamed(const char *form, const char *from, const char *to, const char *extra) {
+/* The fixture's adapter with other names: the form of A's and that of B's have "%s" for the module and "%c" for A or B;
+ * extra is one more, or NULL. Where a module's name holds `from`, `to` stands instead. */
+static void write_forms(const char *form_a, const char *form_b, const char *from, const char *to, const char *extra) {
     enum { MOST = 32, BEFORE = 17 /* base_model.model. */, BEHIND = 14 /* .lora_A.weight */ };
     static char names[MOST][256];
     safetensors_entry entries[MOST];
@@ -36,7 +36,8 @@ static void write_renamed(const char *form, const char *from, const char *to, co
         char *at = strstr(module, from);
         snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at ? at - module : 0), module, at ? to : "",
                  at ? at + strlen(from) : module);
-        snprintf(names[i], sizeof(names[i]), form, changed, t->name[strlen(t->name) - strlen("A.weight")]);
+        const char factor = t->name[strlen(t->name) - strlen("A.weight")];
+        snprintf(names[i], sizeof(names[i]), factor == 'A' ? form_a : form_b, changed, factor);
         entries[i] = (safetensors_entry){.name = i < n ? names[i] : extra, .dtype = t->dtype, .ndim = t->ndim};
         memcpy(entries[i].shape, t->shape, sizeof(t->shape));
     }
@@ -47,6 +48,10 @@ static void write_renamed(const char *form, const char *from, const char *to, co
     }
     assert_ok(safetensors_writer_finish(&writer));
     safetensors_close(file);
+}
+
+static void write_renamed(const char *form, const char *from, const char *to, const char *extra) {
+    write_forms(form, form, from, to, extra);
 }
 
 static clora_status from_file(void *user, float *out, int module, bool is_b) {
@@ -103,6 +108,24 @@ static void test_names_from_memory_and_with_wrappers_are_understood(void **state
     check_same_adapter();
     write_renamed("%s.lora_%c.weight", "model.", "model._orig_mod.", NULL);
     check_same_adapter();
+}
+
+/* PEFT's "default" and no name are one adapter, whichever factor has it; another name is another adapter. */
+static void test_factors_with_and_without_the_name_default_are_one_adapter(void **state) {
+    (void)state;
+    static const char plain[] = "base_model.model.%s.lora_%c.weight",
+                      named[] = "base_model.model.%s.lora_%c.default.weight",
+                      other[] = "base_model.model.%s.lora_%c.weather.weight";
+    peft_adapter p;
+
+    write_forms(named, plain, "", "", NULL);
+    check_same_adapter();
+    write_forms(plain, named, "", "", NULL);
+    check_same_adapter();
+    write_forms(named, other, "", "", NULL);
+    assert_refused(peft_open(&p, scratch_path(""), tiny_llama, TINY_MODULES), CLORA_ERROR_FORMAT, "of two adapters");
+    write_forms(other, plain, "", "", NULL);
+    assert_refused(peft_open(&p, scratch_path(""), tiny_llama, TINY_MODULES), CLORA_ERROR_FORMAT, "of two adapters");
 }
 
 static void refuse(const char *form, const char *extra, const char *words) {
@@ -176,6 +199,8 @@ static void test_what_is_left_over_shows_where_two_modules_share_a_factor(void *
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_names_from_memory_and_with_wrappers_are_understood, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_factors_with_and_without_the_name_default_are_one_adapter, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_two_names_of_one_factor_are_refused_by_both, scratch_setup,
                                         scratch_teardown),

@@ -3,6 +3,7 @@
 #include <clora/train.h>
 
 #include "cli/cli.h"
+#include "cli/inputs/ends.h"
 #include "cli/options/device.h"
 #include "cli/options/data_options.h"
 #include "cli/ui/json_out.h"
@@ -69,6 +70,8 @@ static int load(eval_run *run, const eval_args *args, int *max_length) {
         clora_tokenizer_load(&run->tokenizer, args->path) != CLORA_OK)
         return cli_fail_library(run->cli);
     model_note_head(run->cli, args->path, info.own_head);
+    if (args->data.eos == 0)
+        ends_note_files(run->cli, args->path, run->tokenizer, &info);
     int status = data_max_length(run->cli, &args->data, &info, max_length);
     if (status == CLI_DONE)
         status = data_load(run->cli, &args->data, args->data.data, run->tokenizer, &info, *max_length, &run->data);

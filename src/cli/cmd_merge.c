@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include <clora/adapter.h>
+#include <clora/tokenizer.h>
 
 #include "cli/cli.h"
 #include "cli/ui/interrupt.h"
@@ -68,6 +69,15 @@ static int report_json(const cli_state *cli, const char *out, const clora_merge_
                                      json_number(report->max_rounding_error)));
 }
 
+/* A tokenizer is copied as it is: a broken one spoils the merged model as it did the base. */
+static void note_tokenizer(const cli_state *cli, const char *directory) {
+    clora_tokenizer *tokenizer;
+
+    if (clora_tokenizer_load(&tokenizer, directory) == CLORA_ERROR_FORMAT)
+        cli_note(cli, "the tokenizer is copied, but it is broken: %s", clora_last_error());
+    clora_tokenizer_free(tokenizer);
+}
+
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", "ADAPTER", NULL};
     const char *paths[2];
@@ -94,6 +104,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     if (merged != CLORA_OK)
         return cli_fail_library(cli);
     model_note_head(cli, paths[0], report.own_head);
+    note_tokenizer(cli, paths[0]);
     if (cli->json)
         return report_json(cli, args.out, &report);
     if (!cli->quiet) {

@@ -137,7 +137,8 @@ static clora_status refuse_file(const char *path, const char *hint) {
                           hint);
     if (ends_so(path, DATA))
         return clora_fail(CLORA_ERROR_NOT_FOUND, "%s is a data file, which goes to --data; %s", path, hint);
-    if (ends_so(path, SAFETENSORS))
+    if (ends_so(path, SAFETENSORS) || c_locale_ends_with(path, "config.json") ||
+        c_locale_ends_with(path, "tokenizer.json"))
         return clora_fail(CLORA_ERROR_NOT_FOUND, "%s is one file of several: name its directory; %s", path, hint);
     return clora_fail(CLORA_ERROR_NOT_FOUND, "%s is a file; %s", path, hint);
 }

@@ -100,6 +100,18 @@ static bool is_weights(const char *path) {
     return false;
 }
 
+/* The JSON files of a model's or an adapter's directory, which are no data. */
+static bool is_settings(const char *path) {
+    static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json",
+                                        "tokenizer_config.json", "adapter_config.json"};
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 /* What "owner/name" may be: a model of the Hugging Face hub. */
 static bool is_name(const char *path) {
     const char *slash = strchr(path, '/');
@@ -114,7 +126,7 @@ static int inspect(const cli_state *cli, const inspect_args *args, const opt_gro
         return errno == ENOENT && !is_name(args->path) && lstat(args->path, &info) != 0
                    ? cli_fail(cli, "cannot read %s: %s", args->path, strerror(ENOENT))
                    : refuse(cli, args->path);
-    if (!S_ISDIR(info.st_mode) && is_weights(args->path))
+    if (!S_ISDIR(info.st_mode) && (is_weights(args->path) || is_settings(args->path)))
         return refuse(cli, args->path);
     if (!S_ISDIR(info.st_mode)) {
         note_unused(cli, model, "a data file", args->model_path ? "max-length" : NULL);
