@@ -260,7 +260,7 @@ static void test_options_out_of_range_are_refused(void **state) {
     (void)state;
     const clora_adapter_options good = CLORA_ADAPTER_OPTIONS_INIT;
     clora_adapter_options bad[9];
-    static const char *const words[] = {"rank 0",  "rank -1", "rank",    "alpha",   "alpha",
+    static const char *const words[] = {"rank 0",  "rank -1", "rank",    "alpha",         "alpha",
                                         "dropout", "dropout", "dropout", "initialisation"};
     json_t *config = NULL;
 

@@ -1,9 +1,8 @@
 #include "base/plain.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-#include "base/alloc.h"
 
 enum { ESCAPED = 6 }; /* bytes of \u001b */
 
@@ -32,10 +31,10 @@ size_t plain_copy(char *out, size_t room, const char *text) {
 }
 
 char *plain_text(const char *text) {
-    size_t room;
-    char *out = size_mul(strlen(text), ESCAPED, &room) ? alloc_array(room + 1, 1) : NULL;
+    const size_t length = strlen(text);
+    char *out = calloc(length + 1, ESCAPED); /* which sees a product that is too large */
 
     if (out)
-        plain_copy(out, room + 1, text);
+        plain_copy(out, (length + 1) * ESCAPED, text);
     return out;
 }

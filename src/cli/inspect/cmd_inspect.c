@@ -4,9 +4,7 @@
 #include <sys/stat.h>
 
 #include "cli/inspect/cmd_inspect.h"
-#include "cli/ui/json_out.h"
 #include "cli/options/opt.h"
-#include "cli/ui/text.h"
 
 static const opt model_part[] = {
     {.name = "rank",
@@ -54,19 +52,6 @@ static const opt data_part[] = {
      .help = DATA_COLUMNS_HELP},
     {.name = NULL},
 };
-
-void inspect_print_types(const clora_stored *stored) {
-    for (int i = 0; i < stored->types; i++)
-        printf("%s%s %s", i ? ", " : "", text_count(stored->type[i].elements), stored->type[i].dtype);
-}
-
-json_t *inspect_types_json(const clora_stored *stored) {
-    json_t *types = json_object();
-
-    for (int i = 0; i < stored->types; i++)
-        json_put(&types, stored->type[i].dtype, json_integer(stored->type[i].elements));
-    return types;
-}
 
 static bool holds(const char *directory, const char *name) {
     char path[4096];

@@ -159,6 +159,11 @@ static void print_summary(const train_state *state) {
         fprintf(state->report, "%s holds the adapter\n", state->args->out);
 }
 
+bool train_is_complete(const train_state *state) {
+    return state->last.step == clora_trainer_steps(state->trainer) &&
+           (!state->val || state->val_step == state->last.step);
+}
+
 int train_report_end(const train_state *state) {
     if (state->cli->json)
         return print_json(state);

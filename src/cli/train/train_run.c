@@ -74,11 +74,6 @@ static int step_once(train_state *state) {
     return CLI_DONE;
 }
 
-bool train_is_complete(const train_state *state) {
-    return state->last.step == clora_trainer_steps(state->trainer) &&
-           (!state->val || state->val_step == state->last.step);
-}
-
 static int loop(train_state *state) {
     const int steps = clora_trainer_steps(state->trainer), every = state->args->eval_every;
     int status = validate(state, 0);
