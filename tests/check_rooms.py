@@ -60,7 +60,29 @@ def files_that_are_not_there(texts, is_there):
                 yield f"{path}: names {name}"
 
 
-CHECKS = (doubled_names, family_words, adapters_in_optimizers)
+def registry_rows(registry):
+    """(kernel, its sources, its parameters as text) of each row, the registry's macros replaced."""
+    registry = registry.replace("\\\n", "")
+    macros = dict(re.findall(r"^#define ([A-Z_]+) +(\{.*)$", registry, re.M))
+    for row in re.split(r"\n    (?=\{\"\w+\",)", registry.partition("kernel_rows[] =")[2])[1:]:
+        kernel, sources = re.match(r'\{"(\w+)",\s*(?:"([^"]*)"|NULL)', row).groups()
+        for _ in macros:  # one may name another
+            row = re.sub(r'(?<!")\b([A-Z_]+)\b(?!")', lambda found: macros.get(found.group(1), found.group(1)), row)
+        yield kernel, (sources or "").split(), row
+
+
+def kernel_defaults(sources):
+    """A default stands once: what a kernel's source takes alone is the registry's, or of a rule one of its values."""
+    for kernel, stems, row in registry_rows(sources.get("src/device/kernels.c", "")):
+        for name, rule, listed in re.findall(r'\{"(\w+)", (\w+), \{([\d, ]+)\}', row):
+            values = listed.split(", ")[:1] if rule == "NULL" else listed.split(", ")
+            for path in (f"kernels/{stem}.cl" for stem in stems if values != ["0"]):
+                for value in re.findall(rf"^#define {name} (\d+)\b", sources.get(path, ""), re.M):
+                    if value not in values:
+                        yield f"{path}: {name} is {value}, in the registry's row of {kernel} {' or '.join(values)}"
+
+
+CHECKS = (doubled_names, family_words, adapters_in_optimizers, kernel_defaults)
 
 
 def main():

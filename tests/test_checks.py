@@ -37,6 +37,22 @@ class Rooms(unittest.TestCase):
         self.assertEqual(list(check_rooms.adapters_in_optimizers(sources)), ["src/train/adamw.c: adapter"])
 
 
+    def test_a_default_that_differs_from_the_registry(self):
+        registry = ('#define BLOCK {"BLOCK", rule_block, {512, 128}}\n'
+                    '#define BOTH \\\n    {BLOCK, {"NV", NULL, {1, 2}}}\n'
+                    'const kernel_row kernel_rows[] = {\n    {"add", "convert", {BLOCK}},\n'
+                    '    {"scale", "convert scale", BOTH},\n};\n')
+        sources = {"src/device/kernels.c": registry, "kernels/convert.cl": "#define BLOCK 512 // elements\n",
+                   "kernels/scale.cl": "#define NV 1\n"}
+        self.assertEqual(list(check_rooms.kernel_defaults(sources)), [])
+        sources["kernels/scale.cl"] = "#define NV 2 // vectors\n"
+        self.assertEqual(list(check_rooms.kernel_defaults(sources)),
+                         ["kernels/scale.cl: NV is 2, in the registry's row of scale 1"])
+        sources["kernels/convert.cl"] = "#define BLOCK 128\n"
+        self.assertEqual(len(list(check_rooms.kernel_defaults(sources))), 1)
+        sources["kernels/convert.cl"] = "#define BLOCK 1024\n"
+        self.assertEqual(len(list(check_rooms.kernel_defaults(sources))), 3)
+
     def test_files_that_are_not_there(self):
         texts = {"docs/a.md": "see kernels/norm.cl", "src/ops/norm.c": '#include "ops/ops.h" // kernels/norms.cl'}
         files = {*texts, "kernels/norm.cl", "src/ops/ops.h"}
