@@ -49,7 +49,8 @@ clora_status adapter_create(clora_adapter **out, clora_context *context, const a
 clora_status adapter_load(clora_adapter **out, clora_context *context, const adapter_site *sites, int count,
                           const char *directory);
 
-/* Add the factors to what trains, A's and B's each in their group; the list's buffers are the chunks. */
+/* Add the factors to what trains, A's and B's each in their group; the list's buffers are the chunks. Modules that
+ * share a site are one parameter, named after the first adapted: "model.layers.0.self_attn.q_proj.lora_A". */
 clora_status adapter_list_parameters(parameters *out, const clora_adapter *adapter, parameter_group a,
                                      parameter_group b);
 

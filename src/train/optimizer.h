@@ -7,7 +7,7 @@
 
 enum { OPTIMIZER_STATES = 2 /* the most that a rule keeps */ };
 
-/* What a rule keeps from update to update: so many bytes for each scalar that trains. */
+/* What a rule keeps from update to update: an element for each scalar that trains. */
 typedef struct optimizer_state {
     const char *name; /* PyTorch's */
     clora_dtype dtype;

@@ -163,7 +163,8 @@ clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
     if (!t)
         return (clora_memory_plan){0};
     clora_memory_plan plan = {.weights = t->model->info.device_bytes,
-                              .adapter = parameters_scalars(&t->parameters) * optimizer_scalar_bytes(&optimizer_adamw),
+                              .adapter =
+                                  parameters_scalars(&t->parameters) * optimizer_scalar_bytes(t->optimizer->rule),
                               .activations = workspace_bytes(t->ws),
                               .scratch = scratch_bytes(t->model->context)};
 
