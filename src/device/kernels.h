@@ -8,7 +8,7 @@ enum { KERNEL_PARAMETERS = 8, KERNEL_VALUES = 8 };
 /* The shape that a kernel's parameters are chosen for; 0 where it has no such size. Products have the letters of ops.h,
  * attention has names of its own for the same places. */
 typedef struct kernel_key {
-    int dtype; /* storage of the weight: a clora_dtype */
+    int dtype; /* storage of the weight: a clora_storage */
     int M;     /* rows */
     union {
         int N;    /* outputs */
@@ -55,8 +55,7 @@ typedef struct kernel_row {
 
 /* What the choices stand for: a weight in panels for our kernels, or row major for CLBlast; products by the kernels for
  * few rows or for many; the low-rank term in the product's own accumulators, as a second product onto its result, or in
- * the weight, as a sum that is formed in front of the product; the calls of a step that decodes in a
- * launch each or in one. */
+ * the weight, which is merged anew before the product; the calls of a step that decodes in a launch each or in one. */
 enum { PATH_FEW_ROWS = 1, PATH_MANY_ROWS = 2, TERM_FUSED = 1, TERM_APART = 2, TERM_SUM = 3 };
 enum { LAYOUT_PANEL = 1, LAYOUT_PLAIN = 2, TAPE_APART = 1, TAPE_TOGETHER = 2 };
 enum { PATH_MOST_FEW = 16 /* rows that the kernels for few may be given */ };

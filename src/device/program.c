@@ -76,7 +76,7 @@ static clora_status build_fail(clora_context *context, cl_program program, const
 
 enum { SOURCES = 12 };
 
-/* The texts a program is made of: `stems` are names with blanks between them; common.cl stands in front of all. */
+/* The texts a program is made of: `stems` are names with blanks between them; common.cl comes before all. */
 typedef struct program_text {
     char *text[SOURCES];
     cl_uint count;

@@ -31,7 +31,7 @@ typedef struct built_kernel {
 
 /*
  * The kernel of a build; compiled on first use, found again by its numbers (so unused fields must be zero). common.cl
- * stands in front of every source. With CLORA_KERNEL_DIR set, sources are read from that folder instead of the embedded
+ * comes before every source. With CLORA_KERNEL_DIR set, sources are read from that folder instead of the embedded
  * ones.
  */
 clora_status program_kernel(built_kernel *out, clora_context *context, const kernel_build *build);

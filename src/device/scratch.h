@@ -4,7 +4,7 @@
 #include "device/tensor.h"
 
 /*
- * One f32 scratch of the context, for weights that are formed anew in front of a product, slice by slice: those of 16
+ * One f32 scratch of the context, for weights that are formed anew before a product, slice by slice: those of 16
  * bits on the CLBlast path, and sums with a low-rank term. It is as large as its users said when they came (planned
  * memory), grows when one takes more after all, and goes with the last of them.
  */

@@ -46,7 +46,7 @@ static const char *const of_units[] = {"compute_units"};
 
 enum { OF_DEVICE = sizeof(of_device) / sizeof(of_device[0]), OF_DRIVER = sizeof(of_driver) / sizeof(of_driver[0]) };
 
-/* A member as text, the device without what releases of a platform put in front of it. NULL without memory. */
+/* A member as text, the device without what releases of a platform put before it. NULL without memory. */
 static char *member_text(const json_t *environment, const char *key) {
     const json_t *value = json_object_get(environment, key);
 

@@ -31,7 +31,7 @@ environment_match environment_compare(const json_t *a, const json_t *b);
 /* "with driver 3.1, here 5.0": what the measurements of `other` were made with, in words. */
 void environment_difference(char *out, size_t size, const json_t *other, const json_t *here);
 
-/* A device's name without what platforms put in front of it, for tables that travel: "haswell-AMD EPYC". */
+/* A device's name without what platforms put before it, for tables that travel: "haswell-AMD EPYC". */
 const char *environment_plain_name(const char *device);
 
 #endif

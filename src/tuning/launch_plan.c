@@ -72,47 +72,71 @@ static char *join(char **lines, size_t count) {
     return text;
 }
 
+static char *line_of(clora_context *context, const launch_notes *notes, size_t i) {
+    if (i == 0)
+        return first_line(context, notes);
+    const tuning_entry *e = &notes->list[i - 1];
+    return alloc_format("%s: %s", tuning_key_text(e->row, &e->key), tuning_values_text(e->row, e->values));
+}
+
+/* NULL without memory. */
 static char *describe(clora_context *context, const launch_notes *notes) {
     const size_t count = 1 + notes->count;
     char **lines = alloc_array(count, sizeof(*lines)), *text = NULL;
-    bool complete = lines != NULL;
+    size_t made = 0;
 
-    if (lines)
-        lines[0] = first_line(context, notes);
-    for (size_t i = 1; lines && i < count; i++) {
-        const tuning_entry *e = &notes->list[i - 1];
-        lines[i] = alloc_format("%s: %s", tuning_key_text(e->row, &e->key), tuning_values_text(e->row, e->values));
-    }
-    for (size_t i = 0; lines && i < count; i++)
-        complete = complete && lines[i];
-    if (complete)
+    if (!lines)
+        return NULL;
+    while (made < count && (lines[made] = line_of(context, notes, made)) != NULL)
+        made++;
+    if (made == count)
         text = join(lines, count);
-    for (size_t i = 0; lines && i < count; i++)
-        free(lines[i]);
+    while (made > 0)
+        free(lines[--made]);
     free(lines);
     return text;
 }
 
+/* What is noted now. Not described under the table's lock: a launch takes that when it has the context's. */
+static clora_status copy_notes(launch_notes *out, clora_context *context) {
+    const launch_notes *now = &context->tuning->launches;
+    clora_status status = CLORA_OK;
+
+    *out = (launch_notes){0};
+    pthread_mutex_lock(&context->tuning->lock);
+    if (now->incomplete)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "the plan of launches is not whole, for there was no memory"));
+    TRY(alloc_grow((void **)&out->list, &out->capacity, now->count + 1, sizeof(*out->list)));
+    for (; out->count < now->count; out->count++)
+        out->list[out->count] = now->list[out->count];
+done:
+    pthread_mutex_unlock(&context->tuning->lock);
+    return status;
+}
+
 clora_status clora_launch_plan_create(clora_launch_plan **out, clora_context *context) {
-    clora_launch_plan *plan;
+    clora_status status = CLORA_OK;
+    clora_launch_plan *plan = NULL;
+    launch_notes notes = {0};
 
     NEED(out);
     *out = NULL;
     NEED(context);
+    TRY(copy_notes(&notes, context));
     plan = calloc(1, sizeof(*plan));
-    pthread_mutex_lock(&context->tuning->lock);
-    if (plan && !context->tuning->launches.incomplete)
-        plan->text = describe(context, &context->tuning->launches);
-    pthread_mutex_unlock(&context->tuning->lock);
-    if (!plan || !plan->text) {
-        clora_launch_plan_free(plan);
-        return clora_keep_cause(clora_fail(CLORA_ERROR_MEMORY, "no memory for the plan of launches"));
-    }
+    if (plan)
+        plan->text = describe(context, &notes);
+    if (!plan || !plan->text)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the plan of launches"));
     const XXH128_hash_t hash = XXH3_128bits(plan->text, strlen(plan->text));
     snprintf(plan->hash, sizeof(plan->hash), "%016llx%016llx", (unsigned long long)hash.high64,
              (unsigned long long)hash.low64);
     *out = plan;
-    return clora_keep_cause(CLORA_OK);
+    plan = NULL;
+done:
+    launch_notes_finish(&notes);
+    clora_launch_plan_free(plan);
+    return clora_keep_cause(status);
 }
 
 void clora_launch_plan_free(clora_launch_plan *plan) {
