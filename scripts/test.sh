@@ -77,7 +77,7 @@ programs=host-tests
 kernel_cache=$PWD/build/kernel-cache
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$PWD/tests/support/leaks.txt:print_suppressions=0
-export TSAN_OPTIONS=halt_on_error=1
+export TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
 
 step "gcc, no warnings" build build all -Dtests=true -Dwerror=true && run build --setup "$setup"
 
