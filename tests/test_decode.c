@@ -310,7 +310,22 @@ static void test_biases_go_along(void **state) {
     }
 }
 
-/* A bias is a buffer of its own: ten layers have more than a launch has arguments. */
+/* Biases of a model's files lie side by side, as its weights do. */
+static void test_a_family_with_biases_goes_as_one(void **state) {
+    clora_model *model = load(fixture_path("tiny-qwen2"), CLORA_DTYPE_F32);
+    clora_adapter *adapter = NULL;
+
+    (void)state;
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path("tiny-qwen2-lora")));
+    for (int l = 1; l < model->config.layers; l++)
+        assert_ptr_equal(model->layer[l].w[DECODER_QKV]->bias->buffer, model->layer[0].w[DECODER_QKV]->bias->buffer);
+    check(model, NULL, (text){1, 1, 3}, STEPS);
+    check(model, adapter, (text){2, 1, 3}, STEPS);
+    clora_adapter_free(adapter);
+    clora_model_free(model);
+}
+
+/* A bias set by hand is a buffer of its own: ten layers have more than a launch has arguments. */
 static void test_more_buffers_than_a_launch_holds_take_another(void **state) {
     clora_model *model = load(write_wide_model(MOST_LAYERS), CLORA_DTYPE_F32);
 
@@ -507,6 +522,7 @@ int main(void) {
         cmocka_unit_test(test_adapters_that_differ_by_layer_go_as_one),
         cmocka_unit_test_setup_teardown(test_many_ranks_go_as_one, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_biases_go_along),
+        cmocka_unit_test(test_a_family_with_biases_goes_as_one),
         cmocka_unit_test_setup_teardown(test_more_buffers_than_a_launch_holds_take_another, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test(test_any_number_of_groups_comes_to_an_end),

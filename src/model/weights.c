@@ -13,10 +13,11 @@ typedef struct reading {
     clora_model *model;
     model_files *files;
     const char *directory;
-    int type;                            /* forced storage, or -1 */
-    weight_pool pool[LAYER_PROJECTIONS]; /* of all layers */
-    clora_tensor *norms;                 /* (n, C): each layer's, and the last */
-    void *stage;                         /* bytes of a tensor on their way */
+    int type;                                /* forced storage, or -1 */
+    weight_pool pool[LAYER_PROJECTIONS];     /* of all layers */
+    clora_tensor *norms;                     /* (n, C): each layer's, and the last */
+    clora_tensor *biases[LAYER_PROJECTIONS]; /* (layers, N) */
+    void *stage;                             /* bytes of a tensor on their way */
     size_t stage_capacity;
 } reading;
 
@@ -114,6 +115,24 @@ done:
     return status;
 }
 
+/* Those of a layer's k-th projection, in one buffer with the other layers': a launch of many layers holds few. */
+static clora_status load_biases(reading *r, int l, int k) {
+    const family_projection *p = &r->model->config.family->projection[k];
+    weight *w = r->model->layer[l].w[k];
+    clora_status status = CLORA_OK;
+    char name[96];
+
+    if (!r->biases[k])
+        TRY(tensor_new(&r->biases[k], r->model->context, CLORA_DTYPE_F32, r->model->config.layers, w->N));
+    TRY(tensor_split(&w->bias, r->biases[k], (size_t)l * (size_t)w->N, 1, w->N));
+    for (int i = 0; i < p->modules; i++) {
+        snprintf(name, sizeof(name), "model.layers.%d.%s.bias", l, p->module[i].path);
+        TRY(load_bias(r, w, i, name));
+    }
+done:
+    return status;
+}
+
 /* A layer's k-th projection: its modules' files in order. A mixture of types is stored in the widest. */
 static clora_status load_projection(reading *r, int l, int k) {
     const model_config *c = &r->model->config;
@@ -134,10 +153,9 @@ static clora_status load_projection(reading *r, int l, int k) {
     TRY(weight_create_in(w, &r->pool[k], r->model->context, type, K, modules, N));
     for (int i = 0; i < modules; i++) {
         TRY(pack(r, *w, i, t[i], name[i]));
-        snprintf(name[i], sizeof(name[i]), "model.layers.%d.%s.bias", l, p->module[i].path);
-        if (model_projection_bias(c, k))
-            TRY(load_bias(r, *w, i, name[i]));
     }
+    if (model_projection_bias(c, k))
+        TRY(load_biases(r, l, k));
 done:
     return status;
 }
@@ -183,8 +201,10 @@ clora_status model_load_weights(clora_model *m, const char *directory, int type)
         TRY(load_table(&m->head, &r, tables.head->name));
     }
 done:
-    for (int k = 0; k < LAYER_PROJECTIONS; k++)
+    for (int k = 0; k < LAYER_PROJECTIONS; k++) {
         weight_pool_finish(&r.pool[k]);
+        clora_tensor_free(r.biases[k]);
+    }
     clora_tensor_free(r.norms);
     free(r.stage);
     model_files_close(r.files);
