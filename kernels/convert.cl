@@ -1,6 +1,6 @@
 // Elementwise copies that change type or add.
 //
-//   widen: y f32 = x (f16, bf16 or f32), n elements
+//   widen: y f32 = n elements of W0 in plain rows (NR = 1)
 //   add:   y (M, C) += x (M, C)
 //
 // One work-item makes BLOCK elements (of a row). Bandwidth bound.
@@ -11,33 +11,13 @@
 #if BLOCK % VW != 0
 #error "BLOCK must be a multiple of VW"
 #endif
-#ifndef X_TYPE
-#define X_TYPE 0 // storage of x: 0 f32, 1 f16, 2 bf16
-#endif
-
-#if X_TYPE == 0
-typedef float stored;
-#else
-typedef ushort stored;
-#endif
-
-static inline float widened(__global const stored *x, const ulong i) {
-#if X_TYPE == 0
-    return x[i];
-#elif X_TYPE == 1
-    return vload_half(i, (__global const half *)x);
-#else
-    return as_float((uint)x[i] << 16);
-#endif
-}
-
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void widen(TENSOR(float, y), TENSOR(const stored, x),
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void widen(TENSOR(float, y), TENSOR(const stored, w),
                                                                     const ulong n) {
     AT(y);
-    AT(x);
+    AT(w);
     const ulong start = get_global_id(0) * (ulong)BLOCK, end = min(start + BLOCK, n);
     for (ulong i = start; i < end; i++)
-        y[i] = widened(x, i);
+        y[i] = element(w, i, 0);
 }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void add(TENSOR(float, y), const int y_stride,

@@ -2,26 +2,8 @@
 //
 //   y (M, K)   ids (M)   W0 (N, K) in panels of NR rows (NR = 1: plain rows), rows begin .. end of it in this part
 //
-// One work-item makes one element; elements of a row lie NR * KI apart, which costs nothing beside the products. A row
+// One work-item makes one element; elements of a row lie apart, which costs nothing beside the products. A row
 // whose id is outside 0 .. N is NaN, so that a mistake shows.
-
-#ifndef NR
-#define NR 16 // rows of a panel
-#endif
-#ifndef KI
-#define KI 1 // columns interleaved in a panel
-#endif
-#ifndef STORAGE
-#define STORAGE 0 // of W0: 0 f32, 1 f16, 2 bf16
-#endif
-
-#ifndef NV // else panel.cl has said it
-#if STORAGE == 0
-typedef float stored;
-#else
-typedef ushort stored;
-#endif
-#endif
 
 // y = column k of row n of W0, where this part has the row.
 static inline void gather(__global float *y, __global const stored *w, const int n, const int k, const int N,
@@ -29,15 +11,8 @@ static inline void gather(__global float *y, __global const stored *w, const int
     if (n < 0 || n >= N) {
         *y = NAN;
     } else if (n >= begin && n < end) {
-        const int row = n - begin, steps = (K + KI - 1) / KI;
-        const size_t at = (((size_t)(row / NR) * steps + k / KI) * NR + row % NR) * KI + k % KI;
-#if STORAGE == 0
-        *y = w[at];
-#elif STORAGE == 1
-        *y = vload_half(at, (__global const half *)w);
-#else
-        *y = as_float((uint)w[at] << 16);
-#endif
+        const int row = n - begin;
+        *y = element(w + row / NR * panel_size(K), k, row % NR);
     }
 }
 

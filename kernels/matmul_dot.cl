@@ -28,7 +28,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_dot(FORWARD_
             pack_pairs(pairs + (m - begin) * (KC / 2), x + (size_t)m * x_stride + k, steps);
         for (int q = q_begin; q < q_end; q++) {
             FORWARD_PANEL;
-            __global const uint *right = (__global const uint *)(panel + (size_t)k * NR);
+            __global const uint *right = STEPS_AT(panel, k); // pairs
             FORWARD_FROM;
             for (int m = begin; m < end; m += MR) {
                 V c[MR][NV];

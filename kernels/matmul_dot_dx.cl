@@ -27,17 +27,16 @@ static inline void pairs_turn(uint4 even, uint4 odd, uint4 *low, uint4 *high) {
     *high = even >> 16 | (odd & 0xffff0000u);
 }
 
-// turned[lane / 2 * NR + step] = the panel's elements of lanes `lane` (even) and lane + 1 in one uint, for NR lanes
-// and `steps` steps; further steps are zero.
-INLINE void turn(__local uint *turned, __global const stored *w, const int steps) {
-    __global const uint *from = (__global const uint *)w; // (step / 2, lane): steps in pairs
+// turned[lane / 2 * NR + step] = the elements of lanes `lane` (even) and lane + 1 in one uint, for NR lanes and `steps`
+// steps of pairs (step / 2, lane) from W0's panel; further steps are zero.
+INLINE void turn(__local uint *turned, __global const uint *from, const int steps) {
 
     if (steps < NR) {
         for (int step = 0; step < NR; step++)
             for (int lane = 0; lane < NR; lane += 2) {
                 const int half_of = step % 2, at = step / 2 * NR + lane;
                 turned[lane / 2 * NR + step] =
-                    step < steps ? (uint)w[2 * at + half_of] | (uint)w[2 * at + 2 + half_of] << 16 : 0u;
+                    step < steps ? (from[at] >> 16 * half_of & 0xffffu) | from[at + 1] >> 16 * half_of << 16 : 0u;
             }
         return;
     }
@@ -67,7 +66,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_dot_dx(DX_AR
         for (int q = p; q < min(panels, p + NB / NR); q++) {
             const int col = columns[2 * (first + q)], lanes = columns[2 * (first + q) + 1];
             for (int k = k_begin; k < k_end; k += NR)
-                turn(turned[(k - k_begin) / NR] + steps * NR, w + q * size + (size_t)k * NR, min(NR, K - k));
+                turn(turned[(k - k_begin) / NR] + steps * NR, STEPS_AT(w + q * panel_size(K), k), min(NR, K - k));
             for (int m = begin; m < end; m++)
                 pack_pairs(pairs + (m - begin) * (NB / 2) + steps, dy + (size_t)m * dy_stride + col, lanes);
             steps += (lanes + 1) / 2;

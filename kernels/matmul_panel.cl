@@ -10,15 +10,25 @@
 #define KC 640 // steps of a block; even
 #endif
 #ifndef WIDEN
-#define WIDEN 1 // 16-bit weights: 1 in registers, by every tile; 2 once a block, into local memory
+#define WIDEN 1 // what is not f32: 1 in registers, by every tile; 2 once a block, into local memory
 #endif
+#if KC % 2 != 0 || KC % STEPS != 0
+#error "KC must be a multiple of 2 and of the steps that one load gives"
+#endif
+
 #if WIDEN == 2 && STORAGE != 0
-#define MULTIPLY_WIDE MULTIPLY
+#define MULTIPLY_BLOCK(c, row, k, steps) MULTIPLY(c, MR, x + (k), row, wide, steps)
+
+INLINE void widen_block(__local float *wide, __global const stored *panel, const int k, const int steps) {
+    for (int step = 0; step < steps; step += STEPS) {
+        V part[STEPS][NV];
+        STORED_STEPS(part, panel, k + step);
+        UNROLL for (int e = 0; e < STEPS; e++) UNROLL for (int j = 0; j < NV; j++)
+            STORE(part[e][j], wide + (step + e) * NR + j * VW);
+    }
+}
 #else
-#define MULTIPLY_WIDE MULTIPLY_STORED
-#endif
-#if KC % 2 != 0
-#error "KC must be even"
+#define MULTIPLY_BLOCK(c, row, k, steps) MULTIPLY_STORED(c, MR, x + (k), row, panel, k, steps)
 #endif
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWARD_ARGUMENTS) {
@@ -33,19 +43,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWAR
         const int steps = min(block, K - k);
         for (int q = q_begin; q < q_end; q++) {
             FORWARD_PANEL;
-#if WIDEN == 2 && STORAGE == 1
-            for (int e = 0; e < steps * NR; e += VW)
-                STORE(widen(panel + (size_t)k * NR + e), wide + e);
-#elif WIDEN == 2 && STORAGE == 2
-            __global const uint *pairs = (__global const uint *)(panel + (size_t)k * NR);
-            for (int pair = 0; pair < (steps + 1) / 2; pair++)
-                UNROLL for (int j = 0; j < NV; j++) {
-                    const JOIN(uint, VW) two = JOIN(vload, VW)(pair * NV + j, pairs);
-                    STORE(JOIN(as_float, VW)(two << 16), wide + 2 * pair * NR + j * VW);
-                    STORE(JOIN(as_float, VW)(two & 0xffff0000u), wide + (2 * pair + 1) * NR + j * VW);
-                }
-#else
-            __global const stored *wide = panel + (size_t)k * NR;
+#if WIDEN == 2 && STORAGE != 0
+            widen_block(wide, panel, k, steps);
 #endif
             FORWARD_FROM;
             for (int m = begin; m < end; m += MR) {
@@ -54,7 +53,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel(FORWAR
                 ROWS_FROM(row, MR, m, end, from_stride);
                 START(c, MR, from, row, plus, lanes);
                 ROWS_FROM(row, MR, m, end, x_stride);
-                MULTIPLY_WIDE(c, MR, x + k, row, wide, steps);
+                MULTIPLY_BLOCK(c, row, k, steps);
                 if (k + steps == K) {
                     ROWS_FROM(row, MR, m, end, u_stride);
                     MULTIPLY(c, MR, u + u_col, row, factor, rank);

@@ -16,43 +16,24 @@
 #error "NB must be a multiple of NR"
 #endif
 
-#if STORAGE == 1
-#define ELEMENT(w, lane, step) vload_half((size_t)(step) * NR + (lane), (__global const half *)(w))
-#elif STORAGE == 2
-#define ELEMENT(w, lane, step) as_float((uint)(w)[((size_t)((step) / 2) * NR + (lane)) * 2 + (step) % 2] << 16)
-#else
-#define ELEMENT(w, lane, step) ((w)[(size_t)(step)*NR + (lane)])
-#endif
-
 // Four lanes of four steps, which lie apart in the panel.
-static inline void square_load(float4 s[4], __global const stored *w) {
-#if STORAGE == 2
-    for (int i = 0; i < 2; i++) {
-        const uint4 two = vload4(0, (__global const uint *)(w + i * 2 * NR));
-        s[2 * i] = as_float4(two << 16);
-        s[2 * i + 1] = as_float4(two & 0xffff0000u);
-    }
-#elif STORAGE == 1
-    for (int i = 0; i < 4; i++)
-        s[i] = vload_half4(0, (__global const half *)(w + i * NR));
-#else
-    for (int i = 0; i < 4; i++)
-        s[i] = vload4(0, w + i * NR);
-#endif
+static inline void square_load(float4 s[4], __global const stored *panel, const int k, const int lane) {
+    for (int i = 0; i < 4; i += STEPS)
+        LANES(4, s + i, panel, k + i, lane);
 }
 
-// turned[lane * NR + step] = the panel's element, for NR lanes and `steps` steps; further steps are zero.
-INLINE void turn(__local float *turned, __global const stored *w, const int steps) {
+// turned[lane * NR + step] = the panel's element, for NR lanes and `steps` steps from k on; further steps are zero.
+INLINE void turn(__local float *turned, __global const stored *panel, const int k, const int steps) {
     if (steps < NR) {
         for (int step = 0; step < NR; step++)
             for (int lane = 0; lane < NR; lane++)
-                turned[lane * NR + step] = step < steps ? ELEMENT(w, lane, step) : 0.0f;
+                turned[lane * NR + step] = step < steps ? element(panel, k + step, lane) : 0.0f;
         return;
     }
     for (int step = 0; step < NR; step += 4)
         UNROLL for (int lane = 0; lane < NR; lane += 4) {
             float4 s[4];
-            square_load(s, w + step * NR + lane * KI);
+            square_load(s, panel, k + step, lane);
             __local float *to = turned + lane * NR + step;
             vstore4((float4)(s[0].s0, s[1].s0, s[2].s0, s[3].s0), 0, to);
             vstore4((float4)(s[0].s1, s[1].s1, s[2].s1, s[3].s1), 0, to + NR);
@@ -75,7 +56,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_panel_dx(DX_
         int steps = 0;
         for (int q = p; q < min(panels, p + NB / NR); q++) {
             for (int k = k_begin; k < k_end; k += NR)
-                turn(turned[(k - k_begin) / NR] + steps * NR, w + q * size + (size_t)k * NR, min(NR, K - k));
+                turn(turned[(k - k_begin) / NR] + steps * NR, w + q * panel_size(K), k, min(NR, K - k));
             steps += columns[2 * (first + q) + 1];
         }
         for (int k = k_begin; k < k_end; k += NR) {

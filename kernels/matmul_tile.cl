@@ -9,9 +9,6 @@
 // them; neighbouring items read neighbouring elements of both. The low-rank term is more such steps into the same
 // accumulators. Rows and columns past the edges are zero in local memory and not stored.
 
-#ifndef NR
-#define NR 32 // columns of a panel
-#endif
 #ifndef TM
 #define TM 64 // rows of a tile
 #endif
@@ -27,9 +24,6 @@
 #ifndef WY
 #define WY 16 // items of a group along the rows
 #endif
-#ifndef STORAGE
-#define STORAGE 0 // of W0: 0 f32, 1 f16, 2 bf16 in pairs along K
-#endif
 #define STEP (TK < NR ? TK : NR)
 #define ITEMS (WX * WY)
 #define RM (TM / WY)
@@ -37,25 +31,6 @@
 #if TN % NR != 0 || TM % WY != 0 || TN % WX != 0
 #error "TN must be a multiple of NR and WX, TM of WY"
 #endif
-#define UNROLL _Pragma("unroll")
-
-// Element (panel, step, lane) of W0 as float; `steps` is K rounded up to what the storage interleaves.
-#if STORAGE == 0
-typedef float stored;
-#define KI 1
-#define ELEMENT(w, panel, steps, step, lane) (w)[((panel) * (steps) + (step)) * NR + (lane)]
-#elif STORAGE == 1
-typedef ushort stored;
-#define KI 1
-#define ELEMENT(w, panel, steps, step, lane)                                                                           \
-    vload_half(((panel) * (steps) + (step)) * NR + (lane), (__global const half *)(w))
-#else
-typedef ushort stored;
-#define KI 2
-#define ELEMENT(w, panel, steps, step, lane)                                                                           \
-    as_float((uint)(w)[(((panel) * (steps) / 2 + (step) / 2) * NR + (lane)) * 2 + (step) % 2] << 16)
-#endif
-
 // sum += left (STEP, TM)^T * right (STEP, TN), both in local memory.
 INLINE void multiply(float sum[RM][RN], __local const float (*left)[TM + 1],
                      __local const float (*right)[TN + 1]) {
@@ -95,7 +70,7 @@ matmul_tile(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const 
     __local float left[STEP][TM + 1], right[STEP][TN + 1];
     const int lx = get_local_id(0), ly = get_local_id(1), item = ly * WX + lx;
     const int part = get_group_id(0) * (TN / NR), m = get_group_id(1) * TM; // the group's first panel in this part
-    const size_t steps = (size_t)(K + KI - 1) / KI * KI;
+    const size_t size = panel_size(K);
     float sum[RM][RN];
     UNROLL for (int i = 0; i < RM; i++) UNROLL for (int j = 0; j < RN; j++) sum[i][j] = 0.0f;
 
@@ -103,7 +78,7 @@ matmul_tile(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const 
         load_left(left, x + k, x_stride, m, M, K - k);
         for (int e = item; e < TN * STEP; e += ITEMS) {
             const int n = e % TN, step = e / TN, p = part + n / NR;
-            right[step][n] = p < panels && k + step < K ? ELEMENT(w, p, steps, k + step, n % NR) : 0.0f;
+            right[step][n] = p < panels && k + step < K ? element(w + p * size, k + step, n % NR) : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         multiply(sum, left, right);
@@ -164,7 +139,7 @@ matmul_tile_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), 
     __local float left[STEP][TM + 1], right[STEP][TN + 1];
     const int lx = get_local_id(0), ly = get_local_id(1), item = ly * WX + lx;
     const int k = get_group_id(0) * TN, m = get_group_id(1) * TM;
-    const size_t steps = (size_t)(K + KI - 1) / KI * KI;
+    const size_t size = panel_size(K);
     float sum[RM][RN];
     UNROLL for (int i = 0; i < RM; i++) UNROLL for (int j = 0; j < RN; j++) sum[i][j] = 0.0f;
 
@@ -174,7 +149,7 @@ matmul_tile_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), 
             load_left(left, dy + col + lane, dy_stride, m, M, lanes - lane);
             for (int e = item; e < TN * STEP; e += ITEMS) {
                 const int step = e % STEP, n = e / STEP; // lanes lie side by side in memory
-                right[step][n] = k + n < K && lane + step < lanes ? ELEMENT(w, p, steps, k + n, lane + step) : 0.0f;
+                right[step][n] = k + n < K && lane + step < lanes ? element(w + p * size, k + n, lane + step) : 0.0f;
             }
             barrier(CLK_LOCAL_MEM_FENCE);
             multiply(sum, left, right);
@@ -228,11 +203,11 @@ matvec_tile(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const 
     const int lane = get_local_id(0), slice = get_local_id(1), p = first + get_group_id(0);
     const int col = columns ? columns[2 * p] : p * NR, lanes = columns ? columns[2 * p + 1] : min(NR, N - p * NR);
     const int rank = table ? table[3 * p + 1] : R;
-    const size_t steps = (size_t)(K + KI - 1) / KI * KI;
+    const size_t size = panel_size(K);
     float sum[ROWS];
     UNROLL for (int i = 0; i < ROWS; i++) sum[i] = 0.0f;
     for (int k = slice; k < K; k += SLICES) {
-        const float value = ELEMENT(w, get_group_id(0), steps, k, lane);
+        const float value = element(w + get_group_id(0) * size, k, lane);
         UNROLL for (int i = 0; i < ROWS; i++) sum[i] = fma(x[(size_t)i * x_stride + k], value, sum[i]);
     }
     u += table && rank > 0 ? table[3 * p + 2] : 0;

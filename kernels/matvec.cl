@@ -1,7 +1,7 @@
 // y (M, N) = [residual] + x (M, K) * W0^T + bias + u (M, R) * B^T for few rows, in explicit vectors: for CPUs.
 // norm: of rmsnorm(x). gated: y (M, N/2) = silu(g) * u of the product's halves g and u, which are modules of W0.
 //
-// As panel.cl says, all rows at a time. Few rows read W0 once and wait for memory: no blocks, 16-bit weights widened in
+// As panel.cl says, all rows at a time. Few rows read W0 once and wait for memory: no blocks, weights widened in
 // registers. A core asks for more at once when it reads several panels side by side, so a work-item makes some streams
 // of them, and when it is told what comes next: the hardware foresees it only as far as a page.
 
@@ -29,34 +29,12 @@ typedef struct {
     float eps;
 } product;
 
-static inline size_t panel_elements(const product *in) { return (size_t)(in->K + KI - 1) / KI * KI * NR; }
-
-// NR columns of a panel at step k: two steps of bf16, whose low and high halves are k and k + 1, come in one load.
-#if STORAGE == 2
-#define STEPS 2
-#define LOAD_STEPS(panel, k)                                                                                           \
-    UNROLL for (int j = 0; j < NV; j++) {                                                                              \
-        const JOIN(uint, VW) two = JOIN(vload, VW)((k) / 2 * NV + j, (__global const uint *)(panel));                  \
-        now[0][j] = JOIN(as_float, VW)(two << 16);                                                                     \
-        now[1][j] = JOIN(as_float, VW)(two & 0xffff0000u);                                                             \
-    }
-#else
-#define STEPS 1
-#if STORAGE == 1
-#define LOAD_STORED widen
-#else
-#define LOAD_STORED LOAD
-#endif
-#define LOAD_STEPS(panel, k)                                                                                           \
-    UNROLL for (int j = 0; j < NV; j++) now[0][j] = LOAD_STORED((panel) + (size_t)(k)*NR + j * VW);
-#endif
-
 // sum += x[k] * W0[k] of every stream, x's column COLUMN(k). The input is normalised but for the factor of its row,
 // which the sums are multiplied by.
 #define VECTOR_STEPS(sum, k, COLUMN)                                                                                   \
     UNROLL for (int s = first; s < last; s++) {                                                                        \
         V now[STEPS][NV];                                                                                              \
-        LOAD_STEPS(from[s], k);                                                                                        \
+        STORED_STEPS(now, from[s], k);                                                                                 \
         UNROLL for (int e = 0; e < STEPS; e++) {                                                                       \
             const int at = COLUMN((k) + e);                                                                            \
             UNROLL for (int i = 0; i < ROWS; i++) {                                                                    \
@@ -72,8 +50,8 @@ static inline size_t panel_elements(const product *in) { return (size_t)(in->K +
 // Ask for what a stream reads AHEAD lines after step k, as far as two vector steps go; past the end it does no harm.
 #if AHEAD > 1
 #define ASK_AHEAD(panel, k)                                                                                            \
-    UNROLL for (int at = 0; at < 2 * STEPS * NR * (int)sizeof(stored); at += LINE)                                     \
-        __builtin_prefetch((const void *)((uintptr_t)((panel) + (size_t)(k)*NR) + AHEAD * LINE + at))
+    UNROLL for (int at = 0; at < 2 * NR * (int)sizeof(*STEPS_AT(panel, k)); at += LINE)                                \
+        __builtin_prefetch((const void *)((uintptr_t)STEPS_AT(panel, k) + AHEAD * LINE + at))
 #else
 #define ASK_AHEAD(panel, k)
 #endif
@@ -113,7 +91,7 @@ INLINE void sum_streams(stream_sums *out, const product *in, __global const stor
         VECTOR_STEPS(out->sum[0], k, ANY_COLUMN);
         VECTOR_STEPS(out->sum[chains - 1], k + STEPS, ANY_COLUMN);
     }
-    for (; k < K; k += STEPS) // of bf16 the step past the end is zero
+    for (; k < K; k += STEPS) // steps past the end are zero
         VECTOR_STEPS(out->sum[0], k, LAST_COLUMN);
 }
 
@@ -124,7 +102,7 @@ INLINE void matvec_sum(stream_sums *out, const product *in, const int begin, con
     __global const float *x[ROWS];
     UNROLL for (int s = 0; s < streams; s++) { // past the last panel the last one again, which is not stored
         const int q = min(begin + (s >> gated), in->panels - 1) + (gated ? s % 2 * in->panels : 0);
-        from[s] = in->w + q * panel_elements(in);
+        from[s] = in->w + q * panel_size(in->K);
     }
     UNROLL for (int i = 0; i < ROWS; i++) {
         x[i] = in->x + (size_t)min(i, in->M - 1) * in->x_stride;

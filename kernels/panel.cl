@@ -7,38 +7,18 @@
 // Rows past M repeat the last row and are not stored; lanes past a panel's end are summed (their weights are zero) and
 // not stored. Nothing is read or written outside the matrices.
 
-#ifndef NR
-#define NR 16 // columns of a panel; a multiple of VW
-#endif
-#ifndef STORAGE
-#define STORAGE 0 // of W0: 0 f32, 1 f16, 2 bf16 in pairs along K
-#endif
 #define NV (NR / VW)
 #if NR % VW != 0 || VW < 4
 #error "NR must be a multiple of VW, and VW 4, 8 or 16"
 #endif
 
-#define UNROLL _Pragma("unroll")
-
-#if STORAGE == 0
-typedef float stored;
-#define KI 1
-#else
-typedef ushort stored;
-#define KI STORAGE
-#endif
-
-#if STORAGE == 1
-// Eight at a time: drivers make one instruction of it where the CPU has one, and 16 at a time often a loop.
-static inline V widen(__global const ushort *p) {
-    __global const half *h = (__global const half *)p;
-#if VW == 16
-    return (V)(vload_half8(0, h), vload_half8(1, h));
-#else
-    return JOIN(vload_half, VW)(0, h);
-#endif
-}
-#endif
+// part[e][j] = NR lanes of step k + e as they are stored, for all that one load gives: k is a multiple of STEPS.
+#define STORED_STEPS(part, panel, k)                                                                                   \
+    UNROLL for (int j = 0; j < NV; j++) {                                                                              \
+        V step_of[STEPS];                                                                                              \
+        LANES(VW, step_of, panel, k, j *VW);                                                                           \
+        UNROLL for (int e = 0; e < STEPS; e++) part[e][j] = step_of[e];                                                \
+    }
 
 #define MULTIPLY_STEP(c, rows, a, row, step, part)                                                                     \
     UNROLL for (int i = 0; i < rows; i++) {                                                                            \
@@ -54,32 +34,17 @@ static inline V widen(__global const ushort *p) {
         MULTIPLY_STEP(c, rows, a, row, step, part);                                                                    \
     }
 
-// The same with the panel as it is stored. `step` is even at the start; bf16 has two steps in a load.
-#if STORAGE == 0
-#define MULTIPLY_STORED MULTIPLY
-#elif STORAGE == 1
-#define MULTIPLY_STORED(c, rows, a, row, w, steps)                                                                     \
-    for (int step = 0; step < (steps); step++) {                                                                       \
-        V part[NV];                                                                                                    \
-        UNROLL for (int j = 0; j < NV; j++) part[j] = widen((w) + (size_t)step * NR + j * VW);                         \
-        MULTIPLY_STEP(c, rows, a, row, step, part);                                                                    \
-    }
-#else
-#define MULTIPLY_STORED(c, rows, a, row, w, steps)                                                                     \
-    for (int step = 0; step < (steps); step += 2) {                                                                    \
-        JOIN(uint, VW) two[NV];                                                                                        \
-        V part[NV];                                                                                                    \
-        UNROLL for (int j = 0; j < NV; j++) {                                                                          \
-            two[j] = JOIN(vload, VW)(0, (__global const uint *)((w) + (size_t)step * NR) + j * VW);                    \
-            part[j] = JOIN(as_float, VW)(two[j] << 16);                                                                \
+// The same with W0's panel as it is stored, from step k on, a multiple of STEPS.
+#define MULTIPLY_STORED(c, rows, a, row, panel, k, steps)                                                              \
+    for (int step = 0; step < (steps); step += STEPS) {                                                                \
+        V part[STEPS][NV];                                                                                             \
+        STORED_STEPS(part, panel, (k) + step);                                                                         \
+        UNROLL for (int e = 0; e < STEPS; e++) {                                                                       \
+            if (e > 0 && step + e >= (steps))                                                                          \
+                break;                                                                                                 \
+            MULTIPLY_STEP(c, rows, a, row, step + e, part[e]);                                                         \
         }                                                                                                              \
-        MULTIPLY_STEP(c, rows, a, row, step, part);                                                                    \
-        if (step + 1 == (steps))                                                                                       \
-            break;                                                                                                     \
-        UNROLL for (int j = 0; j < NV; j++) part[j] = JOIN(as_float, VW)(two[j] & 0xffff0000u);                        \
-        MULTIPLY_STEP(c, rows, a, row, step + 1, part);                                                                \
     }
-#endif
 
 // Where the rows m, m + 1, ... begin in a matrix; rows past the end are the last one.
 #define ROWS_FROM(row, rows, m, end, stride)                                                                           \
@@ -149,7 +114,7 @@ static inline V widen(__global const ushort *p) {
     const int rank = table ? table[3 * p + 1] : R;                                                                     \
     const int u_col = table ? table[3 * p + 2] : 0;                                                                    \
     __global const float *factor = b + (table ? (size_t)table[3 * p] : (size_t)p * NR * R);                            \
-    __global const stored *panel = w + (size_t)q * ((size_t)(K + KI - 1) / KI * KI) * NR
+    __global const stored *panel = w + q * panel_size(K)
 
 // Where the sums of a panel's block begin that starts at column k of W0: in the residual, or in the output when it
 // accumulates or holds the blocks before; the bias joins the first block.
@@ -160,7 +125,7 @@ static inline V widen(__global const ushort *p) {
     const int from_stride = k > 0 || accumulate ? y_stride : residual_stride
 
 // What both backward kernels take, and an item's rows and columns over K. `columns` as above; `first` is the panel of
-// W0's first in this part, which has `panels` of `size` elements.
+// W0's first in this part, which has `panels`.
 #define DX_ARGUMENTS                                                                                                   \
     TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride, TENSOR(const stored, w),     \
         TENSOR(const int, columns), TENSOR(const float, du), const int du_stride, TENSOR(const float, a), const int M, \
@@ -175,5 +140,4 @@ static inline V widen(__global const ushort *p) {
     AT(du);                                                                                                            \
     AT(a);                                                                                                             \
     const int begin = get_global_id(1) * row_share, end = min(M, begin + row_share);                                   \
-    const int k_begin = get_global_id(0) * panel_share * NR, k_end = min(K, k_begin + panel_share * NR);               \
-    const size_t size = ((size_t)(K + KI - 1) / KI * KI) * NR
+    const int k_begin = get_global_id(0) * panel_share * NR, k_end = min(K, k_begin + panel_share * NR)

@@ -1,4 +1,5 @@
-#include "base/dtype.h"
+#include <string.h>
+
 #include "cases/product.h"
 #include "ref/ref.h"
 #include "tuning/tuning.h"
@@ -37,10 +38,11 @@ static void make_other(case_run *run, const product *p) {
 }
 
 static void layout_setup(case_run *run) {
-    const int N = run->shape.N, K = run->shape.K, M = rows_of(run);
+    const int M = rows_of(run);
 
     run->shape.R = run->shape.option = 0;
     product *p = product_setup(run, CASE_IN, CASE_IN);
+    const int N = run->shape.N, K = run->shape.K;
     make_other(run, p);
     mix *m = case_memory(run, 1, sizeof(*m));
     m->p = p;
@@ -87,7 +89,50 @@ static double layout_bytes(const op_shape *s) {
     return (2.0 + TOKENS) * product_weight_bytes(s);
 }
 
+/* ---- y = W0, from plain rows of any storage type to f32: M * K values ---- */
+
+static const op_shape widen_shapes[] = {
+    {.M = 1, .K = 1, .dtype = CLORA_STORAGE_F16},
+    {.M = 3, .K = 171, .dtype = CLORA_STORAGE_BF16},
+    {.M = 2, .K = 513, .dtype = CLORA_STORAGE_F16},
+    {.M = 5, .K = 9},
+};
+
+static void widen_setup(case_run *run) {
+    op_shape *s = &run->shape;
+
+    s->N = s->M;
+    s->R = s->option = s->modules = 0;
+    product *p = product_setup(run, CASE_IN, CASE_IN);
+    make_other(run, p);
+    p->y = case_dense(run, "y", CASE_OUT, CLORA_DTYPE_F32, s->N, s->K);
+}
+
+static clora_status widen_launch(case_run *run) {
+    const product *p = run->data;
+    const weight *w = run->w->layout == WEIGHT_PLAIN ? run->w : run->other;
+
+    return op_widen(&p->y->tensor, w->part[0].data, w->storage);
+}
+
+static void widen_reference(case_run *run) {
+    const product *p = run->data;
+
+    memcpy(p->y->expected, run->w0, (size_t)run->shape.N * (size_t)run->shape.K * sizeof(float));
+}
+
+static double widen_flops(const op_shape *s) {
+    (void)s;
+    return 0.0;
+}
+
+static double widen_bytes(const op_shape *s) {
+    const op_shape rows = {.N = s->M, .K = s->K, .dtype = s->dtype};
+    return product_weight_bytes(&rows) + 4.0 * s->M * s->K;
+}
+
 const op_case cases_layout[] = {
+    {"widen", CASE_SHAPES(widen_shapes), widen_setup, widen_launch, widen_reference, widen_flops, widen_bytes, 0.0f},
     {"weight_layout", CASE_SHAPES(layout_shapes), layout_setup, layout_launch, layout_reference, layout_flops,
      layout_bytes, 4e-6f},
     {.name = NULL},

@@ -237,7 +237,7 @@ static void dropout_add_reference(case_run *run) {
     ref_dropout_add(run->buffer[0].expected, run->buffer[1].host, dropout_p(run), SEED, STREAM, count(&run->buffer[1]));
 }
 
-/* ---- conversion ---- */
+/* ---- y += x ---- */
 
 static clora_status add_launch(case_run *run) {
     return op_add(tensor(run, 0), tensor(run, 1));
@@ -246,20 +246,6 @@ static clora_status add_launch(case_run *run) {
 static void add_reference(case_run *run) {
     for (size_t i = 0; i < count(&run->buffer[0]); i++)
         run->buffer[0].expected[i] += run->buffer[1].host[i];
-}
-
-static void widen_setup(case_run *run) {
-    case_dense(run, "y", CASE_OUT, CLORA_DTYPE_F32, run->shape.M, run->shape.K);
-    case_dense(run, "x", CASE_IN, (clora_dtype)run->shape.dtype, run->shape.M, run->shape.K);
-}
-
-static clora_status widen_launch(case_run *run) {
-    return op_widen(tensor(run, 0), tensor(run, 1));
-}
-
-static void widen_reference(case_run *run) {
-    for (size_t i = 0; i < count(&run->buffer[0]); i++)
-        run->buffer[0].expected[i] = run->buffer[1].host[i];
 }
 
 /* ---- optimizer: M * K elements ---- */
@@ -403,12 +389,6 @@ static const op_shape dropout_shapes[] = {
     {.M = 3, .K = 517, .option = 9},
     {.M = 7, .K = 34, .option = 5},
 };
-static const op_shape widen_shapes[] = {
-    {.M = 1, .K = 1, .dtype = CLORA_STORAGE_F16},
-    {.M = 3, .K = 171, .dtype = CLORA_STORAGE_BF16},
-    {.M = 2, .K = 513, .dtype = CLORA_STORAGE_F16},
-    {.M = 5, .K = 9, .dtype = CLORA_STORAGE_F32},
-};
 static const op_shape flat_shapes[] = {
     {.M = 1, .K = 1},    {.M = 1, .K = 257}, {.M = 3, .K = 1031}, {.M = 4, .K = 64}, {.M = 1, .K = 9, .option = 1},
     {.M = 7, .K = 5003},
@@ -437,7 +417,6 @@ const op_case cases_nn[] = {
     {"dropout_add", CASE_SHAPES(dropout_shapes), dropout_add_setup, dropout_add_launch, dropout_add_reference,
      few_flops, moves_3, 1e-6f},
     {"add", CASE_SHAPES(rows), dropout_add_setup, add_launch, add_reference, few_flops, moves_3, 1e-6f},
-    {"widen", CASE_SHAPES(widen_shapes), widen_setup, widen_launch, widen_reference, few_flops, moves_2, 0.0f},
     {"adamw", CASE_SHAPES(flat_shapes), adamw_setup, adamw_launch, adamw_reference, few_flops, moves_7, 1e-6f},
     {"sum_squares", CASE_SHAPES(flat_shapes), sum_squares_setup, sum_squares_launch, sum_squares_reference, few_flops,
      reads, 1e-6f},

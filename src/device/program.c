@@ -74,7 +74,7 @@ static clora_status build_fail(clora_context *context, cl_program program, const
     return CLORA_ERROR_OPENCL;
 }
 
-enum { SOURCES = 12 };
+enum { SOURCES = 14 };
 
 /* The texts a program is made of: `stems` are names with blanks between them; common.cl comes before all. */
 typedef struct program_text {

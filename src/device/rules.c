@@ -100,7 +100,7 @@ int rule_panel_rows(const kernel_at *at) {
 int rule_panel_steps(const kernel_at *at) {
     enum { MOST = 640 };
     const int rows = rows_in_local_memory(at, 1);
-    return rows >= MOST ? MOST : rows < 2 ? 2 : rows / 2 * 2;
+    return rows >= MOST ? MOST : rows < 4 ? 4 : rows / 4 * 4;
 }
 
 /* Once a block where conversions compete with the products and there are enough tiles to share them. */

@@ -5,20 +5,22 @@ static size_t blocks(size_t n, size_t size) {
     return (n + size - 1) / size;
 }
 
-clora_status op_widen(clora_tensor *y, const clora_tensor *x) {
-    const size_t n = clora_tensor_count(x);
+clora_status op_widen(clora_tensor *y, const clora_tensor *rows, const storage *type) {
+    const size_t n = clora_tensor_count(y);
     launch l;
 
-    if (clora_tensor_count(y) != n || y->dtype != CLORA_DTYPE_F32 || x->dtype == CLORA_DTYPE_I32 ||
-        !tensor_is_dense(y) || !tensor_is_dense(x))
-        return clora_fail(CLORA_ERROR_SHAPE, "widen: y%s x%s", tensor_shape_text(y), tensor_shape_text(x));
+    if (n > INT32_MAX || clora_tensor_count(rows) != storage_row_elements(type, (int)n) ||
+        rows->dtype != type->element || y->dtype != CLORA_DTYPE_F32 || !tensor_is_dense(y) || !tensor_is_dense(rows))
+        return clora_fail(CLORA_ERROR_SHAPE, "widen: y%s rows%s of %s", tensor_shape_text(y), tensor_shape_text(rows),
+                          type->name);
     do {
-        launch_begin(&l, y->context, "widen", (kernel_key){.dtype = x->dtype, .M = (int)n});
-        launch_define(&l, "X_TYPE", (int)x->dtype);
+        launch_begin(&l, y->context, "widen", (kernel_key){.dtype = type->id, .M = (int)n});
+        launch_define(&l, "NR", 1);
+        launch_define(&l, "STORAGE", (int)type->id);
     } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG"), block = (size_t)launch_parameter(&l, "BLOCK");
     launch_tensor(&l, y);
-    launch_tensor(&l, x);
+    launch_tensor(&l, rows);
     launch_ulong(&l, n);
     return launch_run(&l, blocks(n, block), 1, 1, group, 1, 1);
 }

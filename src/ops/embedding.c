@@ -20,7 +20,6 @@ clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight
             launch_begin(&l, w->context, "embedding",
                          (kernel_key){.dtype = w->storage->id, .M = (int)M, .N = w->N, .K = w->K});
             launch_define(&l, "NR", unit);
-            launch_define(&l, "KI", w->layout == WEIGHT_PANEL ? w->storage->unit : 1);
             launch_define(&l, "STORAGE", (int)w->storage->id);
         } while (launch_again(&l));
         const size_t group = (size_t)launch_parameter(&l, "WG");

@@ -50,9 +50,9 @@ static clora_status part_product(slice_product product, clora_tensor *out, const
                    .first = part->panel + row,
                    .rows = part->panels - row < step ? part->panels - row : step};
         if (scratch) {
-            const clora_tensor from = tensor_view(part->data, row, s.rows, 0, w->K);
+            const clora_tensor from = tensor_view(part->data, row, s.rows, 0, tensor_cols(part->data));
             clora_tensor to = tensor_slice(scratch, 0, s.rows, w->K);
-            TRY(op_widen(&to, &from));
+            TRY(op_widen(&to, &from, w->storage));
             s.buffer = scratch->buffer;
             s.offset = scratch->offset;
         }

@@ -56,6 +56,11 @@ static dot_engine dot_of(clora_context *context, const weight *w, int M) {
     return w && w->storage->pairs && M > PATH_MOST_FEW ? context_dot(context) : DOT_NONE;
 }
 
+/* Blocks of K begin where a load does, of types with two steps in one or with more. */
+static int whole_loads(const weight *w) {
+    return w && w->storage->steps > 2 ? w->storage->steps : 2;
+}
+
 static void define_panel(launch *l, const weight *w, clora_context *context) {
     launch_define(l, "NR", kernel_panel_width(context));
     launch_define(l, "STORAGE", w ? (int)w->storage->id : 0);
@@ -95,7 +100,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     } else {
         const int MR = tile_rows(&l, p->M);
         each = share_out(context, &l, p->M, panels, MR);
-        block = even_share(p->K ? p->K : 1, launch_parameter(&l, "KC"), 2);
+        block = even_share(p->K ? p->K : 1, launch_parameter(&l, "KC"), whole_loads(p->w));
     }
     define_panel(&l, p->w, context);
     if (dot)

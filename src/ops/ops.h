@@ -188,8 +188,8 @@ clora_status op_adamw(clora_tensor *p, clora_tensor *m, clora_tensor *v, const c
 
 /* ---- conversion (convert.c) ---- */
 
-/* y f32 overwritten = x (f16, bf16 or f32), dense, equal counts */
-clora_status op_widen(clora_tensor *y, const clora_tensor *x);
+/* y f32 overwritten = the values of plain rows of a storage type, dense */
+clora_status op_widen(clora_tensor *y, const clora_tensor *rows, const storage *type);
 
 /* y (M,C) accumulates += x */
 clora_status op_add(clora_tensor *y, const clora_tensor *x);

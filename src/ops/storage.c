@@ -6,9 +6,9 @@
 
 /* In the order of clora_storage. */
 static const storage rows[] = {
-    {CLORA_STORAGE_F32, "f32", CLORA_DTYPE_F32, .block = 1, .unit = 1, .piece = {{4, 1}}},
-    {CLORA_STORAGE_F16, "f16", CLORA_DTYPE_F16, .block = 1, .unit = 1, .piece = {{2, 1}}},
-    {CLORA_STORAGE_BF16, "bf16", CLORA_DTYPE_BF16, .block = 1, .unit = 2, .piece = {{4, 1}}, .pairs = true},
+    {CLORA_STORAGE_F32, "f32", CLORA_DTYPE_F32, .block = 1, .unit = 1, .steps = 1, .piece = {{4, 1}}},
+    {CLORA_STORAGE_F16, "f16", CLORA_DTYPE_F16, .block = 1, .unit = 1, .steps = 1, .piece = {{2, 1}}},
+    {CLORA_STORAGE_BF16, "bf16", CLORA_DTYPE_BF16, .block = 1, .unit = 2, .steps = 2, .piece = {{4, 1}}, .pairs = true},
 };
 
 const storage *storage_of(clora_storage id) {

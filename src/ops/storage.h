@@ -25,6 +25,7 @@ typedef struct storage {
     clora_dtype element;                 /* of the tensors that hold it: a block is one or several of these */
     int block;                           /* values of one block */
     int unit;                            /* values of one unit: a block or several */
+    int steps;                           /* values of a row that one load of the kernels gives */
     bool pairs;                          /* of bf16 along K, which kernels/dot.cl multiplies as they lie */
     storage_piece piece[STORAGE_PIECES]; /* of a unit, in order; ended by one of no bytes */
 
