@@ -4,7 +4,7 @@
 #include "device/kernels.h"
 
 /* The rules of the registry: defaults by what the device says of itself, the shape, and the most work-items that a
- * group of the kernel may have. Where a launch of 64 work-items is possible at all, so is one by these. */
+ * group of the kernel may have: none asks for more, if that is 64 at least. */
 
 enum { DOT_STEPS = 640 }; /* of a block of pairs of bf16: KC of matmul_dot, which rule_dot_rows goes by */
 enum { NO_LINES = 1 };    /* AHEAD: no cache line is asked for in advance */
