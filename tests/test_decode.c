@@ -61,7 +61,7 @@ static clora_session *begin(float *logits, clora_model *model, clora_adapter *ad
     for (int i = 0; i < CAPACITY; i++)
         ids[i] = (i * 37 + 11) % V;
     for (int b = 0; b < t->B; b++)
-        assert_ok(session_prefill(session, b, logits, ids + b, t->prompt + b));
+        assert_ok(session_prefill(session, &session->select, b, logits, ids + b, t->prompt + b));
     clora_context_profile_reset(context);
     return session;
 }
@@ -76,7 +76,7 @@ static void decode(float *logits, clora_model *model, clora_adapter *adapter, co
     for (int s = 0; s < STEPS; s++) {
         float *out = logits + (size_t)s * (size_t)t->B * V;
         assert_ok(clora_session_select(session, s == 1 ? NULL : adapter));
-        assert_ok(t->T == 1 ? session_step(session, out, ids + 7 * s, t->B)
+        assert_ok(t->T == 1 ? session_step(session, &session->select, out, ids + 7 * s, t->B)
                             : clora_session_forward(session, out, ids + 7 * s, t->T, 0));
     }
     clora_session_free(session);
@@ -367,7 +367,7 @@ static void test_many_rows_take_several_launches(void **state) {
 /* One token in a session; the launches of tapes that it took. */
 static int step(float *logits, clora_session *session, int32_t id) {
     clora_context_profile_reset(context);
-    assert_ok(session_step(session, logits, &id, 1));
+    assert_ok(session_step(session, &session->select, logits, &id, 1));
     return launches("tape");
 }
 

@@ -4,124 +4,25 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include <clora/clora.h>
-
 #include "support/failing.h"
 #include "support/fixture.h"
 #include "support/scratch.h"
-
-enum { SLOTS = 4, CAPACITY = 40, TOKENS = 24, PROMPTS = 4 };
-static const char *const texts[PROMPTS] = {"The quick brown fox", "; fruit =", "city = Madrid; drink",
-                                           "name = Clara; city = Rome"};
-
-static clora_context *context;
-static clora_model *model;
-static clora_tokenizer *tokenizer;
-static clora_engine *engine;
-static int32_t *prompt[PROMPTS];
-static size_t length[PROMPTS];
-static clora_generation alone[PROMPTS]; /* greedy */
-
-static int open_model(void **state) {
-    const char *path = fixture_path("../../models/tiny");
-    clora_generate_options options = CLORA_GENERATE_OPTIONS_INIT;
-    clora_session *session;
-
-    (void)state;
-    options.max_tokens = TOKENS;
-    assert_ok(clora_model_load(&model, context, path, NULL));
-    assert_ok(clora_tokenizer_load(&tokenizer, path));
-    assert_ok(clora_session_create(&session, model, 1, CAPACITY));
-    for (int i = 0; i < PROMPTS; i++) {
-        assert_ok(clora_tokenizer_encode(tokenizer, texts[i], strlen(texts[i]), 1, &prompt[i], &length[i]));
-        assert_ok(clora_generate(&alone[i], session, tokenizer, prompt[i], (int)length[i], &options, NULL, NULL));
-        assert_int_equal(alone[i].count, TOKENS); /* none ends early */
-    }
-    clora_session_free(session);
-    return 0;
-}
-
-static int close_model(void **state) {
-    (void)state;
-    for (int i = 0; i < PROMPTS; i++) {
-        free(prompt[i]);
-        clora_generation_free(&alone[i]);
-    }
-    clora_tokenizer_free(tokenizer);
-    clora_model_free(model);
-    return 0;
-}
-
-static int open_engine(void **state) {
-    clora_engine_options options = CLORA_ENGINE_OPTIONS_INIT;
-
-    (void)state;
-    options.slots = SLOTS;
-    options.capacity = CAPACITY;
-    assert_ok(clora_engine_create(&engine, model, tokenizer, &options));
-    return 0;
-}
-
-static int close_engine(void **state) {
-    (void)state;
-    clora_engine_free(engine);
-    return 0;
-}
-
-static clora_request_options usual(void) {
-    clora_request_options options = CLORA_REQUEST_OPTIONS_INIT;
-
-    options.max_tokens = TOKENS;
-    return options;
-}
-
-static clora_request *admit(int which, const clora_request_options *options) {
-    clora_request *request = NULL;
-
-    assert_ok(clora_engine_admit(&request, engine, prompt[which], length[which], options));
-    assert_int_equal(clora_request_finish(request), CLORA_FINISH_RUNNING);
-    return request;
-}
-
-static void run(void) {
-    while (clora_engine_running(engine) > 0)
-        assert_ok(clora_engine_step(engine));
-}
-
-/* As the text alone, or its beginning. */
-static void assert_begins(const clora_request *request, int which, size_t count) {
-    size_t n, size;
-    const int32_t *ids = clora_request_ids(request, &n);
-
-    assert_int_equal(n, count);
-    assert_memory_equal(ids, alone[which].ids, n * sizeof(*ids));
-    const char *text = clora_request_text(request, &size);
-    assert_int_equal(strlen(text), size);
-    assert_true(strncmp(text, alone[which].text, size) == 0);
-}
-
-static void assert_alone(clora_request *request, int which) {
-    assert_int_equal(clora_request_finish(request), CLORA_FINISH_LENGTH);
-    assert_begins(request, which, TOKENS);
-    assert_string_equal(clora_request_text(request, NULL), alone[which].text);
-    clora_request_free(request);
-}
+#include "support/slots.h"
 
 static void test_texts_admitted_at_any_time_are_what_they_are_alone(void **state) {
     static const int when[PROMPTS] = {0, 0, 3, 7};
-    const clora_request_options options = usual();
+    const clora_request_options options = slots_usual();
     clora_request *request[PROMPTS] = {0};
 
     (void)state;
     for (int step = 0, begun = 0; begun < PROMPTS || clora_engine_running(engine) > 0; step++) {
         while (begun < PROMPTS && when[begun] <= step) {
-            request[begun] = admit(begun, &options);
+            request[begun] = slots_admit(begun, &options);
             begun++;
         }
         assert_ok(clora_engine_step(engine));
@@ -132,12 +33,12 @@ static void test_texts_admitted_at_any_time_are_what_they_are_alone(void **state
 
 /* The first gives its slot to another, whose text has nothing of it. */
 static void test_a_cancelled_text_leaves_the_others_and_its_slot_alone(void **state) {
-    const clora_request_options options = usual();
+    const clora_request_options options = slots_usual();
     clora_request *request[3];
 
     (void)state;
     for (int i = 0; i < 3; i++)
-        request[i] = admit(i, &options);
+        request[i] = slots_admit(i, &options);
     for (int step = 0; step < 4; step++)
         assert_ok(clora_engine_step(engine));
     clora_request_cancel(request[0]);
@@ -147,8 +48,8 @@ static void test_a_cancelled_text_leaves_the_others_and_its_slot_alone(void **st
     assert_int_equal(clora_engine_running(engine), 2);
     assert_int_equal(clora_engine_free_slots(engine), SLOTS - 2);
     assert_ok(clora_engine_step(engine));
-    clora_request *late = admit(3, &options);
-    run();
+    clora_request *late = slots_admit(3, &options);
+    slots_run();
     assert_begins(request[0], 0, 5);
     clora_request_free(request[0]);
     assert_alone(request[1], 1);
@@ -157,32 +58,32 @@ static void test_a_cancelled_text_leaves_the_others_and_its_slot_alone(void **st
 }
 
 static void test_requests_that_were_freed_or_never_stepped_leave_no_trace(void **state) {
-    const clora_request_options options = usual();
+    const clora_request_options options = slots_usual();
 
     (void)state;
-    clora_request_free(admit(0, &options)); /* before its first step */
-    clora_request *kept = admit(1, &options), *gone = admit(2, &options), *idle = admit(3, &options);
+    clora_request_free(slots_admit(0, &options)); /* before its first step */
+    clora_request *kept = slots_admit(1, &options), *gone = slots_admit(2, &options), *idle = slots_admit(3, &options);
     clora_request_cancel(idle);
     assert_string_equal(clora_request_text(idle, NULL), "");
     assert_ok(clora_engine_step(engine));
     clora_request_free(gone);
     clora_request_free(idle);
-    run();
+    slots_run();
     assert_alone(kept, 1);
 }
 
 /* ---- how texts end ---- */
 
 static clora_request *run_one(int which, const clora_request_options *options, clora_finish finish) {
-    clora_request *request = admit(which, options);
+    clora_request *request = slots_admit(which, options);
 
-    run();
+    slots_run();
     assert_int_equal(clora_request_finish(request), finish);
     return request;
 }
 
 static void test_a_text_ends_at_its_own_ids(void **state) {
-    clora_request_options options = usual();
+    clora_request_options options = slots_usual();
     int first = 0;
 
     (void)state;
@@ -196,15 +97,15 @@ static void test_a_text_ends_at_its_own_ids(void **state) {
 }
 
 static void test_a_text_ends_before_its_stop_texts(void **state) {
-    clora_request_options options = usual();
+    clora_request_options options = slots_usual();
     char stop[8] = "";
 
     (void)state;
     memcpy(stop, alone[0].text + 20, 4);
     options.stop = (const char *const[]){"never", stop, NULL};
-    clora_request *request = admit(0, &options);
+    clora_request *request = slots_admit(0, &options);
     memset(stop, '?', 4); /* options are copied */
-    run();
+    slots_run();
     assert_int_equal(clora_request_finish(request), CLORA_FINISH_TEXT);
     const char *text = clora_request_text(request, NULL);
     assert_int_equal(strlen(text), strstr(alone[0].text, (char[]){alone[0].text[20], alone[0].text[21],
@@ -214,7 +115,7 @@ static void test_a_text_ends_before_its_stop_texts(void **state) {
 }
 
 static void test_a_text_ends_where_its_slot_is_full(void **state) {
-    clora_request_options options = usual();
+    clora_request_options options = slots_usual();
     int32_t full[CAPACITY];
     clora_request *request;
     size_t n;
@@ -228,7 +129,10 @@ static void test_a_text_ends_where_its_slot_is_full(void **state) {
     for (int i = 0; i < CAPACITY; i++)
         full[i] = 40 + i;
     assert_ok(clora_engine_admit(&request, engine, full, CAPACITY, &options));
-    run();
+    options = slots_usual();
+    clora_request *beside = slots_admit(0, &options);
+    slots_run();
+    assert_alone(beside, 0);
     assert_int_equal(clora_request_finish(request), CLORA_FINISH_CAPACITY);
     clora_request_ids(request, &n);
     assert_int_equal(n, 1);
@@ -236,7 +140,7 @@ static void test_a_text_ends_where_its_slot_is_full(void **state) {
 }
 
 static void test_no_tokens_may_be_wanted(void **state) {
-    clora_request_options options = usual();
+    clora_request_options options = slots_usual();
 
     (void)state;
     options.max_tokens = 0;
@@ -247,7 +151,7 @@ static void test_no_tokens_may_be_wanted(void **state) {
 
 static void test_the_seed_decides_the_tokens_whatever_the_slot(void **state) {
     clora_sample_options sample = CLORA_SAMPLE_OPTIONS_INIT;
-    clora_request_options options = usual();
+    clora_request_options options = slots_usual();
     clora_request *request[3];
     size_t n;
 
@@ -256,9 +160,9 @@ static void test_the_seed_decides_the_tokens_whatever_the_slot(void **state) {
     options.sample = &sample;
     for (int i = 0; i < 3; i++) {
         sample.seed = i == 2 ? 6 : 5;
-        request[i] = admit(0, &options);
+        request[i] = slots_admit(0, &options);
     }
-    run();
+    slots_run();
     const int32_t *ids = clora_request_ids(request[0], &n);
     assert_memory_equal(ids, clora_request_ids(request[1], NULL), n * sizeof(*ids));
     assert_memory_not_equal(ids, clora_request_ids(request[2], NULL), n * sizeof(*ids));
@@ -279,11 +183,11 @@ static int hear(void *user, clora_request *request, const char *text, size_t siz
     heard *h = user;
 
     if (size == 0) {
-        const clora_request_options options = usual();
+        const clora_request_options options = slots_usual();
         assert_int_not_equal(clora_request_finish(request), CLORA_FINISH_RUNNING);
         h->last++;
         if (h->admits)
-            h->victim = admit(3, &options);
+            h->victim = slots_admit(3, &options);
         if (h->frees)
             clora_request_free(request);
         return 1;
@@ -296,31 +200,31 @@ static int hear(void *user, clora_request *request, const char *text, size_t siz
 }
 
 static void test_a_callback_hears_the_text_and_its_end(void **state) {
-    clora_request_options options = usual();
+    clora_request_options options = slots_usual();
     heard h = {.frees = true};
 
     (void)state;
     options.callback = hear;
     options.user = &h;
-    admit(0, &options);
-    run();
+    slots_admit(0, &options);
+    slots_run();
     assert_string_equal(h.text, alone[0].text);
     assert_int_equal(h.last, 1);
 }
 
 static void test_a_callback_may_end_its_text_and_others(void **state) {
-    clora_request_options options = usual();
+    clora_request_options options = slots_usual();
     heard h = {.stop_at = 3};
 
     (void)state;
-    clora_request *before = admit(0, &options);
+    clora_request *before = slots_admit(0, &options);
     options.callback = hear;
     options.user = &h;
-    clora_request *request = admit(1, &options);
-    h.victim = admit(2, &options);
+    clora_request *request = slots_admit(1, &options);
+    h.victim = slots_admit(2, &options);
     options.callback = NULL;
-    clora_request *after = admit(3, &options), *victim = h.victim;
-    run();
+    clora_request *after = slots_admit(3, &options), *victim = h.victim;
+    slots_run();
     assert_int_equal(clora_request_finish(victim), CLORA_FINISH_CANCELLED);
     assert_begins(victim, 2, 0);
     assert_int_equal(clora_request_finish(request), CLORA_FINISH_CANCELLED);
@@ -333,20 +237,20 @@ static void test_a_callback_may_end_its_text_and_others(void **state) {
 }
 
 static void test_a_callback_may_admit_the_next(void **state) {
-    clora_request_options options = usual();
+    clora_request_options options = slots_usual();
     heard h = {.admits = true, .frees = true};
 
     (void)state;
-    clora_request *other = admit(1, &options);
+    clora_request *other = slots_admit(1, &options);
     options.callback = hear;
     options.user = &h;
     options.max_tokens = 3;
-    admit(0, &options);
+    slots_admit(0, &options);
     for (int step = 0; !h.victim; step++)
         assert_ok(clora_engine_step(engine));
     assert_int_equal(clora_request_finish(h.victim), CLORA_FINISH_RUNNING);
     assert_begins(h.victim, 3, 0); /* it waits for the next step */
-    run();
+    slots_run();
     assert_alone(h.victim, 3);
     assert_alone(other, 1);
 }
@@ -355,7 +259,7 @@ static void test_a_callback_may_admit_the_next(void **state) {
 
 static void test_what_cannot_be_admitted_is_refused(void **state) {
     clora_sample_options hot = CLORA_SAMPLE_OPTIONS_INIT;
-    clora_request_options options = usual();
+    clora_request_options options = slots_usual();
     clora_request *taken[SLOTS], *refused = NULL;
     const int32_t wrong[] = {1, 2048}, long_prompt[CAPACITY + 1] = {0};
 
@@ -366,17 +270,17 @@ static void test_what_cannot_be_admitted_is_refused(void **state) {
                    "has 41 tokens; a slot holds 40");
     options.stop_id_count = 1;
     assert_refused(clora_engine_admit(&refused, engine, wrong, 1, &options), CLORA_ERROR_ARGUMENT, "1 stop_ids");
-    options = usual();
+    options = slots_usual();
     hot.temperature = -1.0f;
     options.sample = &hot;
     assert_refused(clora_engine_admit(&refused, engine, wrong, 1, &options), CLORA_ERROR_ARGUMENT, "temperature");
     assert_null(refused);
-    options = usual();
+    options = slots_usual();
     for (int i = 0; i < SLOTS; i++)
-        taken[i] = admit(i, &options);
+        taken[i] = slots_admit(i, &options);
     assert_int_equal(clora_engine_free_slots(engine), 0);
     assert_refused(clora_engine_admit(&refused, engine, wrong, 1, NULL), CLORA_ERROR_ARGUMENT, "no free slot");
-    run();
+    slots_run();
     for (int i = 0; i < SLOTS; i++)
         assert_alone(taken[i], i);
 }
@@ -404,7 +308,7 @@ static void test_without_memory_a_request_is_refused_and_the_engine_goes_on(void
                                            .stop = (const char *const[]){"never", "ever", NULL},
                                            .stop_ids = (const int32_t[]){1999},
                                            .stop_id_count = 1};
-    clora_request *running = admit(0, &options), *request = NULL;
+    clora_request *running = slots_admit(0, &options), *request = NULL;
     long at = 0;
 
     (void)state;
@@ -417,27 +321,27 @@ static void test_without_memory_a_request_is_refused_and_the_engine_goes_on(void
         assert_int_equal(clora_engine_running(engine), request ? 2 : 1);
     }
     assert_true(at > 8); /* it did fail */
-    run();
+    slots_run();
     assert_alone(running, 0);
     assert_alone(request, 1);
 }
 
 /* Each OpenCL call of the step in which a second text joins a first. */
 static void test_a_step_that_the_device_fails_can_be_tried_again(void **state) {
-    const clora_request_options options = usual();
+    const clora_request_options options = slots_usual();
     long at = 0;
 
     (void)state;
     for (clora_status status = CLORA_ERROR_OPENCL; status != CLORA_OK; at += 7) {
-        clora_request *first = admit(0, &options);
+        clora_request *first = slots_admit(0, &options);
         assert_ok(clora_engine_step(engine));
-        clora_request *second = admit(1, &options);
+        clora_request *second = slots_admit(1, &options);
         failing_from("opencl", at, false);
         status = clora_engine_step(engine);
         failing_from(NULL, 0, false);
         assert_int_equal(clora_request_finish(first), CLORA_FINISH_RUNNING);
         assert_int_equal(clora_request_finish(second), CLORA_FINISH_RUNNING);
-        run();
+        slots_run();
         assert_alone(first, 0);
         assert_alone(second, 1);
     }
@@ -448,7 +352,7 @@ static void test_a_step_that_the_device_fails_can_be_tried_again(void **state) {
 
 static void test_handles_are_freed_in_any_order(void **state) {
     const char *path = fixture_path("../../models/tiny");
-    const clora_request_options options = usual();
+    const clora_request_options options = slots_usual();
     clora_model *m;
     clora_tokenizer *t;
     clora_engine *e;
@@ -471,8 +375,6 @@ static void test_handles_are_freed_in_any_order(void **state) {
     clora_request_free(running);
     assert_alone(ended, 0);
 }
-
-#define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, open_engine, close_engine)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -498,7 +400,7 @@ int main(void) {
         print_message("skipped: %s\n", clora_last_error());
         return 77; /* Meson: skipped */
     }
-    const int failed = cmocka_run_group_tests(tests, open_model, close_model);
+    const int failed = cmocka_run_group_tests(tests, slots_open_model, slots_close_model);
     clora_context_free(context);
     return failed;
 }

@@ -132,15 +132,16 @@ static void test_sequences_of_different_lengths_go_on_side_by_side(void **state)
     assert_ok(clora_session_create(&session, model, batch.B, batch.T));
     for (int b = batch.B - 1; b >= 0; b--) { /* sequence b begins with b + 1 tokens */
         const int32_t *ids = batch.ids + b * batch.T;
-        assert_ok(session_prefill(session, b, last, ids + 1, 1)); /* an earlier text leaves nothing behind */
+        /* an earlier text leaves nothing behind */
+        assert_ok(session_prefill(session, &session->select, b, last, ids + 1, 1));
         session_forget(session, b);
-        assert_ok(session_prefill(session, b, last, ids, b + 1));
+        assert_ok(session_prefill(session, &session->select, b, last, ids, b + 1));
         assert_true(relative_error(last, whole + (b * batch.T + b) * V, V) < 1e-5);
     }
     for (int step = 1; step <= 3; step++) {
         for (int b = 0; b < batch.B; b++)
             column[b] = batch.ids[b * batch.T + b + step];
-        assert_ok(session_step(session, last, column, batch.B));
+        assert_ok(session_step(session, &session->select, last, column, batch.B));
         for (int b = 0; b < batch.B; b++)
             assert_true(relative_error(last + b * V, whole + (b * batch.T + b + step) * V, V) < 1e-5);
     }

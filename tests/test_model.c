@@ -287,7 +287,7 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     fixture_make_batch(&batch, &raw);
     workspace *ws = plan_training(adapter, &batch, true);
     assert_ok(adapter_list_parameters(&trained, adapter, (parameter_group){0}, (parameter_group){0}));
-    const selection select = {adapter, trained.gradient, 0.3f, 77};
+    const selection select = {.adapter = adapter, .gradients = trained.gradient, .dropout = 0.3f, .dropout_seed = 77};
     assert_ok(batch_upload(ws, &batch));
     assert_ok(model_forward(ws, &select, NULL));
     assert_ok(objective_run(objective_likelihood, ws, &select, NULL, true));

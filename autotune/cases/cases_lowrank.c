@@ -38,6 +38,29 @@ static void down_reference(case_run *run) {
                          p->rank[i]);
 }
 
+/* ---- y += u * B^T ---- */
+
+static void up_setup(case_run *run) {
+    product *p = product_setup(run, CASE_IN, CASE_IN);
+
+    p->y = case_matrix(run, "y", CASE_INOUT, run->shape.M, run->shape.N);
+    p->u = case_matrix(run, "u", CASE_IN, run->shape.M, p->R);
+}
+
+static clora_status up_launch(case_run *run) {
+    product *p = run->data;
+    return op_lowrank_up(&p->y->tensor, &p->u->tensor, run->lr);
+}
+
+static void up_reference(case_run *run) {
+    const op_shape *s = &run->shape;
+    const product *p = run->data;
+
+    for (int i = 0; i < p->modules; i++)
+        ref_lowrank_up(p->y->expected + p->col[i], s->N, p->u->host + p->row[i], p->R, p->b[i], s->M, p->N[i],
+                       p->rank[i]);
+}
+
 /* ---- du = s * dy * B ---- */
 
 static void down_grad_setup(case_run *run) {
@@ -146,6 +169,7 @@ static double n_bytes(const op_shape *s) {
 
 const op_case cases_lowrank[] = {
     {"lowrank_down", SHAPES, down_setup, down_launch, down_reference, k_flops, k_bytes, 4e-6f},
+    {"lowrank_up", SHAPES, up_setup, up_launch, up_reference, n_flops, n_bytes, 4e-6f},
     {"lowrank_down_grad", SHAPES, down_grad_setup, down_grad_launch, down_grad_reference, n_flops, n_bytes, 4e-6f},
     {"lowrank_dx", SHAPES, dx_setup, dx_launch, dx_reference, k_flops, k_bytes, 4e-6f},
     {"lowrank_grad_a", SHAPES, grad_a_setup, grad_a_launch, grad_a_reference, k_flops, k_bytes, 4e-6f},

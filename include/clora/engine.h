@@ -118,7 +118,7 @@ typedef enum clora_finish {
  */
 typedef int (*clora_request_callback)(void *user, clora_request *request, const char *text, size_t size);
 
-/** What to do with a prompt. Everything but user is copied when a request is admitted. */
+/** What to do with a prompt. Sampling, stop texts and stop ids are copied when a request is admitted. */
 typedef struct clora_request_options {
     size_t size;                        /**< of this struct, as the caller knows it */
     size_t max_tokens;                  /**< new ids at most (default 128) */
@@ -127,13 +127,15 @@ typedef struct clora_request_options {
                                              NULL: none) */
     const int32_t *stop_ids;            /**< ids that end it, besides the end tokens (default NULL) */
     size_t stop_id_count;               /**< of stop_ids (default 0) */
+    const clora_adapter *adapter;       /**< applied to this text alone; kept while it runs (default NULL: the base
+                                             model) */
     clora_request_callback callback;    /**< told of the text as it comes (default NULL) */
     void *user;                         /**< handed to the callback; borrowed (default NULL) */
 } clora_request_options;
 
 /** The defaults of clora_request_options. */
 #define CLORA_REQUEST_OPTIONS_INIT \
-    { sizeof(clora_request_options), 128, NULL, NULL, NULL, 0, NULL, NULL }
+    { sizeof(clora_request_options), 128, NULL, NULL, NULL, 0, NULL, NULL, NULL }
 
 /**
  * Give a prompt to a free slot. Nothing is computed before the next step. When it fails, the engine is as before.
@@ -145,7 +147,7 @@ typedef struct clora_request_options {
  * @param[in]     options  NULL for the defaults
  *
  * @return CLORA_OK; CLORA_ERROR_ARGUMENT when no slot is free, for a prompt that does not fit, an id outside the
- * vocabulary or impossible options; CLORA_ERROR_MEMORY
+ * vocabulary, an adapter of another model or impossible options; CLORA_ERROR_MEMORY
  */
 CLORA_API clora_status clora_engine_admit(clora_request **out, clora_engine *engine, const int32_t *prompt,
                                           size_t count, const clora_request_options *options);
@@ -153,6 +155,9 @@ CLORA_API clora_status clora_engine_admit(clora_request **out, clora_engine *eng
 /**
  * Compute the prompts of new requests, each of which gives its first token, then one more token for each request that
  * runs. Waits. Without requests it does nothing.
+ *
+ * Where the texts of neighbouring slots have different adapters, or one of them none, the weights are still read once
+ * for all; the low-rank terms come in launches of their own.
  *
  * A request's tokens depend on its prompt, its options and its seed alone, but for rounding: kernels for more rows add
  * up in another order, and a step has as many rows as there are slots up to the last one that runs. The same requests

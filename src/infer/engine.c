@@ -18,7 +18,8 @@ clora_status engine_init(clora_engine *e, clora_session *session, const clora_to
     e->slot = alloc_array(slots, sizeof(*e->slot));
     e->logits = alloc_array(slots * vocab, sizeof(*e->logits));
     e->last = alloc_array(slots, sizeof(*e->last));
-    if (!e->slot || !e->logits || !e->last) {
+    e->adapter = alloc_array(slots, sizeof(*e->adapter));
+    if (!e->slot || !e->logits || !e->last || !e->adapter) {
         engine_finish(e);
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an engine of %zu slots", slots);
     }
@@ -31,6 +32,7 @@ void engine_finish(clora_engine *e) {
     free(e->slot);
     free(e->logits);
     free(e->last);
+    free(e->adapter);
     *e = (clora_engine){0};
 }
 
@@ -120,6 +122,7 @@ clora_status engine_admit(clora_request **out, clora_engine *e, const int32_t *p
     if (slot == e->slots)
         return clora_fail(CLORA_ERROR_ARGUMENT, "no free slot: all %d of the engine are taken", e->slots);
     TRY(check(e, prompt, count, options));
+    TRY(session_prepare(e->session, options->adapter));
     TRY(request_create(out, e, slot, prompt, count, options));
     e->slot[slot] = *out;
 done:
@@ -146,11 +149,12 @@ static float *logits_of(const clora_engine *e, int slot) {
 /* The prompt of a new request, whose last logits choose the first token. */
 static clora_status prefill(clora_engine *e, int slot) {
     clora_request *r = e->slot[slot];
+    const selection select = {.adapter = r->adapter};
     clora_status status = CLORA_OK;
 
     request_begin(r);
     session_forget(e->session, slot);
-    TRY(session_prefill(e->session, slot, logits_of(e, slot), r->prompt, r->prompt_count));
+    TRY(session_prefill(e->session, &select, slot, logits_of(e, slot), r->prompt, r->prompt_count));
     request_prefilled(r);
     TRY(request_advance(r, logits_of(e, slot)));
 done:
@@ -172,14 +176,16 @@ static bool runs(const clora_engine *e, int slot) {
     return e->slot[slot] && !e->slot[slot]->prompt;
 }
 
-/* The slots of a step: those up to the last that runs. Free ones among them take part idly. */
+/* The slots of a step: those up to the last that runs. Free ones among them take part idly, with the next one's
+ * adapter: neighbours that share one are computed together. */
 static int gather(clora_engine *e) {
     int B = e->slots;
 
     while (B > 0 && !runs(e, B - 1))
         B--;
-    for (int i = 0; i < B; i++) {
+    for (int i = B - 1; i >= 0; i--) {
         e->last[i] = runs(e, i) ? request_last_id(e->slot[i]) : 0;
+        e->adapter[i] = runs(e, i) ? e->slot[i]->adapter : e->adapter[i + 1];
         if (!runs(e, i))
             session_forget(e->session, i);
     }
@@ -193,7 +199,8 @@ static clora_status decode(clora_engine *e) {
 
     if (B == 0)
         return CLORA_OK;
-    TRY(session_step(e->session, e->logits, e->last, B));
+    const selection select = selection_of(e->adapter, B);
+    TRY(session_step(e->session, &select, e->logits, e->last, B));
     for (int i = 0; i < B; i++) {
         const clora_status taken = runs(e, i) ? request_advance(e->slot[i], logits_of(e, i)) : CLORA_OK;
         status = taken == CLORA_OK ? status : taken;

@@ -12,7 +12,8 @@ struct clora_engine {
     int slots;
     clora_request **slot; /* borrowed; NULL: free */
     float *logits;        /* (slots, V) */
-    int32_t *last;        /* the last id of each slot */
+    int32_t *last;        /* of a step: the last id of each slot, and its adapter */
+    const clora_adapter **adapter;
 };
 
 /* A slot for each sequence of the session, all of them free. */

@@ -76,6 +76,7 @@ static clora_status admit(run *r) {
                                            .max_tokens = (size_t)o->max_tokens,
                                            .sample = &o->sample,
                                            .stop = o->stop,
+                                           .adapter = r->engine.session->select.adapter,
                                            .callback = hear,
                                            .user = r};
     clora_status status = CLORA_OK;

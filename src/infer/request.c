@@ -8,6 +8,9 @@
 
 /* What only a running request needs. */
 static void release(clora_request *r) {
+    if (r->adapter)
+        shared_let_go(&r->adapter->shared);
+    r->adapter = NULL;
     sampler_finish(&r->sampler);
     clora_decoder_free(r->decoder);
     r->decoder = NULL;
@@ -112,6 +115,9 @@ clora_status request_create(clora_request **out, clora_engine *e, int slot, cons
     TRY(copy_stops(r, o));
     TRY(copy_prompt(r, prompt, count, e->session->cache.capacity));
     r->output = (output){.stop = (const char *const *)r->stop, .callback = r->callback ? tell : NULL, .user = r};
+    if (o->adapter)
+        shared_hold(&o->adapter->shared);
+    r->adapter = o->adapter;
     r->engine = e;
     *out = r;
     r = NULL;

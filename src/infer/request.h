@@ -12,6 +12,7 @@ struct clora_request {
     clora_finish finish;
     int32_t *prompt; /* (prompt_count) until it is in the cache */
     int prompt_count;
+    const clora_adapter *adapter; /* held while it runs; NULL: the base alone */
     sampler sampler;
     clora_decoder *decoder;
     output output;

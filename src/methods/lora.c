@@ -25,6 +25,15 @@ done:
     return status;
 }
 
+clora_status lora_add(clora_tensor *y, const clora_tensor *x, const lowrank *lr, clora_tensor *u) {
+    clora_status status = CLORA_OK;
+
+    TRY(op_lowrank_down(u, x, lr));
+    TRY(op_lowrank_up(y, u, lr));
+done:
+    return status;
+}
+
 /* dx += mask * (du A) / (1 - p) */
 static clora_status add_dropped(clora_tensor *dx, const clora_tensor *du, const lowrank *lr, const lora_dropout *drop) {
     clora_tensor term = tensor_slice(&drop->scratch, 0, (int)tensor_rows(dx), tensor_cols(dx));

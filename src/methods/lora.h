@@ -20,6 +20,9 @@ typedef struct lora_dropout {
 clora_status lora_forward(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
                           const lowrank *lr, clora_tensor *u, const lora_dropout *drop);
 
+/* y (M,N) accumulates += s (x A^T) B^T; u (M,R) overwritten: the term of rows whose W0 product is there already. */
+clora_status lora_add(clora_tensor *y, const clora_tensor *x, const lowrank *lr, clora_tensor *u);
+
 /*
  * dx (M,K) overwritten, or NULL when nobody needs it; db accumulates (NULL without lr).
  *   du = s dy B    db += dy^T u    dx = dy W0 + mask * (du A) / (1 - p)

@@ -5,15 +5,36 @@
 
 /* Which adapter applies, and its training state. */
 typedef struct selection {
-    const clora_adapter *adapter;   /* NULL: the base alone */
-    clora_tensor *const *gradients; /* chunks like the adapter's, in training */
-    float dropout;                  /* 0 outside training */
-    uint64_t dropout_seed;          /* new for each micro-batch */
+    const clora_adapter *adapter;     /* of all sequences; NULL: the base alone */
+    const clora_adapter *const *each; /* of each of the step's sequences, never in training; NULL: `adapter` of all */
+    clora_tensor *const *gradients;   /* chunks like the adapter's, in training */
+    float dropout;                    /* 0 outside training */
+    uint64_t dropout_seed;            /* new for each micro-batch */
 } selection;
 
-/* The low-rank term at a site of the model, or NULL. */
+/* The selection of n sequences with these adapters: of one for all where they are the same. */
+static inline selection selection_of(const clora_adapter *const *each, int n) {
+    for (int i = 1; i < n; i++)
+        if (each[i] != each[0])
+            return (selection){.each = each};
+    return (selection){.adapter = each[0]};
+}
+
+/* How many sequences from one on, of n, have its adapter. */
+static inline int selection_run(const selection *s, int sequence, int n) {
+    int end = sequence + 1;
+
+    while (end < n && s->each[end] == s->each[sequence])
+        end++;
+    return end - sequence;
+}
+
+/* An adapter's low-rank term at a site of the model, or NULL; that of all sequences. */
+static inline const lowrank *adapter_term(const clora_adapter *adapter, int site) {
+    return adapter ? adapter->term[site] : NULL;
+}
 static inline const lowrank *selection_term(const selection *s, int site) {
-    return s->adapter ? s->adapter->term[site] : NULL;
+    return adapter_term(s->adapter, site);
 }
 
 #endif

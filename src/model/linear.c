@@ -11,26 +11,51 @@ static clora_tensor columns_of(const clora_tensor *u_space, const clora_tensor *
     return lr ? tensor_slice(u_space, 0, (int)tensor_rows(x), lr->R) : (clora_tensor){0};
 }
 
+/* y += the terms of sequences that have an adapter each; those side by side that share one go together. */
+static clora_status add_terms(workspace *ws, const selection *s, int site, clora_tensor *y, const clora_tensor *x,
+                              clora_tensor *u_space) {
+    const int rows = (int)tensor_rows(x) / ws->B; /* of a sequence */
+    clora_status status = CLORA_OK;
+
+    for (int b = 0, n; b < ws->B; b += n) {
+        const lowrank *lr = adapter_term(s->each[b], site);
+        n = selection_run(s, b, ws->B);
+        if (!lr)
+            continue;
+        clora_tensor out = tensor_view(y, b * rows, n * rows, 0, tensor_cols(y));
+        const clora_tensor in = tensor_view(x, b * rows, n * rows, 0, tensor_cols(x));
+        clora_tensor u = columns_of(u_space, &in, lr);
+        TRY(lora_add(&out, &in, lr, &u));
+    }
+done:
+    return status;
+}
+
 clora_status linear_forward(workspace *ws, const selection *s, int site, clora_tensor *y, const clora_tensor *x,
                             const clora_tensor *residual, clora_tensor *u_space) {
     const lowrank *lr = selection_term(s, site);
     const lora_dropout drop = dropout(ws, s, site);
     clora_tensor u = columns_of(u_space, x, lr);
+    clora_status status = CLORA_OK;
 
-    return lora_forward(y, x, ws->model->site[site].weight, residual, lr, &u, &drop);
+    TRY(lora_forward(y, x, ws->model->site[site].weight, residual, lr, &u, &drop));
+    if (s->each)
+        TRY(add_terms(ws, s, site, y, x, u_space));
+done:
+    return status;
 }
 
 clora_status linear_forward_normed(workspace *ws, const selection *s, int site, clora_tensor *y, clora_tensor *act,
                                    const clora_tensor *x, const clora_tensor *gain, clora_tensor *rstd,
                                    clora_tensor *u_space) {
     const lowrank *lr = selection_term(s, site);
-    const bool keeps = ws->train || s->dropout > 0.0f;
+    const bool apart = ws->train || s->dropout > 0.0f || s->each;
     const matmul_fusion fusion = {
         .gain = gain, .eps = ws->model->config.norm_eps, .normed = &ws->normed, .gu = act ? y : NULL};
     clora_tensor u = columns_of(u_space, x, lr);
     clora_status status = CLORA_OK;
 
-    if (keeps) {
+    if (apart) {
         TRY(op_rmsnorm(&ws->normed, rstd, x, gain, fusion.eps));
         TRY(linear_forward(ws, s, site, y, &ws->normed, NULL, u_space));
         return act ? op_swiglu(act, y) : CLORA_OK;

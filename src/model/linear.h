@@ -6,7 +6,8 @@
 
 /*
  * A projection of the model, W0 of (N, K) at a site, with the low-rank term that the selection has there. u_space
- * (M, >= R) is room for u = s x A^T, which the backward pass needs.
+ * (M, >= R) is room for u = s x A^T, which the backward pass needs. Where sequences have an adapter each, W0's product
+ * is one for all rows, and each adapter's term is added to its own.
  */
 
 /* y (M, N) overwritten = [residual +] x W0^T + bias + the term; y NULL: u alone. */

@@ -83,6 +83,7 @@ void clora_session_free(clora_session *s) {
     free(s->host);
     free(s->length);
     let_go(s->select.adapter);
+    let_go(s->taped);
     shared_let_go(&s->model->shared);
     free(s);
 }
@@ -96,27 +97,34 @@ static int largest_rank(const clora_adapter *adapter) {
     return most;
 }
 
-clora_status clora_session_select(clora_session *session, clora_adapter *adapter) {
+clora_status session_prepare(clora_session *s, const clora_adapter *adapter) {
     const int rank = adapter ? largest_rank(adapter) : 0;
+    clora_status status = CLORA_OK;
+    clora_tensor *grown;
+
+    if (adapter)
+        TRY(model_check_adapter(s->model, adapter));
+    if (rank == 0 || (s->u && tensor_cols(s->u) >= rank))
+        return CLORA_OK;
+    TRY(tensor_new(&grown, s->model->context, CLORA_DTYPE_F32, s->ws->max_rows, rank));
+    clora_tensor_free(s->u);
+    s->u = grown;
+    for (int i = 0; i < LAYER_PROJECTIONS; i++)
+        s->ws->layer[0].u[i] = *grown;
+    s->ws->u_head = *grown;
+    tape_forget(s->tape);
+done:
+    return status;
+}
+
+clora_status clora_session_select(clora_session *session, clora_adapter *adapter) {
     clora_status status = CLORA_OK;
 
     NEED(session);
-    if (adapter)
-        TRY(model_check_adapter(session->model, adapter));
-    if (rank > 0 && (!session->u || tensor_cols(session->u) < rank)) {
-        clora_tensor *grown;
-        TRY(tensor_new(&grown, session->model->context, CLORA_DTYPE_F32, session->ws->max_rows, rank));
-        clora_tensor_free(session->u);
-        session->u = grown;
-        for (int i = 0; i < LAYER_PROJECTIONS; i++)
-            session->ws->layer[0].u[i] = *grown;
-        session->ws->u_head = *grown;
-    }
+    TRY(session_prepare(session, adapter));
     if (adapter)
         shared_hold(&adapter->shared);
     let_go(session->select.adapter);
-    if (adapter != session->select.adapter)
-        tape_forget(session->tape);
     session->select = (selection){.adapter = adapter};
 done:
     return status;
@@ -139,20 +147,35 @@ int clora_session_length(const clora_session *s) {
     return most;
 }
 
-/* Some sequences of the session and the ids (B, T) to append to them. */
+/* Some sequences of the session, what adapts them, and the ids (B, T) to append to them. */
 typedef struct piece {
+    const selection *select;
     int first, B;
     const int32_t *ids;
     int T;
 } piece;
 
+/* The tape holds steps with one adapter, which stays as long as it may be on it. */
+static void turn_tape(clora_session *s, const clora_adapter *adapter) {
+    if (adapter == s->taped)
+        return;
+    if (adapter)
+        shared_hold(&adapter->shared);
+    let_go(s->taped);
+    s->taped = adapter;
+    tape_forget(s->tape);
+}
+
 /* The forward pass of the step in hand, in one launch where that is the way. */
-static clora_status run_step(clora_session *s) {
+static clora_status run_step(clora_session *s, const selection *select) {
     const tape_key key = {s->ws->B, s->ws->T, s->cache.first};
 
+    if (select->each)
+        return model_forward(s->ws, select, &s->cache);
+    turn_tape(s, select->adapter);
     if (tape_begin(s->tape, key))
-        tape_end(s->tape, model_forward(s->ws, &s->select, &s->cache));
-    return tape_holds(s->tape, key) ? tape_run(s->tape) : model_forward(s->ws, &s->select, &s->cache);
+        tape_end(s->tape, model_forward(s->ws, select, &s->cache));
+    return tape_holds(s->tape, key) ? tape_run(s->tape) : model_forward(s->ws, select, &s->cache);
 }
 
 /* T tokens for every sequence of the piece, from column t0 of its ids. */
@@ -175,7 +198,7 @@ static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     TRY(tensor_send(&ws->ids, (size_t)(B * T), ids));
     TRY(tensor_send(&ws->positions, (size_t)(B * T), positions));
     TRY(tensor_send(&ws->past, (size_t)B, past));
-    TRY(run_step(s));
+    TRY(run_step(s, p->select));
     for (int b = 0; b < B; b++)
         length[b] += T;
 done:
@@ -183,28 +206,28 @@ done:
 }
 
 /* Logits of rows of the workspace's normed stream: `rows` of them, `step` apart, from row0. */
-static clora_status read_logits(clora_session *s, float *out, int row0, int step, int rows) {
+static clora_status read_logits(clora_session *s, const piece *p, float *out, int row0, int step, int rows) {
     const int V = s->model->config.vocab;
     clora_status status = CLORA_OK;
     clora_tensor x = tensor_view(&s->ws->normed, row0, rows, 0, s->model->config.hidden);
     clora_tensor y = tensor_view(&s->logits, 0, rows, 0, V);
 
     x.stride *= step;
-    TRY(head_forward(s->ws, &s->select, &y, &x));
+    TRY(head_forward(s->ws, p->select, &y, &x));
     TRY(clora_tensor_read(&y, out));
 done:
     return status;
 }
 
-/* All rows of the step at column t0 into logits (B, T_all, V). */
-static clora_status read_all(clora_session *s, float *logits, int T_all, int t0) {
+/* All rows of the step at column t0 into logits (B, T, V) of the piece. */
+static clora_status read_all(clora_session *s, const piece *p, float *logits, int t0) {
     const size_t V = (size_t)s->model->config.vocab;
     const int chunk = s->logits.shape[0], T = s->ws->T;
     clora_status status = CLORA_OK;
 
     for (int b = 0; b < s->ws->B; b++)
         for (int t = 0; t < T; t += chunk)
-            TRY(read_logits(s, logits + ((size_t)b * (size_t)T_all + (size_t)(t0 + t)) * V, b * T + t, 1,
+            TRY(read_logits(s, p, logits + ((size_t)b * (size_t)p->T + (size_t)(t0 + t)) * V, b * T + t, 1,
                             T - t < chunk ? T - t : chunk));
 done:
     return status;
@@ -237,10 +260,10 @@ static clora_status forward(clora_session *s, float *logits, const piece *p, boo
         TRY(feed(s, p, t0, p->T - t0 < longest ? p->T - t0 : longest));
         fed += s->ws->T;
         if (all)
-            TRY(read_all(s, logits, p->T, t0));
+            TRY(read_all(s, p, logits, t0));
     }
     if (!all)
-        TRY(read_logits(s, logits, s->ws->T - 1, s->ws->T, p->B));
+        TRY(read_logits(s, p, logits, s->ws->T - 1, s->ws->T, p->B));
 done:
     for (int b = 0; status != CLORA_OK && b < p->B; b++)
         s->length[p->first + b] -= fed;
@@ -251,13 +274,14 @@ clora_status clora_session_forward(clora_session *session, float *logits, const 
     NEED(session);
     NEED(logits);
     NEED(ids);
-    return forward(session, logits, &(piece){0, session->cache.B, ids, T}, all != 0);
+    return forward(session, logits, &(piece){&session->select, 0, session->cache.B, ids, T}, all != 0);
 }
 
-clora_status session_prefill(clora_session *s, int sequence, float *logits, const int32_t *ids, int T) {
-    return forward(s, logits, &(piece){sequence, 1, ids, T}, false);
+clora_status session_prefill(clora_session *s, const selection *select, int sequence, float *logits, const int32_t *ids,
+                             int T) {
+    return forward(s, logits, &(piece){select, sequence, 1, ids, T}, false);
 }
 
-clora_status session_step(clora_session *s, float *logits, const int32_t *ids, int B) {
-    return forward(s, logits, &(piece){0, B, ids, 1}, false);
+clora_status session_step(clora_session *s, const selection *select, float *logits, const int32_t *ids, int B) {
+    return forward(s, logits, &(piece){select, 0, B, ids, 1}, false);
 }

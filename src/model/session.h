@@ -13,23 +13,30 @@ struct clora_session {
     workspace *ws;
     selection select;
     kv_cache cache;
-    tape *tape;          /* of the last short step */
-    arena memory;        /* of the cache and the logits */
-    clora_tensor *kv;    /* views, one a layer */
-    clora_tensor logits; /* (rows, V) */
-    clora_tensor *u;     /* (rows, R) scratch of the adapter's term; grows with the largest rank selected */
-    int32_t *host;       /* staging for ids, positions, past */
-    int *length;         /* tokens of each sequence in the cache */
+    tape *tape;                 /* of the last short step */
+    const clora_adapter *taped; /* whose terms may be on it; held */
+    arena memory;               /* of the cache and the logits */
+    clora_tensor *kv;           /* views, one a layer */
+    clora_tensor logits;        /* (rows, V) */
+    clora_tensor *u;            /* (rows, R) scratch of the adapter's term; grows with the largest rank selected */
+    int32_t *host;              /* staging for ids, positions, past */
+    int *length;                /* tokens of each sequence in the cache */
 };
 
 /*
- * The sequences of a session may also go on alone, for batches of texts of different lengths. Check ids against the
- * vocabulary; forget a sequence; append T tokens to one, with the logits (V) of the last; append one token to each of
- * sequences 0 .. B - 1, with logits (B, V). The last two wait.
+ * The sequences of a session may also go on alone, for texts of different lengths, and with an adapter each.
  */
+
+/* The ids are in the vocabulary; the adapter (or NULL) is the model's, and there is room for its term. */
 clora_status session_check_ids(const clora_session *s, const int32_t *ids, size_t count);
+clora_status session_prepare(clora_session *s, const clora_adapter *adapter);
+
 void session_forget(clora_session *s, int sequence);
-clora_status session_prefill(clora_session *s, int sequence, float *logits, const int32_t *ids, int T);
-clora_status session_step(clora_session *s, float *logits, const int32_t *ids, int B);
+
+/* Append T tokens to one sequence, with the logits (V) of the last; append one to each of sequences 0 .. B - 1, with
+ * logits (B, V). These two wait. */
+clora_status session_prefill(clora_session *s, const selection *select, int sequence, float *logits, const int32_t *ids,
+                             int T);
+clora_status session_step(clora_session *s, const selection *select, float *logits, const int32_t *ids, int B);
 
 #endif

@@ -54,11 +54,30 @@ bool matmul_is_term(const lowrank *lr, const clora_tensor *u, const weight *w, s
            matmul_is_factor(&lr->b, lr->b_count);
 }
 
+clora_status op_lowrank_up(clora_tensor *y, const clora_tensor *u, const lowrank *lr) {
+    const weight *w = lr->base;
+    const size_t M = tensor_rows(y);
+
+    if (!matmul_is_shape(y, M, w->N) || !matmul_is_term(lr, u, w, M))
+        return clora_fail(CLORA_ERROR_SHAPE, "lowrank_up: y%s u%s b(%d,%d)", tensor_shape_text(y), tensor_shape_text(u),
+                          w->N, lr->R);
+    return matmul_forward(&(forward_product){.y = y,
+                                             .residual = y,
+                                             .columns = w->columns,
+                                             .lr = lr,
+                                             .u = u,
+                                             .b = &lr->b,
+                                             .table = lr->table,
+                                             .M = (int)M,
+                                             .N = w->N,
+                                             .panels = w->panels});
+}
+
 /* The low-rank term in the product's accumulators, as a second product onto its result, or in the weight. */
 static clora_status matmul_with_term(const forward_product *p, const lowrank *lr, bool dropped) {
     const kernel_key key = forward_key(p);
     const int path = tuning_choose(p->y->context, "path_term", &key);
-    forward_product base = *p, term = *p;
+    forward_product base = *p;
     clora_status status = CLORA_OK;
 
     if (path == TERM_SUM && !dropped)
@@ -68,12 +87,8 @@ static clora_status matmul_with_term(const forward_product *p, const lowrank *lr
     base.lr = NULL;
     base.u = base.b = base.table = NULL;
     base.R = 0;
-    term.x = term.bias = NULL;
-    term.w = NULL;
-    term.K = 0;
-    term.residual = p->y;
     TRY(matmul_forward(&base));
-    TRY(matmul_forward(&term));
+    TRY(op_lowrank_up(p->y, p->u, lr));
 done:
     return status;
 }

@@ -28,6 +28,9 @@
 clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
                        const lowrank *lr, const clora_tensor *u, bool dropped);
 
+/* y (M,N) accumulates += u (M,R) * B^T: the term alone, where it is no part of W0's product */
+clora_status op_lowrank_up(clora_tensor *y, const clora_tensor *u, const lowrank *lr);
+
 /*
  * What comes before and after a product: in its launch where there are few rows and a launch costs more than the work
  * (a CPU), or in launches of their own.

@@ -179,7 +179,10 @@ static uint64_t dropout_seed(const clora_trainer *t) {
 
 /* Forward and backward of one micro-batch; its gradients and sums are added. */
 static clora_status micro_batch(clora_trainer *t, clora_train_step *out, double *nll) {
-    const selection select = {t->adapter, t->parameters.gradient, t->adapter->options.dropout, dropout_seed(t)};
+    const selection select = {.adapter = t->adapter,
+                              .gradients = t->parameters.gradient,
+                              .dropout = t->adapter->options.dropout,
+                              .dropout_seed = dropout_seed(t)};
     const clora_batch *batch;
     double sum;
     clora_status status = CLORA_OK;
