@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/ints.h"
 #include "tuning/recorder.h"
 #include "tuning/table.h"
 
@@ -62,10 +63,6 @@ static op_shape shape_at(const kernel_key *k) {
                       .H = k->R ? GROUPS_OF_HEADS * k->R : 1,
                       .D = K,
                       .V = N};
-}
-
-static int least(int a, int b) {
-    return a < b ? a : b;
 }
 
 /* Odd sizes of the same kind: not multiples of anything, and small enough for the reference. */

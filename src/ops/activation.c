@@ -4,7 +4,7 @@
 static clora_status run_blocks(launch *l, size_t M, int F) {
     const size_t block = (size_t)launch_parameter(l, "BLOCK"), group = (size_t)launch_parameter(l, "WG");
 
-    return launch_run(l, ((size_t)F + block - 1) / block, M, 1, group, 1, 1);
+    return launch_run(l, divide_up_size((size_t)F, block), M, 1, group, 1, 1);
 }
 
 clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu) {

@@ -62,7 +62,7 @@ bool attention_by_rows(clora_context *context, attention_shape s) {
 
 /* A group for each block of lanes among n, each key/value head, each sequence. */
 static clora_status run(launch *l, size_t n, size_t lanes, int group, attention_shape s) {
-    return launch_run(l, (n + lanes - 1) / lanes * (size_t)group, (size_t)s.G, (size_t)s.B, (size_t)group, 1, 1);
+    return launch_run(l, divide_up_size(n, lanes) * (size_t)group, (size_t)s.G, (size_t)s.B, (size_t)group, 1, 1);
 }
 
 static void launch_shape(launch *l, attention_shape s) {
@@ -225,7 +225,7 @@ static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_te
     do {
         launch_begin(&l, dk->context, "attention_backward", attention_key(s));
         const int lanes = (int)define_lanes(&l, &group, s.D, 5, 2);
-        blocks = (s.S + lanes - 1) / lanes;
+        blocks = divide_up(s.S, lanes);
         count = parts_of(dk->context, s, blocks);
         launch_define(&l, "PASS", KEY_GRADIENT);
         launch_define(&l, "WITH_DQ", count > 0);

@@ -1,10 +1,6 @@
 #include "ops/launch.h"
 #include "ops/ops.h"
 
-static size_t blocks(size_t n, size_t size) {
-    return (n + size - 1) / size;
-}
-
 clora_status op_widen(clora_tensor *y, const clora_tensor *rows, const storage *type) {
     const size_t n = clora_tensor_count(y);
     launch l;
@@ -22,7 +18,7 @@ clora_status op_widen(clora_tensor *y, const clora_tensor *rows, const storage *
     launch_tensor(&l, y);
     launch_tensor(&l, rows);
     launch_ulong(&l, n);
-    return launch_run(&l, blocks(n, block), 1, 1, group, 1, 1);
+    return launch_run(&l, divide_up_size(n, block), 1, 1, group, 1, 1);
 }
 
 clora_status op_add(clora_tensor *y, const clora_tensor *x) {
@@ -39,5 +35,5 @@ clora_status op_add(clora_tensor *y, const clora_tensor *x) {
     launch_matrix(&l, y);
     launch_matrix(&l, x);
     launch_int(&l, C);
-    return launch_run(&l, blocks((size_t)C, block), M, 1, group, 1, 1);
+    return launch_run(&l, divide_up_size((size_t)C, block), M, 1, group, 1, 1);
 }

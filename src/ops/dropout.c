@@ -22,7 +22,7 @@ static clora_status run(const char *kernel, clora_tensor *y, const clora_tensor 
     launch_float(&l, 1.0f / (1.0f - p));
     launch_uint(&l, stream);
     launch_ulong(&l, seed);
-    return launch_run(&l, ((size_t)C + block - 1) / block, M, 1, group, 1, 1);
+    return launch_run(&l, divide_up_size((size_t)C, block), M, 1, group, 1, 1);
 }
 
 clora_status op_dropout(clora_tensor *y, const clora_tensor *x, float p, uint64_t seed, uint32_t stream) {

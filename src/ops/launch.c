@@ -114,10 +114,6 @@ void launch_float(launch *l, float value) {
     bind(l, sizeof(cl_float), &(cl_float){value});
 }
 
-static size_t round_up(size_t n, size_t step) {
-    return (n + step - 1) / step * step;
-}
-
 /* Drivers for GPUs may collect commands until somebody waits: some are sent on while the host enqueues the next. */
 static void send_on(clora_context *context) {
     enum { TOGETHER = 32 };

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "base/ints.h"
 #include "device/program.h"
 #include "device/tensor.h"
 #include "tuning/tuning.h"

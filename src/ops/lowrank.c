@@ -4,11 +4,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/ints.h"
 #include "device/scratch.h"
-
-static int panels_of(int columns, int NR) {
-    return (columns + NR - 1) / NR;
-}
 
 /* Rows of A, and where each module's panels begin in b. */
 static clora_status describe(lowrank *lr, const weight *base, const int *R, const float *scale) {
@@ -21,9 +18,9 @@ static clora_status describe(lowrank *lr, const weight *base, const int *R, cons
             return clora_fail(CLORA_ERROR_ARGUMENT, "lowrank: rank %d of module %d", R[i], i);
         lr->module[i] = (lowrank_module){.R = R[i], .row = (int)rows, .scale = scale[i], .b = b};
         rows += R[i];
-        b += (size_t)panels_of(base->module[i].N, base->NR) * (size_t)base->NR * (size_t)R[i];
+        b += (size_t)divide_up(base->module[i].N, base->NR) * (size_t)base->NR * (size_t)R[i];
     }
-    const size_t a = (size_t)panels_of(base->K, base->NR) * (size_t)base->NR * (size_t)rows;
+    const size_t a = (size_t)divide_up(base->K, base->NR) * (size_t)base->NR * (size_t)rows;
     if (rows == 0)
         return clora_fail(CLORA_ERROR_ARGUMENT, "lowrank: every rank is 0");
     if (rows > INT32_MAX || a > INT32_MAX || b > INT32_MAX)
@@ -92,7 +89,7 @@ static size_t place_b(const lowrank *lr, int module, int n, int r) {
 }
 
 void lowrank_pack_a(const lowrank *lr, int module, float *panels, const float *a) {
-    const int K = lr->base->K, padded = panels_of(K, lr->base->NR) * lr->base->NR;
+    const int K = lr->base->K, padded = divide_up(K, lr->base->NR) * lr->base->NR;
 
     for (int r = 0; r < lr->module[module].R; r++)
         for (int k = 0; k < padded; k++)
@@ -101,7 +98,7 @@ void lowrank_pack_a(const lowrank *lr, int module, float *panels, const float *a
 
 void lowrank_pack_b(const lowrank *lr, int module, float *panels, const float *b) {
     const int R = lr->module[module].R, N = lr->base->module[module].N;
-    const int padded = panels_of(N, lr->base->NR) * lr->base->NR;
+    const int padded = divide_up(N, lr->base->NR) * lr->base->NR;
 
     for (int n = 0; n < padded; n++)
         for (int r = 0; r < R; r++)

@@ -12,7 +12,7 @@ static clora_status grad(clora_tensor *f, const clora_tensor *d, const clora_ten
 
 /* One module's panels in b or db, and its columns in the matrices at both ends: views, empty rank not allowed. */
 static clora_tensor module_factor(const lowrank *lr, int module, const clora_tensor *b) {
-    const int NR = lr->base->NR, panels = (lr->base->module[module].N + NR - 1) / NR;
+    const int NR = lr->base->NR, panels = divide_up(lr->base->module[module].N, NR);
     return tensor_slice(b, lr->module[module].b, panels * lr->module[module].R, NR);
 }
 
@@ -63,13 +63,8 @@ clora_status op_lowrank_dx(clora_tensor *dx, const clora_tensor *du, const lowra
         return clora_fail(CLORA_ERROR_SHAPE, "lowrank_dx: dx%s du%s a(%d,%d)", tensor_shape_text(dx),
                           tensor_shape_text(du), lr->R, lr->base->K);
     const int NR = lr->base->NR;
-    const forward_product p = {.y = dx,
-                               .u = du,
-                               .b = &lr->a,
-                               .M = (int)M,
-                               .N = lr->base->K,
-                               .R = lr->R,
-                               .panels = (lr->base->K + NR - 1) / NR};
+    const forward_product p = {
+        .y = dx, .u = du, .b = &lr->a, .M = (int)M, .N = lr->base->K, .R = lr->R, .panels = divide_up(lr->base->K, NR)};
     return matmul_forward(&p);
 }
 

@@ -8,7 +8,7 @@ int lowrank_sum_panels(const weight *w) {
     const size_t wanted = kernel_explicit_vectors(context) ? MOST_CPU : MOST_GPU;
     const size_t allowed = context->info.max_allocation < wanted ? context->info.max_allocation : wanted;
     const size_t most = allowed / sizeof(float) / ((size_t)w->K * (size_t)w->NR);
-    const int slices = most ? (int)(((size_t)w->panels + most - 1) / most) : w->panels;
+    const int slices = most ? (int)divide_up_size((size_t)w->panels, most) : w->panels;
 
     return divide_up(w->panels, slices); /* slices of one size, so that the last does not leave the device idle */
 }

@@ -154,7 +154,7 @@ static clora_status dx_term(clora_tensor *dx, const lowrank *lr, const clora_ten
                                              .M = (int)tensor_rows(dx),
                                              .N = K,
                                              .R = lr->R,
-                                             .panels = (K + NR - 1) / NR});
+                                             .panels = divide_up(K, NR)});
 }
 
 clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,

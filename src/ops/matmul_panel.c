@@ -145,7 +145,7 @@ clora_status matmul_panel_forward(const forward_product *p) {
 
 clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
                              const clora_tensor *du, bool accumulate) {
-    const int M = (int)tensor_rows(dx), panels = (w->K + w->NR - 1) / w->NR;
+    const int M = (int)tensor_rows(dx), panels = divide_up(w->K, w->NR);
     const dot_engine dot = dot_of(w->context, w, M);
     clora_status status = CLORA_OK;
 

@@ -1,9 +1,5 @@
 #include "ops/matmul.h"
 
-static size_t divide_up(int a, int b) {
-    return (size_t)((a + b - 1) / b);
-}
-
 /* One launch makes the columns of one part of the weight, or of all panels when there is no weight. */
 static clora_status forward_part(const forward_product *p, const weight_part *part) {
     clora_context *context = p->y->context;
@@ -41,8 +37,8 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
         return launch_run(&l, (size_t)panels * (size_t)NR, slices, 1, (size_t)NR, slices, 1);
     }
     const size_t WX = (size_t)launch_parameter(&l, "WX"), WY = (size_t)launch_parameter(&l, "WY");
-    return launch_run(&l, divide_up(panels, launch_parameter(&l, "TN") / NR) * WX,
-                      divide_up(p->M, launch_parameter(&l, "TM")) * WY, 1, WX, WY, 1);
+    return launch_run(&l, (size_t)divide_up(panels, launch_parameter(&l, "TN") / NR) * WX,
+                      (size_t)divide_up(p->M, launch_parameter(&l, "TM")) * WY, 1, WX, WY, 1);
 }
 
 clora_status matmul_tile_forward(const forward_product *p) {
@@ -81,8 +77,8 @@ clora_status matmul_tile_dx(clora_tensor *dx, const clora_tensor *dy, const weig
         launch_int(&l, part->panels);
         launch_int(&l, accumulate || !first);
         const size_t WX = (size_t)launch_parameter(&l, "WX"), WY = (size_t)launch_parameter(&l, "WY");
-        status = launch_run(&l, divide_up(w->K, launch_parameter(&l, "TN")) * WX,
-                            divide_up(M, launch_parameter(&l, "TM")) * WY, 1, WX, WY, 1);
+        status = launch_run(&l, (size_t)divide_up(w->K, launch_parameter(&l, "TN")) * WX,
+                            (size_t)divide_up(M, launch_parameter(&l, "TM")) * WY, 1, WX, WY, 1);
     }
     return status;
 }
@@ -105,7 +101,7 @@ clora_status lowrank_tile_down(clora_tensor *u, const clora_tensor *x, const clo
     launch_int(&l, M);
     launch_int(&l, tensor_cols(x));
     launch_int(&l, R);
-    return launch_run(&l, divide_up(R, TR) * side, divide_up(M, TR) * side, 1, side, side, 1);
+    return launch_run(&l, (size_t)divide_up(R, TR) * side, (size_t)divide_up(M, TR) * side, 1, side, side, 1);
 }
 
 clora_status lowrank_tile_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x) {
@@ -123,6 +119,6 @@ clora_status lowrank_tile_grad(clora_tensor *f, const clora_tensor *d, const clo
     launch_int(&l, (int)tensor_rows(x));
     launch_int(&l, C);
     launch_int(&l, R);
-    return launch_run(&l, divide_up(C, NR) * (size_t)NR, divide_up(R, launch_parameter(&l, "GR")) * slices, 1,
-                      (size_t)NR, slices, 1);
+    return launch_run(&l, (size_t)divide_up(C, NR) * (size_t)NR,
+                      (size_t)divide_up(R, launch_parameter(&l, "GR")) * slices, 1, (size_t)NR, slices, 1);
 }

@@ -91,5 +91,5 @@ clora_status op_adamw(clora_tensor *p, clora_tensor *m, clora_tensor *v, const c
     launch_float(&l, (float)((double)o.lr / (1.0 - pow((double)o.beta1, o.step))));
     launch_float(&l, (float)sqrt(1.0 - pow((double)o.beta2, o.step)));
     launch_float(&l, o.eps);
-    return launch_run(&l, (n + block - 1) / block, 1, 1, group, 1, 1);
+    return launch_run(&l, divide_up_size(n, block), 1, 1, group, 1, 1);
 }

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "base/ints.h"
 #include "device/scratch.h"
 #include "ops/weight_pack.h"
 #include "tuning/tuning.h"
@@ -177,7 +178,7 @@ static clora_status create_parts(weight *w) {
     if (most == 0)
         return clora_fail(CLORA_ERROR_MEMORY, "weight: a panel of K %d takes %zu MB; the device allows %zu MB", w->K,
                           unit >> 20, w->context->info.max_allocation >> 20);
-    const size_t parts = (all + most - 1) / most, each = (all + parts - 1) / parts;
+    const size_t parts = divide_up_size(all, most), each = divide_up_size(all, parts);
     w->part = alloc_array(parts, sizeof(*w->part));
     if (!w->part)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a weight");
@@ -282,7 +283,7 @@ static clora_status transfer(const weight *w, int module, int row, int rows, wei
     clora_status status = CLORA_OK;
     const weight_module *m = &w->module[module];
     const int step = weight_row_step(w), base = w->layout == WEIGHT_PANEL ? m->panel : m->col;
-    const int first = base + row / step, count = (rows + step - 1) / step;
+    const int first = base + row / step, count = divide_up(rows, step);
 
     for (int i = 0; i < w->parts && status == CLORA_OK; i++) {
         const weight_part *part = &w->part[i];

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/dtype.h"
+#include "base/ints.h"
 
 /* A panel is packed in stretches of columns: NR rows of one, brought to the weight's type, then laid side by side. */
 enum { COLUMNS = 64 /* whole units */, LANES = 32, LANE_BYTES = COLUMNS * sizeof(float), THREADS = 32 };
@@ -58,7 +59,7 @@ static void spread_piece(unsigned char *to, const unsigned char *from, size_t un
 static void panel_store(const weight_image *image, unsigned char *panel, const stretch *b) {
     const storage *s = image->storage;
     const size_t unit = storage_unit_bytes(s), NR = (size_t)image->NR;
-    const int units = (b->count + s->unit - 1) / s->unit;
+    const int units = divide_up(b->count, s->unit);
     unsigned char *to = panel + (size_t)(b->k / s->unit) * unit * NR;
     size_t at = 0;
 

@@ -1,13 +1,10 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/ints.h"
 #include "model/family.h"
 #include "ops/lowrank.h"
 #include "train/optimizer.h"
-
-static size_t round_up(size_t n, size_t step) {
-    return (n + step - 1) / step * step;
-}
 
 /* Scalars of a full set of factors at one rank for a weight of these modules, padding included. */
 static size_t factor_elements(const clora_context *context, int rank, int modules, const int *N, int K) {
