@@ -39,7 +39,7 @@
 #define CLORA_CLORA_H
 
 /**
- * @defgroup tier0 Tier 0: statuses and version
+ * @defgroup tier0 Tier 0: statuses, version, types of numbers
  * @defgroup tier1 Tier 1: devices, contexts, tensors, tuned parameters
  * @defgroup tier2 Tier 2: one linear layer with a low-rank term
  * @defgroup tier3 Tier 3: models, tokenizers, datasets, adapters
