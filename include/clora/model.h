@@ -141,7 +141,7 @@ typedef struct clora_memory_plan {
 /**
  * What a training run would take, from config.json and the heads of the weights' files: nothing is loaded.
  *
- * @param[out] out        overwritten; without a session its cache is 0
+ * @param[out] out        overwritten
  * @param[out] info       overwritten: the model's sizes; NULL is allowed
  * @param[in]  context    whose device would run it; used during the call
  * @param[in]  directory  as for clora_model_load()

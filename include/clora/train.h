@@ -109,7 +109,7 @@ CLORA_API int clora_trainer_steps(const clora_trainer *trainer);
  *
  * @param[in] trainer  NULL: zeros
  *
- * @return bytes; its cache is 0
+ * @return bytes
  */
 CLORA_API clora_memory_plan clora_trainer_plan(const clora_trainer *trainer);
 
