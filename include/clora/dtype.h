@@ -26,9 +26,9 @@ typedef enum clora_dtype {
 
 /** Storage types of frozen weights. Those that are element types too have the same values. */
 typedef enum clora_storage {
-    CLORA_STORAGE_F32 = CLORA_DTYPE_F32,  /**< IEEE binary32 */
-    CLORA_STORAGE_F16 = CLORA_DTYPE_F16,  /**< IEEE binary16 */
-    CLORA_STORAGE_BF16 = CLORA_DTYPE_BF16 /**< the upper half of a binary32 */
+    CLORA_STORAGE_F32 = CLORA_DTYPE_F32,
+    CLORA_STORAGE_F16 = CLORA_DTYPE_F16,
+    CLORA_STORAGE_BF16 = CLORA_DTYPE_BF16
 } clora_storage;
 
 /**
