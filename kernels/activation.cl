@@ -13,11 +13,12 @@
 #error "BLOCK must be a multiple of VW"
 #endif
 
-static inline V gate_gradient(const V g, const V s) { return s * fma(g, 1.0f - s, (V)(1.0f)); }
+static inline V gate_gradient(const V g, const V s) {
+    return s * fma(g, 1.0f - s, (V)(1.0f));
+}
 
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void swiglu(TENSOR(float, y), const int y_stride,
-                                                                     TENSOR(const float, gu), const int gu_stride,
-                                                                     const int F) {
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+swiglu(TENSOR(float, y), const int y_stride, TENSOR(const float, gu), const int gu_stride, const int F) {
     AT(y);
     AT(gu);
     const size_t m = get_global_id(1);
@@ -39,8 +40,8 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void swiglu(TENSOR(floa
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 swiglu_backward(__global float *dgu, const ulong dgu_offset, const int dgu_stride, __global float *y,
                 const ulong y_offset, const int y_stride, __global const float *dy, const ulong dy_offset,
-                const int dy_stride, __global const float *gu, const ulong gu_offset, const int gu_stride,
-                const int F, const int with_y) {
+                const int dy_stride, __global const float *gu, const ulong gu_offset, const int gu_stride, const int F,
+                const int with_y) {
     AT(dgu);
     AT(y);
     AT(dy);

@@ -21,7 +21,9 @@
 #endif
 
 // A query that saw no key has lse = -infinity, which must not meet the -infinity of a hidden score.
-INLINE float finite_lse(const float lse) { return lse == -INFINITY ? 0.0f : lse; }
+INLINE float finite_lse(const float lse) {
+    return lse == -INFINITY ? 0.0f : lse;
+}
 
 #if PASS == DELTA
 
@@ -86,7 +88,8 @@ attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(const float, delta),
         ((float *)&product[c])[i] = delta[place];
         ((float *)&log_sum[c])[i] = finite_lse(lse[place]);
     }
-    FOR_VECTORS(c) one[c] = (V)(1.0f);
+    FOR_VECTORS(c)
+        one[c] = (V)(1.0f);
     for (int key = r.from; key < r.to; key += BK) {
         const int n = min(BK, r.to - key);
         dots(st, keys + (size_t)key * k_stride, k_stride, n, qt);
@@ -168,8 +171,8 @@ INLINE void copy_keys(__local float *rows, __global const float *k, const size_t
 INLINE void add_queries_tile(__global float *dq, const int stride, __local const float *ds, __local const float *keys,
                              const int count, const int vectors) {
     V sum[MR][NC];
-    UNROLL for (int r = 0; r < count; r++)
-        UNROLL for (int c = 0; c < vectors; c++) sum[r][c] = LOAD(dq + (size_t)r * stride + c * VW);
+    UNROLL for (int r = 0; r < count; r++) UNROLL for (int c = 0; c < vectors; c++) sum[r][c] =
+        LOAD(dq + (size_t)r * stride + c * VW);
     for (int l = 0; l < LANES; l++) {
         V part[NC];
         UNROLL for (int c = 0; c < vectors; c++) part[c] = LOAD(keys + l * D + c * VW);
@@ -178,8 +181,8 @@ INLINE void add_queries_tile(__global float *dq, const int stride, __local const
             UNROLL for (int c = 0; c < vectors; c++) sum[r][c] = fma(value, part[c], sum[r][c]);
         }
     }
-    UNROLL for (int r = 0; r < count; r++)
-        UNROLL for (int c = 0; c < vectors; c++) STORE(sum[r][c], dq + (size_t)r * stride + c * VW);
+    UNROLL for (int r = 0; r < count; r++) UNROLL for (int c = 0; c < vectors; c++)
+        STORE(sum[r][c], dq + (size_t)r * stride + c * VW);
 }
 
 INLINE void add_queries_columns(__global float *dq, const int stride, __local const float *ds,
@@ -213,8 +216,8 @@ attention_backward(TENSOR(float, dq), const int dq_stride, TENSOR(float, parts),
                    TENSOR(float, dv), const int dv_stride, TENSOR(const float, delta), TENSOR(const float, dy),
                    const int dy_stride, TENSOR(const float, q), const int q_stride, TENSOR(const float, k),
                    const int k_stride, TENSOR(const float, v), const int v_stride, TENSOR(const float, lse),
-                   TENSOR(const int, past), TENSOR(const int, first), TENSOR(const int, last), const int T,
-                   const int S, const int H, const int G, const float scale) {
+                   TENSOR(const int, past), TENSOR(const int, first), TENSOR(const int, last), const int T, const int S,
+                   const int H, const int G, const float scale) {
     __local V kt[D * NV * WG], vt[D * NV * WG], dkt[D * NV * WG], dvt[D * NV * WG];
     __local V st[BK * NV * WG], dst[BK * NV * WG];
     V one[NV];
@@ -233,14 +236,15 @@ attention_backward(TENSOR(float, dq), const int dq_stride, TENSOR(float, parts),
     const int g = get_global_id(1), b = get_global_id(2), per_group = H / G, before = past[b];
     key_lanes keys;
 
-    FOR_VECTORS(c) one[c] = (V)(1.0f);
+    FOR_VECTORS(c)
+        one[c] = (V)(1.0f);
 #if WITH_DQ
     __local V rows[D * NV];
     AT(dq);
     AT(parts);
     const int part = get_group_id(0), stride = part == 0 ? dq_stride : H * D;
-    __global float *own = (part == 0 ? dq : parts + (size_t)(part - 1) * get_num_groups(2) * T * H * D) +
-                          (size_t)b * T * stride;
+    __global float *own =
+        (part == 0 ? dq : parts + (size_t)(part - 1) * get_num_groups(2) * T * H * D) + (size_t)b * T * stride;
     for (int t = 0; t < T; t++)
         for (int c = g * per_group * D; c < (g + 1) * per_group * D; c++)
             own[(size_t)t * stride + c] = 0.0f;

@@ -38,8 +38,8 @@
 #define LANE(v, i) (((v)*WG + ITEM) * VW + (i))     // the number of lane i of vector v among LANES
 #define ELEMENT(t, d, v, i) ((__local float *)&TILE(t, d, v))[i]
 #define FOR_VECTORS(v) UNROLL for (int v = 0; v < NV; v++)
-#define FOR_LANES(v, i)                                                                                                \
-    for (int v = 0; v < NV; v++)                                                                                       \
+#define FOR_LANES(v, i)          \
+    for (int v = 0; v < NV; v++) \
         for (int i = 0; i < VW; i++)
 
 // s[r] = sum over d of rows[r][d] * x[d], r < MR; past the last row it is repeated
@@ -48,14 +48,17 @@ INLINE void dots_tile(__local V *s, __global const float *rows, const int stride
     __global const float *row[MR];
     UNROLL for (int r = 0; r < MR; r++) {
         row[r] = rows + (size_t)min(r, last) * stride;
-        FOR_VECTORS(v) sum[r][v] = (V)(0.0f);
+        FOR_VECTORS(v)
+            sum[r][v] = (V)(0.0f);
     }
     for (int d = 0; d < D; d++) {
         V part[NV];
-        FOR_VECTORS(v) part[v] = TILE(x, d, v);
+        FOR_VECTORS(v)
+            part[v] = TILE(x, d, v);
         UNROLL for (int r = 0; r < MR; r++) {
             const V value = (V)(row[r][d]);
-            FOR_VECTORS(v) sum[r][v] = fma(value, part[v], sum[r][v]);
+            FOR_VECTORS(v)
+                sum[r][v] = fma(value, part[v], sum[r][v]);
         }
     }
     UNROLL for (int r = 0; r < MR; r++) FOR_VECTORS(v) TILE(s, r, v) = sum[r][v];
@@ -73,10 +76,12 @@ INLINE void accumulate_tile(__local V *o, const V *factor, __local const V *p, c
     UNROLL for (int r = 0; r < count; r++) FOR_VECTORS(v) sum[r][v] = TILE(o, r, v) * factor[v];
     for (int j = 0; j < n; j++) {
         V part[NV];
-        FOR_VECTORS(v) part[v] = TILE(p, j, v);
+        FOR_VECTORS(v)
+            part[v] = TILE(p, j, v);
         UNROLL for (int r = 0; r < count; r++) {
             const V value = (V)(rows[(size_t)j * stride + r]);
-            FOR_VECTORS(v) sum[r][v] = fma(value, part[v], sum[r][v]);
+            FOR_VECTORS(v)
+                sum[r][v] = fma(value, part[v], sum[r][v]);
         }
     }
     UNROLL for (int r = 0; r < count; r++) FOR_VECTORS(v) TILE(o, r, v) = sum[r][v];
@@ -94,10 +99,11 @@ INLINE void accumulate(__local V *o, const V *factor, __local const V *p, const 
 
 INLINE void clear(__local V *o) {
     for (int d = 0; d < D; d++)
-        FOR_VECTORS(v) TILE(o, d, v) = (V)(0.0f);
+        FOR_VECTORS(v)
+            TILE(o, d, v) = (V)(0.0f);
 }
 
-enum { WHOLE = VW > 1 ? D / VW * VW : 0 }; // elements of a row that move as vectors
+enum { WHOLE = VW > 1 ? D / VW *VW : 0 }; // elements of a row that move as vectors
 
 #if VW > 1
 // Rows become columns: each pass moves the lowest bit of the column to the top of the row, and the row's to the
@@ -137,9 +143,7 @@ INLINE void scatter(__global float *x, const size_t *at, __local V *tile, const 
             V square[VW];
             UNROLL for (int i = 0; i < VW; i++) square[i] = TILE(tile, d + i, v) * scale;
             transpose(square);
-            UNROLL for (int i = 0; i < VW; i++)
-                if (real[v * VW + i])
-                    STORE(square[i], x + at[v * VW + i] + d);
+            UNROLL for (int i = 0; i < VW; i++) if (real[v * VW + i]) STORE(square[i], x + at[v * VW + i] + d);
         }
 #endif
     FOR_LANES(v, i)

@@ -15,22 +15,22 @@ void __attribute__((overloadable, convergent)) barrier(cl_mem_fence_flags);
 int PURE isnan(float);
 int PURE isfinite(float);
 
-#define INTEGER(type)                                                                                                  \
-    type PURE min(type, type);                                                                                         \
+#define INTEGER(type)          \
+    type PURE min(type, type); \
     type PURE max(type, type);
 INTEGER(int)
 INTEGER(uint)
 INTEGER(long)
 INTEGER(ulong)
 
-#define ARITHMETIC(real, unsigned_integer, convert)                                                                    \
-    real PURE fma(real, real, real);                                                                                   \
-    real PURE fmin(real, real);                                                                                        \
-    real PURE fmax(real, real);                                                                                        \
-    real PURE exp(real);                                                                                               \
-    real PURE log(real);                                                                                               \
-    real PURE sqrt(real);                                                                                              \
-    real PURE convert(unsigned_integer);                                                                               \
+#define ARITHMETIC(real, unsigned_integer, convert) \
+    real PURE fma(real, real, real);                \
+    real PURE fmin(real, real);                     \
+    real PURE fmax(real, real);                     \
+    real PURE exp(real);                            \
+    real PURE log(real);                            \
+    real PURE sqrt(real);                           \
+    real PURE convert(unsigned_integer);            \
     unsigned_integer PURE mul_hi(unsigned_integer, unsigned_integer);
 ARITHMETIC(float, uint, convert_float)
 ARITHMETIC(float2, uint2, convert_float2)
@@ -38,14 +38,14 @@ ARITHMETIC(float4, uint4, convert_float4)
 ARITHMETIC(float8, uint8, convert_float8)
 ARITHMETIC(float16, uint16, convert_float16)
 
-#define MOVE_IN(space, type, n)                                                                                        \
-    type##n READS vload##n(size_t, const space type *);                                                                \
+#define MOVE_IN(space, type, n)                         \
+    type##n READS vload##n(size_t, const space type *); \
     void WRITES vstore##n(type##n, size_t, space type *);
 #define MOVE(type, n) MOVE_IN(__global, type, n) MOVE_IN(__local, type, n) MOVE_IN(__private, type, n)
-#define VECTOR(n)                                                                                                      \
-    MOVE(float, n)                                                                                                     \
-    MOVE(int, n)                                                                                                       \
-    MOVE(uint, n)                                                                                                      \
+#define VECTOR(n)  \
+    MOVE(float, n) \
+    MOVE(int, n)   \
+    MOVE(uint, n)  \
     float##n READS vload_half##n(size_t, const __global half *);
 VECTOR(2)
 VECTOR(4)

@@ -52,24 +52,28 @@ typedef JOIN(int, VW) VI;
 #define ADD(a, b) ((a) + (b))
 #define LANES_2(v, combine) combine((v).lo, (v).hi)
 #if VW == 1
-#define LANE_REDUCTION(name, combine)                                                                                  \
-    static inline float name(const V v) { return v; }
+#define LANE_REDUCTION(name, combine)     \
+    static inline float name(const V v) { \
+        return v;                         \
+    }
 #elif VW == 2
-#define LANE_REDUCTION(name, combine)                                                                                  \
-    static inline float name(const V v) { return LANES_2(v, combine); }
+#define LANE_REDUCTION(name, combine)     \
+    static inline float name(const V v) { \
+        return LANES_2(v, combine);       \
+    }
 #elif VW == 4
-#define LANE_REDUCTION(name, combine)                                                                                  \
-    static inline float name(const V v) {                                                                              \
-        const float2 v2 = LANES_2(v, combine);                                                                         \
-        return LANES_2(v2, combine);                                                                                   \
+#define LANE_REDUCTION(name, combine)          \
+    static inline float name(const V v) {      \
+        const float2 v2 = LANES_2(v, combine); \
+        return LANES_2(v2, combine);           \
     }
 #else
-#define LANE_REDUCTION(name, combine)                                                                                  \
-    static inline float name(const V v) {                                                                              \
-        const float8 v8 = LANES_8(v, combine);                                                                         \
-        const float4 v4 = LANES_2(v8, combine);                                                                        \
-        const float2 v2 = LANES_2(v4, combine);                                                                        \
-        return LANES_2(v2, combine);                                                                                   \
+#define LANE_REDUCTION(name, combine)           \
+    static inline float name(const V v) {       \
+        const float8 v8 = LANES_8(v, combine);  \
+        const float4 v4 = LANES_2(v8, combine); \
+        const float2 v2 = LANES_2(v4, combine); \
+        return LANES_2(v2, combine);            \
     }
 #if VW == 16
 #define LANES_8(v, combine) LANES_2(v, combine)
@@ -88,18 +92,18 @@ LANE_REDUCTION(max_lanes, fmax)
 #endif
 
 // The sum and the maximum over the items of a group, in every item; space holds WG floats and may be used again.
-#define GROUP_REDUCTION(name, combine)                                                                                 \
-    INLINE float name(const float part, __local float *space) {                                                        \
-        const int i = get_local_id(0);                                                                                 \
-        GROUP_BARRIER;                                                                                                 \
-        space[i] = part;                                                                                               \
-        for (int step = WG / 2; step > 0; step /= 2) {                                                                 \
-            GROUP_BARRIER;                                                                                             \
-            if (i < step)                                                                                              \
-                space[i] = combine(space[i], space[i + step]);                                                         \
-        }                                                                                                              \
-        GROUP_BARRIER;                                                                                                 \
-        return space[0];                                                                                               \
+#define GROUP_REDUCTION(name, combine)                          \
+    INLINE float name(const float part, __local float *space) { \
+        const int i = get_local_id(0);                          \
+        GROUP_BARRIER;                                          \
+        space[i] = part;                                        \
+        for (int step = WG / 2; step > 0; step /= 2) {          \
+            GROUP_BARRIER;                                      \
+            if (i < step)                                       \
+                space[i] = combine(space[i], space[i + step]);  \
+        }                                                       \
+        GROUP_BARRIER;                                          \
+        return space[0];                                        \
     }
 #if WG == 1
 #define sum_group(part, space) ((void)(space), (part))
@@ -124,7 +128,9 @@ static inline V exponential(const V x) {
     return x > 88.0f ? (V)(INFINITY) : q;
 }
 
-static inline V sigmoid(const V x) { return 1.0f / (1.0f + exponential(-x)); }
+static inline V sigmoid(const V x) {
+    return 1.0f / (1.0f + exponential(-x));
+}
 
 // What rmsnorm multiplies a row by, besides the gain: 1 / sqrt(mean(x^2) + eps).
 static inline float row_factor(__global const float *x, const int K, const float eps) {

@@ -20,9 +20,8 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void widen(TENSOR(float
         y[i] = element(w, i, 0);
 }
 
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void add(TENSOR(float, y), const int y_stride,
-                                                                  TENSOR(const float, x), const int x_stride,
-                                                                  const int C) {
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+add(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, const int C) {
     AT(y);
     AT(x);
     const size_t m = get_global_id(1);

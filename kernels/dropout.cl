@@ -84,28 +84,28 @@ static inline void factors_of(float *factor, const ulong block, const uint strea
     }
 }
 
-#define DROPOUT(name, combine, combine_one)                                                                            \
-    __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void name(                                                \
-        TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, const int C, const float p,  \
-        const float scale, const uint stream, const ulong seed) {                                                      \
-        float factor[WORDS];                                                                                           \
-        AT(y);                                                                                                         \
-        AT(x);                                                                                                         \
-        const size_t m = get_global_id(1);                                                                             \
-        const int start = get_global_id(0) * BLOCK, n = min(BLOCK, C - start);                                         \
-        if (n <= 0)                                                                                                    \
-            return;                                                                                                    \
-        const ulong element = m * C + start;                                                                           \
-        const int skip = element % 4;                                                                                  \
-        for (int i = 0; i < skip + n; i += 4 * VW)                                                                     \
-            factors_of(factor + i, (element + i) / 4, stream, seed, p, scale);                                         \
-        y += m * y_stride + start;                                                                                     \
-        x += m * x_stride + start;                                                                                     \
-        int c = 0;                                                                                                     \
-        for (; c + VW <= n; c += VW)                                                                                   \
-            STORE(combine, y + c);                                                                                     \
-        for (; c < n; c++)                                                                                             \
-            y[c] = combine_one;                                                                                        \
+#define DROPOUT(name, combine, combine_one)                                                                           \
+    __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void name(                                               \
+        TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, const int C, const float p, \
+        const float scale, const uint stream, const ulong seed) {                                                     \
+        float factor[WORDS];                                                                                          \
+        AT(y);                                                                                                        \
+        AT(x);                                                                                                        \
+        const size_t m = get_global_id(1);                                                                            \
+        const int start = get_global_id(0) * BLOCK, n = min(BLOCK, C - start);                                        \
+        if (n <= 0)                                                                                                   \
+            return;                                                                                                   \
+        const ulong element = m * C + start;                                                                          \
+        const int skip = element % 4;                                                                                 \
+        for (int i = 0; i < skip + n; i += 4 * VW)                                                                    \
+            factors_of(factor + i, (element + i) / 4, stream, seed, p, scale);                                        \
+        y += m * y_stride + start;                                                                                    \
+        x += m * x_stride + start;                                                                                    \
+        int c = 0;                                                                                                    \
+        for (; c + VW <= n; c += VW)                                                                                  \
+            STORE(combine, y + c);                                                                                    \
+        for (; c < n; c++)                                                                                            \
+            y[c] = combine_one;                                                                                       \
     }
 
 DROPOUT(dropout, LOAD(x + c) * LOAD(factor + skip + c), x[c] * factor[skip + c])

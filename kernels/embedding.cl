@@ -16,10 +16,9 @@ static inline void gather(__global float *y, __global const stored *w, const int
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void embedding(TENSOR(float, y), const int y_stride,
-                                                                        TENSOR(const int, ids), TENSOR(const stored, w),
-                                                                        const int N, const int K, const int begin,
-                                                                        const int end) {
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+embedding(TENSOR(float, y), const int y_stride, TENSOR(const int, ids), TENSOR(const stored, w), const int N,
+          const int K, const int begin, const int end) {
     AT(y);
     AT(ids);
     AT(w);

@@ -73,13 +73,13 @@ static inline void zero_row(__global float *x, const int vocab) {
         x[c] = 0.0f;
 }
 
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
-cross_entropy(TENSOR(float, nll), TENSOR(float, hit), TENSOR(float, logits), const int stride,
-              TENSOR(const int, targets),
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENSOR(float, nll), TENSOR(float, hit),
+                                                                            TENSOR(float, logits), const int stride,
+                                                                            TENSOR(const int, targets),
 #if WEIGHTED
-              TENSOR(const float, weights),
+                                                                            TENSOR(const float, weights),
 #endif
-              const int vocab) {
+                                                                            const int vocab) {
     __local float space[WG];
     AT(nll);
     AT(hit);

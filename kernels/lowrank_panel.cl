@@ -116,8 +116,8 @@ lowrank_panel_grad(TENSOR(float, f), TENSOR(const float, d), const int d_stride,
                 int rank[GR];
                 __global float *out = f + ((size_t)p * R + r) * NR;
                 UNROLL for (int i = 0; i < GR; i++) rank[i] = min(i, R - 1 - r);
-                UNROLL for (int i = 0; i < GR; i++) UNROLL for (int j = 0; j < NV; j++)
-                    c[i][j] = LOAD(out + rank[i] * NR + j * VW);
+                UNROLL for (int i = 0; i < GR; i++) UNROLL for (int j = 0; j < NV; j++) c[i][j] =
+                    LOAD(out + rank[i] * NR + j * VW);
                 __global const float *from = x + (size_t)m * x_stride + p * NR;
                 __global const float *by = d + (size_t)m * d_stride + r;
                 for (int step = m; step < end; step++, from += x_stride, by += d_stride) {
@@ -127,8 +127,8 @@ lowrank_panel_grad(TENSOR(float, f), TENSOR(const float, d), const int d_stride,
                             __builtin_prefetch((const void *)(uintptr_t)(from + (size_t)MB * x_stride + j * VW), 0, 2);
 #endif
                     V part[NV];
-                    UNROLL for (int j = 0; j < NV; j++)
-                        part[j] = lanes == NR ? LOAD(from + j * VW) : load_some(from + j * VW, lanes - j * VW);
+                    UNROLL for (int j = 0; j < NV; j++) part[j] =
+                        lanes == NR ? LOAD(from + j * VW) : load_some(from + j * VW, lanes - j * VW);
                     UNROLL for (int i = 0; i < GR; i++) {
                         const V value = (V)(by[rank[i]]);
                         UNROLL for (int j = 0; j < NV; j++) c[i][j] = fma(value, part[j], c[i][j]);

@@ -61,8 +61,8 @@ lowrank_tile_grad(TENSOR(float, f), TENSOR(const float, d), const int d_stride, 
     UNROLL for (int i = 0; i < GR; i++) sum[i] = 0.0f;
     for (int m = slice; m < M; m += SLICES) {
         const float value = c < C ? x[(size_t)m * x_stride + c] : 0.0f;
-        UNROLL for (int i = 0; i < GR; i++)
-            sum[i] = fma(d[(size_t)m * d_stride + min(first + i, R - 1)], value, sum[i]);
+        UNROLL for (int i = 0; i < GR; i++) sum[i] =
+            fma(d[(size_t)m * d_stride + min(first + i, R - 1)], value, sum[i]);
     }
     for (int i = 0; i < GR; i++) {
         barrier(CLK_LOCAL_MEM_FENCE);

@@ -32,8 +32,7 @@
 #error "TN must be a multiple of NR and WX, TM of WY"
 #endif
 // sum += left (STEP, TM)^T * right (STEP, TN), both in local memory.
-INLINE void multiply(float sum[RM][RN], __local const float (*left)[TM + 1],
-                     __local const float (*right)[TN + 1]) {
+INLINE void multiply(float sum[RM][RN], __local const float (*left)[TM + 1], __local const float (*right)[TN + 1]) {
     const int lx = get_local_id(0), ly = get_local_id(1);
     for (int step = 0; step < STEP; step++) {
         float a[RM], b[RN];

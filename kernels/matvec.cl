@@ -31,17 +31,17 @@ typedef struct {
 
 // sum += x[k] * W0[k] of every stream, x's column COLUMN(k). The input is normalised but for the factor of its row,
 // which the sums are multiplied by.
-#define VECTOR_STEPS(sum, k, COLUMN)                                                                                   \
-    UNROLL for (int s = first; s < last; s++) {                                                                        \
-        V now[STEPS][NV];                                                                                              \
-        STORED_STEPS(now, from[s], k);                                                                                 \
-        UNROLL for (int e = 0; e < STEPS; e++) {                                                                       \
-            const int at = COLUMN((k) + e);                                                                            \
-            UNROLL for (int i = 0; i < ROWS; i++) {                                                                    \
-                const V value = (V)(norm ? x[i][at] * in->gain[at] : x[i][at]);                                        \
-                UNROLL for (int j = 0; j < NV; j++) sum[s][i][j] = fma(value, now[e][j], sum[s][i][j]);                \
-            }                                                                                                          \
-        }                                                                                                              \
+#define VECTOR_STEPS(sum, k, COLUMN)                                                                    \
+    UNROLL for (int s = first; s < last; s++) {                                                         \
+        V now[STEPS][NV];                                                                               \
+        STORED_STEPS(now, from[s], k);                                                                  \
+        UNROLL for (int e = 0; e < STEPS; e++) {                                                        \
+            const int at = COLUMN((k) + e);                                                             \
+            UNROLL for (int i = 0; i < ROWS; i++) {                                                     \
+                const V value = (V)(norm ? x[i][at] * in->gain[at] : x[i][at]);                         \
+                UNROLL for (int j = 0; j < NV; j++) sum[s][i][j] = fma(value, now[e][j], sum[s][i][j]); \
+            }                                                                                           \
+        }                                                                                               \
     }
 
 #define ANY_COLUMN(k) (k)
@@ -49,24 +49,24 @@ typedef struct {
 
 // Ask for what a stream reads AHEAD lines after step k, as far as two vector steps go; past the end it does no harm.
 #if AHEAD > 1
-#define ASK_AHEAD(panel, k)                                                                                            \
-    UNROLL for (int at = 0; at < 2 * NR * (int)sizeof(*STEPS_AT(panel, k)); at += LINE)                                \
+#define ASK_AHEAD(panel, k)                                                             \
+    UNROLL for (int at = 0; at < 2 * NR * (int)sizeof(*STEPS_AT(panel, k)); at += LINE) \
         __builtin_prefetch((const void *)((uintptr_t)STEPS_AT(panel, k) + AHEAD * LINE + at))
 #else
 #define ASK_AHEAD(panel, k)
 #endif
 
 // c = what stream s gives panel q, FORWARD_PANEL's.
-#define RESULT(c, s)                                                                                                   \
-    {                                                                                                                  \
-        __global const float *start = in->residual ? in->residual + col : 0, *plus = in->bias ? in->bias + col : 0;    \
-        size_t at[ROWS];                                                                                               \
-        ROWS_FROM(at, ROWS, 0, in->M, in->residual_stride);                                                            \
-        START(c, ROWS, start, at, plus, lanes);                                                                        \
-        UNROLL for (int h = 0; h < chains; h++) UNROLL for (int i = 0; i < ROWS; i++)                                  \
-            UNROLL for (int j = 0; j < NV; j++) c[i][j] = fma(sums->sum[h][s][i][j], sums->factor_of[i], c[i][j]);     \
-        ROWS_FROM(at, ROWS, 0, in->M, in->u_stride);                                                                   \
-        MULTIPLY(c, ROWS, in->u + u_col, at, factor, rank);                                                            \
+#define RESULT(c, s)                                                                                                \
+    {                                                                                                               \
+        __global const float *start = in->residual ? in->residual + col : 0, *plus = in->bias ? in->bias + col : 0; \
+        size_t at[ROWS];                                                                                            \
+        ROWS_FROM(at, ROWS, 0, in->M, in->residual_stride);                                                         \
+        START(c, ROWS, start, at, plus, lanes);                                                                     \
+        UNROLL for (int h = 0; h < chains; h++) UNROLL for (int i = 0; i < ROWS; i++)                               \
+            UNROLL for (int j = 0; j < NV; j++) c[i][j] = fma(sums->sum[h][s][i][j], sums->factor_of[i], c[i][j]);  \
+        ROWS_FROM(at, ROWS, 0, in->M, in->u_stride);                                                                \
+        MULTIPLY(c, ROWS, in->u + u_col, at, factor, rank);                                                         \
     }
 
 // What `streams` streams sum: panels from `begin` on, or with `gated` half as many pairs, of each half one.
@@ -138,8 +138,8 @@ INLINE void matvec_finish(const stream_sums *sums, const product *in, const int 
             y_lanes = lanes;
         }
         if (gated)
-            UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++)
-                c[0][i][j] *= sigmoid(c[0][i][j]) * c[1][i][j];
+            UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) c[0][i][j] *=
+                sigmoid(c[0][i][j]) * c[1][i][j];
         FINISH(c[0], ROWS, in->y + y_col, row, in->M, y_lanes);
     }
 }

@@ -10,8 +10,8 @@
 #define GATED 0 // 1: streams in pairs, of each half one
 #endif
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matvec_panel(FORWARD_ARGUMENTS, TENSOR(const float, gain), const float eps) {
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWARD_ARGUMENTS, TENSOR(const float, gain),
+                                                                          const float eps) {
     FORWARD_BEGIN;
     AT(gain);
     const product p = {.y = y,

@@ -46,8 +46,7 @@ rmsnorm(TENSOR(float, y), const int y_stride, TENSOR(float, rstd), TENSOR(const 
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 rmsnorm_apply(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride,
-              TENSOR(const float, rstd),
-              TENSOR(const float, g), const int C) {
+              TENSOR(const float, rstd), TENSOR(const float, g), const int C) {
     AT(y);
     AT(x);
     AT(rstd);
@@ -61,8 +60,8 @@ rmsnorm_apply(TENSOR(float, y), const int y_stride, TENSOR(const float, x), cons
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 rmsnorm_backward(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), const int dy_stride,
-                 TENSOR(const float, x),
-                 const int x_stride, TENSOR(const float, rstd), TENSOR(const float, g), const int C) {
+                 TENSOR(const float, x), const int x_stride, TENSOR(const float, rstd), TENSOR(const float, g),
+                 const int C) {
     __local float space[WG];
     AT(dx);
     AT(dy);

@@ -33,10 +33,9 @@ static inline void rotate_heads(__global float *to, __global const float *from, 
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void rope(TENSOR(float, x), const int x_stride,
-                                                                   TENSOR(const int, positions),
-                                                                   TENSOR(const float, table), const int heads,
-                                                                   const float sign) {
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+rope(TENSOR(float, x), const int x_stride, TENSOR(const int, positions), TENSOR(const float, table), const int heads,
+     const float sign) {
     AT(x);
     AT(positions);
     AT(table);

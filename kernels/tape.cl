@@ -23,7 +23,9 @@ typedef struct {
 enum { TICKETS_APART = TAPE_COUNTERS / 3 }; // ints between two counters: a cache line each
 
 // The compiler's own atomics, whose order holds for all memory as OpenCL C 1.2 does not say of its.
-static inline void draw(tickets *t) { t->ticket = __sync_fetch_and_add(t->taken, 1); }
+static inline void draw(tickets *t) {
+    t->ticket = __sync_fetch_and_add(t->taken, 1);
+}
 
 static inline void open_counters(tickets *t, __global int *counters) {
     t->taken = counters;
@@ -175,13 +177,13 @@ INLINE void run_attention(tickets *t, __global const tape_phase *phase, slots bu
     }
 }
 
-#define PRODUCT_CASE(i)                                                                                                \
-    case TAPE_PRODUCT + i:                                                                                             \
-        run_product(&t, phase, buffers, PRODUCT_##i);                                                                  \
+#define PRODUCT_CASE(i)                               \
+    case TAPE_PRODUCT + i:                            \
+        run_product(&t, phase, buffers, PRODUCT_##i); \
         break
-#define DOWN_CASE(i)                                                                                                   \
-    case TAPE_DOWN + i:                                                                                                \
-        run_down(&t, phase, buffers, DOWN_##i);                                                                        \
+#define DOWN_CASE(i)                            \
+    case TAPE_DOWN + i:                         \
+        run_down(&t, phase, buffers, DOWN_##i); \
         break
 #define SLOT(i) __global char *s##i
 #define FOUR_SLOTS(a, b, c, d) SLOT(a), SLOT(b), SLOT(c), SLOT(d)
@@ -189,9 +191,9 @@ INLINE void run_attention(tickets *t, __global const tape_phase *phase, slots bu
 // The first buffer is the tape's own: counters, tables, and from element `from` on the phases. None is restrict: one
 // phase's output is another's input.
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
-tape(const int from, const int count, FOUR_SLOTS(1, 2, 3, 4), FOUR_SLOTS(5, 6, 7, 8),
-     FOUR_SLOTS(9, 10, 11, 12), FOUR_SLOTS(13, 14, 15, 16), FOUR_SLOTS(17, 18, 19, 20), FOUR_SLOTS(21, 22, 23, 24),
-     FOUR_SLOTS(25, 26, 27, 28), FOUR_SLOTS(29, 30, 31, 32)) {
+tape(const int from, const int count, FOUR_SLOTS(1, 2, 3, 4), FOUR_SLOTS(5, 6, 7, 8), FOUR_SLOTS(9, 10, 11, 12),
+     FOUR_SLOTS(13, 14, 15, 16), FOUR_SLOTS(17, 18, 19, 20), FOUR_SLOTS(21, 22, 23, 24), FOUR_SLOTS(25, 26, 27, 28),
+     FOUR_SLOTS(29, 30, 31, 32)) {
     __local float query[HEADS * D], out[HEADS * D], p[BK], space[WG];
     __global char *const buffers[TAPE_SLOTS + 1] = {0,   s1,  s2,  s3,  s4,  s5,  s6,  s7,  s8,  s9,  s10,
                                                     s11, s12, s13, s14, s15, s16, s17, s18, s19, s20, s21,
@@ -231,18 +233,10 @@ tape(const int from, const int count, FOUR_SLOTS(1, 2, 3, 4), FOUR_SLOTS(5, 6, 7
 #ifdef DOWN_4
             DOWN_CASE(4);
 #endif
-        case TAPE_EMBEDDING:
-            run_embedding(&t, phase, buffers);
-            break;
-        case TAPE_RMSNORM:
-            run_rmsnorm(&t, phase, buffers);
-            break;
-        case TAPE_ROPE_STORE:
-            run_rope_store(&t, phase, buffers);
-            break;
-        case TAPE_ATTENTION:
-            run_attention(&t, phase, buffers, query, out, p, space);
-            break;
+        case TAPE_EMBEDDING: run_embedding(&t, phase, buffers); break;
+        case TAPE_RMSNORM: run_rmsnorm(&t, phase, buffers); break;
+        case TAPE_ROPE_STORE: run_rope_store(&t, phase, buffers); break;
+        case TAPE_ATTENTION: run_attention(&t, phase, buffers, query, out, p, space); break;
         }
     }
     close_counters(&t);
