@@ -101,7 +101,9 @@ static const op_shape widen_shapes[] = {
 static void widen_setup(case_run *run) {
     op_shape *s = &run->shape;
 
-    s->N = s->M;
+    const int block = storage_of(s->dtype)->block, rows = s->K % block ? (s->M * s->K + block - 1) / block : s->M;
+    s->K = s->K % block ? block : s->K; /* as many values */
+    s->N = s->M = rows;
     s->R = s->option = s->modules = 0;
     product *p = product_setup(run, CASE_IN, CASE_IN);
     make_other(run, p);

@@ -31,6 +31,12 @@ static void describe(product *p, const op_shape *s) {
     }
 }
 
+/* Rows are whole blocks of the storage type. */
+static int whole_blocks(const op_shape *s) {
+    const int block = storage_of(s->dtype)->block;
+    return (s->K + block - 1) / block * block;
+}
+
 /* What the type keeps of the values, so that host and device hold the same. */
 static void round_to(const storage *type, float *values, size_t n) {
     unsigned char block[256];
@@ -93,6 +99,7 @@ product *product_setup(case_run *run, case_role a_role, case_role b_role) {
     product *p = case_memory(run, 1, sizeof(*p));
 
     run->data = p;
+    run->shape.K = whole_blocks(&run->shape);
     describe(p, &run->shape);
     make_weight(run, p);
     if (p->R > 0)

@@ -18,8 +18,8 @@ typedef struct product {
 enum { PRODUCT_RESIDUAL = 1, PRODUCT_IN_PLACE = 2, PRODUCT_BIAS = 4 };
 
 /* Make run->w with values (also in run->w0) and, when the shape has a rank, run->lr with values in a and b; factor
- * panels become buffers of the given roles. Unless the shape says how, modules share N unevenly and the second of
- * several has no adapter. */
+ * panels become buffers of the given roles. K grows to whole blocks of the storage type. Unless the shape says how,
+ * modules share N unevenly and the second of several has no adapter. */
 product *product_setup(case_run *run, case_role a_role, case_role b_role);
 
 /* Fill u with s x A^T, which belongs to x: a path may leave u aside. Not for benchmarks: time does not depend on it. */

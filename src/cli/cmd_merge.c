@@ -17,6 +17,9 @@ typedef struct merge_args {
     int dtype;
 } merge_args;
 
+/* "file", then in the order of clora_dtype. */
+static const char *const file_dtypes[] = {"file", "f32", "f16", "bf16", NULL};
+
 static const opt options[] = {
     {.name = "out",
      .type = OPT_PATH,
@@ -28,7 +31,7 @@ static const opt options[] = {
      .type = OPT_CHOICE,
      .offset = offsetof(merge_args, dtype),
      .value = "TYPE",
-     .choices = model_dtypes,
+     .choices = file_dtypes,
      .help = "type of the matrices that are written: file (each as it was), f32, f16 or bf16"},
     {.name = NULL},
 };
@@ -93,7 +96,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     how.callback = print_row;
     how.progress = show_progress;
     how.user = &table;
-    how.dtype = model_dtype_value(args.dtype);
+    how.dtype = args.dtype - 1;
     interrupt_watch("\nclora merge: interrupted; removing what was written (once more: end at once)\n");
     const clora_status merged = clora_merge_with(paths[0], paths[1], args.out, &how, &report);
     progress_end(&table.bar);

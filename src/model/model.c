@@ -71,8 +71,21 @@ void model_info_fill(clora_model_info *info, const model_config *c) {
     memcpy(info->eos, c->eos, sizeof(info->eos));
 }
 
+static bool is_stored_as(const clora_model *m, clora_storage type) {
+    for (int s = 0; s < m->sites; s++)
+        if (m->site[s].weight->storage->id == type)
+            return true;
+    return m->embedding->storage->id == type;
+}
+
 clora_status model_self_check(const clora_model *m, unsigned groups) {
-    return self_check(m->context, groups, m->site[0].weight->storage->id, m->config.head_dim);
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; storage_of((clora_storage)i); i++)
+        if (is_stored_as(m, (clora_storage)i))
+            TRY(self_check(m->context, groups, (clora_storage)i, m->config.head_dim));
+done:
+    return status;
 }
 
 clora_status clora_model_load(clora_model **out, clora_context *context, const char *directory,

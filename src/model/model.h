@@ -55,7 +55,7 @@ clora_status model_self_check(const clora_model *model, unsigned groups);
 clora_status model_files_check(model_files **out, model_tables *tables, model_config *config, const char *directory);
 
 /* The configuration, checked against the files, and the storage of the matrices: the options', or the embedding's. */
-clora_status model_describe(model_config *config, clora_storage *type, const char *directory,
+clora_status model_describe(model_config *config, storage_choice *type, const char *directory,
                             const clora_model_options *options);
 
 /* A model whose weights have their shapes and no values, from the heads of the files: for a trace. */
@@ -65,8 +65,8 @@ clora_status model_skeleton(clora_model **out, clora_context *context, const cha
 /* An adapter was made for this model and no other, or an error that says so. */
 clora_status model_check_adapter(const clora_model *model, const clora_adapter *adapter);
 
-/* Read every tensor of the directory into the model's weights, for which its configuration has been loaded. type: of
+/* Read every tensor of the directory into the model's weights, for which its configuration has been loaded. asked: of
  * their storage, or -1 for the files' own. */
-clora_status model_load_weights(clora_model *model, const char *directory, int type);
+clora_status model_load_weights(clora_model *model, const char *directory, int asked);
 
 #endif

@@ -4,7 +4,7 @@
 #include "model/family.h"
 
 /* The weights of a layer, of the right shapes and without values. */
-static clora_status create_layer(clora_model *m, int l, clora_storage type) {
+static clora_status create_layer(clora_model *m, int l, storage_choice type) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < m->config.family->norms; i++)
@@ -13,7 +13,7 @@ static clora_status create_layer(clora_model *m, int l, clora_storage type) {
         int N[WEIGHT_MODULES], K;
         const int modules = model_projection_shape(&m->config, k, N, &K);
         weight **w = &m->layer[l].w[k];
-        TRY(weight_create(w, m->context, type, K, modules, N));
+        TRY(weight_create(w, m->context, storage_choose(type, K), K, modules, N));
         if (model_projection_bias(&m->config, k))
             TRY(tensor_new(&(*w)->bias, m->context, CLORA_DTYPE_F32, 1, (*w)->N));
     }
@@ -24,7 +24,7 @@ done:
 clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
                             const clora_model_options *options) {
     clora_status status = CLORA_OK;
-    clora_storage type;
+    storage_choice type;
     clora_model *m = model_allocate(context);
 
     *out = NULL;
@@ -35,14 +35,16 @@ clora_status model_skeleton(clora_model **out, clora_context *context, const cha
     m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));
     if (!m->layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
-    TRY(weight_create(&m->embedding, context, type, m->config.hidden, 1, &m->config.vocab));
+    TRY(weight_create(&m->embedding, context, storage_choose(type, m->config.hidden), m->config.hidden, 1,
+                      &m->config.vocab));
     for (int l = 0; l < m->config.layers; l++)
         TRY(create_layer(m, l, type));
     TRY(tensor_new(&m->norm, context, CLORA_DTYPE_F32, 1, m->config.hidden));
     m->head = m->embedding;
     if (!m->config.tied) {
         m->head = NULL;
-        TRY(weight_create(&m->head, context, type, m->config.hidden, 1, &m->config.vocab));
+        TRY(weight_create(&m->head, context, storage_choose(type, m->config.hidden), m->config.hidden, 1,
+                          &m->config.vocab));
     }
     TRY(model_list_sites(m));
     *out = m;

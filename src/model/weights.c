@@ -13,7 +13,7 @@ typedef struct reading {
     clora_model *model;
     model_files *files;
     const char *directory;
-    int type;                                /* forced storage, or -1 */
+    int asked;                               /* a clora_storage, or -1 */
     weight_pool pool[LAYER_PROJECTIONS];     /* of all layers */
     clora_tensor *norms;                     /* (n, C): each layer's, and the last */
     clora_tensor *biases[LAYER_PROJECTIONS]; /* (layers, N) */
@@ -69,8 +69,8 @@ done:
     return status;
 }
 
-static clora_storage type_of(const reading *r, const stored_tensor *t) {
-    return (clora_storage)(r->type >= 0 ? r->type : (int)t->dtype);
+static clora_storage type_of(const reading *r, const stored_tensor *t, int K) {
+    return storage_choose((storage_choice){r->asked, t->dtype}, K);
 }
 
 /* One matrix into one module, some rows in host memory at a time. */
@@ -98,7 +98,7 @@ static clora_status load_table(weight **out, reading *r, const char *name) {
     const stored_tensor *t = take(r, name);
     clora_status status = CLORA_OK;
 
-    TRY(weight_create(out, r->model->context, type_of(r, t), c->hidden, 1, &c->vocab));
+    TRY(weight_create(out, r->model->context, type_of(r, t, c->hidden), c->hidden, 1, &c->vocab));
     TRY(pack(r, *out, 0, t, name));
 done:
     return status;
@@ -148,7 +148,7 @@ static clora_status load_projection(reading *r, int l, int k) {
     for (int i = 0; i < modules; i++) {
         snprintf(name[i], sizeof(name[i]), "model.layers.%d.%s.weight", l, p->module[i].path);
         t[i] = take(r, name[i]);
-        type = i == 0 ? type_of(r, t[0]) : type_of(r, t[i]) == type ? type : CLORA_STORAGE_F32;
+        type = i == 0 ? type_of(r, t[0], K) : type_of(r, t[i], K) == type ? type : CLORA_STORAGE_F32;
     }
     TRY(weight_create_in(w, &r->pool[k], r->model->context, type, K, modules, N));
     for (int i = 0; i < modules; i++) {
@@ -175,13 +175,13 @@ done:
     return status;
 }
 
-clora_status model_load_weights(clora_model *m, const char *directory, int type) {
-    reading r = {.model = m, .directory = directory, .type = type};
+clora_status model_load_weights(clora_model *m, const char *directory, int asked) {
+    reading r = {.model = m, .directory = directory, .asked = asked};
     clora_status status = CLORA_OK;
     model_tables tables;
 
-    if (type >= 0 && !storage_of((clora_storage)type))
-        return clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", type);
+    if (asked >= 0 && !storage_of((clora_storage)asked))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", asked);
     TRY(model_files_check(&r.files, &tables, &m->config, directory));
     model_info_fill(&m->info, &m->config);
     const int layers = m->config.layers, norms = layers * m->config.family->norms;

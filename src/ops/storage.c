@@ -23,6 +23,12 @@ const char *clora_storage_name(clora_storage id) {
     return s ? s->name : NULL;
 }
 
+clora_storage storage_choose(storage_choice c, int K) {
+    const storage *asked = c.asked < 0 ? NULL : storage_of((clora_storage)c.asked);
+
+    return asked && K % asked->block == 0 ? asked->id : (clora_storage)c.file;
+}
+
 size_t storage_unit_bytes(const storage *s) {
     size_t bytes = 0;
 

@@ -38,6 +38,15 @@ typedef struct storage {
 /* The row of a type, NULL when there is none. */
 const storage *storage_of(clora_storage id);
 
+/* What a model's matrices are stored as. */
+typedef struct storage_choice {
+    int asked;        /* a clora_storage, or -1: as in the files */
+    clora_dtype file; /* the files' type */
+} storage_choice;
+
+/* Of a matrix of K columns: the type asked for where rows are whole blocks of it, else the files'. */
+clora_storage storage_choose(storage_choice c, int K);
+
 size_t storage_unit_bytes(const storage *s); /* of one row of W0 */
 size_t storage_block_bytes(const storage *s);
 

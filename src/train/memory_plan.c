@@ -27,13 +27,14 @@ static size_t plan_scratch(clora_context *context, clora_storage type, int rank,
     return summed > widened ? summed : widened;
 }
 
-static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_storage type, int rank) {
+static void plan_layers(clora_memory_plan *out, clora_model *shape, storage_choice choice, int rank) {
     const model_config *c = &shape->config;
     const size_t layers = (size_t)c->layers;
 
     for (int k = 0; k < c->family->projections; k++) {
         int N[WEIGHT_MODULES], K, rows = 0;
         const int modules = model_projection_shape(c, k, N, &K);
+        const clora_storage type = storage_choose(choice, K);
         for (int i = 0; i < modules; i++)
             rows += N[i];
         const int biases = model_projection_bias(c, k) ? rows : 0;
@@ -46,8 +47,9 @@ static void plan_layers(clora_memory_plan *out, clora_model *shape, clora_storag
     }
 }
 
-static void plan_rest(clora_memory_plan *out, clora_model *shape, clora_storage type) {
+static void plan_rest(clora_memory_plan *out, clora_model *shape, storage_choice choice) {
     const model_config *c = &shape->config;
+    const clora_storage type = storage_choose(choice, c->hidden);
     const int tables = c->tied ? 1 : 2;
     const size_t norms = (size_t)(c->family->norms * c->layers + 1) * (size_t)c->hidden;
 
@@ -57,6 +59,19 @@ static void plan_rest(clora_memory_plan *out, clora_model *shape, clora_storage 
     out->weights +=
         (size_t)tables * weight_bytes(shape->context, type, c->hidden, 1, &c->vocab) + norms * sizeof(float);
     shape->info.parameters += (int64_t)tables * c->vocab * c->hidden + (int64_t)norms;
+}
+
+/* The type of all matrices, or "mixed". */
+static const char *storage_name(const model_config *c, storage_choice choice) {
+    const clora_storage type = storage_choose(choice, c->hidden);
+
+    for (int k = 0; k < c->family->projections; k++) {
+        int N[WEIGHT_MODULES], K;
+        (void)model_projection_shape(c, k, N, &K);
+        if (storage_choose(choice, K) != type)
+            return "mixed";
+    }
+    return clora_storage_name(type);
 }
 
 /* Columns of u at each site for an adapter of one rank on all linear layers. */
@@ -87,7 +102,7 @@ clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, cl
                               const char *directory, const clora_model_options *options, int rank, int batch,
                               int length) {
     clora_model shape = {.context = context}; /* a plan needs the configuration, not the weights */
-    clora_storage type;
+    storage_choice choice;
     clora_status status = CLORA_OK;
 
     NEED(out);
@@ -96,14 +111,14 @@ clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, cl
     NEED(directory);
     if (rank < 1 || batch < 1 || length < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, batch %d, length %d: all start at 1", rank, batch, length);
-    TRY(model_describe(&shape.config, &type, directory, options));
-    plan_layers(out, &shape, type, rank);
-    plan_rest(out, &shape, type);
+    TRY(model_describe(&shape.config, &choice, directory, options));
+    plan_layers(out, &shape, choice, rank);
+    plan_rest(out, &shape, choice);
     TRY(plan_activations(out, &shape, rank, batch, length));
     out->total = out->weights + out->adapter + out->activations + out->scratch;
     if (info) {
         model_info_fill(info, &shape.config);
-        info->dtype = clora_storage_name(type);
+        info->dtype = storage_name(&shape.config, choice);
         info->parameters = shape.info.parameters;
         info->device_bytes = out->weights;
     }

@@ -1,10 +1,9 @@
 #include "cli/options/model_options.h"
 
-const char *const model_dtypes[] = {"file", "f32", "f16", "bf16", NULL};
+const char *const model_dtypes[] = {"file", MODEL_DTYPES, NULL};
 
 int model_dtype_value(int choice) {
-    static const int values[] = {-1, CLORA_DTYPE_F32, CLORA_DTYPE_F16, CLORA_DTYPE_BF16};
-    return values[choice];
+    return choice - 1;
 }
 
 clora_model_options model_args_options(const model_args *args) {

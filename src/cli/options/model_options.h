@@ -10,11 +10,14 @@ typedef struct model_args {
     int dtype;
 } model_args;
 
-extern const char *const model_dtypes[]; /* "file", "f32", "f16", "bf16" */
+extern const char *const model_dtypes[]; /* "file" and the storage types */
+
+/* In the order of clora_storage. */
+#define MODEL_DTYPES "f32", "f16", "bf16"
 
 #define MODEL_DTYPE_HELP "data type of the weights on the device: file (as in their files), f32, f16 or bf16"
 
-/* A clora_dtype, or -1 for "file". */
+/* A clora_storage, or -1 for "file". */
 int model_dtype_value(int choice);
 
 clora_model_options model_args_options(const model_args *args);
