@@ -20,7 +20,7 @@ _clora() {
         words=$commands
     else
         case $prev in
-        --dtype) words="file f32 f16 bf16" ;;
+        --dtype) words="file f32 f16 bf16 q8_0" ;;
         --eos) words="always never" ;;
         --init) words="gaussian kaiming peft-gaussian" ;;
         --only) words="all train prefill decode" ;;

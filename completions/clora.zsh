@@ -9,7 +9,7 @@ _clora() {
         return
     fi
     case $words[CURRENT-1] in
-    --dtype) compadd file f32 f16 bf16 ;;
+    --dtype) compadd file f32 f16 bf16 q8_0 ;;
     --eos) compadd always never ;;
     --init) compadd gaussian kaiming peft-gaussian ;;
     --only) compadd all train prefill decode ;;

@@ -14,17 +14,25 @@
 #define NR 16 // rows of a panel; 1: plain rows
 #endif
 #ifndef STORAGE
-#define STORAGE 0 // clora_storage: 0 f32, 1 f16, 2 bf16
+#define STORAGE 0 // clora_storage: 0 f32, 1 f16, 2 bf16, 3 q8_0
 #endif
 
 // n neighbours at p, also one.
 #define uint1 uint
+#define float1 float
 #define as_float1 as_float
 #define load1(p) (*(p))
 #define load2(p) vload2(0, p)
 #define load4(p) vload4(0, p)
 #define load8(p) vload8(0, p)
 #define load16(p) vload16(0, p)
+
+// Eight at a time: drivers make one instruction of it where the CPU has one, and 16 at a time often a loop.
+#define halves1(p) vload_half(0, p)
+#define halves2(p) vload_half2(0, p)
+#define halves4(p) vload_half4(0, p)
+#define halves8(p) vload_half8(0, p)
+#define halves16(p) ((float16)(vload_half8(0, p), vload_half8(1, p)))
 
 #if STORAGE == 0 // ---- f32: the lanes of a step side by side ----
 typedef float stored;
@@ -43,12 +51,6 @@ typedef ushort stored;
 #define UNIT 1
 #define WORDS 1
 #define STEPS 1
-// Eight at a time: drivers make one instruction of it where the CPU has one, and 16 at a time often a loop.
-#define halves1(p) vload_half(0, p)
-#define halves2(p) vload_half2(0, p)
-#define halves4(p) vload_half4(0, p)
-#define halves8(p) vload_half8(0, p)
-#define halves16(p) ((float16)(vload_half8(0, p), vload_half8(1, p)))
 #define STEPS_AT(panel, k) ((panel) + (size_t)(k)*NR)
 #define LANES(n, out, panel, k, lane)                                                                                  \
     (out)[0] = JOIN(halves, n)((__global const half *)(STEPS_AT(panel, k) + (lane)))
@@ -72,6 +74,28 @@ typedef ushort stored;
 
 static inline float element(__global const stored *panel, const size_t k, const int lane) {
     return as_float((uint)panel[(k / UNIT * NR + lane) * UNIT + k % UNIT] << 16);
+}
+
+#elif STORAGE == 3 // ---- q8_0: of 32 steps each lane's scale in f16, then the steps in fours, bytes of a uint ----
+typedef ushort stored;
+#define UNIT 32
+#define WORDS 17
+#define STEPS 4
+#define BLOCK_AT(panel, k) ((panel) + (size_t)((k) / UNIT) * (WORDS * NR))
+#define STEPS_AT(panel, k) ((__global const uint *)(BLOCK_AT(panel, k) + NR) + (k) % UNIT / STEPS * NR)
+// A byte as a float: 2^23 has its last bit at one, so that its low bits are an integer; 128 more make it positive.
+#define LANES(n, out, panel, k, lane)                                                                                  \
+    {                                                                                                                  \
+        const JOIN(uint, n) bytes = JOIN(load, n)(STEPS_AT(panel, k) + (lane)) ^ 0x80808080u;                          \
+        const JOIN(float, n) scale = JOIN(halves, n)((__global const half *)BLOCK_AT(panel, k) + (lane));              \
+        UNROLL for (int nth = 0; nth < STEPS; nth++)                                                                   \
+            (out)[nth] = (JOIN(as_float, n)((bytes >> (uint)(8 * nth) & 0xffu) | 0x4b000000u) - 8388736.0f) * scale;   \
+    }
+
+static inline float element(__global const stored *panel, const size_t k, const int lane) {
+    __global const char *bytes = (__global const char *)(BLOCK_AT(panel, k) + NR);
+    return bytes[(k % UNIT / STEPS * NR + lane) * STEPS + k % STEPS] *
+           vload_half(lane, (__global const half *)BLOCK_AT(panel, k));
 }
 #endif
 

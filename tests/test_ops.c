@@ -156,6 +156,48 @@ static void test_the_tile_path_matches_the_reference(void **state) {
     check_products(&(case_way){.path = "tile"}, all());
 }
 
+static bool is_named_by_a_shape(clora_storage type) {
+    for (const op_case *op = cases_matmul; op->name; op++)
+        for (size_t i = 0; i < op->shapes_count; i++)
+            if (op->shapes[i].dtype == type)
+                return true;
+    return false;
+}
+
+/* Of a storage type one of `of` shapes of every case that has a weight. */
+static void check_storage(clora_storage type, const case_way *way, int of) {
+    static const op_case *const lists[] = {cases_matmul, cases_fused, cases_sum, cases_layout};
+    way_before before;
+
+    begin_way(&before, way);
+    for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
+        for (const op_case *op = lists[l]; op->name && (op != cases_sum || !is_plain()); op++)
+            for (size_t i = 0; i < op->shapes_count; i++) {
+                op_shape shape = op->shapes[i];
+                shape.dtype = type;
+                if (sample_takes(&sample, of * all()))
+                    check_shape(op, &shape, way);
+            }
+    way_end(context, &before);
+}
+
+/* Every type of which no shape is in the lists above, so that a row of ops/storage.c is all that a new one needs. */
+static void test_storage_types_in_blocks_match_the_reference_on_every_path(void **state) {
+    (void)state;
+    for (int i = 0; storage_of((clora_storage)i); i++) {
+        const clora_storage type = (clora_storage)i;
+        if (is_named_by_a_shape(type))
+            continue;
+        check_storage(type, &(case_way){.path = "panel"}, 1);
+        check_storage(type, &(case_way){.path = "tile"}, 2);
+        check_storage(type, &(case_way){.path = "panel", .family = "cpu", .vector_width = "4"}, 4);
+        check_storage(type, &(case_way){.path = "panel", .family = "cpu", .vector_width = "8"}, 4);
+        check_storage(type, &(case_way){.path = "tile", .family = "gpu"}, 4);
+        if (!getenv("CLORA_TEST_SMALL"))
+            check_storage(type, &(case_way){.path = "clblast"}, 4);
+    }
+}
+
 /* Choices between kernels that the tuner makes: every one is right. */
 static void test_every_choice_of_a_path_matches_the_reference(void **state) {
     (void)state;
@@ -387,6 +429,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_panels_of_every_width_match_the_reference),
         cmocka_unit_test(test_the_tile_path_matches_the_reference),
         cmocka_unit_test(test_the_paths_of_gpus_match_the_reference),
+        cmocka_unit_test(test_storage_types_in_blocks_match_the_reference_on_every_path),
         cmocka_unit_test(test_every_choice_of_a_path_matches_the_reference),
         cmocka_unit_test(test_products_with_the_summed_weight_match_the_reference),
         cmocka_unit_test(test_the_sum_leaves_the_weight_alone_and_is_made_anew),

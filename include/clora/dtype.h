@@ -28,7 +28,9 @@ typedef enum clora_dtype {
 typedef enum clora_storage {
     CLORA_STORAGE_F32 = CLORA_DTYPE_F32,
     CLORA_STORAGE_F16 = CLORA_DTYPE_F16,
-    CLORA_STORAGE_BF16 = CLORA_DTYPE_BF16
+    CLORA_STORAGE_BF16 = CLORA_DTYPE_BF16,
+    CLORA_STORAGE_Q8_0 = 3 /**< blocks of 32 along a row: 8-bit integers times a scale in f16. Made when a model is
+                                loaded; matrices whose rows are not whole blocks keep their files' type */
 } clora_storage;
 
 /**

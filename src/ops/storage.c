@@ -1,14 +1,52 @@
 #include "ops/storage.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/dtype.h"
+
+/* ---- q8_0: a scale d in f16, then 32 integers q; the value is q d ---- */
+
+enum { Q8_BLOCK = 32, Q8_BYTES = sizeof(uint16_t) + Q8_BLOCK };
+
+/* As ggml does: rounded with the scale before it is rounded to f16, ties away from zero. */
+static bool q8_pack(void *blocks, const float *values, size_t n) {
+    unsigned char *to = blocks;
+    bool finite = dtype_all_finite(values, CLORA_DTYPE_F32, n);
+
+    for (size_t b = 0; b < n && finite; b += Q8_BLOCK, to += Q8_BYTES) {
+        float largest = 0.0f;
+        for (int i = 0; i < Q8_BLOCK; i++)
+            largest = fmaxf(largest, fabsf(values[b + (size_t)i]));
+        const float d = largest / 127.0f, inverse = 1.0f / d;
+        const uint16_t scale = dtype_f32_to_f16(d);
+        memcpy(to, &scale, sizeof(scale));
+        for (int i = 0; i < Q8_BLOCK; i++) /* of values too small for an inverse nothing is left */
+            to[sizeof(scale) + (size_t)i] =
+                isfinite(inverse) ? (unsigned char)(int8_t)roundf(values[b + (size_t)i] * inverse) : 0;
+        finite = dtype_all_finite(&scale, CLORA_DTYPE_F16, 1);
+    }
+    return finite;
+}
+
+static void q8_unpack(float *values, const void *blocks, size_t n) {
+    const unsigned char *from = blocks;
+
+    for (size_t b = 0; b < n; b += Q8_BLOCK, from += Q8_BYTES) {
+        uint16_t scale;
+        memcpy(&scale, from, sizeof(scale));
+        for (int i = 0; i < Q8_BLOCK; i++)
+            values[b + (size_t)i] = dtype_f16_to_f32(scale) * (float)(int8_t)from[sizeof(scale) + (size_t)i];
+    }
+}
 
 /* In the order of clora_storage. */
 static const storage rows[] = {
     {CLORA_STORAGE_F32, "f32", CLORA_DTYPE_F32, .block = 1, .unit = 1, .steps = 1, .piece = {{4, 1}}},
     {CLORA_STORAGE_F16, "f16", CLORA_DTYPE_F16, .block = 1, .unit = 1, .steps = 1, .piece = {{2, 1}}},
     {CLORA_STORAGE_BF16, "bf16", CLORA_DTYPE_BF16, .block = 1, .unit = 2, .steps = 2, .piece = {{4, 1}}, .pairs = true},
+    {CLORA_STORAGE_Q8_0, "q8_0", CLORA_DTYPE_F16, Q8_BLOCK, .unit = Q8_BLOCK, .steps = 4, .piece = {{2, 1}, {4, 8}},
+     .pack = q8_pack, .unpack = q8_unpack},
 };
 
 const storage *storage_of(clora_storage id) {
