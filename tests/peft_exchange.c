@@ -52,7 +52,7 @@ static const exchange CASES[] = {
 static clora_status fill_b(clora_adapter *adapter, uint64_t seed) {
     clora_status status = CLORA_OK;
 
-    for (int s = 0; s < adapter->sites; s++) {
+    for (int s = 0; s < adapter->projections; s++) {
         const lowrank *term = adapter->term[s];
         if (!term)
             continue;

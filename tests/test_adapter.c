@@ -16,9 +16,9 @@
 
 static clora_context *context;
 
-/* The sites of tests/fixtures/tiny-llama, as the model would list them: no values are needed. */
-enum { SITES = 9 };
-static adapter_site sites[SITES];
+/* The projections of tests/fixtures/tiny-llama, as the model would list them: no values are needed. */
+enum { PROJECTIONS = 9 };
+static projection projections[PROJECTIONS];
 
 static const char *fixture(const char *name) {
     static char path[1024];
@@ -28,20 +28,20 @@ static const char *fixture(const char *name) {
     return path;
 }
 
-static void make_site(adapter_site *site, const target_module *first, int modules) {
+static void make_projection(projection *p, const target_module *first, int modules) {
     int N[WEIGHT_MODULES] = {0};
     weight *w = NULL;
 
     for (int m = 0; m < modules; m++) {
         N[m] = first[m].N;
-        site->names[m] = first[m].name;
+        p->names[m] = first[m].name;
     }
     assert_ok(weight_create(&w, context, CLORA_STORAGE_F32, first->K, modules, N));
-    site->weight = w;
-    site->is_head = first->is_head;
+    p->weight = w;
+    p->is_head = first->is_head;
 }
 
-static int make_sites(void **state) {
+static int make_projections(void **state) {
     static const int modules[4] = {3, 1, 2, 1};
     clora_device_info *devices = NULL;
     const target_module *next = tiny_llama;
@@ -52,18 +52,18 @@ static int make_sites(void **state) {
         return 0; /* every test skips */
     free(devices);
     assert_ok(clora_context_create(&context, NULL));
-    for (int s = 0; s < SITES; s++) {
+    for (int s = 0; s < PROJECTIONS; s++) {
         const int n = s < 8 ? modules[s % 4] : 1;
-        make_site(&sites[s], next, n);
+        make_projection(&projections[s], next, n);
         next += n;
     }
     return 0;
 }
 
-static int free_sites(void **state) {
+static int free_projections(void **state) {
     (void)state;
-    for (int s = 0; s < SITES; s++)
-        weight_free((weight *)(uintptr_t)sites[s].weight);
+    for (int s = 0; s < PROJECTIONS; s++)
+        weight_free((weight *)(uintptr_t)projections[s].weight);
     clora_context_free(context);
     return 0;
 }
@@ -80,7 +80,7 @@ static int free_sites(void **state) {
 static clora_adapter *create(const clora_adapter_options *options) {
     clora_adapter *adapter = NULL;
 
-    assert_ok(adapter_create(&adapter, context, sites, SITES, options));
+    assert_ok(adapter_create(&adapter, context, projections, PROJECTIONS, options));
     return adapter;
 }
 
@@ -263,7 +263,7 @@ static void test_loaded_factors_are_those_of_the_file(void **state) {
 
     for (int i = 0; i < 3; i++) {
         clora_adapter *adapter = NULL;
-        assert_ok(adapter_load(&adapter, context, sites, SITES, fixture(names[i])));
+        assert_ok(adapter_load(&adapter, context, projections, PROJECTIONS, fixture(names[i])));
         assert_holds_the_file(adapter, fixture(names[i]));
         assert_int_equal(clora_adapter_get_info(adapter).rslora, i == 1);
         assert_string_equal(clora_adapter_get_info(adapter).target_modules, "down_proj,q_proj,v_proj");
@@ -284,7 +284,7 @@ static void test_saved_loaded_and_saved_again_is_the_same_bytes(void **state) {
     options.rank_pattern = "q_proj=33";
     adapter = create(&options);
     assert_ok(clora_adapter_save(adapter, scratch_path("one"), "some/base"));
-    assert_ok(adapter_load(&again, context, sites, SITES, scratch_path("one")));
+    assert_ok(adapter_load(&again, context, projections, PROJECTIONS, scratch_path("one")));
     assert_ok(clora_adapter_save(again, scratch_path("two"), NULL));
     assert_same_file(scratch_path("one/adapter_config.json"), scratch_path("two/adapter_config.json"));
     assert_same_file(scratch_path("one/adapter_model.safetensors"), scratch_path("two/adapter_model.safetensors"));
@@ -300,7 +300,7 @@ static void test_what_peft_wrote_is_saved_with_the_same_tensor_bytes(void **stat
     NEED_DEVICE();
     clora_adapter *adapter = NULL;
 
-    assert_ok(adapter_load(&adapter, context, sites, SITES, fixture("tiny-llama-patterns")));
+    assert_ok(adapter_load(&adapter, context, projections, PROJECTIONS, fixture("tiny-llama-patterns")));
     assert_ok(clora_adapter_save(adapter, scratch_path("out"), NULL));
     assert_same_file(scratch_path("out/adapter_model.safetensors"),
                      fixture("tiny-llama-patterns/adapter_model.safetensors"));
@@ -313,14 +313,14 @@ static void test_small_allocations_split_the_factors_into_chunks(void **state) {
     clora_adapter *adapter = NULL;
     size_t limit = 0;
 
-    assert_ok(adapter_load(&adapter, context, sites, SITES, fixture("tiny-llama-lora")));
+    assert_ok(adapter_load(&adapter, context, projections, PROJECTIONS, fixture("tiny-llama-lora")));
     assert_int_equal(adapter->chunks, 1);
-    for (int s = 0; s < SITES; s++)
+    for (int s = 0; s < PROJECTIONS; s++)
         if (adapter->term[s] && (adapter->term[s]->a_count + adapter->term[s]->b_count) * sizeof(float) > limit)
             limit = (adapter->term[s]->a_count + adapter->term[s]->b_count) * sizeof(float);
     clora_adapter_free(adapter);
     context->info.max_allocation = limit; /* just enough for the largest term */
-    const clora_status status = adapter_load(&adapter, context, sites, SITES, fixture("tiny-llama-lora"));
+    const clora_status status = adapter_load(&adapter, context, projections, PROJECTIONS, fixture("tiny-llama-lora"));
     context->info.max_allocation = largest;
     assert_ok(status);
     assert_true(adapter->chunks > 1);
@@ -337,7 +337,7 @@ static void test_a_term_larger_than_a_buffer_is_refused(void **state) {
     clora_adapter *adapter = NULL;
 
     context->info.max_allocation = 256;
-    const clora_status status = adapter_create(&adapter, context, sites, SITES, &options);
+    const clora_status status = adapter_create(&adapter, context, projections, PROJECTIONS, &options);
     context->info.max_allocation = largest;
     assert_refused(status, CLORA_ERROR_UNSUPPORTED, "lower the rank");
     assert_null(adapter);
@@ -439,7 +439,7 @@ static void test_an_adapter_is_replaced_only_when_that_was_asked_for(void **stat
     clora_adapter *adapter = create(&options), *other = NULL;
     size_t size;
 
-    assert_ok(adapter_load(&other, context, sites, SITES, fixture("tiny-llama-patterns")));
+    assert_ok(adapter_load(&other, context, projections, PROJECTIONS, fixture("tiny-llama-patterns")));
     scratch_mkdir("out");
     scratch_text("out/run.log", "of the program"); /* what else lies there is left alone */
     assert_ok(clora_adapter_save(adapter, scratch_path("out"), "first"));
@@ -475,19 +475,21 @@ static void test_bad_options_make_no_adapter(void **state) {
 
     clora_context_memory(context, &before, NULL);
     bad.rank = 0;
-    assert_refused(adapter_create(&adapter, context, sites, SITES, &bad), CLORA_ERROR_ARGUMENT, "rank 0");
+    assert_refused(adapter_create(&adapter, context, projections, PROJECTIONS, &bad), CLORA_ERROR_ARGUMENT, "rank 0");
     bad = good;
     bad.target_modules = "q_proj,query";
-    assert_refused(adapter_create(&adapter, context, sites, SITES, &bad), CLORA_ERROR_NOT_FOUND,
+    assert_refused(adapter_create(&adapter, context, projections, PROJECTIONS, &bad), CLORA_ERROR_NOT_FOUND,
                    "\"query\" matches no linear layer; here are q_proj");
     bad.target_modules = "q_(proj";
-    assert_refused(adapter_create(&adapter, context, sites, SITES, &bad), CLORA_ERROR_ARGUMENT, "regular expression");
+    assert_refused(adapter_create(&adapter, context, projections, PROJECTIONS, &bad), CLORA_ERROR_ARGUMENT,
+                   "regular expression");
     bad = good;
     bad.rank_pattern = "lm_head=4";
-    assert_refused(adapter_create(&adapter, context, sites, SITES, &bad), CLORA_ERROR_NOT_FOUND, "\"lm_head\"");
+    assert_refused(adapter_create(&adapter, context, projections, PROJECTIONS, &bad), CLORA_ERROR_NOT_FOUND,
+                   "\"lm_head\"");
     bad = good;
     bad.dropout = 1.0f;
-    assert_refused(adapter_create(&adapter, context, sites, SITES, &bad), CLORA_ERROR_ARGUMENT, "dropout");
+    assert_refused(adapter_create(&adapter, context, projections, PROJECTIONS, &bad), CLORA_ERROR_ARGUMENT, "dropout");
     assert_null(adapter);
     clora_context_memory(context, &after, NULL);
     assert_int_equal(before, after);
@@ -499,11 +501,11 @@ static void test_an_adapter_that_cannot_be_loaded_leaves_nothing_on_the_device(v
     size_t before, after;
 
     clora_context_memory(context, &before, NULL);
-    assert_refused(adapter_load(&adapter, context, sites, SITES, fixture("tiny-llama-dora")), CLORA_ERROR_UNSUPPORTED,
-                   "\"use_dora\"");
-    assert_refused(adapter_load(&adapter, context, sites, SITES - 1, scratch_path("nowhere")), CLORA_ERROR_NOT_FOUND,
-                   "nowhere");
-    assert_refused(adapter_load(&adapter, context, sites, 4, fixture("tiny-llama-lora")), CLORA_ERROR_FORMAT,
+    assert_refused(adapter_load(&adapter, context, projections, PROJECTIONS, fixture("tiny-llama-dora")),
+                   CLORA_ERROR_UNSUPPORTED, "\"use_dora\"");
+    assert_refused(adapter_load(&adapter, context, projections, PROJECTIONS - 1, scratch_path("nowhere")),
+                   CLORA_ERROR_NOT_FOUND, "nowhere");
+    assert_refused(adapter_load(&adapter, context, projections, 4, fixture("tiny-llama-lora")), CLORA_ERROR_FORMAT,
                    "layers.1");
     assert_null(adapter);
     clora_context_memory(context, &after, NULL);
@@ -547,5 +549,5 @@ int main(void) {
         TEST(test_an_adapter_that_cannot_be_loaded_leaves_nothing_on_the_device),
         TEST(test_a_module_that_is_not_there_is_refused),
     };
-    return cmocka_run_group_tests_name("adapter", tests, make_sites, free_sites);
+    return cmocka_run_group_tests_name("adapter", tests, make_projections, free_projections);
 }

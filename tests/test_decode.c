@@ -221,7 +221,7 @@ static void test_more_rows_give_the_same_bits(void **state) {
     force("path_rows", 0);
 }
 
-/* More than one block of keys, rotations by vectors, and terms of every site. */
+/* More than one block of keys, rotations by vectors, and terms of every projection. */
 static void test_three_layers_of_a_wider_model_go_as_one(void **state) {
     static const clora_dtype types[] = {CLORA_DTYPE_F32, CLORA_DTYPE_BF16};
     const char *path = write_wide_model(WIDE_LAYERS);
@@ -282,26 +282,26 @@ static void test_many_ranks_go_as_one(void **state) {
     clora_model_free(model);
 }
 
-/* Biases of the first `sites` products of each layer. */
-static void set_biases(clora_model *model, int sites) {
+/* Biases of the first `projections` products of each layer. */
+static void set_biases(clora_model *model, int projections) {
     float bias[256];
 
     for (int i = 0; i < 256; i++)
         bias[i] = 0.01f * (float)(i % 13);
     for (int l = 0; l < model->config.layers; l++)
-        for (int site = 0; site < sites; site++)
-            for (int m = 0; m < model->layer[l].w[site]->modules; m++)
-                assert_ok(weight_set_bias(model->layer[l].w[site], m, bias));
+        for (int k = 0; k < projections; k++)
+            for (int m = 0; m < model->layer[l].w[k]->modules; m++)
+                assert_ok(weight_set_bias(model->layer[l].w[k], m, bias));
 }
 
 static void test_biases_go_along(void **state) {
-    static const int sites[] = {1, DECODER_PROJECTIONS};
+    static const int projections[] = {1, DECODER_PROJECTIONS};
     clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(sites) / sizeof(sites[0]); i++) {
+    for (size_t i = 0; i < sizeof(projections) / sizeof(projections[0]); i++) {
         clora_model *model = load_tiny(CLORA_DTYPE_F32);
-        set_biases(model, sites[i]);
+        set_biases(model, projections[i]);
         clora_adapter *adapter = make_adapter(model, &options);
         check(model, NULL, (text){2, 1, 3}, STEPS);
         check(model, adapter, (text){1, 1, 3}, STEPS);

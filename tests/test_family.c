@@ -178,9 +178,9 @@ static void test_a_skeleton_has_the_weights_and_biases_of_its_model(void **state
     clora_model *skeleton = NULL;
 
     assert_ok(model_skeleton(&skeleton, context, fixture_path(family->model), NULL));
-    assert_int_equal(skeleton->sites, model->sites);
-    for (int i = 0; i < model->sites; i++) {
-        const weight *bare = skeleton->site[i].weight, *full = model->site[i].weight;
+    assert_int_equal(skeleton->projections, model->projections);
+    for (int i = 0; i < model->projections; i++) {
+        const weight *bare = skeleton->projection[i].weight, *full = model->projection[i].weight;
         assert_int_equal(bare->N, full->N);
         assert_int_equal(bare->K, full->K);
         assert_int_equal(bare->modules, full->modules);

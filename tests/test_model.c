@@ -194,10 +194,10 @@ static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state)
 }
 
 static workspace *plan_training(const clora_adapter *adapter, const clora_batch *batch, bool dropout) {
-    int *ranks = calloc((size_t)adapter->sites, sizeof(int));
+    int *ranks = calloc((size_t)adapter->projections, sizeof(int));
     workspace *ws;
 
-    for (int i = 0; i < adapter->sites; i++)
+    for (int i = 0; i < adapter->projections; i++)
         ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
     assert_ok(workspace_plan(&ws, model,
                              &(workspace_options){.B = batch->B,

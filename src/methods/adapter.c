@@ -12,28 +12,28 @@
 /* Streams of A's random numbers: one a module, apart from the small numbers that other users of a seed count from. */
 static const uint32_t STREAM = 0x41000000u;
 
-/* The sites' modules one after the other. */
+/* The projections' modules one after the other. */
 static clora_status list_targets(clora_adapter *adapter) {
     int count = 0;
 
-    for (int s = 0; s < adapter->sites; s++)
-        count += adapter->site[s].weight->modules;
+    for (int s = 0; s < adapter->projections; s++)
+        count += adapter->projection[s].weight->modules;
     adapter->target = alloc_array((size_t)count + 1, sizeof(*adapter->target));
     adapter->choice = alloc_array((size_t)count + 1, sizeof(*adapter->choice));
     if (!adapter->target || !adapter->choice)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the modules of an adapter");
-    for (int s = 0; s < adapter->sites; s++) {
-        const adapter_site *site = &adapter->site[s];
-        for (int m = 0; m < site->weight->modules; m++)
+    for (int s = 0; s < adapter->projections; s++) {
+        const projection *p = &adapter->projection[s];
+        for (int m = 0; m < p->weight->modules; m++)
             adapter->target[adapter->targets++] =
-                (target_module){site->names[m], site->weight->module[m].N, site->weight->K, site->is_head};
+                (target_module){p->names[m], p->weight->module[m].N, p->weight->K, p->is_head};
     }
     return CLORA_OK;
 }
 
 static void destroy(shared *object);
 
-static clora_status allocate(clora_adapter **out, clora_context *context, const adapter_site *sites, int count) {
+static clora_status allocate(clora_adapter **out, clora_context *context, const projection *projections, int count) {
     clora_status status = CLORA_OK;
     clora_adapter *adapter = calloc(1, sizeof(*adapter));
 
@@ -42,14 +42,14 @@ static clora_status allocate(clora_adapter **out, clora_context *context, const 
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter");
     shared_init(&adapter->shared, destroy);
     adapter->context = context;
-    adapter->sites = count;
-    adapter->site = alloc_array((size_t)count + 1, sizeof(*adapter->site));
+    adapter->projections = count;
+    adapter->projection = alloc_array((size_t)count + 1, sizeof(*adapter->projection));
     adapter->term = alloc_array((size_t)count + 1, sizeof(lowrank *));
     adapter->slot = alloc_array((size_t)count + 1, sizeof(*adapter->slot));
-    adapter->chunk = alloc_array((size_t)count + 1, sizeof(clora_tensor *)); /* at most one a site */
-    if (!adapter->site || !adapter->term || !adapter->slot || !adapter->chunk)
+    adapter->chunk = alloc_array((size_t)count + 1, sizeof(clora_tensor *)); /* at most one a projection */
+    if (!adapter->projection || !adapter->term || !adapter->slot || !adapter->chunk)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter"));
-    memcpy(adapter->site, sites, (size_t)count * sizeof(*sites));
+    memcpy(adapter->projection, projections, (size_t)count * sizeof(*projections));
     TRY(list_targets(adapter));
     *out = adapter;
     adapter = NULL;
@@ -68,13 +68,13 @@ static void destroy(shared *object) {
 
     for (int i = 0; i < adapter->chunks; i++)
         clora_tensor_free(adapter->chunk[i]);
-    for (int i = 0; adapter->term && i < adapter->sites; i++)
+    for (int i = 0; adapter->term && i < adapter->projections; i++)
         lowrank_free(adapter->term[i]);
     json_decref(adapter->config);
     free((void *)(uintptr_t)adapter->options.target_modules);
     free((void *)(uintptr_t)adapter->options.rank_pattern);
     free((void *)(uintptr_t)adapter->options.alpha_pattern);
-    free(adapter->site);
+    free(adapter->projection);
     free(adapter->term);
     free(adapter->slot);
     free(adapter->chunk);
@@ -104,14 +104,14 @@ static clora_status read_options(clora_adapter *adapter, clora_init init, uint64
     return CLORA_OK;
 }
 
-/* One term for each site that has an adapted module. */
+/* One term for each projection that has an adapted module. */
 static clora_status create_terms(clora_adapter *adapter) {
     const target_choice *choice = adapter->choice;
     const target_module *target = adapter->target;
     clora_status status = CLORA_OK;
 
-    for (int s = 0; s < adapter->sites; s++) {
-        const int modules = adapter->site[s].weight->modules;
+    for (int s = 0; s < adapter->projections; s++) {
+        const int modules = adapter->projection[s].weight->modules;
         float scale[WEIGHT_MODULES] = {0};
         int R[WEIGHT_MODULES] = {0}, any = 0;
         for (int m = 0; m < modules; m++, choice++, target++) {
@@ -122,7 +122,7 @@ static clora_status create_terms(clora_adapter *adapter) {
             adapter->parameters += (int64_t)R[m] * ((int64_t)target->N + target->K);
         }
         if (any)
-            TRY(lowrank_create(&adapter->term[s], adapter->site[s].weight, R, scale));
+            TRY(lowrank_create(&adapter->term[s], adapter->projection[s].weight, R, scale));
     }
 done:
     return status;
@@ -135,7 +135,7 @@ static clora_status create_chunks(clora_adapter *adapter) {
     clora_status status = CLORA_OK;
     size_t used = 0;
 
-    for (int s = 0; s < adapter->sites; s++) {
+    for (int s = 0; s < adapter->projections; s++) {
         const lowrank *term = adapter->term[s];
         if (!term)
             continue;
@@ -144,7 +144,7 @@ static clora_status create_chunks(clora_adapter *adapter) {
             TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
                            "the adapter of %s takes %zu bytes, more than one buffer may have on this device; lower the "
                            "rank",
-                           adapter->site[s].names[0], n * sizeof(float)));
+                           adapter->projection[s].names[0], n * sizeof(float)));
         if (used > 0 && used + n > limit) {
             TRY(tensor_new(&adapter->chunk[adapter->chunks], adapter->context, CLORA_DTYPE_F32, 1, (int)used));
             adapter->chunks++;
@@ -155,7 +155,7 @@ static clora_status create_chunks(clora_adapter *adapter) {
     }
     TRY(tensor_new(&adapter->chunk[adapter->chunks], adapter->context, CLORA_DTYPE_F32, 1, (int)used));
     adapter->chunks++;
-    for (int s = 0; s < adapter->sites; s++)
+    for (int s = 0; s < adapter->projections; s++)
         if (adapter->term[s]) {
             adapter->term[s]->a = adapter_view_a(adapter, adapter->chunk, s);
             adapter->term[s]->b = adapter_view_b(adapter, adapter->chunk, s);
@@ -164,25 +164,25 @@ done:
     return status;
 }
 
-clora_tensor adapter_view_a(const clora_adapter *adapter, clora_tensor *const *chunks, int site) {
-    const adapter_slot *slot = &adapter->slot[site];
+clora_tensor adapter_view_a(const clora_adapter *adapter, clora_tensor *const *chunks, int p) {
+    const adapter_slot *slot = &adapter->slot[p];
 
-    return tensor_slice(chunks[slot->chunk], slot->a, 1, (int)adapter->term[site]->a_count);
+    return tensor_slice(chunks[slot->chunk], slot->a, 1, (int)adapter->term[p]->a_count);
 }
 
-clora_tensor adapter_view_b(const clora_adapter *adapter, clora_tensor *const *chunks, int site) {
-    const adapter_slot *slot = &adapter->slot[site];
+clora_tensor adapter_view_b(const clora_adapter *adapter, clora_tensor *const *chunks, int p) {
+    const adapter_slot *slot = &adapter->slot[p];
 
-    return tensor_slice(chunks[slot->chunk], slot->b, 1, (int)adapter->term[site]->b_count);
+    return tensor_slice(chunks[slot->chunk], slot->b, 1, (int)adapter->term[p]->b_count);
 }
 
 /* The name that stands for a term of several modules. */
-static const char *first_adapted(const clora_adapter *adapter, int site) {
+static const char *first_adapted(const clora_adapter *adapter, int p) {
     int m = 0;
 
-    while (adapter->term[site]->module[m].R == 0)
+    while (adapter->term[p]->module[m].R == 0)
         m++;
-    return adapter->site[site].names[m];
+    return adapter->projection[p].names[m];
 }
 
 clora_status adapter_list_parameters(parameters *out, const clora_adapter *adapter, parameter_group a,
@@ -191,7 +191,7 @@ clora_status adapter_list_parameters(parameters *out, const clora_adapter *adapt
 
     for (int i = 0; i < adapter->chunks; i++)
         TRY(parameters_add_buffer(out, adapter->chunk[i]));
-    for (int s = 0; s < adapter->sites; s++) {
+    for (int s = 0; s < adapter->projections; s++) {
         const lowrank *term = adapter->term[s];
         const adapter_slot *slot = &adapter->slot[s];
         if (!term)
@@ -204,16 +204,16 @@ done:
     return status;
 }
 
-/* One factor of one site, from the host's rows to the device's panels. first: the site's first target. */
-static clora_status upload(clora_adapter *adapter, int site, int first, bool is_b, peft_source source, void *user) {
-    const lowrank *term = adapter->term[site];
-    const adapter_slot *slot = &adapter->slot[site];
+/* One factor of one projection, from the host's rows to the device's panels. first: the projection's first target. */
+static clora_status upload(clora_adapter *adapter, int p, int first, bool is_b, peft_source source, void *user) {
+    const lowrank *term = adapter->term[p];
+    const adapter_slot *slot = &adapter->slot[p];
     const size_t count = is_b ? term->b_count : term->a_count;
     float *panels = alloc_array(count, sizeof(*panels)), *values = NULL;
     clora_status status = CLORA_OK;
 
     if (!panels)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", adapter->site[site].names[0]));
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", adapter->projection[p].names[0]));
     for (int m = 0; m < term->modules; m++) {
         const target_module *target = &adapter->target[first + m];
         if (term->module[m].R == 0)
@@ -242,12 +242,12 @@ static clora_status build(clora_adapter *adapter, peft_source source, void *user
 
     TRY(create_terms(adapter));
     TRY(create_chunks(adapter));
-    for (int s = 0; s < adapter->sites; s++) {
+    for (int s = 0; s < adapter->projections; s++) {
         if (adapter->term[s]) {
             TRY(upload(adapter, s, first, false, source, user));
             TRY(upload(adapter, s, first, true, source, user));
         }
-        first += adapter->site[s].weight->modules;
+        first += adapter->projection[s].weight->modules;
     }
 done:
     return status;
@@ -273,13 +273,13 @@ static clora_status make_fresh(void *user, float *out, int module, bool is_b) {
     return CLORA_OK;
 }
 
-clora_status adapter_create(clora_adapter **out, clora_context *context, const adapter_site *sites, int count,
+clora_status adapter_create(clora_adapter **out, clora_context *context, const projection *projections, int count,
                             const clora_adapter_options *options) {
     clora_status status = CLORA_OK;
     clora_adapter *adapter = NULL;
 
     *out = NULL;
-    TRY(allocate(&adapter, context, sites, count));
+    TRY(allocate(&adapter, context, projections, count));
     TRY(peft_config_create(&adapter->config, options, adapter->target, adapter->targets));
     TRY(target_resolve(adapter->choice, adapter->config, adapter->target, adapter->targets, true));
     TRY(read_options(adapter, options->init, options->seed));
@@ -297,14 +297,14 @@ static clora_status read_file(void *user, float *out, int module, bool is_b) {
     return peft_read(out, file, is_b ? file->b[module] : file->a[module]);
 }
 
-clora_status adapter_load(clora_adapter **out, clora_context *context, const adapter_site *sites, int count,
+clora_status adapter_load(clora_adapter **out, clora_context *context, const projection *projections, int count,
                           const char *directory) {
     clora_status status = CLORA_OK;
     clora_adapter *adapter = NULL;
     peft_adapter file = {.count = 0};
 
     *out = NULL;
-    TRY(allocate(&adapter, context, sites, count));
+    TRY(allocate(&adapter, context, projections, count));
     TRY(peft_open(&file, directory, adapter->target, adapter->targets));
     memcpy(adapter->choice, file.choice, (size_t)adapter->targets * sizeof(*file.choice));
     adapter->config = json_incref(file.config);
@@ -323,11 +323,11 @@ static clora_status download(void *user, float *out, int module, bool is_b) {
     const clora_adapter *adapter = user;
     clora_status status = CLORA_OK;
     float *panels = NULL;
-    int site = 0, m = module;
+    int p = 0, m = module;
 
-    while (m >= adapter->site[site].weight->modules)
-        m -= adapter->site[site++].weight->modules;
-    const lowrank *term = adapter->term[site];
+    while (m >= adapter->projection[p].weight->modules)
+        m -= adapter->projection[p++].weight->modules;
+    const lowrank *term = adapter->term[p];
     const clora_tensor view = is_b ? term->b : term->a;
     panels = alloc_array((size_t)tensor_cols(&view), sizeof(*panels));
     if (!panels)

@@ -29,12 +29,12 @@ static inline int selection_run(const selection *s, int sequence, int n) {
     return end - sequence;
 }
 
-/* An adapter's low-rank term at a site of the model, or NULL; that of all sequences. */
-static inline const lowrank *adapter_term(const clora_adapter *adapter, int site) {
-    return adapter ? adapter->term[site] : NULL;
+/* An adapter's low-rank term of a projection of the model, or NULL; that of all sequences. */
+static inline const lowrank *adapter_term(const clora_adapter *adapter, int p) {
+    return adapter ? adapter->term[p] : NULL;
 }
-static inline const lowrank *selection_term(const selection *s, int site) {
-    return adapter_term(s->adapter, site);
+static inline const lowrank *selection_term(const selection *s, int p) {
+    return adapter_term(s->adapter, p);
 }
 
 #endif

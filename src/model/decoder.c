@@ -55,17 +55,17 @@ done:
 static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *cache, int l) {
     const model_config *c = &ws->model->config;
     const model_layer *w = &ws->model->layer[l];
-    const int site = l * DECODER_PROJECTIONS;
+    const int at = l * DECODER_PROJECTIONS;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
     const qkv_views p = split_qkv(&a->qkv, c);
     clora_status status = CLORA_OK;
 
-    TRY(linear_forward_normed(ws, s, site + DECODER_QKV, &a->qkv, NULL, x, w->norm[DECODER_NORM_ATTENTION],
+    TRY(linear_forward_normed(ws, s, at + DECODER_QKV, &a->qkv, NULL, x, w->norm[DECODER_NORM_ATTENTION],
                               &a->rstd_attention, &a->u[DECODER_QKV]));
     TRY(attend(ws, a, &p, cache, l));
-    TRY(linear_forward(ws, s, site + DECODER_OUT, &a->mid, &a->att, x, &a->u[DECODER_OUT]));
-    TRY(linear_forward_normed(ws, s, site + DECODER_GATE_UP, &a->gu, &ws->act, &a->mid, w->norm[DECODER_NORM_MLP],
+    TRY(linear_forward(ws, s, at + DECODER_OUT, &a->mid, &a->att, x, &a->u[DECODER_OUT]));
+    TRY(linear_forward_normed(ws, s, at + DECODER_GATE_UP, &a->gu, &ws->act, &a->mid, w->norm[DECODER_NORM_MLP],
                               &a->rstd_mlp, &a->u[DECODER_GATE_UP]));
 done:
     return status;
@@ -84,12 +84,12 @@ done:
 
 /* The same bits again, from the layer's input. */
 static clora_status layer_again(workspace *ws, const selection *s, int l) {
-    const int site = l * DECODER_PROJECTIONS + DECODER_DOWN;
+    const int at = l * DECODER_PROJECTIONS + DECODER_DOWN;
     clora_status status = CLORA_OK;
 
     TRY(layer_inside(ws, s, NULL, l));
-    if (selection_term(s, site)) /* of the last product only u is wanted */
-        TRY(linear_forward(ws, s, site, NULL, &ws->act, NULL, &workspace_layer(ws, l)->u[DECODER_DOWN]));
+    if (selection_term(s, at)) /* of the last product only u is wanted */
+        TRY(linear_forward(ws, s, at, NULL, &ws->act, NULL, &workspace_layer(ws, l)->u[DECODER_DOWN]));
 done:
     return status;
 }
@@ -106,13 +106,13 @@ done:
     return status;
 }
 
-/* The first adapted site: no gradient is needed before it. */
-static int first_site(const selection *select) {
-    int site = 0;
+/* The first adapted projection: no gradient is needed before it. */
+static int first_adapted(const selection *select) {
+    int p = 0;
 
-    while (site < select->adapter->sites && !select->adapter->term[site])
-        site++;
-    return site;
+    while (p < select->adapter->projections && !select->adapter->term[p])
+        p++;
+    return p;
 }
 
 /* The gradient of a layer's output stands in dstream; afterwards that of its input does, unless `first` lies in the
@@ -120,7 +120,7 @@ static int first_site(const selection *select) {
 static clora_status layer_backward(workspace *ws, const selection *s, int l, int first) {
     const model_config *c = &ws->model->config;
     const model_layer *w = &ws->model->layer[l];
-    const int site = l * DECODER_PROJECTIONS;
+    const int at = l * DECODER_PROJECTIONS;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
     const qkv_views p = split_qkv(&a->qkv, c);
@@ -128,41 +128,41 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     clora_status status = CLORA_OK;
 
     /* act, which down_proj's A needs, is made again with the gradient and takes dact's place. */
-    if (first >= site + DECODER_DOWN) {
+    if (first >= at + DECODER_DOWN) {
         TRY(op_swiglu(&ws->act, &a->gu));
-        return linear_backward(ws, s, site + DECODER_DOWN, NULL, &ws->dstream, &ws->act, &a->u[DECODER_DOWN]);
+        return linear_backward(ws, s, at + DECODER_DOWN, NULL, &ws->dstream, &ws->act, &a->u[DECODER_DOWN]);
     }
-    TRY(linear_backward_input(ws, s, site + DECODER_DOWN, &ws->dact, &ws->dstream, &a->u[DECODER_DOWN]));
-    TRY(op_swiglu_backward(&a->gu, selection_term(s, site + DECODER_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
-    TRY(linear_backward_factor(ws, s, site + DECODER_DOWN, &ws->dact));
-    if (selection_term(s, site + DECODER_GATE_UP))
+    TRY(linear_backward_input(ws, s, at + DECODER_DOWN, &ws->dact, &ws->dstream, &a->u[DECODER_DOWN]));
+    TRY(op_swiglu_backward(&a->gu, selection_term(s, at + DECODER_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
+    TRY(linear_backward_factor(ws, s, at + DECODER_DOWN, &ws->dact));
+    if (selection_term(s, at + DECODER_GATE_UP))
         TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
-    TRY(linear_backward(ws, s, site + DECODER_GATE_UP, first < site + DECODER_GATE_UP ? &ws->dnorm : NULL, &a->gu,
+    TRY(linear_backward(ws, s, at + DECODER_GATE_UP, first < at + DECODER_GATE_UP ? &ws->dnorm : NULL, &a->gu,
                         &ws->normed, &a->u[DECODER_GATE_UP]));
-    if (first >= site + DECODER_GATE_UP)
+    if (first >= at + DECODER_GATE_UP)
         return CLORA_OK;
     TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
 
-    TRY(linear_backward(ws, s, site + DECODER_OUT, first < site + DECODER_OUT ? &ws->datt : NULL, &ws->dstream, &a->att,
+    TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &ws->dstream, &a->att,
                         &a->u[DECODER_OUT]));
-    if (first >= site + DECODER_OUT)
+    if (first >= at + DECODER_OUT)
         return CLORA_OK;
     TRY(op_attention_backward(&d.q, &d.k, &d.v, &ws->delta, &ws->dq_parts, &ws->datt, &a->att, &p.q, &p.k, &p.v,
                               &a->lse, &ws->past, &ws->first, &ws->last, shape_of(ws, ws->T)));
     TRY(op_rope(&d.qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, true));
 
-    if (selection_term(s, site + DECODER_QKV))
+    if (selection_term(s, at + DECODER_QKV))
         TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, w->norm[DECODER_NORM_ATTENTION]));
-    TRY(linear_backward(ws, s, site + DECODER_QKV, first < site ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
+    TRY(linear_backward(ws, s, at + DECODER_QKV, first < at ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
                         &a->u[DECODER_QKV]));
-    if (first < site)
+    if (first < at)
         TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, w->norm[DECODER_NORM_ATTENTION]));
 done:
     return status;
 }
 
 clora_status decoder_backward(workspace *ws, const selection *select) {
-    const int layers = ws->model->config.layers, first = first_site(select);
+    const int layers = ws->model->config.layers, first = first_adapted(select);
     clora_status status = CLORA_OK;
 
     if (first >= layers * DECODER_PROJECTIONS)

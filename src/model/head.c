@@ -2,12 +2,12 @@
 
 #include "model/linear.h"
 
-static int head_site(const workspace *ws) {
-    return ws->model->sites - 1;
+static int head_projection(const workspace *ws) {
+    return ws->model->projections - 1;
 }
 
 clora_status head_forward(workspace *ws, const selection *s, clora_tensor *logits, const clora_tensor *x) {
-    return linear_forward(ws, s, head_site(ws), logits, x, NULL, &ws->u_head);
+    return linear_forward(ws, s, head_projection(ws), logits, x, NULL, &ws->u_head);
 }
 
 /* Rows [row, row + n) through the head, the loss, and back. */
@@ -23,7 +23,7 @@ static clora_status one_chunk(workspace *ws, const selection *s, head_loss loss,
     if (!gradient)
         return CLORA_OK;
     dx = tensor_view(&ws->dnorm, row, n, 0, C);
-    TRY(linear_backward(ws, s, head_site(ws), &dx, &logits, &x, &ws->u_head));
+    TRY(linear_backward(ws, s, head_projection(ws), &dx, &logits, &x, &ws->u_head));
 done:
     return status;
 }

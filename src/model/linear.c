@@ -2,8 +2,8 @@
 
 #include "methods/lora.h"
 
-static lora_dropout dropout(const workspace *ws, const selection *s, int site) {
-    return (lora_dropout){s->dropout, s->dropout_seed, (uint32_t)site, ws->dropped};
+static lora_dropout dropout(const workspace *ws, const selection *s, int p) {
+    return (lora_dropout){s->dropout, s->dropout_seed, (uint32_t)p, ws->dropped};
 }
 
 /* A row of u for each of x: the views that layers share may be wider than this term. */
@@ -12,13 +12,13 @@ static clora_tensor columns_of(const clora_tensor *u_space, const clora_tensor *
 }
 
 /* y += the terms of sequences that have an adapter each; those side by side that share one go together. */
-static clora_status add_terms(workspace *ws, const selection *s, int site, clora_tensor *y, const clora_tensor *x,
+static clora_status add_terms(workspace *ws, const selection *s, int p, clora_tensor *y, const clora_tensor *x,
                               clora_tensor *u_space) {
     const int rows = (int)tensor_rows(x) / ws->B; /* of a sequence */
     clora_status status = CLORA_OK;
 
     for (int b = 0, n; b < ws->B; b += n) {
-        const lowrank *lr = adapter_term(s->each[b], site);
+        const lowrank *lr = adapter_term(s->each[b], p);
         n = selection_run(s, b, ws->B);
         if (!lr)
             continue;
@@ -31,24 +31,24 @@ done:
     return status;
 }
 
-clora_status linear_forward(workspace *ws, const selection *s, int site, clora_tensor *y, const clora_tensor *x,
+clora_status linear_forward(workspace *ws, const selection *s, int p, clora_tensor *y, const clora_tensor *x,
                             const clora_tensor *residual, clora_tensor *u_space) {
-    const lowrank *lr = selection_term(s, site);
-    const lora_dropout drop = dropout(ws, s, site);
+    const lowrank *lr = selection_term(s, p);
+    const lora_dropout drop = dropout(ws, s, p);
     clora_tensor u = columns_of(u_space, x, lr);
     clora_status status = CLORA_OK;
 
-    TRY(lora_forward(y, x, ws->model->site[site].weight, residual, lr, &u, &drop));
+    TRY(lora_forward(y, x, ws->model->projection[p].weight, residual, lr, &u, &drop));
     if (s->each)
-        TRY(add_terms(ws, s, site, y, x, u_space));
+        TRY(add_terms(ws, s, p, y, x, u_space));
 done:
     return status;
 }
 
-clora_status linear_forward_normed(workspace *ws, const selection *s, int site, clora_tensor *y, clora_tensor *act,
+clora_status linear_forward_normed(workspace *ws, const selection *s, int p, clora_tensor *y, clora_tensor *act,
                                    const clora_tensor *x, const clora_tensor *gain, clora_tensor *rstd,
                                    clora_tensor *u_space) {
-    const lowrank *lr = selection_term(s, site);
+    const lowrank *lr = selection_term(s, p);
     const bool apart = ws->train || s->dropout > 0.0f || s->each;
     const matmul_fusion fusion = {
         .gain = gain, .eps = ws->model->config.norm_eps, .normed = &ws->normed, .gu = act ? y : NULL};
@@ -57,44 +57,44 @@ clora_status linear_forward_normed(workspace *ws, const selection *s, int site, 
 
     if (apart) {
         TRY(op_rmsnorm(&ws->normed, rstd, x, gain, fusion.eps));
-        TRY(linear_forward(ws, s, site, y, &ws->normed, NULL, u_space));
+        TRY(linear_forward(ws, s, p, y, &ws->normed, NULL, u_space));
         return act ? op_swiglu(act, y) : CLORA_OK;
     }
-    TRY(op_matmul_fused(act ? act : y, x, ws->model->site[site].weight, lr, lr ? &u : NULL, &fusion));
+    TRY(op_matmul_fused(act ? act : y, x, ws->model->projection[p].weight, lr, lr ? &u : NULL, &fusion));
 done:
     return status;
 }
 
-clora_status linear_backward_input(workspace *ws, const selection *s, int site, clora_tensor *dx,
-                                   const clora_tensor *dy, const clora_tensor *u_space) {
-    const lowrank *lr = selection_term(s, site);
-    const weight *w = ws->model->site[site].weight;
-    const lora_dropout drop = dropout(ws, s, site);
+clora_status linear_backward_input(workspace *ws, const selection *s, int p, clora_tensor *dx, const clora_tensor *dy,
+                                   const clora_tensor *u_space) {
+    const lowrank *lr = selection_term(s, p);
+    const weight *w = ws->model->projection[p].weight;
+    const lora_dropout drop = dropout(ws, s, p);
 
     if (!lr)
         return lora_backward(dx, NULL, dy, w, NULL, NULL, NULL, &drop);
     clora_tensor u = columns_of(u_space, dy, lr), du = columns_of(&ws->du, dy, lr);
-    clora_tensor db = adapter_view_b(s->adapter, s->gradients, site);
+    clora_tensor db = adapter_view_b(s->adapter, s->gradients, p);
     return lora_backward(dx, &db, dy, w, lr, &u, &du, &drop);
 }
 
-clora_status linear_backward_factor(workspace *ws, const selection *s, int site, const clora_tensor *x) {
-    const lowrank *lr = selection_term(s, site);
-    const lora_dropout drop = dropout(ws, s, site);
+clora_status linear_backward_factor(workspace *ws, const selection *s, int p, const clora_tensor *x) {
+    const lowrank *lr = selection_term(s, p);
+    const lora_dropout drop = dropout(ws, s, p);
 
     if (!lr)
         return CLORA_OK;
     const clora_tensor du = columns_of(&ws->du, x, lr);
-    clora_tensor da = adapter_view_a(s->adapter, s->gradients, site);
+    clora_tensor da = adapter_view_a(s->adapter, s->gradients, p);
     return lora_gradient_a(&da, &du, x, lr, &drop);
 }
 
-clora_status linear_backward(workspace *ws, const selection *s, int site, clora_tensor *dx, const clora_tensor *dy,
+clora_status linear_backward(workspace *ws, const selection *s, int p, clora_tensor *dx, const clora_tensor *dy,
                              const clora_tensor *x, const clora_tensor *u_space) {
     clora_status status = CLORA_OK;
 
-    TRY(linear_backward_input(ws, s, site, dx, dy, u_space));
-    TRY(linear_backward_factor(ws, s, site, x));
+    TRY(linear_backward_input(ws, s, p, dx, dy, u_space));
+    TRY(linear_backward_factor(ws, s, p, x));
 done:
     return status;
 }

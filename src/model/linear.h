@@ -5,33 +5,33 @@
 #include "model/workspace.h"
 
 /*
- * A projection of the model, W0 of (N, K) at a site, with the low-rank term that the selection has there. u_space
+ * A projection of the model, W0 (N, K), by its number, with the low-rank term that the selection has for it. u_space
  * (M, >= R) is room for u = s x A^T, which the backward pass needs. Where sequences have an adapter each, W0's product
  * is one for all rows, and each adapter's term is added to its own.
  */
 
 /* y (M, N) overwritten = [residual +] x W0^T + bias + the term; y NULL: u alone. */
-clora_status linear_forward(workspace *ws, const selection *s, int site, clora_tensor *y, const clora_tensor *x,
+clora_status linear_forward(workspace *ws, const selection *s, int p, clora_tensor *y, const clora_tensor *x,
                             const clora_tensor *residual, clora_tensor *u_space);
 
 /*
  * y (M, N) overwritten = the projection of rmsnorm(x), and act (M, N/2) = swiglu(y) unless act is NULL. For a backward
  * pass x's rstd and y are kept; without one y is scratch where act is wanted, and launches are few.
  */
-clora_status linear_forward_normed(workspace *ws, const selection *s, int site, clora_tensor *y, clora_tensor *act,
+clora_status linear_forward_normed(workspace *ws, const selection *s, int p, clora_tensor *y, clora_tensor *act,
                                    const clora_tensor *x, const clora_tensor *gain, clora_tensor *rstd,
                                    clora_tensor *u_space);
 
 /* dx (M, K) overwritten, or NULL; the gradient of B accumulates. ws->du stays for the gradient of A. */
-clora_status linear_backward_input(workspace *ws, const selection *s, int site, clora_tensor *dx,
-                                   const clora_tensor *dy, const clora_tensor *u_space);
+clora_status linear_backward_input(workspace *ws, const selection *s, int p, clora_tensor *dx, const clora_tensor *dy,
+                                   const clora_tensor *u_space);
 
-/* The gradient of A accumulates, right after linear_backward_input at this site: apart from it, for this alone needs x,
- * which may be made again in between. */
-clora_status linear_backward_factor(workspace *ws, const selection *s, int site, const clora_tensor *x);
+/* The gradient of A accumulates, right after linear_backward_input of this projection: apart from it, for this alone
+ * needs x, which may be made again in between. */
+clora_status linear_backward_factor(workspace *ws, const selection *s, int p, const clora_tensor *x);
 
 /* Both of them. */
-clora_status linear_backward(workspace *ws, const selection *s, int site, clora_tensor *dx, const clora_tensor *dy,
+clora_status linear_backward(workspace *ws, const selection *s, int p, clora_tensor *dx, const clora_tensor *dy,
                              const clora_tensor *x, const clora_tensor *u_space);
 
 #endif

@@ -23,33 +23,33 @@ bool model_projection_bias(const model_config *c, int k) {
     return c->biases >> k & 1u;
 }
 
-clora_status model_list_sites(clora_model *m) {
+clora_status model_list_projections(clora_model *m) {
     const model_family *family = m->config.family;
 
-    m->sites = m->config.layers * family->projections + 1;
-    m->site = alloc_array((size_t)m->sites, sizeof(*m->site));
-    m->name = alloc_array((size_t)m->sites * WEIGHT_MODULES, sizeof(*m->name));
-    if (!m->site || !m->name)
+    m->projections = m->config.layers * family->projections + 1;
+    m->projection = alloc_array((size_t)m->projections, sizeof(*m->projection));
+    m->name = alloc_array((size_t)m->projections * WEIGHT_MODULES, sizeof(*m->name));
+    if (!m->projection || !m->name)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of modules");
-    for (int s = 0; s < m->sites - 1; s++) {
+    for (int s = 0; s < m->projections - 1; s++) {
         const int l = s / family->projections, k = s % family->projections;
-        m->site[s].weight = m->layer[l].w[k];
+        m->projection[s].weight = m->layer[l].w[k];
         for (int i = 0; i < family->projection[k].modules; i++) {
             char *name = alloc_format("model.layers.%d.%s", l, family->projection[k].module[i].path);
             if (!name)
                 return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of modules");
             m->name[s * WEIGHT_MODULES + i] = name;
-            m->site[s].names[i] = name;
+            m->projection[s].names[i] = name;
         }
     }
-    m->site[m->sites - 1] = (adapter_site){.weight = m->head, .names = {"lm_head"}, .is_head = true};
+    m->projection[m->projections - 1] = (projection){.weight = m->head, .names = {"lm_head"}, .is_head = true};
     return CLORA_OK;
 }
 
 /* "f32" when all matrices agree, else "mixed". */
 static const char *storage_name(const clora_model *m) {
-    for (int s = 0; s < m->sites; s++)
-        if (m->site[s].weight->storage != m->embedding->storage)
+    for (int s = 0; s < m->projections; s++)
+        if (m->projection[s].weight->storage != m->embedding->storage)
             return "mixed";
     return m->embedding->storage->name;
 }
@@ -72,8 +72,8 @@ void model_info_fill(clora_model_info *info, const model_config *c) {
 }
 
 static bool is_stored_as(const clora_model *m, clora_storage type) {
-    for (int s = 0; s < m->sites; s++)
-        if (m->site[s].weight->storage->id == type)
+    for (int s = 0; s < m->projections; s++)
+        if (m->projection[s].weight->storage->id == type)
             return true;
     return m->embedding->storage->id == type;
 }
@@ -108,7 +108,7 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     before -= scratch_bytes(context);
     TRY(config_load(&m->config, directory));
     TRY(model_load_weights(m, directory, options->dtype));
-    TRY(model_list_sites(m));
+    TRY(model_list_projections(m));
     TRY(model_self_check(m, SELF_CHECK_PRODUCTS | SELF_CHECK_MODEL));
     clora_context_memory(context, &after, NULL);
     m->info.device_bytes = after - scratch_bytes(context) - before;
@@ -133,10 +133,10 @@ static void destroy(shared *object) {
         weight_free(m->head);
     weight_free(m->embedding);
     clora_tensor_free(m->norm);
-    for (int i = 0; m->name && i < m->sites * WEIGHT_MODULES; i++)
+    for (int i = 0; m->name && i < m->projections * WEIGHT_MODULES; i++)
         free(m->name[i]);
     free(m->name);
-    free(m->site);
+    free(m->projection);
     free(m->layer);
     shared_let_go(&m->context->shared);
     free(m);
@@ -169,17 +169,17 @@ clora_context *clora_model_context(const clora_model *model) {
 int clora_model_module_count(const clora_model *model) {
     int n = 0;
 
-    for (int s = 0; model && s < model->sites; s++)
-        n += model->site[s].weight->modules;
+    for (int s = 0; model && s < model->projections; s++)
+        n += model->projection[s].weight->modules;
     return n;
 }
 
 clora_module_info clora_model_module(const clora_model *model, int i) {
-    for (int s = 0; model && i >= 0 && s < model->sites; s++) {
-        const adapter_site *site = &model->site[s];
-        if (i < site->weight->modules)
-            return (clora_module_info){site->names[i], site->weight->module[i].N, site->weight->K, site->is_head};
-        i -= site->weight->modules;
+    for (int s = 0; model && i >= 0 && s < model->projections; s++) {
+        const projection *p = &model->projection[s];
+        if (i < p->weight->modules)
+            return (clora_module_info){p->names[i], p->weight->module[i].N, p->weight->K, p->is_head};
+        i -= p->weight->modules;
     }
     return (clora_module_info){NULL, 0, 0, 0};
 }
@@ -209,7 +209,8 @@ clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const
     *out = NULL;
     NEED(model);
     return clora_keep_cause(bind(
-        out, model, adapter_create(out, model->context, model->site, model->sites, options ? options : &defaults)));
+        out, model,
+        adapter_create(out, model->context, model->projection, model->projections, options ? options : &defaults)));
 }
 
 clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory) {
@@ -217,5 +218,6 @@ clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const c
     *out = NULL;
     NEED(model);
     NEED(directory);
-    return clora_keep_cause(bind(out, model, adapter_load(out, model->context, model->site, model->sites, directory)));
+    return clora_keep_cause(
+        bind(out, model, adapter_load(out, model->context, model->projection, model->projections, directory)));
 }

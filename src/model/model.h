@@ -25,9 +25,9 @@ struct clora_model {
     weight *head;      /* the embedding when tied */
     clora_tensor *norm;
     model_layer *layer;
-    int sites; /* those of each layer, and the head, which is last */
-    adapter_site *site;
-    char **name; /* owns the module names: sites * WEIGHT_MODULES */
+    int projections; /* those of each layer, and the head, which is last */
+    projection *projection;
+    char **name; /* owns the module names: projections * WEIGHT_MODULES */
 };
 
 /* Rows of each module of a layer's k-th projection, and its inputs. Returns the number of modules. */
@@ -43,7 +43,7 @@ void model_info_fill(clora_model_info *info, const model_config *c);
 clora_model *model_allocate(clora_context *context);
 
 /* Make the list of adaptable weights: each layer's in order, then the head. */
-clora_status model_list_sites(clora_model *model);
+clora_status model_list_projections(clora_model *model);
 
 /* device/self_check.h with this model's types and heads */
 clora_status model_self_check(const clora_model *model, unsigned groups);

@@ -91,7 +91,7 @@ void clora_session_free(clora_session *s) {
 static int largest_rank(const clora_adapter *adapter) {
     int most = 0;
 
-    for (int i = 0; i < adapter->sites; i++)
+    for (int i = 0; i < adapter->projections; i++)
         if (adapter->term[i] && adapter->term[i]->R > most)
             most = adapter->term[i]->R;
     return most;

@@ -46,7 +46,7 @@ clora_status model_skeleton(clora_model **out, clora_context *context, const cha
         TRY(weight_create(&m->head, context, storage_choose(type, m->config.hidden), m->config.hidden, 1,
                           &m->config.vocab));
     }
-    TRY(model_list_sites(m));
+    TRY(model_list_projections(m));
     *out = m;
     m = NULL;
 done:

@@ -61,7 +61,7 @@ done:
     return status;
 }
 
-/* Where one layer's views serve all, u must hold the largest rank of each site. */
+/* Where one layer's views serve all, u must hold the largest rank of each projection. */
 static clora_status plan_layers(workspace *ws, const model_config *c, const int *ranks) {
     clora_status status = CLORA_OK;
     int shared[LAYER_PROJECTIONS] = {0};

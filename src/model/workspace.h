@@ -15,7 +15,7 @@ typedef struct layer_activations {
     clora_tensor mid;                  /* (M, C) residual stream between attention and MLP */
     clora_tensor rstd_mlp;             /* (M, 1) */
     clora_tensor gu;                   /* (M, 2F) gate and up; the backward pass overwrites it with its gradient */
-    clora_tensor u[LAYER_PROJECTIONS]; /* (M, R) of adapted sites */
+    clora_tensor u[LAYER_PROJECTIONS]; /* (M, R) of adapted projections */
 } layer_activations;
 
 /* All activations of a step of at most B x T tokens, in one arena. Without `train`, and with `recompute`, the layers
@@ -45,7 +45,7 @@ typedef struct workspace_options {
     bool recompute; /* keep a layer's input only and compute the rest again in the backward pass */
     bool loss;      /* targets, logits by chunks, nll: training and evaluation */
     bool dropout;
-    const int *ranks; /* columns of u per site (0: none), or NULL */
+    const int *ranks; /* columns of u per projection (0: none), or NULL */
 } workspace_options;
 
 /* Plan; nothing is allocated. The model may be one that only has a configuration. */

@@ -74,7 +74,7 @@ static const char *storage_name(const model_config *c, storage_choice choice) {
     return clora_storage_name(type);
 }
 
-/* Columns of u at each site for an adapter of one rank on all linear layers. */
+/* Columns of u at each projection for an adapter of one rank on all linear layers. */
 static clora_status plan_activations(clora_memory_plan *out, const clora_model *shape, int rank, int batch,
                                      int length) {
     const int each = shape->config.family->projections, all = shape->config.layers * each;

@@ -44,11 +44,11 @@ static clora_status trace_end(trace *t, clora_status status) {
 static clora_status make_workspace(workspace **out, const clora_model *model, const clora_adapter *adapter,
                                    const clora_tune_use *use) {
     clora_status status = CLORA_OK;
-    int *ranks = alloc_array((size_t)model->sites, sizeof(*ranks));
+    int *ranks = alloc_array((size_t)model->projections, sizeof(*ranks));
 
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trace");
-    for (int i = 0; i < model->sites; i++)
+    for (int i = 0; i < model->projections; i++)
         ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
     TRY(workspace_plan(out, model,
                        &(workspace_options){.B = use->batch_size,

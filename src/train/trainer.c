@@ -63,13 +63,13 @@ static clora_status check_room(const clora_trainer *t) {
 
 static clora_status make_workspace(clora_trainer *t, const clora_dataset *dataset) {
     clora_status status = CLORA_OK;
-    const int sites = t->adapter->sites;
+    const int projections = t->adapter->projections;
     const int length = t->options.max_length ? t->options.max_length : clora_dataset_get_stats(dataset).longest;
-    int *ranks = alloc_array((size_t)sites, sizeof(*ranks));
+    int *ranks = alloc_array((size_t)projections, sizeof(*ranks));
 
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer");
-    for (int i = 0; i < sites; i++)
+    for (int i = 0; i < projections; i++)
         ranks[i] = t->adapter->term[i] ? t->adapter->term[i]->R : 0;
     TRY(workspace_plan(&t->ws, t->model,
                        &(workspace_options){.B = t->options.batch_size,

@@ -30,11 +30,11 @@ clora_trainer *fixture_trainer(clora_model *model, clora_adapter *adapter, clora
 
 void assert_factors(clora_adapter *adapter, clora_tensor *const *chunks, float factor, const fixture_tensors *f,
                     const char *prefix, double limit) {
-    for (int site = 0; site < adapter->sites; site++) {
-        const lowrank *lr = adapter->term[site];
+    for (int p = 0; p < adapter->projections; p++) {
+        const lowrank *lr = adapter->term[p];
         if (!lr)
             continue;
-        const clora_tensor a = adapter_view_a(adapter, chunks, site), b = adapter_view_b(adapter, chunks, site);
+        const clora_tensor a = adapter_view_a(adapter, chunks, p), b = adapter_view_b(adapter, chunks, p);
         float *pa = malloc(lr->a_count * sizeof(float)), *pb = malloc(lr->b_count * sizeof(float));
         assert_ok(clora_tensor_read(&a, pa));
         assert_ok(clora_tensor_read(&b, pb));
@@ -46,8 +46,8 @@ void assert_factors(clora_adapter *adapter, clora_tensor *const *chunks, float f
             for (int which = 0; which < 2; which++) {
                 char key[256];
                 const size_t n = R * (which ? N : K);
-                snprintf(key, sizeof(key), "%sbase_model.model.%s.lora_%c.weight", prefix, adapter->site[site].names[m],
-                         which ? 'B' : 'A');
+                snprintf(key, sizeof(key), "%sbase_model.model.%s.lora_%c.weight", prefix,
+                         adapter->projection[p].names[m], which ? 'B' : 'A');
                 if (which)
                     lowrank_unpack_b(lr, m, values, pb);
                 else
@@ -68,9 +68,9 @@ void assert_factors(clora_adapter *adapter, clora_tensor *const *chunks, float f
 size_t weights_snapshot(unsigned char *out, const clora_model *model) {
     size_t used = 0;
 
-    for (int s = 0; s < model->sites; s++)
-        for (int m = 0; m < model->site[s].weight->modules; m++) {
-            const weight *w = model->site[s].weight;
+    for (int s = 0; s < model->projections; s++)
+        for (int m = 0; m < model->projection[s].weight->modules; m++) {
+            const weight *w = model->projection[s].weight;
             if (out)
                 assert_ok(weight_unpack(w, m, out + used));
             used += (size_t)w->module[m].N * (size_t)w->K * sizeof(float);
