@@ -65,7 +65,6 @@ class Tune(CommandTest):
         self.assertIn(where, source)
         path.write_text(source.replace(where, where + f"#if {spoilt}\n{text}\n#endif\n"))
         self.environment["CLORA_KERNEL_DIR"] = str(folder)
-        self.environment["POCL_EXTRA_BUILD_FLAGS"] = "-cl-opt-disable"  # compiling them is all the time
 
 
 @needs_device
@@ -214,6 +213,10 @@ class Entries(Tune):
 @needs_panels
 class Faults(Tune):
     """A fault in some configurations of one kernel: they are not chosen, and all else goes on."""
+
+    def setUp(self):
+        super().setUp()
+        self.environment["POCL_EXTRA_BUILD_FLAGS"] = "-cl-opt-disable"  # compiling them is all the time
 
     def assert_spoilt_was_found(self, word, poison):
         def is_spoilt(e):

@@ -441,15 +441,15 @@ static void test_a_split_weight_unpacks_whole(void **state) {
 static void test_refuses_sizes_that_do_not_fit(void **state) {
     const int negative = 0, huge = INT32_MAX;
     const size_t allowed = context->info.max_allocation;
-    const int N = 8;
+    const int N[5] = {8, 8, 8, 8, 8};
     weight *w;
 
     (void)state;
     assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, 4, 1, &negative), CLORA_ERROR_SHAPE);
     assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, INT32_MAX, 1, &huge), CLORA_ERROR_SHAPE);
-    assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, 4, 5, &N), CLORA_ERROR_SHAPE);
+    assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, 4, 5, N), CLORA_ERROR_SHAPE);
     context->info.max_allocation = 64;
-    assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, 4000, 1, &N), CLORA_ERROR_MEMORY);
+    assert_int_equal(weight_create(&w, context, CLORA_STORAGE_F32, 4000, 1, N), CLORA_ERROR_MEMORY);
     context->info.max_allocation = allowed;
     assert_null(w);
 }
