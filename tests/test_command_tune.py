@@ -116,7 +116,8 @@ class Entries(Tune):
         self.assertEqual(len(first), 1)
         self.assertIn("note:   products ", err)
         self.assertEqual(plan("--verbose")[0], first)
-        other, err = plan("--verbose", CLORA_PARAM_EMBEDDING_WG="32")
+        # the look-up as a launch of its own, where a step would be one
+        other, err = plan("--verbose", CLORA_PARAM_EMBEDDING_WG="32", CLORA_PARAM_PATH_TAPE_PATH="1")
         self.assertNotEqual(other, first)
         self.assertIn(": WG 32\n", err)
         self.assertEqual(plan()[0], [])
