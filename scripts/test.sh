@@ -56,12 +56,13 @@ build() {
 
 # run FOLDER OPTION...: `meson test`, remembered for the sum; its own exit status is in the log
 run() {
-    local folder=$1 log=$1/meson-logs/testlog.json
+    local folder=$1 log
     shift
     echo "== tests in $folder"
-    rm -f "$log"
+    rm -f "$folder"/meson-logs/testlog*.json
     meson test -C "$folder" --no-rebuild --print-errorlogs "$@"
     local status=$?
+    log=$(echo "$folder"/meson-logs/testlog*.json) # its name has the setup's in it
     if [ -s "$log" ]; then
         logs+=("$log")
     else
