@@ -6,8 +6,8 @@ static clora_status add_products(bench_items *items, const bench_model *model, i
     const int chunk = rows < BENCH_LOGITS_ROWS ? rows : BENCH_LOGITS_ROWS;
     clora_status status = CLORA_OK;
 
-    for (int site = 0; site < BENCH_SITES; site++) {
-        op_shape shape = bench_site_shape(model, site, site == BENCH_SITES - 1 ? chunk : rows, 0, dtype);
+    for (int p = 0; p < BENCH_PROJECTIONS; p++) {
+        op_shape shape = bench_projection_shape(model, p, p == BENCH_PROJECTIONS - 1 ? chunk : rows, 0, dtype);
         TRY(bench_items_add(items, forward, shape));
         shape.option = 0; /* a gradient has no residual */
         TRY(bench_items_add(items, backward, shape));

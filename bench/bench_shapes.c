@@ -20,16 +20,16 @@ void bench_items_finish(bench_items *items) {
     *items = (bench_items){0};
 }
 
-op_shape bench_site_shape(const bench_model *m, int site, int M, int R, clora_storage dtype) {
+op_shape bench_projection_shape(const bench_model *m, int p, int M, int R, clora_storage dtype) {
     const int q = m->heads * m->head_dim, kv = m->kv_heads * m->head_dim;
-    const op_shape shapes[BENCH_SITES] = {
+    const op_shape shapes[BENCH_PROJECTIONS] = {
         {.N = q + 2 * kv, .K = m->hidden, .modules = 3, .first = q},
         {.N = m->hidden, .K = q, .option = PRODUCT_RESIDUAL},
         {.N = 2 * m->ffn, .K = m->hidden, .modules = 2, .first = m->ffn},
         {.N = m->hidden, .K = m->ffn, .option = PRODUCT_RESIDUAL},
         {.N = m->vocab, .K = m->hidden},
     };
-    op_shape shape = shapes[site];
+    op_shape shape = shapes[p];
 
     shape.M = M;
     shape.R = R;
@@ -54,9 +54,9 @@ static clora_status add(const shape_request *r, op_shape shape) {
 static clora_status add_products(const shape_request *r, int R, clora_storage dtype) {
     clora_status status = CLORA_OK;
 
-    for (int site = 0; site < BENCH_SITES && status == CLORA_OK; site++)
-        if (site < BENCH_SITES - 1 || (R == 0 && r->M <= BENCH_LOGITS_ROWS))
-            status = add(r, bench_site_shape(r->model, site, r->M, R, dtype));
+    for (int p = 0; p < BENCH_PROJECTIONS && status == CLORA_OK; p++)
+        if (p < BENCH_PROJECTIONS - 1 || (R == 0 && r->M <= BENCH_LOGITS_ROWS))
+            status = add(r, bench_projection_shape(r->model, p, r->M, R, dtype));
     return status;
 }
 
@@ -76,8 +76,8 @@ static clora_status factors(const shape_request *r) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < r->ranks->count; i++)
-        for (int site = 0; site < BENCH_SITES - 1; site++)
-            TRY(add(r, bench_site_shape(r->model, site, r->M, r->ranks->item[i], CLORA_STORAGE_F32)));
+        for (int p = 0; p < BENCH_PROJECTIONS - 1; p++)
+            TRY(add(r, bench_projection_shape(r->model, p, r->M, r->ranks->item[i], CLORA_STORAGE_F32)));
 done:
     return status;
 }
@@ -87,8 +87,9 @@ static clora_status summed(const shape_request *r) {
 
     for (int d = 0; d < r->dtypes->count; d++)
         for (int i = 0; i < r->ranks->count; i++)
-            for (int site = 0; site < BENCH_SITES - 1; site++)
-                TRY(add(r, bench_site_shape(r->model, site, 0, r->ranks->item[i], (clora_storage)r->dtypes->item[d])));
+            for (int p = 0; p < BENCH_PROJECTIONS - 1; p++)
+                TRY(add(r,
+                        bench_projection_shape(r->model, p, 0, r->ranks->item[i], (clora_storage)r->dtypes->item[d])));
 done:
     return status;
 }
@@ -171,8 +172,8 @@ static clora_status parameters(const shape_request *r) {
 
     for (int i = 0; i < r->ranks->count; i++) {
         double scalars = 0;
-        for (int site = 0; site < BENCH_SITES - 1; site++) {
-            const op_shape s = bench_site_shape(r->model, site, 1, r->ranks->item[i], CLORA_STORAGE_F32);
+        for (int p = 0; p < BENCH_PROJECTIONS - 1; p++) {
+            const op_shape s = bench_projection_shape(r->model, p, 1, r->ranks->item[i], CLORA_STORAGE_F32);
             scalars += (double)product_ranks(&s) * s.K + product_b_elements(&s);
         }
         if (scalars * r->model->layers < 1e9)

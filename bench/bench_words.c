@@ -44,9 +44,9 @@ int bench_count(const char *text) {
 }
 
 clora_storage bench_read_dtype(const char *name, size_t length) {
-    for (int i = 0; clora_storage_name((clora_storage)i); i++) {
+    for (int i = 0; i < CLORA_STORAGE_END; i++) {
         const char *known = clora_storage_name((clora_storage)i);
-        if (strlen(known) == length && strncmp(known, name, length) == 0)
+        if (known && strlen(known) == length && strncmp(known, name, length) == 0)
             return (clora_storage)i;
     }
     bench_misuse("unknown type of weights", name);

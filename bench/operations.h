@@ -66,8 +66,8 @@ clora_status bench_shapes_add(bench_items *items, const op_case *op, const bench
                               const bench_list *ranks, const bench_list *dtypes);
 
 /* The W0 products of a model without adapters: M rows of every weight of a layer, and of the head. */
-enum { BENCH_SITES = 5 /* q,k,v; o; gate,up; down; head */ };
-op_shape bench_site_shape(const bench_model *model, int site, int M, int R, clora_storage dtype);
+enum { BENCH_PROJECTIONS = 5 /* q,k,v; o; gate,up; down; head */ };
+op_shape bench_projection_shape(const bench_model *model, int p, int M, int R, clora_storage dtype);
 
 /* Measure all items, several side by side in turns, so that a busy moment falls on all of them. */
 clora_status bench_measure(clora_context *context, bench_items *items, int rounds);

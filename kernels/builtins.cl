@@ -1,4 +1,4 @@
-// The built-in functions that kernels call, in front of programs that do without the compiler's own declarations of
+// The built-in functions that kernels call, for programs that do without the compiler's own declarations of
 // all of them (src/device/program.c says where and why). Names, types and attributes are the same: to declare one twice
 // does no harm, and a call of one that is missing here does not build.
 

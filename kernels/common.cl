@@ -1,4 +1,4 @@
-// In front of every kernel: the offset idiom, vectors, sums over a work-group, the exponential.
+// Begins every program: the offset idiom, vectors, sums over a work-group, the exponential.
 //
 // A tensor argument is a buffer and the index of its first element: TENSOR(const float, x) declares both, AT(x) moves
 // the pointer. OpenCL 1.2 cannot pass a pointer into the middle of a buffer, and sub-buffers need an alignment that

@@ -3,7 +3,7 @@
 //   per head, halves a and b:  (a, b) -> (a cos - b sin, b cos + a sin) at positions[m]
 //
 //   rope:       x (M, heads*D) in place; sign = -1 rotates back: the gradient
-//   rope_store: of qkv (B*T, (H+2G)*D) q in place, k into the cache and v as it is behind it:
+//   rope_store: of qkv (B*T, (H+2G)*D) q in place, k into the cache and v as it is after it:
 //               cache row b*S + past[b] + t of (B*S, 2G*D). Rows past the capacity S are not written.
 //
 // table (P, D) holds cos (D/2) then sin (D/2) of every position. One work-group makes one row; each of its WG items

@@ -14,7 +14,7 @@
 #define NR 16 // rows of a panel; 1: plain rows
 #endif
 #ifndef STORAGE
-#define STORAGE 0 // clora_storage: 0 f32, 1 f16, 2 bf16, 3 q8_0
+#define STORAGE 0 // clora_storage: 0 f32, 1 f16, 2 bf16, 4 q8_0
 #endif
 
 // n neighbours at p, also one.
@@ -76,7 +76,7 @@ static inline float element(__global const stored *panel, const size_t k, const 
     return as_float((uint)panel[(k / UNIT * NR + lane) * UNIT + k % UNIT] << 16);
 }
 
-#elif STORAGE == 3 // ---- q8_0: of 32 steps each lane's scale in f16, then the steps in fours, bytes of a uint ----
+#elif STORAGE == 4 // ---- q8_0: of 32 steps each lane's scale in f16, then the steps in fours, bytes of a uint ----
 typedef ushort stored;
 #define UNIT 32
 #define WORDS 17

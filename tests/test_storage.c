@@ -54,8 +54,10 @@ static void test_q8_0_stands_for_an_integer_times_the_scale(void **state) {
 
 static void test_packing_says_what_is_not_finite(void **state) {
     (void)state;
-    for (int i = 0; storage_of((clora_storage)i); i++) {
+    for (int i = 0; i < CLORA_STORAGE_END; i++) {
         const storage *s = storage_of((clora_storage)i);
+        if (!s)
+            continue;
         const float bad[] = {NAN, INFINITY, -INFINITY};
         for (size_t b = 0; b < sizeof(bad) / sizeof(bad[0]); b++) {
             float values[512] = {0};
@@ -81,8 +83,10 @@ static void test_a_scale_that_overflows_is_refused(void **state) {
 /* What a row of the table says fits together. */
 static void test_units_are_whole_blocks_in_whole_pieces(void **state) {
     (void)state;
-    for (int i = 0; storage_of((clora_storage)i); i++) {
+    for (int i = 0; i < CLORA_STORAGE_END; i++) {
         const storage *s = storage_of((clora_storage)i);
+        if (!s)
+            continue;
         assert_int_equal(s->id, i);
         assert_string_equal(clora_storage_name((clora_storage)i), s->name);
         assert_int_equal(s->unit % s->block, 0);
@@ -92,6 +96,7 @@ static void test_units_are_whole_blocks_in_whole_pieces(void **state) {
                          storage_panel_elements(s, 256, 8) * dtype_size(s->element) / 8);
     }
     assert_null(storage_of((clora_storage)-1));
+    assert_null(storage_of((clora_storage)CLORA_DTYPE_I32));
     assert_null(clora_storage_name((clora_storage)1000));
 }
 

@@ -46,11 +46,13 @@ static bool is_word(const char *text, size_t length, const char *word) {
 }
 
 static bool read_dtype(op_shape *out, const char *text, size_t length) {
-    for (int i = 0; clora_storage_name((clora_storage)i); i++)
-        if (is_word(text, length, clora_storage_name((clora_storage)i))) {
+    for (int i = 0; i < CLORA_STORAGE_END; i++) {
+        const char *known = clora_storage_name((clora_storage)i);
+        if (known && is_word(text, length, known)) {
             out->dtype = (clora_storage)i;
             return true;
         }
+    }
     return false;
 }
 

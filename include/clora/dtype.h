@@ -29,12 +29,13 @@ typedef enum clora_storage {
     CLORA_STORAGE_F32 = CLORA_DTYPE_F32,
     CLORA_STORAGE_F16 = CLORA_DTYPE_F16,
     CLORA_STORAGE_BF16 = CLORA_DTYPE_BF16,
-    CLORA_STORAGE_Q8_0 = 3 /**< blocks of 32 along a row: 8-bit integers times a scale in f16. Made when a model is
-                                loaded; matrices whose rows are not whole blocks keep their files' type */
+    CLORA_STORAGE_Q8_0 = 4, /**< blocks of 32 along a row: 8-bit integers times a scale in f16. Made when a model is
+                                 loaded; matrices whose rows are not whole blocks keep their files' type */
+    CLORA_STORAGE_END       /**< no type, but the end of the numbers; CLORA_DTYPE_I32 is among them and none either */
 } clora_storage;
 
 /**
- * The name of a storage type, such as "bf16". They count up from 0.
+ * The name of a storage type, such as "bf16". All lie from 0 up to CLORA_STORAGE_END.
  *
  * @param[in] storage  any number
  *

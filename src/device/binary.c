@@ -9,7 +9,7 @@
 #include "base/cache.h"
 #include "base/file.h"
 
-/* In front of the binary: what it is, and a hash of what follows. */
+/* Before the binary: what it is, and a hash of what follows. */
 typedef struct binary_head {
     char magic[8];
     uint64_t size;

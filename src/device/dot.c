@@ -21,7 +21,7 @@ clora_status dot_setting(dot_engine *out) {
     return CLORA_OK;
 }
 
-/* In front of all else: an assembler may accept what the processor then refuses. */
+/* Before all else: an assembler may accept what the processor then refuses. */
 static bool processor_has_it(const clora_context *context) {
 #if defined(__x86_64__) || defined(__i386__)
     return context->is_cpu && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl");

@@ -318,11 +318,3 @@ clora_status tensor_unmap(const clora_tensor *t, void *mapped) {
     const cl_int error = clEnqueueUnmapMemObject(t->context->queue, t->buffer, mapped, 0, NULL, NULL);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot unmap a device buffer");
 }
-
-clora_status tensor_copy(clora_tensor *to, size_t to_offset, const clora_tensor *from, size_t from_offset, size_t n) {
-    const size_t size = dtype_size(to->dtype);
-    const cl_int error =
-        clEnqueueCopyBuffer(to->context->queue, from->buffer, to->buffer, (from->offset + from_offset) * size,
-                            (to->offset + to_offset) * size, n * size, 0, NULL, NULL);
-    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot copy on the device");
-}

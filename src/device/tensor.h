@@ -42,9 +42,6 @@ clora_status tensor_split(clora_tensor **out, clora_tensor *from, size_t offset,
 clora_status tensor_map(void **out, const clora_tensor *t, bool write);
 clora_status tensor_unmap(const clora_tensor *t, void *mapped);
 
-/* Copy n elements between dense tensors of one type. Enqueued. */
-clora_status tensor_copy(clora_tensor *to, size_t to_offset, const clora_tensor *from, size_t from_offset, size_t n);
-
 /* Write n elements from `offset` on of a dense tensor. Waits. */
 clora_status tensor_write_part(clora_tensor *t, size_t offset, size_t n, const void *data);
 

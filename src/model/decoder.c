@@ -51,7 +51,7 @@ done:
     return status;
 }
 
-/* All that a layer keeps for its backward pass, and the activation in front of its last product. */
+/* All that a layer keeps for its backward pass, and the activation before its last product. */
 static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *cache, int l) {
     const model_config *c = &ws->model->config;
     const model_layer *w = &ws->model->layer[l];

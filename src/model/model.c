@@ -81,7 +81,7 @@ static bool is_stored_as(const clora_model *m, clora_storage type) {
 clora_status model_self_check(const clora_model *m, unsigned groups) {
     clora_status status = CLORA_OK;
 
-    for (int i = 0; storage_of((clora_storage)i); i++)
+    for (int i = 0; i < CLORA_STORAGE_END; i++)
         if (is_stored_as(m, (clora_storage)i))
             TRY(self_check(m->context, groups, (clora_storage)i, m->config.head_dim));
 done:

@@ -27,7 +27,7 @@ typedef struct workspace {
     int max_rows;
     bool train, recompute;
     layer_activations *layer;
-    clora_tensor *stream; /* (M, C) the residual stream in front of each layer and behind the last */
+    clora_tensor *stream; /* (M, C) the residual stream before each layer and after the last */
     clora_tensor rstd_final, normed, act, u_head;
     clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped;
     clora_tensor logits; /* (chunk, V): the head works through the rows chunk by chunk */
@@ -63,7 +63,7 @@ static inline layer_activations *workspace_layer(workspace *ws, int l) {
     return &ws->layer[ws->train && !ws->recompute ? l : 0];
 }
 
-/* The stream in front of layer l, which is that behind layer l - 1. */
+/* The stream before layer l, which is that after layer l - 1. */
 static inline clora_tensor *workspace_stream(workspace *ws, int l) {
     return &ws->stream[ws->train ? l : 0];
 }

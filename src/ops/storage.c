@@ -40,19 +40,19 @@ static void q8_unpack(float *values, const void *blocks, size_t n) {
     }
 }
 
-/* In the order of clora_storage. */
-static const storage rows[] = {
-    {CLORA_STORAGE_F32, "f32", CLORA_DTYPE_F32, .block = 1, .unit = 1, .steps = 1, .piece = {{4, 1}}},
-    {CLORA_STORAGE_F16, "f16", CLORA_DTYPE_F16, .block = 1, .unit = 1, .steps = 1, .piece = {{2, 1}}},
-    {CLORA_STORAGE_BF16, "bf16", CLORA_DTYPE_BF16, .block = 1, .unit = 2, .steps = 2, .piece = {{4, 1}}, .pairs = true},
-    {CLORA_STORAGE_Q8_0, "q8_0", CLORA_DTYPE_F16, Q8_BLOCK, .unit = Q8_BLOCK, .steps = 4, .piece = {{2, 1}, {4, 8}},
-     .pack = q8_pack, .unpack = q8_unpack},
+static const storage rows[CLORA_STORAGE_END] = {
+    [CLORA_STORAGE_F32] = {CLORA_STORAGE_F32, "f32", CLORA_DTYPE_F32, .block = 1, .unit = 1, .steps = 1,
+                           .piece = {{4, 1}}},
+    [CLORA_STORAGE_F16] = {CLORA_STORAGE_F16, "f16", CLORA_DTYPE_F16, .block = 1, .unit = 1, .steps = 1,
+                           .piece = {{2, 1}}},
+    [CLORA_STORAGE_BF16] = {CLORA_STORAGE_BF16, "bf16", CLORA_DTYPE_BF16, .block = 1, .unit = 2, .steps = 2,
+                            .piece = {{4, 1}}, .pairs = true},
+    [CLORA_STORAGE_Q8_0] = {CLORA_STORAGE_Q8_0, "q8_0", CLORA_DTYPE_F16, Q8_BLOCK, .unit = Q8_BLOCK, .steps = 4,
+                            .piece = {{2, 1}, {4, 8}}, .pack = q8_pack, .unpack = q8_unpack},
 };
 
 const storage *storage_of(clora_storage id) {
-    const size_t count = sizeof(rows) / sizeof(rows[0]);
-
-    return (size_t)id < count ? &rows[id] : NULL;
+    return (size_t)id < CLORA_STORAGE_END && rows[id].name ? &rows[id] : NULL;
 }
 
 const char *clora_storage_name(clora_storage id) {

@@ -117,7 +117,7 @@ size_t weight_scratch_bytes(const clora_context *context, clora_storage type, in
     return scratch_elements(&w) * sizeof(float);
 }
 
-/* A 16-bit weight that CLBlast multiplies is widened in front of it. */
+/* A 16-bit weight that CLBlast multiplies is widened before it. */
 static clora_status join_scratch(weight *w) {
     const size_t needed = scratch_elements(w);
 

@@ -10,7 +10,7 @@
  * embedding look-up all read this one copy.
  *
  * Layout panel: panels of NR rows (kernel_panel_width), each a list of units along K (ops/storage.h). Of a unit in
- * pieces of c_p bytes, piece p of row n lies (c_0 + ... + c_(p-1)) * NR + n % NR * c_p bytes behind the start of the
+ * pieces of c_p bytes, piece p of row n lies (c_0 + ... + c_(p-1)) * NR + n % NR * c_p bytes after the start of the
  * panel's unit. So f32 and f16 have the NR values of one k side by side, bf16 the pairs of two k. Each module (q, k, v
  * of one fused weight) starts on a panel boundary; padding is zero.
  * Layout plain: rows of blocks, modules one after the other. f32 is what CLBlast reads.

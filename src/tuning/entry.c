@@ -111,9 +111,11 @@ clora_status tuning_key_from_json(kernel_key *out, const json_t *json, const cha
 
     *out = (kernel_key){.dtype = -1};
     TRY(json_get_text(&dtype, json, "dtype", "", where));
-    for (int t = 0; clora_storage_name((clora_storage)t); t++)
-        if (strcmp(dtype, clora_storage_name((clora_storage)t)) == 0)
+    for (int t = 0; t < CLORA_STORAGE_END; t++) {
+        const char *known = clora_storage_name((clora_storage)t);
+        if (known && strcmp(dtype, known) == 0)
             out->dtype = t;
+    }
     if (out->dtype < 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"dtype\" is no storage type", where));
     TRY(read_int(&out->M, json, "M", 0, where));

@@ -1,9 +1,16 @@
 #include "cli/options/model_options.h"
 
+#include <string.h>
+
 const char *const model_dtypes[] = {"file", MODEL_DTYPES, NULL};
 
 int model_dtype_value(int choice) {
-    return choice - 1;
+    for (int i = 0; i < CLORA_STORAGE_END; i++) {
+        const char *name = clora_storage_name((clora_storage)i);
+        if (name && strcmp(name, model_dtypes[choice]) == 0)
+            return i;
+    }
+    return -1;
 }
 
 clora_model_options model_args_options(const model_args *args) {

@@ -12,7 +12,7 @@ typedef struct model_args {
 
 extern const char *const model_dtypes[]; /* "file" and the storage types */
 
-/* In the order of clora_storage. */
+/* By their clora_storage_name(). */
 #define MODEL_DTYPES "f32", "f16", "bf16", "q8_0"
 
 #define MODEL_DTYPE_HELP "data type of the weights on the device: file (as in their files), f32, f16, bf16 or q8_0"
