@@ -52,8 +52,8 @@ static const exchange CASES[] = {
 static clora_status fill_b(clora_adapter *adapter, uint64_t seed) {
     clora_status status = CLORA_OK;
 
-    for (int s = 0; s < adapter->projections; s++) {
-        const lowrank *term = adapter->term[s];
+    for (int s = 0; s < adapter->base.projections; s++) {
+        lowrank *term = adapter->term[s];
         if (!term)
             continue;
         float *panels = calloc(term->b_count, sizeof(*panels)), *b = NULL;
@@ -64,7 +64,7 @@ static clora_status fill_b(clora_adapter *adapter, uint64_t seed) {
                 b[i] = 0.2f * rng_normal(seed, (uint32_t)(4 * s + m), i);
             lowrank_pack_b(term, m, panels, b);
         }
-        status = tensor_write_part(adapter->chunk[adapter->slot[s].chunk], adapter->slot[s].b, term->b_count, panels);
+        status = clora_tensor_write(&term->b, panels);
         free(panels);
         free(b);
         if (status != CLORA_OK)

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "methods/adapter.h"
+#include "methods/lora_adapter.h"
 #include "methods/peft.h"
 #include "support/scratch.h"
 #include "support/tiny_llama.h"
@@ -41,6 +41,29 @@ static void make_projection(projection *p, const target_module *first, int modul
     p->is_head = first->is_head;
 }
 
+/* The model that would list them. */
+static shared fake_model;
+
+static void keep(shared *object) {
+    (void)object;
+}
+
+static base_model base_with(int count) {
+    return (base_model){.model = &fake_model, .context = context, .projections = count, .projection = projections};
+}
+
+static clora_status make_adapter(clora_adapter **out, const clora_adapter_options *options) {
+    const base_model base = base_with(PROJECTIONS);
+
+    return lora_adapter_create(out, &base, options);
+}
+
+static clora_status load_adapter(clora_adapter **out, int count, const char *directory) {
+    const base_model base = base_with(count);
+
+    return method_load(out, &base, directory);
+}
+
 static int make_projections(void **state) {
     static const int modules[4] = {3, 1, 2, 1};
     clora_device_info *devices = NULL;
@@ -52,6 +75,7 @@ static int make_projections(void **state) {
         return 0; /* every test skips */
     free(devices);
     assert_ok(clora_context_create(&context, NULL));
+    shared_init(&fake_model, keep);
     for (int s = 0; s < PROJECTIONS; s++) {
         const int n = s < 8 ? modules[s % 4] : 1;
         make_projection(&projections[s], next, n);
@@ -80,7 +104,7 @@ static int free_projections(void **state) {
 static clora_adapter *create(const clora_adapter_options *options) {
     clora_adapter *adapter = NULL;
 
-    assert_ok(adapter_create(&adapter, context, projections, PROJECTIONS, options));
+    assert_ok(make_adapter(&adapter, options));
     return adapter;
 }
 
@@ -263,7 +287,7 @@ static void test_loaded_factors_are_those_of_the_file(void **state) {
 
     for (int i = 0; i < 3; i++) {
         clora_adapter *adapter = NULL;
-        assert_ok(adapter_load(&adapter, context, projections, PROJECTIONS, fixture(names[i])));
+        assert_ok(load_adapter(&adapter, PROJECTIONS, fixture(names[i])));
         assert_holds_the_file(adapter, fixture(names[i]));
         assert_int_equal(clora_adapter_get_info(adapter).rslora, i == 1);
         assert_string_equal(clora_adapter_get_info(adapter).target_modules, "down_proj,q_proj,v_proj");
@@ -284,7 +308,7 @@ static void test_saved_loaded_and_saved_again_is_the_same_bytes(void **state) {
     options.rank_pattern = "q_proj=33";
     adapter = create(&options);
     assert_ok(clora_adapter_save(adapter, scratch_path("one"), "some/base"));
-    assert_ok(adapter_load(&again, context, projections, PROJECTIONS, scratch_path("one")));
+    assert_ok(load_adapter(&again, PROJECTIONS, scratch_path("one")));
     assert_ok(clora_adapter_save(again, scratch_path("two"), NULL));
     assert_same_file(scratch_path("one/adapter_config.json"), scratch_path("two/adapter_config.json"));
     assert_same_file(scratch_path("one/adapter_model.safetensors"), scratch_path("two/adapter_model.safetensors"));
@@ -300,7 +324,7 @@ static void test_what_peft_wrote_is_saved_with_the_same_tensor_bytes(void **stat
     NEED_DEVICE();
     clora_adapter *adapter = NULL;
 
-    assert_ok(adapter_load(&adapter, context, projections, PROJECTIONS, fixture("tiny-llama-patterns")));
+    assert_ok(load_adapter(&adapter, PROJECTIONS, fixture("tiny-llama-patterns")));
     assert_ok(clora_adapter_save(adapter, scratch_path("out"), NULL));
     assert_same_file(scratch_path("out/adapter_model.safetensors"),
                      fixture("tiny-llama-patterns/adapter_model.safetensors"));
@@ -313,19 +337,19 @@ static void test_small_allocations_split_the_factors_into_chunks(void **state) {
     clora_adapter *adapter = NULL;
     size_t limit = 0;
 
-    assert_ok(adapter_load(&adapter, context, projections, PROJECTIONS, fixture("tiny-llama-lora")));
-    assert_int_equal(adapter->chunks, 1);
+    assert_ok(load_adapter(&adapter, PROJECTIONS, fixture("tiny-llama-lora")));
+    assert_int_equal(lora_of(adapter)->chunks, 1);
     for (int s = 0; s < PROJECTIONS; s++)
         if (adapter->term[s] && (adapter->term[s]->a_count + adapter->term[s]->b_count) * sizeof(float) > limit)
             limit = (adapter->term[s]->a_count + adapter->term[s]->b_count) * sizeof(float);
     clora_adapter_free(adapter);
     context->info.max_allocation = limit; /* just enough for the largest term */
-    const clora_status status = adapter_load(&adapter, context, projections, PROJECTIONS, fixture("tiny-llama-lora"));
+    const clora_status status = load_adapter(&adapter, PROJECTIONS, fixture("tiny-llama-lora"));
     context->info.max_allocation = largest;
     assert_ok(status);
-    assert_true(adapter->chunks > 1);
-    for (int i = 0; i < adapter->chunks; i++)
-        assert_true(clora_tensor_count(adapter->chunk[i]) * sizeof(float) <= limit);
+    assert_true(lora_of(adapter)->chunks > 1);
+    for (int i = 0; i < lora_of(adapter)->chunks; i++)
+        assert_true(clora_tensor_count(lora_of(adapter)->chunk[i]) * sizeof(float) <= limit);
     assert_holds_the_file(adapter, fixture("tiny-llama-lora"));
     clora_adapter_free(adapter);
 }
@@ -337,43 +361,45 @@ static void test_a_term_larger_than_a_buffer_is_refused(void **state) {
     clora_adapter *adapter = NULL;
 
     context->info.max_allocation = 256;
-    const clora_status status = adapter_create(&adapter, context, projections, PROJECTIONS, &options);
+    const clora_status status = make_adapter(&adapter, &options);
     context->info.max_allocation = largest;
     assert_refused(status, CLORA_ERROR_UNSUPPORTED, "lower the rank");
     assert_null(adapter);
 }
 
-static void test_views_lie_in_any_set_of_chunks(void **state) {
+static void test_factors_lie_side_by_side_in_a_chunk(void **state) {
     NEED_DEVICE();
     const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
     clora_adapter *adapter = create(&options);
+    const clora_tensor *chunk = lora_of(adapter)->chunk[0];
     size_t covered = 0;
 
     for (int s = 0; s < 8; s++) {
-        const clora_tensor a = adapter_view_a(adapter, adapter->chunk, s),
-                           b = adapter_view_b(adapter, adapter->chunk, s);
-        assert_int_equal(a.offset, covered);
-        assert_int_equal(b.offset, covered + clora_tensor_count(&a));
-        assert_true(adapter->term[s]->a.buffer == a.buffer && adapter->term[s]->a.offset == a.offset);
-        assert_true(adapter->term[s]->b.offset == b.offset);
-        covered = b.offset + clora_tensor_count(&b);
+        const clora_tensor *a = &adapter->term[s]->a, *b = &adapter->term[s]->b;
+        assert_true(a->buffer == chunk->buffer && b->buffer == chunk->buffer);
+        assert_int_equal(a->offset, covered);
+        assert_int_equal(b->offset, covered + clora_tensor_count(a));
+        covered = b->offset + clora_tensor_count(b);
     }
-    assert_int_equal(clora_tensor_count(adapter->chunk[0]), covered);
+    assert_int_equal(clora_tensor_count(chunk), covered);
     clora_adapter_free(adapter);
 }
 
 static void test_its_factors_are_listed_for_training(void **state) {
     NEED_DEVICE();
     clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
-    const parameter_group of_a = {1.0f, 0.1f}, of_b = {16.0f, 0.2f};
+    const parameter_group of_a = {1.0f, 0.1f}, of_b = {16.0f, 0.1f};
+    clora_train_options training = CLORA_TRAIN_OPTIONS_INIT;
     parameters list = {0};
     size_t covered = 0;
 
     options.target_modules = "k_proj,down_proj";
     clora_adapter *adapter = create(&options);
-    assert_ok(adapter_list_parameters(&list, adapter, of_a, of_b));
-    assert_int_equal(list.buffers, adapter->chunks);
-    assert_ptr_equal(list.value[0], adapter->chunk[0]);
+    training.lora_plus_ratio = 16.0f;
+    training.weight_decay = 0.1f;
+    assert_ok(adapter->method->list_parameters(&list, adapter, &training));
+    assert_int_equal(list.buffers, lora_of(adapter)->chunks);
+    assert_ptr_equal(list.value[0], lora_of(adapter)->chunk[0]);
     assert_int_equal(list.count, 2 * 4);
     for (size_t i = 0; i < list.count; i++) {
         static const char *const modules[4] = {"model.layers.0.self_attn.k_proj", "model.layers.0.mlp.down_proj",
@@ -389,6 +415,53 @@ static void test_its_factors_are_listed_for_training(void **state) {
     assert_int_equal(parameters_scalars(&list), covered);
     parameters_finish(&list);
     clora_adapter_free(adapter);
+}
+
+static void test_gradients_lie_where_values_do(void **state) {
+    NEED_DEVICE();
+    const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    const clora_train_options training = CLORA_TRAIN_OPTIONS_INIT;
+    parameters list = {0};
+    clora_adapter *adapter = create(&options), *other = create(&options);
+
+    assert_ok(adapter->method->list_parameters(&list, adapter, &training));
+    const clora_tensor *b = &adapter->term[3]->b, gradient = parameters_gradient(&list, b);
+    assert_ptr_equal(gradient.buffer, list.gradient[0]->buffer);
+    assert_int_equal(gradient.offset, b->offset);
+    assert_int_equal(clora_tensor_count(&gradient), clora_tensor_count(b));
+    assert_null(parameters_gradient(&list, &other->term[3]->b).buffer);
+    assert_null(parameters_gradient(NULL, b).buffer);
+    parameters_finish(&list);
+    clora_adapter_free(adapter);
+    clora_adapter_free(other);
+}
+
+static void test_joined_adapters_act_as_their_parts(void **state) {
+    NEED_DEVICE();
+    const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    const clora_train_options training = CLORA_TRAIN_OPTIONS_INIT;
+    parameters list = {0};
+    clora_adapter *part = create(&options), *second = create(&options), *joined = NULL, *both[2] = {part, second};
+
+    assert_ok(clora_adapter_join(&joined, &part, 1));
+    assert_string_equal(clora_adapter_method(joined), "joined");
+    assert_string_equal(clora_adapter_method(part), "lora");
+    assert_int_equal(clora_adapter_get_info(joined).parameters, clora_adapter_get_info(part).parameters);
+    clora_adapter_free(part); /* the joined one keeps it */
+    for (int p = 0; p < PROJECTIONS; p++)
+        assert_ptr_equal(adapter_term(joined, p), part->term[p]);
+    assert_ok(joined->method->list_parameters(&list, joined, &training));
+    assert_ptr_equal(list.value[0], lora_of(part)->chunk[0]);
+    assert_refused(clora_adapter_save(joined, scratch_path("joined"), NULL), CLORA_ERROR_UNSUPPORTED, "each of them");
+    assert_refused(clora_adapter_set_dropout(joined, 0.5f), CLORA_ERROR_ARGUMENT, "method joined");
+    parameters_finish(&list);
+    clora_adapter_free(joined);
+    both[0] = create(&options);
+    assert_refused(clora_adapter_join(&joined, both, 2), CLORA_ERROR_ARGUMENT, "on linear layers");
+    assert_null(joined);
+    assert_refused(clora_adapter_join(&joined, both, 0), CLORA_ERROR_ARGUMENT, "no adapters");
+    clora_adapter_free(both[0]);
+    clora_adapter_free(second);
 }
 
 static void test_dropout_can_be_changed_and_is_saved(void **state) {
@@ -439,7 +512,7 @@ static void test_an_adapter_is_replaced_only_when_that_was_asked_for(void **stat
     clora_adapter *adapter = create(&options), *other = NULL;
     size_t size;
 
-    assert_ok(adapter_load(&other, context, projections, PROJECTIONS, fixture("tiny-llama-patterns")));
+    assert_ok(load_adapter(&other, PROJECTIONS, fixture("tiny-llama-patterns")));
     scratch_mkdir("out");
     scratch_text("out/run.log", "of the program"); /* what else lies there is left alone */
     assert_ok(clora_adapter_save(adapter, scratch_path("out"), "first"));
@@ -475,21 +548,19 @@ static void test_bad_options_make_no_adapter(void **state) {
 
     clora_context_memory(context, &before, NULL);
     bad.rank = 0;
-    assert_refused(adapter_create(&adapter, context, projections, PROJECTIONS, &bad), CLORA_ERROR_ARGUMENT, "rank 0");
+    assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_ARGUMENT, "rank 0");
     bad = good;
     bad.target_modules = "q_proj,query";
-    assert_refused(adapter_create(&adapter, context, projections, PROJECTIONS, &bad), CLORA_ERROR_NOT_FOUND,
+    assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_NOT_FOUND,
                    "\"query\" matches no linear layer; here are q_proj");
     bad.target_modules = "q_(proj";
-    assert_refused(adapter_create(&adapter, context, projections, PROJECTIONS, &bad), CLORA_ERROR_ARGUMENT,
-                   "regular expression");
+    assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_ARGUMENT, "regular expression");
     bad = good;
     bad.rank_pattern = "lm_head=4";
-    assert_refused(adapter_create(&adapter, context, projections, PROJECTIONS, &bad), CLORA_ERROR_NOT_FOUND,
-                   "\"lm_head\"");
+    assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_NOT_FOUND, "\"lm_head\"");
     bad = good;
     bad.dropout = 1.0f;
-    assert_refused(adapter_create(&adapter, context, projections, PROJECTIONS, &bad), CLORA_ERROR_ARGUMENT, "dropout");
+    assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_ARGUMENT, "dropout");
     assert_null(adapter);
     clora_context_memory(context, &after, NULL);
     assert_int_equal(before, after);
@@ -501,12 +572,10 @@ static void test_an_adapter_that_cannot_be_loaded_leaves_nothing_on_the_device(v
     size_t before, after;
 
     clora_context_memory(context, &before, NULL);
-    assert_refused(adapter_load(&adapter, context, projections, PROJECTIONS, fixture("tiny-llama-dora")),
-                   CLORA_ERROR_UNSUPPORTED, "\"use_dora\"");
-    assert_refused(adapter_load(&adapter, context, projections, PROJECTIONS - 1, scratch_path("nowhere")),
-                   CLORA_ERROR_NOT_FOUND, "nowhere");
-    assert_refused(adapter_load(&adapter, context, projections, 4, fixture("tiny-llama-lora")), CLORA_ERROR_FORMAT,
-                   "layers.1");
+    assert_refused(load_adapter(&adapter, PROJECTIONS, fixture("tiny-llama-dora")), CLORA_ERROR_UNSUPPORTED,
+                   "\"use_dora\"");
+    assert_refused(load_adapter(&adapter, PROJECTIONS - 1, scratch_path("nowhere")), CLORA_ERROR_NOT_FOUND, "nowhere");
+    assert_refused(load_adapter(&adapter, 4, fixture("tiny-llama-lora")), CLORA_ERROR_FORMAT, "layers.1");
     assert_null(adapter);
     clora_context_memory(context, &after, NULL);
     assert_int_equal(before, after);
@@ -540,7 +609,7 @@ int main(void) {
         TEST(test_what_peft_wrote_is_saved_with_the_same_tensor_bytes),
         TEST(test_small_allocations_split_the_factors_into_chunks),
         TEST(test_a_term_larger_than_a_buffer_is_refused),
-        TEST(test_views_lie_in_any_set_of_chunks),
+        TEST(test_factors_lie_side_by_side_in_a_chunk),
         TEST(test_its_factors_are_listed_for_training),
         TEST(test_dropout_can_be_changed_and_is_saved),
         TEST(test_no_save_takes_the_place_of_a_model),

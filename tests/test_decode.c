@@ -12,6 +12,7 @@
 
 #include "base/rng.h"
 #include "files/safetensors.h"
+#include "methods/lora_adapter.h"
 #include "model/decoder.h"
 #include "model/session.h"
 #include "ops/attention.h"
@@ -116,12 +117,13 @@ static clora_adapter *make_adapter(clora_model *model, const clora_adapter_optio
     clora_adapter *adapter = NULL;
 
     assert_ok(clora_adapter_create(&adapter, model, options));
-    for (int c = 0; c < adapter->chunks; c++) {
-        const size_t n = clora_tensor_count(adapter->chunk[c]);
+    for (int c = 0; c < lora_of(adapter)->chunks; c++) {
+        clora_tensor *chunk = lora_of(adapter)->chunk[c];
+        const size_t n = clora_tensor_count(chunk);
         float *values = malloc(n * sizeof(*values));
         for (size_t i = 0; i < n; i++)
             values[i] = 0.2f * rng_normal(3, (uint32_t)c, i);
-        assert_ok(clora_tensor_write(adapter->chunk[c], values));
+        assert_ok(clora_tensor_write(chunk, values));
         free(values);
     }
     return adapter;

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "methods/adapter.h"
+#include "methods/lora_adapter.h"
 #include "support/scratch.h"
 #include "support/slots.h"
 
@@ -27,12 +27,12 @@ static clora_adapter *make_adapter(int rank, const char *targets, float deviatio
     options.rank = rank;
     options.target_modules = targets;
     assert_ok(clora_adapter_create(&made, model, &options));
-    for (int c = 0; c < made->chunks; c++) {
-        const size_t n = clora_tensor_count(made->chunk[c]);
+    for (int c = 0; c < lora_of(made)->chunks; c++) {
+        const size_t n = clora_tensor_count(lora_of(made)->chunk[c]);
         float *values = malloc(n * sizeof(*values));
         for (size_t i = 0; i < n; i++)
             values[i] = deviation * rng_normal((uint64_t)rank, (uint32_t)c, i);
-        assert_ok(clora_tensor_write(made->chunk[c], values));
+        assert_ok(clora_tensor_write(lora_of(made)->chunk[c], values));
         free(values);
     }
     return made;

@@ -11,6 +11,7 @@
 
 #include <clora/clora.h>
 
+#include "methods/lora_adapter.h"
 #include "model/session.h"
 #include "support/fixture.h"
 #include "support/training.h"
@@ -95,9 +96,9 @@ static void test_training_never_writes_the_frozen_weights(void **state) {
 }
 
 static void read_chunk(float **out, size_t *n, clora_adapter *adapter) {
-    *n = clora_tensor_count(adapter->chunk[0]);
+    *n = clora_tensor_count(lora_of(adapter)->chunk[0]);
     *out = malloc(*n * sizeof(float));
-    assert_ok(clora_tensor_read(adapter->chunk[0], *out));
+    assert_ok(clora_tensor_read(lora_of(adapter)->chunk[0], *out));
 }
 
 /* The factors after some steps with dropout; the bytes of the arena. */
@@ -181,7 +182,7 @@ static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state)
     assert_ok(clora_trainer_step(trainer, &done));
     read_chunk(&before, &n, adapter);
     before[0] = INFINITY;
-    assert_ok(clora_tensor_write(adapter->chunk[0], before));
+    assert_ok(clora_tensor_write(lora_of(adapter)->chunk[0], before));
     assert_int_equal(clora_trainer_step(trainer, &done), CLORA_ERROR_FORMAT);
     assert_non_null(strstr(clora_last_error(), "step 2"));
     read_chunk(&after, &n, adapter);
@@ -194,11 +195,9 @@ static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state)
 }
 
 static workspace *plan_training(const clora_adapter *adapter, const clora_batch *batch, bool dropout) {
-    int *ranks = calloc((size_t)adapter->projections, sizeof(int));
+    int *ranks = adapter_list_ranks(adapter, model->projections);
     workspace *ws;
 
-    for (int i = 0; i < adapter->projections; i++)
-        ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
     assert_ok(workspace_plan(&ws, model,
                              &(workspace_options){.B = batch->B,
                                                   .T = batch->T,
@@ -218,8 +217,8 @@ static float *losses_and_gradients(float *loss, workspace *ws, clora_adapter *ad
     parameters trained = {0};
     clora_tensor *weights = NULL;
 
-    assert_ok(adapter_list_parameters(&trained, adapter, (parameter_group){0}, (parameter_group){0}));
-    const selection select = {.adapter = adapter, .gradients = trained.gradient};
+    assert_ok(adapter->method->list_parameters(&trained, adapter, &(clora_train_options)CLORA_TRAIN_OPTIONS_INIT));
+    const selection select = {.adapter = adapter, .trains = &trained};
     float *g = malloc(parameters_scalars(&trained) * sizeof(*g));
     assert_ok(batch_upload(ws, batch));
     if (row_weights) {
@@ -286,8 +285,8 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     fixture_read_batch(&raw, adapters[0]);
     fixture_make_batch(&batch, &raw);
     workspace *ws = plan_training(adapter, &batch, true);
-    assert_ok(adapter_list_parameters(&trained, adapter, (parameter_group){0}, (parameter_group){0}));
-    const selection select = {.adapter = adapter, .gradients = trained.gradient, .dropout = 0.3f, .dropout_seed = 77};
+    assert_ok(adapter->method->list_parameters(&trained, adapter, &(clora_train_options)CLORA_TRAIN_OPTIONS_INIT));
+    const selection select = {.adapter = adapter, .trains = &trained, .dropout = 0.3f, .dropout_seed = 77};
     assert_ok(batch_upload(ws, &batch));
     assert_ok(model_forward(ws, &select, NULL));
     assert_ok(objective_run(objective_likelihood, ws, &select, NULL, true));
@@ -303,7 +302,7 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
         float *moved = malloc(n * sizeof(float));
         for (size_t i = 0; i < n; i++)
             moved[i] = p[i] + (float)((s ? -h : h) * (double)g[i]);
-        assert_ok(clora_tensor_write(adapter->chunk[0], moved));
+        assert_ok(clora_tensor_write(lora_of(adapter)->chunk[0], moved));
         assert_ok(model_forward(ws, &select, NULL));
         assert_ok(objective_run(objective_likelihood, ws, &select, NULL, false));
         assert_ok(batch_results(ws, staging, &side[s], NULL));

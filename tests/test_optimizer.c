@@ -58,9 +58,10 @@ static void begin(const parameter_group *group) {
         assert_ok(clora_tensor_write(value[b], v));
         assert_ok(parameters_add_buffer(&list, value[b]));
     }
-    for (int i = 0; i < COUNT; i++)
-        assert_ok(parameters_add(
-            &list, (parameter){alloc_string(names[i]), buffer_of[i], offset_of[i], count_of[i], group[i]}));
+    for (int i = 0; i < COUNT; i++) {
+        const clora_tensor view = tensor_slice(value[buffer_of[i]], (size_t)offset_of[i], 1, (int)count_of[i]);
+        assert_ok(parameters_add(&list, alloc_string(names[i]), &view, group[i]));
+    }
     assert_ok(optimizer_create(&adamw, &optimizer_adamw, &list));
 }
 

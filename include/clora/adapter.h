@@ -95,6 +95,28 @@ CLORA_API clora_status clora_adapter_create(clora_adapter **out, clora_model *mo
  */
 CLORA_API clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory);
 
+/**
+ * Several adapters as one, which everything that takes an adapter takes: each acts where it attaches, all at once.
+ *
+ * What is joined has no files: each part saves itself.
+ *
+ * @param[out] out    yours to free with clora_adapter_free()
+ * @param[in]  parts  (count) of one model, at most one of which is on linear layers; kept until the joined one is freed
+ * @param[in]  count  at least 1
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for parts of different models, two parts at the same place, or none
+ */
+CLORA_API clora_status clora_adapter_join(clora_adapter **out, clora_adapter *const *parts, size_t count);
+
+/**
+ * The method that an adapter was made by.
+ *
+ * @param[in] adapter  NULL: NULL
+ *
+ * @return as the command's --method has it: "lora"; "joined" for clora_adapter_join(); not to be freed
+ */
+CLORA_API const char *clora_adapter_method(const clora_adapter *adapter);
+
 /** How to save. */
 typedef struct clora_adapter_save_options {
     size_t size;           /**< of this struct, as the caller knows it */

@@ -3,59 +3,34 @@
 
 #include <clora/adapter.h>
 
-#include "methods/target.h"
+#include "methods/base_model.h"
 #include "ops/lowrank.h"
-#include "train/parameters.h"
-
-/* A frozen weight that an adapter may attach to, as the model lists them: its modules' Hugging Face names in order. */
-typedef struct projection {
-    const weight *weight;
-    const char *names[WEIGHT_MODULES];
-    bool is_head; /* "all-linear" leaves it out */
-} projection;
-
-/* Where the factors of one term lie among the adapter's parameters: a chunk, and the first elements of a and b
- * in it. */
-typedef struct adapter_slot {
-    int chunk;
-    size_t a, b;
-} adapter_slot;
 
 /*
- * Terms are indexed like the model's projections. All factors live in a few flat f32 buffers (chunks, one unless the
- * device's largest allocation is passed): those of a list of parameters, so that the optimizer is one launch a chunk.
+ * What a method attaches to a frozen model. The passes of the model meet it at the attach points alone and know no
+ * method; everything else is behind the method's row (methods/method.h), whose own struct begins with this one.
  */
 struct clora_adapter {
-    shared shared; /* held by the program, sessions and trainers */
-    shared *base;  /* the model, held: it owns the weights and their names */
-    clora_context *context;
-    clora_adapter_options options; /* its strings are owned */
-    int projections;
-    projection *projection; /* copies; names borrowed from the model */
-    lowrank **term;         /* per projection; NULL: not adapted */
-    adapter_slot *slot;     /* per projection */
-    int chunks;
-    clora_tensor **chunk; /* f32 (1, n) */
-    int modules;
-    int64_t parameters;
-    json_t *config; /* what adapter_config.json says (methods/peft_config.h) */
-    int targets;    /* modules of all projections, in order, adapted or not */
-    target_module *target;
-    target_choice *choice;
+    shared shared;   /* held by the program, sessions, trainers and those it is joined in */
+    base_model base; /* held too */
+    const struct method *method;
+    int64_t parameters; /* scalars that train, without padding */
+    float dropout;      /* on the input of low-rank terms, in training */
+
+    /* Attach points; NULL: nothing there. */
+    lowrank **term; /* linear: one for each projection of the base, NULL where that is as it was */
 };
 
-clora_status adapter_create(clora_adapter **out, clora_context *context, const projection *projections, int count,
-                            const clora_adapter_options *options);
-clora_status adapter_load(clora_adapter **out, clora_context *context, const projection *projections, int count,
-                          const char *directory);
+/* Begins the adapter's part of a method's zeroed struct. */
+void adapter_init(clora_adapter *adapter, const base_model *base, const struct method *method);
 
-/* Add the factors to what trains, A's and B's each in their group; the list's buffers are the chunks. Modules that
- * share a projection are one parameter, named after the first adapted: "model.layers.0.self_attn.q_proj.lora_A". */
-clora_status adapter_list_parameters(parameters *out, const clora_adapter *adapter, parameter_group a,
-                                     parameter_group b);
+/* The low-rank term of a projection, or NULL: also without an adapter. */
+static inline lowrank *adapter_term(const clora_adapter *adapter, int p) {
+    return adapter && adapter->term ? adapter->term[p] : NULL;
+}
 
-/* The views of a term's factors in a set of chunks (the adapter's own, or their gradients). */
-clora_tensor adapter_view_a(const clora_adapter *adapter, clora_tensor *const *chunks, int p);
-clora_tensor adapter_view_b(const clora_adapter *adapter, clora_tensor *const *chunks, int p);
+/* The rank of each projection's term, 0 without one, for workspace_plan; none at all without an adapter. The caller
+ * frees; NULL without memory. */
+int *adapter_list_ranks(const clora_adapter *adapter, int projections);
 
 #endif

@@ -89,7 +89,6 @@ static json_t *peft_defaults(void) {
 }
 
 clora_status peft_config_load(json_t **out, const char *path, const target_module *modules, int count) {
-    enum { LIMIT = 16 << 20 };
     clora_status status = CLORA_OK;
     json_t *root = NULL, *config = NULL, *defaults = peft_defaults();
     int64_t rank;
@@ -97,7 +96,7 @@ clora_status peft_config_load(json_t **out, const char *path, const target_modul
     *out = NULL;
     if (!defaults)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path));
-    TRY(json_load_path(&root, path, LIMIT));
+    TRY(json_load_path(&root, path, PEFT_CONFIG_BYTES));
     TRY(peft_check(root, path));
     TRY(json_get_int(&rank, root, "r", 8, path)); /* some writers say 16.0 */
     bool ok = true;

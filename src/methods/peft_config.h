@@ -10,6 +10,8 @@
  * stands in it can be applied. Alphabetical order, patterns in their own order.
  */
 
+enum { PEFT_CONFIG_BYTES = 16 << 20 /* the most that a file may have */ };
+
 /* Read a file. Anything that would make the adapter another function than plain LoRA is refused by its key. */
 clora_status peft_config_load(json_t **out, const char *path, const target_module *modules, int count);
 

@@ -2,12 +2,13 @@
 #define CLORA_METHODS_SELECTION_H
 
 #include "methods/adapter.h"
+#include "train/parameters.h"
 
 /* Which adapter applies, and its training state. */
 typedef struct selection {
     const clora_adapter *adapter;     /* of all sequences; NULL: the base alone */
     const clora_adapter *const *each; /* of each of the step's sequences, never in training; NULL: `adapter` of all */
-    clora_tensor *const *gradients;   /* chunks like the adapter's, in training */
+    const parameters *trains;         /* whose gradients a backward pass adds to; NULL outside training */
     float dropout;                    /* 0 outside training */
     uint64_t dropout_seed;            /* new for each micro-batch */
 } selection;
@@ -29,10 +30,7 @@ static inline int selection_run(const selection *s, int sequence, int n) {
     return end - sequence;
 }
 
-/* An adapter's low-rank term of a projection of the model, or NULL; that of all sequences. */
-static inline const lowrank *adapter_term(const clora_adapter *adapter, int p) {
-    return adapter ? adapter->term[p] : NULL;
-}
+/* The low-rank term that all sequences have at a projection of the model, or NULL. */
 static inline const lowrank *selection_term(const selection *s, int p) {
     return adapter_term(s->adapter, p);
 }

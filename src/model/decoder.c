@@ -107,10 +107,10 @@ done:
 }
 
 /* The first adapted projection: no gradient is needed before it. */
-static int first_adapted(const selection *select) {
+static int first_adapted(const workspace *ws, const selection *select) {
     int p = 0;
 
-    while (p < select->adapter->projections && !select->adapter->term[p])
+    while (p < ws->model->projections && !selection_term(select, p))
         p++;
     return p;
 }
@@ -162,7 +162,7 @@ done:
 }
 
 clora_status decoder_backward(workspace *ws, const selection *select) {
-    const int layers = ws->model->config.layers, first = first_adapted(select);
+    const int layers = ws->model->config.layers, first = first_adapted(ws, select);
     clora_status status = CLORA_OK;
 
     if (first >= layers * DECODER_PROJECTIONS)

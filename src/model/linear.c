@@ -74,7 +74,7 @@ clora_status linear_backward_input(workspace *ws, const selection *s, int p, clo
     if (!lr)
         return lora_backward(dx, NULL, dy, w, NULL, NULL, NULL, &drop);
     clora_tensor u = columns_of(u_space, dy, lr), du = columns_of(&ws->du, dy, lr);
-    clora_tensor db = adapter_view_b(s->adapter, s->gradients, p);
+    clora_tensor db = parameters_gradient(s->trains, &lr->b);
     return lora_backward(dx, &db, dy, w, lr, &u, &du, &drop);
 }
 
@@ -85,7 +85,7 @@ clora_status linear_backward_factor(workspace *ws, const selection *s, int p, co
     if (!lr)
         return CLORA_OK;
     const clora_tensor du = columns_of(&ws->du, x, lr);
-    clora_tensor da = adapter_view_a(s->adapter, s->gradients, p);
+    clora_tensor da = parameters_gradient(s->trains, &lr->a);
     return lora_gradient_a(&da, &du, x, lr, &drop);
 }
 

@@ -8,6 +8,7 @@
 #include "base/dtype.h"
 #include "device/scratch.h"
 #include "device/self_check.h"
+#include "methods/lora_adapter.h"
 #include "model/family.h"
 
 int model_projection_shape(const model_config *c, int k, int N[WEIGHT_MODULES], int *K) {
@@ -184,40 +185,53 @@ clora_module_info clora_model_module(const clora_model *model, int i) {
     return (clora_module_info){NULL, 0, 0, 0};
 }
 
-/* A new adapter holds its model, whose device must be right about low-rank terms too. */
-static clora_status bind(clora_adapter **adapter, const clora_model *model, clora_status status) {
-    if (status != CLORA_OK)
-        return status;
-    (*adapter)->base = shared_hold(&model->shared);
-    status = model_self_check(model, SELF_CHECK_TERM);
-    if (status != CLORA_OK) {
-        clora_adapter_free(*adapter);
-        *adapter = NULL;
-    }
-    return status;
+base_model model_as_base(clora_model *m) {
+    const model_config *c = &m->config;
+
+    return (base_model){.model = &m->shared,
+                        .context = m->context,
+                        .model_type = c->family->model_type,
+                        .layers = c->layers,
+                        .hidden = c->hidden,
+                        .heads = c->heads,
+                        .kv_heads = c->kv_heads,
+                        .head_dim = c->head_dim,
+                        .vocab = c->vocab,
+                        .max_positions = c->max_positions,
+                        .projections = m->projections,
+                        .projection = m->projection};
 }
 
 clora_status model_check_adapter(const clora_model *model, const clora_adapter *adapter) {
-    return adapter->base == &model->shared ? CLORA_OK
-                                           : clora_fail(CLORA_ERROR_ARGUMENT, "the adapter was made for another model");
+    return adapter->base.model == &model->shared
+               ? CLORA_OK
+               : clora_fail(CLORA_ERROR_ARGUMENT, "the adapter was made for another model");
 }
 
 clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const clora_adapter_options *options) {
     static const clora_adapter_options defaults = CLORA_ADAPTER_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
 
     NEED(out);
     *out = NULL;
     NEED(model);
-    return clora_keep_cause(bind(
-        out, model,
-        adapter_create(out, model->context, model->projection, model->projections, options ? options : &defaults)));
+    const base_model base = model_as_base(model);
+    TRY(model_self_check(model, SELF_CHECK_TERM));
+    TRY(lora_adapter_create(out, &base, options ? options : &defaults));
+done:
+    return clora_keep_cause(status);
 }
 
 clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory) {
+    clora_status status = CLORA_OK;
+
     NEED(out);
     *out = NULL;
     NEED(model);
     NEED(directory);
-    return clora_keep_cause(
-        bind(out, model, adapter_load(out, model->context, model->projection, model->projections, directory)));
+    const base_model base = model_as_base(model);
+    TRY(model_self_check(model, SELF_CHECK_TERM));
+    TRY(method_load(out, &base, directory));
+done:
+    return clora_keep_cause(status);
 }

@@ -45,6 +45,9 @@ clora_model *model_allocate(clora_context *context);
 /* Make the list of adaptable weights: each layer's in order, then the head. */
 clora_status model_list_projections(clora_model *model);
 
+/* The model as adapters see it. */
+base_model model_as_base(clora_model *model);
+
 /* device/self_check.h with this model's types and heads */
 clora_status model_self_check(const clora_model *model, unsigned groups);
 

@@ -91,14 +91,15 @@ void clora_session_free(clora_session *s) {
 static int largest_rank(const clora_adapter *adapter) {
     int most = 0;
 
-    for (int i = 0; i < adapter->projections; i++)
-        if (adapter->term[i] && adapter->term[i]->R > most)
-            most = adapter->term[i]->R;
+    for (int p = 0; adapter && p < adapter->base.projections; p++) {
+        const lowrank *term = adapter_term(adapter, p);
+        most = term && term->R > most ? term->R : most;
+    }
     return most;
 }
 
 clora_status session_prepare(clora_session *s, const clora_adapter *adapter) {
-    const int rank = adapter ? largest_rank(adapter) : 0;
+    const int rank = largest_rank(adapter);
     clora_status status = CLORA_OK;
     clora_tensor *grown;
 

@@ -17,12 +17,10 @@ static clora_status prepare(evaluation *e, clora_model *model, clora_adapter *ad
                             const clora_loader_options *options) {
     clora_status status = CLORA_OK;
     const int length = options->max_length ? options->max_length : clora_dataset_get_stats(dataset).longest;
-    int *ranks = alloc_array((size_t)model->projections, sizeof(*ranks));
+    int *ranks = adapter_list_ranks(adapter, model->projections);
 
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an evaluation");
-    for (int i = 0; adapter && i < model->projections; i++)
-        ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
     e->select = (selection){.adapter = adapter};
     TRY(clora_loader_create(&e->loader, dataset, options));
     TRY(workspace_plan(&e->ws, model,

@@ -32,18 +32,48 @@ done:
     return status;
 }
 
-clora_status parameters_add(parameters *p, parameter one) {
+/* The buffer that a view lies in, or the number of buffers. */
+static int find_buffer(const parameters *p, const clora_tensor *view) {
+    const size_t end = view->offset + clora_tensor_count(view);
+
+    for (int i = 0; i < p->buffers; i++) {
+        const clora_tensor *value = p->value[i];
+        if (value->buffer == view->buffer && value->offset <= view->offset &&
+            end <= value->offset + clora_tensor_count(value))
+            return i;
+    }
+    return p->buffers;
+}
+
+clora_status parameters_add(parameters *p, char *name, const clora_tensor *value, parameter_group group) {
+    const int buffer = find_buffer(p, value);
     clora_status status = CLORA_OK;
 
-    assert(one.buffer < p->buffers && one.offset + one.count <= clora_tensor_count(p->value[one.buffer]));
-    if (!one.name)
+    assert(buffer < p->buffers && tensor_is_dense(value));
+    if (!name)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a list of parameters"));
     TRY(alloc_grow((void **)&p->list, &p->capacity, p->count + 1, sizeof(*p->list)));
-    p->list[p->count++] = one;
-    one.name = NULL;
+    p->list[p->count++] = (parameter){.name = name,
+                                      .buffer = buffer,
+                                      .offset = value->offset - p->value[buffer]->offset,
+                                      .count = clora_tensor_count(value),
+                                      .group = group};
+    name = NULL;
 done:
-    free(one.name);
+    free(name);
     return status;
+}
+
+clora_tensor parameters_gradient(const parameters *p, const clora_tensor *value) {
+    const int buffer = p ? find_buffer(p, value) : 0;
+    clora_tensor view = *value;
+
+    if (!p || buffer == p->buffers)
+        return (clora_tensor){0};
+    const clora_tensor *gradient = p->gradient[buffer];
+    view.buffer = gradient->buffer;
+    view.offset = gradient->offset + (value->offset - p->value[buffer]->offset);
+    return view;
 }
 
 size_t parameters_scalars(const parameters *p) {

@@ -39,8 +39,13 @@ void parameters_finish(parameters *p);
 /* A buffer whose parameters are to be added. Makes its gradient, which is zero. */
 clora_status parameters_add_buffer(parameters *p, clora_tensor *value);
 
-/* Takes over the name, also when it fails; a NULL name is one that there was no memory for. */
-clora_status parameters_add(parameters *p, parameter one);
+/* A parameter whose value is a dense view in one of the buffers. Takes over the name, also when it fails; a NULL name
+ * is one that there was no memory for. */
+clora_status parameters_add(parameters *p, char *name, const clora_tensor *value, parameter_group group);
+
+/* The gradient of a value that lies in one of the buffers: the view at its place. Elsewhere, or where p is NULL,
+ * nothing trains, and the view has no buffer. */
+clora_tensor parameters_gradient(const parameters *p, const clora_tensor *value);
 
 /* Scalars of all buffers. */
 size_t parameters_scalars(const parameters *p);

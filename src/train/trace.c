@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "methods/lora.h"
+#include "methods/method.h"
 #include "model/family.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
@@ -44,12 +44,10 @@ static clora_status trace_end(trace *t, clora_status status) {
 static clora_status make_workspace(workspace **out, const clora_model *model, const clora_adapter *adapter,
                                    const clora_tune_use *use) {
     clora_status status = CLORA_OK;
-    int *ranks = alloc_array((size_t)model->projections, sizeof(*ranks));
+    int *ranks = adapter_list_ranks(adapter, model->projections);
 
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trace");
-    for (int i = 0; i < model->projections; i++)
-        ranks[i] = adapter->term[i] ? adapter->term[i]->R : 0;
     TRY(workspace_plan(out, model,
                        &(workspace_options){.B = use->batch_size,
                                             .T = use->max_length,
@@ -66,7 +64,6 @@ done:
 
 static clora_status train_once(clora_model *model, clora_adapter *adapter, const clora_tune_use *use) {
     static const clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
-    const parameter_group group = {.lr_factor = 1.0f, .weight_decay = options.weight_decay};
     clora_status status = CLORA_OK;
     workspace *ws = NULL;
     parameters parameters = {0};
@@ -74,9 +71,9 @@ static clora_status train_once(clora_model *model, clora_adapter *adapter, const
     float norm;
 
     TRY(make_workspace(&ws, model, adapter, use));
-    TRY(adapter_list_parameters(&parameters, adapter, group, group));
+    TRY(adapter->method->list_parameters(&parameters, adapter, &options));
     TRY(optimizer_create(&o, &optimizer_adamw, &parameters));
-    const selection select = {.adapter = adapter, .gradients = parameters.gradient};
+    const selection select = {.adapter = adapter, .trains = &parameters};
     TRY(model_forward(ws, &select, NULL));
     TRY(objective_run(objective_likelihood, ws, &select, NULL, true));
     TRY(model_backward(ws, &select));

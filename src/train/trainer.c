@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "device/scratch.h"
 #include "device/self_check.h"
+#include "methods/method.h"
 #include "train/schedule.h"
 
 static clora_status check(const clora_train_options *o) {
@@ -63,14 +64,11 @@ static clora_status check_room(const clora_trainer *t) {
 
 static clora_status make_workspace(clora_trainer *t, const clora_dataset *dataset) {
     clora_status status = CLORA_OK;
-    const int projections = t->adapter->projections;
     const int length = t->options.max_length ? t->options.max_length : clora_dataset_get_stats(dataset).longest;
-    int *ranks = alloc_array((size_t)projections, sizeof(*ranks));
+    int *ranks = adapter_list_ranks(t->adapter, t->model->projections);
 
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer");
-    for (int i = 0; i < projections; i++)
-        ranks[i] = t->adapter->term[i] ? t->adapter->term[i]->R : 0;
     TRY(workspace_plan(&t->ws, t->model,
                        &(workspace_options){.B = t->options.batch_size,
                                             .T = length,
@@ -78,7 +76,7 @@ static clora_status make_workspace(clora_trainer *t, const clora_dataset *datase
                                             .train = true,
                                             .recompute = t->options.recompute != 0,
                                             .loss = true,
-                                            .dropout = t->adapter->options.dropout > 0.0f,
+                                            .dropout = t->adapter->dropout > 0.0f,
                                             .ranks = ranks}));
     TRY(check_room(t));
     TRY(workspace_commit(t->ws));
@@ -91,11 +89,9 @@ done:
 }
 
 static clora_status make_optimizer(clora_trainer *t) {
-    const clora_train_options *o = &t->options;
-    const parameter_group a = {1.0f, o->weight_decay}, b = {o->lora_plus_ratio, o->weight_decay};
     clora_status status = CLORA_OK;
 
-    TRY(adapter_list_parameters(&t->parameters, t->adapter, a, b));
+    TRY(t->adapter->method->list_parameters(&t->parameters, t->adapter, &t->options));
     TRY(optimizer_create(&t->optimizer, &optimizer_adamw, &t->parameters));
 done:
     return status;
@@ -180,8 +176,8 @@ static uint64_t dropout_seed(const clora_trainer *t) {
 /* Forward and backward of one micro-batch; its gradients and sums are added. */
 static clora_status micro_batch(clora_trainer *t, clora_train_step *out, double *nll) {
     const selection select = {.adapter = t->adapter,
-                              .gradients = t->parameters.gradient,
-                              .dropout = t->adapter->options.dropout,
+                              .trains = &t->parameters,
+                              .dropout = t->adapter->dropout,
                               .dropout_seed = dropout_seed(t)};
     const clora_batch *batch;
     double sum;

@@ -28,13 +28,14 @@ clora_trainer *fixture_trainer(clora_model *model, clora_adapter *adapter, clora
     return trainer;
 }
 
-void assert_factors(clora_adapter *adapter, clora_tensor *const *chunks, float factor, const fixture_tensors *f,
+void assert_factors(clora_adapter *adapter, const parameters *gradients, float factor, const fixture_tensors *f,
                     const char *prefix, double limit) {
-    for (int p = 0; p < adapter->projections; p++) {
+    for (int p = 0; p < adapter->base.projections; p++) {
         const lowrank *lr = adapter->term[p];
         if (!lr)
             continue;
-        const clora_tensor a = adapter_view_a(adapter, chunks, p), b = adapter_view_b(adapter, chunks, p);
+        const clora_tensor a = gradients ? parameters_gradient(gradients, &lr->a) : lr->a;
+        const clora_tensor b = gradients ? parameters_gradient(gradients, &lr->b) : lr->b;
         float *pa = malloc(lr->a_count * sizeof(float)), *pb = malloc(lr->b_count * sizeof(float));
         assert_ok(clora_tensor_read(&a, pa));
         assert_ok(clora_tensor_read(&b, pb));
@@ -47,7 +48,7 @@ void assert_factors(clora_adapter *adapter, clora_tensor *const *chunks, float f
                 char key[256];
                 const size_t n = R * (which ? N : K);
                 snprintf(key, sizeof(key), "%sbase_model.model.%s.lora_%c.weight", prefix,
-                         adapter->projection[p].names[m], which ? 'B' : 'A');
+                         adapter->base.projection[p].names[m], which ? 'B' : 'A');
                 if (which)
                     lowrank_unpack_b(lr, m, values, pb);
                 else

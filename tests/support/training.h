@@ -11,7 +11,7 @@ clora_trainer *fixture_trainer(clora_model *model, clora_adapter *adapter, clora
                                const fixture_batch *batch, int recompute);
 
 /* Compare each module's A and B, or their gradients, times `factor` with tensors named prefix + PEFT's name. */
-void assert_factors(clora_adapter *adapter, clora_tensor *const *chunks, float factor, const fixture_tensors *f,
+void assert_factors(clora_adapter *adapter, const parameters *gradients, float factor, const fixture_tensors *f,
                     const char *prefix, double limit);
 
 /* All bytes of all frozen weights; with NULL only their count. */

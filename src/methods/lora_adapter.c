@@ -1,0 +1,414 @@
+#include "methods/lora_adapter.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/rng.h"
+#include "methods/peft.h"
+#include "methods/peft_config.h"
+
+/* Streams of A's random numbers: one a module, apart from the small numbers that other users of a seed count from. */
+static const uint32_t STREAM = 0x41000000u;
+
+/* The projections' modules one after the other. */
+static clora_status list_targets(lora_adapter *lora) {
+    const base_model *base = &lora->adapter.base;
+    int count = 0;
+
+    for (int p = 0; p < base->projections; p++)
+        count += base->projection[p].weight->modules;
+    lora->target = alloc_array((size_t)count + 1, sizeof(*lora->target));
+    lora->choice = alloc_array((size_t)count + 1, sizeof(*lora->choice));
+    if (!lora->target || !lora->choice)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the modules of an adapter");
+    for (int p = 0; p < base->projections; p++) {
+        const projection *at = &base->projection[p];
+        for (int m = 0; m < at->weight->modules; m++)
+            lora->target[lora->targets++] =
+                (target_module){at->names[m], at->weight->module[m].N, at->weight->K, at->is_head};
+    }
+    return CLORA_OK;
+}
+
+static clora_status allocate(lora_adapter **out, const base_model *base) {
+    const size_t projections = (size_t)base->projections + 1;
+    clora_status status = CLORA_OK;
+    lora_adapter *lora = calloc(1, sizeof(*lora));
+
+    *out = NULL;
+    if (!lora)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter");
+    adapter_init(&lora->adapter, base, &method_lora);
+    lora->adapter.term = alloc_array(projections, sizeof(lowrank *));
+    lora->chunk = alloc_array(projections, sizeof(clora_tensor *)); /* at most one a projection */
+    if (!lora->adapter.term || !lora->chunk)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter"));
+    TRY(list_targets(lora));
+    *out = lora;
+    lora = NULL;
+done:
+    if (lora)
+        clora_adapter_free(&lora->adapter);
+    return status;
+}
+
+static void destroy(clora_adapter *adapter) {
+    lora_adapter *lora = lora_of(adapter);
+
+    for (int i = 0; i < lora->chunks; i++)
+        clora_tensor_free(lora->chunk[i]);
+    for (int p = 0; adapter->term && p < adapter->base.projections; p++)
+        lowrank_free(adapter->term[p]);
+    json_decref(lora->config);
+    free((void *)(uintptr_t)lora->options.target_modules);
+    free((void *)(uintptr_t)lora->options.rank_pattern);
+    free((void *)(uintptr_t)lora->options.alpha_pattern);
+    free(adapter->term);
+    free(lora->chunk);
+    free(lora->target);
+    free(lora->choice);
+    free(lora);
+}
+
+/* The options as the settings say them: targets expanded and sorted. */
+static clora_status read_options(lora_adapter *lora, clora_init init, uint64_t seed) {
+    const json_t *config = lora->config;
+
+    lora->options = (clora_adapter_options){
+        .rank = (int)json_integer_value(json_object_get(config, "r")),
+        .alpha = (float)json_number_value(json_object_get(config, "lora_alpha")),
+        .rslora = json_is_true(json_object_get(config, "use_rslora")),
+        .dropout = (float)json_number_value(json_object_get(config, "lora_dropout")),
+        .target_modules = target_modules_text(json_object_get(config, "target_modules")),
+        .rank_pattern = target_pattern_text(json_object_get(config, "rank_pattern")),
+        .alpha_pattern = target_pattern_text(json_object_get(config, "alpha_pattern")),
+        .init = init,
+        .seed = seed,
+    };
+    lora->adapter.dropout = lora->options.dropout;
+    if (!lora->options.target_modules || !lora->options.rank_pattern || !lora->options.alpha_pattern)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings");
+    return CLORA_OK;
+}
+
+/* One term for each projection that has an adapted module. */
+static clora_status create_terms(lora_adapter *lora) {
+    const target_choice *choice = lora->choice;
+    const target_module *target = lora->target;
+    const base_model *base = &lora->adapter.base;
+    clora_status status = CLORA_OK;
+
+    for (int p = 0; p < base->projections; p++) {
+        const weight *w = base->projection[p].weight;
+        float scale[WEIGHT_MODULES] = {0};
+        int R[WEIGHT_MODULES] = {0}, any = 0;
+        for (int m = 0; m < w->modules; m++, choice++, target++) {
+            R[m] = choice->R;
+            scale[m] = choice->scale;
+            any |= R[m] > 0;
+            lora->modules += R[m] > 0;
+            lora->adapter.parameters += (int64_t)R[m] * ((int64_t)target->N + target->K);
+        }
+        if (any)
+            TRY(lowrank_create(&lora->adapter.term[p], w, R, scale));
+    }
+done:
+    return status;
+}
+
+static clora_status add_chunk(lora_adapter *lora, size_t elements) {
+    const clora_status status =
+        tensor_new(&lora->chunk[lora->chunks], lora->adapter.base.context, CLORA_DTYPE_F32, 1, (int)elements);
+
+    lora->chunks += status == CLORA_OK;
+    return status;
+}
+
+/* A chunk for the terms from projection p on, each of which gets its place; it ends where the device's largest
+ * allocation would be passed. Returns the projection after the last in *next. */
+static clora_status fill_chunk(int *next, lora_adapter *lora, int p) {
+    const base_model *base = &lora->adapter.base;
+    const size_t largest = base->context->info.max_allocation / sizeof(float);
+    const size_t limit = largest < INT32_MAX ? largest : INT32_MAX;
+    clora_status status = CLORA_OK;
+    size_t used = 0;
+    int end;
+
+    for (end = p; end < base->projections; end++) {
+        const lowrank *term = lora->adapter.term[end];
+        const size_t n = term ? term->a_count + term->b_count : 0;
+        if (n > limit)
+            TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
+                           "the adapter of %s takes %zu bytes, more than one buffer may have on this device; lower the "
+                           "rank",
+                           base->projection[end].names[0], n * sizeof(float)));
+        if (used + n > limit)
+            break;
+        used += n;
+    }
+    TRY(add_chunk(lora, used));
+    used = 0;
+    for (int i = p; i < end; i++) {
+        lowrank *term = lora->adapter.term[i];
+        if (!term)
+            continue;
+        term->a = tensor_slice(lora->chunk[lora->chunks - 1], used, 1, (int)term->a_count);
+        term->b = tensor_slice(lora->chunk[lora->chunks - 1], used + term->a_count, 1, (int)term->b_count);
+        used += term->a_count + term->b_count;
+    }
+    *next = end;
+done:
+    return status;
+}
+
+/* The name that stands for a term of several modules. */
+static const char *first_adapted(const clora_adapter *adapter, int p) {
+    int m = 0;
+
+    while (adapter->term[p]->module[m].R == 0)
+        m++;
+    return adapter->base.projection[p].names[m];
+}
+
+/* A's and B's are a group each. Modules that share a projection are one parameter, named after the first adapted:
+ * "model.layers.0.self_attn.q_proj.lora_A". */
+static clora_status list_parameters(parameters *out, const clora_adapter *adapter, const clora_train_options *options) {
+    const parameter_group a = {1.0f, options->weight_decay}, b = {options->lora_plus_ratio, options->weight_decay};
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < lora_of(adapter)->chunks; i++)
+        TRY(parameters_add_buffer(out, lora_of(adapter)->chunk[i]));
+    for (int p = 0; p < adapter->base.projections; p++) {
+        const lowrank *term = adapter->term[p];
+        if (!term)
+            continue;
+        const char *name = first_adapted(adapter, p);
+        TRY(parameters_add(out, alloc_format("%s.lora_A", name), &term->a, a));
+        TRY(parameters_add(out, alloc_format("%s.lora_B", name), &term->b, b));
+    }
+done:
+    return status;
+}
+
+/* One factor of one projection, from the host's rows to the device's panels. first: the projection's first target. */
+static clora_status upload(lora_adapter *lora, int p, int first, bool is_b, peft_source source, void *user) {
+    lowrank *term = lora->adapter.term[p];
+    const char *name = lora->adapter.base.projection[p].names[0];
+    const size_t count = is_b ? term->b_count : term->a_count;
+    float *panels = alloc_array(count, sizeof(*panels)), *values = NULL;
+    clora_status status = CLORA_OK;
+
+    if (!panels)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", name));
+    for (int m = 0; m < term->modules; m++) {
+        const target_module *target = &lora->target[first + m];
+        if (term->module[m].R == 0)
+            continue;
+        free(values);
+        values = alloc_array((size_t)(is_b ? target->N : target->K), (size_t)term->module[m].R * sizeof(*values));
+        if (!values)
+            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", target->name));
+        TRY(source(user, values, first + m, is_b));
+        if (is_b)
+            lowrank_pack_b(term, m, panels, values);
+        else
+            lowrank_pack_a(term, m, panels, values);
+    }
+    TRY(clora_tensor_write(is_b ? &term->b : &term->a, panels));
+done:
+    free(panels);
+    free(values);
+    return status;
+}
+
+/* From checked settings and choices to factors on the device. */
+static clora_status build(lora_adapter *lora, peft_source source, void *user) {
+    const base_model *base = &lora->adapter.base;
+    clora_status status = CLORA_OK;
+
+    TRY(create_terms(lora));
+    for (int p = 0; p < base->projections;)
+        TRY(fill_chunk(&p, lora, p));
+    for (int p = 0, first = 0; p < base->projections; p++) {
+        if (lora->adapter.term[p]) {
+            TRY(upload(lora, p, first, false, source, user));
+            TRY(upload(lora, p, first, true, source, user));
+        }
+        first += base->projection[p].weight->modules;
+    }
+done:
+    return status;
+}
+
+/* A fresh factor: a value depends on the seed, the module and its place alone, not on what else is adapted. */
+static clora_status make_fresh(void *user, float *out, int module, bool is_b) {
+    const lora_adapter *lora = user;
+    const int K = lora->target[module].K, R = lora->choice[module].R;
+    const size_t n = (size_t)R * (size_t)(is_b ? lora->target[module].N : K);
+    const uint64_t seed = lora->options.seed;
+    const uint32_t stream = STREAM + (uint32_t)module;
+    const float spread = 1.0f / sqrtf((float)K), peft = 1.0f / (float)R;
+
+    for (size_t i = 0; i < n; i++) {
+        if (is_b)
+            out[i] = 0.0f;
+        else if (lora->options.init == CLORA_INIT_KAIMING)
+            out[i] = (2.0f * rng_uniform(seed, stream, i) - 1.0f) * spread;
+        else
+            out[i] = rng_normal(seed, stream, i) * (lora->options.init == CLORA_INIT_GAUSSIAN ? spread : peft);
+    }
+    return CLORA_OK;
+}
+
+clora_status lora_adapter_create(clora_adapter **out, const base_model *base, const clora_adapter_options *options) {
+    clora_status status = CLORA_OK;
+    lora_adapter *lora = NULL;
+
+    *out = NULL;
+    TRY(allocate(&lora, base));
+    TRY(peft_config_create(&lora->config, options, lora->target, lora->targets));
+    TRY(target_resolve(lora->choice, lora->config, lora->target, lora->targets, true));
+    TRY(read_options(lora, options->init, options->seed));
+    TRY(build(lora, make_fresh, lora));
+    *out = &lora->adapter;
+    lora = NULL;
+done:
+    if (lora)
+        clora_adapter_free(&lora->adapter);
+    return status;
+}
+
+static clora_status read_file(void *user, float *out, int module, bool is_b) {
+    const peft_adapter *file = user;
+
+    return peft_read(out, file, is_b ? file->b[module] : file->a[module]);
+}
+
+static clora_status load(clora_adapter **out, const base_model *base, const char *directory) {
+    clora_status status = CLORA_OK;
+    lora_adapter *lora = NULL;
+    peft_adapter file = {.count = 0};
+
+    *out = NULL;
+    TRY(allocate(&lora, base));
+    TRY(peft_open(&file, directory, lora->target, lora->targets));
+    memcpy(lora->choice, file.choice, (size_t)lora->targets * sizeof(*file.choice));
+    lora->config = json_incref(file.config);
+    TRY(read_options(lora, CLORA_INIT_GAUSSIAN, 0));
+    TRY(build(lora, read_file, &file));
+    *out = &lora->adapter;
+    lora = NULL;
+done:
+    peft_close(&file);
+    if (lora)
+        clora_adapter_free(&lora->adapter);
+    return status;
+}
+
+/* One factor of one target, from the device's panels to the host's rows. Waits. */
+static clora_status download(void *user, float *out, int module, bool is_b) {
+    const lora_adapter *lora = user;
+    clora_status status = CLORA_OK;
+    float *panels = NULL;
+    int p = 0, m = module;
+
+    while (m >= lora->adapter.base.projection[p].weight->modules)
+        m -= lora->adapter.base.projection[p++].weight->modules;
+    const lowrank *term = lora->adapter.term[p];
+    const clora_tensor view = is_b ? term->b : term->a;
+    panels = alloc_array((size_t)tensor_cols(&view), sizeof(*panels));
+    if (!panels)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", lora->target[module].name));
+    TRY(clora_tensor_read(&view, panels));
+    if (is_b)
+        lowrank_unpack_b(term, m, out, panels);
+    else
+        lowrank_unpack_a(term, m, out, panels);
+done:
+    free(panels);
+    return status;
+}
+
+static clora_status save(const clora_adapter *adapter, const char *directory,
+                         const clora_adapter_save_options *options) {
+    lora_adapter *lora = lora_of(adapter);
+
+    return peft_write(directory, options->overwrite != 0, lora->config, options->base_name, lora->target, lora->choice,
+                      lora->targets, download, lora);
+}
+
+clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter) {
+    if (!adapter)
+        return (clora_adapter_info){.rank = 0};
+    if (adapter->method != &method_lora)
+        return (clora_adapter_info){.parameters = adapter->parameters};
+    const lora_adapter *lora = lora_of(adapter);
+    const clora_adapter_options *o = &lora->options;
+    return (clora_adapter_info){.rank = o->rank,
+                                .alpha = o->alpha,
+                                .dropout = o->dropout,
+                                .rslora = o->rslora,
+                                .modules = lora->modules,
+                                .parameters = adapter->parameters,
+                                .target_modules = o->target_modules};
+}
+
+static clora_status need_lora(const clora_adapter *adapter) {
+    return adapter->method == &method_lora
+               ? CLORA_OK
+               : clora_fail(CLORA_ERROR_ARGUMENT, "the adapter is of method %s, not lora", adapter->method->name);
+}
+
+clora_status clora_adapter_set_dropout(clora_adapter *adapter, float dropout) {
+    clora_status status = CLORA_OK;
+
+    NEED(adapter);
+    TRY(need_lora(adapter));
+    TRY(peft_config_set_dropout(lora_of(adapter)->config, dropout));
+    lora_of(adapter)->options.dropout = dropout;
+    adapter->dropout = dropout;
+done:
+    return status;
+}
+
+clora_status clora_adapter_module(clora_adapter *adapter, int i, const char **name, int *R, int *K, int *N,
+                                  float *scale, float *a, float *b) {
+    clora_status status = CLORA_OK;
+    int at = 0;
+
+    NEED(adapter);
+    TRY(need_lora(adapter));
+    lora_adapter *lora = lora_of(adapter);
+    if (i < 0 || i >= lora->modules)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "module %d of an adapter that has %d", i, lora->modules));
+    while (lora->choice[at].R == 0 || i-- > 0)
+        at++;
+    const target_module *target = &lora->target[at];
+    if (name)
+        *name = target->name;
+    if (R)
+        *R = lora->choice[at].R;
+    if (K)
+        *K = target->K;
+    if (N)
+        *N = target->N;
+    if (scale)
+        *scale = lora->choice[at].scale;
+    if (a)
+        TRY(download(lora, a, at, false));
+    if (b)
+        TRY(download(lora, b, at, true));
+done:
+    return status;
+}
+
+const method method_lora = {
+    .name = "lora",
+    .peft_type = "LORA",
+    .load = load,
+    .save = save,
+    .list_parameters = list_parameters,
+    .destroy = destroy,
+};
