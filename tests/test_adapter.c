@@ -417,53 +417,6 @@ static void test_its_factors_are_listed_for_training(void **state) {
     clora_adapter_free(adapter);
 }
 
-static void test_gradients_lie_where_values_do(void **state) {
-    NEED_DEVICE();
-    const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
-    const clora_train_options training = CLORA_TRAIN_OPTIONS_INIT;
-    parameters list = {0};
-    clora_adapter *adapter = create(&options), *other = create(&options);
-
-    assert_ok(adapter->method->list_parameters(&list, adapter, &training));
-    const clora_tensor *b = &adapter->term[3]->b, gradient = parameters_gradient(&list, b);
-    assert_ptr_equal(gradient.buffer, list.gradient[0]->buffer);
-    assert_int_equal(gradient.offset, b->offset);
-    assert_int_equal(clora_tensor_count(&gradient), clora_tensor_count(b));
-    assert_null(parameters_gradient(&list, &other->term[3]->b).buffer);
-    assert_null(parameters_gradient(NULL, b).buffer);
-    parameters_finish(&list);
-    clora_adapter_free(adapter);
-    clora_adapter_free(other);
-}
-
-static void test_joined_adapters_act_as_their_parts(void **state) {
-    NEED_DEVICE();
-    const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
-    const clora_train_options training = CLORA_TRAIN_OPTIONS_INIT;
-    parameters list = {0};
-    clora_adapter *part = create(&options), *second = create(&options), *joined = NULL, *both[2] = {part, second};
-
-    assert_ok(clora_adapter_join(&joined, &part, 1));
-    assert_string_equal(clora_adapter_method(joined), "joined");
-    assert_string_equal(clora_adapter_method(part), "lora");
-    assert_int_equal(clora_adapter_get_info(joined).parameters, clora_adapter_get_info(part).parameters);
-    clora_adapter_free(part); /* the joined one keeps it */
-    for (int p = 0; p < PROJECTIONS; p++)
-        assert_ptr_equal(adapter_term(joined, p), part->term[p]);
-    assert_ok(joined->method->list_parameters(&list, joined, &training));
-    assert_ptr_equal(list.value[0], lora_of(part)->chunk[0]);
-    assert_refused(clora_adapter_save(joined, scratch_path("joined"), NULL), CLORA_ERROR_UNSUPPORTED, "each of them");
-    assert_refused(clora_adapter_set_dropout(joined, 0.5f), CLORA_ERROR_ARGUMENT, "method joined");
-    parameters_finish(&list);
-    clora_adapter_free(joined);
-    both[0] = create(&options);
-    assert_refused(clora_adapter_join(&joined, both, 2), CLORA_ERROR_ARGUMENT, "on linear layers");
-    assert_null(joined);
-    assert_refused(clora_adapter_join(&joined, both, 0), CLORA_ERROR_ARGUMENT, "no adapters");
-    clora_adapter_free(both[0]);
-    clora_adapter_free(second);
-}
-
 static void test_dropout_can_be_changed_and_is_saved(void **state) {
     NEED_DEVICE();
     const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
