@@ -22,6 +22,7 @@ _clora() {
         case $prev in
         --dtype) words="file f32 f16 bf16 q8_0" ;;
         --eos) words="always never" ;;
+        --method) words="lora" ;;
         --init) words="gaussian kaiming peft-gaussian" ;;
         --only) words="all train prefill decode" ;;
         --for) words="train generate train,generate" ;;

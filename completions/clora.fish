@@ -19,6 +19,7 @@ complete -c clora -n '__fish_seen_subcommand_from help' -f -a '(__clora_commands
 complete -c clora -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' -f -a '(__clora_options)'
 complete -c clora -n '__clora_after --dtype' -f -a 'file f32 f16 bf16 q8_0'
 complete -c clora -n '__clora_after --eos' -f -a 'always never'
+complete -c clora -n '__clora_after --method' -f -a 'lora'
 complete -c clora -n '__clora_after --init' -f -a 'gaussian kaiming peft-gaussian'
 complete -c clora -n '__clora_after --only' -f -a 'all train prefill decode'
 complete -c clora -n '__clora_after --for' -f -a 'train generate train,generate'

@@ -156,6 +156,12 @@ class Train(TrainTest):
             self.fails(2, "train", MODEL, "--data", self.data, "--out", self.out, "--lora-plus-ratio", ratio,
                        says="--lora-plus-ratio")
 
+    def test_a_method_is_chosen_by_its_name(self):
+        self.assertIn("adapter     rank 8", self.train("--method", "lora", "--steps", "1"))
+        for method, says in (("lore", ["lore", "these are: lora"]), ("lora,", "no such method"), ("", "no such method"),
+                             ("lora,lora", "lora is given twice")):
+            self.fails(2, "train", MODEL, "--data", self.data, "--out", self.folder, "--method", method, says=says)
+
     def test_packing_and_schedules_run(self):
         result = json.loads(self.train("--pack", "--max-length", "256", "--batch-size", "2", "--schedule", "cosine",
                                        "--warmup", "2", "--steps", "4", "--learn-context", "--eos", "never",
@@ -214,6 +220,8 @@ class Continue(TrainTest):
         self.refuses("--rslora", says="not rank-stabilised")
         self.refuses("--target-modules", "q_proj", says=["--target-modules q_proj", "q_proj,v_proj"])
         self.refuses("--target-modules", "all-linear", says="--target-modules all-linear")
+        self.refuses("--init", "kaiming", says="--init is for a new adapter")
+        self.refuses("--method", "lora", says="--method is for a new adapter")
 
 
 @needs_device

@@ -3,6 +3,7 @@
 #include <clora/train.h>
 
 #include "cli/cli.h"
+#include "cli/inputs/adapters.h"
 #include "cli/inputs/ends.h"
 #include "cli/options/device.h"
 #include "cli/options/data_options.h"
@@ -13,17 +14,18 @@
 #include "cli/ui/text.h"
 
 typedef struct eval_args {
-    const char *path, *adapter;
+    const char *path;
+    opt_list adapter;
     data_args data;
     model_args model;
 } eval_args;
 
 static const opt model_part[] = {
     {.name = "adapter",
-     .type = OPT_PATH,
+     .type = OPT_PATHS,
      .offset = offsetof(eval_args, adapter),
      .value = "DIR",
-     .help = "apply this PEFT adapter"},
+     .help = ADAPTERS_HELP},
     {.name = "dtype",
      .type = OPT_CHOICE,
      .offset = offsetof(eval_args, model.dtype),
@@ -77,10 +79,9 @@ static int load(eval_run *run, const eval_args *args, int *max_length) {
         status = data_load(run->cli, &args->data, args->data.data, run->tokenizer, &info, *max_length, &run->data);
     if (status != CLI_DONE)
         return status;
-    if (clora_model_load(&run->model, run->context, args->path, &options) != CLORA_OK ||
-        (args->adapter && clora_adapter_load(&run->adapter, run->model, args->adapter) != CLORA_OK))
+    if (clora_model_load(&run->model, run->context, args->path, &options) != CLORA_OK)
         return cli_fail_library(run->cli);
-    return CLI_DONE;
+    return adapters_load(run->cli, &run->adapter, run->model, &args->adapter);
 }
 
 static int evaluate(eval_run *run, const eval_args *args, int max_length) {

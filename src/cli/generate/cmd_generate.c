@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/options/device.h"
+#include "cli/inputs/adapters.h"
 #include "cli/inputs/ends.h"
 #include "cli/ui/json_out.h"
 #include "cli/options/model_options.h"
@@ -20,7 +21,7 @@
 typedef struct generate_args {
     const char *prompt;
     const char *jsonl;
-    const char *adapter;
+    opt_list adapter;
     model_args model;
     clora_generate_options generate;
     opt_list stop;
@@ -120,10 +121,10 @@ static const opt sample_options[] = {
 
 static const opt model_part[] = {
     {.name = "adapter",
-     .type = OPT_PATH,
+     .type = OPT_PATHS,
      .offset = offsetof(generate_args, adapter),
      .value = "DIR",
-     .help = "apply this PEFT adapter"},
+     .help = ADAPTERS_HELP},
     {.name = "dtype",
      .type = OPT_CHOICE,
      .offset = offsetof(generate_args, model.dtype),
@@ -194,9 +195,11 @@ static int sequences(const generate_run *run, const generate_args *args) {
 static int load(generate_run *run, const char *path, const generate_args *args) {
     const clora_model_options options = model_args_options(&args->model);
 
-    if (clora_model_load(&run->model, run->context, path, &options) != CLORA_OK ||
-        (args->adapter && clora_adapter_load(&run->adapter, run->model, args->adapter) != CLORA_OK))
+    if (clora_model_load(&run->model, run->context, path, &options) != CLORA_OK)
         return cli_fail_library(run->cli);
+    const int status = adapters_load(run->cli, &run->adapter, run->model, &args->adapter);
+    if (status != CLI_DONE)
+        return status;
     model_note_head(run->cli, path, clora_model_get_info(run->model)->own_head);
     ends_note_files(run->cli, path, run->tokenizer, clora_model_get_info(run->model));
     const size_t longest = run->prompts.longest;

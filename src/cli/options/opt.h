@@ -18,6 +18,7 @@ typedef enum opt_type {
     OPT_TEXT,   /* const char * */
     OPT_PATH,   /* const char *, not empty */
     OPT_LIST,   /* opt_list: every use adds one */
+    OPT_PATHS,  /* the same of paths, none of them empty */
     OPT_CHOICE, /* int: index into choices */
     OPT_HELP,   /* prints the help */
 } opt_type;

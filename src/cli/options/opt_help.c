@@ -79,6 +79,7 @@ static void standard_text(char *out, size_t room, const opt *o, const void *valu
     case OPT_SET:
     case OPT_CLEAR:
     case OPT_LIST:
+    case OPT_PATHS:
     case OPT_HELP: break;
     }
 }

@@ -109,6 +109,8 @@ static int store_choice(const cli_state *cli, const opt *o, int *field, const ch
 int opt_store(const cli_state *cli, const opt *o, void *values, const char *text) {
     void *field = (char *)values + o->offset;
 
+    if ((o->type == OPT_PATH || o->type == OPT_PATHS) && *text == '\0')
+        return cli_misuse(cli, "--%s needs a value: it is empty", o->name);
     switch (o->type) {
     case OPT_SET: *(int *)field = 1; return OPT_GO_ON;
     case OPT_CLEAR: *(int *)field = 0; return OPT_GO_ON;
@@ -117,14 +119,11 @@ int opt_store(const cli_state *cli, const opt *o, void *values, const char *text
     case OPT_DOUBLE: return store_real(cli, o, field, text);
     case OPT_SEED: return store_seed(cli, o, field, text);
     case OPT_PATH:
-        if (*text == '\0')
-            return cli_misuse(cli, "--%s needs a value: it is empty", o->name);
-        *(const char **)field = text;
-        return OPT_GO_ON;
     case OPT_TEXT: *(const char **)field = text; return OPT_GO_ON;
     case OPT_CHOICE: return store_choice(cli, o, field, text);
     case OPT_HELP: return OPT_GO_ON;
-    case OPT_LIST: break;
+    case OPT_LIST:
+    case OPT_PATHS: break;
     }
     opt_list *list = field;
     if (list->count == OPT_LIST_MAX)

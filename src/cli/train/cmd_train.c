@@ -5,11 +5,9 @@
 #include "cli/train/cmd_train.h"
 
 #define TRAIN(field) offsetof(train_args, train.field)
-#define ADAPTER(field) offsetof(train_args, adapter.field)
 
 enum { MOST = 2147483647 };
 
-static const char *const inits[] = {"gaussian", "kaiming", "peft-gaussian", NULL};
 static const char *const schedules[] = {"constant", "linear", "cosine", NULL};
 
 static const opt output_options[] = {
@@ -40,61 +38,17 @@ static const opt output_options[] = {
     {.name = NULL},
 };
 
-static const opt adapter_options[] = {
-    {.name = "rank",
-     .type = OPT_INT,
-     .offset = ADAPTER(rank),
-     .value = "N",
-     .low = 1,
-     .high = 65536,
-     .help = "rank of the two factors"},
-    {.name = "alpha",
-     .type = OPT_FLOAT,
-     .offset = ADAPTER(alpha),
-     .value = "X",
-     .low = 0,
-     .high = 1e9,
-     .flags = OPT_ABOVE,
-     .help = "the term's scale is alpha / rank"},
-    {.name = "rslora",
-     .type = OPT_SET,
-     .offset = ADAPTER(rslora),
-     .help = "rank-stabilised: the scale is alpha / sqrt(rank)"},
-    {.name = "dropout",
-     .type = OPT_FLOAT,
-     .offset = ADAPTER(dropout),
-     .value = "X",
-     .low = 0,
-     .high = 1,
-     .flags = OPT_BELOW,
-     .help = "dropout probability of the adapter's input in training"},
-    {.name = "target-modules",
+static const opt method_options[] = {
+    {.name = "method",
      .type = OPT_TEXT,
-     .offset = ADAPTER(target_modules),
-     .value = "LIST",
-     .help = "layers to adapt: all-linear, ends of names such as q_proj,v_proj, or a regular expression"},
-    {.name = "rank-pattern",
-     .type = OPT_TEXT,
-     .offset = ADAPTER(rank_pattern),
-     .value = "LIST",
-     .help = "other ranks for some layers, such as down_proj=16,q_proj=4"},
-    {.name = "alpha-pattern",
-     .type = OPT_TEXT,
-     .offset = ADAPTER(alpha_pattern),
-     .value = "LIST",
-     .help = "the same for alpha"},
-    {.name = "init",
-     .type = OPT_CHOICE,
-     .offset = ADAPTER(init),
-     .value = "KIND",
-     .choices = inits,
-     .help = "initialisation of A: gaussian (std 1/sqrt(inputs)), kaiming (PEFT's default) or peft-gaussian "
-             "(std 1/rank); B begins at zero"},
+     .offset = offsetof(train_args, method),
+     .value = "NAME",
+     .help = "what is trained: " TRAIN_METHODS "; several at once with commas"},
     {.name = "init-adapter",
      .type = OPT_PATH,
      .offset = offsetof(train_args, init_adapter),
      .value = "DIR",
-     .help = "continue this PEFT adapter; its rank, alpha, layers and patterns stay, --dropout applies"},
+     .help = "continue this adapter; its method and its settings stay, --dropout applies"},
     {.name = NULL},
 };
 
@@ -130,14 +84,6 @@ static const opt train_options[] = {
      .high = 1e9,
      .flags = OPT_ABOVE,
      .help = "learning rate"},
-    {.name = "lora-plus-ratio",
-     .type = OPT_FLOAT,
-     .offset = TRAIN(lora_plus_ratio),
-     .value = "X",
-     .low = 0,
-     .high = 1e9,
-     .flags = OPT_ABOVE,
-     .help = "LoRA+: the second factor's learning rate is X times --lr"},
     {.name = "schedule",
      .type = OPT_CHOICE,
      .offset = TRAIN(schedule),
@@ -189,43 +135,43 @@ static const opt device_options[] = {
     {.name = NULL},
 };
 
-enum { GROUPS = 5 };
+/* The first of the groups that methods have, one each, and all groups. */
+enum { METHODS = 3, GROUPS = METHODS + TRAIN_METHOD_COUNT + 2 };
 
 static int check(const cli_state *cli, const train_args *args, const opt_group *groups) {
-    static const char *const fresh[] = {"init", "rank-pattern", "alpha-pattern", NULL};
-
     if (opt_given(groups, GROUPS, "steps") && opt_given(groups, GROUPS, "epochs"))
         return cli_misuse(cli, "--steps and --epochs say the same: give one");
     if (args->eval_every && !args->val)
         return cli_misuse(cli, "--eval-every needs --val FILE");
-    for (int i = 0; args->init_adapter && fresh[i]; i++)
-        if (opt_given(groups, GROUPS, fresh[i]))
-            return cli_misuse(cli, "--%s is for a new adapter; --init-adapter continues one", fresh[i]);
     return CLI_DONE;
 }
 
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", NULL};
-    train_args args = {
-        .data = DATA_ARGS_INIT(4), .adapter = CLORA_ADAPTER_OPTIONS_INIT, .train = CLORA_TRAIN_OPTIONS_INIT};
-    opt_group groups[GROUPS] = {{.heading = "Data", .options = data_options, .values = &args.data},
-                                {.heading = "Output and validation", .options = output_options, .values = &args},
-                                {.heading = "Adapter", .options = adapter_options, .values = &args},
-                                {.heading = "Training", .options = train_options, .values = &args},
-                                {.heading = "Model", .options = device_options, .values = &args}};
+    train_args args = {.method = "lora",
+                       .data = DATA_ARGS_INIT(4),
+                       .adapter = CLORA_ADAPTER_OPTIONS_INIT,
+                       .train = CLORA_TRAIN_OPTIONS_INIT};
+    opt_group groups[GROUPS] = {
+        {.heading = "Data", .options = data_options, .values = &args.data},
+        {.heading = "Output and validation", .options = output_options, .values = &args},
+        {.heading = "Method", .options = method_options, .values = &args},
+        [METHODS + TRAIN_METHOD_COUNT] = {.heading = "Training", .options = train_options, .values = &args},
+        [METHODS + TRAIN_METHOD_COUNT + 1] = {.heading = "Model", .options = device_options, .values = &args},
+    };
     train_state state = {.cli = cli, .args = &args};
+
+    for (int i = 0; i < TRAIN_METHOD_COUNT; i++)
+        groups[METHODS + i] = train_method_group(i, &args);
     int status = opt_parse(cli, groups, GROUPS, names, 1, &args.model_path, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
     status = check(cli, &args, groups);
+    if (status == CLI_DONE)
+        status = train_choose_methods(cli, &args, opt_given(groups, GROUPS, "method"), groups + METHODS);
     if (status != CLI_DONE)
         return status;
-    args.given_rank = opt_given(groups, GROUPS, "rank");
-    args.given_alpha = opt_given(groups, GROUPS, "alpha");
-    args.given_rslora = opt_given(groups, GROUPS, "rslora");
-    args.given_dropout = opt_given(groups, GROUPS, "dropout");
-    args.given_targets = opt_given(groups, GROUPS, "target-modules");
     args.adapter.seed = args.train.seed;
     status = train_load(&state);
     if (status == CLI_DONE)

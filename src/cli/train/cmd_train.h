@@ -10,20 +10,26 @@
 #include "cli/cli.h"
 #include "cli/options/data_options.h"
 #include "cli/options/model_options.h"
+#include "cli/options/opt.h"
 #include "cli/ui/progress.h"
 
 /* The parts of `clora train`: cmd_train.c has the options, train_load.c what is made before the first step, train_run.c
- * the loop, train_report.c what is said, train_log.c the JSONL file. */
+ * the loop, train_report.c what is said, train_log.c the JSONL file, train_methods.c what is trained. */
+
+/* The methods, in the order in which they are made and saved. */
+enum { TRAIN_LORA, TRAIN_METHOD_COUNT };
+#define TRAIN_METHODS "lora"
 
 typedef struct train_args {
     const char *model_path;
-    const char *out, *val, *log, *init_adapter;
+    const char *method, *out, *val, *log, *init_adapter;
     int eval_every, profile;
     data_args data;
     model_args model;
     clora_adapter_options adapter;
     clora_train_options train;
-    bool given_rank, given_alpha, given_rslora, given_dropout, given_targets; /* on the command line */
+    bool methods[TRAIN_METHOD_COUNT]; /* that --method names */
+    const opt_group *method_groups;   /* each method's options, as they were given */
 } train_args;
 
 /* A JSONL file that grows by a line for each update and each validation. A NULL path makes every call do nothing. */
@@ -57,7 +63,8 @@ typedef struct train_state {
     clora_tokenizer *tokenizer;
     clora_dataset *data, *val;
     clora_model *model;
-    clora_adapter *adapter;
+    clora_adapter *part[TRAIN_METHOD_COUNT]; /* of each method */
+    clora_adapter *adapter;                  /* the one part, or the parts joined */
     clora_trainer *trainer;
     int max_length; /* of a sequence, and of a row with --pack */
     train_log log;
@@ -77,6 +84,14 @@ int train_load(train_state *state);
 int train_run(train_state *state);
 bool train_is_complete(const train_state *state); /* all steps, and the validation after the last */
 void train_release(train_state *state);
+
+/* Of the methods, as the rows of train_methods.c say it. */
+opt_group train_method_group(int i, train_args *args);
+int train_choose_methods(const cli_state *cli, train_args *args, bool given, const opt_group *groups);
+int train_make_adapter(train_state *state);
+void train_free_adapter(train_state *state);
+clora_status train_save(const train_state *state);
+void train_describe(FILE *out, const train_state *state); /* a line for each */
 
 void train_report_plan(const train_state *state);
 void train_report_step(train_state *state); /* a line now and then, and the bar */

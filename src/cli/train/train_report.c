@@ -57,12 +57,8 @@ void train_report_plan(const train_state *state) {
     fprintf(out, "device      %d %s (%s kernels)\n", d->index, d->name, d->gemm);
     fprintf(out, "model       %s: %s, %d layers of width %d, %s parameters in %s\n", state->args->model_path,
             m->model_type, m->layers, m->hidden, text_count(m->parameters), m->dtype);
-    fprintf(out, "adapter     rank %d, alpha %g%s%s on %s (%s)", a.rank, (double)a.alpha,
-            a.rslora ? " (rank-stabilised)" : "", state->args->init_adapter ? ", continued," : "",
-            text_amount(a.modules, "module", "modules"), a.target_modules);
-    if (a.dropout > 0)
-        fprintf(out, ", dropout %g", (double)a.dropout);
-    fprintf(out, "\ntrainable   %s of %s parameters (%s)\n", text_count(a.parameters),
+    train_describe(out, state);
+    fprintf(out, "trainable   %s of %s parameters (%s)\n", text_count(a.parameters),
             text_count(m->parameters + a.parameters),
             text_percent((double)a.parameters, (double)(m->parameters + a.parameters)));
     data_print_stats(out, "data        ", state->args->data.data, state->data);

@@ -19,7 +19,7 @@ static void begin_bar(train_state *state, int64_t total, int64_t done) {
 }
 
 static int save(const train_state *state) {
-    if (clora_adapter_save(state->adapter, state->args->out, state->args->model_path) != CLORA_OK)
+    if (train_save(state) != CLORA_OK)
         return cli_fail(state->cli, "the adapter is not saved: %s", clora_last_error());
     return CLI_DONE;
 }

@@ -1,0 +1,180 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/options/opt.h"
+#include "cli/ui/text.h"
+#include "cli/train/train_method.h"
+
+#define ADAPTER(field) offsetof(train_args, adapter.field)
+
+static const char *const fresh[] = {"init", "rank-pattern", "alpha-pattern", NULL};
+static const char *const inits[] = {"gaussian", "kaiming", "peft-gaussian", NULL};
+
+static const opt options[] = {
+    {.name = "rank",
+     .type = OPT_INT,
+     .offset = ADAPTER(rank),
+     .value = "N",
+     .low = 1,
+     .high = 65536,
+     .help = "rank of the two factors"},
+    {.name = "alpha",
+     .type = OPT_FLOAT,
+     .offset = ADAPTER(alpha),
+     .value = "X",
+     .low = 0,
+     .high = 1e9,
+     .flags = OPT_ABOVE,
+     .help = "the term's scale is alpha / rank"},
+    {.name = "rslora",
+     .type = OPT_SET,
+     .offset = ADAPTER(rslora),
+     .help = "rank-stabilised: the scale is alpha / sqrt(rank)"},
+    {.name = "dropout",
+     .type = OPT_FLOAT,
+     .offset = ADAPTER(dropout),
+     .value = "X",
+     .low = 0,
+     .high = 1,
+     .flags = OPT_BELOW,
+     .help = "dropout probability of the adapter's input in training"},
+    {.name = "target-modules",
+     .type = OPT_TEXT,
+     .offset = ADAPTER(target_modules),
+     .value = "LIST",
+     .help = "layers to adapt: all-linear, ends of names such as q_proj,v_proj, or a regular expression"},
+    {.name = "rank-pattern",
+     .type = OPT_TEXT,
+     .offset = ADAPTER(rank_pattern),
+     .value = "LIST",
+     .help = "other ranks for some layers, such as down_proj=16,q_proj=4"},
+    {.name = "alpha-pattern",
+     .type = OPT_TEXT,
+     .offset = ADAPTER(alpha_pattern),
+     .value = "LIST",
+     .help = "the same for alpha"},
+    {.name = "init",
+     .type = OPT_CHOICE,
+     .offset = ADAPTER(init),
+     .value = "KIND",
+     .choices = inits,
+     .help = "initialisation of A: gaussian (std 1/sqrt(inputs)), kaiming (PEFT's default) or peft-gaussian "
+             "(std 1/rank); B begins at zero"},
+    {.name = "lora-plus-ratio",
+     .type = OPT_FLOAT,
+     .offset = offsetof(train_args, train.lora_plus_ratio),
+     .value = "X",
+     .low = 0,
+     .high = 1e9,
+     .flags = OPT_ABOVE,
+     .help = "LoRA+: the second factor's learning rate is X times --lr"},
+    {.name = NULL},
+};
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+typedef struct list {
+    char *text; /* whose commas have become ends */
+    char **parts;
+    size_t count;
+} list;
+
+/* The different parts between commas, sorted; false without memory. */
+static bool list_split(list *out, const char *text) {
+    size_t most = 1;
+
+    for (const char *c = text; *c; c++)
+        most += *c == ',';
+    *out = (list){.text = strdup(text), .parts = malloc(most * sizeof(*out->parts))};
+    if (!out->text || !out->parts)
+        return false;
+    size_t found = 0;
+    for (char *next, *part = strtok_r(out->text, ",", &next); part; part = strtok_r(NULL, ",", &next))
+        out->parts[found++] = part;
+    qsort(out->parts, found, sizeof(*out->parts), by_text);
+    for (size_t i = 0; i < found; i++)
+        if (i == 0 || strcmp(out->parts[i], out->parts[i - 1]) != 0)
+            out->parts[out->count++] = out->parts[i];
+    return true;
+}
+
+static void list_finish(list *l) {
+    free(l->text);
+    free(l->parts);
+}
+
+static bool same_lists(const char *a, const char *b) {
+    list x, y;
+    const bool have_x = list_split(&x, a), have_y = list_split(&y, b);
+    bool same = have_x && have_y && x.count == y.count;
+
+    for (size_t i = 0; same && i < x.count; i++)
+        same = strcmp(x.parts[i], y.parts[i]) == 0;
+    list_finish(&x);
+    list_finish(&y);
+    return same;
+}
+
+static bool same_targets(const train_state *state, const clora_adapter_info *info) {
+    const char *asked = state->args->adapter.target_modules;
+    int linear = 0;
+
+    if (strcmp(asked, "all-linear") != 0)
+        return same_lists(asked, info->target_modules);
+    for (int i = 0; i < clora_model_module_count(state->model); i++)
+        linear += !clora_model_module(state->model, i).is_head;
+    return info->modules == linear;
+}
+
+static bool given(const train_state *state, const char *name) {
+    return opt_given(&state->args->method_groups[TRAIN_LORA], 1, name);
+}
+
+/* The adapter that is continued decides; an option that says otherwise is a mistake and not to be passed over. */
+static int check_continued(const train_state *state, clora_adapter *adapter) {
+    const train_args *args = state->args;
+    const clora_adapter_info info = clora_adapter_get_info(adapter);
+
+    if (given(state, "rank") && args->adapter.rank != info.rank)
+        return cli_misuse(state->cli, "--rank %d, but the adapter %s has rank %d: leave --rank out", args->adapter.rank,
+                          args->init_adapter, info.rank);
+    if (given(state, "alpha") && args->adapter.alpha != info.alpha)
+        return cli_misuse(state->cli, "--alpha %g, but the adapter %s has alpha %g: leave --alpha out",
+                          (double)args->adapter.alpha, args->init_adapter, (double)info.alpha);
+    if (given(state, "rslora") && !info.rslora)
+        return cli_misuse(state->cli, "--rslora, but the adapter %s is not rank-stabilised: leave --rslora out",
+                          args->init_adapter);
+    if (given(state, "target-modules") && !same_targets(state, &info))
+        return cli_misuse(state->cli, "--target-modules %s, but the adapter %s is on %s: leave --target-modules out",
+                          args->adapter.target_modules, args->init_adapter, info.target_modules);
+    if (given(state, "dropout") && clora_adapter_set_dropout(adapter, args->adapter.dropout) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    return CLI_DONE;
+}
+
+static clora_status make(clora_adapter **out, const train_state *state) {
+    return clora_adapter_create(out, state->model, &state->args->adapter);
+}
+
+static void describe(FILE *out, const train_state *state, const clora_adapter *adapter) {
+    const clora_adapter_info a = clora_adapter_get_info(adapter);
+
+    fprintf(out, "rank %d, alpha %g%s%s on %s (%s)", a.rank, (double)a.alpha, a.rslora ? " (rank-stabilised)" : "",
+            state->args->init_adapter ? ", continued," : "", text_amount(a.modules, "module", "modules"),
+            a.target_modules);
+    if (a.dropout > 0)
+        fprintf(out, ", dropout %g", (double)a.dropout);
+}
+
+const train_method train_lora = {
+    .name = "lora",
+    .heading = "Method lora",
+    .label = "adapter",
+    .options = options,
+    .fresh = fresh,
+    .make = make,
+    .check_continued = check_continued,
+    .describe = describe,
+};

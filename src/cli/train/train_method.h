@@ -1,0 +1,26 @@
+#ifndef CLI_TRAIN_METHOD_H
+#define CLI_TRAIN_METHOD_H
+
+#include "cli/train/cmd_train.h"
+
+/* What `clora train` knows of a method. Each has a file of its own and a row in train_methods.c. */
+typedef struct train_method {
+    const char *name;         /* of --method, and clora_adapter_method()'s */
+    const char *heading;      /* of its options in the help */
+    const char *label;        /* before its line in the plan */
+    const opt *options;       /* fields of train_args */
+    const char *const *fresh; /* names of those that --init-adapter has no use for; ends with NULL */
+
+    clora_status (*make)(clora_adapter **out, const train_state *state);
+
+    /* An adapter that --init-adapter names against the options given, which may say nothing else. CLI_DONE, or the exit
+     * status after saying what is wrong. */
+    int (*check_continued)(const train_state *state, clora_adapter *adapter);
+
+    /* The rest of the plan's line, without its end. */
+    void (*describe)(FILE *out, const train_state *state, const clora_adapter *adapter);
+} train_method;
+
+extern const train_method train_lora; /* train_lora.c */
+
+#endif

@@ -1,0 +1,141 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/train/train_method.h"
+
+static const train_method *const methods[TRAIN_METHOD_COUNT] = {
+    [TRAIN_LORA] = &train_lora,
+};
+
+opt_group train_method_group(int i, train_args *args) {
+    return (opt_group){.heading = methods[i]->heading, .options = methods[i]->options, .values = args};
+}
+
+/* The row of a name of this length, or TRAIN_METHOD_COUNT. */
+static int find(const char *name, size_t length) {
+    int i = 0;
+
+    while (i < TRAIN_METHOD_COUNT &&
+           (strlen(methods[i]->name) != length || strncmp(methods[i]->name, name, length) != 0))
+        i++;
+    return i;
+}
+
+/* An option of a method that does not take part would do nothing. */
+static int check_options(const cli_state *cli, const train_args *args) {
+    for (int i = 0; i < TRAIN_METHOD_COUNT; i++) {
+        const opt_group *group = &args->method_groups[i];
+        for (int k = 0; !args->methods[i] && group->options[k].name; k++)
+            if (opt_given(group, 1, group->options[k].name))
+                return cli_misuse(cli, "--%s is an option of --method %s", group->options[k].name, methods[i]->name);
+    }
+    return CLI_DONE;
+}
+
+static int refuse_fresh(const cli_state *cli, const char *name) {
+    return cli_misuse(cli, "--%s is for a new adapter; --init-adapter continues one", name);
+}
+
+static int check_continued(const cli_state *cli, const opt_group *groups) {
+    for (int i = 0; i < TRAIN_METHOD_COUNT; i++)
+        for (const char *const *name = methods[i]->fresh; *name; name++)
+            if (opt_given(&groups[i], 1, *name))
+                return refuse_fresh(cli, *name);
+    return CLI_DONE;
+}
+
+int train_choose_methods(const cli_state *cli, train_args *args, bool given, const opt_group *groups) {
+    args->method_groups = groups;
+    if (args->init_adapter) /* which says what it is */
+        return given ? refuse_fresh(cli, "method") : check_continued(cli, groups);
+    for (const char *name = args->method; name; name = strchr(name, ',') ? strchr(name, ',') + 1 : NULL) {
+        const size_t length = strcspn(name, ",");
+        const int i = find(name, length);
+        if (i == TRAIN_METHOD_COUNT)
+            return cli_misuse(cli, "--method \"%.*s\": there is no such method; these are: " TRAIN_METHODS, (int)length,
+                              name);
+        if (args->methods[i])
+            return cli_misuse(cli, "--method %s is given twice", methods[i]->name);
+        args->methods[i] = true;
+    }
+    return check_options(cli, args);
+}
+
+static int continue_adapter(train_state *state) {
+    if (clora_adapter_load(&state->adapter, state->model, state->args->init_adapter) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    const char *name = clora_adapter_method(state->adapter);
+    const int i = find(name, strlen(name));
+    state->part[i] = state->adapter;
+    return methods[i]->check_continued(state, state->adapter);
+}
+
+int train_make_adapter(train_state *state) {
+    clora_adapter *made[TRAIN_METHOD_COUNT] = {NULL};
+    size_t count = 0;
+
+    if (state->args->init_adapter)
+        return continue_adapter(state);
+    for (int i = 0; i < TRAIN_METHOD_COUNT; i++) {
+        if (!state->args->methods[i])
+            continue;
+        if (methods[i]->make(&state->part[i], state) != CLORA_OK)
+            return cli_fail_library(state->cli);
+        made[count++] = state->part[i];
+    }
+    if (count == 1)
+        state->adapter = made[0];
+    else if (clora_adapter_join(&state->adapter, made, count) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    return CLI_DONE;
+}
+
+void train_free_adapter(train_state *state) {
+    bool is_part = false;
+
+    for (int i = 0; i < TRAIN_METHOD_COUNT; i++) {
+        is_part |= state->part[i] == state->adapter;
+        clora_adapter_free(state->part[i]);
+    }
+    if (!is_part)
+        clora_adapter_free(state->adapter);
+}
+
+static bool is_alone(const train_state *state) {
+    for (int i = 0; i < TRAIN_METHOD_COUNT; i++)
+        if (state->part[i] == state->adapter)
+            return true;
+    return false;
+}
+
+/* One method's files are the directory's own; of several each has a directory of its name in it. */
+static clora_status save_part(const train_state *state, int i) {
+    char *path = NULL;
+
+    if (is_alone(state))
+        return clora_adapter_save(state->part[i], state->args->out, state->args->model_path);
+    if (asprintf(&path, "%s/%s", state->args->out, methods[i]->name) < 0)
+        return CLORA_ERROR_MEMORY;
+    const clora_status status = clora_adapter_save(state->part[i], path, state->args->model_path);
+    free(path);
+    return status;
+}
+
+clora_status train_save(const train_state *state) {
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < TRAIN_METHOD_COUNT && status == CLORA_OK; i++)
+        if (state->part[i])
+            status = save_part(state, i);
+    return status;
+}
+
+void train_describe(FILE *out, const train_state *state) {
+    for (int i = 0; i < TRAIN_METHOD_COUNT; i++) {
+        if (!state->part[i])
+            continue;
+        fprintf(out, "%-12s", methods[i]->label);
+        methods[i]->describe(out, state, state->part[i]);
+        fprintf(out, "\n");
+    }
+}
