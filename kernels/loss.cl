@@ -4,6 +4,8 @@
 //   logits[m] = exp(x - most) / sum - [target]               when GRADIENT; zeros when there is no target (< 0)
 //   both times weights[m]                                    when WEIGHTED
 //
+// SMOOTHED: the target counts 1 - s, and each column s / vocab (op_cross_entropy in ops.h).
+//
 // One work-group makes one row of vocab columns: largest, exponentials and their sum, scaling. The row stays in cache
 // between the three passes, so memory sees it once. Any logit that is not finite makes nll NaN.
 
@@ -12,6 +14,9 @@
 #endif
 #ifndef WEIGHTED
 #define WEIGHTED 0 // 1: each row has a weight
+#endif
+#ifndef SMOOTHED
+#define SMOOTHED 0 // 1: each column has a share in the target
 #endif
 
 // Told by its bits: some compilers take x * 0, which is NaN for these as well, for 0 whatever x is.
@@ -38,32 +43,42 @@ static inline float largest(__global const float *x, const int from, const int t
     return fmax(rest, max_lanes(most));
 }
 
-// Sum of exp(x - most) over an item's share of the row; with GRADIENT the exponentials stay in x.
-static inline float exponentials(__global float *x, const int vocab, const float most) {
-    V sum = (V)(0.0f);
-    float rest = 0.0f;
+// Sum of exp(x - most) over an item's share of the row; with GRADIENT the exponentials stay in x. SMOOTHED: *below
+// becomes the sum of most - x.
+static inline float exponentials(__global float *x, const int vocab, const float most, float *below) {
+    V sum = (V)(0.0f), depth = (V)(0.0f);
+    float rest = 0.0f, deep = 0.0f;
     FOR_VECTORS(c, 0, vocab) {
-        const V e = exponential(LOAD(x + c) - most);
+        const V v = LOAD(x + c) - most;
+        const V e = exponential(v);
         sum += e;
+#if SMOOTHED
+        depth -= v;
+#endif
 #if GRADIENT
         STORE(e, x + c);
 #endif
     }
     FOR_REST(c, 0, vocab) {
-        const float e = exp(x[c] - most);
+        const float v = x[c] - most;
+        const float e = exp(v);
         rest += e;
+#if SMOOTHED
+        deep -= v;
+#endif
 #if GRADIENT
         x[c] = e;
 #endif
     }
+    *below = sum_lanes(depth) + deep;
     return sum_lanes(sum) + rest;
 }
 
-static inline void scale_row(__global float *x, const int vocab, const float factor) {
+static inline void scale_row(__global float *x, const int vocab, const float factor, const float less) {
     FOR_VECTORS(c, 0, vocab)
-        STORE(LOAD(x + c) * factor, x + c);
+        STORE(LOAD(x + c) * factor - less, x + c);
     FOR_REST(c, 0, vocab)
-        x[c] *= factor;
+        x[c] = x[c] * factor - less;
 }
 
 static inline void zero_row(__global float *x, const int vocab) {
@@ -79,6 +94,9 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENS
 #if WEIGHTED
                                                                             TENSOR(const float, weights),
 #endif
+#if SMOOTHED
+                                                                            const float smoothing,
+#endif
                                                                             const int vocab) {
     __local float space[WG];
     AT(nll);
@@ -91,12 +109,15 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENS
 #else
     const float weight = 1.0f;
 #endif
+#if !SMOOTHED
+    const float smoothing = 0.0f;
+#endif
     const size_t m = get_group_id(0);
     const int target = targets[m], item = get_local_id(0);
     const int columns = target < 0 ? 0 : vocab; // without a target the passes are empty: every item meets every barrier
     const int split = min(max(target, 0), columns);
     __global float *x = logits + m * stride;
-    float odd = 0.0f, wanted = 0.0f;
+    float odd = 0.0f, wanted = 0.0f, below;
 
     if (target >= 0)
         wanted = target < vocab ? x[target] : NAN; // an id outside the vocabulary shows as a NaN loss
@@ -107,20 +128,26 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void cross_entropy(TENS
 #if WG > 1
     barrier(CLK_GLOBAL_MEM_FENCE); // all have read what the others now overwrite
 #endif
-    const float sum = sum_group(exponentials(x, columns, most), space);
+    const float sum = sum_group(exponentials(x, columns, most, &below), space);
+#if SMOOTHED
+    const float mean = sum_group(below, space) / vocab; // of most - x
+    const float gap = (1.0f - smoothing) * (most - wanted) + smoothing * mean;
+#else
+    const float gap = most - wanted;
+#endif
     if (item == 0) {
-        nll[m] = target < 0 ? 0.0f : weight * (log(sum) + (most - wanted) + odd);
+        nll[m] = target < 0 ? 0.0f : weight * (log(sum) + gap + odd);
         hit[m] = target >= 0 && wanted == most && beaten == 0.0f ? 1.0f : 0.0f;
     }
 #if GRADIENT
     if (target < 0)
         zero_row(x, vocab);
     else
-        scale_row(x, vocab, weight * (1.0f / sum + odd));
+        scale_row(x, vocab, weight * (1.0f / sum + odd), SMOOTHED ? weight * smoothing / vocab : 0.0f);
 #if WG > 1
     barrier(CLK_GLOBAL_MEM_FENCE);
 #endif
     if (item == 0 && target >= 0 && target < vocab)
-        x[target] -= weight;
+        x[target] -= weight * (1.0f - smoothing);
 #endif
 }

@@ -86,12 +86,12 @@ static void test_rows_that_run_side_by_side_do_not_meet(void **state) {
         targets[m] = m * 31 % V;
     for (int m = 0; m < M; m += 2)
         logits[m * V + targets[m]] = 40.0f;
-    ref_cross_entropy(expected_nll, expected_hit, logits, targets, NULL, M, V, false);
+    ref_cross_entropy(expected_nll, expected_hit, logits, targets, NULL, 0.0f, M, V, false);
     for (size_t c = 0; c < 2; c++) {
         clora_tensor *x = floats(contexts[c], M, V, logits), *to = integers(contexts[c], M, targets);
         clora_tensor *loss = floats(contexts[c], M, 1, nll), *found = floats(contexts[c], M, 1, hit);
         for (int i = 0; i < TIMES; i++) {
-            assert_ok(op_cross_entropy(loss, found, x, to, NULL, false));
+            assert_ok(op_cross_entropy(loss, found, x, to, NULL, 0.0f, false));
             assert_ok(clora_tensor_read(loss, nll));
             assert_ok(clora_tensor_read(found, hit));
             assert_close(nll, expected_nll, M, 1e-5, 1e-5);
@@ -117,7 +117,7 @@ static void test_rows_of_weight_one_are_rows_without_weights(void **state) {
         clora_tensor *loss = floats(contexts[c], M, 1, ones), *found = floats(contexts[c], M, 1, ones);
         for (int i = 0; i < 2; i++) {
             clora_tensor *x = floats(contexts[c], M, V, logits);
-            assert_ok(op_cross_entropy(loss, found, x, to, i ? weights : NULL, true));
+            assert_ok(op_cross_entropy(loss, found, x, to, i ? weights : NULL, 0.0f, true));
             assert_ok(clora_tensor_read(loss, nll[i]));
             assert_ok(clora_tensor_read(found, hit));
             assert_ok(clora_tensor_read(x, gradient[i]));
@@ -171,7 +171,7 @@ static float loss_with(clora_context *context, int at, float value, int32_t targ
     clora_tensor *logits = floats(context, 1, WIDTH, row), *results = floats(context, 1, 2, row);
     clora_tensor *targets = integers(context, 1, &target);
     clora_tensor nll = tensor_slice(results, 0, 1, 1), hit = tensor_slice(results, 1, 1, 1);
-    assert_ok(op_cross_entropy(&nll, &hit, logits, targets, NULL, true));
+    assert_ok(op_cross_entropy(&nll, &hit, logits, targets, NULL, 0.0f, true));
     assert_ok(clora_tensor_read(results, out));
     assert_ok(clora_tensor_read(logits, row));
     *gradient = row[0];
@@ -300,7 +300,7 @@ static void test_shapes_that_do_not_fit_are_refused(void **state) {
     assert_int_equal(op_rope(a, b, b, 2, false), CLORA_ERROR_SHAPE);
     assert_int_equal(op_swiglu(a, b), CLORA_ERROR_SHAPE);
     assert_int_equal(op_swiglu_backward(a, NULL, a, b), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_cross_entropy(a, a, b, a, NULL, false), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_cross_entropy(a, a, b, a, NULL, 0.0f, false), CLORA_ERROR_SHAPE);
     assert_int_equal(op_dropout(a, b, 0.1f, 0, 0), CLORA_ERROR_SHAPE);
     assert_int_equal(op_add(a, b), CLORA_ERROR_SHAPE);
     assert_int_equal(op_sum_squares(a, 12, b), CLORA_ERROR_SHAPE);

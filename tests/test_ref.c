@@ -351,12 +351,13 @@ enum { V = 7 };
 static float logits[M * V];
 static const int32_t targets[M] = {6, -1, 0};
 static const float *row_weights; /* NULL: all 1 */
+static float smoothing;          /* of the labels */
 
 static double cross_entropy_loss(void) {
     float nll[M], hit[M];
     double sum = 0.0;
 
-    ref_cross_entropy(nll, hit, logits, targets, row_weights, M, V, false);
+    ref_cross_entropy(nll, hit, logits, targets, row_weights, smoothing, M, V, false);
     for (int m = 0; m < M; m++)
         sum += (double)nll[m];
     return sum;
@@ -368,7 +369,7 @@ static void test_the_gradient_of_cross_entropy_is_its_slope(void **state) {
     (void)state;
     fill(logits, M * V, 17);
     memcpy(d, logits, sizeof(d));
-    ref_cross_entropy(nll, hit, d, targets, row_weights, M, V, true);
+    ref_cross_entropy(nll, hit, d, targets, row_weights, smoothing, M, V, true);
     assert_gradient(cross_entropy_loss, logits, d, M * V);
     assert_true(nll[1] == 0.0f && hit[1] == 0.0f);
 }
@@ -378,12 +379,29 @@ static void test_a_row_counts_as_often_as_its_weight_says(void **state) {
     float plain[M], nll[M], hit[M];
 
     test_the_gradient_of_cross_entropy_is_its_slope(state);
-    ref_cross_entropy(plain, hit, logits, targets, NULL, M, V, false);
+    ref_cross_entropy(plain, hit, logits, targets, NULL, 0.0f, M, V, false);
     row_weights = thrice;
     test_the_gradient_of_cross_entropy_is_its_slope(state);
-    ref_cross_entropy(nll, hit, logits, targets, row_weights, M, V, false);
+    ref_cross_entropy(nll, hit, logits, targets, row_weights, smoothing, M, V, false);
     row_weights = NULL;
     assert_true(fabsf(nll[0] - 3.0f * plain[0]) < 1e-5f && nll[1] == 0.0f && nll[2] == 0.0f);
+}
+
+static void test_label_smoothing_shares_the_target_out(void **state) {
+    const float s = 0.3f;
+    double expected = 0.0;
+    float nll[M], hit[M];
+
+    smoothing = s;
+    test_the_gradient_of_cross_entropy_is_its_slope(state);
+    ref_cross_entropy(nll, hit, logits, targets, NULL, s, M, V, false);
+    smoothing = 0.0f;
+    for (int v = 0; v < V; v++) { /* the likelihood of every id, each as often as it counts */
+        float each[M];
+        ref_cross_entropy(each, hit, logits, &(int32_t){v}, NULL, 0.0f, 1, V, false);
+        expected += (double)each[0] * ((v == targets[0] ? 1.0 - (double)s : 0.0) + (double)s / V);
+    }
+    assert_true(fabs((double)nll[0] - expected) < 1e-5 && nll[1] == 0.0f);
 }
 
 static void test_equal_logits_cost_the_logarithm_of_their_number(void **state) {
@@ -391,7 +409,7 @@ static void test_equal_logits_cost_the_logarithm_of_their_number(void **state) {
     const int32_t target = 3;
 
     (void)state;
-    ref_cross_entropy(&nll, &hit, even, &target, NULL, 1, V, false);
+    ref_cross_entropy(&nll, &hit, even, &target, NULL, 0.0f, 1, V, false);
     assert_true(fabs((double)nll - log((double)V)) < 1e-6);
 }
 
@@ -399,9 +417,9 @@ static void test_the_lowest_of_equal_logits_is_the_hit(void **state) {
     float tie[V] = {0.0f, 2.0f, 1.0f, 2.0f}, nll, hit;
 
     (void)state;
-    ref_cross_entropy(&nll, &hit, tie, &(int32_t){1}, NULL, 1, V, false);
+    ref_cross_entropy(&nll, &hit, tie, &(int32_t){1}, NULL, 0.0f, 1, V, false);
     assert_true(hit == 1.0f);
-    ref_cross_entropy(&nll, &hit, tie, &(int32_t){3}, NULL, 1, V, false);
+    ref_cross_entropy(&nll, &hit, tie, &(int32_t){3}, NULL, 0.0f, 1, V, false);
     assert_true(hit == 0.0f);
 }
 
@@ -487,6 +505,7 @@ int main(void) {
         cmocka_unit_test(test_the_gradient_of_swiglu_is_its_slope),
         cmocka_unit_test(test_the_gradient_of_cross_entropy_is_its_slope),
         cmocka_unit_test(test_a_row_counts_as_often_as_its_weight_says),
+        cmocka_unit_test(test_label_smoothing_shares_the_target_out),
         cmocka_unit_test(test_equal_logits_cost_the_logarithm_of_their_number),
         cmocka_unit_test(test_the_lowest_of_equal_logits_is_the_hit),
         cmocka_unit_test(test_dropout_keeps_the_mean_and_adds_the_same_mask),

@@ -164,7 +164,7 @@ static void swiglu_backward_reference(case_run *run) {
 
 /* ---- loss: every fourth row has no target, every third row a tie ---- */
 
-enum { LEAVE_LOGITS = 1, ROW_WEIGHTS = 2 /* bits of the option */ };
+enum { LEAVE_LOGITS = 1, ROW_WEIGHTS = 2, SMOOTHED = 4 /* bits of the option */ };
 
 static void cross_entropy_setup(case_run *run) {
     const op_shape *s = &run->shape;
@@ -186,11 +186,15 @@ static void cross_entropy_setup(case_run *run) {
     }
 }
 
+static float smoothing(const case_run *run) {
+    return run->shape.option & SMOOTHED ? 0.1f : 0.0f;
+}
+
 static clora_status cross_entropy_launch(case_run *run) {
     const int option = run->shape.option;
 
     return op_cross_entropy(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3),
-                            option & ROW_WEIGHTS ? tensor(run, 4) : NULL, !(option & LEAVE_LOGITS));
+                            option & ROW_WEIGHTS ? tensor(run, 4) : NULL, smoothing(run), !(option & LEAVE_LOGITS));
 }
 
 static void cross_entropy_reference(case_run *run) {
@@ -198,8 +202,8 @@ static void cross_entropy_reference(case_run *run) {
     case_buffer *logits = &run->buffer[2];
 
     ref_cross_entropy(run->buffer[0].expected, run->buffer[1].expected, gradient ? logits->expected : logits->host,
-                      run->buffer[3].ids, run->shape.option & ROW_WEIGHTS ? run->buffer[4].host : NULL, run->shape.M,
-                      run->shape.V, gradient);
+                      run->buffer[3].ids, run->shape.option & ROW_WEIGHTS ? run->buffer[4].host : NULL, smoothing(run),
+                      run->shape.M, run->shape.V, gradient);
 }
 
 /* ---- dropout: p = option / 10 ---- */
@@ -378,6 +382,8 @@ static const op_shape loss_shapes[] = {
     {.M = 9, .V = 97, .pad = 3, .option = LEAVE_LOGITS},
     {.M = 9, .V = 97, .pad = 3, .option = ROW_WEIGHTS},
     {.M = 5, .V = 31, .option = ROW_WEIGHTS | LEAVE_LOGITS},
+    {.M = 9, .V = 97, .pad = 3, .option = ROW_WEIGHTS | SMOOTHED},
+    {.M = 2, .V = 4099, .option = SMOOTHED},
     {.M = 5, .V = 31},
     {.M = 2, .V = 49152},
 };

@@ -2,7 +2,7 @@
 #include "ops/ops.h"
 
 clora_status op_cross_entropy(clora_tensor *nll, clora_tensor *hit, clora_tensor *logits, const clora_tensor *targets,
-                              const clora_tensor *weights, bool gradient) {
+                              const clora_tensor *weights, float smoothing, bool gradient) {
     const size_t M = tensor_rows(logits);
     launch l;
 
@@ -15,6 +15,7 @@ clora_status op_cross_entropy(clora_tensor *nll, clora_tensor *hit, clora_tensor
         launch_begin(&l, logits->context, "cross_entropy", (kernel_key){.M = (int)M, .N = tensor_cols(logits)});
         launch_define(&l, "GRADIENT", gradient);
         launch_define(&l, "WEIGHTED", weights != NULL);
+        launch_define(&l, "SMOOTHED", smoothing > 0.0f);
     } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_tensor(&l, nll);
@@ -23,6 +24,8 @@ clora_status op_cross_entropy(clora_tensor *nll, clora_tensor *hit, clora_tensor
     launch_tensor(&l, targets);
     if (weights)
         launch_tensor(&l, weights);
+    if (smoothing > 0.0f)
+        launch_float(&l, smoothing);
     launch_int(&l, tensor_cols(logits));
     return launch_run(&l, M * group, 1, 1, group, 1, 1);
 }

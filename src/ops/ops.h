@@ -149,11 +149,12 @@ clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_
 
 /* ---- loss (loss.c) ---- */
 
-/* Per row m: nll[m] = weights[m] * (logsumexp(logits[m]) - logits[m][targets[m]]), hit[m] = 1 when the target is the
- * largest logit (the lowest index wins a tie), both 0 when targets[m] < 0. f32 (M) each, overwritten. weights f32 (M),
- * or NULL: all 1. gradient: logits become d(sum of nll)/d(logits) in place (zero rows where targets[m] < 0). */
+/* Per row m: nll[m] = weights[m] * (logsumexp(logits[m]) - (1-s) * logits[m][targets[m]] - s * mean(logits[m])),
+ * where s is the label smoothing in [0, 1] (Szegedy et al. 2016); hit[m] = 1 when the target is the largest logit (the
+ * lowest index wins a tie), both 0 when targets[m] < 0. f32 (M) each, overwritten. weights f32 (M), or NULL: all 1.
+ * gradient: logits become d(sum of nll)/d(logits) in place (zero rows where targets[m] < 0). */
 clora_status op_cross_entropy(clora_tensor *nll, clora_tensor *hit, clora_tensor *logits, const clora_tensor *targets,
-                              const clora_tensor *weights, bool gradient);
+                              const clora_tensor *weights, float smoothing, bool gradient);
 
 /* ---- dropout (dropout.c) ---- */
 

@@ -85,9 +85,9 @@ void ref_swiglu_backward(float *dgu, const float *dy, const float *gu, int M, in
 
 /* ---- loss (loss.c) ---- */
 
-/* logits (M, V) in place when gradient; weights (M), or NULL: all 1 */
-void ref_cross_entropy(float *nll, float *hit, float *logits, const int32_t *targets, const float *weights, int M,
-                       int V, bool gradient);
+/* logits (M, V) in place when gradient; weights (M), or NULL: all 1; smoothing of the labels, 0 to 1 */
+void ref_cross_entropy(float *nll, float *hit, float *logits, const int32_t *targets, const float *weights,
+                       float smoothing, int M, int V, bool gradient);
 
 /* ---- dropout (dropout.c) ---- */
 

@@ -1,6 +1,15 @@
 #include "ops/ops.h"
 #include "train/objective.h"
 
-clora_status objective_likelihood(objective_rows *rows, bool gradient) {
-    return op_cross_entropy(&rows->loss, &rows->hit, &rows->logits, &rows->targets, rows->weights, gradient);
+static clora_status likelihood(const void *options, objective_rows *rows, bool gradient) {
+    const float *smoothing = options;
+
+    return op_cross_entropy(&rows->loss, &rows->hit, &rows->logits, &rows->targets, rows->weights,
+                            smoothing ? *smoothing : 0.0f, gradient);
+}
+
+const objective objective_likelihood = {likelihood, NULL};
+
+objective objective_smoothed(const float *smoothing) {
+    return (objective){likelihood, smoothing};
 }

@@ -19,7 +19,7 @@ static clora_status chunk(void *user, clora_tensor *logits, int row, bool gradie
         weights = tensor_view(r->weights, row, n, 0, 1);
         rows.weights = &weights;
     }
-    return r->objective(&rows, gradient);
+    return r->objective.run(r->objective.options, &rows, gradient);
 }
 
 clora_status objective_run(objective objective, workspace *ws, const selection *select, const clora_tensor *weights,

@@ -12,10 +12,16 @@ typedef struct objective_rows {
 } objective_rows;
 
 /* What is minimised: the sum of a loss of each row. Each objective has a file of its own. */
-typedef clora_status (*objective)(objective_rows *rows, bool gradient);
+typedef struct objective {
+    clora_status (*run)(const void *options, objective_rows *rows, bool gradient);
+    const void *options; /* borrowed: what the objective's own file says */
+} objective;
 
 /* The negative log likelihood of each target. (likelihood.c) */
-clora_status objective_likelihood(objective_rows *rows, bool gradient);
+extern const objective objective_likelihood;
+
+/* The same with smoothed labels: of each target *smoothing goes to all ids alike. (likelihood.c) */
+objective objective_smoothed(const float *smoothing);
 
 /*
  * ws->nll and ws->hit of every row of the step in hand, which model_forward has gone through; the head's logits are

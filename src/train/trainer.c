@@ -28,6 +28,9 @@ static clora_status check(const clora_train_options *o) {
         return clora_fail(CLORA_ERROR_ARGUMENT,
                           "B's learning rate is %g times %g: the ratio is above 0, both are finite",
                           (double)o->lora_plus_ratio, (double)o->lr);
+    if (!(o->label_smoothing >= 0.0f && o->label_smoothing <= 1.0f))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a label smoothing of %g; 0 (off) to 1 is possible",
+                          (double)o->label_smoothing);
     if ((int)o->schedule < CLORA_SCHEDULE_CONSTANT || o->schedule > CLORA_SCHEDULE_COSINE)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no learning rate schedule with number %d", (int)o->schedule);
     return CLORA_OK;
@@ -112,7 +115,7 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     if (!t)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer"));
     t->options = options ? *options : defaults;
-    t->objective = objective_likelihood;
+    t->objective = objective_smoothed(&t->options.label_smoothing);
     shared_hold(&model->shared);
     t->model = model;
     shared_hold(&adapter->shared);

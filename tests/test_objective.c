@@ -1,0 +1,121 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/fixture.h"
+#include "support/fresh_context.h"
+#include "support/scratch.h"
+#include "train/trainer.h"
+
+/* What training minimises. */
+
+static clora_model *model;
+static clora_adapter *adapter;
+static fixture_batch batch;
+
+static int setup(void **state) {
+    fresh_context_setup(state);
+    fixture_read_batch(&batch, "tiny-llama-lora");
+    assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"), NULL));
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path("tiny-llama-lora")));
+    return 0;
+}
+
+static int teardown(void **state) {
+    clora_adapter_free(adapter);
+    clora_model_free(model);
+    return fresh_context_teardown(state);
+}
+
+/* As the fixtures were trained. */
+static clora_train_options fixture_options(void) {
+    clora_train_options o = CLORA_TRAIN_OPTIONS_INIT;
+
+    o.steps = 10;
+    o.batch_size = batch.B;
+    o.shuffle = 0;
+    o.lr = 1e-2f;
+    o.weight_decay = 0.01f;
+    o.clip = 0.0f;
+    return o;
+}
+
+static clora_status create(clora_trainer **out, const clora_train_options *options) {
+    clora_dataset *dataset;
+
+    assert_ok(clora_dataset_from_ids(&dataset, batch.ids, batch.labels, (const int[]){batch.T, batch.T}, batch.B));
+    const clora_status status = clora_trainer_create(out, model, adapter, dataset, options);
+    clora_dataset_free(dataset);
+    return status;
+}
+
+static void assert_trace(const clora_train_options *options, const char *key) {
+    clora_trainer *trainer;
+    clora_train_step done;
+
+    assert_ok(create(&trainer, options));
+    for (int step = 0; step < options->steps; step++) {
+        assert_ok(clora_trainer_step(trainer, &done));
+        const double expected = fixture_number("objectives", key, step);
+        if (!(fabs((double)done.loss - expected) <= 1e-4))
+            fail_msg("step %d: loss %g, expected %g", step, (double)done.loss, expected);
+    }
+    clora_trainer_free(trainer);
+}
+
+static void test_label_smoothing_follows_pytorch(void **state) {
+    clora_train_options o = fixture_options();
+
+    (void)state;
+    o.label_smoothing = (float)fixture_number("objectives", "label_smoothing", -1);
+    assert_trace(&o, "smoothed_trace");
+}
+
+static void test_an_evaluation_is_of_the_plain_likelihood(void **state) {
+    clora_train_options o = fixture_options();
+    clora_eval_result before, after;
+    clora_dataset *dataset;
+    clora_trainer *trainer;
+    clora_train_step done;
+
+    (void)state;
+    o.lr = 0.0f;
+    assert_ok(clora_dataset_from_ids(&dataset, batch.ids, batch.labels, (const int[]){batch.T, batch.T}, batch.B));
+    assert_ok(clora_evaluate(&before, model, adapter, dataset, batch.B, 0, 0, NULL, NULL));
+    o.label_smoothing = 0.5f;
+    assert_ok(create(&trainer, &o));
+    assert_ok(clora_trainer_step(trainer, &done));
+    assert_ok(clora_evaluate(&after, model, adapter, dataset, batch.B, 0, 0, NULL, NULL));
+    assert_true(before.loss == after.loss && fabs(before.loss - (double)done.loss) > 1e-2);
+    clora_trainer_free(trainer);
+    clora_dataset_free(dataset);
+}
+
+static void test_objectives_that_are_none_are_refused(void **state) {
+    static const float bad[] = {-0.1f, 1.1f, NAN, INFINITY};
+    clora_train_options o = fixture_options();
+    clora_trainer *trainer;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        o.label_smoothing = bad[i];
+        assert_refused(create(&trainer, &o), CLORA_ERROR_ARGUMENT, "label smoothing");
+    }
+}
+
+int main(void) {
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_label_smoothing_follows_pytorch),
+        TEST(test_an_evaluation_is_of_the_plain_likelihood),
+        TEST(test_objectives_that_are_none_are_refused),
+    };
+    return cmocka_run_group_tests_name("objective", tests, NULL, NULL);
+}
