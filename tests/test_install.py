@@ -2,16 +2,20 @@
 
 Every public header is there, and the command with its manual page and completions; neither library exports anything but
 the interface; examples/*.c compile with the flags of the installed clora.pc, and an example runs against the shared and
-against the static library. A program that has names like the library's own and takes every dependency from its static
-library, where there is one, runs too.
+against the static library; another trains a student by its teacher's logits. A program that has names like the
+library's own and takes every dependency from its static library, where there is one, runs too.
 """
 
 import os
 import pathlib
 import re
+import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+
+from support import checkpoint
 
 RUN = "devices.c"  # needs no model
 COMMAND = ["bin/clora", "man1/clora.1", "bash-completion/completions/clora", "site-functions/_clora", "clora.fish"]
@@ -70,7 +74,8 @@ def compile_examples(root, folder, package_file):
         sys.exit(f"clora.pc gives every user {strange}")
     for example in examples:
         opencl = ["-lOpenCL"] if "clora/opencl.h" in example.read_text() else []
-        output(*cc, *WARNINGS, example, *flags, *opencl, "-o", folder / example.stem)
+        maths = ["-lm"] if "<math.h>" in example.read_text() else []
+        output(*cc, *WARNINGS, example, *flags, *opencl, *maths, "-o", folder / example.stem)
     print(f"{len(examples)} examples compile")
 
 
@@ -84,6 +89,25 @@ def run_example(root, folder, package_file):
     output(*cc, source / "examples" / RUN, *cflags, one(root, "libclora.a"), *libs, "-o", static)
     output(static)
     print(f"{RUN} runs against the shared and the static library")
+
+
+def run_distillation(root, folder):
+    """The bundled model learns to be as unsure as a copy whose logits are half as large."""
+    teacher, data, adapter = folder / "teacher", folder / "pairs.jsonl", folder / "adapter"
+    shutil.copytree(source / "models/tiny", teacher)
+    tensors = checkpoint.read(teacher / "model.safetensors")
+    dtype, shape, norm = tensors["model.norm.weight"]
+    halves = struct.pack(f"<{shape[0]}f", *(x / 2 for x in struct.unpack(f"<{shape[0]}f", norm)))
+    checkpoint.write(teacher / "model.safetensors", tensors | {"model.norm.weight": (dtype, shape, halves)})
+    lines = (source / "data/train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    data.write_text("".join(lines[:4]), encoding="utf-8")
+    library = one(root, "libclora.so.0")
+    out = output(folder / "distill", source / "models/tiny", teacher, data, adapter, "20",
+                 env=os.environ | {"LD_LIBRARY_PATH": str(library.parent)})
+    first, last = [float(x) for x in re.findall(r"divergence (\S+)", out)]
+    if not 0 < last < first / 2 or not (adapter / "adapter_model.safetensors").exists():
+        sys.exit(f"a student that does not learn from its teacher: {out}")
+    print(f"distill.c takes a student from {first} to {last}")
 
 
 def static_of(flag):
@@ -116,6 +140,7 @@ def main():
         package_file = one(root, "clora.pc")
         compile_examples(root, folder, package_file)
         run_example(root, folder, package_file)
+        run_distillation(root, folder)
         run_with_static_libraries(root, folder, package_file)
 
 

@@ -9,12 +9,16 @@
 
 #include <cmocka.h>
 
+#include "ref/ref.h"
+#include "support/assert.h"
 #include "support/fixture.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
 #include "train/trainer.h"
 
-/* What training minimises. */
+/* What training minimises: with smoothed labels, and by a function of the program's own. */
+
+enum { VOCAB = 97, ROWS = 22, MODULE = 1 /* of the adapter, whose A is looked at */ };
 
 static clora_model *model;
 static clora_adapter *adapter;
@@ -54,6 +58,14 @@ static clora_status create(clora_trainer **out, const clora_train_options *optio
     const clora_status status = clora_trainer_create(out, model, adapter, dataset, options);
     clora_dataset_free(dataset);
     return status;
+}
+
+static void read_factor(float a[1024]) {
+    int R, K, N;
+
+    memset(a, 0, 1024 * sizeof(float));
+    assert_ok(clora_adapter_module(adapter, MODULE, NULL, &R, &K, &N, NULL, a, NULL));
+    assert_true(R * K <= 1024);
 }
 
 static void assert_trace(const clora_train_options *options, const char *key) {
@@ -98,8 +110,85 @@ static void test_an_evaluation_is_of_the_plain_likelihood(void **state) {
     clora_dataset_free(dataset);
 }
 
+/* ---- an objective of the program's own ---- */
+
+typedef struct own {
+    int calls, rows; /* so far */
+    clora_status answer;
+    bool fails; /* a call of the library within */
+} own;
+
+/* The likelihood, by the host. */
+static clora_status likelihood(void *user, const clora_objective_rows *rows) {
+    float logits[ROWS * VOCAB], nll[ROWS], hit[ROWS];
+    own *o = user;
+
+    assert_true(rows->count <= ROWS && rows->B == batch.B && rows->T == batch.T);
+    assert_int_equal(clora_tensor_shape(rows->logits)[1], VOCAB);
+    for (int i = 0; i < rows->count; i++) {
+        const int row = rows->rows[i];
+        const bool last = row % batch.T == batch.T - 1; /* after which nothing stands */
+        assert_int_equal(row, o->rows++ % (batch.B * batch.T));
+        assert_int_equal(rows->ids[row], batch.ids[row]);
+        assert_int_equal(rows->first[row], 0);
+        assert_int_equal(rows->targets[i], last || batch.labels[row + 1] < 0 ? -1 : batch.labels[row + 1]);
+    }
+    o->calls++;
+    assert_ok(clora_tensor_read(rows->logits, logits));
+    ref_cross_entropy(nll, hit, logits, rows->targets, NULL, 0.0f, rows->count, VOCAB, true);
+    assert_ok(clora_tensor_write(rows->logits, logits));
+    assert_ok(clora_tensor_write(rows->loss, nll));
+    if (o->fails)
+        return clora_adapter_load(&adapter, NULL, "none");
+    return o->answer;
+}
+
+static void test_an_objective_of_the_programs_own_takes_the_place_of_the_likelihood(void **state) {
+    clora_train_options o = fixture_options();
+    own seen = {0};
+    const clora_objective objective = {sizeof(objective), likelihood, &seen};
+
+    (void)state;
+    o.objective = &objective;
+    assert_trace(&o, "plain_trace");
+    assert_int_equal(seen.rows, o.steps * batch.B * batch.T);
+}
+
+static void assert_ends(const clora_train_options *o, clora_status status, const char *words) {
+    float before[1024], after[1024];
+    clora_trainer *trainer;
+    clora_train_step done;
+
+    read_factor(before);
+    assert_ok(create(&trainer, o));
+    assert_refused(clora_trainer_step(trainer, &done), status, words);
+    clora_trainer_free(trainer);
+    read_factor(after);
+    assert_memory_equal(before, after, sizeof(before));
+}
+
+static void test_an_objective_that_does_not_go_on_ends_the_step(void **state) {
+    clora_train_options o = fixture_options();
+    clora_adapter *kept = adapter;
+    own seen = {.answer = CLORA_ERROR_IO};
+    const clora_objective objective = {sizeof(objective), likelihood, &seen};
+
+    (void)state;
+    o.objective = &objective;
+    assert_ends(&o, CLORA_ERROR_IO, "the objective ended the step");
+    assert_int_equal(seen.calls, 1);
+    seen = (own){.fails = true};
+    clora_trainer *trainer;
+    clora_train_step done;
+    assert_ok(create(&trainer, &o));
+    assert_refused(clora_trainer_step(trainer, &done), CLORA_ERROR_ARGUMENT, "clora_adapter_load: model is NULL");
+    adapter = kept;
+    clora_trainer_free(trainer);
+}
+
 static void test_objectives_that_are_none_are_refused(void **state) {
     static const float bad[] = {-0.1f, 1.1f, NAN, INFINITY};
+    const clora_objective none = CLORA_OBJECTIVE_INIT;
     clora_train_options o = fixture_options();
     clora_trainer *trainer;
 
@@ -108,6 +197,11 @@ static void test_objectives_that_are_none_are_refused(void **state) {
         o.label_smoothing = bad[i];
         assert_refused(create(&trainer, &o), CLORA_ERROR_ARGUMENT, "label smoothing");
     }
+    o.label_smoothing = 0.1f;
+    o.objective = &none;
+    assert_refused(create(&trainer, &o), CLORA_ERROR_ARGUMENT, "label smoothing");
+    o.label_smoothing = 0.0f;
+    assert_refused(create(&trainer, &o), CLORA_ERROR_ARGUMENT, "an objective without a function");
 }
 
 int main(void) {
@@ -115,6 +209,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_label_smoothing_follows_pytorch),
         TEST(test_an_evaluation_is_of_the_plain_likelihood),
+        TEST(test_an_objective_of_the_programs_own_takes_the_place_of_the_likelihood),
+        TEST(test_an_objective_that_does_not_go_on_ends_the_step),
         TEST(test_objectives_that_are_none_are_refused),
     };
     return cmocka_run_group_tests_name("objective", tests, NULL, NULL);

@@ -3,7 +3,7 @@
  * @brief Tier 4: train an adapter on a dataset; evaluate a model.
  *
  * The loss of an update is the mean negative log likelihood (natural logarithm) over its learnt ids, with smoothed
- * labels where they are asked for. An evaluation's is always the plain
+ * labels where they are asked for, or that of an objective of the program's own. An evaluation's is always the plain
  * likelihood. The optimizer is
  * AdamW (Loshchilov and Hutter 2019) on A and B alone; W0 is only read.
  */
@@ -12,6 +12,7 @@
 
 #include <clora/adapter.h>
 #include <clora/dataset.h>
+#include <clora/objective.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -54,11 +55,15 @@ typedef struct clora_train_options {
                               https://arxiv.org/abs/2402.12354; default 1, which is LoRA) */
     float label_smoothing; /**< s of each target goes to all ids of the vocabulary alike, 0 to 1 (Szegedy et al. 2016,
                               https://arxiv.org/abs/1512.00567, as PyTorch's cross_entropy; default 0) */
+    const clora_objective *objective; /**< of the program's own instead of the likelihood; copied (default NULL) */
 } clora_train_options;
 
 /** The defaults of clora_train_options. */
-#define CLORA_TRAIN_OPTIONS_INIT \
-    { 0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f, 0, 1.0f, 0.0f }
+#define CLORA_TRAIN_OPTIONS_INIT                                                                                     \
+    {                                                                                                                \
+        0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f, 0, 1.0f, 0.0f, \
+            NULL                                                                                                     \
+    }
 
 /** One update, after it is done. */
 typedef struct clora_train_step {

@@ -10,7 +10,8 @@ static clora_status chunk(void *user, clora_tensor *logits, int row, bool gradie
     const run *r = user;
     const int n = logits->shape[0];
     clora_tensor weights;
-    objective_rows rows = {.logits = *logits,
+    objective_rows rows = {.row = row,
+                           .logits = *logits,
                            .targets = tensor_view(&r->ws->targets, row, n, 0, 1),
                            .loss = tensor_view(&r->ws->nll, row, n, 0, 1),
                            .hit = tensor_view(&r->ws->hit, row, n, 0, 1)};

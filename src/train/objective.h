@@ -5,6 +5,7 @@
 
 /* Some rows of a step, as an objective sees them. */
 typedef struct objective_rows {
+    int row;                     /* of the step's, the first */
     clora_tensor logits;         /* (n, V); with `gradient` overwritten = d(sum of loss) / d(logits) */
     clora_tensor targets;        /* i32 (n); negative: nothing to learn */
     const clora_tensor *weights; /* f32 (n): how much each row counts; NULL: 1 */

@@ -31,6 +31,9 @@ static clora_status check(const clora_train_options *o) {
     if (!(o->label_smoothing >= 0.0f && o->label_smoothing <= 1.0f))
         return clora_fail(CLORA_ERROR_ARGUMENT, "a label smoothing of %g; 0 (off) to 1 is possible",
                           (double)o->label_smoothing);
+    if (o->objective && o->label_smoothing > 0.0f)
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "label smoothing belongs to the likelihood; the objective is the program's own");
     if ((int)o->schedule < CLORA_SCHEDULE_CONSTANT || o->schedule > CLORA_SCHEDULE_COSINE)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no learning rate schedule with number %d", (int)o->schedule);
     return CLORA_OK;
@@ -100,6 +103,16 @@ done:
     return status;
 }
 
+static clora_status choose_objective(clora_trainer *t) {
+    const clora_train_options *o = &t->options;
+
+    t->objective = objective_smoothed(&o->label_smoothing);
+    if (!o->objective)
+        return CLORA_OK;
+    t->objective = own_objective_of(&t->own);
+    return own_objective_init(&t->own, o->objective, t->ws->max_rows);
+}
+
 clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora_adapter *adapter,
                                   const clora_dataset *dataset, const clora_train_options *options) {
     static const clora_train_options defaults = CLORA_TRAIN_OPTIONS_INIT;
@@ -115,7 +128,6 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     if (!t)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer"));
     t->options = options ? *options : defaults;
-    t->objective = objective_smoothed(&t->options.label_smoothing);
     shared_hold(&model->shared);
     t->model = model;
     shared_hold(&adapter->shared);
@@ -133,6 +145,7 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     TRY(model_self_check(model, SELF_CHECK_FACTORS | SELF_CHECK_BACKWARD));
     TRY(make_workspace(t, dataset));
     TRY(make_optimizer(t));
+    TRY(choose_objective(t));
     *out = t;
     t = NULL;
 done:
@@ -144,6 +157,7 @@ void clora_trainer_free(clora_trainer *t) {
     if (!t)
         return;
     clora_context_finish(t->model->context);
+    own_objective_finish(&t->own);
     optimizer_free(t->optimizer);
     parameters_finish(&t->parameters);
     workspace_free(t->ws);
@@ -187,6 +201,7 @@ static clora_status micro_batch(clora_trainer *t, clora_train_step *out, double 
     clora_status status = CLORA_OK;
 
     TRY(clora_loader_next(t->loader, &batch));
+    t->own.batch = batch;
     TRY(batch_upload(t->ws, batch));
     TRY(model_forward(t->ws, &select, NULL));
     TRY(objective_run(t->objective, t->ws, &select, NULL, true));

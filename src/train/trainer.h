@@ -7,6 +7,7 @@
 #include "model/family.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
+#include "train/own_objective.h"
 
 /* A dataset made with another tokenizer may hold ids that the model has no embedding for. (batch.c) */
 clora_status batch_check_ids(const clora_model *model, const clora_dataset *dataset);
@@ -24,6 +25,7 @@ struct clora_trainer {
     clora_loader *loader;
     workspace *ws;
     objective objective;
+    own_objective own; /* where it is the program's own */
     parameters parameters;
     optimizer *optimizer;
     float *staging; /* max_rows floats */
