@@ -1,10 +1,12 @@
 #include "search/tuner.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/c_locale.h"
 #include "base/clock.h"
 #include "device/program.h"
 #include "search/verdict.h"
@@ -18,13 +20,35 @@ static bool is_stopped(const tuner *t) {
     return t->result->stopped || t->status != CLORA_OK;
 }
 
+/* Show what goes on; the answer may stop the run. `is_event`: worth keeping. */
+static void __attribute__((format(printf, 3, 4))) tell(tuner *t, bool is_event, const char *format, ...) {
+    char text[512];
+    va_list args;
+
+    if (!t->options.progress)
+        return;
+    va_start(args, format);
+    c_locale_format(text, sizeof(text), format, args);
+    va_end(args);
+    const clora_tune_state state = {.text = text,
+                                    .is_event = is_event,
+                                    .task = t->number,
+                                    .tasks = t->result->tasks,
+                                    .measured = t->result->measured,
+                                    .best = isfinite(t->best) ? t->best : 0.0,
+                                    .elapsed = clock_seconds() - t->start,
+                                    .budget = t->options.full ? 0.0 : t->options.budget};
+    if (t->options.progress(t->options.user, &state) && !t->result->stopped)
+        t->result->stopped = 1;
+}
+
 /* A worker that was lost: the configuration is poison, and three in a row are enough. */
 static void lost(tuner *t, const int *values) {
     const char *why = clora_last_error();
 
     t->result->failed++;
-    tuner_tell(t, true, "%s: %s: %s", tuning_key_text(t->task->row, &t->task->key),
-               tuning_values_text(t->task->row, values), why);
+    tell(t, true, "%s: %s: %s", tuning_key_text(t->task->row, &t->task->key), tuning_values_text(t->task->row, values),
+         why);
     if (is_stopped(t))
         return; /* Ctrl-C came first: not the configuration's fault */
     t->status = journal_poison(t->journal, t->task->row, &t->task->key, values, why);
@@ -78,8 +102,8 @@ static double measure(tuner *t, const int *values, double best) {
         m.usable = false;
     if (m.is_wrong) {
         t->result->failed++;
-        tuner_tell(t, true, "%s: %s: %s", tuning_key_text(t->task->row, &t->task->key),
-                   tuning_values_text(t->task->row, values), m.why);
+        tell(t, true, "%s: %s: %s", tuning_key_text(t->task->row, &t->task->key),
+             tuning_values_text(t->task->row, values), m.why);
     }
     t->status = journal_result(t->journal, t->task->row, &t->task->key, values, ratio, &m);
     return ratio;
@@ -99,7 +123,7 @@ static double evaluate(void *user, const int *values, double best) {
         return INFINITY;
     const double ratio = measure(t, values, best);
     t->best = ratio < t->best ? ratio : t->best;
-    tuner_tell(t, false, "%s", tuning_key_text(t->task->row, &t->task->key));
+    tell(t, false, "%s", tuning_key_text(t->task->row, &t->task->key));
     return ratio;
 }
 
@@ -178,7 +202,7 @@ static void settle(tuner *t, const search_result *found) {
     if (status == CLORA_ERROR_IO)
         lost(t, values[0]);
     else if (status != CLORA_OK)
-        tuner_tell(t, true, "%s: %s", tuning_key_text(t->task->row, &t->task->key), clora_last_error());
+        tell(t, true, "%s: %s", tuning_key_text(t->task->row, &t->task->key), clora_last_error());
     else
         keep(t, &v, values[v.winner], rounds);
 }
@@ -194,7 +218,7 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
     t->since_anchor = 0;
     const kernel_at at = tuning_at(t->context, task->row, &task->key);
     kernel_defaults(t->standard, &at, task->row);
-    tuner_tell(t, false, "%s", tuning_key_text(task->row, &task->key));
+    tell(t, false, "%s", tuning_key_text(task->row, &task->key));
     const clora_status status = t->gauge.prepare(t->gauge.self, task->row, &task->key, t->cold, &t->flops, &t->bytes);
     if (status == CLORA_ERROR_IO)
         lost(t, t->standard);

@@ -1,37 +1,13 @@
 #include "search/tuner.h"
 
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/c_locale.h"
 #include "base/clock.h"
 #include "tuning/store.h"
 #include "tuning/tuning.h"
-
-void tuner_tell(tuner *t, bool is_event, const char *format, ...) {
-    char text[512];
-    va_list args;
-
-    if (!t->options.progress)
-        return;
-    va_start(args, format);
-    c_locale_format(text, sizeof(text), format, args);
-    va_end(args);
-    const clora_tune_state state = {.text = text,
-                                    .is_event = is_event,
-                                    .task = t->number,
-                                    .tasks = t->result->tasks,
-                                    .measured = t->result->measured,
-                                    .best = isfinite(t->best) ? t->best : 0.0,
-                                    .elapsed = clock_seconds() - t->start,
-                                    .budget = t->options.full ? 0.0 : t->options.budget};
-    if (t->options.progress(t->options.user, &state) && !t->result->stopped)
-        t->result->stopped = 1;
-}
 
 /* ---- order: what takes most of a step first ---- */
 

@@ -32,9 +32,6 @@ typedef struct tuner {
 /* Budget and limit are times. */
 clora_status tuner_check_options(const clora_tune_options *options);
 
-/* Show what goes on; the answer may stop the run. `is_event`: worth keeping. */
-void tuner_tell(tuner *t, bool is_event, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
 /* Search one task until `seconds` are over, settle the winner and keep it. */
 void tuner_do_task(tuner *t, const tune_task *task, double seconds);
 

@@ -212,7 +212,7 @@ done:
     return status;
 }
 
-int config_width_of(const model_config *c, config_width width) {
+static int width_of(const model_config *c, config_width width) {
     switch (width) {
     case WIDTH_HIDDEN: return c->hidden;
     case WIDTH_FFN: return c->ffn;
@@ -220,6 +220,19 @@ int config_width_of(const model_config *c, config_width width) {
     case WIDTH_KEYS: return c->kv_heads * c->head_dim;
     }
     return 0;
+}
+
+int model_projection_shape(const model_config *c, int k, int *N, int *K) {
+    const family_projection *p = &c->family->projection[k];
+
+    for (int i = 0; i < p->modules; i++)
+        N[i] = width_of(c, p->module[i].outputs);
+    *K = width_of(c, p->inputs);
+    return p->modules;
+}
+
+bool model_projection_bias(const model_config *c, int k) {
+    return c->biases >> k & 1u;
 }
 
 clora_status config_load(model_config *out, const char *directory) {

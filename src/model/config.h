@@ -32,6 +32,11 @@ typedef struct model_config {
 
 clora_status config_load(model_config *out, const char *directory);
 
-int config_width_of(const model_config *c, config_width width);
+/* Rows N of each module of a layer's k-th projection, WEIGHT_MODULES at most, and its inputs K. Returns how many there
+ * are. */
+int model_projection_shape(const model_config *c, int k, int *N, int *K);
+
+/* Whether a layer's k-th projection has biases. */
+bool model_projection_bias(const model_config *c, int k);
 
 #endif

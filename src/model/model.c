@@ -11,19 +11,6 @@
 #include "methods/lora_adapter.h"
 #include "model/family.h"
 
-int model_projection_shape(const model_config *c, int k, int N[WEIGHT_MODULES], int *K) {
-    const family_projection *p = &c->family->projection[k];
-
-    for (int i = 0; i < p->modules; i++)
-        N[i] = config_width_of(c, p->module[i].outputs);
-    *K = config_width_of(c, p->inputs);
-    return p->modules;
-}
-
-bool model_projection_bias(const model_config *c, int k) {
-    return c->biases >> k & 1u;
-}
-
 clora_status model_list_projections(clora_model *m) {
     const model_family *family = m->config.family;
 
@@ -93,6 +80,8 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
                               const clora_model_options *options) {
     static const clora_model_options defaults = CLORA_MODEL_OPTIONS_INIT;
     clora_status status = CLORA_OK;
+    model_files *files = NULL;
+    model_tables tables;
     size_t before, after;
     clora_model *m;
 
@@ -108,7 +97,9 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     clora_context_memory(context, &before, NULL);
     before -= scratch_bytes(context);
     TRY(config_load(&m->config, directory));
-    TRY(model_load_weights(m, directory, options->dtype));
+    TRY(model_files_check(&files, &tables, &m->config, directory));
+    model_info_fill(&m->info, &m->config);
+    TRY(model_load_weights(m, files, &tables, directory, options->dtype));
     TRY(model_list_projections(m));
     TRY(model_self_check(m, SELF_CHECK_PRODUCTS | SELF_CHECK_MODEL));
     clora_context_memory(context, &after, NULL);
@@ -117,6 +108,7 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     *out = m;
     m = NULL;
 done:
+    model_files_close(files);
     clora_model_free(m);
     return clora_keep_cause(status);
 }

@@ -30,12 +30,6 @@ struct clora_model {
     char **name; /* owns the module names: projections * WEIGHT_MODULES */
 };
 
-/* Rows of each module of a layer's k-th projection, and its inputs. Returns the number of modules. */
-int model_projection_shape(const model_config *c, int k, int N[WEIGHT_MODULES], int *K);
-
-/* Whether a layer's k-th projection has biases. */
-bool model_projection_bias(const model_config *c, int k);
-
 /* The sizes that a configuration tells. */
 void model_info_fill(clora_model_info *info, const model_config *c);
 
@@ -68,8 +62,9 @@ clora_status model_skeleton(clora_model **out, clora_context *context, const cha
 /* An adapter was made for this model and no other, or an error that says so. */
 clora_status model_check_adapter(const clora_model *model, const clora_adapter *adapter);
 
-/* Read every tensor of the directory into the model's weights, for which its configuration has been loaded. asked: of
- * their storage, or -1 for the files' own. */
-clora_status model_load_weights(clora_model *model, const char *directory, int asked);
+/* Read the files of a directory, checked against the model's configuration, into its weights. asked: of their storage,
+ * or -1 for the files' own. */
+clora_status model_load_weights(clora_model *model, const model_files *files, const model_tables *tables,
+                                const char *directory, int asked);
 
 #endif

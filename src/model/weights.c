@@ -11,7 +11,7 @@
 /* The directory being read. */
 typedef struct reading {
     clora_model *model;
-    model_files *files;
+    const model_files *files;
     const char *directory;
     int asked;                               /* a clora_storage, or -1 */
     weight_pool pool[LAYER_PROJECTIONS];     /* of all layers */
@@ -175,20 +175,18 @@ done:
     return status;
 }
 
-clora_status model_load_weights(clora_model *m, const char *directory, int asked) {
-    reading r = {.model = m, .directory = directory, .asked = asked};
+clora_status model_load_weights(clora_model *m, const model_files *files, const model_tables *tables,
+                                const char *directory, int asked) {
+    const int layers = m->config.layers, norms = layers * m->config.family->norms;
+    reading r = {.model = m, .files = files, .directory = directory, .asked = asked};
     clora_status status = CLORA_OK;
-    model_tables tables;
 
     if (asked >= 0 && !storage_of((clora_storage)asked))
         return clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", asked);
-    TRY(model_files_check(&r.files, &tables, &m->config, directory));
-    model_info_fill(&m->info, &m->config);
-    const int layers = m->config.layers, norms = layers * m->config.family->norms;
     m->layer = alloc_array((size_t)layers, sizeof(*m->layer));
     if (!m->layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
-    TRY(load_table(&m->embedding, &r, tables.embedding->name));
+    TRY(load_table(&m->embedding, &r, tables->embedding->name));
     TRY(tensor_new(&r.norms, m->context, CLORA_DTYPE_F32, norms + 1, m->config.hidden));
     for (int k = 0; k < LAYER_PROJECTIONS; k++)
         r.pool[k].count = layers;
@@ -198,7 +196,7 @@ clora_status model_load_weights(clora_model *m, const char *directory, int asked
     m->head = m->embedding;
     if (!m->config.tied) {
         m->head = NULL;
-        TRY(load_table(&m->head, &r, tables.head->name));
+        TRY(load_table(&m->head, &r, tables->head->name));
     }
 done:
     for (int k = 0; k < LAYER_PROJECTIONS; k++) {
@@ -207,6 +205,5 @@ done:
     }
     clora_tensor_free(r.norms);
     free(r.stage);
-    model_files_close(r.files);
     return status;
 }

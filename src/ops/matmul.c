@@ -1,59 +1,5 @@
 #include "ops/matmul.h"
 
-bool matmul_uses_tile(const clora_context *context) {
-    return context->gemm == GEMM_TILE || (context->gemm == GEMM_CLBLAST && !context->is_cpu);
-}
-
-bool matmul_is_shape(const clora_tensor *t, size_t rows, int cols) {
-    return rows <= INT32_MAX && tensor_rows(t) == rows && tensor_cols(t) == cols && t->dtype == CLORA_DTYPE_F32;
-}
-
-bool matmul_is_factor(const clora_tensor *f, size_t count) {
-    return f->buffer && clora_tensor_count(f) == count && f->dtype == CLORA_DTYPE_F32 && tensor_is_dense(f);
-}
-
-kernel_key forward_key(const forward_product *p) {
-    return (kernel_key){
-        .dtype = p->w ? p->w->storage->id : 0, .M = p->M, .N = p->N, .K = p->K, .R = p->u ? tensor_cols(p->u) : 0};
-}
-
-kernel_key dx_key(const weight *w, const lowrank *lr, int M) {
-    return (kernel_key){.dtype = w->storage->id, .M = M, .N = w->N, .K = w->K, .R = lr ? lr->R : 0};
-}
-
-kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x) {
-    return (kernel_key){.M = (int)tensor_rows(x), .K = tensor_cols(x), .R = tensor_cols(u)};
-}
-
-int matmul_given(const forward_product *p) {
-    enum { ACCUMULATE = 1, RESIDUAL = 2, BIAS = 4, COLUMNS = 8, TABLE = 16 }; /* as in kernels/common.cl */
-    const int residual = p->residual == p->y ? ACCUMULATE : p->residual ? RESIDUAL : 0;
-
-    return residual | (p->bias ? BIAS : 0) | (p->columns ? COLUMNS : 0) | (p->table ? TABLE : 0);
-}
-
-bool matmul_few_rows(const forward_product *p) {
-    const kernel_key key = forward_key(p);
-
-    return p->M <= PATH_MOST_FEW && tuning_choose(p->y->context, "path_rows", &key) == PATH_FEW_ROWS;
-}
-
-clora_status matmul_forward(const forward_product *p) {
-    return matmul_uses_tile(p->y->context) ? matmul_tile_forward(p) : matmul_panel_forward(p);
-}
-
-/* Two views of the same elements. */
-static bool is_same(const clora_tensor *a, const clora_tensor *b) {
-    return a == b || (a && b && a->buffer == b->buffer && a->offset == b->offset && a->stride == b->stride);
-}
-
-bool matmul_is_term(const lowrank *lr, const clora_tensor *u, const weight *w, size_t M) {
-    if (!lr || !u)
-        return !lr && !u;
-    return lr->base == w && matmul_is_shape(u, M, lr->R) && matmul_is_factor(&lr->a, lr->a_count) &&
-           matmul_is_factor(&lr->b, lr->b_count);
-}
-
 clora_status op_lowrank_up(clora_tensor *y, const clora_tensor *u, const lowrank *lr) {
     const weight *w = lr->base;
     const size_t M = tensor_rows(y);
@@ -93,27 +39,6 @@ done:
     return status;
 }
 
-forward_product matmul_product(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
-                               const lowrank *lr, const clora_tensor *u) {
-    forward_product p = {.y = y,
-                         .residual = is_same(residual, y) ? y : residual,
-                         .bias = w->bias,
-                         .columns = w->columns,
-                         .x = x,
-                         .w = w,
-                         .M = (int)tensor_rows(x),
-                         .N = w->N,
-                         .K = w->K,
-                         .panels = w->panels};
-    if (lr) {
-        p.lr = lr;
-        p.u = u;
-        p.b = &lr->b;
-        p.table = lr->table;
-    }
-    return p;
-}
-
 clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
                        const lowrank *lr, const clora_tensor *u, bool dropped) {
     const size_t M = tensor_rows(y);
@@ -135,12 +60,6 @@ clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, 
     TRY(matmul_clblast_forward(y, x, w, begun));
 done:
     return status;
-}
-
-clora_status matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
-                       const clora_tensor *du, bool accumulate) {
-    return matmul_uses_tile(w->context) ? matmul_tile_dx(dx, dy, w, lr, du, accumulate)
-                                        : matmul_panel_dx(dx, dy, w, lr, du, accumulate);
 }
 
 /* dx = [dx] + du * A */

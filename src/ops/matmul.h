@@ -10,8 +10,7 @@
  * for GPUs). The CLBlast path makes the W0 product of a plain weight and leaves the rest to the device's family.
  */
 
-/* The family that suits the context, also on the CLBlast path. */
-bool matmul_uses_tile(const clora_context *context);
+/* ---- what a product is (matmul_product.c) ---- */
 
 /* An f32 matrix of this shape; a factor's panels, set and dense. */
 bool matmul_is_shape(const clora_tensor *t, size_t rows, int cols);
@@ -35,13 +34,19 @@ typedef struct forward_product {
     bool gated; /* few rows on a CPU: y (M, N/2) = swiglu of the product, of the weight's two equal modules */
 } forward_product;
 
+/* What the product of a weight in panels with x takes; residual, lr and u may be NULL. */
+forward_product matmul_product(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
+                               const lowrank *lr, const clora_tensor *u);
+
+/* Which arguments are there, for the kernels. For the others they get any buffer: drivers may refuse NULL. */
+int matmul_given(const forward_product *p);
+
 /* What the products' parameters depend on. */
 kernel_key forward_key(const forward_product *p);
 kernel_key dx_key(const weight *w, const lowrank *lr, int M);
 kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x); /* a factor of R rows over the columns of x */
 
-/* Which arguments are there, for the kernels. For the others they get any buffer: drivers may refuse NULL. */
-int matmul_given(const forward_product *p);
+/* ---- few rows (matmul_few.c) ---- */
 
 /* By the kernels for few rows? */
 bool matmul_few_rows(const forward_product *p);
@@ -61,12 +66,10 @@ int matmul_program_rows(int M);
  * a gated weight they are pairs. */
 int matmul_panels_together(const clora_context *context, int most, const forward_product *p, int panels);
 
-/* Can a product of few rows be gated: are both halves equal and in one part? */
-bool matmul_can_gate(const forward_product *p);
+/* ---- the paths ---- */
 
-/* What the product of a weight in panels with x takes; residual, lr and u may be NULL. */
-forward_product matmul_product(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
-                               const lowrank *lr, const clora_tensor *u);
+/* The family that suits the context, also on the CLBlast path (matmul_family.c). */
+bool matmul_uses_tile(const clora_context *context);
 
 clora_status matmul_forward(const forward_product *p); /* by the context's family */
 clora_status matmul_panel_forward(const forward_product *p);

@@ -1,6 +1,12 @@
 #include "base/ints.h"
 #include "ops/matmul.h"
 
+bool matmul_few_rows(const forward_product *p) {
+    const kernel_key key = forward_key(p);
+
+    return p->M <= PATH_MOST_FEW && tuning_choose(p->y->context, "path_rows", &key) == PATH_FEW_ROWS;
+}
+
 /* Panels of 32 columns have vectors of 16, and those processors twice as many registers. */
 int matmul_few_sums(const clora_context *context) {
     return kernel_panel_width(context) >= 32 ? 12 : 6;

@@ -1,7 +1,8 @@
 #include "ops/matmul.h"
 #include "ops/tape_note.h"
 
-bool matmul_can_gate(const forward_product *p) {
+/* Both halves are equal and in one part. */
+static bool can_gate(const forward_product *p) {
     const weight *w = p->w;
     return w->parts == 1 && w->modules == 2 && w->module[0].N == w->module[1].N;
 }
@@ -12,7 +13,7 @@ static bool fuses(const forward_product *p, const matmul_fusion *f) {
 
     if (p->w->layout != WEIGHT_PANEL || matmul_uses_tile(p->y->context) || !matmul_few_rows(p))
         return false;
-    if (f->gu && !matmul_can_gate(p))
+    if (f->gu && !can_gate(p))
         return false;
     return !p->u || tuning_choose(p->y->context, "path_term", &key) == TERM_FUSED;
 }
