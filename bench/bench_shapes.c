@@ -82,7 +82,7 @@ done:
     return status;
 }
 
-static clora_status summed(const shape_request *r) {
+static clora_status merged(const shape_request *r) {
     clora_status status = CLORA_OK;
 
     for (int d = 0; d < r->dtypes->count; d++)
@@ -202,7 +202,7 @@ static const shape_rule rules[] = {
     {"lowrank_dx", factors, false},
     {"lowrank_grad_a", factors, false},
     {"lowrank_grad_b", factors, false},
-    {"lowrank_sum", summed, true},
+    {"lowrank_merge", merged, true},
     {"rmsnorm", stream, false},
     {"rmsnorm_apply", stream, false},
     {"rmsnorm_backward", stream, false},

@@ -210,7 +210,7 @@ static void test_more_rows_give_the_same_bits(void **state) {
     } cases[] = {{CLORA_DTYPE_F32, 5, 5}, {CLORA_DTYPE_F32, 7, 2}, {CLORA_DTYPE_F16, 8, 0}, {CLORA_DTYPE_BF16, 4, 0}};
 
     (void)state;
-    force("path_rows", PATH_FEW_ROWS);
+    force("path_rows", PATH_GEMV);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
         clora_model *model = load_tiny(cases[i].dtype);
@@ -470,7 +470,7 @@ static void test_a_recorded_step_follows_the_parameters(void **state) {
 
     (void)state;
     check_step(&p, 5, 1);
-    force("path_rows", PATH_MANY_ROWS); /* products that a tape does not hold */
+    force("path_rows", PATH_GEMM); /* products that a tape does not hold */
     assert_int_equal(step(one, p.one, 6), 0);
     assert_int_equal(step(apart, p.apart, 6), 0);
     assert_memory_equal(one, apart, sizeof(one));

@@ -225,9 +225,9 @@ static void force_choice(const char *row, int value) {
 }
 
 /* Forward, backward and updates, each product with W0 + s B A of that moment. */
-static void test_training_with_summed_weights_follows_pytorch(void **state) {
-    force_choice("path_term", TERM_SUM);
-    force_choice("path_dx_term", TERM_SUM);
+static void test_training_with_merged_weights_follows_pytorch(void **state) {
+    force_choice("path_term", TERM_MERGED);
+    force_choice("path_dx_term", TERM_MERGED);
     test_adapter_logits_are_those_of_peft(state);
     test_training_follows_pytorch(state);
     force_choice("path_term", 0);
@@ -283,7 +283,7 @@ int main(void) {
         cmocka_unit_test(test_greedy_texts_are_those_of_transformers),
         cmocka_unit_test(test_a_skeleton_has_the_weights_and_biases_of_its_model),
         cmocka_unit_test(test_training_follows_pytorch),
-        cmocka_unit_test(test_training_with_summed_weights_follows_pytorch),
+        cmocka_unit_test(test_training_with_merged_weights_follows_pytorch),
         cmocka_unit_test(test_a_model_in_the_plain_layout_is_the_same),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {

@@ -47,10 +47,10 @@ static void begin_way(way_before *before, const case_way *way) {
         fail_msg("%s", clora_last_error());
 }
 
-static const op_case *const products[] = {cases_matmul, cases_fused, cases_lowrank, cases_sum};
+static const op_case *const products[] = {cases_matmul, cases_fused, cases_lowrank, cases_merge};
 enum { PRODUCTS = sizeof(products) / sizeof(products[0]) };
 
-/* Sums are of panels. */
+/* Weights are merged in panels. */
 static bool is_plain(void) {
     return weight_layout_of(context, CLORA_STORAGE_F32, 1, 1) == WEIGHT_PLAIN;
 }
@@ -61,7 +61,7 @@ static void check_products(const case_way *way, int of) {
 
     begin_way(&before, way);
     for (int i = 0; i < PRODUCTS; i++)
-        for (const op_case *op = products[i]; op->name && (op != cases_sum || !is_plain()); op++)
+        for (const op_case *op = products[i]; op->name && (op != cases_merge || !is_plain()); op++)
             check_some(op, of, way);
     way_end(context, &before);
 }
@@ -166,12 +166,12 @@ static bool is_named_by_a_shape(clora_storage type) {
 
 /* Of a storage type one of `of` shapes of every case that has a weight. */
 static void check_storage(clora_storage type, const case_way *way, int of) {
-    static const op_case *const lists[] = {cases_matmul, cases_fused, cases_sum, cases_layout};
+    static const op_case *const lists[] = {cases_matmul, cases_fused, cases_merge, cases_layout};
     way_before before;
 
     begin_way(&before, way);
     for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
-        for (const op_case *op = lists[l]; op->name && (op != cases_sum || !is_plain()); op++)
+        for (const op_case *op = lists[l]; op->name && (op != cases_merge || !is_plain()); op++)
             for (size_t i = 0; i < op->shapes_count; i++) {
                 op_shape shape = op->shapes[i];
                 shape.dtype = type;
@@ -214,19 +214,19 @@ static void test_every_choice_of_a_path_matches_the_reference(void **state) {
     }
 }
 
-static const int sum_path[KERNEL_PARAMETERS] = {TERM_SUM};
+static const int merged_path[KERNEL_PARAMETERS] = {TERM_MERGED};
 
-static void force_sums(const int *values) {
+static void force_merged(const int *values) {
     assert_int_equal(tuning_force(context, kernel_find("path_term"), values), CLORA_OK);
     assert_int_equal(tuning_force(context, kernel_find("path_dx_term"), values), CLORA_OK);
 }
 
 /* Every product with W0, by way of the merged weight. */
-static void check_sums(const char *path, const char *max_allocation) {
+static void check_merged(const char *path, const char *max_allocation) {
     char choice[64];
     way_before before;
 
-    snprintf(choice, sizeof(choice), "path_term=%d,path_dx_term=%d", TERM_SUM, TERM_SUM);
+    snprintf(choice, sizeof(choice), "path_term=%d,path_dx_term=%d", TERM_MERGED, TERM_MERGED);
     const case_way way = {.path = path, .choose = choice, .max_allocation = max_allocation};
     begin_way(&before, &way);
     for (const op_case *op = cases_matmul; op->name; op++)
@@ -235,13 +235,13 @@ static void check_sums(const char *path, const char *max_allocation) {
 }
 
 /* At every shape and storage type; the last time in many slices. */
-static void test_products_with_the_summed_weight_match_the_reference(void **state) {
+static void test_products_with_the_merged_weight_match_the_reference(void **state) {
     size_t now;
 
     (void)state;
-    check_sums("panel", NULL);
-    check_sums("tile", NULL);
-    check_sums("panel", "716800"); /* the largest weight has 6 MB */
+    check_merged("panel", NULL);
+    check_merged("tile", NULL);
+    check_merged("panel", "716800"); /* the largest weight has 6 MB */
     clora_context_memory(context, &now, NULL);
     assert_int_equal(now, 0); /* the scratch went with the last term */
 }
@@ -257,12 +257,12 @@ static char *bytes_of(const weight *w) {
     return bytes;
 }
 
-static void test_the_sum_leaves_the_weight_alone_and_is_made_anew(void **state) {
+static void test_merging_leaves_the_weight_alone_and_is_made_anew(void **state) {
     const op_shape shape = {.M = 9, .N = 50, .K = 37, .R = 3};
     case_run run;
 
     (void)state;
-    force_sums(sum_path);
+    force_merged(merged_path);
     assert_int_equal(case_begin(&run, context, case_find("matmul"), &shape, true), CLORA_OK);
     char *before = bytes_of(run.w);
     assert_int_equal(case_check(&run), CLORA_OK);
@@ -277,30 +277,30 @@ static void test_the_sum_leaves_the_weight_alone_and_is_made_anew(void **state) 
     free(before);
     free(after);
     case_end(&run);
-    force_sums(NULL);
+    force_merged(NULL);
 }
 
-/* With dropout u is not of this x: the sum would be of another one. */
-static void test_dropout_takes_no_sum(void **state) {
+/* With dropout u is not of this x: the merged weight gives that of another one. */
+static void test_dropout_takes_no_merged_weight(void **state) {
     const op_shape shape = {.M = 9, .N = 50, .K = 37, .R = 3};
     case_run run;
     recorder notes = {0};
 
     (void)state;
-    force_sums(sum_path);
+    force_merged(merged_path);
     assert_int_equal(case_begin(&run, context, case_find("matmul"), &shape, true), CLORA_OK);
     const product *p = run.data;
     recorder *usual = recorder_attach(context, &notes);
     assert_int_equal(op_matmul(&p->y->tensor, &p->x->tensor, run.w, NULL, run.lr, &p->u->tensor, true), CLORA_OK);
     recorder_attach(context, usual);
-    assert_null(recorder_find(&notes, kernel_find("lowrank_sum"), NULL));
+    assert_null(recorder_find(&notes, kernel_find("lowrank_merge"), NULL));
     recorder_finish(&notes);
     case_end(&run);
-    force_sums(NULL);
+    force_merged(NULL);
 }
 
-/* Memory is planned: where the table has sums, the scratch is there with the term. */
-static void test_a_table_with_sums_plans_their_scratch(void **state) {
+/* Memory is planned: where the table has merged weights, the scratch is there with the term. */
+static void test_a_table_with_merged_weights_plans_their_scratch(void **state) {
     const int N[2] = {90, 70}, R[2] = {4, 4}, K = 64;
     const float scale[2] = {1.0f, 1.0f};
     size_t without, with, now;
@@ -313,21 +313,21 @@ static void test_a_table_with_sums_plans_their_scratch(void **state) {
     clora_context_memory(context, &without, NULL);
     lowrank_free(lr);
     const tuning_entry entry = {
-        kernel_find("path_dx_term"), {.M = 64, .N = 160, .K = K, .R = 8}, {TERM_SUM}, CLORA_TUNE_EXACT};
+        kernel_find("path_dx_term"), {.M = 64, .N = 160, .K = K, .R = 8}, {TERM_MERGED}, CLORA_TUNE_EXACT};
     assert_int_equal(tuning_add(context, &entry), CLORA_OK);
-    assert_int_equal(lowrank_scratch_elements(w, 8), lowrank_sum_elements(w));
+    assert_int_equal(lowrank_scratch_elements(w, 8), lowrank_merged_elements(w));
     assert_int_equal(lowrank_create(&lr, w, R, scale), CLORA_OK);
     clora_context_memory(context, &with, NULL);
-    assert_int_equal(with - without, lowrank_sum_elements(w) * sizeof(float));
+    assert_int_equal(with - without, lowrank_merged_elements(w) * sizeof(float));
     assert_int_equal(lowrank_scratch_elements(w, 5000), 0); /* far from that entry */
     lowrank_free(lr);
     weight_free(w);
     clora_context_memory(context, &now, NULL);
     assert_int_equal(now, 0);
-    const tuning_entry few = {
-        kernel_find("path_dx_term"), {.M = 16, .N = 160, .K = K, .R = 8}, {TERM_SUM}, CLORA_TUNE_EXACT};
-    assert_int_equal(tuning_add(context, &few), CLORA_ERROR_ARGUMENT);                     /* it could not win there, */
-    assert_int_equal(tuning_value(context, "path_dx_term", "PATH", &few.key), TERM_FUSED); /* near as it is */
+    const tuning_entry little = {
+        kernel_find("path_dx_term"), {.M = 16, .N = 160, .K = K, .R = 8}, {TERM_MERGED}, CLORA_TUNE_EXACT};
+    assert_int_equal(tuning_add(context, &little), CLORA_ERROR_ARGUMENT); /* it could not win there, */
+    assert_int_equal(tuning_value(context, "path_dx_term", "PATH", &little.key), TERM_FUSED); /* near as it is */
 }
 
 static void test_the_clblast_path_matches_the_reference(void **state) {
@@ -431,15 +431,15 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_the_paths_of_gpus_match_the_reference),
         cmocka_unit_test(test_storage_types_in_blocks_match_the_reference_on_every_path),
         cmocka_unit_test(test_every_choice_of_a_path_matches_the_reference),
-        cmocka_unit_test(test_products_with_the_summed_weight_match_the_reference),
-        cmocka_unit_test(test_the_sum_leaves_the_weight_alone_and_is_made_anew),
-        cmocka_unit_test(test_dropout_takes_no_sum),
+        cmocka_unit_test(test_products_with_the_merged_weight_match_the_reference),
+        cmocka_unit_test(test_merging_leaves_the_weight_alone_and_is_made_anew),
+        cmocka_unit_test(test_dropout_takes_no_merged_weight),
         cmocka_unit_test(test_the_clblast_path_matches_the_reference),
         cmocka_unit_test(test_a_wrong_result_fails_the_check),
         cmocka_unit_test(test_a_written_guard_fails_the_check),
         cmocka_unit_test(test_refuses_products_of_shapes_that_do_not_fit),
         cmocka_unit_test(test_an_embedding_of_no_row_shows_as_nan),
-        cmocka_unit_test(test_a_table_with_sums_plans_their_scratch), /* last: its entry stays */
+        cmocka_unit_test(test_a_table_with_merged_weights_plans_their_scratch), /* last: its entry stays */
     };
     if (argc > 1)
         return cases_main(argc, argv);

@@ -101,10 +101,10 @@ static void test_the_search_finds_the_best_of_a_backward_product(void **state) {
     check_quality("tuning/backward.json", standard);
 }
 
-static void test_the_search_finds_the_best_of_a_product_of_few_rows(void **state) {
+static void test_the_search_finds_the_best_of_a_gemv(void **state) {
     static const int standard[][KERNEL_PARAMETERS] = {{8, 6, 640, 240, 4, 1}};
     (void)state;
-    check_quality("tuning/few-rows-bf16.json", standard);
+    check_quality("tuning/gemv-bf16.json", standard);
 }
 
 /* ---- made-up spaces ---- */
@@ -286,7 +286,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_search_finds_the_best_of_a_forward_product),
         cmocka_unit_test(test_the_search_finds_the_best_of_a_backward_product),
-        cmocka_unit_test(test_the_search_finds_the_best_of_a_product_of_few_rows),
+        cmocka_unit_test(test_the_search_finds_the_best_of_a_gemv),
         cmocka_unit_test(test_a_valley_leads_to_its_bottom),
         cmocka_unit_test(test_the_same_seed_takes_the_same_way),
         cmocka_unit_test(test_a_full_search_tries_all_and_never_one_twice),

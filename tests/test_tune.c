@@ -132,7 +132,7 @@ static void test_without_memory_to_keep_answers_they_are_the_same(void **state) 
         if (N == WITH_MEMORY)
             limit_memory(memory_in_use());
         wrong += tuning_value(context, "matmul_panel", "MB", &at) != 240 ||
-                 tuning_choose(context, "path_rows", &at) != PATH_MANY_ROWS;
+                 tuning_choose(context, "path_rows", &at) != PATH_GEMM;
     }
     limit_memory(RLIM_INFINITY);
     assert_int_equal(wrong, 0);

@@ -132,7 +132,7 @@ const op_case *case_find(const char *name);
 extern const op_case cases_matmul[];
 extern const op_case cases_fused[];
 extern const op_case cases_lowrank[];
-extern const op_case cases_sum[];
+extern const op_case cases_merge[];
 extern const op_case cases_layout[];
 extern const op_case cases_nn[];
 extern const op_case cases_attention[];

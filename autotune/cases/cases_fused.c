@@ -6,7 +6,7 @@
 #define F16 CLORA_STORAGE_F16
 #define BF16 CLORA_STORAGE_BF16
 
-/* Few rows, for which all is one kernel, and more, for which it is not; options NORM and GATED, which halves N. */
+/* A GEMV, for which all is one kernel, and more rows, for which it is not; options NORM and GATED, which halves N. */
 enum { NORM = 8, GATED = 16 };
 
 static const float eps = 1e-5f;

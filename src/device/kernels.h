@@ -54,11 +54,12 @@ typedef struct kernel_row {
 } kernel_row;
 
 /* What the choices stand for: a weight in panels for our kernels, or row major for CLBlast; products by the kernels for
- * few rows or for many; the low-rank term in the product's own accumulators, as a second product onto its result, or in
- * the weight, which is merged anew before the product; the calls of a step that decodes in a launch each or in one. */
-enum { PATH_FEW_ROWS = 1, PATH_MANY_ROWS = 2, TERM_FUSED = 1, TERM_APART = 2, TERM_SUM = 3 };
+ * GEMV (of few rows) or for GEMM; the low-rank term in the product's own accumulators, as a second product onto its
+ * result, or in the weight, which is merged anew before the product; the calls of a step that decodes in a launch each
+ * or in one. */
+enum { PATH_GEMV = 1, PATH_GEMM = 2, TERM_FUSED = 1, TERM_APART = 2, TERM_MERGED = 3 };
 enum { LAYOUT_PANEL = 1, LAYOUT_PLAIN = 2, TAPE_APART = 1, TAPE_TOGETHER = 2 };
-enum { PATH_MOST_FEW = 16 /* rows that the kernels for few may be given */ };
+enum { GEMV_MOST_ROWS = 16 /* that the kernels for it may be given */ };
 
 extern const kernel_row kernel_rows[];
 extern const size_t kernel_rows_count;

@@ -150,10 +150,10 @@ int rule_dot_panels(const kernel_at *at) {
 
 /* ---- low-rank products ---- */
 
-int rule_sum_vectors(const kernel_at *at) {
+int rule_merge_vectors(const kernel_at *at) {
     return has_vectors(at) ? 2 : 1;
 }
-int rule_sum_block(const kernel_at *at) {
+int rule_merge_block(const kernel_at *at) {
     return has_vectors(at) ? 256 : 32;
 }
 
@@ -178,10 +178,10 @@ bool allows_ahead(const kernel_at *at, int value) {
     return kernel_has_compilers_ways(at->context) || value == NO_LINES;
 }
 
-/* The kernels for few rows hold them in registers: a power of two, as rows in keys are. */
+/* The GEMV kernels hold them in registers: a power of two, as rows in keys are. */
 int rule_path_rows(const kernel_at *at) {
     const int few = !has_vectors(at) || has_many_registers(at) ? 8 : 4;
-    return at->key->M <= few ? PATH_FEW_ROWS : PATH_MANY_ROWS;
+    return at->key->M <= few ? PATH_GEMV : PATH_GEMM;
 }
 
 int rule_path_tape(const kernel_at *at) {
@@ -203,9 +203,9 @@ bool tries_layout(const kernel_at *at, int value) {
 /* The merged weight costs R operations an element of the weight, the term in the product R an element of the output:
  * from K or N rows on it may be less. (A fused weight's N counts all modules, each of which has its own ranks.) */
 bool allows_term(const kernel_at *at, int value) {
-    return value != TERM_SUM || at->key->M >= at->key->K;
+    return value != TERM_MERGED || at->key->M >= at->key->K;
 }
 bool allows_dx_term(const kernel_at *at, int value) {
     enum { MOST_MODULES = 4 };
-    return value != TERM_SUM || at->key->M >= at->key->N / MOST_MODULES;
+    return value != TERM_MERGED || at->key->M >= at->key->N / MOST_MODULES;
 }

@@ -34,7 +34,8 @@ typedef struct lowrank {
 } lowrank;
 
 /* Describe the term: ranks and scales per module of base; sets counts and tables, not the storage a and b. Where the
- * tuned parameters have products with the sum W0 + s B A, the context's scratch holds a slice of it from now on. */
+ * tuned parameters have products with the merged weight W0 + s B A, the context's scratch holds a slice of it from then
+ * on. */
 clora_status lowrank_create(lowrank **out, const weight *base, const int *R, const float *scale);
 void lowrank_free(lowrank *lr);
 
@@ -42,9 +43,9 @@ void lowrank_free(lowrank *lr);
 int32_t *lowrank_list_table(const lowrank *lr);
 float *lowrank_list_scales(const lowrank *lr);
 
-/* Panels of W0 in a slice of the sum, and elements that a slice takes. */
-int lowrank_sum_panels(const weight *base);
-size_t lowrank_sum_elements(const weight *base);
+/* Panels of W0 in a slice of the merged weight, and elements that a slice takes. */
+int lowrank_merged_panels(const weight *base);
+size_t lowrank_merged_elements(const weight *base);
 
 /* Elements of scratch that the tuned parameters ask for, for a term of R ranks in all: those of a slice, or none. */
 size_t lowrank_scratch_elements(const weight *base, int R);

@@ -26,8 +26,8 @@ static clora_status matmul_with_term(const forward_product *p, const lowrank *lr
     forward_product base = *p;
     clora_status status = CLORA_OK;
 
-    if (path == TERM_SUM && !dropped)
-        return matmul_sum_forward(p, lr);
+    if (path == TERM_MERGED && !dropped)
+        return matmul_merged_forward(p, lr);
     if (path != TERM_APART)
         return matmul_forward(p);
     base.lr = NULL;
@@ -87,8 +87,8 @@ clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight
     if (w->layout == WEIGHT_PANEL) {
         const kernel_key key = dx_key(w, lr, (int)M);
         const int path = lr ? tuning_choose(w->context, "path_dx_term", &key) : TERM_FUSED;
-        if (path == TERM_SUM)
-            return matmul_sum_dx(dx, dy, lr, accumulate);
+        if (path == TERM_MERGED)
+            return matmul_merged_dx(dx, dy, lr, accumulate);
         if (path != TERM_APART)
             return matmul_dx(dx, dy, w, lr, du, accumulate);
         TRY(matmul_dx(dx, dy, w, NULL, NULL, accumulate));

@@ -29,9 +29,9 @@ typedef struct forward_product {
     const weight *w;   /* panels, or NULL */
     const lowrank *lr; /* whose b and table these are, or NULL */
     int M, N, K, R, panels;
-    const clora_tensor *gain; /* few rows on a CPU: the input is rmsnorm(x) with this gain and eps */
+    const clora_tensor *gain; /* GEMV on a CPU: the input is rmsnorm(x) with this gain and eps */
     float eps;
-    bool gated; /* few rows on a CPU: y (M, N/2) = swiglu of the product, of the weight's two equal modules */
+    bool gated; /* GEMV on a CPU: y (M, N/2) = swiglu of the product, of the weight's two equal modules */
 } forward_product;
 
 /* What the product of a weight in panels with x takes; residual, lr and u may be NULL. */
@@ -46,24 +46,23 @@ kernel_key forward_key(const forward_product *p);
 kernel_key dx_key(const weight *w, const lowrank *lr, int M);
 kernel_key lowrank_key(const clora_tensor *u, const clora_tensor *x); /* a factor of R rows over the columns of x */
 
-/* ---- few rows (matmul_few.c) ---- */
+/* ---- GEMV: few rows (matmul_gemv.c) ---- */
 
-/* By the kernels for few rows? */
-bool matmul_few_rows(const forward_product *p);
+/* By the GEMV kernels? */
+bool matmul_is_gemv(const forward_product *p);
 
-/* Rows and panels whose sums the kernels for few rows hold in registers, multiplied; kernels/matvec.cl says
- * the same. */
-int matmul_few_sums(const clora_context *context);
+/* Rows and panels whose sums the GEMV kernels hold in registers, multiplied; kernels/matvec.cl says the same. */
+int matmul_gemv_sums(const clora_context *context);
 
-/* Rows that the kernels for few of them normalise on the way: with more it costs more than a kernel of its own. */
-enum { FEW_NORMED = 4 };
+/* Rows that the GEMV kernels normalise on the way: with more it costs more than a kernel of its own. */
+enum { GEMV_NORMED_ROWS = 4 };
 
-/* Rows that a program for few is made for, at least M: not for each M its own, as texts side by side end one by one. */
+/* Rows that a GEMV program is made for, at least M: not for each M its own, as texts side by side end one by one. */
 int matmul_program_rows(int M);
 
-/* Panels, of `panels` in a part, that an item of the kernels for few rows reads side by side, at most `most`: the more
- * the better for memory, as far as the rows leave registers and no core gets more work than it would with the least. Of
- * a gated weight they are pairs. */
+/* Panels, of `panels` in a part, that an item of the GEMV kernels reads side by side, at most `most`: the more the
+ * better for memory, as far as the rows leave registers and no core gets more work than it would with the least. Of a
+ * gated weight they are pairs. */
 int matmul_panels_together(const clora_context *context, int most, const forward_product *p, int panels);
 
 /* ---- the paths ---- */
@@ -83,9 +82,9 @@ clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const wei
 clora_status matmul_tile_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
                             const clora_tensor *du, bool accumulate);
 
-/* The same two with W0 + s * B * A, a sum that is formed first: p's u, b and table are left out. Panels only. */
-clora_status matmul_sum_forward(const forward_product *p, const lowrank *lr);
-clora_status matmul_sum_dx(clora_tensor *dx, const clora_tensor *dy, const lowrank *lr, bool accumulate);
+/* The same two with the merged weight W0 + s * B * A, made first: p's u, b and table are left out. Panels only. */
+clora_status matmul_merged_forward(const forward_product *p, const lowrank *lr);
+clora_status matmul_merged_dx(clora_tensor *dx, const clora_tensor *dy, const lowrank *lr, bool accumulate);
 
 /* y = x * W0^T (+ y), dx = dy * W0 (+ dx) with a plain weight through CLBlast. */
 clora_status matmul_clblast_forward(clora_tensor *y, const clora_tensor *x, const weight *w, bool accumulate);

@@ -7,11 +7,11 @@ static bool can_gate(const forward_product *p) {
     return w->parts == 1 && w->modules == 2 && w->module[0].N == w->module[1].N;
 }
 
-/* Only the kernel for few rows in panels knows how. */
+/* Only the GEMV kernel for panels knows how. */
 static bool fuses(const forward_product *p, const matmul_fusion *f) {
     const kernel_key key = forward_key(p);
 
-    if (p->w->layout != WEIGHT_PANEL || matmul_uses_tile(p->y->context) || !matmul_few_rows(p))
+    if (p->w->layout != WEIGHT_PANEL || matmul_uses_tile(p->y->context) || !matmul_is_gemv(p))
         return false;
     if (f->gu && !can_gate(p))
         return false;
@@ -36,7 +36,7 @@ clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weigh
     if (!matmul_is_shape(x, M, w->K) || !fits(y, x, w, f) || !matmul_is_term(lr, u, w, M))
         return clora_fail(CLORA_ERROR_SHAPE, "matmul_fused: y%s x%s w(%d,%d) u%s gu%s", tensor_shape_text(y),
                           tensor_shape_text(x), w->N, w->K, tensor_shape_text(u), tensor_shape_text(f->gu));
-    const bool one = fuses(&p, f), normed = f->gain && !(one && M <= FEW_NORMED);
+    const bool one = fuses(&p, f), normed = f->gain && !(one && M <= GEMV_NORMED_ROWS);
     if (normed) {
         TRY(op_rmsnorm(f->normed, NULL, x, f->gain, f->eps));
         p.x = f->normed;

@@ -51,9 +51,9 @@ static int tile_rows(launch *l, int M) {
 }
 
 /* How pairs of a weight's elements are multiplied, where they lie in pairs and the device has a way. It rounds, so it
- * is a matter of the rows alone, and not of what was tuned: few rows, in either kernel, are not rounded. */
+ * is a matter of the rows alone, and not of what was tuned: a GEMV, by either kernel, is not rounded. */
 static dot_engine dot_of(clora_context *context, const weight *w, int M) {
-    return w && w->storage->pairs && M > PATH_MOST_FEW ? context_dot(context) : DOT_NONE;
+    return w && w->storage->pairs && M > GEMV_MOST_ROWS ? context_dot(context) : DOT_NONE;
 }
 
 /* Blocks of K begin where a load does, of types with two steps in one or with more. */
@@ -67,7 +67,7 @@ static void define_panel(launch *l, const weight *w, clora_context *context) {
 }
 
 /* As a phase, with the parameters of the product's own kernel. */
-static bool note_few(const forward_product *p, const weight_part *part) {
+static bool note_gemv(const forward_product *p, const weight_part *part) {
     clora_context *context = p->y->context;
     const kernel_key key = forward_key(p);
     const int each = p->gated ? 2 : 1, most = tuning_value(context, "matvec_panel", "MOST_STREAMS", &key);
@@ -82,16 +82,16 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     const int panels = (part ? part->panels : p->panels) / (p->gated ? 2 : 1);
     const clora_tensor *none = p->y; /* in place of what is not there */
     const kernel_key key = forward_key(p);
-    const bool few = matmul_few_rows(p);
+    const bool gemv = matmul_is_gemv(p);
     const dot_engine dot = dot_of(context, p->w, p->M);
     share each = {p->M, 1};
     int block = 0;
     launch l;
 
-    if (few && part && note_few(p, part))
+    if (gemv && part && note_gemv(p, part))
         return CLORA_OK;
-    launch_begin(&l, context, few ? "matvec_panel" : dot ? "matmul_dot" : "matmul_panel", key);
-    if (few) {
+    launch_begin(&l, context, gemv ? "matvec_panel" : dot ? "matmul_dot" : "matmul_panel", key);
+    if (gemv) {
         each.panels = matmul_panels_together(context, launch_parameter(&l, "MOST_STREAMS"), p, panels);
         launch_define(&l, "ROWS", matmul_program_rows(p->M));
         launch_define(&l, "STREAMS", each.panels * (p->gated ? 2 : 1));
@@ -128,7 +128,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     launch_int(&l, each.rows);
     launch_int(&l, each.panels);
     launch_int(&l, block);
-    if (few) {
+    if (gemv) {
         launch_tensor(&l, p->gain ? p->gain : none);
         launch_float(&l, p->eps);
     }

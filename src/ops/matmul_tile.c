@@ -5,14 +5,14 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     clora_context *context = p->y->context;
     const int NR = kernel_panel_width(context), panels = part ? part->panels : p->panels;
     const kernel_key key = forward_key(p);
-    const bool few = matmul_few_rows(p);
+    const bool gemv = matmul_is_gemv(p);
     launch l;
 
     do {
-        launch_begin(&l, context, few ? "matvec_tile" : "matmul_tile", key);
+        launch_begin(&l, context, gemv ? "matvec_tile" : "matmul_tile", key);
         launch_define(&l, "NR", NR);
         launch_define(&l, "STORAGE", p->w ? (int)p->w->storage->id : 0);
-        if (few)
+        if (gemv)
             launch_define(&l, "ROWS", p->M);
     } while (launch_again(&l));
     const clora_tensor *none = p->y; /* in place of what is not there */
@@ -32,7 +32,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     launch_int(&l, part ? part->panel : 0);
     launch_int(&l, panels);
     launch_int(&l, matmul_given(p));
-    if (few) {
+    if (gemv) {
         const size_t slices = (size_t)launch_parameter(&l, "SLICES");
         return launch_run(&l, (size_t)panels * (size_t)NR, slices, 1, (size_t)NR, slices, 1);
     }

@@ -32,8 +32,8 @@ clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, 
 clora_status op_lowrank_up(clora_tensor *y, const clora_tensor *u, const lowrank *lr);
 
 /*
- * What comes before and after a product: in its launch where there are few rows and a launch costs more than the work
- * (a CPU), or in launches of their own.
+ * What comes before and after a product: in its launch where that is a GEMV and a launch costs more than the work (a
+ * CPU), or in launches of their own.
  *   gain (K) or NULL   the input is rmsnorm(x), normed (M,K) scratch, and with lr u (M,R) is made here, of that input
  *   gu (M,N) or NULL   scratch: y (M,N/2) overwritten = swiglu(product)
  */
@@ -53,7 +53,7 @@ clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight
 
 /* Rows [row, row + rows) of the products above, as the chunked head needs them: pass views of y and x. */
 
-/* ---- low-rank products (lowrank_product.c, lowrank_sum.c) ---- */
+/* ---- low-rank products (lowrank_product.c, lowrank_merge.c) ---- */
 
 /* u (M,R) overwritten = s * x (M,K) * A^T */
 clora_status op_lowrank_down(clora_tensor *u, const clora_tensor *x, const lowrank *lr);
@@ -69,9 +69,9 @@ clora_status op_lowrank_dx(clora_tensor *dx, const clora_tensor *du, const lowra
 clora_status op_lowrank_grad_a(clora_tensor *da, const clora_tensor *du, const clora_tensor *x, const lowrank *lr);
 clora_status op_lowrank_grad_b(clora_tensor *db, const clora_tensor *dy, const clora_tensor *u, const lowrank *lr);
 
-/* sum (panels, K*NR) f32 overwritten = W0 + s * B * A: so many panels of a weight's part, from `panel` of the part on,
- * panels as those of an f32 weight (ops/weight.h). */
-clora_status op_lowrank_sum(clora_tensor *sum, const lowrank *lr, int part, int panel);
+/* merged (panels, K*NR) f32 overwritten = W0 + s * B * A: so many panels of a weight's part, from `panel` of the part
+ * on, as those of an f32 weight (ops/weight.h). */
+clora_status op_lowrank_merge(clora_tensor *merged, const lowrank *lr, int part, int panel);
 
 /* ---- embedding (embedding.c) ---- */
 

@@ -73,7 +73,7 @@ static bool is_known(const tape *t, tape_key key) {
 bool tape_begin(tape *t, tape_key key) {
     const kernel_key rows = {.M = key.B * key.T};
 
-    if (t->context->recorder || !kernel_runs_tapes(t->context) || key.T > PATH_MOST_FEW / key.B || is_known(t, key))
+    if (t->context->recorder || !kernel_runs_tapes(t->context) || key.T > GEMV_MOST_ROWS / key.B || is_known(t, key))
         return false;
     t->whole = tuning_choose(t->context, "path_tape", &rows) == TAPE_TOGETHER;
     t->changes = tuning_changes(t->context);

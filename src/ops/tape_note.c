@@ -147,7 +147,7 @@ bool tape_note_product(const forward_product *p, const weight_part *part, int st
 
 /* Ranks of u in a task: a share for each core, as far as their sums stay in registers. Each is a sum of its own. */
 static int ranks_together(const clora_context *context, int M, int R) {
-    const int sums = 2 * matmul_few_sums(context), most = M < sums ? sums / M : 1;
+    const int sums = 2 * matmul_gemv_sums(context), most = M < sums ? sums / M : 1;
     const int share = divide_up(R, cores(context));
 
     return divide_up(share, divide_up(share, most));

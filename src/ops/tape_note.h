@@ -11,7 +11,7 @@
  */
 bool tape_note_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w, int part);
 
-/* By the kernel for few rows: `streams` panels side by side, asked for `ahead` lines in advance. */
+/* By the GEMV kernel: `streams` panels side by side, asked for `ahead` lines in advance. */
 bool tape_note_product(const forward_product *p, const weight_part *part, int streams, int ahead);
 
 bool tape_note_down(clora_tensor *u, const clora_tensor *x, const lowrank *lr, const clora_tensor *gain, float eps);

@@ -66,7 +66,7 @@ void ref_lowrank_grad_b(float *db, const float *dy, int dy_stride, const float *
         }
 }
 
-void ref_lowrank_sum(float *w, const float *a, const float *b, float s, int N, int K, int R) {
+void ref_lowrank_merge(float *w, const float *a, const float *b, float s, int N, int K, int R) {
     for (int n = 0; n < N; n++)
         for (int k = 0; k < K; k++) {
             double sum = 0.0;

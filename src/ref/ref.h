@@ -41,7 +41,7 @@ void ref_lowrank_grad_a(float *da, const float *du, int du_stride, const float *
 void ref_lowrank_grad_b(float *db, const float *dy, int dy_stride, const float *u, int u_stride, int M, int N, int R);
 
 /* w (N,K) accumulates += s * b * a, rounded once */
-void ref_lowrank_sum(float *w, const float *a, const float *b, float s, int N, int K, int R);
+void ref_lowrank_merge(float *w, const float *a, const float *b, float s, int N, int K, int R);
 
 /* ---- embedding (embedding.c) ---- */
 

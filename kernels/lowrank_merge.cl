@@ -1,11 +1,11 @@
-// The sum of a frozen weight and its low-rank term, for products of so many rows that it pays (docs/kernels.md):
+// A frozen weight with its low-rank term merged into it, for products of so many rows that it pays (docs/kernels.md):
 //
-//   sum panels (f32) = W0's panels + scale * B * A
+//   merged panels (f32) = W0's panels + scale * B * A
 //
-// sum has W0's panels, f32 whatever the storage of W0: element (k, lane) of panel q at (q * K + k) * NR + lane. A group
-// makes BLOCK columns k of one panel: an item NV vectors of lanes, RK columns at a time in registers while the ranks
-// pass. Costs 2 * R operations and one read and write an element: for CPUs with NV * VW = NR and one item a group, for
-// GPUs with VW = NV = 1 and an item a lane.
+// merged has W0's panels, f32 whatever the storage of W0: element (k, lane) of panel q at (q * K + k) * NR + lane. A
+// group makes BLOCK columns k of one panel: an item NV vectors of lanes, RK columns at a time in registers while the
+// ranks pass. Costs 2 * R operations and one read and write an element: for CPUs with NV * VW = NR and one item a
+// group, for GPUs with VW = NV = 1 and an item a lane.
 
 #ifndef NV
 #define NV 2 // vectors of an item; NV * VW divides NR
@@ -26,9 +26,9 @@
 #endif
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
-lowrank_sum(TENSOR(float, sum), TENSOR(const stored, w), TENSOR(const float, a), TENSOR(const float, b),
-            TENSOR(const int, table), TENSOR(const float, scales), const int K, const int R, const int first) {
-    AT(sum);
+lowrank_merge(TENSOR(float, merged), TENSOR(const stored, w), TENSOR(const float, a), TENSOR(const float, b),
+              TENSOR(const int, table), TENSOR(const float, scales), const int K, const int R, const int first) {
+    AT(merged);
     AT(w);
     AT(a);
     AT(b);
@@ -40,7 +40,7 @@ lowrank_sum(TENSOR(float, sum), TENSOR(const stored, w), TENSOR(const float, a),
     const V scale = (V)(rank > 0 ? scales[row] : 0.0f); // of a module: one for all its ranks
     b += table[3 * (first + q)] + lane;
     w += q * panel_size(K);
-    sum += (size_t)q * K * NR + lane;
+    merged += (size_t)q * K * NR + lane;
     for (int k = begin; k < end; k += RK) {
         V c[RK][NV];
         UNROLL for (int i = 0; i < RK; i++) UNROLL for (int j = 0; j < NV; j++) c[i][j] = (V)(0.0f);
@@ -58,7 +58,7 @@ lowrank_sum(TENSOR(float, sum), TENSOR(const stored, w), TENSOR(const float, a),
             V wide[STEPS];
             LANES(VW, wide, w, k + i, lane + j * VW);
             UNROLL for (int e = 0; e < STEPS; e++) if (k + i + e < end)
-                STORE(fma(scale, c[i + e][j], wide[e]), sum + (size_t)(k + i + e) * NR + j * VW);
+                STORE(fma(scale, c[i + e][j], wide[e]), merged + (size_t)(k + i + e) * NR + j * VW);
         }
     }
 }

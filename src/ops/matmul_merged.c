@@ -2,23 +2,24 @@
 #include "ops/matmul.h"
 
 /*
- * Products with W0 + s B A: a slice of the sum is formed in the context's scratch and multiplied as a weight of its
- * own, panels in f32 without a low-rank term; then the next. Every product forms it anew: A and B may have changed.
+ * Products with the merged weight W0 + s B A: a slice of it is made in the context's scratch and multiplied as a weight
+ * of its own, panels in f32 without a low-rank term; then the next. Every product makes it anew: A and B may have
+ * changed.
  */
 typedef clora_status (*slice_product)(void *call, const weight *slice, bool first);
 
 static clora_status multiply_slice(slice_product product, void *call, clora_tensor *scratch, const lowrank *lr,
                                    int part, int panel, int panels) {
     const weight *w = lr->base;
-    clora_tensor sum = tensor_slice(scratch, 0, panels, w->K * w->NR);
-    weight_part only = {.data = &sum, .panel = w->part[part].panel + panel, .panels = panels};
+    clora_tensor merged = tensor_slice(scratch, 0, panels, w->K * w->NR);
+    weight_part only = {.data = &merged, .panel = w->part[part].panel + panel, .panels = panels};
     weight slice = *w;
     clora_status status = CLORA_OK;
 
     slice.storage = storage_of(CLORA_STORAGE_F32);
     slice.parts = 1;
     slice.part = &only;
-    TRY(op_lowrank_sum(&sum, lr, part, panel));
+    TRY(op_lowrank_merge(&merged, lr, part, panel));
     TRY(product(call, &slice, only.panel == 0));
 done:
     return status;
@@ -26,9 +27,9 @@ done:
 
 static clora_status multiply_slices(slice_product product, void *call, const lowrank *lr) {
     const weight *w = lr->base;
-    const int most = lowrank_sum_panels(w);
+    const int most = lowrank_merged_panels(w);
     clora_tensor *scratch;
-    clora_status status = scratch_take(&scratch, w->context, lowrank_sum_elements(w));
+    clora_status status = scratch_take(&scratch, w->context, lowrank_merged_elements(w));
 
     if (status != CLORA_OK)
         return status;
@@ -53,7 +54,7 @@ static clora_status forward_slice(void *call, const weight *slice, bool first) {
     return matmul_forward(&p);
 }
 
-clora_status matmul_sum_forward(const forward_product *p, const lowrank *lr) {
+clora_status matmul_merged_forward(const forward_product *p, const lowrank *lr) {
     forward_product call = *p;
     return multiply_slices(forward_slice, &call, lr);
 }
@@ -70,6 +71,6 @@ static clora_status dx_slice(void *call, const weight *slice, bool first) {
     return matmul_dx(c->dx, c->dy, slice, NULL, NULL, c->accumulate || !first);
 }
 
-clora_status matmul_sum_dx(clora_tensor *dx, const clora_tensor *dy, const lowrank *lr, bool accumulate) {
+clora_status matmul_merged_dx(clora_tensor *dx, const clora_tensor *dy, const lowrank *lr, bool accumulate) {
     return multiply_slices(dx_slice, &(dx_call){dx, dy, accumulate}, lr);
 }
