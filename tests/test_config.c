@@ -10,7 +10,7 @@
 
 #include "model/decoder.h"
 #include "model/family.h"
-#include "model/rope.h"
+#include "model/rope_table.h"
 #include "support/fixture.h"
 #include "support/scratch.h"
 #include "support/small_model.h"

@@ -1,5 +1,5 @@
-#ifndef CLORA_MODEL_ROPE_H
-#define CLORA_MODEL_ROPE_H
+#ifndef CLORA_MODEL_ROPE_TABLE_H
+#define CLORA_MODEL_ROPE_TABLE_H
 
 #include "model/config.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 #include "model/family.h"
-#include "model/rope.h"
+#include "model/rope_table.h"
 
 /* Logits of one chunk of rows stay below this; larger chunks reuse the head's panels better. */
 static const size_t logits_limit = (size_t)64 << 20;
