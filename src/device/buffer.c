@@ -3,6 +3,7 @@
 #include "device/fork.h"
 #include "device/large_pages.h"
 #include "device/opencl.h"
+#include "device/withhold.h"
 
 static void count_memory(clora_context *context, size_t bytes) {
     const size_t now = atomic_fetch_add(&context->memory_now, bytes) + bytes;
@@ -18,6 +19,7 @@ clora_status buffer_create(cl_mem *out, clora_context *context, size_t bytes) {
     cl_int error = CL_SUCCESS;
 
     *out = NULL;
+    (void)withhold_sees();
     if (status != CLORA_OK)
         return status;
     if (bytes > context->info.max_allocation)

@@ -8,6 +8,7 @@
 #include "device/buffer.h"
 #include "device/fork.h"
 #include "device/opencl.h"
+#include "device/withhold.h"
 
 int tensor_cols(const clora_tensor *t) {
     return t->shape[t->ndim - 1];
@@ -241,6 +242,7 @@ clora_status clora_tensor_read(const clora_tensor *tensor, void *data) {
     NEED(tensor);
     NEED(data);
     TRY(fork_check());
+    (void)withhold_sees();
     const size_t size = dtype_size(tensor->dtype);
     const cl_int error =
         tensor_is_dense(tensor)
@@ -259,6 +261,7 @@ clora_status clora_tensor_write(clora_tensor *tensor, const void *data) {
     NEED(tensor);
     NEED(data);
     TRY(fork_check());
+    (void)withhold_sees();
     if (tensor_is_dense(tensor))
         return tensor_write_part(tensor, 0, clora_tensor_count(tensor), data);
     const cl_int error = transfer_rows(tensor, write_rect, (void *)(uintptr_t)data);
@@ -270,6 +273,8 @@ done:
 
 static clora_status write_elements(clora_tensor *t, size_t offset, size_t n, const void *data, bool wait) {
     const size_t size = dtype_size(t->dtype);
+
+    (void)withhold_sees();
     const cl_int error = clEnqueueWriteBuffer(t->context->queue, t->buffer, wait, (t->offset + offset) * size, n * size,
                                               data, 0, NULL, NULL);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot write to the device");
@@ -290,6 +295,7 @@ clora_status clora_tensor_zero(clora_tensor *tensor) {
     const size_t bytes = tensor_is_dense(tensor) ? clora_tensor_count(tensor) * size : row;
     const cl_uchar zero[4] = {0};
 
+    (void)withhold_sees();
     for (size_t i = 0; i < rows; i++) {
         const size_t offset = (tensor->offset + i * (size_t)tensor->stride) * size;
         const cl_int error =
@@ -306,6 +312,7 @@ clora_status tensor_map(void **out, const clora_tensor *t, bool write) {
     cl_int error;
 
     *out = NULL;
+    (void)withhold_sees();
     if (status != CLORA_OK)
         return status;
     *out =

@@ -83,13 +83,16 @@ static const model_family families[] = {
     {.model_type = "qwen2", .max_positions = 32768, .read_config = read_qwen2, DECODER},
 };
 
-enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
+const model_family *family_at(size_t i) {
+    return i < sizeof(families) / sizeof(families[0]) ? &families[i] : NULL;
+}
 
 static clora_status refuse(const char *type, const char *path) {
     char known[160] = "";
+    int n = 0;
 
-    for (int i = 0, n = 0; i < FAMILIES && n < (int)sizeof(known); i++)
-        n += snprintf(known + n, sizeof(known) - (size_t)n, "%s%s", i > 0 ? ", " : "", families[i].model_type);
+    for (size_t i = 0; family_at(i) && n < (int)sizeof(known); i++)
+        n += snprintf(known + n, sizeof(known) - (size_t)n, "%s%s", i > 0 ? ", " : "", family_at(i)->model_type);
     return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: model_type \"%s\" is not supported; these are: %s", path, type,
                       known);
 }
@@ -102,9 +105,9 @@ clora_status family_find(const model_family **out, const json_t *root, const cha
     TRY(json_get_text(&type, root, "model_type", NULL, path));
     if (!type)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: the key \"model_type\" is missing", path));
-    for (int i = 0; i < FAMILIES && !*out; i++)
-        if (strcmp(type, families[i].model_type) == 0)
-            *out = &families[i];
+    for (size_t i = 0; family_at(i) && !*out; i++)
+        if (strcmp(type, family_at(i)->model_type) == 0)
+            *out = family_at(i);
     if (!*out)
         TRY(refuse(type, path));
 done:

@@ -41,6 +41,9 @@ typedef struct model_family {
     clora_status (*backward)(workspace *ws, const selection *s);
 } model_family;
 
+/* The i-th family; NULL past the last. */
+const model_family *family_at(size_t i);
+
 /* The family that "model_type" of a config.json names, or an error that names those there are. */
 clora_status family_find(const model_family **out, const json_t *root, const char *path);
 

@@ -6,22 +6,12 @@
 #include "device/fork.h"
 #include "device/opencl.h"
 #include "device/profile.h"
+#include "device/withhold.h"
 #include "tuning/recorder.h"
 #include "tuning/table.h"
 
-static _Thread_local bool withholds, withheld;
-
-bool launch_withhold(bool on) {
-    const bool any = withheld;
-
-    withholds = on;
-    withheld = false;
-    return any;
-}
-
 bool launch_is_withheld(const clora_context *context) {
-    withheld = withheld || withholds;
-    return withholds || recorder_is_tracing(context);
+    return withhold_sees() || recorder_is_tracing(context);
 }
 
 void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_key key) {

@@ -48,10 +48,7 @@ void launch_uint(launch *l, unsigned value);
 void launch_ulong(launch *l, uint64_t value);
 void launch_float(launch *l, float value);
 
-/* While withheld, this thread's launches do nothing. Ending it says whether there were any. */
-bool launch_withhold(bool on);
-
-/* Is the device to stay at rest, for that or for a trace? Also for what is not launched here. */
+/* Is the device to stay at rest, for a recording (device/withhold.h) or a trace? Also for what is not launched here. */
 bool launch_is_withheld(const clora_context *context);
 
 /* global: work-items in each dimension, rounded up to a multiple of local here. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "device/withhold.h"
 #include "ops/launch.h"
 #include "ops/matmul.h"
 #include "ops/tape_private.h"
@@ -83,7 +84,7 @@ bool tape_begin(tape *t, tape_key key) {
         return false;
     t->phases = t->launches = t->constants = t->runs = 0;
     recorded = t;
-    launch_withhold(true);
+    withhold(true);
     return true;
 }
 
@@ -228,7 +229,7 @@ done:
 }
 
 void tape_end(tape *t, clora_status made) {
-    const bool other = launch_withhold(false);
+    const bool other = withhold(false);
 
     recorded = NULL;
     t->whole = t->whole && made == CLORA_OK && !other && t->phases > 0 && write_data(t) == CLORA_OK;

@@ -12,7 +12,8 @@
  *     return tape_holds(tape, key) ? tape_run(tape) : forward();
  *
  * What an op_ call reads from tensors (ids, positions, the cache) may change from run to run. What it was called with
- * may not: tensors, sizes, weights, factors. A forward pass that does more than op_ calls cannot be recorded.
+ * may not: tensors, sizes, weights, factors. A forward pass that does more than op_ calls (makes, fills or reads a
+ * tensor) is not held: its steps go call by call.
  */
 typedef struct tape tape;
 

@@ -7,7 +7,7 @@
 /*
  * For the operations that a tape can hold: each notes a phase, with the arguments of its launch, where this thread
  * records a tape. False: it does not, launch. Operations without such a function launch always, which a recording takes
- * as a step that cannot be held (launch_withhold).
+ * as a step that cannot be held, as it does whatever else asks something of the device (device/withhold.h).
  */
 bool tape_note_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w, int part);
 
