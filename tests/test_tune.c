@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "search/journal.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
@@ -240,6 +241,69 @@ static void test_a_hostile_file_is_a_miss_with_one_warning(void **state) {
     free(deep);
 }
 
+/* ---- files that outlive the kernels that they name ---- */
+
+#define GONE                                                                                                 \
+    "\"kernel\": \"path_layer\", \"key\": {\"dtype\": \"bf16\", \"M\": 1, \"N\": 0, \"K\": 576, \"R\": 0}, " \
+    "\"parameters\": {\"PATH\": 2}"
+
+static json_t *entry_that_is_gone(void) {
+    json_t *entry = json_loads("{\"format\": 1, \"is_entry\": true, " GONE "}", 0, NULL);
+
+    assert_non_null(entry);
+    return entry;
+}
+
+/* Put it first in a file's list. */
+static void add_to_list(const char *path, const char *list, json_t *what) {
+    json_t *whole = NULL;
+
+    assert_ok(json_load_path(&whole, path, 1 << 20));
+    assert_int_equal(json_array_insert_new(json_object_get(whole, list), 0, what), 0);
+    assert_ok(json_save_path(whole, path));
+    json_decref(whole);
+}
+
+static void test_an_entry_of_a_kernel_that_is_gone_is_passed_over(void **state) {
+    clora_tune_entry *entries = NULL;
+    int count = 0;
+
+    (void)state;
+    spoil("{\"format\": 1, " GONE "}", strlen("{\"format\": 1, " GONE "}"));
+    assert_int_equal(log_lines, 1);
+    assert_non_null(strstr(last_line, "there is no kernel 'path_layer'"));
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_EXACT);
+    assert_ok(clora_tune_entries(&entries, &count, context));
+    assert_int_equal(count, 1);
+    free(entries);
+}
+
+static void test_a_table_and_an_export_of_a_kernel_that_is_gone_give_the_rest(void **state) {
+    const char *path = scratch_path("rest.json");
+    size_t size;
+    int count;
+
+    (void)state;
+    save_entry(&key, 4);
+    assert_ok(clora_tune_export_table(context, path));
+    add_to_list(path, "entries", entry_that_is_gone());
+    char *text = read_whole(&size, path);
+    clora_tune_entry e = look_up_with_table(text, size);
+    assert_int_equal(e.source, CLORA_TUNE_SHIPPED);
+    assert_int_equal(value_of(&e, "MOST_ROWS"), 4);
+    free(text);
+    save_entry(&key, 8);
+    assert_ok(clora_tune_export(context, path));
+    add_to_list(path, "results", json_pack("{s:o}", "clora", entry_that_is_gone()));
+    setenv("CLORA_CACHE_DIR", scratch_path("third"), 1);
+    start_again();
+    assert_ok(clora_tune_import(&count, context, path));
+    assert_int_equal(count, 1);
+    assert_non_null(strstr(last_line, "there is no kernel 'path_layer'"));
+    e = look_up(&key);
+    assert_int_equal(value_of(&e, "MOST_ROWS"), 8);
+}
+
 /* Cut an entry after every byte: it is whole or a miss, and nothing else happens. */
 static void test_a_truncated_entry_is_a_miss(void **state) {
     const clora_tune_entry e = save_entry(&key, 4);
@@ -360,6 +424,30 @@ static void test_a_torn_journal_is_read_up_to_its_tears(void **state) {
     journal_close(j);
 }
 
+static void test_a_journal_of_a_kernel_that_is_gone_gives_the_rest(void **state) {
+    const kernel_row *row = kernel_find("matmul_panel");
+    const kernel_key at = {.dtype = CLORA_DTYPE_F32, .M = 256, .N = 64, .K = 64};
+    const measurement m = {.usable = true, .median = 1e-3};
+    int values[KERNEL_PARAMETERS];
+    char path[1024];
+    journal *j;
+
+    (void)state;
+    values_with(values, "MOST_ROWS", 6);
+    assert_ok(tuning_store_prepare(context));
+    snprintf(path, sizeof(path), "%s/journal.jsonl", clora_tune_directory(context));
+    const char *lines = "{\"event\": \"about\", " GONE "}\n{\"event\": \"result\", " GONE ", \"ratio\": 0.5}\n";
+    assert_ok(file_write_text(path, lines, strlen(lines)));
+    assert_ok(journal_open(&j, context));
+    assert_int_equal(log_lines, 1);
+    assert_non_null(strstr(last_line, "ignored: 2 lines"));
+    assert_ok(journal_result(j, row, &at, values, 0.5, &m));
+    journal_close(j);
+    assert_ok(journal_open(&j, context));
+    assert_true(journal_find(j, row, &at, values).is_measured);
+    journal_close(j);
+}
+
 static void test_a_journal_on_a_full_disk_is_one_clear_error(void **state) {
     const kernel_row *row = kernel_find("matmul_panel");
     const kernel_key at = {.dtype = CLORA_DTYPE_F32, .M = 256, .N = 64, .K = 64};
@@ -396,11 +484,14 @@ int main(void) {
         test(test_a_verbose_log_says_where_parameters_come_from),
         test(test_a_bad_file_is_a_miss_with_one_warning),
         test(test_a_hostile_file_is_a_miss_with_one_warning),
+        test(test_an_entry_of_a_kernel_that_is_gone_is_passed_over),
+        test(test_a_table_and_an_export_of_a_kernel_that_is_gone_give_the_rest),
         test(test_a_truncated_entry_is_a_miss),
         test(test_a_cache_that_cannot_be_written_is_one_clear_error),
         test(test_a_full_disk_is_one_clear_error_and_leaves_no_half_entry),
         test(test_the_journal_remembers_and_poisons),
         test(test_a_torn_journal_is_read_up_to_its_tears),
+        test(test_a_journal_of_a_kernel_that_is_gone_gives_the_rest),
         test(test_a_journal_on_a_full_disk_is_one_clear_error),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {
