@@ -14,8 +14,9 @@
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
-enum { GROUPS = 6 };
-static const char *const group_names[GROUPS] = {"products", "term", "factors", "model", "loss", "backward"};
+enum { GROUPS = 8 };
+static const char *const group_names[GROUPS] = {"products", "term",     "factors",   "model",
+                                                "loss",     "backward", "adamw8bit", "sgd"};
 
 /*
  * Few cases, at odd sizes. What they compile, which is nearly all of what they cost, is what a run compiles too: hence
@@ -55,6 +56,8 @@ static const struct {
     {SELF_CHECK_BACKWARD, "swiglu_backward", {.M = 2, .K = 577, .pad = 1}},
     {SELF_CHECK_BACKWARD, "sum_squares", {.M = 7, .K = 5003}},
     {SELF_CHECK_BACKWARD, "clip_scale", {.M = 1, .K = 301, .option = 10}},
+    {SELF_CHECK_ADAMW8BIT, "adamw8bit", {.M = 3, .K = 1031}},
+    {SELF_CHECK_SGD, "sgd", {.M = 3, .K = 1031}},
 };
 
 /* What is to be checked. */

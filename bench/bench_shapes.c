@@ -218,6 +218,8 @@ static const shape_rule rules[] = {
     {"rope_store", cache, false},
     {"widen", weights, true},
     {"adamw", parameters, true},
+    {"adamw8bit", parameters, true},
+    {"sgd", parameters, true},
     {"sum_squares", parameters, true},
     {"clip_scale", sums, true},
 };

@@ -30,6 +30,9 @@ INTEGER(ulong)
     real PURE exp(real);                            \
     real PURE log(real);                            \
     real PURE sqrt(real);                           \
+    real PURE fabs(real);                           \
+    real PURE floor(real);                          \
+    real PURE copysign(real, real);                 \
     real PURE convert(unsigned_integer);            \
     unsigned_integer PURE mul_hi(unsigned_integer, unsigned_integer);
 ARITHMETIC(float, uint, convert_float)
@@ -37,6 +40,14 @@ ARITHMETIC(float2, uint2, convert_float2)
 ARITHMETIC(float4, uint4, convert_float4)
 ARITHMETIC(float8, uint8, convert_float8)
 ARITHMETIC(float16, uint16, convert_float16)
+
+#define CODES(n)                              \
+    float##n PURE convert_float##n(uchar##n); \
+    uchar##n PURE convert_uchar##n(float##n);
+CODES(2)
+CODES(4)
+CODES(8)
+CODES(16)
 
 #define MOVE_IN(space, type, n)                         \
     type##n READS vload##n(size_t, const space type *); \
@@ -46,6 +57,7 @@ ARITHMETIC(float16, uint16, convert_float16)
     MOVE(float, n) \
     MOVE(int, n)   \
     MOVE(uint, n)  \
+    MOVE(uchar, n) \
     float##n READS vload_half##n(size_t, const __global half *);
 VECTOR(2)
 VECTOR(4)
@@ -58,6 +70,7 @@ float READS vload_half(size_t, const __global half *);
 #undef WRITES
 #undef INTEGER
 #undef ARITHMETIC
+#undef CODES
 #undef MOVE_IN
 #undef MOVE
 #undef VECTOR

@@ -45,7 +45,7 @@ def family_words(sources):
 def adapters_in_optimizers(sources):
     """An optimizer updates a list of parameters, whoever they belong to."""
     for path, text in sources.items():
-        if re.match(r"src/train/(optimizer|adamw)", path) and "adapter" in text:
+        if re.match(r"src/train/(optimizer|adamw|sgd)", path) and "adapter" in text:
             yield f"{path}: adapter"
 
 

@@ -168,7 +168,8 @@ static void test_the_bytes_of_a_scalar_are_those_that_are_taken(void **state) {
     clora_context_memory(context, &after, NULL);
     assert_int_equal(parameters_scalars(&list), sizes[0] + sizes[1]);
     const size_t own = (BUFFERS + 2) * sizeof(float); /* sums and scale */
-    assert_int_equal(after - before, parameters_scalars(&list) * optimizer_scalar_bytes(&optimizer_adamw) + own);
+    assert_int_equal(after - before, 4 * sizeof(float) * parameters_scalars(&list) + own);
+    assert_int_equal(optimizer_bytes(adamw), 2 * sizeof(float) * parameters_scalars(&list) + own);
 }
 
 static long launches_of_an_update(const parameter_group *group) {
@@ -207,6 +208,153 @@ static void test_a_gradient_that_is_not_finite_is_named(void **state) {
     assert_refused(parameters_blame(&list, 4), CLORA_ERROR_FORMAT, "step 4: the gradient of up.bias is not finite");
     assert_ok(parameters_zero_gradients(&list));
     assert_refused(parameters_blame(&list, 4), CLORA_ERROR_FORMAT, "step 4: the norm of the gradient");
+}
+
+/* ---- ten updates of two parameters, as bitsandbytes and PyTorch make them (fixtures/make_optimizers.py) ---- */
+
+enum { LARGE = 5000, SMALL = 300, BLOCKS = (LARGE + 255) / 256, UPDATES = 10 };
+static const int lengths[BUFFERS] = {LARGE, SMALL};
+
+static void fill(float *out, int n, unsigned seed) {
+    uint32_t number = seed * 2654435761u + 12345u;
+
+    for (int i = 0; i < n; i++) {
+        number = number * 1664525u + 1013904223u;
+        out[i] = (float)(number >> 8) / 8388608.0f - 1.0f;
+    }
+}
+
+static void follow_fixture(const clora_train_options *o) {
+    static float x[LARGE];
+    float norm;
+
+    for (int b = 0; b < BUFFERS; b++) {
+        fill(x, lengths[b], 1 + (unsigned)b);
+        assert_ok(tensor_new(&value[b], context, CLORA_DTYPE_F32, 1, lengths[b]));
+        assert_ok(clora_tensor_write(value[b], x));
+        assert_ok(parameters_add_buffer(&list, value[b]));
+        assert_ok(parameters_add(&list, alloc_string(names[b]), value[b], (parameter_group){1.0f, 0.01f}));
+    }
+    assert_ok(optimizer_create(&adamw, optimizer_find(o), &list));
+    for (int step = 1; step <= UPDATES; step++) {
+        for (int b = 0; b < BUFFERS; b++) {
+            fill(x, lengths[b], 100 * (unsigned)step + (unsigned)b);
+            for (int i = 0; i < lengths[b]; i++)
+                x[i] = ldexpf(x[i], -(i % 9));
+            assert_ok(clora_tensor_write(list.gradient[b], x));
+        }
+        assert_ok(optimizer_norm(adamw, &norm, 1.0f, 0.0f));
+        assert_ok(optimizer_update(adamw, o, 1e-2f, step));
+    }
+}
+
+static void assert_value(const fixture_tensors *f, const char *key, int buffer, double limit) {
+    static float got[LARGE];
+    const size_t n = (size_t)lengths[buffer];
+
+    assert_ok(clora_tensor_read(value[buffer], got));
+    const double error = relative_error(got, fixture_tensor(f, key, n), n);
+    if (!(error <= limit))
+        fail_msg("%s: relative error %g", key, error);
+}
+
+/* Codes that lie between two values may fall to either; nearly none does. */
+static void assert_codes(const fixture_tensors *f, const char *key, int which) {
+    static uint8_t got[BLOCKS * 256];
+    const float *expected = fixture_tensor(f, key, LARGE);
+    const clora_tensor state = optimizer_view_state(adamw, 0, which);
+    int others = 0;
+
+    assert_ok(clora_tensor_read(&state, got));
+    for (int i = 0; i < LARGE; i++) {
+        assert_true(fabsf((float)got[i] - expected[i]) <= 1.0f);
+        others += (float)got[i] != expected[i];
+    }
+    if (others > LARGE / 100)
+        fail_msg("%s: %d codes of %d are others", key, others, LARGE);
+}
+
+static void test_moments_of_8_bits_follow_bitsandbytes(void **state) {
+    clora_train_options o = options;
+    fixture_tensors *f = fixture_open("optimizers");
+    double map[256];
+    float narrow[256], most[BLOCKS];
+
+    (void)state;
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        ref_dynamic_map(map, is_signed);
+        for (int i = 0; i < 256; i++)
+            narrow[i] = (float)map[i];
+        assert_close(narrow, fixture_tensor(f, is_signed ? "map.signed" : "map.unsigned", 256), 256, 1e-6, 1e-12);
+    }
+    o.optimizer = CLORA_OPTIMIZER_ADAMW8BIT;
+    follow_fixture(&o);
+    assert_ptr_equal(optimizer_rule_of(adamw, 0), &optimizer_adamw8bit);
+    assert_ptr_equal(optimizer_rule_of(adamw, 1), &optimizer_adamw);
+    assert_value(f, "adamw8bit.large", 0, 1e-4);
+    assert_value(f, "adamw8bit.small", 1, 1e-6);
+    assert_codes(f, "adamw8bit.state1", 0);
+    assert_codes(f, "adamw8bit.state2", 1);
+    for (int which = 2; which < 4; which++) {
+        const clora_tensor absmax = optimizer_view_state(adamw, 0, which);
+        assert_ok(clora_tensor_read(&absmax, most));
+        const char *key = which == 2 ? "adamw8bit.absmax1" : "adamw8bit.absmax2";
+        assert_true(relative_error(most, fixture_tensor(f, key, BLOCKS), BLOCKS) <= 1e-2); /* a code's step */
+    }
+    fixture_close(f);
+}
+
+static void test_moments_of_8_bits_take_a_quarter(void **state) {
+    clora_train_options o = options;
+
+    (void)state;
+    o.optimizer = CLORA_OPTIMIZER_ADAMW8BIT;
+    follow_fixture(&o);
+    const size_t large = BLOCKS * (2 * 256 + 2 * sizeof(float)), small = 2 * SMALL * sizeof(float);
+    assert_int_equal(optimizer_bytes(adamw), large + small + (BUFFERS + 2) * sizeof(float));
+}
+
+static void follow_sgd(const char *key, float momentum, int states) {
+    clora_train_options o = options;
+    fixture_tensors *f = fixture_open("optimizers");
+
+    o.optimizer = CLORA_OPTIMIZER_SGD;
+    o.momentum = momentum;
+    follow_fixture(&o);
+    assert_int_equal(adamw->rule->states, states);
+    assert_value(f, key, 0, 1e-6);
+    fixture_close(f);
+}
+
+static void test_sgd_follows_pytorch(void **state) {
+    (void)state;
+    follow_sgd("sgd.large", 0.0f, 0);
+}
+
+static void test_momentum_follows_pytorch(void **state) {
+    (void)state;
+    follow_sgd("momentum.large", 0.9f, 1);
+}
+
+/* Blocks begin with each parameter: one that ends within a block ends the run, as another group does. */
+static void test_blocks_do_not_cross_parameters(void **state) {
+    static const int counts[3] = {4096, 5000, 4096}, total = 4096 + 5000 + 4096;
+    size_t offset = 0;
+
+    (void)state;
+    assert_ok(tensor_new(&value[0], context, CLORA_DTYPE_F32, 1, total));
+    assert_ok(parameters_add_buffer(&list, value[0]));
+    for (int i = 0; i < 3; i++) {
+        const clora_tensor view = tensor_slice(value[0], offset, 1, counts[i]);
+        assert_ok(parameters_add(&list, alloc_string(names[i]), &view, (parameter_group){1, 0}));
+        offset += (size_t)counts[i];
+    }
+    assert_ok(optimizer_create(&adamw, &optimizer_adamw8bit, &list));
+    assert_int_equal(adamw->runs, 2);
+    const clora_tensor second = optimizer_view_state(adamw, 1, 2), third = optimizer_view_state(adamw, 2, 2);
+    assert_int_equal(second.offset, 16);
+    assert_int_equal(third.offset, 16 + 20);
+    assert_int_equal(clora_tensor_count(&third), 16);
 }
 
 /* ---- LoRA+: the factors of an adapter, each with its learning rate ---- */
@@ -304,6 +452,11 @@ int main(void) {
         TEST(test_parameters_updated_alike_are_a_launch_a_buffer),
         TEST(test_parameters_of_two_groups_are_a_launch_each),
         TEST(test_a_gradient_that_is_not_finite_is_named),
+        TEST(test_moments_of_8_bits_follow_bitsandbytes),
+        TEST(test_moments_of_8_bits_take_a_quarter),
+        TEST(test_sgd_follows_pytorch),
+        TEST(test_momentum_follows_pytorch),
+        TEST(test_blocks_do_not_cross_parameters),
         TEST(test_lora_plus_follows_peft),
         TEST(test_a_ratio_that_is_none_is_refused),
     };

@@ -11,6 +11,7 @@ static const op_case *const lists[] = {
     cases_matmul, cases_fused, cases_lowrank, cases_merge, cases_layout, cases_nn, cases_attention,
 };
 
+enum { CODES = 4 /* in an i32 element of codes */ };
 enum { GUARD = 37 /* elements: odd, so that a kernel that relies on alignment shows */ };
 static const uint16_t POISON = 0x7fff; /* a NaN as f16, bf16 and, twice, as f32; a huge i32 */
 
@@ -100,7 +101,7 @@ static case_buffer *buffer_add(case_run *run, const char *name, case_role role, 
         round_to(dtype, b->host, run->status == CLORA_OK ? n : 0);
     }
     if (role != CASE_IN)
-        b->expected = case_memory(run, n, sizeof(float));
+        b->expected = case_memory(run, n, dtype == CLORA_DTYPE_I32 ? sizeof(int32_t[CODES]) : sizeof(float));
     return b;
 }
 
@@ -174,8 +175,12 @@ static bool inside(const case_buffer *b, size_t i, size_t *place) {
     return row < (size_t)b->rows && col < (size_t)b->cols;
 }
 
+static size_t values_of(const case_buffer *b) {
+    return (size_t)b->rows * (size_t)b->cols * (b->codes ? CODES : 1);
+}
+
 static clora_status check_values(const case_run *run, const case_buffer *b, const float *actual) {
-    const size_t n = (size_t)b->rows * (size_t)b->cols;
+    const size_t n = values_of(b), cols = n / (size_t)b->rows;
     double largest = 0.0, worst = -1.0;
     size_t at = 0;
 
@@ -190,11 +195,12 @@ static clora_status check_values(const case_run *run, const case_buffer *b, cons
         if (isnan(difference))
             break;
     }
-    if (worst <= (double)run->op->tolerance * largest)
+    const double allowed = b->codes ? 1.0 : (double)run->op->tolerance * largest;
+    if (worst <= allowed)
         return CLORA_OK;
     return clora_fail(CLORA_ERROR_OPENCL, "%s: %s[%zu,%zu] is %.9g, expected %.9g (largest %.3g, allowed %.1e)",
-                      case_text(run->op, &run->shape), b->name, at / (size_t)b->cols, at % (size_t)b->cols,
-                      (double)actual[at], (double)b->expected[at], largest, (double)run->op->tolerance * largest);
+                      case_text(run->op, &run->shape), b->name, at / cols, at % cols, (double)actual[at],
+                      (double)b->expected[at], largest, allowed);
 }
 
 /* Compare what the device holds with the image before the launch (all that must not change) and with the reference. */
@@ -203,14 +209,17 @@ static clora_status check_buffer(const case_run *run, const case_buffer *b, cons
     const size_t size = dtype_size(b->tensor.dtype), all = clora_tensor_count(b->storage);
     clora_status status = CLORA_OK;
     size_t place = 0;
-    float *actual = alloc_array((size_t)b->rows * (size_t)b->cols, sizeof(float));
+    float *actual = alloc_array(values_of(b), sizeof(float));
 
     if (!actual)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "%s: no host memory for the check", run->op->name));
     for (size_t i = 0; i < all; i++) {
         const bool value = inside(b, i, &place);
         if (value && b->role != CASE_IN) {
-            if (b->ids)
+            if (b->codes)
+                for (size_t k = 0; k < CODES; k++)
+                    actual[CODES * place + k] = after[CODES * i + k];
+            else if (b->ids)
                 actual[place] = (float)((const int32_t *)(const void *)after)[i];
             else
                 dtype_to_f32(&actual[place], after + i * size, b->tensor.dtype, 1);

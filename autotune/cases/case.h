@@ -41,6 +41,7 @@ typedef struct case_buffer {
     clora_tensor *storage; /* all of it, guards included */
     size_t guard;          /* elements before the view and after it */
     case_role role;
+    bool codes; /* an i32 element is four codes of a byte; expected has one float a code, and the next code will do */
     int rows, cols;
     float *host;     /* rows*cols values before the launch (f16 and bf16 widened); setup may change them */
     int32_t *ids;    /* instead of host when the tensor is i32 */

@@ -1,6 +1,7 @@
 #include "cases/case.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "ref/ref.h"
 
@@ -282,6 +283,95 @@ static void adamw_reference(case_run *run) {
               run->buffer[4].host[0], options, count(&run->buffer[0]));
 }
 
+static size_t blocks_of(const op_shape *s) {
+    return ((size_t)s->M * (size_t)s->K + ADAMW8BIT_BLOCK - 1) / ADAMW8BIT_BLOCK;
+}
+
+/* Codes of all values; past the last element that of zero, which stays. */
+static void codes_setup(case_run *run, const char *name, uint8_t zero) {
+    const int blocks = (int)blocks_of(&run->shape);
+    case_buffer *b = case_dense(run, name, CASE_INOUT, CLORA_DTYPE_I32, 1, blocks * ADAMW8BIT_BLOCK / 4);
+
+    b->codes = true;
+    for (size_t i = 0; run->status == CLORA_OK && i < (size_t)blocks * ADAMW8BIT_BLOCK; i++)
+        ((uint8_t *)b->ids)[i] =
+            i < (size_t)run->shape.M * (size_t)run->shape.K ? (uint8_t)(i * 2654435761u >> 9 ^ zero) : zero;
+}
+
+static void most_setup(case_run *run, const char *name) {
+    case_buffer *b = case_dense(run, name, CASE_INOUT, CLORA_DTYPE_F32, 1, (int)blocks_of(&run->shape));
+
+    for (size_t i = 0; run->status == CLORA_OK && i < count(b); i++)
+        b->host[i] = fabsf(b->host[i]);
+}
+
+enum { P8, G8, SCALE8, STATE8 };
+
+static void adamw8bit_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_dense(run, "p", CASE_INOUT, CLORA_DTYPE_F32, s->M, s->K);
+    case_dense(run, "g", CASE_IN, CLORA_DTYPE_F32, s->M, s->K);
+    case_buffer *scale = case_dense(run, "scale", CASE_IN, CLORA_DTYPE_F32, 1, 2);
+    if (run->status == CLORA_OK)
+        scale->host[0] = s->option ? NAN : SCALE;
+    codes_setup(run, "m", 127);
+    codes_setup(run, "v", 0);
+    most_setup(run, "m_most");
+    most_setup(run, "v_most");
+}
+
+static clora_status adamw8bit_launch(case_run *run) {
+    clora_tensor state[ADAMW8BIT_STATES];
+
+    for (int i = 0; i < ADAMW8BIT_STATES; i++)
+        state[i] = *tensor(run, STATE8 + i);
+    return op_adamw8bit(tensor(run, P8), state, tensor(run, G8), tensor(run, SCALE8), ADAMW);
+}
+
+static void adamw8bit_reference(case_run *run) {
+    const ref_adamw_options options = {ADAMW.lr, ADAMW.beta1, ADAMW.beta2, ADAMW.eps, ADAMW.weight_decay, ADAMW.step};
+    case_buffer *b = run->buffer, *state = b + STATE8;
+    const size_t codes = blocks_of(&run->shape) * ADAMW8BIT_BLOCK;
+    uint8_t *copy = case_memory(run, 2 * codes, 1);
+
+    if (run->status != CLORA_OK)
+        return;
+    memcpy(copy, state[0].ids, codes);
+    memcpy(copy + codes, state[1].ids, codes);
+    ref_adamw8bit(b[P8].expected, &(ref_moments){copy, copy + codes, state[2].expected, state[3].expected}, b[G8].host,
+                  b[SCALE8].host[0], options, count(&b[P8]));
+    for (size_t i = 0; i < 2 * codes; i++)
+        state[i / codes].expected[i % codes] = copy[i];
+}
+
+static const sgd_options SGD = {0.01f, 0.9f, 0.1f};
+
+static void sgd_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_dense(run, "p", CASE_INOUT, CLORA_DTYPE_F32, s->M, s->K);
+    case_dense(run, "b", s->option ? CASE_IN : CASE_INOUT, CLORA_DTYPE_F32, s->M, s->K);
+    case_dense(run, "g", CASE_IN, CLORA_DTYPE_F32, s->M, s->K);
+    case_buffer *scale = case_dense(run, "scale", CASE_IN, CLORA_DTYPE_F32, 1, 2);
+    if (run->status == CLORA_OK)
+        scale->host[0] = SCALE;
+}
+
+static float momentum_of(const case_run *run) {
+    return run->shape.option ? 0.0f : SGD.momentum;
+}
+
+static clora_status sgd_launch(case_run *run) {
+    return op_sgd(tensor(run, 0), run->shape.option ? NULL : tensor(run, 1), tensor(run, 2), tensor(run, 3),
+                  (sgd_options){SGD.lr, momentum_of(run), SGD.weight_decay});
+}
+
+static void sgd_reference(case_run *run) {
+    ref_sgd(run->buffer[0].expected, run->buffer[1].expected, run->buffer[2].host, SCALE, SGD.lr, momentum_of(run),
+            SGD.weight_decay, count(&run->buffer[0]));
+}
+
 enum { SLOTS = 3, SLOT = 1 };
 
 static void sum_squares_setup(case_run *run) {
@@ -424,6 +514,9 @@ const op_case cases_nn[] = {
      few_flops, moves_3, 1e-6f},
     {"add", CASE_SHAPES(rows), dropout_add_setup, add_launch, add_reference, few_flops, moves_3, 1e-6f},
     {"adamw", CASE_SHAPES(flat_shapes), adamw_setup, adamw_launch, adamw_reference, few_flops, moves_7, 1e-6f},
+    {"adamw8bit", CASE_SHAPES(flat_shapes), adamw8bit_setup, adamw8bit_launch, adamw8bit_reference, few_flops, moves_4,
+     1e-5f},
+    {"sgd", CASE_SHAPES(flat_shapes), sgd_setup, sgd_launch, sgd_reference, few_flops, moves_5, 1e-6f},
     {"sum_squares", CASE_SHAPES(flat_shapes), sum_squares_setup, sum_squares_launch, sum_squares_reference, few_flops,
      reads, 1e-6f},
     {"clip_scale", CASE_SHAPES(clip_shapes), clip_scale_setup, clip_scale_launch, clip_scale_reference, few_flops,

@@ -4,8 +4,7 @@
  *
  * The loss of an update is the mean negative log likelihood (natural logarithm) over its learnt ids, with smoothed
  * labels where they are asked for, or that of an objective of the program's own. An evaluation's is always the plain
- * likelihood. The optimizer is
- * AdamW (Loshchilov and Hutter 2019) on A and B alone; W0 is only read.
+ * likelihood. The optimizer works on A and B alone; W0 is only read.
  */
 #ifndef CLORA_TRAIN_H
 #define CLORA_TRAIN_H
@@ -30,6 +29,14 @@ typedef enum clora_schedule {
     CLORA_SCHEDULE_COSINE = 2    /**< half a cosine to zero */
 } clora_schedule;
 
+/** How parameters follow their gradients (docs/optimizers.md). */
+typedef enum clora_optimizer {
+    CLORA_OPTIMIZER_ADAMW = 0,     /**< AdamW (Loshchilov and Hutter 2019), two moments in f32 */
+    CLORA_OPTIMIZER_ADAMW8BIT = 1, /**< the same with moments of 8 bits in blocks of 256 (Dettmers et al. 2022);
+                                        parameters of less than 4096 scalars keep those of f32 */
+    CLORA_OPTIMIZER_SGD = 2        /**< gradient descent, with a momentum in f32 when it is above 0 */
+} clora_optimizer;
+
 /** How to train. */
 typedef struct clora_train_options {
     int steps;      /**< updates; 0: from epochs (default 0) */
@@ -43,7 +50,7 @@ typedef struct clora_train_options {
     float lr;       /**< learning rate (default 2e-4) */
     clora_schedule schedule; /**< of the learning rate (default constant) */
     int warmup;              /**< updates of linear warm-up (default 0) */
-    float weight_decay;      /**< decoupled (default 0) */
+    float weight_decay;      /**< decoupled; of SGD a part of the gradient (default 0) */
     float clip;              /**< largest norm of all gradients together; 0 = off (default 1) */
     float beta1;             /**< AdamW's decay of the mean of gradients, in [0, 1) (default 0.9) */
     float beta2;             /**< AdamW's decay of the mean of their squares, in [0, 1) (default 0.999) */
@@ -56,13 +63,15 @@ typedef struct clora_train_options {
     float label_smoothing; /**< s of each target goes to all ids of the vocabulary alike, 0 to 1 (Szegedy et al. 2016,
                               https://arxiv.org/abs/1512.00567, as PyTorch's cross_entropy; default 0) */
     const clora_objective *objective; /**< of the program's own instead of the likelihood; copied (default NULL) */
+    clora_optimizer optimizer; /**< (default AdamW) */
+    float momentum;            /**< SGD's decay of the sum of gradients, in [0, 1) (default 0) */
 } clora_train_options;
 
 /** The defaults of clora_train_options. */
 #define CLORA_TRAIN_OPTIONS_INIT                                                                                     \
     {                                                                                                                \
         0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f, 0, 1.0f, 0.0f, \
-            NULL                                                                                                     \
+            NULL, CLORA_OPTIMIZER_ADAMW, 0.0f                                                                                                     \
     }
 
 /** One update, after it is done. */

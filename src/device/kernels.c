@@ -22,6 +22,7 @@
 
 const kernel_row kernel_rows[] = {
     {"adamw", "adamw", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"adamw8bit", "adamw8bit", {VECTOR, ELEMENT_GROUP}},
     {"add", "storage convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"attention", "attention_lanes attention", ATTENTION},
     {"attention_backward", "attention_lanes attention_backward", ATTENTION},
@@ -111,6 +112,7 @@ const kernel_row kernel_rows[] = {
     {"rmsnorm_backward", "norm", {VECTOR, ROW_GROUP}},
     {"rope", "rope", {VECTOR, ROW_GROUP}},
     {"rope_store", "rope", {VECTOR, ROW_GROUP}},
+    {"sgd", "sgd", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"square_parts", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"square_total", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"swiglu", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},

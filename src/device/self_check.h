@@ -10,7 +10,9 @@ enum {
     SELF_CHECK_FACTORS = 4,  /* the gradients of both and the update */
     SELF_CHECK_MODEL = 8,    /* what a model's forward pass has besides */
     SELF_CHECK_LOSS = 16,
-    SELF_CHECK_BACKWARD = 32 /* what its backward pass has besides */
+    SELF_CHECK_BACKWARD = 32, /* what its backward pass has besides */
+    SELF_CHECK_ADAMW8BIT = 64,
+    SELF_CHECK_SGD = 128
 };
 
 /*

@@ -190,6 +190,31 @@ typedef struct adamw_options {
 clora_status op_adamw(clora_tensor *p, clora_tensor *m, clora_tensor *v, const clora_tensor *g,
                       const clora_tensor *scale, adamw_options options);
 
+/*
+ * The same with m and v kept as codes of 8 bits, 256 neighbours from p's first on with one scale (Dettmers et al. 2022,
+ * https://arxiv.org/abs/2110.02861; the codes are bitsandbytes' dynamic maps, signed for m, unsigned for v). Both are
+ * widened, updated as above and rounded to the nearest code of their blocks' new largest magnitudes. p is updated by
+ * what they were before that. state: the codes of m and of v, i32 (blocks * 64) of four codes each, and the largest
+ * magnitudes of m and of v, f32 (blocks), where blocks = ceil(count / 256). All zero is a state of zeros.
+ */
+enum { ADAMW8BIT_BLOCK = 256, ADAMW8BIT_STATES = 4 };
+
+clora_status op_adamw8bit(clora_tensor *p, clora_tensor state[ADAMW8BIT_STATES], const clora_tensor *g,
+                          const clora_tensor *scale, adamw_options options);
+
+/*
+ * Gradient descent as torch.optim.SGD without dampening:
+ *   g' = scale[0] * g + wd * p      b = momentum * b + g'      p -= lr * b
+ * Nothing changes when scale[0] is NaN. Dense tensors of equal count; p and b in place. Without momentum b is g', and
+ * NULL does.
+ */
+typedef struct sgd_options {
+    float lr, momentum, weight_decay;
+} sgd_options;
+
+clora_status op_sgd(clora_tensor *p, clora_tensor *b, const clora_tensor *g, const clora_tensor *scale,
+                    sgd_options options);
+
 /* ---- conversion (convert.c) ---- */
 
 /* y f32 overwritten = the values of plain rows of a storage type, dense */

@@ -63,6 +63,16 @@ clora_status op_clip_scale(clora_tensor *scale, const clora_tensor *sums, int n,
     return launch_run(&l, 1, 1, 1, 1, 1, 1);
 }
 
+/* What both kernels of AdamW need of the options. */
+static void launch_moments(launch *l, const adamw_options *o) {
+    launch_float(l, (float)(1.0 - (double)o->lr * (double)o->weight_decay));
+    launch_float(l, o->beta1);
+    launch_float(l, o->beta2);
+    launch_float(l, (float)((double)o->lr / (1.0 - pow((double)o->beta1, o->step))));
+    launch_float(l, (float)sqrt(1.0 - pow((double)o->beta2, o->step)));
+    launch_float(l, o->eps);
+}
+
 clora_status op_adamw(clora_tensor *p, clora_tensor *m, clora_tensor *v, const clora_tensor *g,
                       const clora_tensor *scale, adamw_options o) {
     const size_t n = clora_tensor_count(p);
@@ -85,11 +95,66 @@ clora_status op_adamw(clora_tensor *p, clora_tensor *m, clora_tensor *v, const c
     launch_tensor(&l, g);
     launch_tensor(&l, scale);
     launch_ulong(&l, n);
-    launch_float(&l, (float)(1.0 - (double)o.lr * (double)o.weight_decay));
-    launch_float(&l, o.beta1);
-    launch_float(&l, o.beta2);
-    launch_float(&l, (float)((double)o.lr / (1.0 - pow((double)o.beta1, o.step))));
-    launch_float(&l, (float)sqrt(1.0 - pow((double)o.beta2, o.step)));
-    launch_float(&l, o.eps);
+    launch_moments(&l, &o);
+    return launch_run(&l, divide_up_size(n, block), 1, 1, group, 1, 1);
+}
+
+/* As ops.h says: the codes of both moments, then the largest magnitudes. */
+static bool is_state_of(const clora_tensor state[ADAMW8BIT_STATES], size_t n) {
+    const size_t blocks = divide_up_size(n, ADAMW8BIT_BLOCK);
+
+    for (int i = 0; i < ADAMW8BIT_STATES; i++)
+        if (clora_tensor_count(&state[i]) != (i < 2 ? blocks * ADAMW8BIT_BLOCK / 4 : blocks) ||
+            !tensor_is_dense(&state[i]))
+            return false;
+    return true;
+}
+
+clora_status op_adamw8bit(clora_tensor *p, clora_tensor state[ADAMW8BIT_STATES], const clora_tensor *g,
+                          const clora_tensor *scale, adamw_options o) {
+    const size_t n = clora_tensor_count(p);
+    launch l;
+
+    if (!is_state_of(state, n) || clora_tensor_count(g) != n || clora_tensor_count(scale) != 2 || !tensor_is_dense(p) ||
+        !tensor_is_dense(g))
+        return clora_fail(CLORA_ERROR_SHAPE, "adamw8bit: p%s m%s v%s m_most%s v_most%s g%s", tensor_shape_text(p),
+                          tensor_shape_text(&state[0]), tensor_shape_text(&state[1]), tensor_shape_text(&state[2]),
+                          tensor_shape_text(&state[3]), tensor_shape_text(g));
+    if (o.step < 1)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "adamw8bit: step %d: the first is 1", o.step);
+    do {
+        launch_begin(&l, p->context, "adamw8bit", (kernel_key){.M = (int)n});
+    } while (launch_again(&l));
+    const size_t group = (size_t)launch_parameter(&l, "WG");
+    launch_tensor(&l, p);
+    for (int i = 0; i < ADAMW8BIT_STATES; i++)
+        launch_tensor(&l, &state[i]);
+    launch_tensor(&l, g);
+    launch_tensor(&l, scale);
+    launch_ulong(&l, n);
+    launch_moments(&l, &o);
+    return launch_run(&l, divide_up_size(n, ADAMW8BIT_BLOCK) * group, 1, 1, group, 1, 1);
+}
+
+clora_status op_sgd(clora_tensor *p, clora_tensor *b, const clora_tensor *g, const clora_tensor *scale, sgd_options o) {
+    const size_t n = clora_tensor_count(p);
+    launch l;
+
+    if (clora_tensor_count(g) != n || clora_tensor_count(scale) != 2 || !tensor_is_dense(p) || !tensor_is_dense(g) ||
+        (o.momentum > 0.0f && (clora_tensor_count(b) != n || !tensor_is_dense(b))))
+        return clora_fail(CLORA_ERROR_SHAPE, "sgd: p%s b%s g%s", tensor_shape_text(p), tensor_shape_text(b),
+                          tensor_shape_text(g));
+    do {
+        launch_begin(&l, p->context, "sgd", (kernel_key){.M = (int)n});
+    } while (launch_again(&l));
+    const size_t group = (size_t)launch_parameter(&l, "WG"), block = (size_t)launch_parameter(&l, "BLOCK");
+    launch_tensor(&l, p);
+    launch_tensor(&l, o.momentum > 0.0f ? b : p);
+    launch_tensor(&l, g);
+    launch_tensor(&l, scale);
+    launch_ulong(&l, n);
+    launch_float(&l, o.lr);
+    launch_float(&l, o.momentum);
+    launch_float(&l, o.weight_decay);
     return launch_run(&l, divide_up_size(n, block), 1, 1, group, 1, 1);
 }

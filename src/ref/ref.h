@@ -106,4 +106,18 @@ typedef struct ref_adamw_options {
 
 void ref_adamw(float *p, float *m, float *v, const float *g, float scale, ref_adamw_options options, size_t n);
 
+/* What the 256 codes stand for: parts of a block's largest magnitude, ascending (bitsandbytes' create_dynamic_map). */
+void ref_dynamic_map(double map[256], bool is_signed);
+
+/* m and v as codes: blocks of 256 with their largest magnitudes, ceil(n / 256) of each. */
+typedef struct ref_moments {
+    uint8_t *m, *v;
+    float *m_most, *v_most;
+} ref_moments;
+
+void ref_adamw8bit(float *p, const ref_moments *state, const float *g, float scale, ref_adamw_options options,
+                   size_t n);
+
+void ref_sgd(float *p, float *b, const float *g, float scale, float lr, float momentum, float weight_decay, size_t n);
+
 #endif

@@ -27,6 +27,8 @@ static size_t plan_scratch(clora_context *context, clora_storage type, int rank,
     return summed > widened ? summed : widened;
 }
 
+enum { SCALAR_BYTES = 4 * sizeof(float) /* a value, its gradient and AdamW's moments */ };
+
 static void plan_layers(clora_memory_plan *out, clora_model *shape, storage_choice choice, int rank) {
     const model_config *c = &shape->config;
     const size_t layers = (size_t)c->layers;
@@ -42,7 +44,7 @@ static void plan_layers(clora_memory_plan *out, clora_model *shape, storage_choi
         out->scratch = scratch > out->scratch ? scratch : out->scratch;
         out->weights += layers * (weight_bytes(shape->context, type, K, modules, N) + (size_t)biases * sizeof(float));
         out->adapter +=
-            layers * optimizer_scalar_bytes(&optimizer_adamw) * factor_elements(shape->context, rank, modules, N, K);
+            layers * SCALAR_BYTES * factor_elements(shape->context, rank, modules, N, K);
         shape->info.parameters += c->layers * ((int64_t)rows * K + biases);
     }
 }

@@ -34,6 +34,10 @@ static clora_status check(const clora_train_options *o) {
     if (o->objective && o->label_smoothing > 0.0f)
         return clora_fail(CLORA_ERROR_ARGUMENT,
                           "label smoothing belongs to the likelihood; the objective is the program's own");
+    if ((int)o->optimizer < CLORA_OPTIMIZER_ADAMW || o->optimizer > CLORA_OPTIMIZER_SGD)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "there is no optimizer with number %d", (int)o->optimizer);
+    if (!(o->momentum >= 0.0f && o->momentum < 1.0f))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "SGD's momentum lies in [0, 1); got %g", (double)o->momentum);
     if ((int)o->schedule < CLORA_SCHEDULE_CONSTANT || o->schedule > CLORA_SCHEDULE_COSINE)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no learning rate schedule with number %d", (int)o->schedule);
     return CLORA_OK;
@@ -98,7 +102,7 @@ static clora_status make_optimizer(clora_trainer *t) {
     clora_status status = CLORA_OK;
 
     TRY(t->adapter->method->list_parameters(&t->parameters, t->adapter, &t->options));
-    TRY(optimizer_create(&t->optimizer, &optimizer_adamw, &t->parameters));
+    TRY(optimizer_create(&t->optimizer, optimizer_find(&t->options), &t->parameters));
 done:
     return status;
 }
@@ -142,7 +146,7 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
                                                     .shuffle = t->options.shuffle,
                                                     .seed = t->options.seed}));
     TRY(count_steps(t));
-    TRY(model_self_check(model, SELF_CHECK_FACTORS | SELF_CHECK_BACKWARD));
+    TRY(model_self_check(model, SELF_CHECK_FACTORS | SELF_CHECK_BACKWARD | optimizer_find(&t->options)->self_check));
     TRY(make_workspace(t, dataset));
     TRY(make_optimizer(t));
     TRY(choose_objective(t));
@@ -176,8 +180,8 @@ clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
     if (!t)
         return (clora_memory_plan){0};
     clora_memory_plan plan = {.weights = t->model->info.device_bytes,
-                              .adapter =
-                                  parameters_scalars(&t->parameters) * optimizer_scalar_bytes(t->optimizer->rule),
+                              .adapter = 2 * parameters_scalars(&t->parameters) * sizeof(float) +
+                                         optimizer_bytes(t->optimizer),
                               .activations = workspace_bytes(t->ws),
                               .scratch = scratch_bytes(t->model->context)};
 

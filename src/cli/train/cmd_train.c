@@ -9,6 +9,7 @@
 enum { MOST = 2147483647 };
 
 static const char *const schedules[] = {"constant", "linear", "cosine", NULL};
+static const char *const optimizers[] = {"adamw", "adamw8bit", "sgd", NULL};
 
 static const opt output_options[] = {
     {.name = "out",
@@ -104,13 +105,27 @@ static const opt train_options[] = {
      .low = 0,
      .high = MOST,
      .help = "updates during which the learning rate rises to --lr"},
+    {.name = "optimizer",
+     .type = OPT_CHOICE,
+     .offset = TRAIN(optimizer),
+     .value = "KIND",
+     .choices = optimizers,
+     .help = "adamw, adamw8bit (its moments take a quarter of the memory) or sgd"},
+    {.name = "momentum",
+     .type = OPT_FLOAT,
+     .offset = TRAIN(momentum),
+     .value = "X",
+     .low = 0,
+     .high = 1,
+     .flags = OPT_BELOW,
+     .help = "momentum of sgd"},
     {.name = "weight-decay",
      .type = OPT_FLOAT,
      .offset = TRAIN(weight_decay),
      .value = "X",
      .low = 0,
      .high = 1e9,
-     .help = "decoupled weight decay of AdamW"},
+     .help = "weight decay: decoupled in adamw, a part of the gradient in sgd"},
     {.name = "clip",
      .type = OPT_FLOAT,
      .offset = TRAIN(clip),
@@ -150,6 +165,8 @@ static int check(const cli_state *cli, const train_args *args, const opt_group *
         return cli_misuse(cli, "--steps and --epochs say the same: give one");
     if (args->eval_every && !args->val)
         return cli_misuse(cli, "--eval-every needs --val FILE");
+    if (opt_given(groups, GROUPS, "momentum") && args->train.optimizer != CLORA_OPTIMIZER_SGD)
+        return cli_misuse(cli, "--momentum is for --optimizer sgd");
     return CLI_DONE;
 }
 

@@ -10,6 +10,7 @@ static const double quiet_seconds = 20; /* longest silence between two lines */
 enum { LINES = 20 };                    /* about so many lines of steps in a run */
 
 static const char *const schedules[] = {"constant", "linear", "cosine"};
+static const char *const optimizers[] = {"AdamW", "AdamW of 8 bits", "SGD"};
 
 static void plan_training(FILE *out, const train_state *state) {
     const clora_train_options *t = &state->args->train;
@@ -22,6 +23,10 @@ static void plan_training(FILE *out, const train_state *state) {
         fprintf(out, " times %d", t->accumulate);
     if (t->steps == 0)
         fprintf(out, " (%g %s)", t->epochs, t->epochs == 1 ? "epoch" : "epochs");
+    if (t->optimizer != CLORA_OPTIMIZER_ADAMW)
+        fprintf(out, ", %s", optimizers[t->optimizer]);
+    if (t->momentum > 0)
+        fprintf(out, " (momentum %g)", (double)t->momentum);
     fprintf(out, ", learning rate %g", (double)t->lr);
     if (t->lora_plus_ratio != 1.0f)
         fprintf(out, " (second factor %g)", (double)(t->lr * t->lora_plus_ratio));
