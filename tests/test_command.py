@@ -26,7 +26,8 @@ NEEDED = {
 NOT_INTEGERS = ["", "x", "1x", "1.5", "1e3", " 1", "0x10", "--1", "nan"]
 NOT_NUMBERS = ["", "x", "1x", "1,5", "nan", "inf", "-inf", "0x1p3", " 1", "1e999", "1e", "."]
 LEAST_IS_ZERO = {"--warmup", "--top-k", "--seed"}
-WORDS = {"--dtype": "f64", "--eos": "sometimes", "--init": "zero", "--schedule": "steps", "--only": "some"}
+WORDS = {"--dtype": "f64", "--eos": "sometimes", "--init": "zero", "--schedule": "steps", "--only": "some",
+         "--optimizer": "adam"}
 
 
 class Help(CommandTest):
@@ -112,7 +113,9 @@ class Mistakes(CommandTest):
         for command in COMMANDS:
             for option, value in help_options(command).items():
                 with self.subTest(f"{command} {option}"):
-                    if value:
+                    if value and value.startswith("["):
+                        self.wrong(command, *NEEDED[command], f"{option}=1", says=f"{option} '1': must be ")
+                    elif value:
                         self.wrong(command, *NEEDED[command], option, says=f"{option} needs a value")
                     else:
                         self.wrong(command, *NEEDED[command], f"{option}=1", says=f"{option} takes no value")
@@ -183,6 +186,7 @@ class Mistakes(CommandTest):
     def test_options_that_contradict_each_other_are_refused(self):
         self.wrong("train", *NEEDED["train"], "--steps", "1", "--epochs", "1", says="--steps and --epochs")
         self.wrong("train", *NEEDED["train"], "--eval-every", "1", says="--eval-every needs --val")
+        self.wrong("train", *NEEDED["train"], "--momentum", "0.9", says="--momentum is for --optimizer sgd")
         for option in ("--init=kaiming", "--rank-pattern=q_proj=4", "--alpha-pattern=q_proj=4"):
             self.wrong("train", *NEEDED["train"], "--init-adapter", "a", option, says="--init-adapter continues one")
         self.wrong("generate", *NEEDED["generate"], "--jsonl", "f", says="--prompt and --jsonl")

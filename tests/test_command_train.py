@@ -162,6 +162,19 @@ class Train(TrainTest):
                              ("lora,lora", "lora is given twice")):
             self.fails(2, "train", MODEL, "--data", self.data, "--out", self.folder, "--method", method, says=says)
 
+    def test_optimizers_differ_and_what_is_recomputed_does_not(self):
+        runs = {"adamw": (), "again": ("--recompute", "attention"), "adamw8bit": ("--optimizer", "adamw8bit"),
+                "sgd": ("--recompute", "--optimizer", "sgd", "--momentum", "0.9", "--weight-decay", "0.1")}
+        plans = {name: self.train(*options, "--steps", "2", "--rank", "64", "--batch-size", "2", "--max-length", "32",
+                                  out=self.folder / name) for name, options in runs.items()}
+        saved = {name: self.saved(self.folder / name) for name in runs}
+        self.assertEqual(saved["adamw"], saved["again"])
+        self.assertEqual(len({weights for _, weights in saved.values()}), 3)
+        self.assertIn("(attention recomputed)", plans["again"])
+        self.assertIn("sequences, AdamW of 8 bits, learning rate", plans["adamw8bit"])
+        self.assertIn("sequences, SGD (momentum 0.9), learning rate", plans["sgd"])
+        self.assertIn("(layers recomputed)", plans["sgd"])
+
     def test_packing_and_schedules_run(self):
         result = json.loads(self.train("--pack", "--max-length", "256", "--batch-size", "2", "--schedule", "cosine",
                                        "--warmup", "2", "--steps", "4", "--learn-context", "--eos", "never",

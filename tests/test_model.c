@@ -144,8 +144,21 @@ static void test_recomputed_layers_give_the_same_bits_in_less_memory(void **stat
     size_t bytes, again_bytes;
 
     (void)state;
-    assert_same_training(1, &bytes, &again_bytes);
+    assert_same_training(CLORA_RECOMPUTE_LAYER, &bytes, &again_bytes);
     assert_true(again_bytes < bytes);
+}
+
+/* Of each layer but one, which the others share: the queries, keys and values, their output and the sums. */
+static void test_recomputed_attention_gives_the_same_bits_in_less_memory(void **state) {
+    const model_config *c = &model->config;
+    const size_t kept = (size_t)((2 * c->heads + 2 * c->kv_heads) * c->head_dim + c->heads) * sizeof(float);
+    size_t bytes, again_bytes;
+    fixture_batch batch;
+
+    (void)state;
+    fixture_read_batch(&batch, adapters[1]);
+    assert_same_training(CLORA_RECOMPUTE_ATTENTION, &bytes, &again_bytes);
+    assert_in_range(bytes - again_bytes, (size_t)(c->layers - 1) * (size_t)(batch.B * batch.T) * kept, bytes / 3);
 }
 
 static void test_activations_that_do_not_fit_are_refused_with_a_remedy(void **state) {
@@ -325,6 +338,7 @@ int main(void) {
         cmocka_unit_test(test_refuses_ids_outside_the_vocabulary),
         cmocka_unit_test(test_training_never_writes_the_frozen_weights),
         cmocka_unit_test(test_two_runs_give_the_same_bits),
+        cmocka_unit_test(test_recomputed_attention_gives_the_same_bits_in_less_memory),
         cmocka_unit_test(test_recomputed_layers_give_the_same_bits_in_less_memory),
         cmocka_unit_test(test_activations_that_do_not_fit_are_refused_with_a_remedy),
         cmocka_unit_test(test_a_loss_that_is_not_finite_stops_before_the_update),

@@ -137,6 +137,7 @@ extern const op_case cases_merge[];
 extern const op_case cases_layout[];
 extern const op_case cases_nn[];
 extern const op_case cases_attention[];
+extern const op_case cases_optimizer[];
 
 #define CASE_SHAPES(array) (array), sizeof(array) / sizeof((array)[0])
 

@@ -129,6 +129,15 @@ CLORA_API int clora_model_module_count(const clora_model *model);
  */
 CLORA_API clora_module_info clora_model_module(const clora_model *model, int i);
 
+/** What training computes again in the backward pass instead of keeping it: the same bits in less memory and more time
+ * (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost). */
+typedef enum clora_recompute {
+    CLORA_RECOMPUTE_NONE = 0,     /**< norms, the gated activation and attention's weights, which no run keeps */
+    CLORA_RECOMPUTE_LAYER = 1,    /**< all of a layer but its input */
+    CLORA_RECOMPUTE_ATTENTION = 2 /**< queries, keys, values and attention's output: a quarter of a layer for a fifth of
+                                       its forward pass */
+} clora_recompute;
+
 /** Device memory of a run, in bytes. */
 typedef struct clora_memory_plan {
     size_t weights;     /**< frozen weights */

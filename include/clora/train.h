@@ -55,23 +55,21 @@ typedef struct clora_train_options {
     float beta1;             /**< AdamW's decay of the mean of gradients, in [0, 1) (default 0.9) */
     float beta2;             /**< AdamW's decay of the mean of their squares, in [0, 1) (default 0.999) */
     float eps;               /**< AdamW's, above 0 (default 1e-8) */
-    int recompute; /**< 1: keep only each layer's input and compute the layer again in the backward pass: the same bits
-                      in less memory and more time (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost;
-                      default 0) */
-    float lora_plus_ratio; /**< B's learning rate over A's, above 0: LoRA+ (Hayou et al. 2024,
+    int recompute;           /**< a clora_recompute: what is not kept but computed again (default 0, none) */
+    float lora_plus_ratio;   /**< B's learning rate over A's, above 0: LoRA+ (Hayou et al. 2024,
                               https://arxiv.org/abs/2402.12354; default 1, which is LoRA) */
-    float label_smoothing; /**< s of each target goes to all ids of the vocabulary alike, 0 to 1 (Szegedy et al. 2016,
+    float label_smoothing;   /**< s of each target goes to all ids of the vocabulary alike, 0 to 1 (Szegedy et al. 2016,
                               https://arxiv.org/abs/1512.00567, as PyTorch's cross_entropy; default 0) */
     const clora_objective *objective; /**< of the program's own instead of the likelihood; copied (default NULL) */
-    clora_optimizer optimizer; /**< (default AdamW) */
-    float momentum;            /**< SGD's decay of the sum of gradients, in [0, 1) (default 0) */
+    clora_optimizer optimizer;        /**< (default AdamW) */
+    float momentum;                   /**< SGD's decay of the sum of gradients, in [0, 1) (default 0) */
 } clora_train_options;
 
 /** The defaults of clora_train_options. */
 #define CLORA_TRAIN_OPTIONS_INIT                                                                                     \
     {                                                                                                                \
         0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f, 0, 1.0f, 0.0f, \
-            NULL, CLORA_OPTIMIZER_ADAMW, 0.0f                                                                                                     \
+            NULL, CLORA_OPTIMIZER_ADAMW, 0.0f                                                                        \
     }
 
 /** One update, after it is done. */

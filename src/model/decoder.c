@@ -31,7 +31,7 @@ static clora_tensor cache_view(const workspace *ws, const kv_cache *cache, int l
 }
 
 /* Rotates q and k; with a cache, k and v go there. */
-static clora_status attend(workspace *ws, layer_activations *a, const qkv_views *p, kv_cache *cache, int l) {
+static clora_status attend(workspace *ws, attention_activations *a, const qkv_views *p, kv_cache *cache, int l) {
     const model_config *c = &ws->model->config;
     clora_tensor qk = p->qk;
     clora_status status = CLORA_OK;
@@ -51,20 +51,31 @@ done:
     return status;
 }
 
-/* All that a layer keeps for its backward pass, and the activation before its last product. */
-static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *cache, int l) {
-    const model_config *c = &ws->model->config;
-    const model_layer *w = &ws->model->layer[l];
-    const int at = l * DECODER_PROJECTIONS;
-    const clora_tensor *x = workspace_stream(ws, l);
+/* What the backward pass needs of a layer's attention. */
+static clora_status layer_attention(workspace *ws, const selection *s, kv_cache *cache, int l) {
     layer_activations *a = workspace_layer(ws, l);
-    const qkv_views p = split_qkv(&a->qkv, c);
+    attention_activations *t = workspace_attention(ws, l);
+    const qkv_views p = split_qkv(&t->qkv, &ws->model->config);
     clora_status status = CLORA_OK;
 
-    TRY(linear_forward_normed(ws, s, at + DECODER_QKV, &a->qkv, NULL, x, w->norm[DECODER_NORM_ATTENTION],
-                              &a->rstd_attention, &a->u[DECODER_QKV]));
-    TRY(attend(ws, a, &p, cache, l));
-    TRY(linear_forward(ws, s, at + DECODER_OUT, &a->mid, &a->att, x, &a->u[DECODER_OUT]));
+    TRY(linear_forward_normed(ws, s, l * DECODER_PROJECTIONS + DECODER_QKV, &t->qkv, NULL, workspace_stream(ws, l),
+                              ws->model->layer[l].norm[DECODER_NORM_ATTENTION], &a->rstd_attention,
+                              &a->u[DECODER_QKV]));
+    TRY(attend(ws, t, &p, cache, l));
+done:
+    return status;
+}
+
+/* All that a layer keeps for its backward pass, and the activation before its last product. */
+static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *cache, int l) {
+    const model_layer *w = &ws->model->layer[l];
+    const int at = l * DECODER_PROJECTIONS;
+    layer_activations *a = workspace_layer(ws, l);
+    clora_status status = CLORA_OK;
+
+    TRY(layer_attention(ws, s, cache, l));
+    TRY(linear_forward(ws, s, at + DECODER_OUT, &a->mid, &workspace_attention(ws, l)->att, workspace_stream(ws, l),
+                       &a->u[DECODER_OUT]));
     TRY(linear_forward_normed(ws, s, at + DECODER_GATE_UP, &a->gu, &ws->act, &a->mid, w->norm[DECODER_NORM_MLP],
                               &a->rstd_mlp, &a->u[DECODER_GATE_UP]));
 done:
@@ -82,11 +93,15 @@ done:
     return status;
 }
 
-/* The same bits again, from the layer's input. */
+/* What was not kept, the same bits again, from the layer's input. */
 static clora_status layer_again(workspace *ws, const selection *s, int l) {
     const int at = l * DECODER_PROJECTIONS + DECODER_DOWN;
     clora_status status = CLORA_OK;
 
+    if (ws->recompute == CLORA_RECOMPUTE_NONE)
+        return CLORA_OK;
+    if (ws->recompute == CLORA_RECOMPUTE_ATTENTION)
+        return layer_attention(ws, s, NULL, l);
     TRY(layer_inside(ws, s, NULL, l));
     if (selection_term(s, at)) /* of the last product only u is wanted */
         TRY(linear_forward(ws, s, at, NULL, &ws->act, NULL, &workspace_layer(ws, l)->u[DECODER_DOWN]));
@@ -123,7 +138,8 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     const int at = l * DECODER_PROJECTIONS;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
-    const qkv_views p = split_qkv(&a->qkv, c);
+    const attention_activations *t = workspace_attention(ws, l);
+    const qkv_views p = split_qkv(&t->qkv, c);
     qkv_views d = split_qkv(&ws->dqkv, c);
     clora_status status = CLORA_OK;
 
@@ -143,12 +159,12 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
         return CLORA_OK;
     TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
 
-    TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &ws->dstream, &a->att,
+    TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &ws->dstream, &t->att,
                         &a->u[DECODER_OUT]));
     if (first >= at + DECODER_OUT)
         return CLORA_OK;
-    TRY(op_attention_backward(&d.q, &d.k, &d.v, &ws->delta, &ws->dq_parts, &ws->datt, &a->att, &p.q, &p.k, &p.v,
-                              &a->lse, &ws->past, &ws->first, &ws->last, shape_of(ws, ws->T)));
+    TRY(op_attention_backward(&d.q, &d.k, &d.v, &ws->delta, &ws->dq_parts, &ws->datt, &t->att, &p.q, &p.k, &p.v,
+                              &t->lse, &ws->past, &ws->first, &ws->last, shape_of(ws, ws->T)));
     TRY(op_rope(&d.qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, true));
 
     if (selection_term(s, at + DECODER_QKV))
@@ -170,8 +186,7 @@ clora_status decoder_backward(workspace *ws, const selection *select) {
     TRY(clora_tensor_zero(&ws->dstream));
     TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, workspace_stream(ws, layers), &ws->rstd_final, ws->model->norm));
     for (int l = layers - 1; l >= first / DECODER_PROJECTIONS; l--) {
-        if (ws->recompute)
-            TRY(layer_again(ws, select, l));
+        TRY(layer_again(ws, select, l));
         TRY(layer_backward(ws, select, l, first));
     }
 done:

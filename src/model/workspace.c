@@ -23,13 +23,26 @@ static clora_status add_floats(workspace *ws, clora_tensor *view, int cols) {
     return add_rows(ws, view, CLORA_DTYPE_F32, cols);
 }
 
+static clora_status plan_attention(workspace *ws, const model_config *c) {
+    const int count = workspace_keeps_attention(ws) ? c->layers : 1;
+    clora_status status = CLORA_OK;
+
+    ws->attention = alloc_array((size_t)count, sizeof(*ws->attention));
+    if (!ws->attention)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
+    for (attention_activations *a = ws->attention; a < ws->attention + count; a++) {
+        TRY(add_floats(ws, &a->qkv, (c->heads + 2 * c->kv_heads) * c->head_dim));
+        TRY(add_floats(ws, &a->att, c->heads * c->head_dim));
+        TRY(add_floats(ws, &a->lse, c->heads));
+    }
+done:
+    return status;
+}
+
 static clora_status plan_layer(workspace *ws, layer_activations *a, const model_config *c, const int *ranks) {
     clora_status status = CLORA_OK;
 
     TRY(add_floats(ws, &a->rstd_attention, 1));
-    TRY(add_floats(ws, &a->qkv, (c->heads + 2 * c->kv_heads) * c->head_dim));
-    TRY(add_floats(ws, &a->att, c->heads * c->head_dim));
-    TRY(add_floats(ws, &a->lse, c->heads));
     TRY(add_floats(ws, &a->mid, c->hidden));
     TRY(add_floats(ws, &a->rstd_mlp, 1));
     TRY(add_floats(ws, &a->gu, 2 * c->ffn));
@@ -66,7 +79,7 @@ static clora_status plan_layers(workspace *ws, const model_config *c, const int 
     clora_status status = CLORA_OK;
     int shared[LAYER_PROJECTIONS] = {0};
     const int projections = c->family->projections;
-    const bool each = ws->train && !ws->recompute;
+    const bool each = workspace_keeps_layers(ws);
 
     ws->layer = alloc_array(each ? (size_t)c->layers : 1, sizeof(*ws->layer));
     if (!ws->layer)
@@ -131,6 +144,7 @@ static clora_status plan_all(workspace *ws, const model_config *c, const workspa
     TRY(arena_add(&ws->memory, &ws->past, CLORA_DTYPE_I32, o->B, 1));
     TRY(arena_add(&ws->memory, &ws->rope, CLORA_DTYPE_F32, o->positions, c->head_dim));
     TRY(plan_stream(ws, c));
+    TRY(plan_attention(ws, c));
     TRY(plan_layers(ws, c, o->ranks));
     TRY(add_floats(ws, &ws->rstd_final, 1));
     TRY(add_floats(ws, &ws->normed, c->hidden));
@@ -187,6 +201,7 @@ void workspace_free(workspace *ws) {
         return;
     arena_finish(&ws->memory);
     free(ws->rows);
+    free(ws->attention);
     free(ws->layer);
     free(ws->stream);
     free(ws);

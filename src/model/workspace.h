@@ -5,27 +5,32 @@
 #include "model/model.h"
 #include "ops/ops.h"
 
-/* What the backward pass needs of a layer besides its input. Everything else it computes again: norms, gated
- * activation, attention weights. */
+/* What the backward pass needs of a layer besides its input: of its attention, and of the rest. Everything else it
+ * computes again: norms, gated activation, attention weights. */
+typedef struct attention_activations {
+    clora_tensor qkv; /* (M, (H+2G)D) after the rotation */
+    clora_tensor att; /* (M, H*D) attention's output */
+    clora_tensor lse; /* (M, H) */
+} attention_activations;
+
 typedef struct layer_activations {
     clora_tensor rstd_attention;       /* (M, 1) */
-    clora_tensor qkv;                  /* (M, (H+2G)D) after the rotation */
-    clora_tensor att;                  /* (M, H*D) attention's output */
-    clora_tensor lse;                  /* (M, H) */
     clora_tensor mid;                  /* (M, C) residual stream between attention and MLP */
     clora_tensor rstd_mlp;             /* (M, 1) */
     clora_tensor gu;                   /* (M, 2F) gate and up; the backward pass overwrites it with its gradient */
     clora_tensor u[LAYER_PROJECTIONS]; /* (M, R) of adapted projections */
 } layer_activations;
 
-/* All activations of a step of at most B x T tokens, in one arena. Without `train`, and with `recompute`, the layers
- * share one set of activations; without `train` they share the stream too. */
+/* All activations of a step of at most B x T tokens, in one arena. What is recomputed the layers share one set of;
+ * without `train` they share all, the stream too. */
 typedef struct workspace {
     arena memory;
     const clora_model *model;
     int B, T, M; /* of the step in hand */
     int max_rows;
-    bool train, recompute;
+    bool train;
+    clora_recompute recompute;
+    attention_activations *attention;
     layer_activations *layer;
     clora_tensor *stream; /* (M, C) the residual stream before each layer and after the last */
     clora_tensor rstd_final, normed, act, u_head;
@@ -42,8 +47,8 @@ typedef struct workspace_options {
     int B, T;      /* largest step */
     int positions; /* rows of the rotation's table */
     bool train;
-    bool recompute; /* keep a layer's input only and compute the rest again in the backward pass */
-    bool loss;      /* targets, logits by chunks, nll: training and evaluation */
+    clora_recompute recompute;
+    bool loss; /* targets, logits by chunks, nll: training and evaluation */
     bool dropout;
     const int *ranks; /* columns of u per projection (0: none), or NULL */
 } workspace_options;
@@ -59,8 +64,20 @@ size_t workspace_bytes(const workspace *ws);
 /* Set the size of the step in hand. */
 void workspace_set_shape(workspace *ws, int B, int T);
 
+static inline bool workspace_keeps_layers(const workspace *ws) {
+    return ws->train && ws->recompute != CLORA_RECOMPUTE_LAYER;
+}
+
 static inline layer_activations *workspace_layer(workspace *ws, int l) {
-    return &ws->layer[ws->train && !ws->recompute ? l : 0];
+    return &ws->layer[workspace_keeps_layers(ws) ? l : 0];
+}
+
+static inline bool workspace_keeps_attention(const workspace *ws) {
+    return ws->train && ws->recompute == CLORA_RECOMPUTE_NONE;
+}
+
+static inline attention_activations *workspace_attention(workspace *ws, int l) {
+    return &ws->attention[workspace_keeps_attention(ws) ? l : 0];
 }
 
 /* The stream before layer l, which is that after layer l - 1. */

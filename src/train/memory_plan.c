@@ -43,8 +43,7 @@ static void plan_layers(clora_memory_plan *out, clora_model *shape, storage_choi
         const size_t scratch = plan_scratch(shape->context, type, rank, modules, N, K);
         out->scratch = scratch > out->scratch ? scratch : out->scratch;
         out->weights += layers * (weight_bytes(shape->context, type, K, modules, N) + (size_t)biases * sizeof(float));
-        out->adapter +=
-            layers * SCALAR_BYTES * factor_elements(shape->context, rank, modules, N, K);
+        out->adapter += layers * SCALAR_BYTES * factor_elements(shape->context, rank, modules, N, K);
         shape->info.parameters += c->layers * ((int64_t)rows * K + biases);
     }
 }

@@ -34,6 +34,8 @@ static clora_status check(const clora_train_options *o) {
     if (o->objective && o->label_smoothing > 0.0f)
         return clora_fail(CLORA_ERROR_ARGUMENT,
                           "label smoothing belongs to the likelihood; the objective is the program's own");
+    if (o->recompute < CLORA_RECOMPUTE_NONE || o->recompute > CLORA_RECOMPUTE_ATTENTION)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "there is nothing to recompute with number %d", o->recompute);
     if ((int)o->optimizer < CLORA_OPTIMIZER_ADAMW || o->optimizer > CLORA_OPTIMIZER_SGD)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no optimizer with number %d", (int)o->optimizer);
     if (!(o->momentum >= 0.0f && o->momentum < 1.0f))
@@ -69,7 +71,7 @@ static clora_status check_room(const clora_trainer *t) {
                       "activations of %d x %d tokens take %zu MB; of the device's %zu MB %zu MB are taken: train with "
                       "%sa smaller batch or length",
                       t->options.batch_size, t->ws->max_rows / t->options.batch_size, needed >> 20, all >> 20,
-                      taken >> 20, t->options.recompute ? "" : "recomputed layers, or ");
+                      taken >> 20, t->options.recompute == CLORA_RECOMPUTE_LAYER ? "" : "recomputed layers, or ");
 }
 
 static clora_status make_workspace(clora_trainer *t, const clora_dataset *dataset) {
@@ -84,7 +86,7 @@ static clora_status make_workspace(clora_trainer *t, const clora_dataset *datase
                                             .T = length,
                                             .positions = length,
                                             .train = true,
-                                            .recompute = t->options.recompute != 0,
+                                            .recompute = (clora_recompute)t->options.recompute,
                                             .loss = true,
                                             .dropout = t->adapter->dropout > 0.0f,
                                             .ranks = ranks}));

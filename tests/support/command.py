@@ -64,9 +64,9 @@ needs_full_device = unittest.skipUnless(is_character_device("/dev/full"), "no /d
 
 
 def help_options(command):
-    """{"--rank": "N"} as the help lists them; None for options without a value."""
+    """{"--rank": "N"} as the help lists them; None without a value, "[WHAT]" where it may be left out."""
     _, out, _ = clora(command, "--help")
-    found = re.findall(r"^  (--[a-z-]+)(?: ([A-Z][A-Z|,]*))?(?:  .*)?$", out, re.MULTILINE)
+    found = re.findall(r"^  (--[a-z-]+)(?: (\[?[A-Z][A-Z|,]*\]?))?(?:  .*)?$", out, re.MULTILINE)
     return {name: value or None for name, value in found}
 
 

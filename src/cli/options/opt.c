@@ -45,9 +45,9 @@ static void gather(option_row *out, opt_group *groups, int group_count) {
         for (int i = 0; groups[g].options[i].name; i++) {
             const opt *o = &groups[g].options[i];
             const bool bare = o->type == OPT_SET || o->type == OPT_CLEAR || o->type == OPT_HELP;
+            const int wants = bare ? no_argument : o->flags & OPT_ALONE ? optional_argument : required_argument;
             assert(out->count < MOST_OPTIONS && i < 64);
-            out->row[out->count] =
-                (struct option){o->name, bare ? no_argument : required_argument, NULL, FIRST_VALUE + out->count};
+            out->row[out->count] = (struct option){o->name, wants, NULL, FIRST_VALUE + out->count};
             out->options[out->count] = o;
             out->groups[out->count] = &groups[g];
             out->indices[out->count++] = i;
@@ -80,9 +80,19 @@ static bool is_option(const option_row *all, const char *word) {
     return false;
 }
 
+/* getopt_long takes an optional value only after "=": here the next word is one too, where it is among the choices. */
+static const char *value_of(const opt *o, int argc, char **argv) {
+    if (optarg || !(o->flags & OPT_ALONE))
+        return optarg;
+    for (int i = 0; optind < argc && o->choices[i]; i++)
+        if (strcmp(o->choices[i], argv[optind]) == 0)
+            return argv[optind++];
+    return o->choices[1];
+}
+
 /* One match of getopt_long. It also takes beginnings of names; those would break when an option is added, so
  * none pass. */
-static int take(const cli_state *cli, const option_row *all, int at, char **argv) {
+static int take(const cli_state *cli, const option_row *all, int at, int argc, char **argv) {
     const opt *o = all->options[at];
     const bool apart = optarg && optarg == argv[optind - 1];
     const char *word = argv[optind - (apart ? 2 : 1)];
@@ -95,7 +105,7 @@ static int take(const cli_state *cli, const option_row *all, int at, char **argv
         return cli_misuse(cli, "--%s needs a value; '%s' is an option ('--%s=%s' if it is meant)", o->name, optarg,
                           o->name, optarg);
     all->groups[at]->given |= UINT64_C(1) << all->indices[at];
-    return opt_store(cli, o, all->groups[at]->values, optarg);
+    return opt_store(cli, o, all->groups[at]->values, value_of(o, argc, argv));
 }
 
 /*
@@ -132,7 +142,7 @@ static int read_options(const cli_state *cli, const option_row *all, int argc, c
         else if (found == '?')
             status = fail_unknown(cli, all, argv[optind - 1]);
         else
-            status = take(cli, all, found - FIRST_VALUE, argv);
+            status = take(cli, all, found - FIRST_VALUE, argc, argv);
     }
     return status;
 }

@@ -27,6 +27,7 @@ enum {
     OPT_REQUIRED = 1, /* the command cannot do without it */
     OPT_ABOVE = 2,    /* low itself is out */
     OPT_BELOW = 4,    /* high itself is out */
+    OPT_ALONE = 8,    /* a choice that may be given without a value: then it is choices[1] */
 };
 
 /* One option. What its field holds before parsing is the default, and the help says so. */

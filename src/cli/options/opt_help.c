@@ -85,6 +85,7 @@ static void standard_text(char *out, size_t room, const opt *o, const void *valu
 }
 
 static void print_option(const opt *o, const void *values) {
+    const char *named = !o->value ? "--%s" : o->flags & OPT_ALONE ? "--%s [%s]" : "--%s %s";
     char standard[128], text[TEXT_ROOM], left[64];
 
     standard_text(standard, sizeof(standard), o, values);
@@ -94,9 +95,8 @@ static void print_option(const opt *o, const void *values) {
         snprintf(text, sizeof(text), "%s (default: %s)", o->help, standard);
     else
         snprintf(text, sizeof(text), "%s", o->help);
-    int at =
-        snprintf(left, sizeof(left), "%*s--%s%s%s", INDENT, "", o->name, o->value ? " " : "", o->value ? o->value : "");
-    fputs(left, stdout);
+    int at = INDENT + snprintf(left, sizeof(left), named, o->name, o->value);
+    printf("%*s%s", INDENT, "", left);
     if (at > COLUMN - 2) {
         printf("\n");
         at = 0;

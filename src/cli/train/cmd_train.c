@@ -9,6 +9,7 @@
 enum { MOST = 2147483647 };
 
 static const char *const schedules[] = {"constant", "linear", "cosine", NULL};
+static const char *const recomputes[] = {"none", "layer", "attention", NULL}; /* clora_recompute */
 static const char *const optimizers[] = {"adamw", "adamw8bit", "sgd", NULL};
 
 static const opt output_options[] = {
@@ -139,9 +140,13 @@ static const opt train_options[] = {
      .value = "N",
      .help = "random seed of initialisation, shuffling and dropout"},
     {.name = "recompute",
-     .type = OPT_SET,
+     .type = OPT_CHOICE,
      .offset = TRAIN(recompute),
-     .help = "keep less of the forward pass and compute it again: the same result, less memory, more time"},
+     .value = "WHAT",
+     .flags = OPT_ALONE,
+     .choices = recomputes,
+     .help = "what of the forward pass is computed again instead of kept, in less memory and more time: none, "
+             "attention, or layer, which WHAT left out means"},
     {.name = "no-shuffle", .type = OPT_CLEAR, .offset = TRAIN(shuffle), .help = "keep the order of the file"},
     {.name = "profile", .type = OPT_SET, .offset = offsetof(train_args, profile), .help = PROFILE_HELP},
     {.name = NULL},

@@ -10,6 +10,7 @@ static const double quiet_seconds = 20; /* longest silence between two lines */
 enum { LINES = 20 };                    /* about so many lines of steps in a run */
 
 static const char *const schedules[] = {"constant", "linear", "cosine"};
+static const char *const recomputes[] = {"", "layers", "attention"};
 static const char *const optimizers[] = {"AdamW", "AdamW of 8 bits", "SGD"};
 
 static void plan_training(FILE *out, const train_state *state) {
@@ -45,7 +46,7 @@ static void plan_memory(FILE *out, const train_state *state) {
             text_bytes(clora_context_device(state->context)->global_memory), text_bytes(p.weights),
             text_bytes(p.adapter), text_bytes(p.activations));
     if (state->args->train.recompute)
-        fprintf(out, " (recomputed)");
+        fprintf(out, " (%s recomputed)", recomputes[state->args->train.recompute]);
     if (p.scratch > 0)
         fprintf(out, ", scratch %s", text_bytes(p.scratch));
     fprintf(out, "\n");
