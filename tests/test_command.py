@@ -22,6 +22,7 @@ NEEDED = {
     "inspect": ["p"],
     "tokenize": ["m", "t"],
     "bench": ["m"],
+    "compare": ["m", "--data", "d.jsonl", "--val", "v.jsonl", "--steps", "1"],
 }
 NOT_INTEGERS = ["", "x", "1x", "1.5", "1e3", " 1", "0x10", "--1", "nan"]
 NOT_NUMBERS = ["", "x", "1x", "1,5", "nan", "inf", "-inf", "0x1p3", " 1", "1e999", "1e", "."]

@@ -11,7 +11,7 @@
 
 static const command *const commands[] = {
     &command_devices, &command_tune,    &command_train,    &command_eval,  &command_generate,
-    &command_merge,   &command_inspect, &command_tokenize, &command_bench,
+    &command_merge,   &command_inspect, &command_tokenize, &command_bench, &command_compare,
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

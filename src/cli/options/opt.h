@@ -73,6 +73,9 @@ enum { OPT_GO_ON = -1 };
 int opt_parse(cli_state *cli, opt_group *groups, int group_count, const char *const *names, int required,
               const char **positionals, int argc, char **argv);
 
+/* What an option's field holds, as text: its default before parsing. False for lists, which have none. */
+bool opt_value_text(char *out, size_t room, const opt *o, const void *values);
+
 /* Was it on the command line? The name must be in one of the groups. */
 bool opt_given(const opt_group *groups, int group_count, const char *name);
 

@@ -61,27 +61,13 @@ void opt_print_filled(const char *text, int indent) {
 
 /* What the option does when it is not given, read from the field that parsing has not touched yet. */
 static void standard_text(char *out, size_t room, const opt *o, const void *values) {
-    const void *field = (const char *)values + o->offset;
-
     out[0] = '\0';
     if (o->standard) {
         snprintf(out, room, "%s", o->standard);
         return;
     }
-    switch (o->type) {
-    case OPT_INT: snprintf(out, room, "%d", *(const int *)field); break;
-    case OPT_FLOAT: snprintf(out, room, "%.6g", (double)*(const float *)field); break;
-    case OPT_DOUBLE: snprintf(out, room, "%.6g", *(const double *)field); break;
-    case OPT_SEED: snprintf(out, room, "%llu", (unsigned long long)*(const uint64_t *)field); break;
-    case OPT_CHOICE: snprintf(out, room, "%s", o->choices[*(const int *)field]); break;
-    case OPT_PATH:
-    case OPT_TEXT: snprintf(out, room, "%s", *(const char *const *)field ? *(const char *const *)field : ""); break;
-    case OPT_SET:
-    case OPT_CLEAR:
-    case OPT_LIST:
-    case OPT_PATHS:
-    case OPT_HELP: break;
-    }
+    if (o->type != OPT_SET && o->type != OPT_CLEAR)
+        opt_value_text(out, room, o, values);
 }
 
 static void print_option(const opt *o, const void *values) {

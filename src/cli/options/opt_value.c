@@ -131,3 +131,26 @@ int opt_store(const cli_state *cli, const opt *o, void *values, const char *text
     list->items[list->count++] = text;
     return OPT_GO_ON;
 }
+
+bool opt_value_text(char *out, size_t room, const opt *o, const void *values) {
+    const void *field = (const char *)values + o->offset;
+
+    out[0] = '\0';
+    switch (o->type) {
+    case OPT_SET:
+    case OPT_CLEAR:
+    case OPT_INT: snprintf(out, room, "%d", *(const int *)field); return true;
+    case OPT_FLOAT: snprintf(out, room, "%.6g", (double)*(const float *)field); return true;
+    case OPT_DOUBLE: snprintf(out, room, "%.6g", *(const double *)field); return true;
+    case OPT_SEED: snprintf(out, room, "%llu", (unsigned long long)*(const uint64_t *)field); return true;
+    case OPT_CHOICE: snprintf(out, room, "%s", o->choices[*(const int *)field]); return true;
+    case OPT_PATH:
+    case OPT_TEXT:
+        snprintf(out, room, "%s", *(const char *const *)field ? *(const char *const *)field : "");
+        return true;
+    case OPT_LIST:
+    case OPT_PATHS:
+    case OPT_HELP: break;
+    }
+    return false;
+}

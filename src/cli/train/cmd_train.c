@@ -37,6 +37,7 @@ static const opt output_options[] = {
      .high = MOST,
      .standard = "only before and after",
      .help = "validate after every N steps too"},
+    {.name = "profile", .type = OPT_SET, .offset = offsetof(train_args, profile), .help = PROFILE_HELP},
     {.name = NULL},
 };
 
@@ -54,7 +55,7 @@ static const opt method_options[] = {
     {.name = NULL},
 };
 
-static const opt train_options[] = {
+const opt train_options[] = {
     {.name = "steps",
      .type = OPT_INT,
      .offset = TRAIN(steps),
@@ -148,11 +149,10 @@ static const opt train_options[] = {
      .help = "what of the forward pass is computed again instead of kept, in less memory and more time: none, "
              "attention, or layer, which WHAT left out means"},
     {.name = "no-shuffle", .type = OPT_CLEAR, .offset = TRAIN(shuffle), .help = "keep the order of the file"},
-    {.name = "profile", .type = OPT_SET, .offset = offsetof(train_args, profile), .help = PROFILE_HELP},
     {.name = NULL},
 };
 
-static const opt device_options[] = {
+const opt train_model_options[] = {
     {.name = "dtype",
      .type = OPT_CHOICE,
      .offset = offsetof(train_args, model.dtype),
@@ -186,7 +186,7 @@ static int run(cli_state *cli, int argc, char **argv) {
         {.heading = "Output and validation", .options = output_options, .values = &args},
         {.heading = "Method", .options = method_options, .values = &args},
         [METHODS + TRAIN_METHOD_COUNT] = {.heading = "Training", .options = train_options, .values = &args},
-        [METHODS + TRAIN_METHOD_COUNT + 1] = {.heading = "Model", .options = device_options, .values = &args},
+        [METHODS + TRAIN_METHOD_COUNT + 1] = {.heading = "Model", .options = train_model_options, .values = &args},
     };
     train_state state = {.cli = cli, .args = &args};
 

@@ -79,6 +79,9 @@ typedef struct train_state {
     double val_loss, val_before;
 } train_state;
 
+/* Options of every training: of args.train, and of the model. */
+extern const opt train_options[], train_model_options[];
+
 /* Each returns CLI_DONE, or the exit status after saying what is wrong. */
 int train_load(train_state *state);
 int train_run(train_state *state);

@@ -154,6 +154,10 @@ static int check_continued(const train_state *state, clora_adapter *adapter) {
     return CLI_DONE;
 }
 
+static void set_size(train_args *args, int size) {
+    args->adapter.rank = size;
+}
+
 static clora_status make(clora_adapter **out, const train_state *state) {
     return clora_adapter_create(out, state->model, &state->args->adapter);
 }
@@ -174,6 +178,7 @@ const train_method train_lora = {
     .label = "adapter",
     .options = options,
     .fresh = fresh,
+    .set_size = set_size,
     .make = make,
     .check_continued = check_continued,
     .describe = describe,

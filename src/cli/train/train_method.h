@@ -11,6 +11,9 @@ typedef struct train_method {
     const opt *options;       /* fields of train_args */
     const char *const *fresh; /* names of those that --init-adapter has no use for; ends with NULL */
 
+    /* What NAME:SIZE of clora compare says; NULL: the method has no size. */
+    void (*set_size)(train_args *args, int size);
+
     clora_status (*make)(clora_adapter **out, const train_state *state);
 
     /* An adapter that --init-adapter names against the options given, which may say nothing else. CLI_DONE, or the exit
@@ -20,6 +23,10 @@ typedef struct train_method {
     /* The rest of the plan's line, without its end. */
     void (*describe)(FILE *out, const train_state *state, const clora_adapter *adapter);
 } train_method;
+
+/* The row of a name of this length, or TRAIN_METHOD_COUNT; a row by its number. */
+int train_method_find(const char *name, size_t length);
+const train_method *train_method_row(int i);
 
 extern const train_method train_lora; /* train_lora.c */
 

@@ -11,8 +11,11 @@ opt_group train_method_group(int i, train_args *args) {
     return (opt_group){.heading = methods[i]->heading, .options = methods[i]->options, .values = args};
 }
 
-/* The row of a name of this length, or TRAIN_METHOD_COUNT. */
-static int find(const char *name, size_t length) {
+const train_method *train_method_row(int i) {
+    return methods[i];
+}
+
+int train_method_find(const char *name, size_t length) {
     int i = 0;
 
     while (i < TRAIN_METHOD_COUNT &&
@@ -50,7 +53,7 @@ int train_choose_methods(const cli_state *cli, train_args *args, bool given, con
         return given ? refuse_fresh(cli, "method") : check_continued(cli, groups);
     for (const char *name = args->method; name; name = strchr(name, ',') ? strchr(name, ',') + 1 : NULL) {
         const size_t length = strcspn(name, ",");
-        const int i = find(name, length);
+        const int i = train_method_find(name, length);
         if (i == TRAIN_METHOD_COUNT)
             return cli_misuse(cli, "--method \"%.*s\": there is no such method; these are: " TRAIN_METHODS, (int)length,
                               name);
@@ -65,7 +68,7 @@ static int continue_adapter(train_state *state) {
     if (clora_adapter_load(&state->adapter, state->model, state->args->init_adapter) != CLORA_OK)
         return cli_fail_library(state->cli);
     const char *name = clora_adapter_method(state->adapter);
-    const int i = find(name, strlen(name));
+    const int i = train_method_find(name, strlen(name));
     state->part[i] = state->adapter;
     return methods[i]->check_continued(state, state->adapter);
 }
