@@ -1,13 +1,17 @@
 #include "cases/product.h"
 
 #include "base/dtype.h"
+#include "ops/tape.h"
 #include "ref/ref.h"
 
 #define F16 CLORA_STORAGE_F16
 #define BF16 CLORA_STORAGE_BF16
 
-/* A GEMV, for which all is one kernel, and more rows, for which it is not; options NORM and GATED, which halves N. */
-enum { NORM = 8, GATED = 16 };
+/*
+ * A GEMV, for which all is one kernel, and more rows, for which it is not; options NORM and GATED, which halves N, and
+ * TAPED: as a step that is recorded and then run, where the device has a way (ops/tape.h).
+ */
+enum { NORM = 8, GATED = 16, TAPED = 32 };
 
 static const float eps = 1e-5f;
 
@@ -33,6 +37,7 @@ static const op_shape fused_shapes[] = {
     {.M = 33, .N = 66, .K = 67, .R = 4, .modules = 2, .first = 33, .option = NORM | GATED},
     {.M = 21, .N = 98, .K = 65, .R = 3, .modules = 2, .first = 49, .option = GATED},
     {.M = 70, .N = 66, .K = 67, .modules = 2, .first = 33, .option = NORM | GATED},
+    {.M = 1, .N = 1154, .K = 131, .R = 29, .modules = 2, .first = 577, .option = NORM | GATED | TAPED},
 };
 
 typedef struct fused {
@@ -55,6 +60,26 @@ static void fused_setup(case_run *run) {
     run->data = f;
 }
 
+static clora_status call(case_run *run, const matmul_fusion *fusion) {
+    const product *p = ((const fused *)run->data)->p;
+
+    return op_matmul_fused(&p->y->tensor, &p->x->tensor, run->w, run->lr, p->u ? &p->u->tensor : NULL, fusion);
+}
+
+static clora_status call_taped(case_run *run, const matmul_fusion *fusion) {
+    const tape_key key = {.B = run->shape.M, .T = 1};
+    clora_status status = CLORA_OK;
+    tape *t = NULL;
+
+    TRY(tape_create(&t, run->context));
+    if (tape_begin(t, key))
+        tape_end(t, call(run, fusion));
+    TRY(tape_holds(t, key) ? tape_run(t) : call(run, fusion));
+done:
+    tape_free(t);
+    return status;
+}
+
 static clora_status fused_launch(case_run *run) {
     const fused *f = run->data;
     const op_shape *s = &run->shape;
@@ -63,11 +88,11 @@ static clora_status fused_launch(case_run *run) {
 
     TRY(tensor_new(&normed, run->context, CLORA_DTYPE_F32, s->M, s->K));
     TRY(tensor_new(&gu, run->context, CLORA_DTYPE_F32, s->M, s->N));
-    TRY(op_matmul_fused(&f->p->y->tensor, &f->p->x->tensor, run->w, run->lr, f->p->u ? &f->p->u->tensor : NULL,
-                        &(matmul_fusion){.gain = s->option & NORM ? &f->gain->tensor : NULL,
-                                         .eps = eps,
-                                         .normed = normed,
-                                         .gu = s->option & GATED ? gu : NULL}));
+    const matmul_fusion fusion = {.gain = s->option & NORM ? &f->gain->tensor : NULL,
+                                  .eps = eps,
+                                  .normed = normed,
+                                  .gu = s->option & GATED ? gu : NULL};
+    TRY(s->option & TAPED ? call_taped(run, &fusion) : call(run, &fusion));
 done:
     clora_tensor_free(normed);
     clora_tensor_free(gu);

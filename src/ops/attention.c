@@ -152,6 +152,17 @@ typedef struct gradient_inputs {
     const clora_tensor *dy, *q, *k, *v, *lse, *past, *first, *last, *delta;
 } gradient_inputs;
 
+static void launch_inputs(launch *l, const gradient_inputs *in) {
+    launch_tensor(l, in->delta);
+    launch_matrix(l, in->dy);
+    launch_matrix(l, in->q);
+    launch_matrix(l, in->k);
+    launch_matrix(l, in->v);
+    launch_tensor(l, in->lse);
+    launch_tensor(l, in->past);
+    launch_tensor(l, in->first);
+}
+
 static clora_status run_delta(clora_tensor *delta, const clora_tensor *dy, const clora_tensor *y, attention_shape s) {
     const size_t M = (size_t)s.B * (size_t)s.T;
     launch l;
@@ -180,14 +191,7 @@ static clora_status run_dq(clora_tensor *dq, const gradient_inputs *in, attentio
         launch_define(&l, "PASS", QUERY_GRADIENT);
     } while (launch_again(&l));
     launch_matrix(&l, dq);
-    launch_tensor(&l, in->delta);
-    launch_matrix(&l, in->dy);
-    launch_matrix(&l, in->q);
-    launch_matrix(&l, in->k);
-    launch_matrix(&l, in->v);
-    launch_tensor(&l, in->lse);
-    launch_tensor(&l, in->past);
-    launch_tensor(&l, in->first);
+    launch_inputs(&l, in);
     launch_shape(&l, s);
     return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
 }
@@ -237,14 +241,7 @@ static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_te
     launch_tensor(&l, parts && parts->buffer ? parts : dq);
     launch_matrix(&l, dk);
     launch_matrix(&l, dv);
-    launch_tensor(&l, in->delta);
-    launch_matrix(&l, in->dy);
-    launch_matrix(&l, in->q);
-    launch_matrix(&l, in->k);
-    launch_matrix(&l, in->v);
-    launch_tensor(&l, in->lse);
-    launch_tensor(&l, in->past);
-    launch_tensor(&l, in->first);
+    launch_inputs(&l, in);
     launch_tensor(&l, in->last);
     launch_shape(&l, s);
     TRY(run(&l, count > 0 ? (size_t)count : (size_t)blocks, 1, group, s));

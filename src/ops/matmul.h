@@ -38,8 +38,11 @@ typedef struct forward_product {
 forward_product matmul_product(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
                                const lowrank *lr, const clora_tensor *u);
 
-/* Which arguments are there, for the kernels. For the others they get any buffer: drivers may refuse NULL. */
-int matmul_given(const forward_product *p);
+/* The arguments that all kernels of a product begin with, here of the columns that one part of the weight makes, or of
+ * all where there is no weight; and those of dx. For what is not there they get any buffer: drivers may refuse NULL. */
+void matmul_arguments(launch *l, const forward_product *p, const weight_part *part, int panels);
+void matmul_dx_arguments(launch *l, clora_tensor *dx, const clora_tensor *dy, const weight *w, int part,
+                         const lowrank *lr, const clora_tensor *du, bool accumulate);
 
 /* What the products' parameters depend on. */
 kernel_key forward_key(const forward_product *p);

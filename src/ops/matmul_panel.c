@@ -80,7 +80,6 @@ static bool note_gemv(const forward_product *p, const weight_part *part) {
 static clora_status forward_part(const forward_product *p, const weight_part *part) {
     clora_context *context = p->y->context;
     const int panels = (part ? part->panels : p->panels) / (p->gated ? 2 : 1);
-    const clora_tensor *none = p->y; /* in place of what is not there */
     const kernel_key key = forward_key(p);
     const bool gemv = matmul_is_gemv(p);
     const dot_engine dot = dot_of(context, p->w, p->M);
@@ -105,31 +104,12 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     define_panel(&l, p->w, context);
     if (dot)
         launch_define(&l, "DOT", dot);
-    launch_tensor(&l, p->y);
-    launch_int(&l, p->y->stride);
-    launch_tensor(&l, p->x ? p->x : none);
-    launch_int(&l, p->x ? p->x->stride : 0);
-    launch_tensor(&l, part ? part->data : none);
-    launch_tensor(&l, p->residual ? p->residual : none);
-    launch_int(&l, p->residual ? p->residual->stride : 0);
-    launch_tensor(&l, p->bias ? p->bias : none);
-    launch_tensor(&l, p->columns ? p->columns : none);
-    launch_tensor(&l, p->u ? p->u : none);
-    launch_int(&l, p->u ? p->u->stride : 0);
-    launch_tensor(&l, p->b ? p->b : none);
-    launch_tensor(&l, p->table ? p->table : none);
-    launch_int(&l, p->M);
-    launch_int(&l, p->N);
-    launch_int(&l, p->K);
-    launch_int(&l, p->R);
-    launch_int(&l, part ? part->panel : 0);
-    launch_int(&l, panels);
-    launch_int(&l, matmul_given(p));
+    matmul_arguments(&l, p, part, panels);
     launch_int(&l, each.rows);
     launch_int(&l, each.panels);
     launch_int(&l, block);
     if (gemv) {
-        launch_tensor(&l, p->gain ? p->gain : none);
+        launch_tensor(&l, p->gain ? p->gain : p->y);
         launch_float(&l, p->eps);
     }
     return launch_run(&l, (size_t)divide_up(panels, each.panels), (size_t)divide_up(p->M, each.rows), 1, 1, 1, 1);
@@ -150,31 +130,15 @@ clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const wei
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < w->parts && status == CLORA_OK; i++) {
-        const weight_part *part = &w->part[i];
-        const bool first = i == 0;
         launch l;
 
-        launch_begin(&l, w->context, dot ? "matmul_dot_dx" : "matmul_panel_dx", dx_key(w, first ? lr : NULL, M));
+        launch_begin(&l, w->context, dot ? "matmul_dot_dx" : "matmul_panel_dx", dx_key(w, i == 0 ? lr : NULL, M));
         const int MR = tile_rows(&l, M);
         const share each = share_out(w->context, &l, M, panels, MR);
         define_panel(&l, w, w->context);
         if (dot)
             launch_define(&l, "DOT", dot);
-        launch_tensor(&l, dx);
-        launch_int(&l, dx->stride);
-        launch_tensor(&l, dy);
-        launch_int(&l, dy->stride);
-        launch_tensor(&l, part->data);
-        launch_tensor(&l, w->columns);
-        launch_tensor(&l, first && du ? du : dx);
-        launch_int(&l, du ? du->stride : 0);
-        launch_tensor(&l, first && lr ? &lr->a : dx);
-        launch_int(&l, M);
-        launch_int(&l, w->K);
-        launch_int(&l, first && lr ? lr->R : 0);
-        launch_int(&l, part->panel);
-        launch_int(&l, part->panels);
-        launch_int(&l, accumulate || !first);
+        matmul_dx_arguments(&l, dx, dy, w, i, lr, du, accumulate);
         launch_int(&l, each.rows);
         launch_int(&l, each.panels);
         status = launch_run(&l, (size_t)divide_up(panels, each.panels), (size_t)divide_up(M, each.rows), 1, 1, 1, 1);

@@ -41,11 +41,52 @@ forward_product matmul_product(clora_tensor *y, const clora_tensor *x, const wei
     return p;
 }
 
-int matmul_given(const forward_product *p) {
+/* Which arguments are there. */
+static int given(const forward_product *p) {
     enum { ACCUMULATE = 1, RESIDUAL = 2, BIAS = 4, COLUMNS = 8, TABLE = 16 }; /* as in kernels/common.cl */
     const int residual = p->residual == p->y ? ACCUMULATE : p->residual ? RESIDUAL : 0;
 
     return residual | (p->bias ? BIAS : 0) | (p->columns ? COLUMNS : 0) | (p->table ? TABLE : 0);
+}
+
+void matmul_arguments(launch *l, const forward_product *p, const weight_part *part, int panels) {
+    const clora_tensor *none = p->y; /* in place of what is not there */
+
+    launch_matrix(l, p->y);
+    launch_matrix(l, p->x ? p->x : none);
+    launch_tensor(l, part ? part->data : none);
+    launch_matrix(l, p->residual ? p->residual : none);
+    launch_tensor(l, p->bias ? p->bias : none);
+    launch_tensor(l, p->columns ? p->columns : none);
+    launch_matrix(l, p->u ? p->u : none);
+    launch_tensor(l, p->b ? p->b : none);
+    launch_tensor(l, p->table ? p->table : none);
+    launch_int(l, p->M);
+    launch_int(l, p->N);
+    launch_int(l, p->K);
+    launch_int(l, p->R);
+    launch_int(l, part ? part->panel : 0);
+    launch_int(l, panels);
+    launch_int(l, given(p));
+}
+
+/* The term comes with the first part, to which the others add. */
+void matmul_dx_arguments(launch *l, clora_tensor *dx, const clora_tensor *dy, const weight *w, int part,
+                         const lowrank *lr, const clora_tensor *du, bool accumulate) {
+    const bool term = part == 0 && lr;
+
+    launch_matrix(l, dx);
+    launch_matrix(l, dy);
+    launch_tensor(l, w->part[part].data);
+    launch_tensor(l, w->columns);
+    launch_matrix(l, term ? du : dx);
+    launch_tensor(l, term ? &lr->a : dx);
+    launch_int(l, (int)tensor_rows(dx));
+    launch_int(l, w->K);
+    launch_int(l, term ? lr->R : 0);
+    launch_int(l, w->part[part].panel);
+    launch_int(l, w->part[part].panels);
+    launch_int(l, accumulate || part > 0);
 }
 
 kernel_key forward_key(const forward_product *p) {

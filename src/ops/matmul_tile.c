@@ -15,23 +15,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
         if (gemv)
             launch_define(&l, "ROWS", p->M);
     } while (launch_again(&l));
-    const clora_tensor *none = p->y; /* in place of what is not there */
-    launch_matrix(&l, p->y);
-    launch_matrix(&l, p->x ? p->x : none);
-    launch_tensor(&l, part ? part->data : none);
-    launch_matrix(&l, p->residual ? p->residual : none);
-    launch_tensor(&l, p->bias ? p->bias : none);
-    launch_tensor(&l, p->columns ? p->columns : none);
-    launch_matrix(&l, p->u ? p->u : none);
-    launch_tensor(&l, p->b ? p->b : none);
-    launch_tensor(&l, p->table ? p->table : none);
-    launch_int(&l, p->M);
-    launch_int(&l, p->N);
-    launch_int(&l, p->K);
-    launch_int(&l, p->R);
-    launch_int(&l, part ? part->panel : 0);
-    launch_int(&l, panels);
-    launch_int(&l, matmul_given(p));
+    matmul_arguments(&l, p, part, panels);
     if (gemv) {
         const size_t slices = (size_t)launch_parameter(&l, "SLICES");
         return launch_run(&l, (size_t)panels * (size_t)NR, slices, 1, (size_t)NR, slices, 1);
@@ -55,27 +39,14 @@ clora_status matmul_tile_dx(clora_tensor *dx, const clora_tensor *dy, const weig
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < w->parts && status == CLORA_OK; i++) {
-        const weight_part *part = &w->part[i];
-        const bool first = i == 0;
         launch l;
 
         do {
-            launch_begin(&l, w->context, "matmul_tile_dx", dx_key(w, first ? lr : NULL, M));
+            launch_begin(&l, w->context, "matmul_tile_dx", dx_key(w, i == 0 ? lr : NULL, M));
             launch_define(&l, "NR", w->NR);
             launch_define(&l, "STORAGE", (int)w->storage->id);
         } while (launch_again(&l));
-        launch_matrix(&l, dx);
-        launch_matrix(&l, dy);
-        launch_tensor(&l, part->data);
-        launch_tensor(&l, w->columns);
-        launch_matrix(&l, first && du ? du : dx); /* in place of what is not there, as above */
-        launch_tensor(&l, first && lr ? &lr->a : dx);
-        launch_int(&l, M);
-        launch_int(&l, w->K);
-        launch_int(&l, first && lr ? lr->R : 0);
-        launch_int(&l, part->panel);
-        launch_int(&l, part->panels);
-        launch_int(&l, accumulate || !first);
+        matmul_dx_arguments(&l, dx, dy, w, i, lr, du, accumulate);
         const size_t WX = (size_t)launch_parameter(&l, "WX"), WY = (size_t)launch_parameter(&l, "WY");
         status = launch_run(&l, (size_t)divide_up(w->K, launch_parameter(&l, "TN")) * WX,
                             (size_t)divide_up(M, launch_parameter(&l, "TM")) * WY, 1, WX, WY, 1);
