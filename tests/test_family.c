@@ -14,6 +14,7 @@
 #include "model/decoder.h"
 #include "model/session.h"
 #include "support/fixture.h"
+#include "support/scratch.h"
 #include "support/training.h"
 #include "train/trainer.h"
 #include "tuning/table.h"
@@ -35,18 +36,6 @@ typedef struct tenant {
 static const tenant LLAMA = {"tiny-llama", 3, {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns"}};
 static const tenant QWEN2 = {"tiny-qwen2", 1, {"tiny-qwen2-lora"}};
 static const tenant *family;
-
-static void assert_ok(clora_status status) {
-    if (status != CLORA_OK)
-        fail_msg("%s: %s", clora_status_name(status), clora_last_error());
-}
-
-static clora_adapter *load_adapter(const char *name) {
-    clora_adapter *adapter = NULL;
-
-    assert_ok(clora_adapter_load(&adapter, model, fixture_path(name)));
-    return adapter;
-}
 
 /* Logits (B, T, V) of the fixture's batch. */
 static void forward(float *logits, const fixture_batch *batch, clora_model *m, clora_adapter *adapter) {
@@ -87,7 +76,7 @@ static void test_adapter_logits_are_those_of_peft(void **state) {
         static float logits[64 * V];
         fixture_read_batch(&batch, family->adapter[i]);
         fixture_tensors *f = fixture_open(family->adapter[i]);
-        clora_adapter *adapter = load_adapter(family->adapter[i]);
+        clora_adapter *adapter = fixture_adapter(model, family->adapter[i]);
 
         forward(logits, &batch, model, adapter);
         assert_logits(logits, fixture_tensor(f, "logits_adapter", (size_t)(batch.B * batch.T * V)), &batch);
@@ -197,7 +186,7 @@ static void test_training_follows_pytorch(void **state) {
         clora_dataset *dataset = NULL;
         fixture_read_batch(&batch, family->adapter[i]);
         fixture_tensors *f = fixture_open(family->adapter[i]);
-        clora_adapter *adapter = load_adapter(family->adapter[i]);
+        clora_adapter *adapter = fixture_adapter(model, family->adapter[i]);
         clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, 0);
 
         for (int step = 0; step < 10; step++) {

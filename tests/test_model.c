@@ -14,6 +14,7 @@
 #include "methods/lora_adapter.h"
 #include "model/session.h"
 #include "support/fixture.h"
+#include "support/scratch.h"
 #include "support/training.h"
 #include "train/trainer.h"
 
@@ -24,24 +25,12 @@ enum { V = 97 };
 
 static const char *const adapters[] = {"tiny-llama-lora", "tiny-llama-patterns"};
 
-static void assert_ok(clora_status status) {
-    if (status != CLORA_OK)
-        fail_msg("%s: %s", clora_status_name(status), clora_last_error());
-}
-
-static clora_adapter *load_adapter(const char *name) {
-    clora_adapter *adapter = NULL;
-
-    assert_ok(clora_adapter_load(&adapter, model, fixture_path(name)));
-    return adapter;
-}
-
 static void test_switching_adapters_needs_no_reload(void **state) {
     (void)state;
     fixture_batch batch;
     static float first[64 * V], again[64 * V], other[64 * V];
     clora_session *session = NULL;
-    clora_adapter *a = load_adapter(adapters[0]), *b = load_adapter(adapters[1]);
+    clora_adapter *a = fixture_adapter(model, adapters[0]), *b = fixture_adapter(model, adapters[1]);
 
     fixture_read_batch(&batch, adapters[0]);
     assert_ok(clora_session_create(&session, model, batch.B, batch.T));
@@ -79,7 +68,7 @@ static void test_training_never_writes_the_frozen_weights(void **state) {
     clora_train_step done;
     const size_t size = weights_snapshot(NULL, model);
     unsigned char *before = malloc(size), *after = malloc(size);
-    clora_adapter *adapter = load_adapter(adapters[0]);
+    clora_adapter *adapter = fixture_adapter(model, adapters[0]);
 
     fixture_read_batch(&batch, adapters[0]);
     weights_snapshot(before, model);
@@ -106,7 +95,7 @@ static size_t train_with_dropout(float **out, size_t *n, int recompute) {
     fixture_batch batch;
     clora_dataset *dataset = NULL;
     clora_train_step done;
-    clora_adapter *adapter = load_adapter(adapters[1]);
+    clora_adapter *adapter = fixture_adapter(model, adapters[1]);
 
     assert_ok(clora_adapter_set_dropout(adapter, 0.25f));
     fixture_read_batch(&batch, adapters[1]);
@@ -167,7 +156,7 @@ static void test_activations_that_do_not_fit_are_refused_with_a_remedy(void **st
     clora_trainer *trainer = NULL;
     clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
     const size_t all = context->info.global_memory;
-    clora_adapter *adapter = load_adapter(adapters[0]);
+    clora_adapter *adapter = fixture_adapter(model, adapters[0]);
 
     (void)state;
     fixture_read_batch(&batch, adapters[0]);
@@ -188,7 +177,7 @@ static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state)
     clora_train_step done;
     float *before, *after;
     size_t n;
-    clora_adapter *adapter = load_adapter(adapters[0]);
+    clora_adapter *adapter = fixture_adapter(model, adapters[0]);
 
     fixture_read_batch(&batch, adapters[0]);
     clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, 0);
@@ -252,7 +241,7 @@ static void test_rows_count_as_often_as_their_weights_say(void **state) {
     (void)state;
     fixture_batch raw;
     clora_batch batch;
-    clora_adapter *adapter = load_adapter(adapters[0]);
+    clora_adapter *adapter = fixture_adapter(model, adapters[0]);
     float loss[3][64], weights[64], *g[3], *p;
     size_t n;
 
@@ -291,7 +280,7 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     fixture_batch raw;
     clora_batch batch;
     parameters trained = {0};
-    clora_adapter *adapter = load_adapter(adapters[0]);
+    clora_adapter *adapter = fixture_adapter(model, adapters[0]);
     float staging[64], *p, *g;
     size_t n;
 

@@ -12,6 +12,7 @@
 #include "ref/ref.h"
 #include "support/assert.h"
 #include "support/cases.h"
+#include "support/scratch.h"
 
 /* Both families of kernels on one device: the one of CPUs and the one of GPUs. */
 static clora_context *contexts[2];
@@ -19,11 +20,6 @@ static const gemm_path paths[2] = {GEMM_PANEL, GEMM_TILE};
 static gemm_path usual;
 
 enum { WIDTH = 37 };
-
-static void assert_ok(clora_status status) {
-    if (status != CLORA_OK)
-        fail_msg("%s: %s", clora_status_name(status), clora_last_error());
-}
 
 static clora_tensor *floats(clora_context *context, int rows, int cols, const float *values) {
     clora_tensor *t = NULL;

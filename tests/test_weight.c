@@ -12,17 +12,13 @@
 
 #include "base/dtype.h"
 #include "meter/meter.h"
+#include "support/scratch.h"
 #include "tuning/tuning.h"
 
 static clora_context *context;
 
 static const clora_dtype dtypes[] = {CLORA_DTYPE_F32, CLORA_DTYPE_F16, CLORA_DTYPE_BF16};
 static const gemm_path paths[] = {GEMM_PANEL, GEMM_CLBLAST}; /* layouts panel and plain */
-
-static void assert_ok(clora_status status) {
-    if (status != CLORA_OK)
-        fail_msg("%s", clora_last_error());
-}
 
 /* n finite values in a type, every sign and many exponents. */
 static void *values(clora_dtype dtype, size_t n, unsigned seed) {

@@ -12,6 +12,7 @@
 #include "support/fixture.h"
 
 #include "base/json.h"
+#include "support/scratch.h"
 
 struct fixture_tensors {
     safetensors *file;
@@ -25,6 +26,13 @@ const char *fixture_path(const char *name) {
 
     snprintf(out, sizeof(paths[0]), "%s/%s", folder ? folder : "tests/fixtures", name);
     return out;
+}
+
+clora_adapter *fixture_adapter(clora_model *model, const char *name) {
+    clora_adapter *adapter = NULL;
+
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path(name)));
+    return adapter;
 }
 
 static json_t *load(const char *name) {

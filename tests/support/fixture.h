@@ -6,6 +6,7 @@
  * cmocka.h. Each function ends the test when a file is not as it should be.
  */
 
+#include <clora/adapter.h>
 #include <clora/dataset.h>
 
 #include "data/dataset.h"
@@ -13,6 +14,9 @@
 
 /* tests/fixtures/NAME; static buffer, one of four. */
 const char *fixture_path(const char *name);
+
+/* The adapter there of this name. */
+clora_adapter *fixture_adapter(clora_model *model, const char *name);
 
 typedef struct fixture_batch {
     int B, T;
