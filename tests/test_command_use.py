@@ -167,6 +167,23 @@ class Generate(UseTest):
         with os.fdopen(writer, "wb") as pipe:
             self.fails(1, "generate", MODEL, "--prompt", PROMPT, stdout=pipe, says="Broken pipe")
 
+    def test_beams_find_a_text_for_every_line(self):
+        data = self.write("lines.jsonl", '{"text": "Once upon a time"}\n{"text": "city = Madrid; drink"}\n')
+        options = ["--max-tokens", "12", "--beams", "3", "--json"]
+        out = self.succeeds("generate", MODEL, "--jsonl", data, *options)
+        texts = [json.loads(line)["text"] for line in out.splitlines()]
+        alone = self.succeeds("generate", MODEL, "--prompt", "city = Madrid; drink", *options)
+        self.assertEqual(texts[1], json.loads(alone)["text"])
+        ngrams = json.loads(self.succeeds("generate", MODEL, "--prompt", "city = Madrid; drink", *options,
+                                          "--no-repeat-ngram", "1"))
+        self.assertEqual(len(set(ngrams["ids"])), len(ngrams["ids"]))
+        self.assertFalse(set(ngrams["ids"]) & set(ngrams["prompt_ids"]), ngrams)
+
+    def test_what_beams_cannot_do_is_refused(self):
+        for options in (["--stop", "x"], ["--temperature", "1"], ["--repetition-penalty", "2"], ["--batch-size", "2"]):
+            self.fails(2, "generate", MODEL, "--prompt", "x", "--beams", "2", *options, says=options[0])
+        self.fails(2, "generate", MODEL, "--prompt", "x", "--length-penalty", "2", says="--beams")
+
     def test_an_adapter_changes_the_text(self):
         arguments = ["--prompt", PROMPT, "--max-tokens", "12"]
         self.assertNotEqual(self.generate(*arguments, "--adapter", self.adapter())["ids"],

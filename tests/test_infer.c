@@ -104,9 +104,8 @@ static void test_the_penalty_lowers_ids_already_seen(void **state) {
 
     o.repetition_penalty = 2.0f;
     assert_int_equal(sampler_init(&s, &o, V), CLORA_OK);
-    sampler_see(&s, 2);
-    sampler_see(&s, 3);
-    sampler_see(&s, 4);
+    for (int32_t id = 2; id <= 4; id++)
+        assert_int_equal(sampler_see(&s, id), CLORA_OK);
     memcpy(copy, base, sizeof(copy));
     assert_int_equal(sampler_next(&s, &id, copy), CLORA_OK);
     assert_int_equal(id, 5);

@@ -85,7 +85,7 @@ CLORA_API int clora_session_length(const clora_session *session);
  */
 CLORA_API clora_status clora_session_forward(clora_session *session, float *logits, const int32_t *ids, int T, int all);
 
-/** How to choose the next token, applied in this order: penalty, temperature, top-k, top-p, min-p. */
+/** How to choose the next token, applied in this order: n-grams, penalty, temperature, top-k, top-p, min-p. */
 typedef struct clora_sample_options {
     float temperature;        /**< 0: greedy, the largest logit, the lowest id of equals (default 0) */
     int top_k;                /**< keep the k largest; 0 = off (default 0) */
@@ -94,11 +94,12 @@ typedef struct clora_sample_options {
     float repetition_penalty; /**< divide positive logits of ids already present, multiply negative; 1 = off (default 1)
                                */
     uint64_t seed;            /**< same seed, same text (default 0) */
+    int no_repeat_ngram;      /**< no n ids in a row come twice, in prompt and text together; 0 = off (default 0) */
 } clora_sample_options;
 
 /** The defaults of clora_sample_options. */
 #define CLORA_SAMPLE_OPTIONS_INIT \
-    { 0.0f, 0, 1.0f, 0.0f, 1.0f, 0 }
+    { 0.0f, 0, 1.0f, 0.0f, 1.0f, 0, 0 }
 
 /** How to generate. */
 typedef struct clora_generate_options {
@@ -107,11 +108,16 @@ typedef struct clora_generate_options {
      * are compared as they are written ("</s>"), although the output leaves them out. */
     const char *const *stop;
     clora_sample_options sample; /**< how to choose each token */
+    /** Texts that are followed side by side, in as many sequences of the session, to find the most probable one; 1: the
+     * next token is chosen at once (default 1). */
+    int beams;
+    float length_penalty; /**< the score of a text that has ended is log(probability) / count^length_penalty: above 0
+                               favours long texts (default 1) */
 } clora_generate_options;
 
 /** The defaults of clora_generate_options. */
 #define CLORA_GENERATE_OPTIONS_INIT \
-    { 128, NULL, CLORA_SAMPLE_OPTIONS_INIT }
+    { 128, NULL, CLORA_SAMPLE_OPTIONS_INIT, 1, 1.0f }
 
 /** What a generation gave. Free with clora_generation_free(). */
 typedef struct clora_generation {
@@ -139,8 +145,13 @@ typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
  * Continue a prompt, up to an end token: one of clora_model_info's eos, or clora_tokenizer_eos(), with which training
  * ends its targets. Waits.
  *
+ * With several beams it is the text with the best score that a beam search finds, as in transformers' generate() with
+ * early_stopping False: each step keeps the most probable continuations of all beams together, and ends when none of
+ * them can become better than the worst of as many texts that have ended. The callback then has the whole text at once.
+ *
  * @param[out]    out        overwritten; finish with clora_generation_free()
- * @param[in,out] session    reset first; its first sequence is used, with the adapter selected
+ * @param[in,out] session    reset first; its first sequence is used, or as many as there are beams, with the adapter
+ *                           selected
  * @param[in]     tokenizer  of the session's model; used during the call
  * @param[in]     prompt     (count)  token ids
  * @param[in]     count      ids of the prompt, at least one (bos for an empty prompt), at most the session's capacity
@@ -149,8 +160,9 @@ typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
  * @param[in]     user       handed to the callback; borrowed
  *
  * @return CLORA_OK, also when the callback stopped it: out then has the text so far; CLORA_ERROR_ARGUMENT for an empty
- * prompt, one longer than the capacity, an id outside the vocabulary or an option outside its limits;
- * CLORA_ERROR_FORMAT when the logits are not finite
+ * prompt, one longer than the capacity, an id outside the vocabulary, an option outside its limits, more beams than the
+ * session has sequences, or beams with stop texts, a temperature or a repetition penalty; CLORA_ERROR_FORMAT when the
+ * logits are not finite
  */
 CLORA_API clora_status clora_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
                                       const int32_t *prompt, int count, const clora_generate_options *options,
@@ -185,7 +197,7 @@ typedef int (*clora_generation_callback)(void *user, int prompt, const clora_gen
  * once for all of them. Prompts may differ in length; a sequence whose text has ended takes the next prompt. Waits.
  *
  * Each text is chosen as clora_generate() would alone, from the same seed; its logits may differ in rounding, because
- * kernels for more rows add up in another order.
+ * kernels for more rows add up in another order. With several beams the prompts come one after the other.
  *
  * @param[out]    out        (count)  overwritten: results in the order of the prompts, each yours to finish with
  *                           clora_generation_free(); zeros for those that a callback's stop left out

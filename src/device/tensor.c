@@ -288,6 +288,13 @@ clora_status tensor_send(clora_tensor *t, size_t n, const void *data) {
     return write_elements(t, 0, n, data, false);
 }
 
+clora_status tensor_copy(clora_tensor *to, const clora_tensor *from) {
+    const size_t size = dtype_size(from->dtype), bytes = clora_tensor_count(from) * size;
+    const cl_int error = clEnqueueCopyBuffer(from->context->queue, from->buffer, to->buffer, from->offset * size,
+                                             to->offset * size, bytes, 0, NULL, NULL);
+    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot copy on the device");
+}
+
 clora_status clora_tensor_zero(clora_tensor *tensor) {
     NEED(tensor);
     const size_t size = dtype_size(tensor->dtype), row = (size_t)tensor_cols(tensor) * size;

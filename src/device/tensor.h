@@ -45,6 +45,9 @@ clora_status tensor_unmap(const clora_tensor *t, void *mapped);
 /* Write n elements from `offset` on of a dense tensor. Waits. */
 clora_status tensor_write_part(clora_tensor *t, size_t offset, size_t n, const void *data);
 
+/* to overwritten = from: dense, of one size and type, in buffers or parts of buffers that do not overlap. Enqueued. */
+clora_status tensor_copy(clora_tensor *to, const clora_tensor *from);
+
 /* The first n elements. Enqueued: `data` must stay as it is until the queue has come past (clora_context_finish). */
 clora_status tensor_send(clora_tensor *t, size_t n, const void *data);
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "infer/beam.h"
 #include "infer/request.h"
 
 /* Prompts to continue in the slots of an engine: a slot whose text has ended takes the next prompt. */
@@ -18,7 +19,9 @@ typedef struct run {
     bool stopped; /* by on_end */
 } run;
 
-static clora_status check(const run *r, int capacity) {
+static clora_status check(const run *r, const clora_session *session) {
+    const int capacity = session->cache.capacity;
+
     if (r->options->max_tokens < 0)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d tokens to generate", r->options->max_tokens);
     for (int i = 0; i < r->count; i++) {
@@ -28,7 +31,7 @@ static clora_status check(const run *r, int capacity) {
             return clora_fail(CLORA_ERROR_ARGUMENT, "the prompt has %d tokens; the session holds %d",
                               r->prompts[i].count, capacity);
     }
-    return CLORA_OK;
+    return beam_check(session, r->options);
 }
 
 static void cancel_all(run *r) {
@@ -91,11 +94,25 @@ done:
     return status;
 }
 
-static clora_status run_all(run *r, clora_session *session, const clora_tokenizer *tokenizer) {
+/* One prompt after the other. */
+static clora_status run_beams(run *r, clora_session *session, const clora_tokenizer *tokenizer) {
     clora_status status = CLORA_OK;
 
-    memset(r->out, 0, (size_t)r->count * sizeof(*r->out));
-    TRY(check(r, session->cache.capacity));
+    for (int i = 0; i < r->count && !r->stopped; i++) {
+        clora_generation *result = &r->out[i];
+        TRY(beam_generate(result, session, tokenizer, &r->prompts[i], r->options));
+        if (r->on_text && result->size > 0)
+            r->on_text(r->user, result->text, result->size);
+        r->stopped = r->on_end && r->on_end(r->user, i, result);
+    }
+done:
+    return status;
+}
+
+/* In the slots of an engine. */
+static clora_status run_engine(run *r, clora_session *session, const clora_tokenizer *tokenizer) {
+    clora_status status = CLORA_OK;
+
     TRY(engine_init(&r->engine, session, tokenizer));
     r->prompt = alloc_array((size_t)r->engine.slots, sizeof(*r->prompt));
     if (!r->prompt)
@@ -109,6 +126,16 @@ done:
     cancel_all(r);
     engine_finish(&r->engine);
     free(r->prompt);
+    return status;
+}
+
+static clora_status run_all(run *r, clora_session *session, const clora_tokenizer *tokenizer) {
+    clora_status status = CLORA_OK;
+
+    memset(r->out, 0, (size_t)r->count * sizeof(*r->out));
+    TRY(check(r, session));
+    TRY(r->options->beams > 1 ? run_beams(r, session, tokenizer) : run_engine(r, session, tokenizer));
+done:
     for (int i = 0; status != CLORA_OK && i < r->count; i++)
         clora_generation_free(&r->out[i]);
     return status;

@@ -6,6 +6,15 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
+bool text_ends(const clora_model *model, const clora_tokenizer *tokenizer, int32_t id) {
+    const clora_model_info *info = clora_model_get_info(model);
+
+    for (int i = 0; i < info->eos_count; i++)
+        if (info->eos[i] == id)
+            return true;
+    return id == clora_tokenizer_eos(tokenizer);
+}
+
 /* What only a running request needs. */
 static void release(clora_request *r) {
     if (r->adapter)
@@ -110,7 +119,7 @@ clora_status request_create(clora_request **out, clora_engine *e, int slot, cons
     r->user = o->user;
     TRY(sampler_init(&r->sampler, o->sample ? o->sample : &greedy, vocab));
     for (size_t i = 0; i < count; i++)
-        sampler_see(&r->sampler, prompt[i]);
+        TRY(sampler_see(&r->sampler, prompt[i]));
     TRY(clora_decoder_create(&r->decoder, e->tokenizer, prompt, count));
     TRY(copy_stops(r, o));
     TRY(copy_prompt(r, prompt, count, e->session->cache.capacity));
@@ -136,17 +145,11 @@ void request_prefilled(clora_request *r) {
     r->prompt = NULL;
 }
 
-/* Training ends texts with the tokenizer's eos, whatever the model's files name. */
 static bool is_end(const clora_request *r, int32_t id) {
-    const clora_model_info *info = clora_model_get_info(r->engine->session->model);
-
-    for (int i = 0; i < info->eos_count; i++)
-        if (info->eos[i] == id)
-            return true;
     for (size_t i = 0; i < r->stop_id_count; i++)
         if (r->stop_ids[i] == id)
             return true;
-    return id == clora_tokenizer_eos(r->engine->tokenizer);
+    return text_ends(r->engine->session->model, r->engine->tokenizer, id);
 }
 
 /* Take one id. */
@@ -157,7 +160,7 @@ static clora_status take(clora_request *r, int32_t id, bool ends) {
     size_t size;
 
     r->ids[r->count++] = id;
-    sampler_see(&r->sampler, id);
+    TRY(sampler_see(&r->sampler, id));
     if (ends || clora_tokenizer_is_special(tokenizer, id)) { /* no part of the text, but stop texts may name it */
         piece = clora_tokenizer_token(tokenizer, id, &size);
         TRY(output_add_special(&r->output, piece, size));

@@ -35,6 +35,9 @@ clora_status request_create(clora_request **out, clora_engine *e, int slot, cons
 void request_begin(clora_request *r);
 void request_prefilled(clora_request *r);
 
+/* Whether texts end with this id. Training ends them with the tokenizer's eos, whatever the model's files name. */
+bool text_ends(const clora_model *model, const clora_tokenizer *tokenizer, int32_t id);
+
 /* The id that the next step appends to a request that runs. */
 static inline int32_t request_last_id(const clora_request *r) {
     return r->ids[r->count - 1];

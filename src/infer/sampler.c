@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/rng.h"
 #include "base/status.h"
+#include "infer/ngram.h"
 
 static clora_status check(const clora_sample_options *o) {
     if (!(o->temperature >= 0.0f) || isinf(o->temperature))
@@ -20,6 +21,9 @@ static clora_status check(const clora_sample_options *o) {
     if (!(o->repetition_penalty > 0.0f) || isinf(o->repetition_penalty))
         return clora_fail(CLORA_ERROR_ARGUMENT, "repetition penalty is %g; above 0 is possible, 1 is off",
                           (double)o->repetition_penalty);
+    if (o->no_repeat_ngram < 0)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "n-grams of %d ids that do not repeat; 0 (off) or more is possible",
+                          o->no_repeat_ngram);
     return CLORA_OK;
 }
 
@@ -43,12 +47,21 @@ void sampler_finish(sampler *s) {
     free(s->order);
     free(s->probability);
     free(s->seen);
+    free(s->text);
     *s = (sampler){0};
 }
 
-void sampler_see(sampler *s, int32_t id) {
+clora_status sampler_see(sampler *s, int32_t id) {
+    clora_status status = CLORA_OK;
+
     if (id >= 0 && id < s->vocab)
         s->seen[id] = 1;
+    if (s->options.no_repeat_ngram > 0) {
+        TRY(alloc_grow((void **)&s->text, &s->capacity, s->count + 1, sizeof(*s->text)));
+        s->text[s->count++] = id;
+    }
+done:
+    return status;
 }
 
 static int largest(const float *logits, int n) {
@@ -115,13 +128,20 @@ static int kept(const sampler *s) {
     return n;
 }
 
-clora_status sampler_next(sampler *s, int32_t *out, float *logits) {
-    double total = 0.0, sum = 0.0;
-
-    for (int i = 0; i < s->vocab; i++)
+clora_status sampler_check(const float *logits, int vocab) {
+    for (int i = 0; i < vocab; i++)
         if (!isfinite(logits[i]))
             return clora_fail(CLORA_ERROR_FORMAT, "the logit of id %d is %g: the model's or adapter's weights overflow",
                               i, (double)logits[i]);
+    return CLORA_OK;
+}
+
+clora_status sampler_next(sampler *s, int32_t *out, float *logits) {
+    double total = 0.0, sum = 0.0;
+    clora_status status = CLORA_OK;
+
+    TRY(sampler_check(logits, s->vocab));
+    ngram_ban(logits, s->text, s->count, s->options.no_repeat_ngram);
     penalise(s, logits);
     if (s->options.temperature == 0.0f) {
         *out = largest(logits, s->vocab);
@@ -140,5 +160,6 @@ clora_status sampler_next(sampler *s, int32_t *out, float *logits) {
             break;
         }
     }
-    return CLORA_OK;
+done:
+    return status;
 }

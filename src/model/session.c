@@ -286,3 +286,18 @@ clora_status session_prefill(clora_session *s, const selection *select, int sequ
 clora_status session_step(clora_session *s, const selection *select, float *logits, const int32_t *ids, int B) {
     return forward(s, logits, &(piece){select, 0, B, ids, 1}, false);
 }
+
+clora_status session_copy(clora_session *s, int to, int from) {
+    const int rows = s->length[from], capacity = s->cache.capacity;
+    clora_status status = CLORA_OK;
+
+    for (int l = 0; rows > 0 && l < s->model->config.layers; l++) {
+        const clora_tensor *kv = &s->kv[l];
+        clora_tensor copy = tensor_view(kv, to * capacity, rows, 0, tensor_cols(kv));
+        const clora_tensor original = tensor_view(kv, from * capacity, rows, 0, tensor_cols(kv));
+        TRY(tensor_copy(&copy, &original));
+    }
+    s->length[to] = rows;
+done:
+    return status;
+}

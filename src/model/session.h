@@ -33,6 +33,9 @@ clora_status session_prepare(clora_session *s, const clora_adapter *adapter);
 
 void session_forget(clora_session *s, int sequence);
 
+/* Sequence `to` becomes a copy of another: its tokens, keys and values. Enqueued. */
+clora_status session_copy(clora_session *s, int to, int from);
+
 /* Append T tokens to one sequence, with the logits (V) of the last; append one to each of sequences 0 .. B - 1, with
  * logits (B, V). These two wait. */
 clora_status session_prefill(clora_session *s, const selection *select, int sequence, float *logits, const int32_t *ids,

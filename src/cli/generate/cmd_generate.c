@@ -119,6 +119,31 @@ static const opt sample_options[] = {
     {.name = NULL},
 };
 
+static const opt search_options[] = {
+    {.name = "beams",
+     .type = OPT_INT,
+     .offset = offsetof(generate_args, generate.beams),
+     .value = "N",
+     .low = 1,
+     .high = 1024,
+     .help = "follow N texts side by side to find the most probable one (beam search); 1 is off"},
+    {.name = "length-penalty",
+     .type = OPT_FLOAT,
+     .offset = offsetof(generate_args, generate.length_penalty),
+     .value = "X",
+     .low = -1000,
+     .high = 1000,
+     .help = "with --beams: a text's score is log(probability) / tokens^X"},
+    {.name = "no-repeat-ngram",
+     .type = OPT_INT,
+     .offset = SAMPLE(no_repeat_ngram),
+     .value = "N",
+     .low = 0,
+     .high = 2147483647,
+     .help = "no N tokens in a row come twice, in prompt and new text together; 0 is off"},
+    {.name = NULL},
+};
+
 static const opt model_part[] = {
     {.name = "adapter",
      .type = OPT_PATHS,
@@ -189,6 +214,8 @@ static int room_after(const generate_run *run, size_t count, int wanted) {
 
 /* Sequences side by side. */
 static int sequences(const generate_run *run, const generate_args *args) {
+    if (args->generate.beams > 1)
+        return args->generate.beams;
     return run->prompts.count < (size_t)args->batch_size ? (int)run->prompts.count : args->batch_size;
 }
 
@@ -353,6 +380,17 @@ static int generate_all(const generate_run *run, const generate_args *args) {
 static int check(const cli_state *cli, const generate_args *args, const opt_group *groups, int count) {
     static const char *const idle[] = {"top-k", "top-p", "min-p", NULL};
 
+    const bool beams = args->generate.beams > 1;
+
+    if (beams && args->stop.count > 0)
+        return cli_misuse(cli, "--beams ends texts at end tokens alone: it has no --stop");
+    if (beams && (args->generate.sample.temperature != 0 || args->generate.sample.repetition_penalty != 1))
+        return cli_misuse(cli, "--beams looks for the most probable text: it has no --temperature and no "
+                               "--repetition-penalty");
+    if (!beams && opt_given(groups, count, "length-penalty"))
+        return cli_misuse(cli, "--length-penalty is for --beams above 1");
+    if (beams && opt_given(groups, count, "batch-size"))
+        return cli_misuse(cli, "--beams continues one line after the other: it has no --batch-size");
     if (!args->jsonl && opt_given(groups, count, "batch-size"))
         return cli_misuse(cli, "--batch-size is for the lines of --jsonl FILE");
     if (args->prompt && args->jsonl)
@@ -372,13 +410,14 @@ static int run(cli_state *cli, int argc, char **argv) {
     generate_args args = {.generate = CLORA_GENERATE_OPTIONS_INIT, .batch_size = 8};
     opt_group groups[] = {{.heading = "Text", .options = text_options, .values = &args},
                           {.heading = "Choice of tokens", .options = sample_options, .values = &args},
+                          {.heading = "Search", .options = search_options, .values = &args},
                           {.heading = "Model", .options = model_part, .values = &args}};
     generate_run work = {.cli = cli};
-    int status = opt_parse(cli, groups, 3, names, 1, &path, argc, argv);
+    int status = opt_parse(cli, groups, 4, names, 1, &path, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
-    status = check(cli, &args, groups, 3);
+    status = check(cli, &args, groups, 4);
     if (status != CLI_DONE)
         return status;
     status = start(&work, path);
