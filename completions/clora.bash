@@ -29,6 +29,7 @@ _clora() {
         --optimizer) words="adamw adamw8bit sgd" ;;
         --recompute) words="none attention layer" ;;
         --schedule) words="constant linear cosine" ;;
+        --objective) words="next dpo ipo hinge orpo kto" ;;
         --target-modules) words="all-linear q_proj k_proj v_proj o_proj gate_proj up_proj down_proj" ;;
         --device) words=$(clora devices 2>/dev/null | sed -n 's/^\([0-9][0-9]*\)  .*/\1/p') ;;
         *)

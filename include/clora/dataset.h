@@ -31,18 +31,26 @@ extern "C" {
 /** Sequences of token ids, each id learnt or not. Never changes: any number of threads may read it at once. */
 typedef struct clora_dataset clora_dataset;
 
+/** What the rows of a data file are. */
+typedef enum clora_data_kind {
+    CLORA_DATA_PAIRS = 0,              /**< a context and a target */
+    CLORA_DATA_PREFERENCE = 1,         /**< a prompt and two answers to it, of which one is preferred */
+    CLORA_DATA_UNPAIRED_PREFERENCE = 2 /**< a prompt, an answer to it and whether that is desirable */
+} clora_data_kind;
+
 /** How pairs become sequences. */
 typedef struct clora_dataset_options {
-    int max_length;      /**< longest sequence in ids, bos and eos included; at least 2 (default 512) */
-    int learn_context;   /**< 1: the context is learnt too (default 0) */
-    int eos;             /**< 1: sequences end with the eos; 0: they do not (default 1) */
-    const char *columns; /**< tables: "CONTEXT,TARGET", or "TARGET" alone (default NULL: "context,target") */
-    int32_t eos_id;      /**< the eos to use; -1: the tokenizer's (default -1) */
+    int max_length;       /**< longest sequence in ids, bos and eos included; at least 2 (default 512) */
+    int learn_context;    /**< 1: the context is learnt too (default 0) */
+    int eos;              /**< 1: sequences end with the eos; 0: they do not (default 1) */
+    const char *columns;  /**< tables: "CONTEXT,TARGET", or "TARGET" alone (default NULL: "context,target") */
+    int32_t eos_id;       /**< the eos to use; -1: the tokenizer's (default -1) */
+    clora_data_kind kind; /**< what the rows are (default CLORA_DATA_PAIRS) */
 } clora_dataset_options;
 
 /** The defaults of clora_dataset_options. */
 #define CLORA_DATASET_OPTIONS_INIT \
-    { 512, 0, 1, NULL, -1 }
+    { 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS }
 
 /** What is in a dataset, and what did not fit into it. */
 typedef struct clora_dataset_stats {
@@ -60,6 +68,7 @@ typedef struct clora_dataset_stats {
     int64_t empty_targets; /**< pairs of whose sequence the eos alone is learnt: their target gives no ids */
     int64_t own_bos;       /**< texts that begin with the bos as they are: none was added */
     int64_t own_eos;       /**< texts that end with the eos as they are: none was added */
+    int64_t long_prompts;  /**< rows of preferences whose prompt alone fills max_length: they are no sequences */
 } clora_dataset_stats;
 
 /**
@@ -75,6 +84,13 @@ typedef struct clora_dataset_stats {
  *   `columns` says what to read: names (in quotes as in CSV where they hold commas) or numbers from 1.
  * - `.txt`: one long text, encoded once and cut into windows of max_length ids. The first begins with the bos, the last
  *   ends with the eos, and all is learnt but the first id of each.
+ *
+ * Preferences are read from JSON alone. An object has the strings "prompt", "chosen" and "rejected", which become two
+ * sequences side by side, the chosen one first; or, of unpaired ones, "prompt", "completion" and "label", true where
+ * the completion is desirable. No answer may be empty. A sequence has the ids of prompt and answer as one text; of
+ * these the answer's are those from the first on in which the prompt alone, or with the other answer, has another id.
+ * They are learnt. A sequence longer than max_length loses ids from its right; where the prompt leaves no room for an
+ * answer, the row is left out, and counted.
  *
  * A pair of which nothing would be learnt is passed over; when all are such, that is an error.
  *

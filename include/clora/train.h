@@ -3,8 +3,9 @@
  * @brief Tier 4: train an adapter on a dataset; evaluate a model.
  *
  * The loss of an update is the mean negative log likelihood (natural logarithm) over its learnt ids, with smoothed
- * labels where they are asked for, or that of an objective of the program's own. An evaluation's is always the plain
- * likelihood. The optimizer works on A and B alone; W0 is only read.
+ * labels where they are asked for, that of an objective of the program's own, or the mean over pairs of answers (or
+ * answers) of a loss of preferences. An evaluation's is always the plain likelihood. The optimizer works on A
+ * and B alone; W0 is only read.
  */
 #ifndef CLORA_TRAIN_H
 #define CLORA_TRAIN_H
@@ -37,6 +38,16 @@ typedef enum clora_optimizer {
     CLORA_OPTIMIZER_SGD = 2        /**< gradient descent, with a momentum in f32 when it is above 0 */
 } clora_optimizer;
 
+/** What is minimised on data of preferences: TRL's definitions (docs/objectives.md). */
+typedef enum clora_preference {
+    CLORA_PREFERENCE_NONE = 0,  /**< there are none: the likelihood of each id of a target */
+    CLORA_PREFERENCE_DPO = 1,   /**< direct preference optimization (Rafailov et al. 2023) */
+    CLORA_PREFERENCE_IPO = 2,   /**< identity preference optimization (Azar et al. 2023) */
+    CLORA_PREFERENCE_HINGE = 3, /**< the hinge of SLiC (Zhao et al. 2023) */
+    CLORA_PREFERENCE_ORPO = 4,  /**< odds ratios, without a reference policy (Hong et al. 2024) */
+    CLORA_PREFERENCE_KTO = 5    /**< Kahneman-Tversky optimization, on unpaired answers (Ethayarajh et al. 2024) */
+} clora_preference;
+
 /** How to train. */
 typedef struct clora_train_options {
     int steps;      /**< updates; 0: from epochs (default 0) */
@@ -59,30 +70,47 @@ typedef struct clora_train_options {
     float lora_plus_ratio;   /**< B's learning rate over A's, above 0: LoRA+ (Hayou et al. 2024,
                               https://arxiv.org/abs/2402.12354; default 1, which is LoRA) */
     float label_smoothing;   /**< s of each target goes to all ids of the vocabulary alike, 0 to 1 (Szegedy et al. 2016,
-                              https://arxiv.org/abs/1512.00567, as PyTorch's cross_entropy; default 0) */
+                              https://arxiv.org/abs/1512.00567, as PyTorch's cross_entropy; default 0); of DPO, the
+                              share of pairs that are taken to be the wrong way round */
     const clora_objective *objective; /**< of the program's own instead of the likelihood; copied (default NULL) */
     clora_optimizer optimizer;        /**< (default AdamW) */
     float momentum;                   /**< SGD's decay of the sum of gradients, in [0, 1) (default 0) */
+    clora_preference preference; /**< learn from preferences, by this loss; the dataset's kind must be the loss's, and
+                                      batch_size counts prompts (default none) */
+    float beta;                  /**< of that loss, above 0 (default 0.1) */
+    clora_adapter *reference;    /**< of this model: what adapts the reference policy, as when an adapter is trained on;
+                                      held (default NULL: the base alone) */
 } clora_train_options;
 
 /** The defaults of clora_train_options. */
 #define CLORA_TRAIN_OPTIONS_INIT                                                                                     \
     {                                                                                                                \
         0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f, 0, 1.0f, 0.0f, \
-            NULL, CLORA_OPTIMIZER_ADAMW, 0.0f                                                                        \
+            NULL, CLORA_OPTIMIZER_ADAMW, 0.0f, CLORA_PREFERENCE_NONE, 0.1f, NULL                                     \
     }
+
+/** How the policy judges the answers of an update: means of rewards, which are beta * log(policy / reference), and for
+ * ORPO beta * the mean log-probability of an answer's ids. NaN where there are none to judge. */
+typedef struct clora_rewards {
+    float chosen;   /**< of chosen or desirable answers */
+    float rejected; /**< of the others */
+    float margin;   /**< chosen - rejected */
+    float accuracy; /**< share of pairs whose chosen answer has the larger reward; NaN for KTO */
+    float kl;       /**< KTO's: how far the policy is from the reference, in nats of an answer; NaN for the others */
+} clora_rewards;
 
 /** One update, after it is done. */
 typedef struct clora_train_step {
-    int step;        /**< this update, from 1 */
-    int steps;       /**< updates in the whole run */
-    double epoch;    /**< passes over the data so far */
-    float loss;      /**< before the update */
-    float lr;        /**< used by the update; B's is lora_plus_ratio times this */
-    float grad_norm; /**< before clipping */
-    int tokens;      /**< non-padding ids of the update */
-    int learnt;      /**< learnt ids of the update */
-    double seconds;  /**< of this update */
+    int step;              /**< this update, from 1 */
+    int steps;             /**< updates in the whole run */
+    double epoch;          /**< passes over the data so far */
+    float loss;            /**< before the update */
+    float lr;              /**< used by the update; B's is lora_plus_ratio times this */
+    float grad_norm;       /**< before clipping */
+    int tokens;            /**< non-padding ids of the update */
+    int learnt;            /**< learnt ids of the update */
+    double seconds;        /**< of this update */
+    clora_rewards rewards; /**< on preferences; else zeros */
 } clora_train_step;
 
 /** A training run: the adapter's gradients and moments, the arena, the place in the data. One thread at a time. */
@@ -196,6 +224,23 @@ typedef struct clora_eval_result {
 CLORA_API clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_adapter *adapter,
                                       const clora_dataset *dataset, int batch_size, int pack, int max_length,
                                       int (*progress)(void *user, int64_t done), void *user);
+
+/**
+ * Evaluate what a trainer trains on other data, as far as it has come: clora_evaluate() with the trainer's options, or
+ * on preferences the trainer's loss of them, with its reference policy. Waits.
+ *
+ * @param[out]    out       overwritten; of preferences `loss` is the mean of their loss, `perplexity` NaN, and
+ *                          `accuracy` the share of pairs whose chosen answer has the larger reward, NaN for KTO
+ * @param[in,out] trainer   stays where it is in its run
+ * @param[in]     dataset   of the kind that it trains on; only read
+ * @param[in]     progress  called after each step with the sequences done so far; non-zero stops; NULL for none
+ * @param[in]     user      handed to progress; borrowed
+ *
+ * @return as clora_evaluate()
+ */
+CLORA_API clora_status clora_trainer_evaluate(clora_eval_result *out, clora_trainer *trainer,
+                                              const clora_dataset *dataset, int (*progress)(void *user, int64_t done),
+                                              void *user);
 
 /** @} */
 

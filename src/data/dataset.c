@@ -12,6 +12,7 @@ static void destroy(shared *object) {
     free(dataset->ids);
     free(dataset->labels);
     free(dataset->start);
+    free(dataset->answer);
     free(dataset);
 }
 
@@ -45,6 +46,15 @@ clora_status dataset_push(clora_dataset *dataset, const int32_t *ids, const int3
         dataset->labels[used + i] = labels && labels[i] >= 0 ? labels[i] : -1;
     }
     dataset->used += n;
+done:
+    return status;
+}
+
+clora_status dataset_mark_answer(clora_dataset *dataset, dataset_answer answer) {
+    clora_status status = CLORA_OK;
+
+    TRY(alloc_grow((void **)&dataset->answer, &dataset->answer_capacity, dataset->count + 1, sizeof(answer)));
+    dataset->answer[dataset->count] = answer;
 done:
     return status;
 }
@@ -119,6 +129,10 @@ clora_status clora_dataset_from_ids(clora_dataset **out, const int32_t *ids, con
 done:
     clora_dataset_free(dataset);
     return clora_keep_cause(status);
+}
+
+clora_data_kind dataset_kind(const clora_dataset *dataset) {
+    return dataset->kind;
 }
 
 size_t clora_dataset_count(const clora_dataset *dataset) {

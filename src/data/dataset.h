@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 
+clora_data_kind dataset_kind(const clora_dataset *dataset);
+
 /* Rows of equal length for one step. At position t the model predicts targets[t] from what it sees. */
 typedef struct clora_batch {
     int B, T;           /* rows; length of the longest */
@@ -78,8 +80,19 @@ clora_status dataset_count(dataset_tally *out, const char *path, const char *col
 clora_status dataset_fail(const dataset_builder *builder, size_t line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* ---- Preferences (preferences.c) ---- */
+
+/* Encode a prompt with its answers and add a sequence for each. */
+clora_status dataset_add_preference(dataset_builder *builder, dataset_text prompt, dataset_text chosen,
+                                    dataset_text rejected, size_t line);
+clora_status dataset_add_unpaired(dataset_builder *builder, dataset_text prompt, dataset_text completion,
+                                  bool desirable, size_t line);
+
+/* ---- Readers ---- */
+
 /* JSON; text is the whole file, and checked here. */
 clora_status dataset_read_jsonl(dataset_builder *builder, dataset_text text);
+clora_status dataset_read_preferences(dataset_builder *builder, dataset_text text);
 
 /* The other kinds of files. text is the whole file: UTF-8, no NUL, no byte order mark. */
 clora_status dataset_read_csv(dataset_builder *builder, dataset_text text);

@@ -42,6 +42,10 @@ static clora_status read_file(dataset_builder *builder, dataset_text text) {
     TRY(data_check_kind(builder->path, text.data, text.size));
     if (builder->options.columns && !is_table(builder->path))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: columns can be chosen in .csv and .tsv files only", builder->path));
+    if (builder->options.kind != CLORA_DATA_PAIRS && !is_json(builder->path))
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: preferences are read from .jsonl, .ndjson or .json", builder->path));
+    if (builder->options.kind != CLORA_DATA_PAIRS)
+        return dataset_read_preferences(builder, text);
     status = is_json(builder->path) ? dataset_read_jsonl(builder, text) : read_text(builder, text);
 done:
     return status;
@@ -110,6 +114,9 @@ done:
 static clora_status check_filled(const dataset_builder *builder) {
     if (builder->dataset->count > 0)
         return CLORA_OK;
+    if (builder->dataset->stats.long_prompts > 0)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: every prompt alone has %d ids or more: raise the maximum length",
+                          builder->path, builder->options.max_length);
     if (builder->first_skipped > 0)
         return dataset_fail(
             builder, builder->first_skipped,
@@ -130,8 +137,12 @@ clora_status clora_dataset_load(clora_dataset **out, const char *path, const clo
     NEED(tokenizer);
     if (builder.options.max_length < 2)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a maximum length of %d; the least is 2", builder.options.max_length));
+    if ((int)builder.options.kind < CLORA_DATA_PAIRS || builder.options.kind > CLORA_DATA_UNPAIRED_PREFERENCE)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "there is no kind of data with number %d", (int)builder.options.kind));
     TRY(choose_ends(&builder));
     TRY(dataset_new(&builder.dataset));
+    builder.dataset->kind = builder.options.kind;
+    builder.dataset->max_length = builder.options.max_length;
     TRY(read_path(&builder));
     TRY(check_filled(&builder));
     *out = builder.dataset;

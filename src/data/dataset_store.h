@@ -1,9 +1,17 @@
 #ifndef CLORA_DATA_DATASET_STORE_H
 #define CLORA_DATA_DATASET_STORE_H
 
+#include <stdbool.h>
+
 #include <clora/dataset.h>
 
 #include "base/shared.h"
+
+/* Of a sequence that is an answer to a prompt. */
+typedef struct dataset_answer {
+    int prompt;     /* the first so many ids are the prompt's, a bos included */
+    bool desirable; /* of two answers to a prompt, which stand side by side, the first is */
+} dataset_answer;
 
 /* All sequences end to end: sequence i is ids[start[i]] to ids[start[i + 1] - 1]. */
 struct clora_dataset {
@@ -13,6 +21,10 @@ struct clora_dataset {
     size_t count;          /* whole sequences */
     size_t used;           /* ids, those of the sequence that is being added included */
     size_t id_capacity, label_capacity, start_capacity;
+    clora_data_kind kind;
+    dataset_answer *answer; /* of each sequence, where the kind is one of preferences; else NULL */
+    size_t answer_capacity;
+    int max_length; /* what longer sequences were cut to; 0: unknown */
     clora_dataset_stats stats;
 };
 
@@ -20,6 +32,9 @@ clora_status dataset_new(clora_dataset **out);
 
 /* Put n ids at the end of the sequence that is being added. Negative labels, and labels = NULL, mean not learnt. */
 clora_status dataset_push(clora_dataset *dataset, const int32_t *ids, const int32_t *labels, size_t n);
+
+/* Say of the sequence that is being added that it is an answer. */
+clora_status dataset_mark_answer(clora_dataset *dataset, dataset_answer answer);
 
 /* The sequence is whole. One without learnt ids is taken out again: *learnt says so. */
 clora_status dataset_close_sequence(clora_dataset *dataset, size_t *learnt);

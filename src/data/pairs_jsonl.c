@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/file_error.h"
 #include "files/directory.h"
-#include "data/json_rows.h"
+#include "data/pairs_row.h"
 
 /* The names a pair goes by; the first row whose two keys are both there is taken. */
 static const struct {
@@ -16,14 +16,7 @@ static const struct {
 
 enum { NAMES_COUNT = sizeof(NAMES) / sizeof(NAMES[0]), INSTRUCTION = 2 };
 
-/* An object and where it stands, for messages. */
-typedef struct row {
-    const dataset_builder *builder;
-    const json_t *object;
-    size_t line;
-} row;
-
-static clora_status get_text(dataset_text *out, const row *r, const char *key) {
+clora_status row_get_text(dataset_text *out, const row *r, const char *key) {
     const json_t *value = json_object_get(r->object, key);
 
     *out = (dataset_text){"", 0};
@@ -41,7 +34,7 @@ static clora_status join_input(dataset_text *context, char **joined, const row *
 
     if (!value || json_is_null(value))
         return CLORA_OK;
-    TRY(get_text(&input, r, "input"));
+    TRY(row_get_text(&input, r, "input"));
     if (input.size == 0)
         return CLORA_OK;
     *joined = alloc_array(context->size + 1 + input.size, 1);
@@ -59,7 +52,7 @@ done:
 static clora_status get_context(dataset_text *out, char **joined, const row *r, size_t i) {
     clora_status status = CLORA_OK;
 
-    TRY(get_text(out, r, NAMES[i].context));
+    TRY(row_get_text(out, r, NAMES[i].context));
     if (i == INSTRUCTION)
         TRY(join_input(out, joined, r));
 done:
@@ -77,7 +70,7 @@ static size_t find_names(const json_t *object) {
 
 /* ---- Pairs ---- */
 
-static clora_status check_nul(const row *r, const char *key, dataset_text text) {
+clora_status row_check_nul(const row *r, const char *key, dataset_text text) {
     if (text.size > 0 && memchr(text.data, '\0', text.size))
         return dataset_fail(r->builder, r->line, "\"%s\" holds a NUL character", key);
     return CLORA_OK;
@@ -89,9 +82,9 @@ static clora_status add_named(dataset_builder *builder, const row *r, size_t i) 
     char *joined = NULL;
 
     TRY(get_context(&context, &joined, r, i));
-    TRY(get_text(&target, r, NAMES[i].target));
-    TRY(check_nul(r, NAMES[i].context, context));
-    TRY(check_nul(r, NAMES[i].target, target));
+    TRY(row_get_text(&target, r, NAMES[i].target));
+    TRY(row_check_nul(r, NAMES[i].context, context));
+    TRY(row_check_nul(r, NAMES[i].target, target));
     TRY(dataset_add_pair(builder, context, target, r->line));
 done:
     free(joined);
@@ -102,8 +95,8 @@ static clora_status add_text(dataset_builder *builder, const row *r) {
     clora_status status = CLORA_OK;
     dataset_text text;
 
-    TRY(get_text(&text, r, "text"));
-    TRY(check_nul(r, "text", text));
+    TRY(row_get_text(&text, r, "text"));
+    TRY(row_check_nul(r, "text", text));
     TRY(dataset_add_pair(builder, (dataset_text){"", 0}, text, r->line));
 done:
     return status;
@@ -137,15 +130,19 @@ static clora_status add_object(void *user, const json_t *object, size_t line) {
                         "\"instruction\" and \"output\", or \"text\")");
 }
 
-clora_status dataset_read_jsonl(dataset_builder *builder, dataset_text text) {
+clora_status rows_read(dataset_builder *builder, dataset_text text, json_row add) {
     if (text.size == 0)
         return CLORA_OK; /* which fmemopen refuses */
     FILE *stream = fmemopen((void *)(uintptr_t)text.data, text.size, "r");
     if (!stream)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", builder->path);
-    const clora_status status = json_rows_read(stream, builder->path, add_object, builder);
+    const clora_status status = json_rows_read(stream, builder->path, add, builder);
     fclose(stream);
     return status;
+}
+
+clora_status dataset_read_jsonl(dataset_builder *builder, dataset_text text) {
+    return rows_read(builder, text, add_object);
 }
 
 /* ---- Texts alone ---- */
@@ -167,7 +164,7 @@ static clora_status get_prompt(dataset_text *out, char **joined, const row *r) {
     if (i < NAMES_COUNT)
         return get_context(out, joined, r, i);
     if (json_is_string(json_object_get(r->object, "text")))
-        return get_text(out, r, "text");
+        return row_get_text(out, r, "text");
     return dataset_fail(r->builder, r->line,
                         "no \"context\" with a string (nor \"prompt\", \"instruction\" or \"text\")");
 }
@@ -182,7 +179,7 @@ static clora_status take_text(void *user, const json_t *object, size_t line) {
     if (reader->prompts)
         TRY(get_prompt(&text, &joined, &r));
     else if (json_is_string(json_object_get(object, "text")))
-        TRY(get_text(&text, &r, "text"));
+        TRY(row_get_text(&text, &r, "text"));
     else
         TRY(dataset_fail(&reader->builder, line, "no \"text\" with a string; rows look like {\"text\": \"...\"}"));
     reader->stopped = reader->callback(reader->user, text.data, text.size, line) != 0;

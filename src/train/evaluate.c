@@ -69,6 +69,9 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
         return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", batch_size);
     if (adapter)
         TRY(model_check_adapter(model, adapter));
+    if (dataset_kind(dataset) != CLORA_DATA_PAIRS)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT,
+                       "the data are preferences: a trainer that learns from them evaluates them"));
     TRY(batch_check_ids(model, dataset));
     TRY(model_self_check(model, SELF_CHECK_LOSS));
     TRY(prepare(&e, model, adapter, dataset,
@@ -89,4 +92,17 @@ done:
     clora_loader_free(e.loader);
     free(e.staging);
     return status;
+}
+
+clora_status clora_trainer_evaluate(clora_eval_result *out, clora_trainer *trainer, const clora_dataset *dataset,
+                                    int (*progress)(void *user, int64_t done), void *user) {
+    NEED(out);
+    *out = (clora_eval_result){0};
+    NEED(trainer);
+    NEED(dataset);
+    const clora_train_options *o = &trainer->options;
+    if (trainer->preference)
+        return preference_evaluate(out, trainer, dataset, progress, user);
+    return clora_evaluate(out, trainer->model, trainer->adapter, dataset, o->batch_size, o->pack,
+                          o->pack ? o->max_length : 0, progress, user);
 }

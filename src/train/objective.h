@@ -24,6 +24,23 @@ extern const objective objective_likelihood;
 /* The same with smoothed labels: of each target *smoothing goes to all ids alike. (likelihood.c) */
 objective objective_smoothed(const float *smoothing);
 
+/* What the answers of preferences got: train/preference.h. */
+typedef struct reward_sums {
+    double reward[2]; /* of rejected or undesirable answers, and of the others */
+    int answers[2];
+    int won; /* pairs whose chosen answer has the larger reward */
+    double kl;
+    int batches;
+} reward_sums;
+
+/* Sums over the micro-batches of an update. */
+typedef struct objective_sums {
+    double loss;
+    int units; /* what the loss is a mean over: learnt ids; of preferences pairs, or answers */
+    int tokens, learnt;
+    reward_sums rewards;
+} objective_sums;
+
 /*
  * ws->nll and ws->hit of every row of the step in hand, which model_forward has gone through; the head's logits are
  * made chunk by chunk. weights f32 (M), or NULL. With `gradient` also dnorm (M, C) = d(sum of losses) / d(normed), and

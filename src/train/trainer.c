@@ -45,9 +45,37 @@ static clora_status check(const clora_train_options *o) {
     return CLORA_OK;
 }
 
+static clora_status make_loader(clora_trainer *t, const clora_dataset *dataset) {
+    const clora_train_options *o = &t->options;
+
+    if (o->preference != CLORA_PREFERENCE_NONE)
+        return preference_create(&t->preference, dataset, o);
+    if (dataset_kind(dataset) != CLORA_DATA_PAIRS)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the data are preferences: choose a loss that learns from them");
+    return clora_loader_create(&t->loader, dataset,
+                               &(clora_loader_options){.batch_size = o->batch_size,
+                                                       .pack = o->pack,
+                                                       .max_length = o->max_length,
+                                                       .shuffle = o->shuffle,
+                                                       .seed = o->seed});
+}
+
+static size_t batches_per_epoch(const clora_trainer *t) {
+    return t->preference ? answer_loader_batches_per_epoch(t->preference->loader)
+                         : clora_loader_batches_per_epoch(t->loader);
+}
+
+/* The largest micro-batch is of B x T ids. */
+static void shape_of(const clora_trainer *t, const clora_dataset *dataset, int *B, int *T) {
+    *B = t->options.batch_size;
+    *T = t->options.max_length ? t->options.max_length : clora_dataset_get_stats(dataset).longest;
+    if (t->preference)
+        answer_loader_shape(t->preference->loader, B, T);
+}
+
 /* Updates of the run: as asked for, or the micro-batches of all epochs shared out to updates. */
 static clora_status count_steps(clora_trainer *t) {
-    const double per_epoch = (double)clora_loader_batches_per_epoch(t->loader);
+    const double per_epoch = (double)batches_per_epoch(t);
     const double batches = ceil(t->options.epochs * per_epoch - 1e-9);
 
     t->steps = t->options.steps;
@@ -76,15 +104,15 @@ static clora_status check_room(const clora_trainer *t) {
 
 static clora_status make_workspace(clora_trainer *t, const clora_dataset *dataset) {
     clora_status status = CLORA_OK;
-    const int length = t->options.max_length ? t->options.max_length : clora_dataset_get_stats(dataset).longest;
-    int *ranks = adapter_list_ranks(t->adapter, t->model->projections);
+    int *ranks = preference_list_ranks(t->adapter, t->options.reference, t->model->projections), B, T;
 
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer");
+    shape_of(t, dataset, &B, &T);
     TRY(workspace_plan(&t->ws, t->model,
-                       &(workspace_options){.B = t->options.batch_size,
-                                            .T = length,
-                                            .positions = length,
+                       &(workspace_options){.B = B,
+                                            .T = T,
+                                            .positions = T,
                                             .train = true,
                                             .recompute = (clora_recompute)t->options.recompute,
                                             .loss = true,
@@ -95,6 +123,8 @@ static clora_status make_workspace(clora_trainer *t, const clora_dataset *datase
     t->staging = alloc_array((size_t)t->ws->max_rows, sizeof(*t->staging));
     if (!t->staging)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer"));
+    if (t->preference)
+        TRY(preference_begin(t->preference, t->ws));
 done:
     free(ranks);
     return status;
@@ -140,13 +170,10 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     t->adapter = adapter;
     TRY(check(&t->options));
     TRY(model_check_adapter(model, adapter));
+    if (t->options.reference)
+        TRY(model_check_adapter(model, t->options.reference));
     TRY(batch_check_ids(model, dataset));
-    TRY(clora_loader_create(&t->loader, dataset,
-                            &(clora_loader_options){.batch_size = t->options.batch_size,
-                                                    .pack = t->options.pack,
-                                                    .max_length = t->options.max_length,
-                                                    .shuffle = t->options.shuffle,
-                                                    .seed = t->options.seed}));
+    TRY(make_loader(t, dataset));
     TRY(count_steps(t));
     TRY(model_self_check(model, SELF_CHECK_FACTORS | SELF_CHECK_BACKWARD | optimizer_find(&t->options)->self_check));
     TRY(make_workspace(t, dataset));
@@ -166,6 +193,7 @@ void clora_trainer_free(clora_trainer *t) {
     own_objective_finish(&t->own);
     optimizer_free(t->optimizer);
     parameters_finish(&t->parameters);
+    preference_free(t->preference);
     workspace_free(t->ws);
     clora_loader_free(t->loader);
     free(t->staging);
@@ -197,33 +225,36 @@ static uint64_t dropout_seed(const clora_trainer *t) {
 }
 
 /* Forward and backward of one micro-batch; its gradients and sums are added. */
-static clora_status micro_batch(clora_trainer *t, clora_train_step *out, double *nll) {
+static clora_status micro_batch(clora_trainer *t, objective_sums *sums) {
     const selection select = {.adapter = t->adapter,
                               .trains = &t->parameters,
                               .dropout = t->adapter->dropout,
                               .dropout_seed = dropout_seed(t)};
     const clora_batch *batch;
-    double sum;
+    double nll;
     clora_status status = CLORA_OK;
 
+    t->batches++;
+    if (t->preference)
+        return preference_micro_batch(t->preference, &select, sums);
     TRY(clora_loader_next(t->loader, &batch));
     t->own.batch = batch;
     TRY(batch_upload(t->ws, batch));
     TRY(model_forward(t->ws, &select, NULL));
     TRY(objective_run(t->objective, t->ws, &select, NULL, true));
     TRY(model_backward(t->ws, &select));
-    TRY(batch_results(t->ws, t->staging, &sum, NULL));
-    *nll += sum;
-    out->tokens += (int)batch->tokens;
-    out->learnt += (int)batch->learnt;
-    t->batches++;
+    TRY(batch_results(t->ws, t->staging, &nll, NULL));
+    sums->loss += nll;
+    sums->units += (int)batch->learnt;
+    sums->tokens += (int)batch->tokens;
+    sums->learnt += (int)batch->learnt;
 done:
     return status;
 }
 
 static clora_status update(clora_trainer *t, clora_train_step *out) {
     const double start = clock_seconds();
-    double nll = 0.0;
+    objective_sums sums = {0};
     clora_status status = CLORA_OK;
 
     *out = (clora_train_step){.step = t->step + 1, .steps = t->steps};
@@ -231,17 +262,21 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
         return clora_fail(CLORA_ERROR_NOT_FOUND, "the run is over after %d updates", t->steps);
     TRY(parameters_zero_gradients(&t->parameters));
     for (int i = 0; i < t->options.accumulate && (!t->batches_total || t->batches < t->batches_total); i++)
-        TRY(micro_batch(t, out, &nll));
-    out->loss = (float)(nll / out->learnt);
+        TRY(micro_batch(t, &sums));
+    out->loss = (float)(sums.loss / sums.units);
+    out->tokens = sums.tokens;
+    out->learnt = sums.learnt;
+    if (t->preference)
+        out->rewards = preference_rewards(t->preference, &sums);
     out->lr = schedule_rate(&t->options, t->step, t->steps);
     if (!isfinite(out->loss))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "step %d: the loss is not finite; a smaller learning rate may help",
                        out->step));
-    TRY(optimizer_norm(t->optimizer, &out->grad_norm, 1.0f / (float)out->learnt, t->options.clip));
+    TRY(optimizer_norm(t->optimizer, &out->grad_norm, 1.0f / (float)sums.units, t->options.clip));
     if (!isfinite(out->grad_norm))
         TRY(parameters_blame(&t->parameters, out->step));
     TRY(optimizer_update(t->optimizer, &t->options, out->lr, ++t->step));
-    out->epoch = (double)t->batches / (double)clora_loader_batches_per_epoch(t->loader);
+    out->epoch = (double)t->batches / (double)batches_per_epoch(t);
     out->seconds = clock_seconds() - start;
 done:
     return status;

@@ -8,6 +8,7 @@
 #include "train/objective.h"
 #include "train/optimizer.h"
 #include "train/own_objective.h"
+#include "train/preference.h"
 
 /* A dataset made with another tokenizer may hold ids that the model has no embedding for. (batch.c) */
 clora_status batch_check_ids(const clora_model *model, const clora_dataset *dataset);
@@ -22,7 +23,8 @@ struct clora_trainer {
     clora_model *model;
     clora_adapter *adapter;
     clora_train_options options;
-    clora_loader *loader;
+    clora_loader *loader;   /* NULL where there is */
+    preference *preference; /* what learns from preferences, with a loader of its own */
     workspace *ws;
     objective objective;
     own_objective own; /* where it is the program's own */

@@ -5,7 +5,7 @@
 #include "cli/inputs/ends.h"
 #include "cli/ui/text.h"
 
-enum { STANDARD_LENGTH = 512 };
+enum { STANDARD_LENGTH = 512, PREFERENCE_LENGTH = 1024 /* TRL's */ };
 
 static const char *const eos_choices[] = {"always", "never", NULL};
 
@@ -56,8 +56,9 @@ const opt data_options[] = {
 
 int data_max_length(const cli_state *cli, const data_args *args, const clora_model_info *model, int *max_length) {
     const int positions = model->max_positions;
+    const int standard = args->kind == CLORA_DATA_PAIRS ? STANDARD_LENGTH : PREFERENCE_LENGTH;
 
-    *max_length = args->max_length ? args->max_length : positions < STANDARD_LENGTH ? positions : STANDARD_LENGTH;
+    *max_length = args->max_length ? args->max_length : positions < standard ? positions : standard;
     if (*max_length > positions)
         return cli_fail(cli, "--max-length %d: the model has %s", *max_length,
                         text_amount(positions, "position", "positions"));
@@ -87,6 +88,7 @@ int data_load(const cli_state *cli, const data_args *args, const char *path, con
     options.max_length = max_length;
     options.eos = args->eos == 0;
     options.learn_context = args->learn_context;
+    options.kind = args->kind;
     if (clora_tokenizer_eos(tokenizer) < 0 && model->eos_count > 0)
         options.eos_id = model->eos[0];
     if (clora_dataset_load(out, path, tokenizer, &options) != CLORA_OK)
@@ -110,6 +112,9 @@ void data_print_stats(FILE *out, const char *label, const char *path, const clor
         fprintf(out, "%*stoo long: %s cut on the left, %s on the right\n", indent, "",
                 text_amount(s.truncated_contexts, "context", "contexts"),
                 text_amount(s.truncated_targets, "target", "targets"));
+    if (s.long_prompts > 0)
+        fprintf(out, "%*sleft out: %s no room for an answer\n", indent, "",
+                text_amount(s.long_prompts, "prompt leaves", "prompts leave"));
     if (s.left_out > 0)
         fprintf(out, "%*sleft out: a last window of one token\n", indent, "");
     if (s.dropped > 0)

@@ -28,7 +28,7 @@ static const opt output_options[] = {
      .type = OPT_PATH,
      .offset = offsetof(train_args, val),
      .value = "FILE",
-     .help = "held-out pairs: their loss is shown before and after training"},
+     .help = "held-out data: their loss is shown before and after training"},
     {.name = "eval-every",
      .type = OPT_INT,
      .offset = offsetof(train_args, eval_every),
@@ -86,14 +86,8 @@ const opt train_options[] = {
      .low = 0,
      .high = 1e9,
      .flags = OPT_ABOVE,
+     .standard = "0.0002, of preferences 1e-06",
      .help = "learning rate"},
-    {.name = "label-smoothing",
-     .type = OPT_FLOAT,
-     .offset = TRAIN(label_smoothing),
-     .value = "X",
-     .low = 0,
-     .high = 1,
-     .help = "share of each target that goes to all tokens alike: the loss is of these, validation's is not"},
     {.name = "schedule",
      .type = OPT_CHOICE,
      .offset = TRAIN(schedule),
@@ -163,7 +157,7 @@ const opt train_model_options[] = {
 };
 
 /* The first of the groups that methods have, one each, and all groups. */
-enum { METHODS = 3, GROUPS = METHODS + TRAIN_METHOD_COUNT + 2 };
+enum { METHODS = 4, GROUPS = METHODS + TRAIN_METHOD_COUNT + 2 };
 
 static int check(const cli_state *cli, const train_args *args, const opt_group *groups) {
     if (opt_given(groups, GROUPS, "steps") && opt_given(groups, GROUPS, "epochs"))
@@ -184,6 +178,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     opt_group groups[GROUPS] = {
         {.heading = "Data", .options = data_options, .values = &args.data},
         {.heading = "Output and validation", .options = output_options, .values = &args},
+        {.heading = "Objective", .options = train_objective_options, .values = &args},
         {.heading = "Method", .options = method_options, .values = &args},
         [METHODS + TRAIN_METHOD_COUNT] = {.heading = "Training", .options = train_options, .values = &args},
         [METHODS + TRAIN_METHOD_COUNT + 1] = {.heading = "Model", .options = train_model_options, .values = &args},
@@ -197,6 +192,8 @@ static int run(cli_state *cli, int argc, char **argv) {
     if (status != OPT_GO_ON)
         return status;
     status = check(cli, &args, groups);
+    if (status == CLI_DONE)
+        status = train_choose_objective(cli, &args, groups, GROUPS);
     if (status == CLI_DONE)
         status = train_choose_methods(cli, &args, opt_given(groups, GROUPS, "method"), groups + METHODS);
     if (status != CLI_DONE)

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include <jansson.h>
+
 #include <clora/output.h>
 #include <clora/train.h>
 
@@ -14,7 +16,8 @@
 #include "cli/ui/progress.h"
 
 /* The parts of `clora train`: cmd_train.c has the options, train_load.c what is made before the first step, train_run.c
- * the loop, train_report.c what is said, train_log.c the JSONL file, train_methods.c what is trained. */
+ * the loop, train_report.c what is said, train_log.c the JSONL file, train_methods.c what is trained, train_objective.c
+ * what is minimised. */
 
 /* The methods, in the order in which they are made and saved. */
 enum { TRAIN_LORA, TRAIN_METHOD_COUNT };
@@ -23,7 +26,7 @@ enum { TRAIN_LORA, TRAIN_METHOD_COUNT };
 typedef struct train_args {
     const char *model_path;
     const char *method, *out, *val, *log, *init_adapter;
-    int eval_every, profile;
+    int eval_every, profile, objective;
     data_args data;
     model_args model;
     clora_adapter_options adapter;
@@ -39,6 +42,7 @@ typedef struct train_log {
     bool created; /* by this run */
     bool is_file; /* that can hold lines of earlier runs */
     bool cut_off; /* its last line has no end */
+    bool rewards; /* lines have them */
     int error;    /* errno of the first write that failed */
 } train_log;
 
@@ -47,7 +51,8 @@ typedef struct train_log {
 int train_log_open(const cli_state *cli, train_log *log, const train_args *args, bool have_output);
 /* What the file holds must be the log of earlier runs, after which this one's lines go. */
 int train_log_check(const cli_state *cli, train_log *log);
-void train_log_discard(train_log *log); /* of a run that did not begin: a file that it made goes */
+void train_log_discard(train_log *log);                  /* of a run that did not begin: a file that it made goes */
+json_t *train_log_rewards(const clora_rewards *rewards); /* NULL without memory */
 void train_log_step(train_log *log, const clora_train_step *step);
 void train_log_validation(train_log *log, int step, double loss);
 void train_log_close(train_log *log); /* a failure shows in error */
@@ -65,6 +70,7 @@ typedef struct train_state {
     clora_model *model;
     clora_adapter *part[TRAIN_METHOD_COUNT]; /* of each method */
     clora_adapter *adapter;                  /* the one part, or the parts joined */
+    clora_adapter *reference;                /* of preferences, where an adapter is continued: what it was */
     clora_trainer *trainer;
     int max_length; /* of a sequence, and of a row with --pack */
     train_log log;
@@ -88,6 +94,12 @@ int train_run(train_state *state);
 bool train_is_complete(const train_state *state); /* all steps, and the validation after the last */
 void train_release(train_state *state);
 
+/* Of what is minimised. (train_objective.c) */
+extern const opt train_objective_options[];
+int train_choose_objective(const cli_state *cli, train_args *args, const opt_group *groups, int count);
+bool train_has_reference(const train_args *args); /* whether it compares with a policy that does not learn */
+void train_report_objective(FILE *out, const train_state *state);
+
 /* Of the methods, as the rows of train_methods.c say it. */
 opt_group train_method_group(int i, train_args *args);
 int train_choose_methods(const cli_state *cli, train_args *args, bool given, const opt_group *groups);
@@ -98,7 +110,7 @@ void train_describe(FILE *out, const train_state *state); /* a line for each */
 
 void train_report_plan(const train_state *state);
 void train_report_step(train_state *state); /* a line now and then, and the bar */
-void train_report_validation(const train_state *state);
+void train_report_validation(const train_state *state, const clora_eval_result *result);
 int train_report_end(const train_state *state); /* the summary, or the JSON object */
 
 #endif

@@ -40,11 +40,23 @@ static int load_model(train_state *state) {
     return CLI_DONE;
 }
 
+/* An adapter that goes on learning is compared with itself as it is now. */
+static int make_reference(train_state *state) {
+    const train_args *args = state->args;
+
+    if (!args->init_adapter || !train_has_reference(args))
+        return CLI_DONE;
+    if (clora_adapter_load(&state->reference, state->model, args->init_adapter) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    return CLI_DONE;
+}
+
 static int make_trainer(train_state *state) {
     clora_train_options options = state->args->train;
 
     options.batch_size = state->args->data.batch_size;
     options.pack = state->args->data.pack;
+    options.reference = state->reference;
     options.max_length = options.pack ? state->max_length : 0; /* unpacked rows end with the longest sequence */
     if (clora_trainer_create(&state->trainer, state->model, state->adapter, state->data, &options) != CLORA_OK)
         return cli_fail_library(state->cli);
@@ -78,12 +90,15 @@ int train_load(train_state *state) {
     if (status == CLI_DONE)
         status = train_make_adapter(state);
     if (status == CLI_DONE)
+        status = make_reference(state);
+    if (status == CLI_DONE)
         status = make_trainer(state);
     return status;
 }
 
 void train_release(train_state *state) {
     clora_trainer_free(state->trainer);
+    clora_adapter_free(state->reference);
     train_free_adapter(state);
     clora_model_free(state->model);
     clora_dataset_free(state->val);

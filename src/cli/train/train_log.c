@@ -124,7 +124,7 @@ int train_log_open(const cli_state *cli, train_log *log, const train_args *args,
 
     if (!args->log || log->stream || in_directory(args->log, args->out) != have_output)
         return CLI_DONE;
-    *log = (train_log){.path = args->log};
+    *log = (train_log){.path = args->log, .rewards = args->train.preference != CLORA_PREFERENCE_NONE};
     if (stat(args->log, &info) == 0 && (is_file(&info, args->data.data) || is_file(&info, args->val)))
         return cli_misuse(cli, "--log %s would write over the data", args->log);
     const int fd = open_log(log);
@@ -177,12 +177,23 @@ static void put(train_log *log, json_t *line) {
         log->error = errno ? errno : EIO;
 }
 
+/* Under TRL's names. */
+json_t *train_log_rewards(const clora_rewards *r) {
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "rewards/chosen", json_number((double)r->chosen), "rewards/rejected",
+                     json_number((double)r->rejected), "rewards/margins", json_number((double)r->margin),
+                     "rewards/accuracies", json_number((double)r->accuracy), "kl", json_number((double)r->kl));
+}
+
 void train_log_step(train_log *log, const clora_train_step *step) {
-    if (log->stream)
-        put(log,
-            json_pack("{s:i, s:o, s:o, s:o, s:i, s:o}", "step", step->step, "loss", json_number((double)step->loss),
-                      "lr", json_float(step->lr), "grad_norm", json_number((double)step->grad_norm), "tokens",
-                      step->tokens, "tokens_per_second", json_number(step->tokens / step->seconds)));
+    if (!log->stream)
+        return;
+    json_t *line =
+        json_pack("{s:i, s:o, s:o, s:o, s:i, s:o}", "step", step->step, "loss", json_number((double)step->loss), "lr",
+                  json_float(step->lr), "grad_norm", json_number((double)step->grad_norm), "tokens", step->tokens,
+                  "tokens_per_second", json_number(step->tokens / step->seconds));
+    if (log->rewards)
+        json_object_update_new(line, train_log_rewards(&step->rewards));
+    put(log, line);
 }
 
 void train_log_validation(train_log *log, int step, double loss) {

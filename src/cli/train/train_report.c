@@ -16,10 +16,14 @@ static const char *const optimizers[] = {"AdamW", "AdamW of 8 bits", "SGD"};
 static void plan_training(FILE *out, const train_state *state) {
     const clora_train_options *t = &state->args->train;
     const data_args *d = &state->args->data;
+    static const char *const units[][2] = {[CLORA_DATA_PAIRS] = {"sequence", "sequences"},
+                                           [CLORA_DATA_PREFERENCE] = {"pair", "pairs"},
+                                           [CLORA_DATA_UNPAIRED_PREFERENCE] = {"answer", "answers"}};
+    static const char *const row[2] = {"row", "rows"};
+    const char *const *unit = d->pack ? row : units[d->kind];
 
     fprintf(out, "training    %s of %s%s", text_amount(clora_trainer_steps(state->trainer), "step", "steps"),
-            text_amount(d->batch_size, d->pack ? "row" : "sequence", d->pack ? "rows" : "sequences"),
-            d->pack ? " (packed)" : "");
+            text_amount(d->batch_size, unit[0], unit[1]), d->pack ? " (packed)" : "");
     if (t->accumulate > 1)
         fprintf(out, " times %d", t->accumulate);
     if (t->steps == 0)
@@ -70,6 +74,7 @@ void train_report_plan(const train_state *state) {
     data_print_stats(out, "data        ", state->args->data.data, state->data);
     if (state->val)
         data_print_stats(out, "validation  ", state->args->val, state->val);
+    train_report_objective(out, state);
     plan_training(out, state);
     plan_memory(out, state);
     fprintf(out, "\n");
@@ -109,12 +114,16 @@ void train_report_step(train_state *state) {
     progress_update(&state->bar, s->step, label);
 }
 
-void train_report_validation(const train_state *state) {
+void train_report_validation(const train_state *state, const clora_eval_result *result) {
+    const bool pairs = state->args->train.preference != CLORA_PREFERENCE_NONE;
+    const double beside = pairs ? result->accuracy : result->perplexity;
+
     if (state->cli->quiet)
         return;
     progress_clear_all();
-    fprintf(state->report, "validation loss %s (perplexity %s) ", text_number(state->val_loss),
-            text_number(exp(state->val_loss)));
+    fprintf(state->report, "validation loss %s ", text_number(result->loss));
+    if (!isnan(beside))
+        fprintf(state->report, "(%s %s) ", pairs ? "accuracy" : "perplexity", text_number(beside));
     if (state->val_step == 0)
         fprintf(state->report, "before training\n");
     else
@@ -137,6 +146,8 @@ static int print_json(const train_state *state) {
         (json_int_t)clora_adapter_get_info(state->adapter).parameters, "val_loss",
         state->val_step >= 0 ? json_number(state->val_loss) : json_null(), "val_loss_before",
         state->val ? json_number(state->val_before) : json_null(), "out", json_path(state->args->out));
+    if (state->args->train.preference != CLORA_PREFERENCE_NONE && trained)
+        json_object_update_new(object, train_log_rewards(&s->rewards));
     if (object && state->args->profile &&
         json_object_set_new(object, "profile", profile_json(profile_read(state->context))) != 0) {
         json_decref(object);

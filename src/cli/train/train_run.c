@@ -36,14 +36,12 @@ static int keep_and_fail(train_state *state, const char *what) {
 }
 
 static int validate(train_state *state, int step) {
-    const data_args *d = &state->args->data;
     clora_eval_result result;
 
     if (!state->val)
         return CLI_DONE;
     begin_bar(state, (int64_t)clora_dataset_get_stats(state->val).sequences, 0);
-    const clora_status status = clora_evaluate(&result, state->model, state->adapter, state->val, d->batch_size,
-                                               d->pack, d->pack ? state->max_length : 0, go_on, state);
+    const clora_status status = clora_trainer_evaluate(&result, state->trainer, state->val, go_on, state);
     progress_end(&state->bar);
     if (interrupt_seen())
         return CLI_DONE; /* the loop sees it too */
@@ -54,7 +52,7 @@ static int validate(train_state *state, int step) {
     if (step == 0)
         state->val_before = result.loss;
     train_log_validation(&state->log, step, result.loss);
-    train_report_validation(state);
+    train_report_validation(state, &result);
     return CLI_DONE;
 }
 

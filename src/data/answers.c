@@ -1,0 +1,216 @@
+#include "data/answers.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/rng.h"
+#include "data/dataset_store.h"
+
+struct answer_loader {
+    const clora_dataset *dataset;
+    answer_loader_options options;
+    size_t per;    /* answers to a prompt, side by side in the dataset */
+    size_t count;  /* prompts */
+    size_t *order; /* the epoch's permutation of the prompts */
+    uint32_t epoch;
+    size_t next; /* batch of the epoch that comes next */
+    int width;   /* of the longest row */
+    answer_batch batch;
+};
+
+/* The ids of a prompt and an answer to it. */
+typedef struct sequence {
+    const int32_t *prompt, *answer;
+    int P, n; /* ids of the prompt, and of all */
+    size_t index;
+    bool desirable;
+} sequence;
+
+/* The prompt of one sequence of the dataset and the answer of another, or its own. */
+static sequence sequence_of(const clora_dataset *d, size_t prompt, size_t answer) {
+    const int P = d->answer[prompt].prompt, own = d->answer[answer].prompt;
+    sequence s = {.P = P, .index = prompt, .desirable = d->answer[prompt].desirable};
+
+    clora_dataset_sequence(d, prompt, &s.prompt, NULL);
+    s.n = P + clora_dataset_sequence(d, answer, &s.answer, NULL) - own;
+    s.answer += own;
+    if (d->max_length > 0 && s.n > d->max_length)
+        s.n = d->max_length;
+    return s;
+}
+
+static int32_t id_at(const sequence *s, int t) {
+    return t < s->P ? s->prompt[t] : s->answer[t - s->P];
+}
+
+static void pad(clora_batch *rows, size_t row, int at) {
+    for (int t = at; t < rows->T; t++) {
+        const size_t e = row + (size_t)t;
+        rows->ids[e] = rows->positions[e] = 0;
+        rows->targets[e] = -1;
+        rows->first[e] = rows->last[e] = t;
+    }
+}
+
+/* A sequence as row b of the batch. */
+static void place(answer_loader *l, batch_answer *out, int b, const sequence *s) {
+    clora_batch *rows = &l->batch.rows;
+    const int row = b * rows->T, before = s->P > 0 ? s->P - 1 : 0; /* rows before the first that predicts the answer */
+    const int learnt = l->options.learn_prompts && s->desirable ? 0 : before;
+
+    for (int t = 0; t < s->n; t++) {
+        const int e = row + t;
+        rows->ids[e] = id_at(s, t);
+        rows->positions[e] = t;
+        rows->targets[e] = t >= learnt && t + 1 < s->n ? id_at(s, t + 1) : -1;
+        rows->first[e] = 0;
+        rows->last[e] = s->n - 1;
+        rows->learnt += rows->targets[e] >= 0;
+    }
+    pad(rows, (size_t)row, s->n);
+    rows->tokens += (size_t)s->n;
+    rows->sequences++;
+    *out = (batch_answer){{row, before}, {row + before, s->n - 1 - before}, s->index, s->desirable};
+}
+
+static void start_epoch(answer_loader *l, uint32_t epoch) {
+    l->epoch = epoch;
+    l->next = 0;
+    if (l->options.shuffle)
+        rng_permutation(l->order, l->count, l->options.seed, epoch);
+    else
+        for (size_t i = 0; i < l->count; i++)
+            l->order[i] = i;
+}
+
+/* Sequence i of the batch that comes next: with the answer of the one `shift` places before it. */
+static sequence pick(const answer_loader *l, size_t i, size_t n, size_t shift) {
+    const size_t *order = l->order + l->next * (size_t)l->options.batch_size, j = (i + n - shift) % n;
+
+    return sequence_of(l->dataset, order[i / l->per] * l->per + i % l->per, order[j / l->per] * l->per + j % l->per);
+}
+
+static void fill(answer_loader *l, size_t shift) {
+    const size_t size = (size_t)l->options.batch_size;
+    answer_batch *batch = &l->batch;
+
+    if (l->next == answer_loader_batches_per_epoch(l))
+        start_epoch(l, l->epoch + 1);
+    const size_t left = l->count - l->next * size, n = (left < size ? left : size) * l->per;
+    batch->count = n;
+    batch->rows = (clora_batch){.B = (int)n,
+                                .ids = batch->rows.ids,
+                                .targets = batch->rows.targets,
+                                .positions = batch->rows.positions,
+                                .first = batch->rows.first,
+                                .last = batch->rows.last};
+    for (size_t i = 0; i < n; i++) {
+        const int length = pick(l, i, n, shift).n;
+        batch->rows.T = length > batch->rows.T ? length : batch->rows.T;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const sequence s = pick(l, i, n, shift);
+        place(l, &batch->answer[i], (int)i, &s);
+    }
+}
+
+void answer_loader_next(answer_loader *loader, const answer_batch **out) {
+    fill(loader, 0);
+    loader->next++;
+    *out = &loader->batch;
+}
+
+void answer_loader_mismatched(answer_loader *loader, const answer_batch **out) {
+    fill(loader, 1);
+    *out = &loader->batch;
+}
+
+size_t answer_loader_batches_per_epoch(const answer_loader *l) {
+    const size_t size = (size_t)l->options.batch_size;
+
+    return l->count / size + (l->count % size != 0);
+}
+
+void answer_loader_shape(const answer_loader *l, int *B, int *T) {
+    const size_t size = (size_t)l->options.batch_size;
+
+    *B = (int)((l->count < size ? l->count : size) * l->per);
+    *T = l->width;
+}
+
+static int larger(int a, int b) {
+    return a > b ? a : b;
+}
+
+/* The longest row: where any answer may follow any prompt, that of the longest of both. */
+static int longest_row(const clora_dataset *d, bool mismatch) {
+    int longest = d->stats.longest, prompt = 0, answer = 0;
+
+    for (size_t i = 0; mismatch && i < d->count; i++) {
+        prompt = larger(prompt, d->answer[i].prompt);
+        answer = larger(answer, (int)(d->start[i + 1] - d->start[i]) - d->answer[i].prompt);
+    }
+    longest = larger(longest, prompt + answer);
+    return d->max_length > 0 && longest > d->max_length ? d->max_length : longest;
+}
+
+static clora_status allocate(answer_loader *l) {
+    clora_batch *rows = &l->batch.rows;
+    int B, T;
+    size_t n = 0;
+
+    answer_loader_shape(l, &B, &T);
+    if (!size_mul((size_t)B, (size_t)T, &n) || n > INT_MAX)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%d rows of %d ids are too many for a batch", B, T);
+    l->order = alloc_array(l->count, sizeof(*l->order));
+    l->batch.answer = alloc_array((size_t)B, sizeof(*l->batch.answer));
+    rows->ids = alloc_array(n, sizeof(int32_t));
+    rows->targets = alloc_array(n, sizeof(int32_t));
+    rows->positions = alloc_array(n, sizeof(int32_t));
+    rows->first = alloc_array(n, sizeof(int32_t));
+    rows->last = alloc_array(n, sizeof(int32_t));
+    if (!l->order || !l->batch.answer || !rows->ids || !rows->targets || !rows->positions || !rows->first ||
+        !rows->last)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for batches of %zu ids", n);
+    return CLORA_OK;
+}
+
+clora_status answer_loader_create(answer_loader **out, const clora_dataset *dataset,
+                                  const answer_loader_options *options) {
+    clora_status status = CLORA_OK;
+    answer_loader *l = calloc(1, sizeof(*l));
+
+    *out = NULL;
+    if (!l)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a loader");
+    shared_hold(&dataset->shared);
+    l->dataset = dataset;
+    l->options = *options;
+    l->per = dataset->kind == CLORA_DATA_PREFERENCE ? 2 : 1;
+    l->count = dataset->count / l->per;
+    l->width = longest_row(dataset, options->mismatch);
+    if (options->batch_size < 1 || options->batch_size > INT_MAX / 2)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", options->batch_size));
+    TRY(allocate(l));
+    start_epoch(l, 0);
+    *out = l;
+    l = NULL;
+done:
+    answer_loader_free(l);
+    return status;
+}
+
+void answer_loader_free(answer_loader *l) {
+    if (!l)
+        return;
+    free(l->order);
+    free(l->batch.answer);
+    free(l->batch.rows.ids);
+    free(l->batch.rows.targets);
+    free(l->batch.rows.positions);
+    free(l->batch.rows.first);
+    free(l->batch.rows.last);
+    shared_let_go(&l->dataset->shared);
+    free(l);
+}

@@ -1,0 +1,53 @@
+#ifndef CLORA_DATA_ANSWERS_H
+#define CLORA_DATA_ANSWERS_H
+
+#include "data/dataset.h"
+
+/* Some rows of a batch, one after the other; row b * T + t is position t of its b-th. */
+typedef struct row_span {
+    int begin, count;
+} row_span;
+
+/* An answer of a batch. */
+typedef struct batch_answer {
+    row_span prompt, answer; /* what predicts the prompt's ids but the first, and what predicts the answer's */
+    size_t sequence;         /* of the dataset; where prompts and answers are mismatched, the prompt's */
+    bool desirable;
+} batch_answer;
+
+/* Prompts with their answers, a prompt's side by side. */
+typedef struct answer_batch {
+    clora_batch rows; /* only answers have targets, and the prompts that are to be learnt */
+    batch_answer *answer;
+    size_t count;
+} answer_batch;
+
+typedef struct answer_loader_options {
+    int batch_size; /* prompts of a batch; the last of an epoch may have fewer */
+    int shuffle;    /* 1: a new order each epoch, from seed and epoch alone */
+    uint64_t seed;
+    bool learn_prompts; /* those of desirable answers */
+    bool mismatch;      /* answer_loader_mismatched() will be called */
+} answer_loader_options;
+
+/* Walks over a dataset of preferences, batch by batch and epoch by epoch. */
+typedef struct answer_loader answer_loader;
+
+/* The dataset is held. */
+clora_status answer_loader_create(answer_loader **out, const clora_dataset *dataset,
+                                  const answer_loader_options *options);
+void answer_loader_free(answer_loader *loader); /* NULL is allowed */
+
+/* The next batch, borrowed until the next call; after an epoch's last comes the next epoch's first. */
+void answer_loader_next(answer_loader *loader, const answer_batch **out);
+
+/* The batch that comes next, each prompt with the answer that belongs to the one before it, the first with the last's.
+ * Borrowed until the next call. */
+void answer_loader_mismatched(answer_loader *loader, const answer_batch **out);
+
+size_t answer_loader_batches_per_epoch(const answer_loader *loader);
+
+/* The largest batch is of B x T ids. */
+void answer_loader_shape(const answer_loader *loader, int *B, int *T);
+
+#endif

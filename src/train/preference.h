@@ -1,0 +1,49 @@
+#ifndef CLORA_TRAIN_PREFERENCE_H
+#define CLORA_TRAIN_PREFERENCE_H
+
+#include "data/answers.h"
+#include "methods/selection.h"
+#include "model/workspace.h"
+#include "train/objective.h"
+#include "train/preference_loss.h"
+
+/*
+ * Learning from preferences. A loss of whole answers depends on the sums of their ids' log-probabilities, so its
+ * gradient is that of each row's likelihood times a number for each answer. A micro-batch is: a forward pass of the
+ * reference policy, one of the policy, the loss on the host, and the likelihood's backward pass with rows that weigh
+ * what the loss says.
+ */
+typedef struct preference {
+    const preference_rule *rule;
+    preference_options options;
+    answer_loader *loader;
+    clora_adapter *reference; /* held; NULL: the base alone */
+    workspace *ws;            /* borrowed, for the loader's largest batch */
+    clora_tensor *weights;    /* (rows, 1) how much each row's likelihood counts */
+    float *nll, *weight;      /* (rows) on the host */
+    scored_answer *scored;    /* (rows) the answers of a batch */
+} preference;
+
+/* The loader; the workspace is to be of its shape, and comes with preference_begin. */
+clora_status preference_create(preference **out, const clora_dataset *dataset, const clora_train_options *options);
+clora_status preference_begin(preference *p, workspace *ws);
+void preference_free(preference *p); /* NULL is allowed */
+
+/* The ranks that the workspace's passes have: those of the adapter, or of the reference where they are larger. The
+ * caller frees; NULL without memory. */
+int *preference_list_ranks(const clora_adapter *adapter, const clora_adapter *reference, int projections);
+
+/* The next micro-batch through the forward passes; its sums are added. */
+clora_status preference_judge(preference *p, const selection *policy, objective_sums *sums);
+
+/* The same, and back: gradients are added too. */
+clora_status preference_micro_batch(preference *p, const selection *policy, objective_sums *sums);
+
+/* The means that the sums are of. */
+clora_rewards preference_rewards(const preference *p, const objective_sums *sums);
+
+/* clora_trainer_evaluate() on preferences. (preference_evaluate.c) */
+clora_status preference_evaluate(clora_eval_result *out, clora_trainer *trainer, const clora_dataset *dataset,
+                                 int (*progress)(void *user, int64_t done), void *user);
+
+#endif

@@ -1,0 +1,243 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <clora/clora.h>
+#include <jansson.h>
+
+#include "data/dataset_store.h"
+#include "support/scratch.h"
+#include "support/training.h"
+
+/* Trainings on preferences against TRL's (fixtures/make_preferences.py). */
+
+enum { EOS = 2, STEPS = 10 };
+
+static clora_context *context;
+static clora_model *model;
+static json_t *reference; /* reference/preferences.json */
+
+/* ---- The data ---- */
+
+static void push(clora_dataset *d, const json_t *ids, bool learnt) {
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        const int32_t id = (int32_t)json_integer_value(json_array_get(ids, i));
+        assert_ok(dataset_push(d, &id, learnt ? &id : NULL, 1));
+    }
+}
+
+static void add_answer(clora_dataset *d, const json_t *prompt, const json_t *answer, bool desirable) {
+    const int32_t eos = EOS;
+    size_t learnt;
+
+    push(d, prompt, false);
+    push(d, answer, true);
+    assert_ok(dataset_push(d, &eos, &eos, 1));
+    assert_ok(dataset_mark_answer(d, (dataset_answer){(int)json_array_size(prompt), desirable}));
+    assert_ok(dataset_close_sequence(d, &learnt));
+}
+
+static clora_dataset *load_data(clora_data_kind kind) {
+    const bool paired = kind == CLORA_DATA_PREFERENCE;
+    const json_t *rows = json_object_get(reference, paired ? "pairs" : "unpaired");
+    clora_dataset *d = NULL;
+
+    assert_ok(dataset_new(&d));
+    d->kind = kind;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i), *prompt = json_array_get(row, 0);
+        add_answer(d, prompt, json_array_get(row, 1), paired || json_is_true(json_array_get(row, 2)));
+        if (paired)
+            add_answer(d, prompt, json_array_get(row, 2), false);
+    }
+    return d;
+}
+
+/* ---- Trainings ---- */
+
+static clora_adapter *load_adapter(void) {
+    clora_adapter *adapter = NULL;
+
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path("tiny-llama-lora")));
+    return adapter;
+}
+
+static clora_train_options options_of(clora_preference preference) {
+    clora_train_options o = CLORA_TRAIN_OPTIONS_INIT;
+
+    o.steps = STEPS;
+    o.batch_size = 2;
+    o.shuffle = 0;
+    o.lr = 1e-2f;
+    o.weight_decay = 0.01f;
+    o.clip = 0.0f;
+    o.preference = preference;
+    o.beta = 0.3f;
+    return o;
+}
+
+static void assert_near(const char *name, int step, const char *what, float actual, const json_t *expected) {
+    const double wanted = json_number_value(expected);
+
+    if (!(fabs((double)actual - wanted) <= 1e-4 * fmax(1.0, fabs(wanted))))
+        fail_msg("%s: step %d: %s %.8g; TRL has %.8g", name, step, what, (double)actual, wanted);
+}
+
+/* TRL logs what there is. */
+static void assert_rewards(const char *name, const clora_train_step *s, const json_t *line) {
+    const struct {
+        const char *key;
+        float value;
+    } all[] = {{"rewards/chosen", s->rewards.chosen},
+               {"rewards/rejected", s->rewards.rejected},
+               {"rewards/margins", s->rewards.margin},
+               {"rewards/accuracies", s->rewards.accuracy},
+               {"kl", s->rewards.kl}};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        const json_t *expected = json_object_get(line, all[i].key);
+        if (expected)
+            assert_near(name, s->step, all[i].key, all[i].value, expected);
+        else
+            assert_true(isnan(all[i].value));
+    }
+}
+
+static int units_of(const clora_trainer *t) {
+    return t->options.batch_size;
+}
+
+static void compare(const char *name, const clora_train_options *options) {
+    const json_t *expected = json_object_get(json_object_get(reference, "cases"), name);
+    clora_adapter *adapter = load_adapter();
+    clora_dataset *data =
+        load_data(options->preference == CLORA_PREFERENCE_KTO ? CLORA_DATA_UNPAIRED_PREFERENCE : CLORA_DATA_PREFERENCE);
+    fixture_tensors *f = fixture_open("preferences");
+    clora_trainer *trainer = NULL;
+    clora_train_step step;
+    char prefix[64];
+
+    assert_ok(clora_trainer_create(&trainer, model, adapter, data, options));
+    for (int i = 0; i < STEPS; i++) {
+        assert_ok(clora_trainer_step(trainer, &step));
+        assert_near(name, i + 1, "loss", step.loss, json_array_get(json_object_get(expected, "losses"), (size_t)i));
+        assert_rewards(name, &step, json_array_get(json_object_get(expected, "log"), (size_t)i));
+        snprintf(prefix, sizeof(prefix), "%s.grad.", name);
+        if (i == 0)
+            assert_factors(adapter, &trainer->parameters, 1.0f / (float)units_of(trainer), f, prefix, 1e-4);
+    }
+    snprintf(prefix, sizeof(prefix), "%s.final.", name);
+    assert_factors(adapter, NULL, 1.0f, f, prefix, 1e-3);
+    clora_trainer_free(trainer);
+    fixture_close(f);
+    clora_dataset_free(data);
+    clora_adapter_free(adapter);
+}
+
+static void test_ten_steps_of_pairs_are_those_of_trl(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        clora_preference preference;
+    } cases[] = {{"dpo", CLORA_PREFERENCE_DPO},
+                 {"ipo", CLORA_PREFERENCE_IPO},
+                 {"hinge", CLORA_PREFERENCE_HINGE},
+                 {"orpo", CLORA_PREFERENCE_ORPO}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const clora_train_options options = options_of(cases[i].preference);
+        compare(cases[i].name, &options);
+    }
+}
+
+static void test_smoothed_labels_are_those_of_trl(void **state) {
+    (void)state;
+    clora_train_options options = options_of(CLORA_PREFERENCE_DPO);
+
+    options.batch_size = 1;
+    options.label_smoothing = 0.2f;
+    compare("dpo-smoothed", &options);
+}
+
+static void test_ten_steps_of_single_answers_are_those_of_trl(void **state) {
+    (void)state;
+    const clora_train_options options = options_of(CLORA_PREFERENCE_KTO);
+
+    compare("kto", &options);
+}
+
+static void test_an_adapter_that_is_trained_on_is_its_own_reference(void **state) {
+    (void)state;
+    clora_train_options options = options_of(CLORA_PREFERENCE_DPO);
+
+    options.reference = load_adapter();
+    compare("dpo-continued", &options);
+    clora_adapter_free(options.reference);
+}
+
+/* ---- What is refused ---- */
+
+static void refuse(const clora_train_options *options, clora_data_kind kind, const char *words) {
+    clora_adapter *adapter = load_adapter();
+    clora_dataset *data = load_data(kind);
+    clora_trainer *trainer = NULL;
+
+    assert_refused(clora_trainer_create(&trainer, model, adapter, data, options), CLORA_ERROR_ARGUMENT, words);
+    assert_null(trainer);
+    clora_dataset_free(data);
+    clora_adapter_free(adapter);
+}
+
+static void test_refuses_what_does_not_fit(void **state) {
+    (void)state;
+    clora_train_options options = options_of(CLORA_PREFERENCE_KTO);
+
+    refuse(&options, CLORA_DATA_PREFERENCE, "kto learns from answers with labels");
+    options.batch_size = 1;
+    refuse(&options, CLORA_DATA_UNPAIRED_PREFERENCE, "batches of 2");
+    options = options_of(CLORA_PREFERENCE_NONE);
+    refuse(&options, CLORA_DATA_PREFERENCE, "the data are preferences");
+    options = options_of(CLORA_PREFERENCE_DPO);
+    refuse(&options, CLORA_DATA_UNPAIRED_PREFERENCE, "dpo learns from pairs");
+    options.beta = 0.0f;
+    refuse(&options, CLORA_DATA_PREFERENCE, "beta");
+    options = options_of(CLORA_PREFERENCE_DPO);
+    options.pack = 1;
+    refuse(&options, CLORA_DATA_PREFERENCE, "packed");
+    options = options_of(CLORA_PREFERENCE_IPO);
+    options.label_smoothing = 0.1f;
+    refuse(&options, CLORA_DATA_PREFERENCE, "ipo has no label smoothing");
+    options = options_of((clora_preference)9);
+    refuse(&options, CLORA_DATA_PREFERENCE, "number 9");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ten_steps_of_pairs_are_those_of_trl),
+        cmocka_unit_test(test_smoothed_labels_are_those_of_trl),
+        cmocka_unit_test(test_ten_steps_of_single_answers_are_those_of_trl),
+        cmocka_unit_test(test_an_adapter_that_is_trained_on_is_its_own_reference),
+        cmocka_unit_test(test_refuses_what_does_not_fit),
+    };
+    reference = json_load_file(fixture_path("reference/preferences.json"), 0, NULL);
+    if (clora_context_create(&context, NULL) != CLORA_OK) {
+        fprintf(stderr, "skipped: %s\n", clora_last_error());
+        return 77;
+    }
+    if (!reference || clora_model_load(&model, context, fixture_path("tiny-llama"), NULL) != CLORA_OK) {
+        fprintf(stderr, "%s\n", clora_last_error());
+        return 1;
+    }
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    clora_model_free(model);
+    clora_context_free(context);
+    json_decref(reference);
+    return failed;
+}
