@@ -7,7 +7,7 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 attention(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const float, q), const int q_stride,
           TENSOR(const float, k), const int k_stride, TENSOR(const float, v), const int v_stride,
           TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
-          const float scale, const int with_lse) {
+          const float scale, const int prefix, const int with_lse) {
     __local V qt[D * NV * WG], ot[D * NV * WG], st[BK * NV * WG];
     V most[NV], sum[NV], shrink[NV];
     size_t at[NV * VW];
@@ -22,7 +22,7 @@ attention(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const
     const int base = (get_num_groups(0) - 1 - get_group_id(0)) * LANES; // the longest rows first
     queries r;
 
-    find_queries(&r, first, past[b], T, b, g, H / G, base);
+    find_queries(&r, first, past[b], prefix, T, b, g, H / G, base);
     __global const float *keys = k + (size_t)b * S * k_stride + g * D, *values = v + (size_t)b * S * v_stride + g * D;
 
     places(at, &r, q_stride);
@@ -32,7 +32,7 @@ attention(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const
         most[n] = (V)(-INFINITY);
         sum[n] = (V)(0.0f);
     }
-    for (int key = r.from; key < r.to; key += BK) {
+    for (int key = first_block(&r); key < r.to; key = next_block(&r, key)) {
         const int n = min(BK, r.to - key);
         dots(st, keys + (size_t)key * k_stride, k_stride, n, qt);
         hide(st, &r, key, n);

@@ -58,7 +58,7 @@ attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(const float, delta),
              const int dy_stride, TENSOR(const float, q), const int q_stride, TENSOR(const float, k),
              const int k_stride, TENSOR(const float, v), const int v_stride, TENSOR(const float, lse),
              TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
-             const float scale) {
+             const float scale, const int prefix) {
     __local V qt[D * NV * WG], dyt[D * NV * WG], ot[D * NV * WG], st[BK * NV * WG], dst[BK * NV * WG];
     V one[NV], log_sum[NV], product[NV];
     size_t at[NV * VW];
@@ -75,7 +75,7 @@ attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(const float, delta),
     const int base = (get_num_groups(0) - 1 - get_group_id(0)) * LANES;
     queries r;
 
-    find_queries(&r, first, past[b], T, b, g, H / G, base);
+    find_queries(&r, first, past[b], prefix, T, b, g, H / G, base);
     __global const float *keys = k + (size_t)b * S * k_stride + g * D, *values = v + (size_t)b * S * v_stride + g * D;
 
     places(at, &r, q_stride);
@@ -90,7 +90,7 @@ attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(const float, delta),
     }
     FOR_VECTORS(c)
         one[c] = (V)(1.0f);
-    for (int key = r.from; key < r.to; key += BK) {
+    for (int key = first_block(&r); key < r.to; key = next_block(&r, key)) {
         const int n = min(BK, r.to - key);
         dots(st, keys + (size_t)key * k_stride, k_stride, n, qt);
         hide(st, &r, key, n);
@@ -116,10 +116,13 @@ typedef struct {
     bool real[NV * VW];
     int key[NV * VW];
     int lowest, highest;
-    int to; // no query from here on sees one of them
+    int prefix; // keys before it are seen by all queries
+    int to;     // no query from here on sees one of them
 } key_lanes;
 
-INLINE void find_keys(key_lanes *s, __global const int *last, const int S, const int b, const int base) {
+INLINE void find_keys(key_lanes *s, __global const int *last, const int prefix, const int T, const int S, const int b,
+                      const int base) {
+    s->prefix = prefix;
     s->lowest = INT_MAX;
     s->highest = s->to = 0;
     FOR_LANES(v, i) {
@@ -129,7 +132,8 @@ INLINE void find_keys(key_lanes *s, __global const int *last, const int S, const
         s->row[l] = (size_t)b * S + min(s->key[l], S - 1);
         s->lowest = min(s->lowest, s->key[l]);
         s->highest = max(s->highest, s->key[l]);
-        s->to = max(s->to, last[s->row[l]] + 1);
+        const int own = min(s->key[l], S - 1) - prefix;
+        s->to = max(s->to, own < 0 ? T : last[b * (size_t)(S - prefix) + own] + 1);
     }
 }
 
@@ -142,11 +146,12 @@ INLINE void key_places(size_t *at, const key_lanes *s, const int stride, const i
 // see.
 INLINE void key_gradients(__local V *s, __local V *dp, const key_lanes *keys, const int from, const int to,
                           const float lse, const float delta) {
-    const bool clear = from <= keys->lowest && keys->highest <= to;
+    const bool clear = (from <= keys->lowest && keys->highest <= to) || keys->highest < keys->prefix;
     FOR_VECTORS(v) {
         V p = exponential(TILE(s, 0, v) - lse), ds = p * (TILE(dp, 0, v) - delta);
         if (!clear) {
-            const VI key = LOAD(keys->key + v * VW), seen = (key >= (VI)(from)) & (key <= (VI)(to));
+            const VI key = LOAD(keys->key + v * VW);
+            const VI seen = ((key >= (VI)(from)) & (key <= (VI)(to))) | (key < (VI)(keys->prefix));
             p = seen ? p : (V)(0.0f);
             ds = seen ? ds : (V)(0.0f);
         }
@@ -217,7 +222,7 @@ attention_backward(TENSOR(float, dq), const int dq_stride, TENSOR(float, parts),
                    const int dy_stride, TENSOR(const float, q), const int q_stride, TENSOR(const float, k),
                    const int k_stride, TENSOR(const float, v), const int v_stride, TENSOR(const float, lse),
                    TENSOR(const int, past), TENSOR(const int, first), TENSOR(const int, last), const int T, const int S,
-                   const int H, const int G, const float scale) {
+                   const int H, const int G, const float scale, const int prefix) {
     __local V kt[D * NV * WG], vt[D * NV * WG], dkt[D * NV * WG], dvt[D * NV * WG];
     __local V st[BK * NV * WG], dst[BK * NV * WG];
     V one[NV];
@@ -250,7 +255,7 @@ attention_backward(TENSOR(float, dq), const int dq_stride, TENSOR(float, parts),
             own[(size_t)t * stride + c] = 0.0f;
 #endif
     for (int base = get_group_id(0) * LANES; base < S; base += get_num_groups(0) * LANES) {
-        find_keys(&keys, last, S, b, base);
+        find_keys(&keys, last, prefix, T, S, b, base);
         const int start = max(0, keys.lowest - before), end = min(keys.to, T);
 
         key_places(at, &keys, v_stride, g);
@@ -270,7 +275,7 @@ attention_backward(TENSOR(float, dq), const int dq_stride, TENSOR(float, parts),
                 dots(st, query, q_stride, n, kt);
                 dots(dst, gradient, dy_stride, n, vt);
                 for (int j = 0; j < n; j++)
-                    key_gradients(&st[j * NV * WG], &dst[j * NV * WG], &keys, first[m + j], before + t + j,
+                    key_gradients(&st[j * NV * WG], &dst[j * NV * WG], &keys, prefix + first[m + j], before + t + j,
                                   finite_lse(lse[(m + j) * H + h]), delta[(m + j) * H + h]);
                 accumulate(dvt, one, st, n, gradient, dy_stride);
                 accumulate(dkt, one, dst, n, query, q_stride);

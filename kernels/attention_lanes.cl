@@ -157,14 +157,16 @@ typedef struct {
     size_t m[NV * VW]; // row of q
     int head[NV * VW];
     bool real[NV * VW];
-    int lo[NV * VW], hi[NV * VW]; // first and last visible key
+    int prefix;                   // keys before it are seen by all
+    int lo[NV * VW], hi[NV * VW]; // first and last visible key of those after it
     int from, to;                 // keys that some lane sees: from <= key < to
     int clear_from, clear_to;     // keys that all lanes see
 } queries;
 
-INLINE void find_queries(queries *s, __global const int *first, const int past, const int T, const int b, const int g,
-                         const int per_group, const int base) {
+INLINE void find_queries(queries *s, __global const int *first, const int past, const int prefix, const int T,
+                         const int b, const int g, const int per_group, const int base) {
     const int rows = T * per_group;
+    s->prefix = prefix;
     s->from = s->clear_to = INT_MAX;
     s->to = s->clear_from = 0;
     FOR_LANES(v, i) {
@@ -172,7 +174,7 @@ INLINE void find_queries(queries *s, __global const int *first, const int past, 
         s->m[l] = (size_t)b * T + t;
         s->head[l] = g * per_group + row % per_group;
         s->real[l] = base + LANE(v, i) < rows;
-        s->lo[l] = first[s->m[l]];
+        s->lo[l] = prefix + first[s->m[l]];
         s->hi[l] = past + t;
         s->from = min(s->from, s->lo[l]);
         s->to = max(s->to, s->hi[l] + 1);
@@ -184,6 +186,14 @@ INLINE void find_queries(queries *s, __global const int *first, const int past, 
 #endif
 }
 
+// Blocks of keys: those of the prefix, if there is one, then those from `from` on.
+INLINE int first_block(const queries *s) {
+    return s->prefix > 0 ? 0 : s->from;
+}
+INLINE int next_block(const queries *s, const int key) {
+    return key + BK < s->prefix ? key + BK : max(key + BK, s->from);
+}
+
 // The first element of each lane's head in a matrix.
 INLINE void places(size_t *at, const queries *s, const int stride) {
     for (int l = 0; l < NV * VW; l++)
@@ -192,13 +202,13 @@ INLINE void places(size_t *at, const queries *s, const int stride) {
 
 // Scores that a lane must not see become -infinity; nothing to do in blocks that all lanes see whole.
 INLINE void hide(__local V *s, const queries *r, const int key, const int n) {
-    if (key >= r->clear_from && key + n <= r->clear_to)
+    if ((key >= r->clear_from && key + n <= r->clear_to) || key + n <= r->prefix)
         return;
     FOR_VECTORS(v) {
         const VI lo = LOAD(r->lo + v * VW), hi = LOAD(r->hi + v * VW);
         for (int j = 0; j < n; j++) {
             const VI k = (VI)(key + j);
-            TILE(s, j, v) = ((k >= lo) & (k <= hi)) ? TILE(s, j, v) : (V)(-INFINITY);
+            TILE(s, j, v) = (((k >= lo) & (k <= hi)) | (k < (VI)(r->prefix))) ? TILE(s, j, v) : (V)(-INFINITY);
         }
     }
 }

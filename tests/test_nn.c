@@ -66,6 +66,7 @@ static void test_either_family_matches_the_reference(void **state) {
 static void test_either_family_of_attention_matches_the_reference(void **state) {
     (void)state;
     check_cases(cases_attention);
+    check_cases(cases_past);
 }
 
 /* Each group needs local memory of its own: with many rows, groups run on all cores at once. */
@@ -233,7 +234,7 @@ static void test_the_norm_of_gradients_that_overflow_stops_the_update(void **sta
 /* Attention of T = 3 queries on S = 5 keys of one head of 4, of which row `unseen` of k and v is a NaN. */
 static void attend(clora_context *context, float *y, int unseen, const int32_t *first) {
     enum { T = 3, S = 5, D = 4 };
-    const attention_shape shape = {1, T, S, 1, 1, D};
+    const attention_shape shape = {1, T, S, 1, 1, D, 0};
     float values[S * D], lse[T];
 
     case_fill(values, S * D, 3);
@@ -301,8 +302,13 @@ static void test_shapes_that_do_not_fit_are_refused(void **state) {
     assert_int_equal(op_dropout(a, b, 0.1f, 0, 0), CLORA_ERROR_SHAPE);
     assert_int_equal(op_add(a, b), CLORA_ERROR_SHAPE);
     assert_int_equal(op_sum_squares(a, 12, b), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_rope_store(a, b, a, a, a, (attention_shape){1, 2, 3, 1, 1, 2}), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, (attention_shape){1, 2, 3, 3, 2, 2}), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_rope_store(a, b, a, a, a, (attention_shape){1, 2, 3, 1, 1, 2, 0}), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, (attention_shape){1, 2, 3, 3, 2, 2, 0}), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, (attention_shape){1, 2, 3, 3, 2, 2, 3}), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_past_join(a, b, NULL, 1), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_past_split(NULL, a, b, 1, 2), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_past_embed(a, b, a, 0), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_past_embed_backward(a, b, a, 0), CLORA_ERROR_SHAPE);
     clora_tensor_free(a);
     clora_tensor_free(b);
 }

@@ -11,66 +11,12 @@
 
 #include "base/rng.h"
 #include "ref/ref.h"
+#include "support/slopes.h"
 
 /*
- * Every gradient of the reference against finite differences of its forward. An operation is seen as
- * loss(x) = sum of weight[i] * f(x)[i] with fixed weights; its backward with dy = weight must give d loss / dx.
+ * Every gradient of the reference against finite differences of its forward (support/slopes.h); attention's and those
+ * of what stands before a sequence are in test_ref_attention.c.
  */
-
-enum { MOST = 512 };
-
-static void fill(float *out, size_t n, unsigned seed) {
-    for (size_t i = 0; i < n; i++)
-        out[i] = 2.0f * rng_uniform(seed, 0, i) - 1.0f;
-}
-
-static double weighted(const float *y, size_t n) {
-    float weight[MOST];
-    double sum = 0.0;
-
-    assert_true(n <= MOST);
-    fill(weight, n, 1);
-    for (size_t i = 0; i < n; i++)
-        sum += (double)weight[i] * (double)y[i];
-    return sum;
-}
-
-/* dy of weighted() */
-static void weights(float *dy, size_t n) {
-    fill(dy, n, 1);
-}
-
-typedef double (*loss_function)(void);
-
-static double central(loss_function loss, float *x, float step) {
-    const float kept = *x, up = kept + step, down = kept - step;
-
-    *x = up;
-    const double above = loss();
-    *x = down;
-    const double below = loss();
-    *x = kept;
-    return (above - below) / ((double)up - (double)down);
-}
-
-/* Two step sizes, extrapolated: the error of fourth order is far below float's rounding. */
-static double slope(loss_function loss, float *x) {
-    return (4.0 * central(loss, x, 0.01f) - central(loss, x, 0.02f)) / 3.0;
-}
-
-/* gradient[] against the slope along each of x[] */
-static void assert_gradient(loss_function loss, float *x, const float *gradient, size_t n) {
-    double largest = 0.0;
-
-    for (size_t i = 0; i < n; i++)
-        largest = fmax(largest, fabs((double)gradient[i]));
-    assert_true(largest > 0.01); /* all zeros would prove nothing */
-    for (size_t i = 0; i < n; i++) {
-        const double expected = slope(loss, &x[i]), difference = fabs((double)gradient[i] - expected);
-        if (!(difference <= 2e-4 * largest))
-            fail_msg("element %zu: gradient %g, slope %g, largest %g", i, (double)gradient[i], expected, largest);
-    }
-}
 
 /* ---- products ---- */
 
@@ -251,63 +197,6 @@ static void test_rope_back_and_forth_changes_nothing(void **state) {
     ref_rope(y, places, table, M, HEADS, HEAD, true);
     for (int i = 0; i < ROPE; i++)
         assert_true(fabsf(y[i] - turned[i]) < 1e-6f);
-}
-
-/* ---- attention: two sequences, one with a past, grouped heads ---- */
-
-static const ref_attention_shape attention = {.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3};
-enum { QUERIES = 2 * 4 * 4 * 3, KEYS = 2 * 6 * 2 * 3, SUMS = 2 * 4 * 4 };
-static float q[QUERIES], k[KEYS], v[KEYS];
-static const int32_t past[2] = {0, 2}, first[8] = {0, 0, 2, 2, 0, 0, 0, 4};
-
-static double attention_loss(void) {
-    float y[QUERIES];
-
-    ref_attention(y, NULL, q, k, v, past, first, attention);
-    return weighted(y, QUERIES);
-}
-
-static void test_gradients_of_attention_are_its_slopes(void **state) {
-    float y[QUERIES], lse[SUMS], dy[QUERIES], dq[QUERIES], dk[KEYS], dv[KEYS], delta[SUMS];
-
-    (void)state;
-    fill(q, QUERIES, 13);
-    fill(k, KEYS, 14);
-    fill(v, KEYS, 15);
-    weights(dy, QUERIES);
-    ref_attention(y, lse, q, k, v, past, first, attention);
-    ref_attention_backward(dq, dk, dv, delta, dy, y, q, k, v, lse, past, first, attention);
-    assert_gradient(attention_loss, q, dq, QUERIES);
-    assert_gradient(attention_loss, k, dk, KEYS);
-    assert_gradient(attention_loss, v, dv, KEYS);
-}
-
-static void test_keys_that_nobody_saw_have_no_gradient(void **state) {
-    float y[QUERIES], lse[SUMS], dy[QUERIES], dq[QUERIES], dk[KEYS], dv[KEYS], delta[SUMS];
-
-    (void)state;
-    fill(q, QUERIES, 13);
-    fill(k, KEYS, 14);
-    fill(v, KEYS, 15);
-    weights(dy, QUERIES);
-    ref_attention(y, lse, q, k, v, past, first, attention);
-    ref_attention_backward(dq, dk, dv, delta, dy, y, q, k, v, lse, past, first, attention);
-    for (int i = 4 * 2 * 3; i < 6 * 2 * 3; i++) /* keys 4 and 5 of the sequence without past */
-        assert_true(dk[i] == 0.0f && dv[i] == 0.0f);
-}
-
-static void test_attention_to_one_key_is_its_value(void **state) {
-    const ref_attention_shape one = {.B = 1, .T = 1, .S = 1, .H = 2, .G = 1, .D = 3};
-    const int32_t zero = 0;
-    float y[6];
-
-    (void)state;
-    fill(q, 6, 13);
-    fill(k, 3, 14);
-    fill(v, 3, 15);
-    ref_attention(y, NULL, q, k, v, &zero, &zero, one);
-    for (int i = 0; i < 6; i++)
-        assert_true(fabsf(y[i] - v[i % 3]) < 1e-6f);
 }
 
 static void test_cache_rows_land_behind_the_past(void **state) {
@@ -498,9 +387,6 @@ int main(void) {
         cmocka_unit_test(test_rmsnorm_makes_rows_of_mean_square_one),
         cmocka_unit_test(test_the_gradient_of_rope_is_the_inverse_rotation),
         cmocka_unit_test(test_rope_back_and_forth_changes_nothing),
-        cmocka_unit_test(test_gradients_of_attention_are_its_slopes),
-        cmocka_unit_test(test_keys_that_nobody_saw_have_no_gradient),
-        cmocka_unit_test(test_attention_to_one_key_is_its_value),
         cmocka_unit_test(test_cache_rows_land_behind_the_past),
         cmocka_unit_test(test_the_gradient_of_swiglu_is_its_slope),
         cmocka_unit_test(test_the_gradient_of_cross_entropy_is_its_slope),

@@ -138,6 +138,7 @@ extern const op_case cases_layout[];
 extern const op_case cases_nn[];
 extern const op_case cases_attention[];
 extern const op_case cases_optimizer[];
+extern const op_case cases_past[];
 
 #define CASE_SHAPES(array) (array), sizeof(array) / sizeof((array)[0])
 

@@ -8,31 +8,35 @@
 /*
  * Attention: sequence b of T queries has past[b] = S - T - b % 2 keys before them (0 when S = T). Options: 1 without
  * lse; 2 packed: the queries of a sequence belong to stretches of five, which do not see one another, and no query of a
- * packed sequence sees the past.
+ * packed sequence sees the past; 4: the S - T keys are a prefix, which every query sees.
  */
-enum { NO_LSE = 1, PACKED = 2, STRETCH = 5 };
+enum { NO_LSE = 1, PACKED = 2, PREFIX = 4, STRETCH = 5 };
 
 static clora_tensor *tensor(case_run *run, int i) {
     return &run->buffer[i].tensor;
 }
 
+static int prefix_of(const op_shape *s) {
+    return s->option & PREFIX ? s->S - s->T : 0;
+}
+
 static attention_shape shape_of(const op_shape *s) {
-    return (attention_shape){s->B, s->T, s->S, s->H, s->G, s->D};
+    return (attention_shape){s->B, s->T, s->S, s->H, s->G, s->D, prefix_of(s)};
 }
 
 static ref_attention_shape ref_shape_of(const op_shape *s) {
-    return (ref_attention_shape){s->B, s->T, s->S, s->H, s->G, s->D};
+    return (ref_attention_shape){s->B, s->T, s->S, s->H, s->G, s->D, prefix_of(s)};
 }
 
 static void fill_past(case_run *run, int32_t *past) {
     const op_shape *s = &run->shape;
 
     for (int b = 0; b < s->B && run->status == CLORA_OK; b++)
-        past[b] = s->S - s->T - (s->S > s->T ? b % 2 : 0);
+        past[b] = s->S - s->T - (s->S > s->T && !(s->option & PREFIX) ? b % 2 : 0);
 }
 
 static int first_of(const op_shape *s, const int32_t *past, int b, int t) {
-    return s->option & PACKED ? past[b] + t / STRETCH * STRETCH : 0;
+    return s->option & PACKED ? past[b] - prefix_of(s) + t / STRETCH * STRETCH : 0;
 }
 
 static void fill_first(case_run *run, int32_t *first, const int32_t *past) {
@@ -46,8 +50,10 @@ static void fill_first(case_run *run, int32_t *first, const int32_t *past) {
 static void fill_last(case_run *run, int32_t *last, const int32_t *past) {
     const op_shape *s = &run->shape;
 
-    for (int i = 0; i < s->B * s->S && run->status == CLORA_OK; i++) {
-        const int b = i / s->S, t = i % s->S - past[b], end = t / STRETCH * STRETCH + STRETCH - 1;
+    const int keys = s->S - prefix_of(s);
+
+    for (int i = 0; i < s->B * keys && run->status == CLORA_OK; i++) {
+        const int b = i / keys, t = i % keys + prefix_of(s) - past[b], end = t / STRETCH * STRETCH + STRETCH - 1;
         last[i] = !(s->option & PACKED) ? s->T - 1 : t < 0 ? -1 : end < s->T ? end : s->T - 1;
     }
 }
@@ -101,7 +107,7 @@ static void attention_backward_setup(case_run *run) {
     case_dense(run, "lse", CASE_IN, CLORA_DTYPE_F32, M, s->H);
     case_dense(run, "past", CASE_IN, CLORA_DTYPE_I32, s->B, 1);
     case_dense(run, "first", CASE_IN, CLORA_DTYPE_I32, M, 1);
-    case_dense(run, "last", CASE_IN, CLORA_DTYPE_I32, S, 1);
+    case_dense(run, "last", CASE_IN, CLORA_DTYPE_I32, S - s->B * prefix_of(s), 1);
     if (run->status != CLORA_OK)
         return;
     fill_past(run, b[PAST].ids);
@@ -213,6 +219,9 @@ static const op_shape shapes[] = {
     {.B = 1, .T = 140, .S = 140, .H = 2, .G = 1, .D = 20, .pad = 3, .option = PACKED},
     {.B = 1, .T = 9, .S = 13, .H = 7, .G = 7, .D = 128, .option = PACKED},
     {.B = 1, .T = 18, .S = 18, .H = 2, .G = 1, .D = 256, .pad = 7},
+    {.B = 2, .T = 7, .S = 10, .H = 4, .G = 2, .D = 12, .option = PREFIX},
+    {.B = 1, .T = 131, .S = 134, .H = 2, .G = 1, .D = 16, .pad = 3, .option = PREFIX | PACKED},
+    {.B = 2, .T = 13, .S = 66, .H = 1, .G = 1, .D = 20, .option = PREFIX | PACKED},
 };
 
 static const op_shape store_shapes[] = {

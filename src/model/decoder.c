@@ -21,7 +21,7 @@ static qkv_views split_qkv(const clora_tensor *qkv, const model_config *c) {
 static attention_shape shape_of(const workspace *ws, int S) {
     const model_config *c = &ws->model->config;
 
-    return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim};
+    return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim, 0};
 }
 
 /* The rows of the step's sequences in a layer's keys and values. */

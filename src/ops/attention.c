@@ -21,9 +21,9 @@ static clora_status check(const char *op, const clora_tensor *y, const clora_ten
         return clora_fail(CLORA_ERROR_SHAPE, "%s: y%s q%s k%s v%s for B %d T %d S %d H %d G %d D %d", op,
                           tensor_shape_text(y), tensor_shape_text(q), tensor_shape_text(k), tensor_shape_text(v), s.B,
                           s.T, s.S, s.H, s.G, s.D);
-    if (!is_list(past, (size_t)s.B) || !is_list(first, M))
-        return clora_fail(CLORA_ERROR_SHAPE, "%s: past%s first%s for B %d T %d", op, tensor_shape_text(past),
-                          tensor_shape_text(first), s.B, s.T);
+    if (!is_list(past, (size_t)s.B) || !is_list(first, M) || s.prefix < 0 || s.prefix >= s.S)
+        return clora_fail(CLORA_ERROR_SHAPE, "%s: past%s first%s for B %d T %d, prefix %d of S %d", op,
+                          tensor_shape_text(past), tensor_shape_text(first), s.B, s.T, s.prefix, s.S);
     return CLORA_OK;
 }
 
@@ -55,9 +55,9 @@ static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) 
 bool attention_by_rows(clora_context *context, attention_shape s) {
     const kernel_key key = attention_key(s);
     const size_t rows = (size_t)s.T * (size_t)(s.H / s.G);
-    return rows * 2 <=
-           (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
-                    tuning_value(context, "attention", "VW", &key) * tuning_value(context, "attention", "ITEMS", &key));
+    return s.prefix == 0 && rows * 2 <= (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
+                                                 tuning_value(context, "attention", "VW", &key) *
+                                                 tuning_value(context, "attention", "ITEMS", &key));
 }
 
 /* A group for each block of lanes among n, each key/value head, each sequence. */
@@ -84,7 +84,6 @@ static void launch_forward(launch *l, clora_tensor *y, clora_tensor *lse, const 
     launch_tensor(l, past);
     launch_tensor(l, first);
     launch_shape(l, s);
-    launch_int(l, lse != NULL);
 }
 
 int attention_heads_together(const clora_context *context, attention_shape s) {
@@ -119,6 +118,7 @@ static clora_status attention_rows(clora_tensor *y, clora_tensor *lse, const clo
     } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_forward(&l, y, lse, q, k, v, past, first, s);
+    launch_int(&l, lse != NULL);
     return launch_run(&l, (size_t)(s.H / heads) * group, (size_t)s.T, (size_t)s.B, group, 1, 1);
 }
 
@@ -142,6 +142,8 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
         lanes = define_lanes(&l, &group, s.D, 2, 1);
     } while (launch_again(&l));
     launch_forward(&l, y, lse, q, k, v, past, first, s);
+    launch_int(&l, s.prefix);
+    launch_int(&l, lse != NULL);
     return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
 }
 
@@ -193,6 +195,7 @@ static clora_status run_dq(clora_tensor *dq, const gradient_inputs *in, attentio
     launch_matrix(&l, dq);
     launch_inputs(&l, in);
     launch_shape(&l, s);
+    launch_int(&l, s.prefix);
     return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
 }
 
@@ -244,6 +247,7 @@ static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_te
     launch_inputs(&l, in);
     launch_tensor(&l, in->last);
     launch_shape(&l, s);
+    launch_int(&l, s.prefix);
     TRY(run(&l, count > 0 ? (size_t)count : (size_t)blocks, 1, group, s));
     for (int p = 1; p < count; p++) {
         const clora_tensor part = tensor_slice(parts, (size_t)(p - 1) * size, s.B * s.T, s.H * s.D);
@@ -267,9 +271,10 @@ clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_ten
     TRY(check("attention_backward", y, q, k, v, past, first, s));
     TRY(check("attention_backward (gradients)", dy, dq, dk, dv, past, first, s));
     if (!is_matrix(lse, M, s.H) || !is_matrix(delta, M, s.H) || !tensor_is_dense(lse) || !tensor_is_dense(delta) ||
-        !is_list(last, (size_t)s.B * (size_t)s.S))
-        TRY(clora_fail(CLORA_ERROR_SHAPE, "attention_backward: lse%s delta%s last%s for B %d T %d S %d H %d",
-                       tensor_shape_text(lse), tensor_shape_text(delta), tensor_shape_text(last), s.B, s.T, s.S, s.H));
+        !is_list(last, (size_t)s.B * (size_t)(s.S - s.prefix)))
+        TRY(clora_fail(CLORA_ERROR_SHAPE, "attention_backward: lse%s delta%s last%s for B %d T %d S %d H %d prefix %d",
+                       tensor_shape_text(lse), tensor_shape_text(delta), tensor_shape_text(last), s.B, s.T, s.S, s.H,
+                       s.prefix));
     TRY(run_delta(delta, dy, y, s));
     TRY(run_backward(dq, parts, dk, dv, &in, s));
 done:

@@ -109,9 +109,10 @@ clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora
  * Query t of sequence b stands at index past[b] + t among the S keys of its sequence and sees the keys
  * first[b*T + t] <= s <= past[b] + t. S is the row distance between sequences in k and v: T in training, the capacity
  * with a cache.
+ *   prefix: every query sees the keys s < prefix besides, and first and last count keys from there on
  */
 typedef struct attention_shape {
-    int B, T, S, H, G, D;
+    int B, T, S, H, G, D, prefix;
 } attention_shape;
 
 clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
@@ -121,7 +122,7 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
 /*
  * dq, dk, dv overwritten, for S keys of which each sequence's queries are the rows from past[b] on: every key row s < S
  * gets a gradient (zero when nobody saw it).
- *   last i32 (B*S)   the last query index t (0 to T-1) that may see key s, for packed rows
+ *   last i32 (B*(S - prefix))   the last query index t (0 to T-1) that may see the key, for packed rows
  *   delta (B*T, H)   scratch, overwritten = sum(dy * y) per head
  *   parts            scratch, dense: op_attention_parts() matrices of the size of dq, for cores to add to side by side
  */
@@ -137,6 +138,23 @@ clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_ten
  * positions i32 (B*T) and table as for op_rope */
 clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
                            const clora_tensor *table, const clora_tensor *past, attention_shape shape);
+
+/* ---- what stands before a sequence's own tokens, the same for all (past.c) ---- */
+
+/* Keys and values: kv (B*(P+T), W) overwritten, each sequence's rows past's (P, W), then its own of x (B*T, W).
+ * x NULL: T is 0. */
+clora_status op_past_join(clora_tensor *kv, const clora_tensor *past, const clora_tensor *x, int B);
+
+/* dx (B*T, W) overwritten with its rows of dkv (B*(P+T), W)
+ * dpast (P, W) accumulates += the others' sum over the sequences, in order; or NULL */
+clora_status op_past_split(clora_tensor *dpast, clora_tensor *dx, const clora_tensor *dkv, int P, int B);
+
+/* Rows in the place of embeddings: row m of x (M, W) overwritten by row ids[m] - N of past (P, W) where there is one;
+ * the others stay. */
+clora_status op_past_embed(clora_tensor *x, const clora_tensor *past, const clora_tensor *ids, int N);
+
+/* dpast (P, W) accumulates += dx's rows (M, W) that came from each, in order */
+clora_status op_past_embed_backward(clora_tensor *dpast, const clora_tensor *dx, const clora_tensor *ids, int N);
 
 /* ---- gated activation (activation.c) ---- */
 

@@ -8,7 +8,8 @@ typedef struct query {
     size_t q;     /* first element in q and y */
     size_t kv;    /* first element of key 0 in k and v */
     size_t step;  /* elements between keys */
-    int from, to; /* sees from <= s < to */
+    int prefix;   /* sees s < prefix */
+    int from, to; /* and from <= s < to */
 } query;
 
 static query query_of(ref_attention_shape n, int b, int t, int h, const int32_t *past, const int32_t *first) {
@@ -19,9 +20,14 @@ static query query_of(ref_attention_shape n, int b, int t, int h, const int32_t 
         .q = (m * (size_t)n.H + (size_t)h) * D,
         .kv = ((size_t)b * (size_t)n.S * (size_t)n.G + (size_t)(h / (n.H / n.G))) * D,
         .step = (size_t)n.G * D,
-        .from = first[m],
+        .prefix = n.prefix,
+        .from = n.prefix + first[m],
         .to = past[b] + t + 1,
     };
+}
+
+static bool sees(const query *at, int s) {
+    return s < at->prefix || (s >= at->from && s < at->to);
 }
 
 static double dot(const float *a, const float *b, int n) {
@@ -40,10 +46,10 @@ static double score(const query *at, int s, const float *q, const float *k, int 
 static double log_sum(const query *at, const float *q, const float *k, int D) {
     double most = -INFINITY, sum = 0.0;
 
-    for (int s = at->from; s < at->to; s++)
-        most = fmax(most, score(at, s, q, k, D));
-    for (int s = at->from; s < at->to; s++)
-        sum += exp(score(at, s, q, k, D) - most);
+    for (int s = 0; s < at->to; s++)
+        most = sees(at, s) ? fmax(most, score(at, s, q, k, D)) : most;
+    for (int s = 0; s < at->to; s++)
+        sum += sees(at, s) ? exp(score(at, s, q, k, D) - most) : 0.0;
     return most + log(sum);
 }
 
@@ -75,9 +81,10 @@ void ref_attention(float *y, float *lse, const float *q, const float *k, const f
                     lse[at.head] = (float)total;
                 for (int d = 0; d < n.D; d += PART) {
                     double sum[PART] = {0};
-                    for (int s = at.from; s < at.to; s++)
-                        add_row(sum, exp(score(&at, s, q, k, n.D) - total), v + at.kv + (size_t)s * at.step + d,
-                                part_of(n.D, d));
+                    for (int s = 0; s < at.to; s++)
+                        if (sees(&at, s))
+                            add_row(sum, exp(score(&at, s, q, k, n.D) - total), v + at.kv + (size_t)s * at.step + d,
+                                    part_of(n.D, d));
                     store_row(y + at.q + d, sum, part_of(n.D, d));
                 }
             }
@@ -103,9 +110,10 @@ static pair pair_of(const inputs *in, const query *at, int s) {
 static void query_gradient(float *dq, const inputs *in, const query *at) {
     for (int d = 0; d < in->D; d += PART) {
         double sum[PART] = {0};
-        for (int s = at->from; s < at->to; s++)
-            add_row(sum, pair_of(in, at, s).ds / sqrt((double)in->D), in->k + at->kv + (size_t)s * at->step + d,
-                    part_of(in->D, d));
+        for (int s = 0; s < at->to; s++)
+            if (sees(at, s))
+                add_row(sum, pair_of(in, at, s).ds / sqrt((double)in->D), in->k + at->kv + (size_t)s * at->step + d,
+                        part_of(in->D, d));
         store_row(dq + at->q + d, sum, part_of(in->D, d));
     }
 }
@@ -119,7 +127,7 @@ static void key_gradient(float *dk, float *dv, const inputs *in, ref_attention_s
         double sum_k[PART] = {0}, sum_v[PART] = {0};
         for (int i = 0; i < n.T * per_group; i++) {
             const query at = query_of(n, b, i / per_group, g * per_group + i % per_group, past, first);
-            if (s < at.from || s >= at.to)
+            if (!sees(&at, s))
                 continue;
             const pair both = pair_of(in, &at, s);
             add_row(sum_k, both.ds / sqrt((double)n.D), in->q + at.q + d, part_of(n.D, d));

@@ -4,7 +4,7 @@
 /*
  * The specification: the operations of ops/ops.h on dense host arrays, in plain C with double sums. No OpenCL, no
  * tricks. Names, files, argument order, equations and the words "overwritten" and "accumulates" are those of ops.h; W0
- * here is row major (N, K), A (R, K), b (N, R), all float. Checked by finite differences in tests/test_ref.c.
+ * here is row major (N, K), A (R, K), b (N, R), all float. Checked by finite differences in tests/test_ref*.c.
  */
 
 #include <stdbool.h>
@@ -64,11 +64,23 @@ void ref_rope(float *x, const int32_t *positions, const float *table, int M, int
 /* row past[b] + t of the sequence's S rows in cache (B*S, W) overwritten = row b*T + t of x (B*T, W) */
 void ref_cache_store(float *cache, const float *x, const int32_t *past, int B, int T, int S, int W);
 
+/* ---- what stands before a sequence's own tokens (past.c) ---- */
+
+void ref_past_join(float *kv, const float *past, const float *x, int B, int P, int T, int W);
+
+/* dpast accumulates, or NULL */
+void ref_past_split(float *dpast, float *dx, const float *dkv, int B, int P, int T, int W);
+
+void ref_past_embed(float *x, const float *past, const int32_t *ids, int M, int N, int P, int W);
+
+/* dpast accumulates */
+void ref_past_embed_backward(float *dpast, const float *dx, const int32_t *ids, int M, int N, int P, int W);
+
 /* ---- attention (attention.c) ---- */
 
 /* Sizes as in ops.h's attention_shape; a query that sees no key gives y = 0 and lse = -infinity. lse may be NULL. */
 typedef struct ref_attention_shape {
-    int B, T, S, H, G, D;
+    int B, T, S, H, G, D, prefix;
 } ref_attention_shape;
 
 void ref_attention(float *y, float *lse, const float *q, const float *k, const float *v, const int32_t *past,
