@@ -215,7 +215,8 @@ static void mark_default(device_entry *entries, int count) {
     }
 }
 
-clora_status device_entries(device_entry **out, int *count) {
+/* Every device of every platform; free(*out). */
+static clora_status list_devices(device_entry **out, int *count) {
     clora_status status = CLORA_OK;
     cl_uint platforms = 0;
     cl_platform_id *ids = NULL;
@@ -249,7 +250,7 @@ clora_status clora_devices_list(clora_device_info **out, int *count) {
     NEED(out);
     *out = NULL;
     NEED(count);
-    const clora_status status = device_entries(&entries, count);
+    const clora_status status = list_devices(&entries, count);
     if (status != CLORA_OK || *count == 0)
         return status;
     *out = alloc_array((size_t)*count, sizeof(**out));
@@ -320,7 +321,7 @@ clora_status device_choose(device_entry *out, const char *wanted) {
     device_entry *entries = NULL;
     int count = 0, chosen = 0;
 
-    TRY(device_entries(&entries, &count));
+    TRY(list_devices(&entries, &count));
     if (count == 0)
         TRY(device_none());
     if (!wanted || !*wanted)

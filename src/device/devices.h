@@ -9,9 +9,6 @@ typedef struct device_entry {
     clora_device_info info;
 } device_entry;
 
-/* Every device of every platform; free(*out). */
-clora_status device_entries(device_entry **out, int *count);
-
 /* Fail because there is no device at all, saying why: which platforms are there and what they lack, or none. */
 clora_status device_none(void);
 

@@ -8,7 +8,7 @@
 #define DEEPEST_SEQUENCE 16
 #define MOST_MEMBERS 32 /* each costs another pass over a text; known files have up to five */
 
-clora_status component_type(const char **out, const json_t *component, const char *where) {
+static clora_status type_of(const char **out, const json_t *component, const char *where) {
     clora_status status = json_get_text(out, component, "type", NULL, where);
 
     if (status == CLORA_OK && !*out)
@@ -67,7 +67,7 @@ static clora_status walk_component(walk *w, const json_t *component, int depth) 
     json_t *child;
     size_t i;
 
-    TRY(component_type(&type, component, w->where));
+    TRY(type_of(&type, component, w->where));
     if (strcmp(type, "Sequence") != 0) {
         if (++w->members > MOST_MEMBERS)
             TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: more than %d members", w->where, MOST_MEMBERS));

@@ -9,7 +9,6 @@
 #include "base/status.h"
 
 /* Keys that must be there. `where` names the file and the component in the message. */
-clora_status component_type(const char **out, const json_t *component, const char *where);
 clora_status component_bool(bool *out, const json_t *component, const char *key, const char *where);
 clora_status component_size(size_t *out, const json_t *component, const char *key, const char *where);
 clora_status component_string(const char **out, size_t *size, const json_t *component, const char *key,

@@ -1,6 +1,7 @@
 #include "cli/inputs/input.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,7 +10,7 @@ enum { FIRST_ROOM = 4096 };
 
 static const size_t most = (size_t)1 << 30; /* a prompt beyond this is a mistake, not a prompt */
 
-int input_read_all(const cli_state *cli, char **text, size_t *size, FILE *stream, const char *name) {
+static int read_all(const cli_state *cli, char **text, size_t *size, FILE *stream, const char *name) {
     size_t room = FIRST_ROOM, used = 0;
     char *data = malloc(room);
 
@@ -47,5 +48,5 @@ int input_read_all(const cli_state *cli, char **text, size_t *size, FILE *stream
 int input_read_standard(const cli_state *cli, char **text, size_t *size, const char *what) {
     if (isatty(STDIN_FILENO))
         cli_note(cli, "reading %s from the terminal; end it with Ctrl-D on an empty line", what);
-    return input_read_all(cli, text, size, stdin, "standard input");
+    return read_all(cli, text, size, stdin, "standard input");
 }
