@@ -49,7 +49,7 @@ typedef struct clora_model_info {
     int tied;               /**< 1 when the output head is the embedding table */
     int own_head;           /**< 1 when the files hold a head that differs from the embedding, although config.json ties
                               the two: it is used, as transformers 5 does */
-    const char *dtype;      /**< storage type of the matrices on the device: "f32", "f16", "bf16" or "mixed" */
+    const char *dtype;      /**< storage type of the matrices on the device, such as "bf16", or "mixed" */
     int64_t parameters;     /**< scalars in the files */
     size_t device_bytes;    /**< device memory of the weights */
     int eos_count;   /**< ids that end a generation: generation_config.json's, else config.json's; besides them the

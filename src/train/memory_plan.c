@@ -16,15 +16,15 @@ static size_t factor_elements(const clora_context *context, int rank, int module
     return sum;
 }
 
-/* Of a weight that is widened, or summed with its term. */
+/* Of a weight that is widened, or merged with its term. */
 static size_t plan_scratch(clora_context *context, clora_storage type, int rank, int modules, const int *N, int K) {
     const size_t widened = weight_scratch_bytes(context, type, K, modules, N);
     weight w;
 
     if (weight_describe(&w, context, type, K, modules, N) != CLORA_OK)
         return 0;
-    const size_t summed = lowrank_scratch_elements(&w, modules * rank) * sizeof(float);
-    return summed > widened ? summed : widened;
+    const size_t merged = lowrank_scratch_elements(&w, modules * rank) * sizeof(float);
+    return merged > widened ? merged : widened;
 }
 
 enum { SCALAR_BYTES = 4 * sizeof(float) /* a value, its gradient and AdamW's moments */ };
