@@ -183,7 +183,7 @@ clora_status op_dropout(clora_tensor *y, const clora_tensor *x, float p, uint64_
 /* y (M,C) accumulates += x * mask / (1 - p), the same mask */
 clora_status op_dropout_add(clora_tensor *y, const clora_tensor *x, float p, uint64_t seed, uint32_t stream);
 
-/* ---- optimizer (optimizer.c) ---- */
+/* ---- updates of parameters (update.c) ---- */
 
 /* sums f32 (tensors): sums[slot] overwritten = sum of squares of x, dense, in a fixed order */
 clora_status op_sum_squares(clora_tensor *sums, int slot, const clora_tensor *x);

@@ -106,7 +106,7 @@ void ref_cross_entropy(float *nll, float *hit, float *logits, const int32_t *tar
 void ref_dropout(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);
 void ref_dropout_add(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);
 
-/* ---- optimizer (optimizer.c) ---- */
+/* ---- updates of parameters (update.c) ---- */
 
 float ref_sum_squares(const float *x, size_t n);
 void ref_clip_scale(float scale[2], const float *sums, int n, float factor, float clip);
