@@ -196,7 +196,9 @@ typedef struct shape_rule {
 static const shape_rule rules[] = {
     {"matmul", products, false},
     {"matmul_dx", products, false},
+    {"matmul_dw", products, false},
     {"embedding", embedding, false},
+    {"embedding_dw", embedding, false},
     {"lowrank_down", factors, false},
     {"lowrank_down_grad", factors, false},
     {"lowrank_dx", factors, false},
@@ -206,6 +208,8 @@ static const shape_rule rules[] = {
     {"rmsnorm", stream, false},
     {"rmsnorm_apply", stream, false},
     {"rmsnorm_backward", stream, false},
+    {"rmsnorm_dg", stream, false},
+    {"matmul_dbias", stream, false},
     {"rope", rotation, false},
     {"swiglu", gated, false},
     {"swiglu_backward", gated, false},

@@ -3,6 +3,7 @@
 //   matmul_tile      y (M, N)  = [residual or y] + x (M, K) * W0^T + bias + u (M, R) * B^T
 //   matvec_tile      the same for few rows
 //   matmul_tile_dx   dx (M, K) = [dx] + dy (M, N) * W0 + du (M, R) * A
+//   matmul_tile_dw   dw (N, K) += dy (M, N)^T * x (M, K)
 //
 // A group of WX x WY items makes a tile of TM x TN outputs, each item TM / WY rows by TN / WX columns that lie WX
 // apart. It brings STEP columns of the left matrix and STEP rows of the right one into local memory and multiplies
@@ -171,6 +172,42 @@ matmul_tile_dx(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy), 
         const int n = k + lx + j * WX;
         if (row < M && n < K)
             dx[row * dx_stride + n] = sum[i][j] + (accumulate ? dx[row * dx_stride + n] : 0.0f);
+    }
+}
+
+// dw (N, K) += dy^T * x in panels of f32: rows of a tile are columns of x, a step is a row of x and dy.
+__kernel __attribute__((reqd_work_group_size(WX, WY, 1))) void
+matmul_tile_dw(TENSOR(float, dw), TENSOR(const float, dy), const int dy_stride, TENSOR(const float, x),
+               const int x_stride, TENSOR(const int, columns), const int M, const int K, const int first,
+               const int panels) {
+    AT(dw);
+    AT(dy);
+    AT(x);
+    AT(columns);
+    __local float left[STEP][TM + 1], right[STEP][TN + 1];
+    const int lx = get_local_id(0), ly = get_local_id(1), item = ly * WX + lx;
+    const int part = get_group_id(0) * (TN / NR), k = get_group_id(1) * TM; // the group's first panel in this part
+    float sum[RM][RN];
+    UNROLL for (int i = 0; i < RM; i++) UNROLL for (int j = 0; j < RN; j++) sum[i][j] = 0.0f;
+
+    for (int m = 0; m < M; m += STEP) {
+        for (int e = item; e < TM * STEP; e += ITEMS) {
+            const int row = e % TM, step = e / TM;
+            left[step][row] = k + row < K && m + step < M ? x[(size_t)(m + step) * x_stride + k + row] : 0.0f;
+        }
+        for (int e = item; e < TN * STEP; e += ITEMS) {
+            const int n = e % TN, step = e / TN, p = part + n / NR;
+            const int ours = p < panels && m + step < M && n % NR < columns[2 * (first + min(p, panels - 1)) + 1];
+            right[step][n] = ours ? dy[(size_t)(m + step) * dy_stride + columns[2 * (first + p)] + n % NR] : 0.0f;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        multiply(sum, left, right);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    UNROLL for (int i = 0; i < RM; i++) UNROLL for (int j = 0; j < RN; j++) {
+        const int row = k + ly + i * WY, n = lx + j * WX, p = part + n / NR;
+        if (row < K && p < panels)
+            dw[((size_t)p * K + row) * NR + n % NR] += sum[i][j];
     }
 }
 

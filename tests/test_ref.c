@@ -75,6 +75,24 @@ static void test_gradients_of_an_adapted_product_are_its_slopes(void **state) {
     assert_gradient(adapted_loss, b, db, N * R);
 }
 
+static void test_gradients_of_a_weight_and_its_bias_are_their_slopes_and_accumulate(void **state) {
+    float dy[M * N], dw[N * K], dbias[N];
+
+    (void)state;
+    fill_products();
+    weights(dy, M * N);
+    fill(dw, N * K, 20);
+    fill(dbias, N, 21);
+    ref_matmul_dw(dw, dy, x, M, N, K);
+    ref_matmul_dbias(dbias, dy, M, N);
+    for (int i = 0; i < N * K; i++)
+        dw[i] -= 2.0f * rng_uniform(20, 0, (uint64_t)i) - 1.0f;
+    for (int i = 0; i < N; i++)
+        dbias[i] -= 2.0f * rng_uniform(21, 0, (uint64_t)i) - 1.0f;
+    assert_gradient(adapted_loss, w, dw, N * K);
+    assert_gradient(adapted_loss, bias, dbias, N);
+}
+
 static void test_gradients_of_factors_accumulate(void **state) {
     float dy[M * N], du[M * R], u[M * R], da[R * K] = {0}, db[N * R] = {0}, twice_a[R * K] = {0}, twice_b[N * R] = {0};
 
@@ -106,6 +124,28 @@ static void test_an_embedding_is_a_row_of_the_weight(void **state) {
         assert_memory_equal(y + m * K, w + ids[m] * K, K * sizeof(float));
 }
 
+static const int32_t looked_up[M] = {4, 0, 4};
+
+static double embedding_loss(void) {
+    float y[M * K];
+
+    ref_embedding(y, looked_up, w, M, N, K);
+    return weighted(y, M * K);
+}
+
+static void test_the_gradient_of_an_embedding_is_its_slope_and_accumulates(void **state) {
+    float dy[M * K], dw[N * K];
+
+    (void)state;
+    fill_products();
+    weights(dy, M * K);
+    fill(dw, N * K, 22);
+    ref_embedding_dw(dw, dy, looked_up, M, N, K);
+    for (int i = 0; i < N * K; i++)
+        dw[i] -= 2.0f * rng_uniform(22, 0, (uint64_t)i) - 1.0f;
+    assert_gradient(embedding_loss, w, dw, N * K);
+}
+
 /* ---- norm ---- */
 
 static float g[K];
@@ -135,6 +175,21 @@ static void test_the_gradient_of_rmsnorm_is_its_slope_and_accumulates(void **sta
     for (int i = 0; i < M * K; i++)
         dx[i] -= start[i];
     assert_gradient(rmsnorm_loss, x, dx, M * K);
+}
+
+static void test_the_gradient_of_the_gain_is_its_slope_and_accumulates(void **state) {
+    float y[M * K], rstd[M], dy[M * K], dg[K];
+
+    (void)state;
+    fill_products();
+    fill(g, K, 10);
+    weights(dy, M * K);
+    ref_rmsnorm(y, rstd, x, g, eps, M, K);
+    fill(dg, K, 11);
+    ref_rmsnorm_dg(dg, dy, x, rstd, M, K);
+    for (int i = 0; i < K; i++)
+        dg[i] -= 2.0f * rng_uniform(11, 0, (uint64_t)i) - 1.0f;
+    assert_gradient(rmsnorm_loss, g, dg, K);
 }
 
 static void test_rmsnorm_makes_rows_of_mean_square_one(void **state) {
@@ -381,9 +436,12 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matmul_is_the_sum_it_says),
         cmocka_unit_test(test_gradients_of_an_adapted_product_are_its_slopes),
+        cmocka_unit_test(test_gradients_of_a_weight_and_its_bias_are_their_slopes_and_accumulate),
         cmocka_unit_test(test_gradients_of_factors_accumulate),
         cmocka_unit_test(test_an_embedding_is_a_row_of_the_weight),
+        cmocka_unit_test(test_the_gradient_of_an_embedding_is_its_slope_and_accumulates),
         cmocka_unit_test(test_the_gradient_of_rmsnorm_is_its_slope_and_accumulates),
+        cmocka_unit_test(test_the_gradient_of_the_gain_is_its_slope_and_accumulates),
         cmocka_unit_test(test_rmsnorm_makes_rows_of_mean_square_one),
         cmocka_unit_test(test_the_gradient_of_rope_is_the_inverse_rotation),
         cmocka_unit_test(test_rope_back_and_forth_changes_nothing),

@@ -134,6 +134,7 @@ extern const op_case cases_matmul[];
 extern const op_case cases_fused[];
 extern const op_case cases_lowrank[];
 extern const op_case cases_merge[];
+extern const op_case cases_grad[];
 extern const op_case cases_layout[];
 extern const op_case cases_nn[];
 extern const op_case cases_attention[];

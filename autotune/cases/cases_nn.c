@@ -79,6 +79,39 @@ static void rmsnorm_backward_reference(case_run *run) {
                          run->buffer[3].host, run->shape.M, run->shape.K);
 }
 
+static void rmsnorm_dg_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_dense(run, "dg", CASE_INOUT, CLORA_DTYPE_F32, 1, s->K);
+    case_matrix(run, "dy", CASE_IN, s->M, s->K);
+    case_matrix(run, "x", CASE_IN, s->M, s->K);
+    case_dense(run, "rstd", CASE_IN, CLORA_DTYPE_F32, s->M, 1);
+}
+
+static clora_status rmsnorm_dg_launch(case_run *run) {
+    return op_rmsnorm_dg(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3));
+}
+
+static void rmsnorm_dg_reference(case_run *run) {
+    ref_rmsnorm_dg(run->buffer[0].expected, run->buffer[1].host, run->buffer[2].host, run->buffer[3].host, run->shape.M,
+                   run->shape.K);
+}
+
+/* ---- a bias's gradient ---- */
+
+static void dbias_setup(case_run *run) {
+    case_dense(run, "dbias", CASE_INOUT, CLORA_DTYPE_F32, 1, run->shape.K);
+    case_matrix(run, "dy", CASE_IN, run->shape.M, run->shape.K);
+}
+
+static clora_status dbias_launch(case_run *run) {
+    return op_matmul_dbias(tensor(run, 0), tensor(run, 1));
+}
+
+static void dbias_reference(case_run *run) {
+    ref_matmul_dbias(run->buffer[0].expected, run->buffer[1].host, run->shape.M, run->shape.K);
+}
+
 /* ---- rope: M rows at positions 0..P-1, option 1 rotates back ---- */
 
 enum { POSITIONS = 19 };
@@ -261,6 +294,9 @@ static double elements(const op_shape *s) {
 static double few_flops(const op_shape *s) {
     return 4.0 * elements(s);
 }
+static double reads(const op_shape *s) {
+    return 4.0 * elements(s);
+}
 static double moves_2(const op_shape *s) {
     return 8.0 * elements(s);
 }
@@ -286,6 +322,12 @@ static const op_shape rows[] = {
     {.M = 1, .K = 1},           {.M = 3, .K = 7, .pad = 5}, {.M = 5, .K = 64}, {.M = 2, .K = 577, .pad = 1},
     {.M = 1, .K = 2053},        {.M = 7, .K = 16},          {.M = 2, .K = 17}, {.M = 3, .K = 33, .option = 1},
     {.M = 2, .K = 9, .pad = 3},
+};
+static const op_shape column_shapes[] = {
+    {.M = 1, .K = 1},
+    {.M = 3, .K = 7, .pad = 5},
+    {.M = 71, .K = 64},
+    {.M = 9, .K = 577, .pad = 1},
 };
 static const op_shape gated_shapes[] = {
     {.M = 1, .K = 1},
@@ -335,6 +377,9 @@ const op_case cases_nn[] = {
      moves_2, 1e-6f},
     {"rmsnorm_backward", CASE_SHAPES(rows), rmsnorm_backward_setup, rmsnorm_backward_launch, rmsnorm_backward_reference,
      few_flops, moves_4, 1e-5f},
+    {"rmsnorm_dg", CASE_SHAPES(column_shapes), rmsnorm_dg_setup, rmsnorm_dg_launch, rmsnorm_dg_reference, few_flops,
+     moves_2, 1e-5f},
+    {"matmul_dbias", CASE_SHAPES(column_shapes), dbias_setup, dbias_launch, dbias_reference, few_flops, reads, 1e-5f},
     {"rope", CASE_SHAPES(rope_shapes), rope_setup, rope_launch, rope_reference, few_flops, moves_2, 1e-6f},
     {"swiglu", CASE_SHAPES(rows), swiglu_setup, swiglu_launch, swiglu_reference, few_flops, moves_3, 1e-6f},
     {"swiglu_backward", CASE_SHAPES(gated_shapes), swiglu_backward_setup, swiglu_backward_launch,

@@ -121,6 +121,18 @@ int rule_turned_rows(const kernel_at *at) {
     return rows >= MOST ? MOST : rows < NR ? NR : rows / NR * NR;
 }
 
+int rule_laid_tile(const kernel_at *at) {
+    return has_many_registers(at) ? 12 : 6;
+}
+
+/* LAID_COLUMNS of x, the last tile filled up, and a panel of dy in half the local memory, as above. */
+int rule_laid_rows(const kernel_at *at) {
+    enum { MOST = 256 };
+    const int NR = kernel_panel_width(at->context), all = LAID_COLUMNS + rule_laid_tile(at) + NR;
+    const int rows = rows_in_local_memory(at, 1) * NR / all;
+    return rows >= MOST ? MOST : rows < 1 ? 1 : rows;
+}
+
 /* By KC and NB: half the local memory, as above. */
 int rule_dot_rows(const kernel_at *at) {
     enum { MOST = 360 };

@@ -6,8 +6,9 @@
 /* The rules of the registry: defaults by what the device says of itself, the shape, and the most work-items that a
  * group of the kernel may have: none asks for more, if that is 64 at least. */
 
-enum { DOT_STEPS = 640 }; /* of a block of pairs of bf16: KC of matmul_dot, which rule_dot_rows goes by */
-enum { NO_LINES = 1 };    /* AHEAD: no cache line is asked for in advance */
+enum { DOT_STEPS = 640 };    /* of a block of pairs of bf16: KC of matmul_dot, which rule_dot_rows goes by */
+enum { LAID_COLUMNS = 192 }; /* of x in an item's memory: KB of matmul_panel_dw, which rule_laid_rows goes by */
+enum { NO_LINES = 1 };       /* AHEAD: no cache line is asked for in advance */
 
 /* Floats in an explicit vector; in a vector of the kernels on panels. */
 int rule_width(const kernel_at *at);
@@ -47,6 +48,10 @@ int rule_panel_steps(const kernel_at *at);
 int rule_widen(const kernel_at *at);
 int rule_turned_panels(const kernel_at *at);
 int rule_turned_rows(const kernel_at *at);
+
+/* A weight's gradient: columns of x in registers, and rows of x and dy that are laid aside at a time. */
+int rule_laid_tile(const kernel_at *at);
+int rule_laid_rows(const kernel_at *at);
 
 /* Products of pairs of bf16: rows of x or dy in local memory; rows of W0, and panels over K, that are turned. */
 int rule_dot_rows(const kernel_at *at);

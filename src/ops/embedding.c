@@ -35,3 +35,40 @@ clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight
     }
     return status;
 }
+
+/* Columns of an item: neighbours lie side by side on GPUs, CPUs want some items for each core. */
+static int column_share(const clora_context *context, int K) {
+    enum { ITEMS_PER_CORE = 4 };
+    const int cores = context->info.compute_units > 0 ? context->info.compute_units : 1;
+
+    return kernel_explicit_vectors(context) ? divide_up(K, ITEMS_PER_CORE * cores) : 1;
+}
+
+clora_status op_embedding_dw(clora_tensor *dw, const clora_tensor *dy, const clora_tensor *ids, const weight *w,
+                             weight_span span) {
+    const size_t M = tensor_rows(dy);
+    const int unit = w->layout == WEIGHT_PANEL ? w->NR : 1;
+    launch l;
+
+    if (!weight_are_values(dw, w, span) || tensor_cols(dy) != w->K || dy->dtype != CLORA_DTYPE_F32 ||
+        clora_tensor_count(ids) != M || ids->dtype != CLORA_DTYPE_I32 || !tensor_is_dense(ids) || w->modules != 1 ||
+        M > INT32_MAX)
+        return clora_fail(CLORA_ERROR_SHAPE, "embedding_dw: dw%s dy%s ids%s w(%d,%d)", tensor_shape_text(dw),
+                          tensor_shape_text(dy), tensor_shape_text(ids), w->N, w->K);
+    const int begin = span.first * unit, end = begin + span.count * unit;
+    const int share = column_share(w->context, w->K);
+    do {
+        launch_begin(&l, w->context, "embedding_dw", (kernel_key){.M = (int)M, .N = w->N, .K = w->K});
+        launch_define(&l, "NR", unit);
+    } while (launch_again(&l));
+    const size_t group = (size_t)launch_parameter(&l, "WG");
+    launch_tensor(&l, dw);
+    launch_matrix(&l, dy);
+    launch_tensor(&l, ids);
+    launch_int(&l, (int)M);
+    launch_int(&l, w->K);
+    launch_int(&l, begin);
+    launch_int(&l, least(end, w->N));
+    launch_int(&l, share);
+    return launch_run(&l, (size_t)divide_up(w->K, share), 1, 1, group, 1, 1);
+}

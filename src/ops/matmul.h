@@ -93,6 +93,10 @@ clora_status matmul_merged_dx(clora_tensor *dx, const clora_tensor *dy, const lo
 clora_status matmul_clblast_forward(clora_tensor *y, const clora_tensor *x, const weight *w, bool accumulate);
 clora_status matmul_clblast_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, bool accumulate);
 
+/* dw += dy^T * x for rows of a plain weight. */
+clora_status matmul_clblast_dw(clora_tensor *dw, const clora_tensor *dy, const clora_tensor *x, const weight *w,
+                               weight_span span);
+
 /* u (M,R) = scales * x * f^T, by panels with a gain (or NULL) of rmsnorm(x), and f += d^T * x for one factor f of R
  * rows in panels over the columns of x. */
 clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,

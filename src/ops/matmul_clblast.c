@@ -91,3 +91,21 @@ clora_status matmul_clblast_forward(clora_tensor *y, const clora_tensor *x, cons
 clora_status matmul_clblast_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, bool accumulate) {
     return whole_product(dx_slice, dx, dy, w, accumulate);
 }
+
+clora_status matmul_clblast_dw(clora_tensor *dw, const clora_tensor *dy, const clora_tensor *x, const weight *w,
+                               weight_span span) {
+    const size_t K = (size_t)w->K;
+
+    if (launch_is_withheld(w->context))
+        return CLORA_OK;
+    pthread_mutex_lock(&clblast_lock);
+    const cl_int error = (cl_int)CLBlastSgemm(
+        CLBlastLayoutRowMajor, CLBlastTransposeYes, CLBlastTransposeNo, (size_t)span.count, K, tensor_rows(x), 1.0f,
+        dy->buffer, dy->offset + (size_t)span.first, (size_t)dy->stride, x->buffer, x->offset, (size_t)x->stride, 1.0f,
+        dw->buffer, dw->offset, K, &w->context->queue, NULL);
+    pthread_mutex_unlock(&clblast_lock);
+    if (error == CL_SUCCESS)
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_OPENCL, "CLBlastSgemm of %s by %s failed: %s (%d)", tensor_shape_text(dy),
+                      tensor_shape_text(x), opencl_error_name(error), error);
+}

@@ -51,6 +51,12 @@ clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weigh
 clora_status op_matmul_dx(clora_tensor *dx, const clora_tensor *dy, const weight *w, const lowrank *lr,
                           const clora_tensor *du, bool accumulate);
 
+/* dw accumulates += dy (M,N)^T * x (M,K), values of a span of w (ops/weight.h), whatever its storage
+ * dbias (N) accumulates += sums of dy's columns (column_sums.c) */
+clora_status op_matmul_dw(clora_tensor *dw, const clora_tensor *dy, const clora_tensor *x, const weight *w,
+                          weight_span span);
+clora_status op_matmul_dbias(clora_tensor *dbias, const clora_tensor *dy);
+
 /* Rows [row, row + rows) of the products above, as the chunked head needs them: pass views of y and x. */
 
 /* ---- low-rank products (lowrank_product.c, lowrank_merge.c) ---- */
@@ -78,6 +84,10 @@ clora_status op_lowrank_merge(clora_tensor *merged, const lowrank *lr, int part,
 /* y (M,K) overwritten: row m is row ids[m] of W0, any layout and type.   ids i32 (M) */
 clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w);
 
+/* dw (values of a span of w) accumulates: row ids[m] += row m of dy (M,K), in the order of the rows. */
+clora_status op_embedding_dw(clora_tensor *dw, const clora_tensor *dy, const clora_tensor *ids, const weight *w,
+                             weight_span span);
+
 /* ---- normalisation (norm.c) ---- */
 
 /* y (M,C) overwritten = x * rstd * g
@@ -91,6 +101,9 @@ clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clor
 /* dx (M,C) accumulates += gradient of rmsnorm: rstd * g * dy - x * rstd^3 / C * sum(dy * g * x) */
 clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const clora_tensor *x,
                                  const clora_tensor *rstd, const clora_tensor *g);
+
+/* dg (C) accumulates += sum over rows of dy * x * rstd (column_sums.c) */
+clora_status op_rmsnorm_dg(clora_tensor *dg, const clora_tensor *dy, const clora_tensor *x, const clora_tensor *rstd);
 
 /* ---- rotary position embedding (rope.c) ---- */
 
@@ -237,6 +250,11 @@ clora_status op_sgd(clora_tensor *p, clora_tensor *b, const clora_tensor *g, con
 
 /* y f32 overwritten = the values of plain rows of a storage type, dense */
 clora_status op_widen(clora_tensor *y, const clora_tensor *rows, const storage *type);
+
+/* values overwritten = those of a span of w
+ * the span of w, in f16 or bf16, overwritten = values, rounded to nearest (weight_values.c) */
+clora_status op_weight_values(clora_tensor *values, const weight *w, weight_span span);
+clora_status op_weight_round(const weight *w, weight_span span, const clora_tensor *values);
 
 /* y (M,C) accumulates += x */
 clora_status op_add(clora_tensor *y, const clora_tensor *x);

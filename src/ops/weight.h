@@ -108,6 +108,23 @@ int weight_row_step(const weight *w);
 /* Read one module back: its plain rows, the bytes that were packed where the types are the same. */
 clora_status weight_unpack(const weight *w, int module, void *data);
 
+/*
+ * Consecutive panels (or plain rows) of one part, such as those of a module there. What a weight that trains has
+ * besides, a gradient or an optimizer's state, are its values: f32, dense, in the layout that an f32 weight of this
+ * shape has; padding is zero. (weight_span.c)
+ */
+typedef struct weight_span {
+    int part, first, count; /* first: of the whole weight */
+} weight_span;
+
+/* Of a module in a part; count 0: it has nothing there. */
+weight_span weight_module_span(const weight *w, int module, int part);
+
+/* Its elements as they are stored, a dense view (1, n); how many values they are, whether a tensor has so many. */
+clora_tensor weight_span_view(const weight *w, weight_span s);
+size_t weight_span_values(const weight *w, weight_span s);
+bool weight_are_values(const clora_tensor *values, const weight *w, weight_span s);
+
 /* Set the bias of one module: N floats. Modules without one have zeros once any has. */
 clora_status weight_set_bias(weight *w, int module, const float *bias);
 

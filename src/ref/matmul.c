@@ -23,3 +23,23 @@ void ref_matmul_dx(float *dx, const float *dy, const float *w, bool accumulate, 
             dx[at] = (float)sum;
         }
 }
+
+void ref_matmul_dw(float *dw, const float *dy, const float *x, int M, int N, int K) {
+    for (int n = 0; n < N; n++)
+        for (int k = 0; k < K; k++) {
+            const size_t at = (size_t)n * (size_t)K + (size_t)k;
+            double sum = (double)dw[at];
+            for (int m = 0; m < M; m++)
+                sum += (double)dy[(size_t)m * (size_t)N + (size_t)n] * (double)x[(size_t)m * (size_t)K + (size_t)k];
+            dw[at] = (float)sum;
+        }
+}
+
+void ref_matmul_dbias(float *dbias, const float *dy, int M, int N) {
+    for (int n = 0; n < N; n++) {
+        double sum = (double)dbias[n];
+        for (int m = 0; m < M; m++)
+            sum += (double)dy[(size_t)m * (size_t)N + (size_t)n];
+        dbias[n] = (float)sum;
+    }
+}

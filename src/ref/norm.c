@@ -37,3 +37,14 @@ void ref_rmsnorm_backward(float *dx, const float *dy, const float *x, const floa
         }
     }
 }
+
+void ref_rmsnorm_dg(float *dg, const float *dy, const float *x, const float *rstd, int M, int C) {
+    for (int c = 0; c < C; c++) {
+        double sum = (double)dg[c];
+        for (int m = 0; m < M; m++) {
+            const size_t i = (size_t)m * (size_t)C + (size_t)c;
+            sum += (double)dy[i] * (double)x[i] * (double)rstd[m];
+        }
+        dg[c] = (float)sum;
+    }
+}

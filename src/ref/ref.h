@@ -20,6 +20,11 @@ void ref_matmul(float *y, const float *x, const float *w, const float *residual,
 /* dx (M,K) = dy (M,N) * w; overwritten, or accumulates */
 void ref_matmul_dx(float *dx, const float *dy, const float *w, bool accumulate, int M, int N, int K);
 
+/* dw (N,K) accumulates += dy (M,N)^T * x (M,K)
+ * dbias (N) accumulates += sums of dy's columns */
+void ref_matmul_dw(float *dw, const float *dy, const float *x, int M, int N, int K);
+void ref_matmul_dbias(float *dbias, const float *dy, int M, int N);
+
 /* ---- low-rank products of one module (lowrank.c): a stride is the distance between rows in a fused matrix ---- */
 
 /* u (M,R) overwritten = s * x (M,K) * a^T */
@@ -48,6 +53,9 @@ void ref_lowrank_merge(float *w, const float *a, const float *b, float s, int N,
 /* y (M,K) overwritten: row m is row ids[m] of w (N,K), NaN where ids[m] is none */
 void ref_embedding(float *y, const int32_t *ids, const float *w, int M, int N, int K);
 
+/* dw (N,K) accumulates: row ids[m] += row m of dy (M,K), where ids[m] is one */
+void ref_embedding_dw(float *dw, const float *dy, const int32_t *ids, int M, int N, int K);
+
 /* ---- normalisation (norm.c) ---- */
 
 void ref_rmsnorm(float *y, float *rstd, const float *x, const float *g, float eps, int M, int C);
@@ -55,6 +63,9 @@ void ref_rmsnorm_apply(float *y, const float *x, const float *rstd, const float 
 
 /* dx accumulates */
 void ref_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *g, int M, int C);
+
+/* dg (C) accumulates += sum over rows of dy * x * rstd */
+void ref_rmsnorm_dg(float *dg, const float *dy, const float *x, const float *rstd, int M, int C);
 
 /* ---- rotary position embedding (rope.c) ---- */
 
