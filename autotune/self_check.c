@@ -14,9 +14,9 @@
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
-enum { GROUPS = 8 };
-static const char *const group_names[GROUPS] = {"products", "term",     "factors",   "model",
-                                                "loss",     "backward", "adamw8bit", "sgd"};
+enum { GROUPS = 9 };
+static const char *const group_names[GROUPS] = {"products", "term",      "factors", "model",  "loss",
+                                                "backward", "adamw8bit", "sgd",     "weights"};
 
 /*
  * Few cases, at odd sizes. What they compile, which is nearly all of what they cost, is what a run compiles too: hence
@@ -58,6 +58,10 @@ static const struct {
     {SELF_CHECK_BACKWARD, "clip_scale", {.M = 1, .K = 301, .option = 10}},
     {SELF_CHECK_ADAMW8BIT, "adamw8bit", {.M = 3, .K = 1031}},
     {SELF_CHECK_SGD, "sgd", {.M = 3, .K = 1031}},
+    {SELF_CHECK_WEIGHTS, "matmul_dw", {.M = 67, .N = 131, .K = 201, .modules = 2, .pad = 1}},
+    {SELF_CHECK_WEIGHTS, "embedding_dw", {.M = 19, .N = 131, .K = 77}},
+    {SELF_CHECK_WEIGHTS, "rmsnorm_dg", {.M = 9, .K = 577, .pad = 1}},
+    {SELF_CHECK_WEIGHTS, "matmul_dbias", {.M = 9, .K = 577, .pad = 1}},
 };
 
 /* What is to be checked. */

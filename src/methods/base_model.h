@@ -11,6 +11,18 @@ typedef struct projection {
     bool is_head; /* "all-linear" leaves it out */
 } projection;
 
+/* One of the model's own tensors: a module of a weight, or a vector of floats. */
+typedef enum own_kind { OWN_WEIGHT, OWN_NORM, OWN_BIAS } own_kind;
+
+typedef struct own_tensor {
+    const char *name; /* as files have it */
+    own_kind kind;
+    const weight *weight; /* of OWN_WEIGHT */
+    int module;
+    clora_tensor vector; /* of the others: a view (1, n) */
+    clora_dtype file;    /* its type in the files that the model was read from */
+} own_tensor;
+
 /* The model below an adapter, as methods see it. */
 typedef struct base_model {
     shared *model; /* whoever keeps the rest holds it: it owns what is named here */
@@ -19,6 +31,10 @@ typedef struct base_model {
     int layers, hidden, heads, kv_heads, head_dim, vocab, max_positions;
     int projections; /* those of each layer in the order of the forward pass, and the head */
     const projection *projection;
+    int tensors; /* those that the files hold, but for a head that is the embedding */
+    const own_tensor *tensor;
+    const char *directory; /* the files' */
+    bool own_head;         /* the files have a head although config.json ties it to the embedding */
 } base_model;
 
 #endif

@@ -26,8 +26,9 @@ typedef struct method {
     void (*destroy)(clora_adapter *adapter);
 } method;
 
-extern const method method_lora;   /* lora_adapter.c */
-extern const method method_joined; /* joined.c */
+extern const method method_lora;                            /* lora_adapter.c */
+extern const method method_full, method_bias, method_norms; /* full.c: no files of an adapter, but a model's */
+extern const method method_joined;                          /* joined.c */
 
 /* Read an adapter of whatever method its settings name. */
 clora_status method_load(clora_adapter **out, const base_model *base, const char *directory);

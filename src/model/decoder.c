@@ -1,6 +1,8 @@
 #include "model/decoder.h"
 
+#include "base/ints.h"
 #include "model/linear.h"
+#include "model/own_gradients.h"
 #include "ops/ops.h"
 
 _Static_assert((int)DECODER_NORMS <= (int)LAYER_NORMS && (int)DECODER_PROJECTIONS <= (int)LAYER_PROJECTIONS,
@@ -121,13 +123,38 @@ done:
     return status;
 }
 
-/* The first adapted projection: no gradient is needed before it. */
-static int first_adapted(const workspace *ws, const selection *select) {
-    int p = 0;
+/* The gain of a normalisation, where it trains: before rmsnorm's own gradient is taken. */
+static clora_status gain_gradient(const workspace *ws, const selection *s, const clora_tensor *gain,
+                                  const clora_tensor *x, const clora_tensor *rstd) {
+    clora_tensor dg = parameters_gradient(s->trains, gain);
 
-    while (p < ws->model->projections && !selection_term(select, p))
-        p++;
-    return p;
+    return dg.buffer ? op_rmsnorm_dg(&dg, &ws->dnorm, x, rstd) : CLORA_OK;
+}
+
+static bool trains(const selection *s, const clora_tensor *value) {
+    return parameters_gradient(s->trains, value).buffer != NULL;
+}
+
+static bool projection_trains(const workspace *ws, const selection *s, int p) {
+    return linear_needs_input(ws, s, p) || bias_trains(s->trains, ws->model->projection[p].weight);
+}
+
+/* The first projection that trains: no gradient is needed before it. A gain counts as the projection before its
+ * normalisation, whose output's gradient it takes; the embedding as one before all. */
+static int first_trained(const workspace *ws, const selection *s) {
+    static const int reader[DECODER_NORMS] = {
+        [DECODER_NORM_ATTENTION] = DECODER_QKV, [DECODER_NORM_MLP] = DECODER_GATE_UP};
+    const clora_model *m = ws->model;
+    int first = 0;
+
+    if (weight_trains(s->trains, m->embedding))
+        return -1;
+    while (first < m->projections && !projection_trains(ws, s, first))
+        first++;
+    for (int i = 0; i < m->config.layers * DECODER_NORMS; i++)
+        if (trains(s, m->layer[i / DECODER_NORMS].norm[i % DECODER_NORMS]))
+            return least(first, i / DECODER_NORMS * DECODER_PROJECTIONS + reader[i % DECODER_NORMS] - 1);
+    return first;
 }
 
 /* The gradient of a layer's output stands in dstream; afterwards that of its input does, unless `first` lies in the
@@ -149,14 +176,15 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
         return linear_backward(ws, s, at + DECODER_DOWN, NULL, &ws->dstream, &ws->act, &a->u[DECODER_DOWN]);
     }
     TRY(linear_backward_input(ws, s, at + DECODER_DOWN, &ws->dact, &ws->dstream, &a->u[DECODER_DOWN]));
-    TRY(op_swiglu_backward(&a->gu, selection_term(s, at + DECODER_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
-    TRY(linear_backward_factor(ws, s, at + DECODER_DOWN, &ws->dact));
-    if (selection_term(s, at + DECODER_GATE_UP))
+    TRY(op_swiglu_backward(&a->gu, linear_needs_input(ws, s, at + DECODER_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
+    TRY(linear_backward_parameters(ws, s, at + DECODER_DOWN, &ws->dstream, &ws->dact));
+    if (linear_needs_input(ws, s, at + DECODER_GATE_UP))
         TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
     TRY(linear_backward(ws, s, at + DECODER_GATE_UP, first < at + DECODER_GATE_UP ? &ws->dnorm : NULL, &a->gu,
                         &ws->normed, &a->u[DECODER_GATE_UP]));
     if (first >= at + DECODER_GATE_UP)
         return CLORA_OK;
+    TRY(gain_gradient(ws, s, w->norm[DECODER_NORM_MLP], &a->mid, &a->rstd_mlp));
     TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
 
     TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &ws->dstream, &t->att,
@@ -167,28 +195,45 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
                               &t->lse, &ws->past, &ws->first, &ws->last, shape_of(ws, ws->T)));
     TRY(op_rope(&d.qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, true));
 
-    if (selection_term(s, at + DECODER_QKV))
+    if (linear_needs_input(ws, s, at + DECODER_QKV))
         TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, w->norm[DECODER_NORM_ATTENTION]));
     TRY(linear_backward(ws, s, at + DECODER_QKV, first < at ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
                         &a->u[DECODER_QKV]));
-    if (first < at)
-        TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, w->norm[DECODER_NORM_ATTENTION]));
+    if (first >= at)
+        return CLORA_OK;
+    TRY(gain_gradient(ws, s, w->norm[DECODER_NORM_ATTENTION], x, &a->rstd_attention));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, w->norm[DECODER_NORM_ATTENTION]));
+done:
+    return status;
+}
+
+static clora_status embedding_gradient(const workspace *ws, const selection *s) {
+    const weight *w = ws->model->embedding;
+    clora_status status = CLORA_OK;
+
+    for (int part = 0; part < w->parts; part++) {
+        clora_tensor dw = weight_gradient(s->trains, w, 0, part);
+        if (dw.buffer)
+            TRY(op_embedding_dw(&dw, &ws->dstream, &ws->ids, w, weight_module_span(w, 0, part)));
+    }
 done:
     return status;
 }
 
 clora_status decoder_backward(workspace *ws, const selection *select) {
-    const int layers = ws->model->config.layers, first = first_adapted(ws, select);
+    const int layers = ws->model->config.layers, first = first_trained(ws, select);
     clora_status status = CLORA_OK;
 
+    TRY(gain_gradient(ws, select, ws->model->norm, workspace_stream(ws, layers), &ws->rstd_final));
     if (first >= layers * DECODER_PROJECTIONS)
-        return CLORA_OK; /* only the head is adapted */
+        return CLORA_OK; /* only the head or the last gain trains */
     TRY(clora_tensor_zero(&ws->dstream));
     TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, workspace_stream(ws, layers), &ws->rstd_final, ws->model->norm));
     for (int l = layers - 1; l >= first / DECODER_PROJECTIONS; l--) {
         TRY(layer_again(ws, select, l));
         TRY(layer_backward(ws, select, l, first));
     }
+    TRY(embedding_gradient(ws, select));
 done:
     return status;
 }

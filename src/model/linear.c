@@ -1,6 +1,7 @@
 #include "model/linear.h"
 
 #include "methods/lora.h"
+#include "model/own_gradients.h"
 
 static lora_dropout dropout(const workspace *ws, const selection *s, int p) {
     return (lora_dropout){s->dropout, s->dropout_seed, (uint32_t)p, ws->dropped};
@@ -78,15 +79,44 @@ clora_status linear_backward_input(workspace *ws, const selection *s, int p, clo
     return lora_backward(dx, &db, dy, w, lr, &u, &du, &drop);
 }
 
-clora_status linear_backward_factor(workspace *ws, const selection *s, int p, const clora_tensor *x) {
+/* Those of W0's modules that train, and of their biases. */
+static clora_status own_gradients(const weight *w, const selection *s, const clora_tensor *dy, const clora_tensor *x) {
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < w->modules; i++) {
+        for (int part = 0; part < w->parts; part++) {
+            clora_tensor dw = weight_gradient(s->trains, w, i, part);
+            if (dw.buffer)
+                TRY(op_matmul_dw(&dw, dy, x, w, weight_module_span(w, i, part)));
+        }
+        clora_tensor dbias = bias_gradient(s->trains, w, i);
+        const clora_tensor columns = tensor_view(dy, 0, (int)tensor_rows(dy), w->module[i].col, w->module[i].N);
+        if (dbias.buffer)
+            TRY(op_matmul_dbias(&dbias, &columns));
+    }
+done:
+    return status;
+}
+
+bool linear_needs_input(const workspace *ws, const selection *s, int p) {
+    return selection_term(s, p) || weight_trains(s->trains, ws->model->projection[p].weight);
+}
+
+clora_status linear_backward_parameters(workspace *ws, const selection *s, int p, const clora_tensor *dy,
+                                        const clora_tensor *x) {
     const lowrank *lr = selection_term(s, p);
     const lora_dropout drop = dropout(ws, s, p);
+    clora_status status = CLORA_OK;
 
+    if (s->trains)
+        TRY(own_gradients(ws->model->projection[p].weight, s, dy, x));
     if (!lr)
         return CLORA_OK;
     const clora_tensor du = columns_of(&ws->du, x, lr);
     clora_tensor da = parameters_gradient(s->trains, &lr->a);
-    return lora_gradient_a(&da, &du, x, lr, &drop);
+    TRY(lora_gradient_a(&da, &du, x, lr, &drop));
+done:
+    return status;
 }
 
 clora_status linear_backward(workspace *ws, const selection *s, int p, clora_tensor *dx, const clora_tensor *dy,
@@ -94,7 +124,7 @@ clora_status linear_backward(workspace *ws, const selection *s, int p, clora_ten
     clora_status status = CLORA_OK;
 
     TRY(linear_backward_input(ws, s, p, dx, dy, u_space));
-    TRY(linear_backward_factor(ws, s, p, x));
+    TRY(linear_backward_parameters(ws, s, p, dy, x));
 done:
     return status;
 }

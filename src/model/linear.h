@@ -26,9 +26,13 @@ clora_status linear_forward_normed(workspace *ws, const selection *s, int p, clo
 clora_status linear_backward_input(workspace *ws, const selection *s, int p, clora_tensor *dx, const clora_tensor *dy,
                                    const clora_tensor *u_space);
 
-/* The gradient of A accumulates, right after linear_backward_input of this projection: apart from it, for this alone
- * needs x, which may be made again in between. */
-clora_status linear_backward_factor(workspace *ws, const selection *s, int p, const clora_tensor *x);
+/* Whether anything here trains whose gradient is made of x: then x is wanted in the backward pass. */
+bool linear_needs_input(const workspace *ws, const selection *s, int p);
+
+/* The gradients of A, and of W0 and its biases where they train, accumulate, right after linear_backward_input of this
+ * projection: apart from it, for these alone need x, which may be made again in between. */
+clora_status linear_backward_parameters(workspace *ws, const selection *s, int p, const clora_tensor *dy,
+                                        const clora_tensor *x);
 
 /* Both of them. */
 clora_status linear_backward(workspace *ws, const selection *s, int p, clora_tensor *dx, const clora_tensor *dy,

@@ -8,6 +8,7 @@
 #include "base/dtype.h"
 #include "device/scratch.h"
 #include "device/self_check.h"
+#include "methods/full.h"
 #include "methods/lora_adapter.h"
 #include "model/family.h"
 
@@ -129,7 +130,9 @@ static void destroy(shared *object) {
     for (int i = 0; m->name && i < m->projections * WEIGHT_MODULES; i++)
         free(m->name[i]);
     free(m->name);
+    free(m->directory);
     free(m->projection);
+    model_free_tensors(m);
     free(m->layer);
     shared_let_go(&m->context->shared);
     free(m);
@@ -191,7 +194,11 @@ base_model model_as_base(clora_model *m) {
                         .vocab = c->vocab,
                         .max_positions = c->max_positions,
                         .projections = m->projections,
-                        .projection = m->projection};
+                        .projection = m->projection,
+                        .tensors = m->tensors,
+                        .tensor = m->tensor,
+                        .directory = m->directory,
+                        .own_head = c->own_head};
 }
 
 clora_status model_check_adapter(const clora_model *model, const clora_adapter *adapter) {
@@ -210,6 +217,22 @@ clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const
     const base_model base = model_as_base(model);
     TRY(model_self_check(model, SELF_CHECK_TERM));
     TRY(lora_adapter_create(out, &base, options ? options : &defaults));
+done:
+    return clora_keep_cause(status);
+}
+
+clora_status clora_full_create(clora_adapter **out, clora_model *model, const clora_full_options *options) {
+    clora_full_options all = CLORA_FULL_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
+
+    NEED(out);
+    *out = NULL;
+    NEED(model);
+    if (options) /* a program built with an older header knows fewer of them */
+        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
+    const base_model base = model_as_base(model);
+    TRY(model_self_check(model, SELF_CHECK_WEIGHTS));
+    TRY(full_create(out, &base, &all));
 done:
     return clora_keep_cause(status);
 }

@@ -28,6 +28,10 @@ struct clora_model {
     int projections; /* those of each layer, and the head, which is last */
     projection *projection;
     char **name; /* owns the module names: projections * WEIGHT_MODULES */
+    int tensors;
+    size_t tensor_capacity;
+    own_tensor *tensor; /* what the files hold, with names of their own */
+    char *directory;    /* where it was read from */
 };
 
 /* The sizes that a configuration tells. */
@@ -38,6 +42,10 @@ clora_model *model_allocate(clora_context *context);
 
 /* Make the list of adaptable weights: each layer's in order, then the head. */
 clora_status model_list_projections(clora_model *model);
+
+/* Make the list of the model's own tensors, in the order of the forward pass. (own_tensors.c) */
+clora_status model_list_tensors(clora_model *model);
+void model_free_tensors(clora_model *model);
 
 /* The model as adapters see it. */
 base_model model_as_base(clora_model *model);

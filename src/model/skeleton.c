@@ -47,6 +47,7 @@ clora_status model_skeleton(clora_model **out, clora_context *context, const cha
                           &m->config.vocab));
     }
     TRY(model_list_projections(m));
+    TRY(model_list_tensors(m));
     *out = m;
     m = NULL;
 done:

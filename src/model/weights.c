@@ -175,6 +175,23 @@ done:
     return status;
 }
 
+/* In which type the files have each of the model's tensors; of a tied pair they may hold either. */
+static clora_status note_types(const reading *r, const stored_tensor *embedding) {
+    clora_model *m = r->model;
+    clora_status status = CLORA_OK;
+
+    m->directory = alloc_string(r->directory);
+    if (!m->directory)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a model");
+    TRY(model_list_tensors(m));
+    for (int i = 0; i < m->tensors; i++) {
+        const stored_tensor *t = model_files_find(r->files, m->tensor[i].name);
+        m->tensor[i].file = (t ? t : embedding)->dtype;
+    }
+done:
+    return status;
+}
+
 clora_status model_load_weights(clora_model *m, const model_files *files, const model_tables *tables,
                                 const char *directory, int asked) {
     const int layers = m->config.layers, norms = layers * m->config.family->norms;
@@ -198,6 +215,7 @@ clora_status model_load_weights(clora_model *m, const model_files *files, const 
         m->head = NULL;
         TRY(load_table(&m->head, &r, tables->head->name));
     }
+    TRY(note_types(&r, tables->embedding));
 done:
     for (int k = 0; k < LAYER_PROJECTIONS; k++) {
         weight_pool_finish(&r.pool[k]);

@@ -152,7 +152,9 @@ clora_status optimizer_update(optimizer *o, const clora_train_options *options, 
     for (size_t i = 0; i < o->runs; i++) {
         optimizer_run *run = &o->run[i];
         run->span.lr = lr * o->parameters->list[run->first].group.lr_factor;
+        TRY(parameters_fetch(o->parameters, buffer_of(o, run)));
         TRY(run->rule->update(&run->span, o->scale, options, step));
+        TRY(parameters_keep(o->parameters, buffer_of(o, run)));
     }
 done:
     return status;

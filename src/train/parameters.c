@@ -14,22 +14,46 @@ void parameters_finish(parameters *p) {
     free(p->list);
     free(p->value);
     free(p->gradient);
+    free(p->home);
     *p = (parameters){0};
 }
 
-clora_status parameters_add_buffer(parameters *p, clora_tensor *value) {
+clora_status parameters_add_stored(parameters *p, clora_tensor *value, parameter_home home) {
     const size_t needed = (size_t)p->buffers + 1;
     clora_status status = CLORA_OK;
     clora_tensor *gradient;
 
     TRY(alloc_grow((void **)&p->value, &p->value_capacity, needed, sizeof(*p->value)));
     TRY(alloc_grow((void **)&p->gradient, &p->gradient_capacity, needed, sizeof(*p->gradient)));
+    TRY(alloc_grow((void **)&p->home, &p->home_capacity, needed, sizeof(*p->home)));
     TRY(tensor_new(&gradient, value->context, CLORA_DTYPE_F32, 1, tensor_cols(value)));
     p->value[p->buffers] = value;
+    p->home[p->buffers] = home;
     p->gradient[p->buffers++] = gradient;
     TRY(clora_tensor_zero(gradient));
 done:
     return status;
+}
+
+clora_status parameters_add_buffer(parameters *p, clora_tensor *value) {
+    return parameters_add_stored(p, value, (parameter_home){.keep = NULL});
+}
+
+clora_status parameters_fetch(const parameters *p, int buffer) {
+    const parameter_home *h = &p->home[buffer];
+
+    return h->keep ? h->fetch(h->user, p->value[buffer]) : CLORA_OK;
+}
+
+clora_status parameters_keep(const parameters *p, int buffer) {
+    const parameter_home *h = &p->home[buffer];
+
+    return h->keep ? h->keep(h->user, p->value[buffer]) : CLORA_OK;
+}
+
+/* What passes read of a buffer. */
+static const clora_tensor *read_of(const parameters *p, int buffer) {
+    return p->home[buffer].keep ? &p->home[buffer].stored : p->value[buffer];
 }
 
 /* The buffer that a view lies in, or the number of buffers. */
@@ -37,7 +61,7 @@ static int find_buffer(const parameters *p, const clora_tensor *view) {
     const size_t end = view->offset + clora_tensor_count(view);
 
     for (int i = 0; i < p->buffers; i++) {
-        const clora_tensor *value = p->value[i];
+        const clora_tensor *value = read_of(p, i);
         if (value->buffer == view->buffer && value->offset <= view->offset &&
             end <= value->offset + clora_tensor_count(value))
             return i;
@@ -53,11 +77,12 @@ clora_status parameters_add(parameters *p, char *name, const clora_tensor *value
     if (!name)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a list of parameters"));
     TRY(alloc_grow((void **)&p->list, &p->capacity, p->count + 1, sizeof(*p->list)));
-    p->list[p->count++] = (parameter){.name = name,
-                                      .buffer = buffer,
-                                      .offset = value->offset - p->value[buffer]->offset,
-                                      .count = clora_tensor_count(value),
-                                      .group = group};
+    p->list[p->count++] =
+        (parameter){.name = name,
+                    .buffer = buffer,
+                    .offset = value->offset - read_of(p, buffer)->offset,
+                    .count = p->home[buffer].keep ? clora_tensor_count(p->value[buffer]) : clora_tensor_count(value),
+                    .group = group};
     name = NULL;
 done:
     free(name);
@@ -71,6 +96,8 @@ clora_tensor parameters_gradient(const parameters *p, const clora_tensor *value)
     if (!p || buffer == p->buffers)
         return (clora_tensor){0};
     const clora_tensor *gradient = p->gradient[buffer];
+    if (p->home[buffer].keep)
+        return tensor_slice(gradient, 0, 1, tensor_cols(gradient));
     view.buffer = gradient->buffer;
     view.offset = gradient->offset + (value->offset - p->value[buffer]->offset);
     return view;

@@ -24,6 +24,14 @@ typedef struct parameter {
     parameter_group group;
 } parameter;
 
+/* Where the values of a buffer are at home, if not in it: in a tensor of another type. */
+typedef struct parameter_home {
+    clora_tensor stored; /* what passes read: the buffer is known by this view */
+    const void *user;
+    clora_status (*fetch)(const void *user, clora_tensor *value);      /* into the buffer, before an update */
+    clora_status (*keep)(const void *user, const clora_tensor *value); /* back, after it; NULL: there is no such home */
+} parameter_home;
+
 /* All zero: empty. The buffers are f32 (1, n). */
 typedef struct parameters {
     parameter *list; /* in the order of buffers and offsets */
@@ -31,13 +39,22 @@ typedef struct parameters {
     int buffers;
     clora_tensor **value;    /* borrowed: trained in place */
     clora_tensor **gradient; /* one for each value, of its size: backward passes accumulate */
-    size_t value_capacity, gradient_capacity;
+    parameter_home *home;    /* one for each */
+    size_t value_capacity, gradient_capacity, home_capacity;
 } parameters;
 
 void parameters_finish(parameters *p);
 
 /* A buffer whose parameters are to be added. Makes its gradient, which is zero. */
 clora_status parameters_add_buffer(parameters *p, clora_tensor *value);
+
+/* The same for values with a home elsewhere, which is what parameters_add and parameters_gradient are asked by: as a
+ * whole. Buffers may share the memory of their values where `fetch` brings them each time. */
+clora_status parameters_add_stored(parameters *p, clora_tensor *value, parameter_home home);
+
+/* Before and after a buffer's values are updated. */
+clora_status parameters_fetch(const parameters *p, int buffer);
+clora_status parameters_keep(const parameters *p, int buffer);
 
 /* A parameter whose value is a dense view in one of the buffers. Takes over the name, also when it fails; a NULL name
  * is one that there was no memory for. */

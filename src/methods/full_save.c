@@ -1,0 +1,202 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "files/safetensors.h"
+#include "methods/full.h"
+#include "methods/merge_files.h"
+
+enum { CONFIG_BYTES = 16 << 20 };
+static const size_t SHARD_BYTES = 5000000000u; /* as transformers does */
+
+/* The tensors from `first` to before `last` are one file's. */
+typedef struct shard {
+    int first, last;
+    char name[64];
+} shard;
+
+static size_t elements_of(const own_tensor *t) {
+    return t->weight ? (size_t)t->weight->module[t->module].N * (size_t)t->weight->K : clora_tensor_count(&t->vector);
+}
+
+static size_t bytes_of(const own_tensor *t) {
+    return elements_of(t) * dtype_size(t->file);
+}
+
+/* A tensor's values from the device, in the type of its file. */
+static clora_status read_values(void **out, const own_tensor *t) {
+    const size_t n = elements_of(t);
+    const clora_dtype type = t->weight ? t->weight->storage->element : CLORA_DTYPE_F32;
+    void *stored = alloc_array(n, t->weight ? dtype_size(type) : sizeof(float));
+    float *wide = NULL;
+    clora_status status = CLORA_OK;
+
+    *out = NULL;
+    if (!stored)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to save %s", t->name));
+    TRY(t->weight ? weight_unpack(t->weight, t->module, stored) : clora_tensor_read(&t->vector, stored));
+    if (type != t->file) {
+        wide = alloc_array(n, sizeof(*wide));
+        if (!wide)
+            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to save %s", t->name));
+        dtype_to_f32(wide, stored, type, n);
+        dtype_from_f32(stored, t->file, wide, n);
+    }
+    if (!dtype_all_finite(stored, t->file, n))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "a value of %s is not finite in %s; a smaller learning rate may help",
+                       t->name, dtype_name(t->file)));
+    *out = stored;
+    stored = NULL;
+done:
+    free(wide);
+    free(stored);
+    return status;
+}
+
+static clora_status write_tensors(safetensors_writer *writer, const own_tensor *tensors) {
+    clora_status status = CLORA_OK;
+    void *values = NULL;
+
+    while (writer->next < writer->count) {
+        const own_tensor *t = &tensors[writer->order[writer->next]];
+        free(values);
+        TRY(read_values(&values, t));
+        TRY(safetensors_writer_tensor(writer, values, bytes_of(t)));
+    }
+done:
+    free(values);
+    return status;
+}
+
+static safetensors_entry entry_of(const own_tensor *t) {
+    safetensors_entry e = {.name = t->name, .dtype = t->file, .ndim = t->weight ? 2 : 1};
+
+    e.shape[0] = t->weight ? t->weight->module[t->module].N : tensor_cols(&t->vector);
+    if (t->weight)
+        e.shape[1] = t->weight->K;
+    return e;
+}
+
+static clora_status write_shard(outdir *out, const base_model *base, const shard *s) {
+    const size_t count = (size_t)(s->last - s->first);
+    safetensors_entry *entries = alloc_array(count, sizeof(*entries));
+    safetensors_writer writer = {.count = 0};
+    clora_status status = CLORA_OK;
+    char *path = NULL;
+
+    if (!entries)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", s->name));
+    for (size_t i = 0; i < count; i++)
+        entries[i] = entry_of(&base->tensor[(size_t)s->first + i]);
+    TRY(outdir_path(&path, out, s->name));
+    TRY(safetensors_writer_begin(&writer, path, entries, count, NULL));
+    TRY(write_tensors(&writer, base->tensor + s->first));
+    TRY(safetensors_writer_finish(&writer));
+done:
+    safetensors_writer_abandon(&writer);
+    free(entries);
+    free(path);
+    return status;
+}
+
+/* In order, as many as fit: what transformers does. Returns how many shards there are. */
+static int share_out(shard *shards, const base_model *base, size_t most) {
+    size_t used = 0;
+    int n = 1;
+
+    shards[0] = (shard){0};
+    for (int i = 0; i < base->tensors; i++) {
+        const size_t bytes = bytes_of(&base->tensor[i]);
+        if (used > 0 && used + bytes > most) {
+            shards[n++] = (shard){.first = i};
+            used = 0;
+        }
+        used += bytes;
+        shards[n - 1].last = i + 1;
+    }
+    for (int i = 0; i < n; i++)
+        if (n == 1)
+            snprintf(shards[i].name, sizeof(shards[i].name), "model.safetensors");
+        else
+            snprintf(shards[i].name, sizeof(shards[i].name), "model-%05d-of-%05d.safetensors", i + 1, n);
+    return n;
+}
+
+static clora_status write_index(outdir *out, const base_model *base, const shard *shards, int n) {
+    json_t *map = json_object(), *index = NULL;
+    clora_status status = CLORA_OK;
+    json_int_t bytes = 0;
+    char *path = NULL;
+    bool ok = map != NULL;
+
+    for (int s = 0; s < n; s++)
+        for (int i = shards[s].first; i < shards[s].last; i++) {
+            ok = ok && json_object_set_new(map, base->tensor[i].name, json_string(shards[s].name)) == 0;
+            bytes += (json_int_t)bytes_of(&base->tensor[i]);
+        }
+    index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", bytes, "weight_map", map);
+    if (!ok || !index)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an index"));
+    TRY(outdir_path(&path, out, "model.safetensors.index.json"));
+    TRY(json_save_path(index, path));
+done:
+    json_decref(map);
+    json_decref(index);
+    free(path);
+    return status;
+}
+
+clora_status full_save_weights(outdir *out, const base_model *base, size_t most) {
+    shard *shards = alloc_array((size_t)base->tensors, sizeof(*shards));
+    clora_status status = CLORA_OK;
+
+    if (!shards)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to save a model");
+    const int n = share_out(shards, base, most);
+    for (int i = 0; i < n; i++)
+        TRY(write_shard(out, base, &shards[i]));
+    if (n > 1)
+        TRY(write_index(out, base, shards, n));
+done:
+    free(shards);
+    return status;
+}
+
+/* As it was, but for a head that the files have although it says that the embedding is the head. */
+static clora_status write_config(outdir *out, const base_model *base) {
+    char *from = file_join(base->directory, "config.json"), *to = NULL;
+    json_t *config = NULL;
+    clora_status status = CLORA_OK;
+
+    if (!from)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for config.json"));
+    TRY(outdir_path(&to, out, "config.json"));
+    if (!base->own_head) {
+        TRY(file_copy(to, from));
+    } else {
+        TRY(json_load_path(&config, from, CONFIG_BYTES));
+        if (json_object_set_new(config, "tie_word_embeddings", json_false()) != 0)
+            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for config.json"));
+        TRY(json_save_path(config, to));
+    }
+done:
+    json_decref(config);
+    free(from);
+    free(to);
+    return status;
+}
+
+clora_status full_save(const base_model *base, const char *directory) {
+    clora_status status = CLORA_OK;
+    outdir out = {.claim = NULL};
+
+    TRY(merge_output_open(&out, directory, base->directory));
+    TRY(full_save_weights(&out, base, SHARD_BYTES));
+    TRY(merge_copy_others(&out, base->directory));
+    TRY(write_config(&out, base)); /* last: a directory without it is no model */
+done:
+    outdir_close(&out, status == CLORA_OK);
+    return status;
+}
