@@ -348,7 +348,6 @@ static void test_every_family_goes_as_one_from_every_storage_type(void **state) 
                 continue;
             clora_model *model = load(fixture_path(name), type);
             clora_adapter *adapter = make_adapter(model, &options);
-            check(model, NULL, (text){1, 1, 3}, SOME);
             check(model, adapter, (text){2, 1, 3}, SOME);
             clora_adapter_free(adapter);
             clora_model_free(model);

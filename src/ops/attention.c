@@ -27,7 +27,8 @@ static clora_status check(const char *op, const clora_tensor *y, const clora_ten
     return CLORA_OK;
 }
 
-kernel_key attention_key(attention_shape s) {
+/* Queries a sequence, keys (in buckets, for they grow), head size, queries that share a key. */
+static kernel_key key_of(attention_shape s) {
     return (kernel_key){.M = s.T, .keys = tuning_bucket(s.S), .head_dim = s.D, .heads = s.H / s.G};
 }
 
@@ -53,7 +54,7 @@ static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) 
 }
 
 bool attention_by_rows(clora_context *context, attention_shape s) {
-    const kernel_key key = attention_key(s);
+    const kernel_key key = key_of(s);
     const size_t rows = (size_t)s.T * (size_t)(s.H / s.G);
     return s.prefix == 0 && rows * 2 <= (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
                                                  tuning_value(context, "attention", "VW", &key) *
@@ -86,7 +87,8 @@ static void launch_forward(launch *l, clora_tensor *y, clora_tensor *lse, const 
     launch_shape(l, s);
 }
 
-int attention_heads_together(const clora_context *context, attention_shape s) {
+/* Heads that a work-group makes from one reading of their keys: as many as leave four groups for each compute unit. */
+static int heads_together(const clora_context *context, attention_shape s) {
     const size_t rows = (size_t)s.B * (size_t)s.T * (size_t)s.H, least = 4 * (size_t)context->info.compute_units;
     int heads = s.H / s.G;
 
@@ -96,9 +98,9 @@ int attention_heads_together(const clora_context *context, attention_shape s) {
 }
 
 static attention_blocks blocks_of(clora_context *context, attention_shape s) {
-    const kernel_key key = attention_key(s);
+    const kernel_key key = key_of(s);
 
-    return (attention_blocks){attention_heads_together(context, s), tuning_value(context, "attention_row", "BK", &key),
+    return (attention_blocks){heads_together(context, s), tuning_value(context, "attention_row", "BK", &key),
                               tuning_value(context, "attention_row", "NC", &key)};
 }
 
@@ -106,13 +108,13 @@ static attention_blocks blocks_of(clora_context *context, attention_shape s) {
 static clora_status attention_rows(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
                                    const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
                                    attention_shape s) {
-    const int heads = attention_heads_together(y->context, s);
+    const int heads = heads_together(y->context, s);
     launch l;
 
     if (tape_note_attention(y, lse, q, k, v, past, first, s, blocks_of(y->context, s)))
         return CLORA_OK;
     do {
-        launch_begin(&l, y->context, "attention_row", attention_key(s));
+        launch_begin(&l, y->context, "attention_row", key_of(s));
         launch_define(&l, "D", s.D);
         launch_define(&l, "HEADS", heads);
     } while (launch_again(&l));
@@ -138,7 +140,7 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
     if (attention_by_rows(y->context, s))
         return attention_rows(y, lse, q, k, v, past, first, s);
     do {
-        launch_begin(&l, y->context, "attention", attention_key(s));
+        launch_begin(&l, y->context, "attention", key_of(s));
         lanes = define_lanes(&l, &group, s.D, 2, 1);
     } while (launch_again(&l));
     launch_forward(&l, y, lse, q, k, v, past, first, s);
@@ -170,7 +172,7 @@ static clora_status run_delta(clora_tensor *delta, const clora_tensor *dy, const
     launch l;
 
     do {
-        launch_begin(&l, delta->context, "attention_delta", attention_key(s));
+        launch_begin(&l, delta->context, "attention_delta", key_of(s));
         launch_define(&l, "PASS", DELTA);
         launch_define(&l, "D", s.D);
     } while (launch_again(&l));
@@ -188,7 +190,7 @@ static clora_status run_dq(clora_tensor *dq, const gradient_inputs *in, attentio
     launch l;
 
     do {
-        launch_begin(&l, dq->context, "attention_dq", attention_key(s));
+        launch_begin(&l, dq->context, "attention_dq", key_of(s));
         lanes = define_lanes(&l, &group, s.D, 3, 2);
         launch_define(&l, "PASS", QUERY_GRADIENT);
     } while (launch_again(&l));
@@ -230,7 +232,7 @@ static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_te
     launch l;
 
     do {
-        launch_begin(&l, dk->context, "attention_backward", attention_key(s));
+        launch_begin(&l, dk->context, "attention_backward", key_of(s));
         const int lanes = (int)define_lanes(&l, &group, s.D, 5, 2);
         blocks = divide_up(s.S, lanes);
         count = parts_of(dk->context, s, blocks);
