@@ -57,7 +57,7 @@ class Tune(CommandTest):
         return [line for line in lines if line["event"] == kind]
 
     def plant(self, text, where="    matvec_finish(&sums, &p, begin, STREAMS, GATED);\n", kernel=KERNEL, spoilt=SPOILT):
-        """A copy of the kernels in which some configurations of one have this behind their last statement."""
+        """A copy of the kernels in which some configurations of one have this after their last statement."""
         folder = self.folder / "kernels"
         shutil.copytree(ROOT / "kernels", folder)
         path = folder / f"{kernel}.cl"

@@ -26,7 +26,7 @@ static bool names(const char *text, const char *word) {
     return false;
 }
 
-/* The sources of a row, one after the other; with common.cl, which stands in front of all, or without. */
+/* The sources of a row, one after the other; with common.cl, which comes before all, or without. */
 static char *text_of(const kernel_row *row, bool with_common) {
     char *text = NULL, *all = alloc_string("");
 

@@ -20,7 +20,7 @@ static const char TENSORS[] = "adapter_model.safetensors", SETTINGS[] = "adapter
 /* The fixture's adapter with other names: the form of A's and that of B's have "%s" for the module and "%c" for A or B;
  * extra is one more, or NULL. Where a module's name holds `from`, `to` stands instead. */
 static void write_forms(const char *form_a, const char *form_b, const char *from, const char *to, const char *extra) {
-    enum { MOST = 32, BEFORE = 17 /* base_model.model. */, BEHIND = 14 /* .lora_A.weight */ };
+    enum { MOST = 32, BEFORE = 17 /* base_model.model. */, AFTER = 14 /* .lora_A.weight */ };
     static char names[MOST][256];
     safetensors_entry entries[MOST];
     safetensors_writer writer;
@@ -32,7 +32,7 @@ static void write_forms(const char *form_a, const char *form_b, const char *from
     for (size_t i = 0; i <= n; i++) {
         const stored_tensor *t = &file->tensors[i < n ? i : 0];
         char module[128], changed[256];
-        snprintf(module, sizeof(module), "%.*s", (int)strlen(t->name) - BEFORE - BEHIND, t->name + BEFORE);
+        snprintf(module, sizeof(module), "%.*s", (int)strlen(t->name) - BEFORE - AFTER, t->name + BEFORE);
         char *at = strstr(module, from);
         snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at ? at - module : 0), module, at ? to : "",
                  at ? at + strlen(from) : module);

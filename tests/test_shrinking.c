@@ -21,7 +21,7 @@
 static const char *victim; /* loses its end before the next-th read from now */
 static int next;
 
-/* In front of libc's for all of the library, which is linked into this program. */
+/* Before libc's for all of the library, which is linked into this program. */
 ssize_t pread(int fd, void *out, size_t size, off_t offset) {
     if (victim && next-- == 0)
         assert_int_equal(truncate(victim, 5), 0);

@@ -239,7 +239,7 @@ static void test_what_normalizes_to_one_thing_is_not_parted(void **state) {
         {"ae",
          "\xcc\x81"
          "b",
-         "[a][e]|[\xcc\x81][b]"}, /* e and an accent that comes behind the border */
+         "[a][e]|[\xcc\x81][b]"}, /* e and an accent that comes after the border */
         {"ae\xcc\x81", "b", "[a][\xc3\xa9]|[b]"},
         {"a\xc3\xa9", "e\xcc\x81", "[a][\xc3\xa9]|[\xc3\xa9]"},
         {"a", "e\xcc\x81", "[a]|[\xc3\xa9]"},
@@ -258,7 +258,7 @@ static void test_what_normalizes_to_one_thing_is_not_parted(void **state) {
     CHECK("{\"type\":\"Lowercase\"}", NONE, small);
 }
 
-/* The pattern sees what comes behind the border, and its piece of the whole differs from that of the context alone. */
+/* The pattern sees what comes after the border, and its piece of the whole differs from that of the context alone. */
 static void test_pieces_are_those_of_the_whole_text(void **state) {
     (void)state;
     static const expectation cases[] = {

@@ -60,7 +60,7 @@ void fuzz_write(const char *name, fuzz_part part) {
         unlink(fuzz_path(name));
 }
 
-/* What is in front of the first `mark` and what is behind it. */
+/* What is before the first `mark` and what is after it. */
 static fuzz_part cut(fuzz_part *rest, const char *mark) {
     const size_t size = strlen(mark);
     fuzz_part front = *rest;

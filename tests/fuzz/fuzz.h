@@ -29,7 +29,7 @@ const char *fuzz_path(const char *name);
 void fuzz_write(const char *name, fuzz_part part);
 
 /* The same for a safetensors file. After an "R", the bytes are the file; after a "B", they are its header, whose length
- * is put in front, and behind a line "::" the tensors. */
+ * is put first, and after a line "::" the tensors. */
 void fuzz_write_safetensors(const char *name, fuzz_part part);
 
 /* A property, checked in release builds too. */

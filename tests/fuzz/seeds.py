@@ -110,8 +110,8 @@ GROWING_TOKENIZERS = {
     "normalizers that double": (tokenizer(normalizer=sequence("normalizers", [DOUBLE] * 40)), "a"),
     "byte levels that double": (tokenizer(pre_tokenizer=sequence("pretokenizers", [BYTE_LEVEL] * 40)), "\u00e9"),
     "decoders that double": (tokenizer(decoder=sequence("decoders", [DOUBLE] * 40)), "a"),
-    "blanks in front of a blank": (tokenizer(added_tokens=[added(2, " ", lstrip=True)]), " " * 200000),
-    "blanks behind a blank": (tokenizer(added_tokens=[added(2, " ", rstrip=True)]), " " * 200000),
+    "blanks before a blank": (tokenizer(added_tokens=[added(2, " ", lstrip=True)]), " " * 200000),
+    "blanks after a blank": (tokenizer(added_tokens=[added(2, " ", rstrip=True)]), " " * 200000),
     "a long added token": (tokenizer(added_tokens=[added(2, "a" * 20000 + "c")]), "a" * 400000),
     "many added tokens": (tokenizer(added_tokens=[added(2 + i, f"<t{i}>", special=True) for i in range(100000)]), "a"),
     "a template that multiplies": (tokenizer(post_processor=template(*["x"] * 20000, "A") | {

@@ -40,7 +40,7 @@ def clora(*arguments, stdin="", **options):
 
 
 def preload(library):
-    """LD_PRELOAD with this library in front of those that the tests themselves have."""
+    """LD_PRELOAD with this library before those that the tests themselves have."""
     return ":".join([str(library), *filter(None, [os.environ.get("LD_PRELOAD")])])
 
 
