@@ -14,9 +14,9 @@
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
-enum { GROUPS = 9 };
-static const char *const group_names[GROUPS] = {"products", "term",      "factors", "model",  "loss",
-                                                "backward", "adamw8bit", "sgd",     "weights"};
+enum { GROUPS = 10 };
+static const char *const group_names[GROUPS] = {"products", "term",      "factors", "model",   "loss",
+                                                "backward", "adamw8bit", "sgd",     "weights", "bottleneck"};
 
 /*
  * Few cases, at odd sizes. What they compile, which is nearly all of what they cost, is what a run compiles too: hence
@@ -62,6 +62,8 @@ static const struct {
     {SELF_CHECK_WEIGHTS, "embedding_dw", {.M = 19, .N = 131, .K = 77}},
     {SELF_CHECK_WEIGHTS, "rmsnorm_dg", {.M = 9, .K = 577, .pad = 1}},
     {SELF_CHECK_WEIGHTS, "matmul_dbias", {.M = 9, .K = 577, .pad = 1}},
+    {SELF_CHECK_BOTTLENECK, "bottleneck", {.M = 67, .K = 131, .R = 33, .option = 1}},
+    {SELF_CHECK_BOTTLENECK, "bottleneck_backward", {.M = 67, .K = 131, .R = 33, .option = 1}},
 };
 
 /* What is to be checked. */

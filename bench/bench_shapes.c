@@ -112,6 +112,15 @@ static clora_status dropped(const shape_request *r) {
     return add(r, (op_shape){.M = r->M, .K = r->model->hidden, .option = 1});
 }
 
+static clora_status bottlenecks(const shape_request *r) {
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < r->ranks->count; i++)
+        TRY(add(r, (op_shape){.M = r->M, .K = r->model->hidden, .R = r->ranks->item[i]}));
+done:
+    return status;
+}
+
 static clora_status gated(const shape_request *r) {
     return add(r, (op_shape){.M = r->M, .K = r->model->ffn});
 }
@@ -205,6 +214,10 @@ static const shape_rule rules[] = {
     {"lowrank_grad_a", factors, false},
     {"lowrank_grad_b", factors, false},
     {"lowrank_merge", merged, true},
+    {"activate", bottlenecks, false},
+    {"activate_backward", bottlenecks, false},
+    {"bottleneck", bottlenecks, false},
+    {"bottleneck_backward", bottlenecks, false},
     {"rmsnorm", stream, false},
     {"rmsnorm_apply", stream, false},
     {"rmsnorm_backward", stream, false},

@@ -22,7 +22,10 @@ _clora() {
         case $prev in
         --dtype) words="file f32 f16 bf16 q8_0" ;;
         --eos) words="always never" ;;
-        --method) words="lora" ;;
+        --method) words="lora adapter" ;;
+        --bottleneck-style) words="pfeiffer houlsby" ;;
+        --nonlinearity) words="auto relu swish" ;;
+        --bottleneck-init) words="bert mam" ;;
         --init) words="gaussian kaiming peft-gaussian" ;;
         --only) words="all train prefill decode" ;;
         --for) words="train generate train,generate" ;;

@@ -11,7 +11,10 @@ _clora() {
     case $words[CURRENT-1] in
     --dtype) compadd file f32 f16 bf16 q8_0 ;;
     --eos) compadd always never ;;
-    --method) compadd lora ;;
+    --method) compadd lora adapter ;;
+    --bottleneck-style) compadd pfeiffer houlsby ;;
+    --nonlinearity) compadd auto relu swish ;;
+    --bottleneck-init) compadd bert mam ;;
     --init) compadd gaussian kaiming peft-gaussian ;;
     --only) compadd all train prefill decode ;;
     --for) compadd train generate train,generate ;;

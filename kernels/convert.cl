@@ -20,17 +20,19 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void widen(TENSOR(float
         y[i] = element(w, i, 0);
 }
 
+static inline void add_row(__global float *y, __global const float *x, const int begin, const int end) {
+    int c = begin;
+    for (; c + VW <= end; c += VW)
+        STORE(LOAD(y + c) + LOAD(x + c), y + c);
+    for (; c < end; c++)
+        y[c] += x[c];
+}
+
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 add(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_stride, const int C) {
     AT(y);
     AT(x);
     const size_t m = get_global_id(1);
-    const int start = get_global_id(0) * BLOCK, end = min(start + BLOCK, C);
-    int c = start;
-    y += m * y_stride;
-    x += m * x_stride;
-    for (; c + VW <= end; c += VW)
-        STORE(LOAD(y + c) + LOAD(x + c), y + c);
-    for (; c < end; c++)
-        y[c] += x[c];
+    const int start = get_global_id(0) * BLOCK;
+    add_row(y + m * y_stride, x + m * x_stride, start, min(start + BLOCK, C));
 }

@@ -1,6 +1,6 @@
 // The calls of a step that decodes, in one launch: for CPUs, where a launch takes as long as a small kernel's work.
 // The host records them as phases (tape_phase.h); what a phase makes is said where its function is: embedding, matvec,
-// lowrank_panel, norm, rope and attention_row .cl.
+// lowrank_panel, norm, rope, attention_row, bottleneck and convert .cl.
 //
 // The work is a list of tasks, numbered on from phase to phase. Groups draw tickets for them in order. A task waits
 // until those of the phases before are done, which other groups hold that are running already: no group waits for one
@@ -177,6 +177,25 @@ INLINE void run_attention(tickets *t, __global const tape_phase *phase, slots bu
     }
 }
 
+static inline void run_activate(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_activate *p = &phase->call.activate;
+    EACH_TASK(t, phase) {
+        const size_t m = TASK(t, phase);
+        await(t, phase->early);
+        activate_row(PLACE(float, p->a) + m * p->a_stride, FLOATS(p->z) + m * p->z_stride, FLOATS(p->bias), p->R,
+                     p->swish, 0, p->R);
+    }
+}
+
+static inline void run_add(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_add *p = &phase->call.add;
+    EACH_TASK(t, phase) {
+        const size_t m = TASK(t, phase);
+        await(t, phase->early);
+        add_row(PLACE(float, p->y) + m * p->y_stride, FLOATS(p->x) + m * p->x_stride, 0, p->C);
+    }
+}
+
 #define PRODUCT_CASE(i)                               \
     case TAPE_PRODUCT + i:                            \
         run_product(&t, phase, buffers, PRODUCT_##i); \
@@ -237,6 +256,8 @@ tape(const int from, const int count, FOUR_SLOTS(1, 2, 3, 4), FOUR_SLOTS(5, 6, 7
         case TAPE_RMSNORM: run_rmsnorm(&t, phase, buffers); break;
         case TAPE_ROPE_STORE: run_rope_store(&t, phase, buffers); break;
         case TAPE_ATTENTION: run_attention(&t, phase, buffers, query, out, p, space); break;
+        case TAPE_ACTIVATE: run_activate(&t, phase, buffers); break;
+        case TAPE_ADD: run_add(&t, phase, buffers); break;
         }
     }
     close_counters(&t);

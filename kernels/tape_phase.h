@@ -26,7 +26,9 @@ enum {
     TAPE_EMBEDDING = TAPE_DOWN + TAPE_VARIANTS,
     TAPE_RMSNORM,
     TAPE_ROPE_STORE,
-    TAPE_ATTENTION
+    TAPE_ATTENTION,
+    TAPE_ACTIVATE,
+    TAPE_ADD
 };
 
 // A product's variant: panels that a task reads side by side, and whether it normalises its input and gates its output.
@@ -39,8 +41,8 @@ enum {
 #define TAPE_DOWN_VARIANT(ranks, norm) ((ranks) << 2 | (norm) << 1)
 #define TAPE_RANKS(variant) ((variant) >> 2)
 
-// The arguments of the functions that make a phase, in embedding, matvec, lowrank_panel, norm, rope and
-// attention_row.cl.
+// The arguments of the functions that make a phase, in embedding, matvec, lowrank_panel, norm, rope, attention_row,
+// bottleneck and convert.cl.
 typedef struct {
     tape_place y, ids, w;
     int y_stride, N, K, begin, end, columns; // of a task
@@ -76,6 +78,16 @@ typedef struct {
 } tape_attention;
 
 typedef struct {
+    tape_place a, z, bias;
+    int a_stride, z_stride, R, swish;
+} tape_activate;
+
+typedef struct {
+    tape_place y, x;
+    int y_stride, x_stride, C;
+} tape_add;
+
+typedef struct {
     int kind, early, late;
     int first, end; // its tasks
     union {
@@ -85,5 +97,7 @@ typedef struct {
         tape_rmsnorm rmsnorm;
         tape_rope_store rope_store;
         tape_attention attention;
+        tape_activate activate;
+        tape_add add;
     } call;
 } tape_phase;

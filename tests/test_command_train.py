@@ -175,6 +175,34 @@ class Train(TrainTest):
         self.assertIn("sequences, SGD (momentum 0.9), learning rate", plans["sgd"])
         self.assertIn("(layers recomputed)", plans["sgd"])
 
+    def test_bottlenecks_are_trained_saved_and_used(self):
+        out = self.train("--method", "adapter", "--bottleneck", "6", "--bottleneck-style", "houlsby", "--steps", "8",
+                         "--lr", "0.01", "--val", self.val, "--json")
+        result = json.loads(out)
+        self.assertEqual(result["trainable_parameters"], 12 * (2 * 6 * 128 + 6 + 128))
+        self.assertEqual(sorted(os.listdir(self.out)), ["adapter.safetensors", "adapter_config.json"])
+        settings = json.loads((self.out / "adapter_config.json").read_text(encoding="utf-8"))
+        self.assertEqual((settings["model_type"], settings["hidden_size"], settings["name"]), ("llama", 128, "clora"))
+        self.assertEqual((settings["config"]["mh_adapter"], settings["config"]["non_linearity"]), (True, "swish"))
+        self.assertEqual(int(128 // settings["config"]["reduction_factor"]), 6)
+        evaluated = self.gives_json("eval", MODEL, "--adapter", self.out, "--data", self.val)
+        self.assertAlmostEqual(evaluated["loss"], result["val_loss"], places=4)
+        base = self.gives_json("eval", MODEL, "--data", self.val)
+        self.assertLess(evaluated["loss"], base["loss"] - 0.1)
+        self.gives_json("generate", MODEL, "--adapter", self.out, "--prompt", "once upon", "--max-tokens", "4")
+        again = self.train("--init-adapter", self.out, "--steps", "1", out=self.folder / "again")
+        self.assertRegex(again, r"(?m)^bottleneck +6 columns with swish, continued, after attention and MLP \(12")
+        self.fails(2, "train", MODEL, "--data", self.data, "--out", self.folder / "x", "--bottleneck", "4",
+                   says="--bottleneck is an option of --method adapter")
+
+    def test_low_rank_terms_and_bottlenecks_are_trained_at_once(self):
+        self.train("--method", "lora,adapter", "--rank", "2", "--bottleneck", "4", "--steps", "4", "--lr", "0.01")
+        parts = [argument for name in ("lora", "adapter") for argument in ("--adapter", self.out / name)]
+        losses = [self.gives_json("eval", MODEL, *arguments, "--data", self.data)["loss"]
+                  for arguments in ([], parts[:2], parts[2:], parts)]
+        self.assertEqual(sorted(losses, reverse=True)[0], losses[0])
+        self.assertEqual(min(losses), losses[3])
+
     def test_packing_and_schedules_run(self):
         result = json.loads(self.train("--pack", "--max-length", "256", "--batch-size", "2", "--schedule", "cosine",
                                        "--warmup", "2", "--steps", "4", "--learn-context", "--eos", "never",

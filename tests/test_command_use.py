@@ -292,6 +292,21 @@ class Inspect(UseTest):
                 self.assertEqual(result["parameters"], sum(math.prod(t["shape"]) for t in tensors.values()))
                 self.assertIn(f"rank         {settings['r']}, alpha", self.succeeds("inspect", FIXTURES / name))
 
+    def test_bottlenecks_are_described_and_not_merged(self):
+        for style, columns, kind, places in (("pfeiffer", 4, "relu", 2), ("houlsby", 5, "swish", 4)):
+            name = f"tiny-llama-{style}"
+            with self.subTest(name):
+                tensors = header(FIXTURES / name / "adapter.safetensors")
+                result = self.gives_json("inspect", FIXTURES / name)
+                self.assertEqual((result["kind"], result["method"], result["columns"], result["nonlinearity"]),
+                                 ("adapter", "adapter", columns, kind))
+                self.assertEqual(result["modules"], places)
+                self.assertEqual(result["parameters"], sum(math.prod(t["shape"]) for t in tensors.values()))
+                self.assertIn(f"bottleneck   {columns} columns with {kind}", self.succeeds("inspect", FIXTURES / name))
+                self.fails(1, "merge", FIXTURES / "tiny-llama", FIXTURES / name, "--out", self.folder / "merged",
+                           says="cannot be merged")
+                self.assertFalse((self.folder / "merged").exists())
+
     def test_adapters_of_other_kinds_are_refused_by_name(self):
         self.fails(1, "inspect", FIXTURES / "tiny-llama-dora", says="use_dora")
         copy = self.folder / "copy"

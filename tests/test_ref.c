@@ -289,6 +289,57 @@ static void test_the_gradient_of_swiglu_is_its_slope(void **state) {
     assert_gradient(swiglu_loss, gu, dgu, M * 2 * F);
 }
 
+/* ---- bottleneck ---- */
+
+static float down[R * K], down_bias[R], up[K * (R + 1)];
+static bool swish;
+
+static double bottleneck_loss(void) {
+    const ref_bottleneck_values values = {down, down_bias, up, swish};
+    float y[M * K], z[M * R], act[M * (R + 1)];
+
+    ref_bottleneck(y, z, act, x, &values, M, K, R);
+    return weighted(y, M * K);
+}
+
+static void assert_bottleneck_gradients(void) {
+    const ref_bottleneck_values values = {down, down_bias, up, swish};
+    float y[M * K], z[M * R], act[M * (R + 1)], dy[M * K], dx[M * K], dz[M * R], da[M * (R + 1)];
+    float d_down[R * K] = {0}, d_bias[R] = {0}, d_up[K * (R + 1)] = {0};
+    const ref_bottleneck_gradients d = {d_down, d_bias, d_up};
+
+    fill(x, M * K, 50);
+    fill(down, R * K, 41);
+    fill(down_bias, R, 42);
+    fill(up, K * (R + 1), 43);
+    weights(dy, M * K);
+    ref_bottleneck(y, z, act, x, &values, M, K, R);
+    ref_bottleneck_backward(dx, &d, dz, da, dy, x, z, act, &values, M, K, R);
+    assert_gradient(bottleneck_loss, x, dx, M * K);
+    assert_gradient(bottleneck_loss, down, d_down, R * K);
+    assert_gradient(bottleneck_loss, down_bias, d_bias, R);
+    assert_gradient(bottleneck_loss, up, d_up, K * (R + 1));
+}
+
+static void test_gradients_of_a_bottleneck_are_its_slopes(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        swish = i != 0;
+        assert_bottleneck_gradients();
+    }
+}
+
+static void test_a_bottleneck_adds_its_bias_and_cuts_below_zero(void **state) {
+    const float z[] = {-2.0f, 0.5f}, bias[] = {1.0f, 0.25f};
+    float act[3];
+
+    (void)state;
+    ref_activate(act, z, bias, false, 1, 2);
+    assert_true(act[0] == 0.0f && act[1] == 0.75f && act[2] == 1.0f);
+    ref_activate(act, z, bias, true, 1, 2);
+    assert_true(fabs((double)act[0] - -1.0 / (1.0 + exp(1.0))) < 1e-7);
+}
+
 /* ---- loss ---- */
 
 enum { V = 7 };
@@ -447,6 +498,8 @@ int main(void) {
         cmocka_unit_test(test_rope_back_and_forth_changes_nothing),
         cmocka_unit_test(test_cache_rows_land_behind_the_past),
         cmocka_unit_test(test_the_gradient_of_swiglu_is_its_slope),
+        cmocka_unit_test(test_gradients_of_a_bottleneck_are_its_slopes),
+        cmocka_unit_test(test_a_bottleneck_adds_its_bias_and_cuts_below_zero),
         cmocka_unit_test(test_the_gradient_of_cross_entropy_is_its_slope),
         cmocka_unit_test(test_a_row_counts_as_often_as_its_weight_says),
         cmocka_unit_test(test_label_smoothing_shares_the_target_out),

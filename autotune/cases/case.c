@@ -8,8 +8,8 @@
 #include "base/dtype.h"
 
 static const op_case *const lists[] = {
-    cases_matmul, cases_fused, cases_lowrank,   cases_merge,     cases_grad,
-    cases_layout, cases_nn,    cases_attention, cases_optimizer, cases_past,
+    cases_matmul, cases_fused, cases_lowrank,   cases_bottleneck, cases_merge, cases_grad,
+    cases_layout, cases_nn,    cases_attention, cases_optimizer,  cases_past,
 };
 
 enum { CODES = 4 /* in an i32 element of codes */ };
@@ -162,6 +162,7 @@ void case_end(case_run *run) {
     for (int i = 0; i < run->memories; i++)
         free(run->memory[i]);
     lowrank_free(run->lr);
+    bottleneck_free(run->bottleneck);
     weight_free(run->w);
     weight_free(run->other);
     memset(run, 0, sizeof(*run));

@@ -67,6 +67,7 @@ typedef struct case_run {
     weight *w;                   /* freed with the run */
     weight *other;               /* the same in the other layout, where a case compares them; freed with the run */
     lowrank *lr;                 /* freed with the run */
+    bottleneck *bottleneck;      /* freed with the run */
     float *w0;                   /* the values in w, (N, K) */
 } case_run;
 
@@ -133,6 +134,7 @@ const op_case *case_find(const char *name);
 extern const op_case cases_matmul[];
 extern const op_case cases_fused[];
 extern const op_case cases_lowrank[];
+extern const op_case cases_bottleneck[];
 extern const op_case cases_merge[];
 extern const op_case cases_grad[];
 extern const op_case cases_layout[];

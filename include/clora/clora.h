@@ -47,6 +47,7 @@
  */
 
 #include <clora/adapter.h>
+#include <clora/bottleneck.h>
 #include <clora/context.h>
 #include <clora/dataset.h>
 #include <clora/dtype.h>

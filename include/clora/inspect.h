@@ -62,14 +62,19 @@ typedef struct clora_inspected_adapter {
     char *rank_pattern;   /**< "name=value,name=value"; "" for none */
     char *alpha_pattern;  /**< "name=value,name=value"; "" for none */
     clora_stored stored;  /**< its tensors */
+    const char *method;   /**< as clora_adapter_method() has it; of the fields above, `lora` has all, others have base,
+                               modules and stored, and texts that are "" */
+    int columns;          /**< `adapter`: of the bottleneck in the first layer that has one */
+    int swish;            /**< `adapter`: 1: the nonlinearity is swish, 0: relu */
+    int reads_stream;     /**< `adapter`: as in clora_bottleneck_info */
 } clora_inspected_adapter;
 
 /**
- * Look at a PEFT directory. Kinds that clora cannot apply exactly are refused by name, as clora_adapter_load() does;
- * whether the tensors fit a model only that call can tell. Any thread.
+ * Look at the directory of an adapter of any method. Kinds that clora cannot apply exactly are refused by name, as
+ * clora_adapter_load() does; whether the tensors fit a model only that call can tell. Any thread.
  *
  * @param[out] out        overwritten; finish with clora_inspected_adapter_finish()
- * @param[in]  directory  a PEFT directory
+ * @param[in]  directory  of the adapter
  *
  * @return CLORA_OK; CLORA_ERROR_NOT_FOUND for a missing file, CLORA_ERROR_FORMAT for one that is not what it says,
  * CLORA_ERROR_UNSUPPORTED for a kind that clora cannot apply

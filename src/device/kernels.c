@@ -21,6 +21,8 @@
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 const kernel_row kernel_rows[] = {
+    {"activate", "bottleneck", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"activate_backward", "bottleneck", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"adamw", "adamw", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"adamw8bit", "adamw8bit", {VECTOR, ELEMENT_GROUP}},
     {"add", "storage convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
@@ -139,7 +141,7 @@ const kernel_row kernel_rows[] = {
     {"swiglu", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"swiglu_backward", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"tape",
-     "norm storage panel matvec lowrank_panel rope attention_row embedding tape_phase.h tape",
+     "norm storage panel matvec lowrank_panel rope attention_row embedding bottleneck convert tape_phase.h tape",
      {{"VW", rule_panel_vector, {0}}}}, /* else those of its parts, and never while these are tuned */
     {"weight_layout", NULL, {{"LAYOUT", rule_layout, {LAYOUT_PANEL, LAYOUT_PLAIN}, .tries = tries_layout}}},
     {"weight_round", "storage weight_values", {ELEMENT_GROUP, BLOCK}},

@@ -13,7 +13,8 @@ enum {
     SELF_CHECK_BACKWARD = 32, /* what its backward pass has besides */
     SELF_CHECK_ADAMW8BIT = 64,
     SELF_CHECK_SGD = 128,
-    SELF_CHECK_WEIGHTS = 256 /* gradients of a model's own tensors */
+    SELF_CHECK_WEIGHTS = 256,   /* gradients of a model's own tensors */
+    SELF_CHECK_BOTTLENECK = 512 /* adapters after sublayers, both passes */
 };
 
 /*

@@ -4,6 +4,7 @@
 #include <clora/adapter.h>
 
 #include "methods/base_model.h"
+#include "ops/bottleneck.h"
 #include "ops/lowrank.h"
 
 /*
@@ -18,7 +19,8 @@ struct clora_adapter {
     float dropout;      /* on the input of low-rank terms, in training */
 
     /* Attach points; NULL: nothing there. */
-    lowrank **term; /* linear: one for each projection of the base, NULL where that is as it was */
+    lowrank **term;        /* linear: one for each projection of the base, NULL where that is as it was */
+    bottleneck **sublayer; /* after a sublayer: one for each of the base's, NULL where that is as it was */
 };
 
 /* Begins the adapter's part of a method's zeroed struct. */
@@ -27,6 +29,11 @@ void adapter_init(clora_adapter *adapter, const base_model *base, const struct m
 /* The low-rank term of a projection, or NULL: also without an adapter. */
 static inline lowrank *adapter_term(const clora_adapter *adapter, int p) {
     return adapter && adapter->term ? adapter->term[p] : NULL;
+}
+
+/* The bottleneck after a sublayer, or NULL: also without an adapter. */
+static inline const bottleneck *adapter_sublayer(const clora_adapter *adapter, int sublayer) {
+    return adapter && adapter->sublayer ? adapter->sublayer[sublayer] : NULL;
 }
 
 /* The rank of each projection's term, 0 without one, for workspace_plan; none at all without an adapter. The caller

@@ -11,6 +11,9 @@ typedef struct projection {
     bool is_head; /* "all-linear" leaves it out */
 } projection;
 
+/* A layer's parts that add to the residual stream, in order; of all layers they are numbered on. */
+enum { SUBLAYER_ATTENTION, SUBLAYER_MLP, SUBLAYERS };
+
 /* One of the model's own tensors: a module of a weight, or a vector of floats. */
 typedef enum own_kind { OWN_WEIGHT, OWN_NORM, OWN_BIAS } own_kind;
 

@@ -9,6 +9,9 @@
 #include "base/plain.h"
 #include "files/directory.h"
 #include "files/safetensors.h"
+#include "methods/bottleneck_config.h"
+#include "methods/bottleneck_files.h"
+#include "methods/method.h"
 #include "methods/peft.h"
 #include "methods/peft_config.h"
 #include "methods/peft_keys.h"
@@ -62,6 +65,13 @@ done:
     return status;
 }
 
+static void add_tensors(clora_inspected_adapter *out, const safetensors *file) {
+    out->stored.files = 1;
+    for (size_t i = 0; i < file->count; i++)
+        add_tensor(&out->stored, &file->tensors[i]);
+    qsort(out->stored.type, (size_t)out->stored.types, sizeof(out->stored.type[0]), by_elements);
+}
+
 static clora_status read_tensors(clora_inspected_adapter *out, const char *directory) {
     clora_status status = CLORA_OK;
     peft_keys keys = {.count = 0};
@@ -70,10 +80,7 @@ static clora_status read_tensors(clora_inspected_adapter *out, const char *direc
     TRY(peft_open_tensors(&file, directory));
     TRY(peft_keys_init(&keys, file));
     out->modules = peft_keys_modules(&keys);
-    out->stored.files = 1;
-    for (size_t i = 0; i < file->count; i++)
-        add_tensor(&out->stored, &file->tensors[i]);
-    qsort(out->stored.type, (size_t)out->stored.types, sizeof(out->stored.type[0]), by_elements);
+    add_tensors(out, file);
 done:
     peft_keys_finish(&keys);
     safetensors_close(file);
@@ -109,9 +116,62 @@ done:
     return status;
 }
 
+static clora_status read_bottleneck_tensors(clora_inspected_adapter *out, const char *directory) {
+    enum { TENSORS_OF_ONE = 4 };
+    clora_status status = CLORA_OK;
+    safetensors *file = NULL;
+
+    TRY(bottleneck_files_open(&file, directory));
+    out->modules = (int)file->count / TENSORS_OF_ONE;
+    add_tensors(out, file);
+done:
+    safetensors_close(file);
+    return status;
+}
+
+static clora_status read_bottleneck(clora_inspected_adapter *out, const char *directory, const char *path) {
+    clora_status status = CLORA_OK;
+    json_t *config = NULL;
+    int64_t hidden;
+    const char *base;
+
+    TRY(bottleneck_config_load(&config, path));
+    TRY(json_get_int(&hidden, config, "hidden_size", 0, path));
+    TRY(json_get_text(&base, config, "model_name", "", path));
+    if (hidden < 1 || hidden > INT32_MAX)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"hidden_size\" is %lld; it is the width of the base", path,
+                       (long long)hidden));
+    for (int i = 0; i < SUBLAYERS && out->columns == 0; i++)
+        out->columns = bottleneck_config_columns(config, (int)hidden, 0, i);
+    out->method = method_bottleneck.name;
+    out->swish = bottleneck_config_swish(config);
+    out->reads_stream = bottleneck_config_reads_stream(config);
+    out->base = plain_text(base);
+    out->target_modules = alloc_string("");
+    out->rank_pattern = alloc_string("");
+    out->alpha_pattern = alloc_string("");
+    if (!out->base || !out->target_modules || !out->rank_pattern || !out->alpha_pattern)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path));
+    TRY(read_bottleneck_tensors(out, directory));
+done:
+    json_decref(config);
+    return status;
+}
+
+static clora_status read_lora(clora_inspected_adapter *out, const char *directory, const char *path) {
+    clora_status status = CLORA_OK;
+
+    out->method = method_lora.name;
+    TRY(read_settings(out, path));
+    TRY(read_tensors(out, directory));
+done:
+    return status;
+}
+
 clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *directory) {
     clora_status status = CLORA_OK;
     char *settings = NULL;
+    json_t *config = NULL;
 
     NEED(out);
     *out = (clora_inspected_adapter){0};
@@ -120,9 +180,10 @@ clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *dir
     if (!settings)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
     TRY(directory_need_adapter(directory));
-    TRY(read_settings(out, settings));
-    TRY(read_tensors(out, directory));
+    TRY(json_load_path(&config, settings, PEFT_CONFIG_BYTES));
+    TRY(bottleneck_config_is(config) ? read_bottleneck(out, directory, settings) : read_lora(out, directory, settings));
 done:
+    json_decref(config);
     free(settings);
     if (status != CLORA_OK)
         clora_inspected_adapter_finish(out);

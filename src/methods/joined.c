@@ -30,6 +30,12 @@ static clora_status attach(joined *j, const clora_adapter *part) {
         j->adapter.term = part->term;
         j->adapter.dropout = part->dropout;
     }
+    if (part->sublayer) {
+        for (size_t i = 0; i < j->count; i++)
+            if (j->part[i]->sublayer)
+                TRY(refuse_two(j->part[i], part, "sublayers"));
+        j->adapter.sublayer = part->sublayer;
+    }
     j->adapter.parameters += part->parameters;
 done:
     return status;

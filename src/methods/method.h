@@ -27,6 +27,7 @@ typedef struct method {
 } method;
 
 extern const method method_lora;                            /* lora_adapter.c */
+extern const method method_bottleneck;                      /* bottleneck_adapter.c */
 extern const method method_full, method_bias, method_norms; /* full.c: no files of an adapter, but a model's */
 extern const method method_joined;                          /* joined.c */
 

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "files/directory.h"
+#include "methods/bottleneck_config.h"
 #include "methods/method.h"
 #include "methods/peft_config.h"
 
@@ -14,6 +15,8 @@ static const method *const methods[] = {&method_lora};
 static const method *find(const json_t *config) {
     const char *type = json_string_value(json_object_get(config, "peft_type"));
 
+    if (bottleneck_config_is(config))
+        return &method_bottleneck;
     for (size_t i = 0; type && i < sizeof(methods) / sizeof(methods[0]); i++)
         if (strcmp(type, methods[i]->peft_type) == 0)
             return methods[i];

@@ -243,14 +243,15 @@ static clora_status find_name(const char **out, const char *directory, const cha
     return CLORA_OK;
 }
 
-static clora_status check_place(const char *directory, bool overwrite) {
+clora_status peft_check_place(const char *directory, bool overwrite) {
     static const char *const of_model[] = {"config.json",
                                            "model.safetensors",
                                            "model.safetensors.index.json",
                                            "pytorch_model.bin",
                                            "pytorch_model.bin.index.json",
                                            NULL};
-    static const char *const of_adapter[] = {CONFIG_NAME, TENSORS_NAME, PICKLE_NAME, NULL};
+    static const char *const of_adapter[] = {CONFIG_NAME,           TENSORS_NAME,          PICKLE_NAME,
+                                             "adapter.safetensors", "pytorch_adapter.bin", NULL};
     clora_status status = CLORA_OK;
     const char *found;
 
@@ -276,7 +277,7 @@ clora_status peft_write(const char *directory, bool overwrite, const json_t *con
     outdir out = {.claim = NULL};
 
     TRY(outdir_open(&out, directory, CONFIG_NAME));
-    TRY(check_place(directory, overwrite));
+    TRY(peft_check_place(directory, overwrite));
     TRY(outdir_path(&tensors, &out, TENSORS_NAME));
     TRY(write_tensors(tensors, modules, choice, count, source, user));
     TRY(outdir_path(&settings, &out, CONFIG_NAME));

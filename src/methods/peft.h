@@ -30,6 +30,9 @@ clora_status peft_read(float *out, const peft_adapter *adapter, const stored_ten
 /* Gives factor A (R, K) or B (N, R) of module i as floats. */
 typedef clora_status (*peft_source)(void *user, float *out, int module, bool is_b);
 
+/* An error in a model's directory, and in another adapter's unless it may overwrite. */
+clora_status peft_check_place(const char *directory, bool overwrite);
+
 /*
  * Write a PEFT directory, made when it is not there: float32 factors of every module whose rank is not 0, then the
  * settings. An error in a model's directory, and in another adapter's unless it may overwrite. base_name NULL keeps the

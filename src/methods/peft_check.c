@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/c_locale.h"
+#include "methods/bottleneck_config.h"
 #include "methods/target.h"
 
 /* Keys whose values are checked below, or that only say where an adapter comes from, not what it computes. */
@@ -70,6 +71,11 @@ static clora_status check_kind(const json_t *root, const char *path) {
 
     TRY(json_get_text(&kind, root, "peft_type", NULL, path));
     TRY(json_get_text(&bias, root, "bias", "none", path));
+    if (bottleneck_config_is(root))
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "%s: a bottleneck adapter of AdapterHub's, which is no change of a weight: it cannot be "
+                          "merged; eval and generate take it with --adapter",
+                          path);
     if (!kind)
         return clora_fail(CLORA_ERROR_FORMAT, "%s: there is no \"peft_type\"; is this an adapter?", path);
     if (strcmp(kind, "LORA") != 0)

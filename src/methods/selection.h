@@ -35,4 +35,9 @@ static inline const lowrank *selection_term(const selection *s, int p) {
     return adapter_term(s->adapter, p);
 }
 
+/* The bottleneck that all sequences have after a sublayer, or NULL. */
+static inline const bottleneck *selection_sublayer(const selection *s, int sublayer) {
+    return adapter_sublayer(s->adapter, sublayer);
+}
+
 #endif

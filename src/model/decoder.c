@@ -2,11 +2,17 @@
 
 #include "base/ints.h"
 #include "model/linear.h"
+#include "model/sublayer.h"
 #include "model/own_gradients.h"
 #include "ops/ops.h"
 
 _Static_assert((int)DECODER_NORMS <= (int)LAYER_NORMS && (int)DECODER_PROJECTIONS <= (int)LAYER_PROJECTIONS,
                "a layer has room for these");
+
+/* The number of a layer's sublayer among all. */
+static int sublayer_of(int l, int kind) {
+    return l * SUBLAYERS + kind;
+}
 
 /* The column ranges of a fused q,k,v matrix, and the first two in one. */
 typedef struct qkv_views {
@@ -76,21 +82,26 @@ static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *ca
     clora_status status = CLORA_OK;
 
     TRY(layer_attention(ws, s, cache, l));
-    TRY(linear_forward(ws, s, at + DECODER_OUT, &a->mid, &workspace_attention(ws, l)->att, workspace_stream(ws, l),
-                       &a->u[DECODER_OUT]));
+    TRY(sublayer_forward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), at + DECODER_OUT, &a->mid,
+                         &workspace_attention(ws, l)->att, workspace_stream(ws, l), &a->u[DECODER_OUT]));
     TRY(linear_forward_normed(ws, s, at + DECODER_GATE_UP, &a->gu, &ws->act, &a->mid, w->norm[DECODER_NORM_MLP],
                               &a->rstd_mlp, &a->u[DECODER_GATE_UP]));
 done:
     return status;
 }
 
-static clora_status layer_forward(workspace *ws, const selection *s, kv_cache *cache, int l) {
+static clora_status layer_end(workspace *ws, const selection *s, int l) {
     layer_activations *a = workspace_layer(ws, l);
+
+    return sublayer_forward(ws, s, sublayer_of(l, SUBLAYER_MLP), l * DECODER_PROJECTIONS + DECODER_DOWN,
+                            workspace_stream(ws, l + 1), &ws->act, &a->mid, &a->u[DECODER_DOWN]);
+}
+
+static clora_status layer_forward(workspace *ws, const selection *s, kv_cache *cache, int l) {
     clora_status status = CLORA_OK;
 
     TRY(layer_inside(ws, s, cache, l));
-    TRY(linear_forward(ws, s, l * DECODER_PROJECTIONS + DECODER_DOWN, workspace_stream(ws, l + 1), &ws->act, &a->mid,
-                       &a->u[DECODER_DOWN]));
+    TRY(layer_end(ws, s, l));
 done:
     return status;
 }
@@ -105,7 +116,9 @@ static clora_status layer_again(workspace *ws, const selection *s, int l) {
     if (ws->recompute == CLORA_RECOMPUTE_ATTENTION)
         return layer_attention(ws, s, NULL, l);
     TRY(layer_inside(ws, s, NULL, l));
-    if (selection_term(s, at)) /* of the last product only u is wanted */
+    if (selection_sublayer(s, sublayer_of(l, SUBLAYER_MLP)))
+        TRY(layer_end(ws, s, l));
+    else if (selection_term(s, at)) /* of the last product only u is wanted */
         TRY(linear_forward(ws, s, at, NULL, &ws->act, NULL, &workspace_layer(ws, l)->u[DECODER_DOWN]));
 done:
     return status;
@@ -135,8 +148,17 @@ static bool trains(const selection *s, const clora_tensor *value) {
     return parameters_gradient(s->trains, value).buffer != NULL;
 }
 
+/* Is there a bottleneck after the projection, which ends a sublayer? */
+static bool ends_adapted(const selection *s, int p) {
+    const int l = p / DECODER_PROJECTIONS, kind = p % DECODER_PROJECTIONS;
+
+    return (kind == DECODER_OUT && selection_sublayer(s, sublayer_of(l, SUBLAYER_ATTENTION))) ||
+           (kind == DECODER_DOWN && selection_sublayer(s, sublayer_of(l, SUBLAYER_MLP)));
+}
+
 static bool projection_trains(const workspace *ws, const selection *s, int p) {
-    return linear_needs_input(ws, s, p) || bias_trains(s->trains, ws->model->projection[p].weight);
+    return linear_needs_input(ws, s, p) || bias_trains(s->trains, ws->model->projection[p].weight) ||
+           ends_adapted(s, p);
 }
 
 /* The first projection that trains: no gradient is needed before it. A gain counts as the projection before its
@@ -169,15 +191,17 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     const qkv_views p = split_qkv(&t->qkv, c);
     qkv_views d = split_qkv(&ws->dqkv, c);
     clora_status status = CLORA_OK;
+    clora_tensor df; /* the gradient of what the sublayer adds to the stream */
 
+    TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_MLP), &df));
     /* act, which down_proj's A needs, is made again with the gradient and takes dact's place. */
     if (first >= at + DECODER_DOWN) {
         TRY(op_swiglu(&ws->act, &a->gu));
-        return linear_backward(ws, s, at + DECODER_DOWN, NULL, &ws->dstream, &ws->act, &a->u[DECODER_DOWN]);
+        return linear_backward(ws, s, at + DECODER_DOWN, NULL, &df, &ws->act, &a->u[DECODER_DOWN]);
     }
-    TRY(linear_backward_input(ws, s, at + DECODER_DOWN, &ws->dact, &ws->dstream, &a->u[DECODER_DOWN]));
+    TRY(linear_backward_input(ws, s, at + DECODER_DOWN, &ws->dact, &df, &a->u[DECODER_DOWN]));
     TRY(op_swiglu_backward(&a->gu, linear_needs_input(ws, s, at + DECODER_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
-    TRY(linear_backward_parameters(ws, s, at + DECODER_DOWN, &ws->dstream, &ws->dact));
+    TRY(linear_backward_parameters(ws, s, at + DECODER_DOWN, &df, &ws->dact));
     if (linear_needs_input(ws, s, at + DECODER_GATE_UP))
         TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
     TRY(linear_backward(ws, s, at + DECODER_GATE_UP, first < at + DECODER_GATE_UP ? &ws->dnorm : NULL, &a->gu,
@@ -187,7 +211,8 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     TRY(gain_gradient(ws, s, w->norm[DECODER_NORM_MLP], &a->mid, &a->rstd_mlp));
     TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
 
-    TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &ws->dstream, &t->att,
+    TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), &df));
+    TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &df, &t->att,
                         &a->u[DECODER_OUT]));
     if (first >= at + DECODER_OUT)
         return CLORA_OK;

@@ -8,6 +8,7 @@
 #include "base/dtype.h"
 #include "device/scratch.h"
 #include "device/self_check.h"
+#include "methods/bottleneck_adapter.h"
 #include "methods/full.h"
 #include "methods/lora_adapter.h"
 #include "model/family.h"
@@ -217,6 +218,22 @@ clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const
     const base_model base = model_as_base(model);
     TRY(model_self_check(model, SELF_CHECK_TERM));
     TRY(lora_adapter_create(out, &base, options ? options : &defaults));
+done:
+    return clora_keep_cause(status);
+}
+
+clora_status clora_bottleneck_create(clora_adapter **out, clora_model *model, const clora_bottleneck_options *options) {
+    clora_bottleneck_options all = CLORA_BOTTLENECK_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
+
+    NEED(out);
+    *out = NULL;
+    NEED(model);
+    if (options)
+        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
+    const base_model base = model_as_base(model);
+    TRY(model_self_check(model, SELF_CHECK_TERM));
+    TRY(bottleneck_adapter_create(out, &base, &all));
 done:
     return clora_keep_cause(status);
 }

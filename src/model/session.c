@@ -79,6 +79,7 @@ void clora_session_free(clora_session *s) {
     workspace_free(s->ws);
     arena_finish(&s->memory);
     clora_tensor_free(s->u);
+    clora_tensor_free(s->sublayer);
     free(s->kv);
     free(s->host);
     free(s->length);
@@ -98,22 +99,35 @@ static int largest_rank(const clora_adapter *adapter) {
     return most;
 }
 
-clora_status session_prepare(clora_session *s, const clora_adapter *adapter) {
-    const int rank = largest_rank(adapter);
+/* Rows of at least so many floats in *scratch. */
+static clora_status grow(clora_tensor **scratch, clora_session *s, int cols) {
     clora_status status = CLORA_OK;
     clora_tensor *grown;
 
+    if (cols == 0 || (*scratch && tensor_cols(*scratch) >= cols))
+        return CLORA_OK;
+    TRY(tensor_new(&grown, s->model->context, CLORA_DTYPE_F32, s->ws->max_rows, cols));
+    clora_tensor_free(*scratch);
+    *scratch = grown;
+    tape_forget(s->tape);
+done:
+    return status;
+}
+
+clora_status session_prepare(clora_session *s, const clora_adapter *adapter) {
+    clora_status status = CLORA_OK;
+
     if (adapter)
         TRY(model_check_adapter(s->model, adapter));
-    if (rank == 0 || (s->u && tensor_cols(s->u) >= rank))
-        return CLORA_OK;
-    TRY(tensor_new(&grown, s->model->context, CLORA_DTYPE_F32, s->ws->max_rows, rank));
-    clora_tensor_free(s->u);
-    s->u = grown;
-    for (int i = 0; i < LAYER_PROJECTIONS; i++)
-        s->ws->layer[0].u[i] = *grown;
-    s->ws->u_head = *grown;
-    tape_forget(s->tape);
+    TRY(grow(&s->u, s, largest_rank(adapter)));
+    for (int kind = 0; kind < SUBLAYERS; kind++)
+        TRY(grow(&s->sublayer, s, workspace_bottleneck_width(adapter, kind, 0, s->model->config.layers - 1)));
+    for (int i = 0; s->u && i < LAYER_PROJECTIONS; i++)
+        s->ws->layer[0].u[i] = *s->u;
+    if (s->u)
+        s->ws->u_head = *s->u;
+    for (int i = 0; s->sublayer && i < SUBLAYERS; i++)
+        s->ws->layer[0].sublayer[i] = *s->sublayer;
 done:
     return status;
 }

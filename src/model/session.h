@@ -19,6 +19,7 @@ struct clora_session {
     clora_tensor *kv;           /* views, one a layer */
     clora_tensor logits;        /* (rows, V) */
     clora_tensor *u;            /* (rows, R) scratch of the adapter's term; grows with the largest rank selected */
+    clora_tensor *sublayer;     /* (rows, width) scratch of its bottlenecks, likewise */
     int32_t *host;              /* staging for ids, positions, past */
     int *length;                /* tokens of each sequence in the cache */
 };

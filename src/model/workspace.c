@@ -39,6 +39,31 @@ done:
     return status;
 }
 
+int workspace_bottleneck_width(const clora_adapter *adapter, int kind, int first, int last) {
+    int most = 0;
+
+    for (int l = first; l <= last; l++) {
+        const bottleneck *b = adapter_sublayer(adapter, l * SUBLAYERS + kind);
+        const int width = b ? b->C + 2 * b->R + 1 : 0;
+        most = width > most ? width : most;
+    }
+    return most;
+}
+
+/* Room for what follows layers `first` to `last`, which share it. */
+static clora_status plan_sublayers(workspace *ws, layer_activations *a, const clora_adapter *adapter, int first,
+                                   int last) {
+    clora_status status = CLORA_OK;
+
+    for (int kind = 0; kind < SUBLAYERS; kind++) {
+        const int width = workspace_bottleneck_width(adapter, kind, first, last);
+        if (width > 0)
+            TRY(add_floats(ws, &a->sublayer[kind], width));
+    }
+done:
+    return status;
+}
+
 static clora_status plan_layer(workspace *ws, layer_activations *a, const model_config *c, const int *ranks) {
     clora_status status = CLORA_OK;
 
@@ -75,7 +100,7 @@ done:
 }
 
 /* Where one layer's views serve all, u must hold the largest rank of each projection. */
-static clora_status plan_layers(workspace *ws, const model_config *c, const int *ranks) {
+static clora_status plan_layers(workspace *ws, const model_config *c, const int *ranks, const clora_adapter *adapter) {
     clora_status status = CLORA_OK;
     int shared[LAYER_PROJECTIONS] = {0};
     const int projections = c->family->projections;
@@ -85,14 +110,17 @@ static clora_status plan_layers(workspace *ws, const model_config *c, const int 
     if (!ws->layer)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
     if (each) {
-        for (int l = 0; l < c->layers; l++)
+        for (int l = 0; l < c->layers; l++) {
             TRY(plan_layer(ws, &ws->layer[l], c, ranks ? ranks + l * projections : NULL));
+            TRY(plan_sublayers(ws, &ws->layer[l], adapter, l, l));
+        }
         return CLORA_OK;
     }
     for (int i = 0; ranks && i < c->layers * projections; i++)
         if (ranks[i] > shared[i % projections])
             shared[i % projections] = ranks[i];
     TRY(plan_layer(ws, &ws->layer[0], c, shared));
+    TRY(plan_sublayers(ws, &ws->layer[0], adapter, 0, c->layers - 1));
 done:
     return status;
 }
@@ -101,6 +129,7 @@ static clora_status plan_backward(workspace *ws, const model_config *c, const wo
     clora_status status = CLORA_OK;
     const int most = largest(o->ranks, c->layers * c->family->projections + 1);
     const int parts = op_attention_parts(ws->model->context);
+    int wide = 0;
     const int widest = largest((int[]){c->hidden, c->ffn, c->heads * c->head_dim}, 3);
 
     TRY(add_floats(ws, &ws->dstream, c->hidden));
@@ -114,6 +143,10 @@ static clora_status plan_backward(workspace *ws, const model_config *c, const wo
     TRY(add_floats(ws, &ws->du, most ? most : 1));
     if (o->dropout)
         TRY(add_floats(ws, &ws->dropped, widest));
+    for (int kind = 0; kind < SUBLAYERS; kind++)
+        wide = largest((int[]){wide, workspace_bottleneck_width(o->adapter, kind, 0, c->layers - 1)}, 2);
+    if (wide > 0)
+        TRY(add_floats(ws, &ws->dsublayer, wide));
 done:
     return status;
 }
@@ -145,7 +178,7 @@ static clora_status plan_all(workspace *ws, const model_config *c, const workspa
     TRY(arena_add(&ws->memory, &ws->rope, CLORA_DTYPE_F32, o->positions, c->head_dim));
     TRY(plan_stream(ws, c));
     TRY(plan_attention(ws, c));
-    TRY(plan_layers(ws, c, o->ranks));
+    TRY(plan_layers(ws, c, o->ranks, o->adapter));
     TRY(add_floats(ws, &ws->rstd_final, 1));
     TRY(add_floats(ws, &ws->normed, c->hidden));
     TRY(add_floats(ws, &ws->act, c->ffn));

@@ -19,6 +19,8 @@ typedef struct layer_activations {
     clora_tensor rstd_mlp;             /* (M, 1) */
     clora_tensor gu;                   /* (M, 2F) gate and up; the backward pass overwrites it with its gradient */
     clora_tensor u[LAYER_PROJECTIONS]; /* (M, R) of adapted projections */
+    clora_tensor sublayer[SUBLAYERS];  /* (M, C + 2R + 1) of one with a bottleneck: what it reads, before and after its
+                                          activation, one after the other (sublayer.c) */
 } layer_activations;
 
 /* All activations of a step of at most B x T tokens, in one arena. What is recomputed the layers share one set of;
@@ -34,7 +36,7 @@ typedef struct workspace {
     layer_activations *layer;
     clora_tensor *stream; /* (M, C) the residual stream before each layer and after the last */
     clora_tensor rstd_final, normed, act, u_head;
-    clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped;
+    clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped, dsublayer;
     clora_tensor logits; /* (chunk, V): the head works through the rows chunk by chunk */
     clora_tensor nll, hit;
     clora_tensor ids, targets, positions, first, last, past; /* i32 */
@@ -50,7 +52,8 @@ typedef struct workspace_options {
     clora_recompute recompute;
     bool loss; /* targets, logits by chunks, nll: training and evaluation */
     bool dropout;
-    const int *ranks; /* columns of u per projection (0: none), or NULL */
+    const int *ranks;             /* columns of u per projection (0: none), or NULL */
+    const clora_adapter *adapter; /* whose bottlenecks find room, or NULL */
 } workspace_options;
 
 /* Plan; nothing is allocated. The model may be one that only has a configuration. */
@@ -79,6 +82,15 @@ static inline bool workspace_keeps_attention(const workspace *ws) {
 static inline attention_activations *workspace_attention(workspace *ws, int l) {
     return &ws->attention[workspace_keeps_attention(ws) ? l : 0];
 }
+
+/* The room of a sublayer's bottleneck. */
+static inline clora_tensor *workspace_sublayer(workspace *ws, int sublayer) {
+    return &workspace_layer(ws, sublayer / SUBLAYERS)->sublayer[sublayer % SUBLAYERS];
+}
+
+/* What the widest of an adapter's bottlenecks keeps of a row, of one kind of sublayer of the layers first to last; 0
+ * without any. */
+int workspace_bottleneck_width(const clora_adapter *adapter, int kind, int first, int last);
 
 /* The stream before layer l, which is that after layer l - 1. */
 static inline clora_tensor *workspace_stream(workspace *ws, int l) {

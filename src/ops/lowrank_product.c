@@ -1,12 +1,13 @@
 #include "ops/matmul.h"
 #include "ops/tape_note.h"
 
-static clora_status down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f, const clora_tensor *scales) {
+clora_status lowrank_factor_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
+                                 const clora_tensor *scales) {
     return matmul_uses_tile(u->context) ? lowrank_tile_down(u, x, f, scales)
                                         : lowrank_panel_down(u, x, f, scales, NULL, 0.0f);
 }
 
-static clora_status grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x) {
+clora_status lowrank_factor_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x) {
     return matmul_uses_tile(f->context) ? lowrank_tile_grad(f, d, x) : lowrank_panel_grad(f, d, x);
 }
 
@@ -32,7 +33,7 @@ clora_status op_lowrank_down(clora_tensor *u, const clora_tensor *x, const lowra
     if (!matmul_is_shape(u, M, lr->R) || !matmul_is_shape(x, M, lr->base->K) || !matmul_is_factor(&lr->a, lr->a_count))
         return clora_fail(CLORA_ERROR_SHAPE, "lowrank_down: u%s x%s a(%d,%d)", tensor_shape_text(u),
                           tensor_shape_text(x), lr->R, lr->base->K);
-    return tape_note_down(u, x, lr, NULL, 0.0f) ? CLORA_OK : down(u, x, &lr->a, lr->scales);
+    return tape_note_down(u, x, &lr->a, lr, NULL, 0.0f) ? CLORA_OK : lowrank_factor_down(u, x, &lr->a, lr->scales);
 }
 
 clora_status op_lowrank_down_grad(clora_tensor *du, const clora_tensor *dy, const lowrank *lr) {
@@ -49,7 +50,7 @@ clora_status op_lowrank_down_grad(clora_tensor *du, const clora_tensor *dy, cons
         clora_tensor out = module_ranks(lr, i, du);
         const clora_tensor in = module_columns(lr, i, dy), f = module_factor(lr, i, &lr->b);
         const clora_tensor scales = tensor_view(lr->scales, 0, 1, lr->module[i].row, lr->module[i].R);
-        TRY(down(&out, &in, &f, &scales));
+        TRY(lowrank_factor_down(&out, &in, &f, &scales));
     }
 done:
     return status;
@@ -74,7 +75,7 @@ clora_status op_lowrank_grad_a(clora_tensor *da, const clora_tensor *du, const c
     if (!matmul_is_factor(da, lr->a_count) || !matmul_is_shape(du, M, lr->R) || !matmul_is_shape(x, M, lr->base->K))
         return clora_fail(CLORA_ERROR_SHAPE, "lowrank_grad_a: da%s du%s x%s a(%d,%d)", tensor_shape_text(da),
                           tensor_shape_text(du), tensor_shape_text(x), lr->R, lr->base->K);
-    return grad(da, du, x);
+    return lowrank_factor_grad(da, du, x);
 }
 
 clora_status op_lowrank_grad_b(clora_tensor *db, const clora_tensor *dy, const clora_tensor *u, const lowrank *lr) {
@@ -89,7 +90,7 @@ clora_status op_lowrank_grad_b(clora_tensor *db, const clora_tensor *dy, const c
             continue;
         clora_tensor out = module_factor(lr, i, db);
         const clora_tensor in = module_columns(lr, i, dy), d = module_ranks(lr, i, u);
-        TRY(grad(&out, &d, &in));
+        TRY(lowrank_factor_grad(&out, &d, &in));
     }
 done:
     return status;

@@ -98,7 +98,10 @@ clora_status matmul_clblast_dw(clora_tensor *dw, const clora_tensor *dy, const c
                                weight_span span);
 
 /* u (M,R) = scales * x * f^T, by panels with a gain (or NULL) of rmsnorm(x), and f += d^T * x for one factor f of R
- * rows in panels over the columns of x. */
+ * rows in panels over the columns of x. By the context's family: */
+clora_status lowrank_factor_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
+                                 const clora_tensor *scales);
+clora_status lowrank_factor_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x);
 clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
                                 const clora_tensor *scales, const clora_tensor *gain, float eps);
 clora_status lowrank_tile_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,

@@ -45,7 +45,7 @@ clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weigh
     } else if (f->gain) {
         p.gain = f->gain;
         p.eps = f->eps;
-        if (lr && !tape_note_down(u, x, lr, f->gain, f->eps))
+        if (lr && !tape_note_down(u, x, &lr->a, lr, f->gain, f->eps))
             TRY(lowrank_panel_down(u, x, &lr->a, lr->scales, f->gain, f->eps));
     }
     if (one) {

@@ -71,8 +71,11 @@ static bool note_gemv(const forward_product *p, const weight_part *part) {
     clora_context *context = p->y->context;
     const kernel_key key = forward_key(p);
     const int each = p->gated ? 2 : 1, most = tuning_value(context, "matvec_panel", "MOST_STREAMS", &key);
+    const int panels = (part ? part->panels : p->panels) / each;
 
-    return tape_note_product(p, part, matmul_panels_together(context, most, p, part->panels / each) * each,
+    if (!part && p->lr)
+        return false;
+    return tape_note_product(p, part, matmul_panels_together(context, most, p, panels) * each,
                              tuning_value(context, "matvec_panel", "AHEAD", &key));
 }
 
@@ -87,7 +90,7 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     int block = 0;
     launch l;
 
-    if (gemv && part && note_gemv(p, part))
+    if (gemv && note_gemv(p, part))
         return CLORA_OK;
     launch_begin(&l, context, gemv ? "matvec_panel" : dot ? "matmul_dot" : "matmul_panel", key);
     if (gemv) {

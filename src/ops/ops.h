@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "device/tensor.h"
+#include "ops/bottleneck.h"
 #include "ops/lowrank.h"
 #include "ops/weight.h"
 
@@ -177,6 +178,26 @@ clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu);
 /* dgu (M,2F) overwritten; may be gu itself.
  * y (M,F) overwritten = the forward pass's, or NULL; may be dy itself. */
 clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_tensor *dy, const clora_tensor *gu);
+
+/* ---- bottleneck adapter (bottleneck_product.c): act is relu or swish, the rest as in ops/bottleneck.h ---- */
+
+/* a (M, R+1) overwritten = [act(z + bias), 1]   z (M,R) */
+clora_status op_activate(clora_tensor *a, const clora_tensor *z, const bottleneck *b);
+
+/* dz (M,R) overwritten = the first R columns of da (M, R+1) * act'(z + bias); dz may be z */
+clora_status op_activate_backward(clora_tensor *dz, const clora_tensor *da, const clora_tensor *z, const bottleneck *b);
+
+/* y (M,C) = x + a * up^T, with z (M,R) = x * down^T and a (M, R+1) as above: all overwritten. z and a are what the
+ * backward pass needs. */
+clora_status op_bottleneck(clora_tensor *y, clora_tensor *z, clora_tensor *a, const clora_tensor *x,
+                           const bottleneck *b);
+
+/* dx (M,C) overwritten = dy + dz * down, or NULL; may be dy
+ * d: up accumulates += a^T * dy, bias += the sum of dz's rows, down += dz^T * x
+ * z (M,R) becomes dz; da (M, R+1) scratch */
+clora_status op_bottleneck_backward(clora_tensor *dx, const bottleneck_values *d, clora_tensor *z, clora_tensor *da,
+                                    const clora_tensor *dy, const clora_tensor *x, const clora_tensor *a,
+                                    const bottleneck *b);
 
 /* ---- loss (loss.c) ---- */
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/ints.h"
 #include "ops/tape_private.h"
 
@@ -100,10 +101,11 @@ typedef struct product_call {
 static void fill_product(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
     const product_call *c = data;
     const forward_product *p = c->p;
-    const int each = p->gated ? 2 : 1, panels = c->part->panels / each;
+    const int each = p->gated ? 2 : 1, panels = (c->part ? c->part->panels : p->panels) / each;
     tape_program *program = &l->program;
 
-    tape_need(l, &program->storage, (int)p->w->storage->id + 1);
+    if (p->w)
+        tape_need(l, &program->storage, (int)p->w->storage->id + 1);
     tape_need(l, &program->rows, matmul_program_rows(p->M));
     need_ahead(program, p, c->ahead);
     const int variant = tape_variant(l, program->product, &program->products,
@@ -117,18 +119,18 @@ static void fill_product(tape *t, tape_launch *l, tape_phase *phase, const void 
                                          .u = tape_place_of(l, p->u),
                                          .b = tape_place_of(l, p->b),
                                          .gain = tape_place_of(l, p->gain),
-                                         .w = tape_place_of(l, c->part->data),
-                                         .columns = columns_of(t, l, p->w),
+                                         .w = tape_place_of(l, c->part ? c->part->data : NULL),
+                                         .columns = p->w ? columns_of(t, l, p->w) : 0,
                                          .table = table_of(t, l, p->lr),
                                          .y_stride = p->y->stride,
-                                         .x_stride = p->x->stride,
+                                         .x_stride = p->x ? p->x->stride : 0,
                                          .residual_stride = p->residual ? p->residual->stride : 0,
                                          .u_stride = p->u ? p->u->stride : 0,
                                          .M = p->M,
                                          .N = p->N,
                                          .K = p->K,
                                          .R = p->R,
-                                         .first = c->part->panel,
+                                         .first = c->part ? c->part->panel : 0,
                                          .panels = panels,
                                          .eps = p->eps};
     phase->early = early_of(t, l, phase);
@@ -153,19 +155,21 @@ static int ranks_together(const clora_context *context, int M, int R) {
     return divide_up(share, divide_up(share, most));
 }
 
-static tape_place scales_of(tape *t, tape_launch *l, const lowrank *lr) {
-    float *scales = lowrank_list_scales(lr);
+static tape_place scales_of(tape *t, tape_launch *l, const lowrank *lr, int R) {
+    float *scales = lr ? lowrank_list_scales(lr) : alloc_array((size_t)R, sizeof(*scales));
     tape_place at = 0;
 
+    for (int r = 0; !lr && scales && r < R; r++)
+        scales[r] = 1.0f;
     if (scales)
-        at = tape_constant(t, l, (const int32_t *)scales, (size_t)lr->R);
+        at = tape_constant(t, l, (const int32_t *)scales, (size_t)R);
     l->full = l->full || !scales;
     free(scales);
     return at;
 }
 
 typedef struct down_call {
-    const clora_tensor *u, *x;
+    const clora_tensor *u, *x, *a;
     const lowrank *lr;
     const clora_tensor *gain;
     float eps;
@@ -173,32 +177,33 @@ typedef struct down_call {
 
 static void fill_down(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
     const down_call *c = data;
-    const int M = (int)tensor_rows(c->x), ranks = ranks_together(tape_context(t), M, c->lr->R);
+    const int M = (int)tensor_rows(c->x), R = tensor_cols(c->u), ranks = ranks_together(tape_context(t), M, R);
     tape_program *program = &l->program;
 
     tape_need(l, &program->rows, matmul_program_rows(M));
     const int variant = tape_variant(l, program->down, &program->downs, TAPE_DOWN_VARIANT(ranks, c->gain != NULL));
     phase->kind = TAPE_DOWN + variant;
-    phase->end = divide_up(c->lr->R, TAPE_RANKS(program->down[variant]));
+    phase->end = divide_up(R, TAPE_RANKS(program->down[variant]));
     phase->call.down = (tape_down){.u = tape_place_of(l, c->u),
                                    .x = tape_place_of(l, c->x),
-                                   .a = tape_place_of(l, &c->lr->a),
-                                   .scales = scales_of(t, l, c->lr),
+                                   .a = tape_place_of(l, c->a),
+                                   .scales = scales_of(t, l, c->lr, R),
                                    .gain = tape_place_of(l, c->gain),
                                    .u_stride = c->u->stride,
                                    .x_stride = c->x->stride,
                                    .M = M,
-                                   .K = c->lr->base->K,
-                                   .R = c->lr->R,
+                                   .K = tensor_cols(c->x),
+                                   .R = R,
                                    .eps = c->eps};
 }
 
-bool tape_note_down(clora_tensor *u, const clora_tensor *x, const lowrank *lr, const clora_tensor *gain, float eps) {
+bool tape_note_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *a, const lowrank *lr,
+                    const clora_tensor *gain, float eps) {
     tape *t = tape_open();
 
     if (!t)
         return false;
-    tape_append(t, fill_down, &(down_call){u, x, lr, gain, eps});
+    tape_append(t, fill_down, &(down_call){u, x, a, lr, gain, eps});
     return true;
 }
 
@@ -231,6 +236,61 @@ bool tape_note_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *
     if (!t)
         return false;
     tape_append(t, fill_rmsnorm, &(rmsnorm_call){y, rstd, x, g, eps});
+    return true;
+}
+
+typedef struct activate_call {
+    const clora_tensor *a, *z;
+    const bottleneck *b;
+} activate_call;
+
+static void fill_activate(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const activate_call *c = data;
+
+    (void)t;
+    phase->kind = TAPE_ACTIVATE;
+    phase->end = (int)tensor_rows(c->z);
+    phase->call.activate = (tape_activate){.a = tape_place_of(l, c->a),
+                                           .z = tape_place_of(l, c->z),
+                                           .bias = tape_place_of(l, &c->b->values.bias),
+                                           .a_stride = c->a->stride,
+                                           .z_stride = c->z->stride,
+                                           .R = c->b->R,
+                                           .swish = c->b->swish};
+}
+
+bool tape_note_activate(clora_tensor *a, const clora_tensor *z, const bottleneck *b) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_activate, &(activate_call){a, z, b});
+    return true;
+}
+
+typedef struct add_call {
+    const clora_tensor *y, *x;
+} add_call;
+
+static void fill_add(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const add_call *c = data;
+
+    (void)t;
+    phase->kind = TAPE_ADD;
+    phase->end = (int)tensor_rows(c->x);
+    phase->call.add = (tape_add){.y = tape_place_of(l, c->y),
+                                 .x = tape_place_of(l, c->x),
+                                 .y_stride = c->y->stride,
+                                 .x_stride = c->x->stride,
+                                 .C = tensor_cols(c->x)};
+}
+
+bool tape_note_add(clora_tensor *y, const clora_tensor *x) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_add, &(add_call){y, x});
     return true;
 }
 

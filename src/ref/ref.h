@@ -106,6 +106,32 @@ void ref_attention_backward(float *dq, float *dk, float *dv, float *delta, const
 void ref_swiglu(float *y, const float *gu, int M, int F);
 void ref_swiglu_backward(float *dgu, const float *dy, const float *gu, int M, int F);
 
+/* ---- bottleneck adapter (bottleneck.c): swish or relu between two small products ---- */
+
+/* a (M, R+1) overwritten = [act(z + bias), 1] */
+void ref_activate(float *a, const float *z, const float *bias, bool swish, int M, int R);
+
+/* dz (M,R) overwritten = the first R columns of da (M, R+1) * act'(z + bias) */
+void ref_activate_backward(float *dz, const float *da, const float *z, const float *bias, bool swish, int M, int R);
+
+/* down (R,C), bias (R), up (C, R+1): its last column is the bias of the way up */
+typedef struct ref_bottleneck_values {
+    const float *down, *bias, *up;
+    bool swish;
+} ref_bottleneck_values;
+
+typedef struct ref_bottleneck_gradients {
+    float *down, *bias, *up;
+} ref_bottleneck_gradients;
+
+/* y (M,C) = x + a * up^T, with z (M,R) = x * down^T and a (M, R+1) as above: all overwritten */
+void ref_bottleneck(float *y, float *z, float *a, const float *x, const ref_bottleneck_values *b, int M, int C, int R);
+
+/* dx (M,C), dz (M,R) and da (M, R+1) overwritten, the gradients in d accumulate */
+void ref_bottleneck_backward(float *dx, const ref_bottleneck_gradients *d, float *dz, float *da, const float *dy,
+                             const float *x, const float *z, const float *a, const ref_bottleneck_values *b, int M,
+                             int C, int R);
+
 /* ---- loss (loss.c) ---- */
 
 /* logits (M, V) in place when gradient; weights (M), or NULL: all 1; smoothing of the labels, 0 to 1 */

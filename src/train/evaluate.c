@@ -24,8 +24,12 @@ static clora_status prepare(evaluation *e, clora_model *model, clora_adapter *ad
     e->select = (selection){.adapter = adapter};
     TRY(clora_loader_create(&e->loader, dataset, options));
     TRY(workspace_plan(&e->ws, model,
-                       &(workspace_options){
-                           .B = options->batch_size, .T = length, .positions = length, .loss = true, .ranks = ranks}));
+                       &(workspace_options){.B = options->batch_size,
+                                            .T = length,
+                                            .positions = length,
+                                            .loss = true,
+                                            .ranks = ranks,
+                                            .adapter = adapter}));
     TRY(workspace_commit(e->ws));
     e->staging = alloc_array((size_t)e->ws->max_rows, sizeof(*e->staging));
     if (!e->staging)

@@ -54,7 +54,8 @@ static clora_status make_workspace(workspace **out, const clora_model *model, co
                                             .positions = use->max_length,
                                             .train = true,
                                             .loss = true,
-                                            .ranks = ranks}));
+                                            .ranks = ranks,
+                                            .adapter = adapter}));
     TRY(workspace_commit(*out));
     workspace_set_shape(*out, use->batch_size, use->max_length);
 done:

@@ -117,7 +117,8 @@ static clora_status make_workspace(clora_trainer *t, const clora_dataset *datase
                                             .recompute = (clora_recompute)t->options.recompute,
                                             .loss = true,
                                             .dropout = t->adapter->dropout > 0.0f,
-                                            .ranks = ranks}));
+                                            .ranks = ranks,
+                                            .adapter = t->adapter}));
     TRY(check_room(t));
     TRY(workspace_commit(t->ws));
     t->staging = alloc_array((size_t)t->ws->max_rows, sizeof(*t->staging));

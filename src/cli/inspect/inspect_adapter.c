@@ -1,5 +1,6 @@
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/inspect/cmd_inspect.h"
 #include "cli/ui/json_out.h"
@@ -9,13 +10,43 @@ static double scale_of(const clora_inspected_adapter *a) {
     return (double)a->alpha / (a->rslora ? sqrt(a->rank) : (double)a->rank);
 }
 
+static bool is_lora(const clora_inspected_adapter *a) {
+    return strcmp(a->method, "lora") == 0;
+}
+
+static json_t *bottleneck_json(const clora_inspected_adapter *a) {
+    return json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:i, s:I, s:i, s:I, s:o}", "kind", "adapter", "method", a->method,
+                     "columns", a->columns, "nonlinearity", a->swish ? "swish" : "relu", "reads_stream",
+                     a->reads_stream, "base", a->base, "modules", a->modules, "parameters",
+                     (json_int_t)a->stored.elements, "tensors", a->stored.tensors, "bytes", (json_int_t)a->stored.bytes,
+                     "dtypes", inspect_types_json(&a->stored));
+}
+
 static json_t *adapter_json(const clora_inspected_adapter *a) {
-    return json_pack("{s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o}", "kind", "adapter",
-                     "rank", a->rank, "alpha", json_float(a->alpha), "rslora", a->rslora, "scale",
-                     json_number(scale_of(a)), "dropout", json_float(a->dropout), "base", a->base, "target_modules",
-                     a->target_modules, "rank_pattern", a->rank_pattern, "alpha_pattern", a->alpha_pattern, "modules",
-                     a->modules, "parameters", (json_int_t)a->stored.elements, "tensors", a->stored.tensors, "bytes",
-                     (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored));
+    return json_pack("{s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o}", "kind",
+                     "adapter", "method", a->method, "rank", a->rank, "alpha", json_float(a->alpha), "rslora",
+                     a->rslora, "scale", json_number(scale_of(a)), "dropout", json_float(a->dropout), "base", a->base,
+                     "target_modules", a->target_modules, "rank_pattern", a->rank_pattern, "alpha_pattern",
+                     a->alpha_pattern, "modules", a->modules, "parameters", (json_int_t)a->stored.elements, "tensors",
+                     a->stored.tensors, "bytes", (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored));
+}
+
+static void print_weights(const clora_inspected_adapter *a) {
+    printf("weights      %s in %s, %s: ", text_amount(a->stored.elements, "parameter", "parameters"),
+           text_amount(a->stored.tensors, "tensor", "tensors"), text_bytes(a->stored.bytes));
+    inspect_print_types(&a->stored);
+    printf("\n");
+}
+
+static void print_bottleneck(const char *path, const clora_inspected_adapter *a) {
+    printf("adapter      %s (bottlenecks, AdapterHub's directory)\n", path);
+    if (*a->base)
+        printf("base         %s\n", a->base);
+    printf("bottleneck   %s with %s, of %s\n", text_amount(a->columns, "column", "columns"),
+           a->swish ? "swish" : "relu",
+           a->reads_stream ? "the stream after a sublayer" : "what a sublayer adds to the stream");
+    printf("places       %s\n", text_amount(a->modules, "sublayer", "sublayers"));
+    print_weights(a);
 }
 
 static void print_adapter(const char *path, const clora_inspected_adapter *a) {
@@ -31,10 +62,7 @@ static void print_adapter(const char *path, const clora_inspected_adapter *a) {
     printf("dropout      %g\n", (double)a->dropout);
     printf("layers       %s: %s\n", text_amount(a->modules, "module", "modules"),
            *a->target_modules ? a->target_modules : "all-linear");
-    printf("weights      %s in %s, %s: ", text_amount(a->stored.elements, "parameter", "parameters"),
-           text_amount(a->stored.tensors, "tensor", "tensors"), text_bytes(a->stored.bytes));
-    inspect_print_types(&a->stored);
-    printf("\n");
+    print_weights(a);
 }
 
 int inspect_adapter(const cli_state *cli, const inspect_args *args) {
@@ -44,7 +72,9 @@ int inspect_adapter(const cli_state *cli, const inspect_args *args) {
     if (clora_inspect_adapter(&adapter, args->path) != CLORA_OK)
         return cli_fail_library(cli);
     if (cli->json)
-        status = json_print(cli, adapter_json(&adapter));
+        status = json_print(cli, is_lora(&adapter) ? adapter_json(&adapter) : bottleneck_json(&adapter));
+    else if (!is_lora(&adapter))
+        print_bottleneck(args->path, &adapter);
     else
         print_adapter(args->path, &adapter);
     clora_inspected_adapter_finish(&adapter);

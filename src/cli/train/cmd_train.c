@@ -174,6 +174,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     train_args args = {.method = "lora",
                        .data = DATA_ARGS_INIT(4),
                        .adapter = CLORA_ADAPTER_OPTIONS_INIT,
+                       .bottleneck = CLORA_BOTTLENECK_OPTIONS_INIT,
                        .train = CLORA_TRAIN_OPTIONS_INIT};
     opt_group groups[GROUPS] = {
         {.heading = "Data", .options = data_options, .values = &args.data},
@@ -198,7 +199,7 @@ static int run(cli_state *cli, int argc, char **argv) {
         status = train_choose_methods(cli, &args, opt_given(groups, GROUPS, "method"), groups + METHODS);
     if (status != CLI_DONE)
         return status;
-    args.adapter.seed = args.train.seed;
+    args.adapter.seed = args.bottleneck.seed = args.train.seed;
     status = train_load(&state);
     if (status == CLI_DONE)
         status = train_run(&state);

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include <clora/bottleneck.h>
 #include <clora/output.h>
 #include <clora/train.h>
 
@@ -20,8 +21,8 @@
  * what is minimised. */
 
 /* The methods, in the order in which they are made and saved. */
-enum { TRAIN_LORA, TRAIN_METHOD_COUNT };
-#define TRAIN_METHODS "lora"
+enum { TRAIN_LORA, TRAIN_BOTTLENECK, TRAIN_METHOD_COUNT };
+#define TRAIN_METHODS "lora, adapter"
 
 typedef struct train_args {
     const char *model_path;
@@ -30,6 +31,7 @@ typedef struct train_args {
     data_args data;
     model_args model;
     clora_adapter_options adapter;
+    clora_bottleneck_options bottleneck;
     clora_train_options train;
     bool methods[TRAIN_METHOD_COUNT]; /* that --method names */
     const opt_group *method_groups;   /* each method's options, as they were given */

@@ -28,6 +28,7 @@ typedef struct train_method {
 int train_method_find(const char *name, size_t length);
 const train_method *train_method_row(int i);
 
-extern const train_method train_lora; /* train_lora.c */
+extern const train_method train_lora;       /* train_lora.c */
+extern const train_method train_bottleneck; /* train_bottleneck.c */
 
 #endif

@@ -5,6 +5,7 @@
 
 static const train_method *const methods[TRAIN_METHOD_COUNT] = {
     [TRAIN_LORA] = &train_lora,
+    [TRAIN_BOTTLENECK] = &train_bottleneck,
 };
 
 opt_group train_method_group(int i, train_args *args) {

@@ -1,0 +1,26 @@
+#ifndef CLORA_METHODS_BOTTLENECK_FILES_H
+#define CLORA_METHODS_BOTTLENECK_FILES_H
+
+#include <clora/adapter.h>
+
+#include "base/json.h"
+#include "files/safetensors.h"
+#include "ops/bottleneck.h"
+
+/*
+ * The tensors of a bottleneck adapter in AdapterHub's adapter.safetensors, beside its adapter_config.json. `values` is
+ * a host image of all bottlenecks, one after the other (ops/bottleneck.h); sublayers without one are NULL.
+ */
+
+/* The file of the tensors, or what the directory holds in its place. */
+clora_status bottleneck_files_open(safetensors **out, const char *directory);
+
+/* Every tensor must be there, in shape and finite, and none left over. name: the adapter's own. */
+clora_status bottleneck_files_read(float *values, const char *directory, const char *name, bottleneck *const *sublayer,
+                                   int count);
+
+/* Write a directory, made when it is not there: the tensors, then the settings. */
+clora_status bottleneck_files_write(const char *directory, const clora_adapter_save_options *options,
+                                    const json_t *config, bottleneck *const *sublayer, int count, const float *values);
+
+#endif
