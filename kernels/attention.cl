@@ -7,7 +7,7 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 attention(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const float, q), const int q_stride,
           TENSOR(const float, k), const int k_stride, TENSOR(const float, v), const int v_stride,
           TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
-          const float scale, const int prefix, const int with_lse) {
+          const float scale, TENSOR(const int, last), const int prefix, const int with_lse) {
     __local V qt[D * NV * WG], ot[D * NV * WG], st[BK * NV * WG];
     V most[NV], sum[NV], shrink[NV];
     size_t at[NV * VW];
@@ -18,11 +18,12 @@ attention(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const
     AT(v);
     AT(past);
     AT(first);
+    AT(last);
     const int g = get_global_id(1), b = get_global_id(2);
     const int base = (get_num_groups(0) - 1 - get_group_id(0)) * LANES; // the longest rows first
     queries r;
 
-    find_queries(&r, first, past[b], prefix, T, b, g, H / G, base);
+    find_queries(&r, first, last, past[b], prefix, T, S, b, g, H / G, base);
     __global const float *keys = k + (size_t)b * S * k_stride + g * D, *values = v + (size_t)b * S * v_stride + g * D;
 
     places(at, &r, q_stride);

@@ -58,7 +58,7 @@ attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(const float, delta),
              const int dy_stride, TENSOR(const float, q), const int q_stride, TENSOR(const float, k),
              const int k_stride, TENSOR(const float, v), const int v_stride, TENSOR(const float, lse),
              TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
-             const float scale, const int prefix) {
+             const float scale, TENSOR(const int, last), const int prefix) {
     __local V qt[D * NV * WG], dyt[D * NV * WG], ot[D * NV * WG], st[BK * NV * WG], dst[BK * NV * WG];
     V one[NV], log_sum[NV], product[NV];
     size_t at[NV * VW];
@@ -71,11 +71,12 @@ attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(const float, delta),
     AT(lse);
     AT(past);
     AT(first);
+    AT(last);
     const int g = get_global_id(1), b = get_global_id(2);
     const int base = (get_num_groups(0) - 1 - get_group_id(0)) * LANES;
     queries r;
 
-    find_queries(&r, first, past[b], prefix, T, b, g, H / G, base);
+    find_queries(&r, first, last, past[b], prefix, T, S, b, g, H / G, base);
     __global const float *keys = k + (size_t)b * S * k_stride + g * D, *values = v + (size_t)b * S * v_stride + g * D;
 
     places(at, &r, q_stride);
@@ -116,8 +117,10 @@ typedef struct {
     bool real[NV * VW];
     int key[NV * VW];
     int lowest, highest;
-    int prefix; // keys before it are seen by all queries
-    int to;     // no query from here on sees one of them
+    int last[NV * VW]; // query that sees it
+    int prefix;        // keys before it are seen by all queries
+    int to;            // no query from here on sees one of them
+    int clear_to;      // queries before it may see them all
 } key_lanes;
 
 INLINE void find_keys(key_lanes *s, __global const int *last, const int prefix, const int T, const int S, const int b,
@@ -125,6 +128,7 @@ INLINE void find_keys(key_lanes *s, __global const int *last, const int prefix, 
     s->prefix = prefix;
     s->lowest = INT_MAX;
     s->highest = s->to = 0;
+    s->clear_to = T;
     FOR_LANES(v, i) {
         const int l = v * VW + i;
         s->key[l] = base + LANE(v, i);
@@ -133,7 +137,9 @@ INLINE void find_keys(key_lanes *s, __global const int *last, const int prefix, 
         s->lowest = min(s->lowest, s->key[l]);
         s->highest = max(s->highest, s->key[l]);
         const int own = min(s->key[l], S - 1) - prefix;
-        s->to = max(s->to, own < 0 ? T : last[b * (size_t)(S - prefix) + own] + 1);
+        s->last[l] = own < 0 ? T - 1 : last[b * (size_t)(S - prefix) + own];
+        s->to = max(s->to, s->last[l] + 1);
+        s->clear_to = min(s->clear_to, s->last[l] + 1);
     }
 }
 
@@ -142,16 +148,18 @@ INLINE void key_places(size_t *at, const key_lanes *s, const int stride, const i
         at[l] = s->row[l] * stride + g * D;
 }
 
-// Scores s and dp = dy v^T of query t and the lanes' keys become p and ds = p * (dp - delta), zero where t does not
-// see.
-INLINE void key_gradients(__local V *s, __local V *dp, const key_lanes *keys, const int from, const int to,
+// Scores s and dp = dy v^T of query t, which sees from <= key <= to at most, and the lanes' keys become p and
+// ds = p * (dp - delta), zero where t does not see.
+INLINE void key_gradients(__local V *s, __local V *dp, const key_lanes *keys, const int t, const int from, const int to,
                           const float lse, const float delta) {
-    const bool clear = (from <= keys->lowest && keys->highest <= to) || keys->highest < keys->prefix;
+    const bool inside = from <= keys->lowest && keys->highest <= to && t < keys->clear_to;
+    const bool clear = inside || keys->highest < keys->prefix;
     FOR_VECTORS(v) {
         V p = exponential(TILE(s, 0, v) - lse), ds = p * (TILE(dp, 0, v) - delta);
         if (!clear) {
             const VI key = LOAD(keys->key + v * VW);
-            const VI seen = ((key >= (VI)(from)) & (key <= (VI)(to))) | (key < (VI)(keys->prefix));
+            const VI open = (VI)(t) <= LOAD(keys->last + v * VW);
+            const VI seen = ((key >= (VI)(from)) & (key <= (VI)(to)) & open) | (key < (VI)(keys->prefix));
             p = seen ? p : (V)(0.0f);
             ds = seen ? ds : (V)(0.0f);
         }
@@ -275,8 +283,8 @@ attention_backward(TENSOR(float, dq), const int dq_stride, TENSOR(float, parts),
                 dots(st, query, q_stride, n, kt);
                 dots(dst, gradient, dy_stride, n, vt);
                 for (int j = 0; j < n; j++)
-                    key_gradients(&st[j * NV * WG], &dst[j * NV * WG], &keys, prefix + first[m + j], before + t + j,
-                                  finite_lse(lse[(m + j) * H + h]), delta[(m + j) * H + h]);
+                    key_gradients(&st[j * NV * WG], &dst[j * NV * WG], &keys, t + j, prefix + first[m + j],
+                                  before + t + j, finite_lse(lse[(m + j) * H + h]), delta[(m + j) * H + h]);
                 accumulate(dvt, one, st, n, gradient, dy_stride);
                 accumulate(dkt, one, dst, n, query, q_stride);
 #if WITH_DQ

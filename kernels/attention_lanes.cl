@@ -25,6 +25,9 @@
 #ifndef BK
 #define BK 48 // streamed rows between two corrections of the running maximum; a multiple of MR
 #endif
+#ifndef FORKED
+#define FORKED 0 // 1: keys are hidden from queries after their last
+#endif
 #if BK % MR != 0
 #error "BK must be a multiple of MR"
 #endif
@@ -161,12 +164,21 @@ typedef struct {
     int lo[NV * VW], hi[NV * VW]; // first and last visible key of those after it
     int from, to;                 // keys that some lane sees: from <= key < to
     int clear_from, clear_to;     // keys that all lanes see
+#if FORKED
+    int past;
+    __global const int *last; // query that sees each key after the prefix
+#endif
 } queries;
 
-INLINE void find_queries(queries *s, __global const int *first, const int past, const int prefix, const int T,
-                         const int b, const int g, const int per_group, const int base) {
+INLINE void find_queries(queries *s, __global const int *first, __global const int *last, const int past,
+                         const int prefix, const int T, const int S, const int b, const int g, const int per_group,
+                         const int base) {
     const int rows = T * per_group;
     s->prefix = prefix;
+#if FORKED
+    s->past = past;
+    s->last = last + (size_t)b * (S - prefix);
+#endif
     s->from = s->clear_to = INT_MAX;
     s->to = s->clear_from = 0;
     FOR_LANES(v, i) {
@@ -200,8 +212,23 @@ INLINE void places(size_t *at, const queries *s, const int stride) {
         at[l] = s->m[l] * stride + s->head[l] * D;
 }
 
+#if FORKED
+// Those of keys whose last query stands before a lane's.
+INLINE void hide_closed(__local V *s, const queries *r, const int key, const int n) {
+    for (int j = max(0, r->prefix - key); j < n; j++) {
+        const int end = r->past + r->last[key + j - r->prefix];
+        if (end + 1 < r->to)
+            FOR_VECTORS(v)
+                TILE(s, j, v) = LOAD(r->hi + v * VW) <= (VI)(end) ? TILE(s, j, v) : (V)(-INFINITY);
+    }
+}
+#endif
+
 // Scores that a lane must not see become -infinity; nothing to do in blocks that all lanes see whole.
 INLINE void hide(__local V *s, const queries *r, const int key, const int n) {
+#if FORKED
+    hide_closed(s, r, key, n);
+#endif
     if ((key >= r->clear_from && key + n <= r->clear_to) || key + n <= r->prefix)
         return;
     FOR_VECTORS(v) {

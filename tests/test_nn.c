@@ -234,7 +234,7 @@ static void test_the_norm_of_gradients_that_overflow_stops_the_update(void **sta
 /* Attention of T = 3 queries on S = 5 keys of one head of 4, of which row `unseen` of k and v is a NaN. */
 static void attend(clora_context *context, float *y, int unseen, const int32_t *first) {
     enum { T = 3, S = 5, D = 4 };
-    const attention_shape shape = {1, T, S, 1, 1, D, 0};
+    const attention_shape shape = {1, T, S, 1, 1, D, 0, false};
     float values[S * D], lse[T];
 
     case_fill(values, S * D, 3);
@@ -244,7 +244,7 @@ static void attend(clora_context *context, float *y, int unseen, const int32_t *
         values[unseen * D + d] = NAN;
     clora_tensor *k = floats(context, S, D, values), *v = floats(context, S, D, values);
     clora_tensor *past = integers(context, 1, (const int32_t[]){1}), *from = integers(context, T, first);
-    assert_ok(op_attention(out, sums, q, k, v, past, from, shape));
+    assert_ok(op_attention(out, sums, q, k, v, past, from, NULL, shape));
     assert_ok(clora_tensor_read(out, y));
     assert_ok(clora_tensor_read(sums, lse));
     for (clora_tensor **t = (clora_tensor *[]){q, out, sums, k, v, past, from, NULL}; *t; t++)
@@ -302,9 +302,11 @@ static void test_shapes_that_do_not_fit_are_refused(void **state) {
     assert_int_equal(op_dropout(a, b, 0.1f, 0, 0), CLORA_ERROR_SHAPE);
     assert_int_equal(op_add(a, b), CLORA_ERROR_SHAPE);
     assert_int_equal(op_sum_squares(a, 12, b), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_rope_store(a, b, a, a, a, (attention_shape){1, 2, 3, 1, 1, 2, 0}), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, (attention_shape){1, 2, 3, 3, 2, 2, 0}), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, (attention_shape){1, 2, 3, 3, 2, 2, 3}), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_rope_store(a, b, a, a, a, (attention_shape){1, 2, 3, 1, 1, 2, 0, false}), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, NULL, (attention_shape){1, 2, 3, 3, 2, 2, 0, false}),
+                     CLORA_ERROR_SHAPE);
+    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, NULL, (attention_shape){1, 2, 3, 3, 2, 2, 3, false}),
+                     CLORA_ERROR_SHAPE);
     assert_int_equal(op_past_join(a, b, NULL, 1), CLORA_ERROR_SHAPE);
     assert_int_equal(op_past_split(NULL, a, b, 1, 2), CLORA_ERROR_SHAPE);
     assert_int_equal(op_past_embed(a, b, a, 0), CLORA_ERROR_SHAPE);

@@ -20,11 +20,16 @@ static float q[QUERIES], k[KEYS], v[KEYS];
 typedef struct windows {
     ref_attention_shape shape;
     int32_t past[2], first[8];
+    const int32_t *last;
 } windows;
 
-static const windows with_past = {{.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3}, {0, 2}, {0, 0, 2, 2, 0, 0, 0, 4}};
+static const windows with_past = {
+    {.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3}, {0, 2}, {0, 0, 2, 2, 0, 0, 0, 4}, NULL};
 static const windows with_prefix = {
-    {.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3, .prefix = 2}, {2, 2}, {0, 0, 2, 2, 0, 0, 0, 3}};
+    {.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3, .prefix = 2}, {2, 2}, {0, 0, 2, 2, 0, 0, 0, 3}, NULL};
+/* Of the keys after the prefix, 1 and 2 of the first row are hidden from query 3, and 0 of the second from 2 and 3. */
+static const int32_t limits[8] = {3, 2, 2, 3, 1, 3, 3, 3};
+static const windows forked = {{.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3, .prefix = 2}, {2, 2}, {0}, limits};
 static const windows *seen;
 
 typedef struct attention_gradients {
@@ -34,7 +39,7 @@ typedef struct attention_gradients {
 static double attention_loss(void) {
     float y[QUERIES];
 
-    ref_attention(y, NULL, q, k, v, seen->past, seen->first, seen->shape);
+    ref_attention(y, NULL, q, k, v, seen->past, seen->first, seen->last, seen->shape);
     return weighted(y, QUERIES);
 }
 
@@ -47,8 +52,8 @@ static attention_gradients gradients_of_attention(const windows *w) {
     fill(k, KEYS, 14);
     fill(v, KEYS, 15);
     weights(dy, QUERIES);
-    ref_attention(y, lse, q, k, v, w->past, w->first, w->shape);
-    ref_attention_backward(d.q, d.k, d.v, delta, dy, y, q, k, v, lse, w->past, w->first, w->shape);
+    ref_attention(y, lse, q, k, v, w->past, w->first, w->last, w->shape);
+    ref_attention_backward(d.q, d.k, d.v, delta, dy, y, q, k, v, lse, w->past, w->first, w->last, w->shape);
     return d;
 }
 
@@ -70,19 +75,36 @@ static void test_gradients_of_attention_with_a_prefix_are_its_slopes(void **stat
     check_attention(&with_prefix);
 }
 
+static void test_gradients_of_forked_attention_are_its_slopes(void **state) {
+    (void)state;
+    check_attention(&forked);
+}
+
+static void test_a_forked_row_hides_keys_from_later_queries(void **state) {
+    (void)state;
+    float y[QUERIES], moved[QUERIES];
+
+    gradients_of_attention(&forked); /* fills q, k and v */
+    ref_attention(y, NULL, q, k, v, forked.past, forked.first, forked.last, forked.shape);
+    v[4 * 2 * 3] += 1.0f; /* key 2 after the prefix of the first sequence */
+    ref_attention(moved, NULL, q, k, v, forked.past, forked.first, forked.last, forked.shape);
+    assert_true(y[2 * 4 * 3] != moved[2 * 4 * 3]);
+    assert_true(y[3 * 4 * 3] == moved[3 * 4 * 3]);
+}
+
 /* Packed queries see all of the prefix and their own stretch, whose first key is their own. */
 static void test_packed_queries_see_the_prefix_and_their_own(void **state) {
     (void)state;
     const attention_gradients d = gradients_of_attention(&with_prefix);
     float y[QUERIES], moved[QUERIES];
 
-    ref_attention(y, NULL, q, k, v, with_prefix.past, with_prefix.first, with_prefix.shape);
+    ref_attention(y, NULL, q, k, v, with_prefix.past, with_prefix.first, NULL, with_prefix.shape);
     v[3 * 2 * 3] += 1.0f; /* the second own key of the first sequence */
-    ref_attention(moved, NULL, q, k, v, with_prefix.past, with_prefix.first, with_prefix.shape);
+    ref_attention(moved, NULL, q, k, v, with_prefix.past, with_prefix.first, NULL, with_prefix.shape);
     assert_true(y[1 * 4 * 3] != moved[1 * 4 * 3]);
     assert_true(y[2 * 4 * 3] == moved[2 * 4 * 3]); /* of the next stretch */
     v[0] += 1.0f;                                  /* the prefix's first */
-    ref_attention(moved, NULL, q, k, v, with_prefix.past, with_prefix.first, with_prefix.shape);
+    ref_attention(moved, NULL, q, k, v, with_prefix.past, with_prefix.first, NULL, with_prefix.shape);
     assert_true(y[2 * 4 * 3] != moved[2 * 4 * 3]);
     assert_true(d.v[0] != 0.0f);
 }
@@ -104,7 +126,7 @@ static void test_attention_to_one_key_is_its_value(void **state) {
     fill(q, 6, 13);
     fill(k, 3, 14);
     fill(v, 3, 15);
-    ref_attention(y, NULL, q, k, v, &zero, &zero, one);
+    ref_attention(y, NULL, q, k, v, &zero, &zero, NULL, one);
     for (int i = 0; i < 6; i++)
         assert_true(fabsf(y[i] - v[i % 3]) < 1e-6f);
 }
@@ -157,6 +179,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients_of_attention_are_its_slopes),
         cmocka_unit_test(test_gradients_of_attention_with_a_prefix_are_its_slopes),
+        cmocka_unit_test(test_gradients_of_forked_attention_are_its_slopes),
+        cmocka_unit_test(test_a_forked_row_hides_keys_from_later_queries),
         cmocka_unit_test(test_packed_queries_see_the_prefix_and_their_own),
         cmocka_unit_test(test_keys_that_nobody_saw_have_no_gradient),
         cmocka_unit_test(test_attention_to_one_key_is_its_value),

@@ -8,9 +8,10 @@
 /*
  * Attention: sequence b of T queries has past[b] = S - T - b % 2 keys before them (0 when S = T). Options: 1 without
  * lse; 2 packed: the queries of a sequence belong to stretches of five, which do not see one another, and no query of a
- * packed sequence sees the past; 4: the S - T keys are a prefix, which every query sees.
+ * packed sequence sees the past; 4: the S - T keys are a prefix, which every query sees; 8: all of a sequence sees its
+ * first stretch, and the others see no other but it.
  */
-enum { NO_LSE = 1, PACKED = 2, PREFIX = 4, STRETCH = 5 };
+enum { NO_LSE = 1, PACKED = 2, PREFIX = 4, FORKED = 8, STRETCH = 5 };
 
 static clora_tensor *tensor(case_run *run, int i) {
     return &run->buffer[i].tensor;
@@ -21,7 +22,7 @@ static int prefix_of(const op_shape *s) {
 }
 
 static attention_shape shape_of(const op_shape *s) {
-    return (attention_shape){s->B, s->T, s->S, s->H, s->G, s->D, prefix_of(s)};
+    return (attention_shape){s->B, s->T, s->S, s->H, s->G, s->D, prefix_of(s), s->option & FORKED};
 }
 
 static ref_attention_shape ref_shape_of(const op_shape *s) {
@@ -54,7 +55,8 @@ static void fill_last(case_run *run, int32_t *last, const int32_t *past) {
 
     for (int i = 0; i < s->B * keys && run->status == CLORA_OK; i++) {
         const int b = i / keys, t = i % keys + prefix_of(s) - past[b], end = t / STRETCH * STRETCH + STRETCH - 1;
-        last[i] = !(s->option & PACKED) ? s->T - 1 : t < 0 ? -1 : end < s->T ? end : s->T - 1;
+        const bool is_seen_by_all = !(s->option & (PACKED | FORKED)) || (s->option & FORKED && t < STRETCH);
+        last[i] = is_seen_by_all ? s->T - 1 : t < 0 ? -1 : end < s->T ? end : s->T - 1;
     }
 }
 
@@ -70,23 +72,30 @@ static void attention_setup(case_run *run) {
     case_buffer *first = case_dense(run, "first", CASE_IN, CLORA_DTYPE_I32, M, 1);
     fill_past(run, past->ids);
     fill_first(run, first->ids, past->ids);
+    case_buffer *last = case_dense(run, "last", CASE_IN, CLORA_DTYPE_I32, s->B * (s->S - prefix_of(s)), 1);
+    fill_last(run, last->ids, past->ids);
     if (!(s->option & NO_LSE))
         case_dense(run, "lse", CASE_OUT, CLORA_DTYPE_F32, M, s->H);
 }
 
 static clora_status attention_launch(case_run *run) {
-    return op_attention(tensor(run, 0), run->shape.option & NO_LSE ? NULL : tensor(run, 6), tensor(run, 1),
-                        tensor(run, 2), tensor(run, 3), tensor(run, 4), tensor(run, 5), shape_of(&run->shape));
+    return op_attention(tensor(run, 0), run->shape.option & NO_LSE ? NULL : tensor(run, 7), tensor(run, 1),
+                        tensor(run, 2), tensor(run, 3), tensor(run, 4), tensor(run, 5), tensor(run, 6),
+                        shape_of(&run->shape));
 }
 
 static void attention_reference(case_run *run) {
     const case_buffer *b = run->buffer;
 
-    ref_attention(b[0].expected, run->shape.option & NO_LSE ? NULL : b[6].expected, b[1].host, b[2].host, b[3].host,
-                  b[4].ids, b[5].ids, ref_shape_of(&run->shape));
+    ref_attention(b[0].expected, run->shape.option & NO_LSE ? NULL : b[7].expected, b[1].host, b[2].host, b[3].host,
+                  b[4].ids, b[5].ids, run->shape.option & FORKED ? b[6].ids : NULL, ref_shape_of(&run->shape));
 }
 
 enum { DQ, DK, DV, DELTA, PARTS, DY, Y, Q, K, V, LSE, PAST, FIRST, LAST };
+
+static const int32_t *limits_of(const case_run *run) {
+    return run->shape.option & FORKED ? run->buffer[LAST].ids : NULL;
+}
 
 static void attention_backward_setup(case_run *run) {
     const op_shape *s = &run->shape;
@@ -115,7 +124,7 @@ static void attention_backward_setup(case_run *run) {
     fill_last(run, b[LAST].ids, b[PAST].ids);
     if (run->guards) /* a benchmark has no use for true values, and the reference is slow at its shapes */
         ref_attention(b[Y].host, b[LSE].host, b[Q].host, b[K].host, b[V].host, b[PAST].ids, b[FIRST].ids,
-                      ref_shape_of(s));
+                      limits_of(run), ref_shape_of(s));
 }
 
 static clora_status attention_backward_launch(case_run *run) {
@@ -129,7 +138,7 @@ static void attention_backward_reference(case_run *run) {
     const case_buffer *b = run->buffer;
 
     ref_attention_backward(b[DQ].expected, b[DK].expected, b[DV].expected, b[DELTA].expected, b[DY].host, b[Y].host,
-                           b[Q].host, b[K].host, b[V].host, b[LSE].host, b[PAST].ids, b[FIRST].ids,
+                           b[Q].host, b[K].host, b[V].host, b[LSE].host, b[PAST].ids, b[FIRST].ids, limits_of(run),
                            ref_shape_of(&run->shape));
 }
 
@@ -222,6 +231,9 @@ static const op_shape shapes[] = {
     {.B = 2, .T = 7, .S = 10, .H = 4, .G = 2, .D = 12, .option = PREFIX},
     {.B = 1, .T = 131, .S = 134, .H = 2, .G = 1, .D = 16, .pad = 3, .option = PREFIX | PACKED},
     {.B = 2, .T = 13, .S = 66, .H = 1, .G = 1, .D = 20, .option = PREFIX | PACKED},
+    {.B = 2, .T = 17, .S = 17, .H = 4, .G = 2, .D = 12, .option = FORKED},
+    {.B = 1, .T = 131, .S = 131, .H = 2, .G = 1, .D = 16, .pad = 3, .option = FORKED},
+    {.B = 1, .T = 70, .S = 75, .H = 1, .G = 1, .D = 20, .option = FORKED | PREFIX},
 };
 
 static const op_shape store_shapes[] = {

@@ -29,7 +29,7 @@ static qkv_views split_qkv(const clora_tensor *qkv, const model_config *c) {
 static attention_shape shape_of(const workspace *ws, int S) {
     const model_config *c = &ws->model->config;
 
-    return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim, 0};
+    return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim, 0, ws->forked};
 }
 
 /* The rows of the step's sequences in a layer's keys and values. */
@@ -46,7 +46,7 @@ static clora_status attend(workspace *ws, attention_activations *a, const qkv_vi
 
     if (!cache) {
         TRY(op_rope(&qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, false));
-        return op_attention(&a->att, ws->train ? &a->lse : NULL, &p->q, &p->k, &p->v, &ws->past, &ws->first,
+        return op_attention(&a->att, ws->train ? &a->lse : NULL, &p->q, &p->k, &p->v, &ws->past, &ws->first, &ws->last,
                             shape_of(ws, ws->T));
     }
     clora_tensor kv = cache_view(ws, cache, l);
@@ -54,7 +54,7 @@ static clora_status attend(workspace *ws, attention_activations *a, const qkv_vi
     const int rows = kv.shape[0], width = tensor_cols(&p->k);
     const clora_tensor k = tensor_view(&kv, 0, rows, 0, width), v = tensor_view(&kv, 0, rows, width, width);
     TRY(op_rope_store(&kv, &a->qkv, &ws->positions, &ws->rope, &ws->past, shape));
-    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, shape));
+    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, NULL, shape));
 done:
     return status;
 }

@@ -29,6 +29,7 @@ typedef struct workspace {
     arena memory;
     const clora_model *model;
     int B, T, M; /* of the step in hand */
+    bool forked; /* its rows have parts that do not see one another (ops.h) */
     int max_rows;
     bool train;
     clora_recompute recompute;

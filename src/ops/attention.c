@@ -56,9 +56,10 @@ static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) 
 bool attention_by_rows(clora_context *context, attention_shape s) {
     const kernel_key key = key_of(s);
     const size_t rows = (size_t)s.T * (size_t)(s.H / s.G);
-    return s.prefix == 0 && rows * 2 <= (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
-                                                 tuning_value(context, "attention", "VW", &key) *
-                                                 tuning_value(context, "attention", "ITEMS", &key));
+    return s.prefix == 0 && !s.forked &&
+           rows * 2 <= (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
+                                tuning_value(context, "attention", "VW", &key) *
+                                tuning_value(context, "attention", "ITEMS", &key));
 }
 
 /* A group for each block of lanes among n, each key/value head, each sequence. */
@@ -126,7 +127,7 @@ static clora_status attention_rows(clora_tensor *y, clora_tensor *lse, const clo
 
 clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
                           const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
-                          attention_shape s) {
+                          const clora_tensor *last, attention_shape s) {
     const clora_status status = check("attention", y, q, k, v, past, first, s);
     size_t lanes;
     int group;
@@ -137,13 +138,18 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
     if (lse && (!is_matrix(lse, (size_t)s.B * (size_t)s.T, s.H) || !tensor_is_dense(lse)))
         return clora_fail(CLORA_ERROR_SHAPE, "attention: lse%s for B %d T %d H %d", tensor_shape_text(lse), s.B, s.T,
                           s.H);
+    if (s.forked && !is_list(last, (size_t)s.B * (size_t)(s.S - s.prefix)))
+        return clora_fail(CLORA_ERROR_SHAPE, "attention: last%s for B %d S %d prefix %d", tensor_shape_text(last), s.B,
+                          s.S, s.prefix);
     if (attention_by_rows(y->context, s))
         return attention_rows(y, lse, q, k, v, past, first, s);
     do {
         launch_begin(&l, y->context, "attention", key_of(s));
         lanes = define_lanes(&l, &group, s.D, 2, 1);
+        launch_define(&l, "FORKED", s.forked);
     } while (launch_again(&l));
     launch_forward(&l, y, lse, q, k, v, past, first, s);
+    launch_tensor(&l, s.forked ? last : first);
     launch_int(&l, s.prefix);
     launch_int(&l, lse != NULL);
     return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
@@ -193,10 +199,12 @@ static clora_status run_dq(clora_tensor *dq, const gradient_inputs *in, attentio
         launch_begin(&l, dq->context, "attention_dq", key_of(s));
         lanes = define_lanes(&l, &group, s.D, 3, 2);
         launch_define(&l, "PASS", QUERY_GRADIENT);
+        launch_define(&l, "FORKED", s.forked);
     } while (launch_again(&l));
     launch_matrix(&l, dq);
     launch_inputs(&l, in);
     launch_shape(&l, s);
+    launch_tensor(&l, in->last);
     launch_int(&l, s.prefix);
     return run(&l, (size_t)s.T * (size_t)(s.H / s.G), lanes, group, s);
 }

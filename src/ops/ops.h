@@ -124,19 +124,22 @@ clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora
  * first[b*T + t] <= s <= past[b] + t. S is the row distance between sequences in k and v: T in training, the capacity
  * with a cache.
  *   prefix: every query sees the keys s < prefix besides, and first and last count keys from there on
+ *   forked: of the keys, query t sees only those with t <= last[s], so that parts of a row with a beginning in common
+ *           do not see one another. Without it last may be NULL in op_attention.
  */
 typedef struct attention_shape {
     int B, T, S, H, G, D, prefix;
+    bool forked;
 } attention_shape;
 
 clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
                           const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
-                          attention_shape shape);
+                          const clora_tensor *last, attention_shape shape);
 
 /*
  * dq, dk, dv overwritten, for S keys of which each sequence's queries are the rows from past[b] on: every key row s < S
  * gets a gradient (zero when nobody saw it).
- *   last i32 (B*(S - prefix))   the last query index t (0 to T-1) that may see the key, for packed rows
+ *   last i32 (B*(S - prefix))   the last query index t (0 to T-1) that may see the key, for packed and forked rows
  *   delta (B*T, H)   scratch, overwritten = sum(dy * y) per head
  *   parts            scratch, dense: op_attention_parts() matrices of the size of dq, for cores to add to side by side
  */

@@ -4,15 +4,18 @@
 
 /* One query and the keys and values of its sequence and group. */
 typedef struct query {
-    size_t head;  /* element of lse and delta */
-    size_t q;     /* first element in q and y */
-    size_t kv;    /* first element of key 0 in k and v */
-    size_t step;  /* elements between keys */
-    int prefix;   /* sees s < prefix */
-    int from, to; /* and from <= s < to */
+    size_t head;         /* element of lse and delta */
+    size_t q;            /* first element in q and y */
+    size_t kv;           /* first element of key 0 in k and v */
+    size_t step;         /* elements between keys */
+    int prefix;          /* sees s < prefix */
+    int from, to;        /* and from <= s < to, */
+    int t;               /* where t <= last[s - prefix], */
+    const int32_t *last; /* if there are limits */
 } query;
 
-static query query_of(ref_attention_shape n, int b, int t, int h, const int32_t *past, const int32_t *first) {
+static query query_of(ref_attention_shape n, int b, int t, int h, const int32_t *past, const int32_t *first,
+                      const int32_t *last) {
     const size_t m = (size_t)b * (size_t)n.T + (size_t)t, D = (size_t)n.D;
 
     return (query){
@@ -23,11 +26,13 @@ static query query_of(ref_attention_shape n, int b, int t, int h, const int32_t 
         .prefix = n.prefix,
         .from = n.prefix + first[m],
         .to = past[b] + t + 1,
+        .t = t,
+        .last = last ? last + (size_t)b * (size_t)(n.S - n.prefix) : NULL,
     };
 }
 
 static bool sees(const query *at, int s) {
-    return s < at->prefix || (s >= at->from && s < at->to);
+    return s < at->prefix || (s >= at->from && s < at->to && (!at->last || at->t <= at->last[s - at->prefix]));
 }
 
 static double dot(const float *a, const float *b, int n) {
@@ -71,11 +76,11 @@ static void store_row(float *out, const double *sum, int n) {
 }
 
 void ref_attention(float *y, float *lse, const float *q, const float *k, const float *v, const int32_t *past,
-                   const int32_t *first, ref_attention_shape n) {
+                   const int32_t *first, const int32_t *last, ref_attention_shape n) {
     for (int b = 0; b < n.B; b++)
         for (int t = 0; t < n.T; t++)
             for (int h = 0; h < n.H; h++) {
-                const query at = query_of(n, b, t, h, past, first);
+                const query at = query_of(n, b, t, h, past, first, last);
                 const double total = log_sum(&at, q, k, n.D);
                 if (lse)
                     lse[at.head] = (float)total;
@@ -119,14 +124,14 @@ static void query_gradient(float *dq, const inputs *in, const query *at) {
 }
 
 static void key_gradient(float *dk, float *dv, const inputs *in, ref_attention_shape n, int b, int g, int s,
-                         const int32_t *past, const int32_t *first) {
+                         const int32_t *past, const int32_t *first, const int32_t *last) {
     const size_t row = (((size_t)b * (size_t)n.S + (size_t)s) * (size_t)n.G + (size_t)g) * (size_t)n.D;
     const int per_group = n.H / n.G;
 
     for (int d = 0; d < n.D; d += PART) {
         double sum_k[PART] = {0}, sum_v[PART] = {0};
         for (int i = 0; i < n.T * per_group; i++) {
-            const query at = query_of(n, b, i / per_group, g * per_group + i % per_group, past, first);
+            const query at = query_of(n, b, i / per_group, g * per_group + i % per_group, past, first, last);
             if (!sees(&at, s))
                 continue;
             const pair both = pair_of(in, &at, s);
@@ -140,16 +145,16 @@ static void key_gradient(float *dk, float *dv, const inputs *in, ref_attention_s
 
 void ref_attention_backward(float *dq, float *dk, float *dv, float *delta, const float *dy, const float *y,
                             const float *q, const float *k, const float *v, const float *lse, const int32_t *past,
-                            const int32_t *first, ref_attention_shape n) {
+                            const int32_t *first, const int32_t *last, ref_attention_shape n) {
     const inputs in = {dy, q, k, v, lse, delta, n.D};
 
     for (int b = 0; b < n.B; b++) {
         for (int i = 0; i < n.T * n.H; i++) {
-            const query at = query_of(n, b, i / n.H, i % n.H, past, first);
+            const query at = query_of(n, b, i / n.H, i % n.H, past, first, last);
             delta[at.head] = (float)dot(dy + at.q, y + at.q, n.D);
             query_gradient(dq, &in, &at);
         }
         for (int i = 0; i < n.S * n.G; i++)
-            key_gradient(dk, dv, &in, n, b, i % n.G, i / n.G, past, first);
+            key_gradient(dk, dv, &in, n, b, i % n.G, i / n.G, past, first, last);
     }
 }

@@ -94,11 +94,13 @@ typedef struct ref_attention_shape {
     int B, T, S, H, G, D, prefix;
 } ref_attention_shape;
 
+/* last: of each key, or NULL where none is hidden from later queries */
+
 void ref_attention(float *y, float *lse, const float *q, const float *k, const float *v, const int32_t *past,
-                   const int32_t *first, ref_attention_shape shape);
+                   const int32_t *first, const int32_t *last, ref_attention_shape shape);
 void ref_attention_backward(float *dq, float *dk, float *dv, float *delta, const float *dy, const float *y,
                             const float *q, const float *k, const float *v, const float *lse, const int32_t *past,
-                            const int32_t *first, ref_attention_shape shape);
+                            const int32_t *first, const int32_t *last, ref_attention_shape shape);
 
 /* ---- gated activation (activation.c) ---- */
 
