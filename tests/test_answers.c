@@ -185,6 +185,21 @@ static answer_loader *make_loader(const clora_dataset *d, answer_loader_options 
     return loader;
 }
 
+/* The rows of an answer see the ids before them, in order, and nothing else. */
+static void assert_sees_its_own(const clora_batch *rows, const batch_answer *a, const int32_t *ids) {
+    for (int k = 0; k < a->answer.count; k++) {
+        const int m = a->answer.begin + k, row = m / rows->T * rows->T, t = m - row;
+        int seen = 0;
+        for (int s = rows->first[m]; s <= t; s++) {
+            if (rows->forked && t > rows->last[row + s])
+                continue;
+            assert_int_equal(rows->positions[row + s], seen);
+            assert_int_equal(rows->ids[row + s], ids[seen++]);
+        }
+        assert_int_equal(seen, rows->positions[m] + 1);
+    }
+}
+
 /* The rows of an answer predict its ids, and no other rows predict anything. */
 static void assert_batch_is_sound(const answer_batch *batch, const clora_dataset *d, bool learn_prompts) {
     const clora_batch *rows = &batch->rows;
@@ -203,9 +218,11 @@ static void assert_batch_is_sound(const answer_batch *batch, const clora_dataset
         }
         assert_int_equal(a->prompt.count, P - 1);
         for (int k = 0; k < a->prompt.count; k++) {
+            const int wanted = learn_prompts && (a->desirable || rows->forked) ? ids[k + 1] : -1;
             assert_int_equal(rows->ids[a->prompt.begin + k], ids[k]);
-            assert_int_equal(rows->targets[a->prompt.begin + k], learn_prompts && a->desirable ? ids[k + 1] : -1);
+            assert_int_equal(rows->targets[a->prompt.begin + k], wanted);
         }
+        assert_sees_its_own(rows, a, ids);
         learnt += (size_t)(a->answer.count + (learn_prompts && a->desirable ? a->prompt.count : 0));
     }
     for (int m = 0; m < rows->B * rows->T; m++)
@@ -227,6 +244,7 @@ static void test_an_epoch_has_every_prompt_once_with_both_answers(void **state) 
             const answer_batch *batch;
             answer_loader_next(loader, &batch);
             assert_int_equal(batch->count, i % 3 == 2 ? 2 : 6);
+            assert_int_equal(batch->rows.B, batch->count / 2); /* a prompt's answers share a row */
             assert_batch_is_sound(batch, d, learn_prompts != 0);
             for (size_t k = 0; k < batch->count; k += 2) {
                 assert_int_equal(batch->answer[k].sequence + 1, batch->answer[k + 1].sequence);

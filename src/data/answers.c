@@ -19,6 +19,10 @@ struct answer_loader {
     answer_batch batch;
 };
 
+static int larger(int a, int b) {
+    return a > b ? a : b;
+}
+
 /* The ids of a prompt and an answer to it. */
 typedef struct sequence {
     const int32_t *prompt, *answer;
@@ -53,25 +57,31 @@ static void pad(clora_batch *rows, size_t row, int at) {
     }
 }
 
-/* A sequence as row b of the batch. */
-static void place(answer_loader *l, batch_answer *out, int b, const sequence *s) {
+/* Rows before the first that predicts the answer. */
+static int rows_before(const sequence *s) {
+    return s->P > 0 ? s->P - 1 : 0;
+}
+
+/* A sequence without its first `skip` ids, from position `at` on of the row that begins at element `row`. Returns its
+ * end. */
+static int place(answer_loader *l, batch_answer *out, int row, int at, int skip, const sequence *s) {
     clora_batch *rows = &l->batch.rows;
-    const int row = b * rows->T, before = s->P > 0 ? s->P - 1 : 0; /* rows before the first that predicts the answer */
+    const int before = rows_before(s), end = at + s->n - skip;
     const int learnt = l->options.learn_prompts && s->desirable ? 0 : before;
 
-    for (int t = 0; t < s->n; t++) {
-        const int e = row + t;
+    for (int t = skip; t < s->n; t++) {
+        const int e = row + at + t - skip;
         rows->ids[e] = id_at(s, t);
         rows->positions[e] = t;
         rows->targets[e] = t >= learnt && t + 1 < s->n ? id_at(s, t + 1) : -1;
         rows->first[e] = 0;
-        rows->last[e] = s->n - 1;
+        rows->last[e] = end - 1;
         rows->learnt += rows->targets[e] >= 0;
     }
-    pad(rows, (size_t)row, s->n);
-    rows->tokens += (size_t)s->n;
+    rows->tokens += (size_t)(s->n - (at > 0 ? s->P : 0));
     rows->sequences++;
-    *out = (batch_answer){{row, before}, {row + before, s->n - 1 - before}, s->index, s->desirable};
+    *out = (batch_answer){{row, before}, {row + at + before - skip, s->n - 1 - before}, s->index, s->desirable};
+    return end;
 }
 
 static void start_epoch(answer_loader *l, uint32_t epoch) {
@@ -91,28 +101,51 @@ static sequence pick(const answer_loader *l, size_t i, size_t n, size_t shift) {
     return sequence_of(l->dataset, order[i / l->per] * l->per + i % l->per, order[j / l->per] * l->per + j % l->per);
 }
 
+/*
+ * Row b of the batch. Both answers of a pair are in one, so that the model goes through their prompt once: the prompt,
+ * the first answer, and the second, which sees the prompt but not the first. Each begins with the prompt's last id, for
+ * that predicts its first.
+ */
+static void fill_row(answer_loader *l, int b, size_t n, size_t shift) {
+    clora_batch *rows = &l->batch.rows;
+    const size_t i = (size_t)b * l->per;
+    const int row = b * rows->T;
+    sequence s = pick(l, i, n, shift);
+    int end = place(l, &l->batch.answer[i], row, 0, 0, &s);
+
+    if (l->per == 2) {
+        const int shared = rows_before(&s);
+        s = pick(l, i + 1, n, shift);
+        end = place(l, &l->batch.answer[i + 1], row, end, shared, &s);
+        for (int t = 0; t < shared; t++)
+            rows->last[row + t] = end - 1;
+    }
+    pad(rows, (size_t)row, end);
+}
+
+static int row_length(const answer_loader *l, int b, size_t n, size_t shift) {
+    const size_t i = (size_t)b * l->per;
+    const sequence s = pick(l, i, n, shift);
+
+    return l->per == 2 ? s.n + pick(l, i + 1, n, shift).n - rows_before(&s) : s.n;
+}
+
 static void fill(answer_loader *l, size_t shift) {
     const size_t size = (size_t)l->options.batch_size;
     answer_batch *batch = &l->batch;
+    clora_batch *rows = &batch->rows;
 
     if (l->next == answer_loader_batches_per_epoch(l))
         start_epoch(l, l->epoch + 1);
-    const size_t left = l->count - l->next * size, n = (left < size ? left : size) * l->per;
-    batch->count = n;
-    batch->rows = (clora_batch){.B = (int)n,
-                                .ids = batch->rows.ids,
-                                .targets = batch->rows.targets,
-                                .positions = batch->rows.positions,
-                                .first = batch->rows.first,
-                                .last = batch->rows.last};
-    for (size_t i = 0; i < n; i++) {
-        const int length = pick(l, i, n, shift).n;
-        batch->rows.T = length > batch->rows.T ? length : batch->rows.T;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const sequence s = pick(l, i, n, shift);
-        place(l, &batch->answer[i], (int)i, &s);
-    }
+    const size_t left = l->count - l->next * size, prompts = left < size ? left : size;
+    batch->count = prompts * l->per;
+    rows->B = (int)prompts;
+    rows->T = 0;
+    rows->tokens = rows->learnt = rows->sequences = 0;
+    for (int b = 0; b < rows->B; b++)
+        rows->T = larger(rows->T, row_length(l, b, batch->count, shift));
+    for (int b = 0; b < rows->B; b++)
+        fill_row(l, b, batch->count, shift);
 }
 
 void answer_loader_next(answer_loader *loader, const answer_batch **out) {
@@ -135,24 +168,30 @@ size_t answer_loader_batches_per_epoch(const answer_loader *l) {
 void answer_loader_shape(const answer_loader *l, int *B, int *T) {
     const size_t size = (size_t)l->options.batch_size;
 
-    *B = (int)((l->count < size ? l->count : size) * l->per);
+    *B = (int)(l->count < size ? l->count : size);
     *T = l->width;
 }
 
-static int larger(int a, int b) {
-    return a > b ? a : b;
+/* Ids of the longest row of pairs. */
+static int longest_pair(const clora_dataset *d) {
+    int longest = 0;
+
+    for (size_t i = 0; i + 1 < d->count; i += 2) {
+        const sequence s = sequence_of(d, i, i);
+        longest = larger(longest, s.n + sequence_of(d, i + 1, i + 1).n - rows_before(&s));
+    }
+    return longest;
 }
 
-/* The longest row: where any answer may follow any prompt, that of the longest of both. */
-static int longest_row(const clora_dataset *d, bool mismatch) {
-    int longest = d->stats.longest, prompt = 0, answer = 0;
+/* Ids of the longest sequence where any answer may follow any prompt. */
+static int longest_mismatch(const clora_dataset *d) {
+    int prompt = 0, answer = 0;
 
-    for (size_t i = 0; mismatch && i < d->count; i++) {
+    for (size_t i = 0; i < d->count; i++) {
         prompt = larger(prompt, d->answer[i].prompt);
         answer = larger(answer, (int)(d->start[i + 1] - d->start[i]) - d->answer[i].prompt);
     }
-    longest = larger(longest, prompt + answer);
-    return d->max_length > 0 && longest > d->max_length ? d->max_length : longest;
+    return d->max_length > 0 && prompt + answer > d->max_length ? d->max_length : prompt + answer;
 }
 
 static clora_status allocate(answer_loader *l) {
@@ -164,7 +203,7 @@ static clora_status allocate(answer_loader *l) {
     if (!size_mul((size_t)B, (size_t)T, &n) || n > INT_MAX)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d rows of %d ids are too many for a batch", B, T);
     l->order = alloc_array(l->count, sizeof(*l->order));
-    l->batch.answer = alloc_array((size_t)B, sizeof(*l->batch.answer));
+    l->batch.answer = alloc_array((size_t)B * l->per, sizeof(*l->batch.answer));
     rows->ids = alloc_array(n, sizeof(int32_t));
     rows->targets = alloc_array(n, sizeof(int32_t));
     rows->positions = alloc_array(n, sizeof(int32_t));
@@ -189,7 +228,10 @@ clora_status answer_loader_create(answer_loader **out, const clora_dataset *data
     l->options = *options;
     l->per = dataset->kind == CLORA_DATA_PREFERENCE ? 2 : 1;
     l->count = dataset->count / l->per;
-    l->width = longest_row(dataset, options->mismatch);
+    l->width = l->per == 2         ? longest_pair(dataset)
+               : options->mismatch ? longest_mismatch(dataset)
+                                   : dataset->stats.longest;
+    l->batch.rows.forked = l->per == 2;
     if (options->batch_size < 1 || options->batch_size > INT_MAX / 2)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", options->batch_size));
     TRY(allocate(l));

@@ -10,14 +10,14 @@ typedef struct row_span {
 
 /* An answer of a batch. */
 typedef struct batch_answer {
-    row_span prompt, answer; /* what predicts the prompt's ids but the first, and what predicts the answer's */
+    row_span prompt, answer; /* what predicts the prompt's ids but the first (one for both answers), and the answer's */
     size_t sequence;         /* of the dataset; where prompts and answers are mismatched, the prompt's */
     bool desirable;
 } batch_answer;
 
 /* Prompts with their answers, a prompt's side by side. */
 typedef struct answer_batch {
-    clora_batch rows; /* only answers have targets, and the prompts that are to be learnt */
+    clora_batch rows; /* a row for each prompt; only answers have targets, and the prompts that are to be learnt */
     batch_answer *answer;
     size_t count;
 } answer_batch;

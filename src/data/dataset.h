@@ -17,6 +17,7 @@ typedef struct clora_batch {
     int32_t *positions; /* (B, T)  restart with each sequence; padding is 0 */
     int32_t *first;     /* (B, T)  where in the row the sequence of this position begins: t sees keys first[t]..t */
     int32_t *last;      /* (B, T)  where it ends; padding: first = last = t */
+    bool forked;        /* t sees only those keys whose last is not before it: parts of a row share a beginning */
     size_t tokens;      /* ids that are not padding */
     size_t learnt;      /* targets that are not -1 */
     size_t sequences;

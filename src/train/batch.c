@@ -24,6 +24,7 @@ clora_status batch_upload(workspace *ws, const clora_batch *batch) {
         return clora_fail(CLORA_ERROR_SHAPE, "a batch of %d x %d tokens; the workspace holds %d", batch->B, batch->T,
                           ws->max_rows);
     workspace_set_shape(ws, batch->B, batch->T);
+    ws->forked = batch->forked;
     TRY(clora_tensor_zero(&ws->past));
     TRY(tensor_write_part(&ws->ids, 0, n, batch->ids));
     TRY(tensor_write_part(&ws->targets, 0, n, batch->targets));
