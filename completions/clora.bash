@@ -22,7 +22,8 @@ _clora() {
         case $prev in
         --dtype) words="file f32 f16 bf16 q8_0" ;;
         --eos) words="always never" ;;
-        --method) words="lora adapter" ;;
+        --master) words="f32 none" ;;
+        --method) words="lora adapter full bias norms" ;;
         --bottleneck-style) words="pfeiffer houlsby" ;;
         --nonlinearity) words="auto relu swish" ;;
         --bottleneck-init) words="bert mam" ;;

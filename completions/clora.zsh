@@ -11,7 +11,8 @@ _clora() {
     case $words[CURRENT-1] in
     --dtype) compadd file f32 f16 bf16 q8_0 ;;
     --eos) compadd always never ;;
-    --method) compadd lora adapter ;;
+    --master) compadd f32 none ;;
+    --method) compadd lora adapter full bias norms ;;
     --bottleneck-style) compadd pfeiffer houlsby ;;
     --nonlinearity) compadd auto relu swish ;;
     --bottleneck-init) compadd bert mam ;;

@@ -113,7 +113,7 @@ CLORA_API clora_status clora_adapter_join(clora_adapter **out, clora_adapter *co
  *
  * @param[in] adapter  NULL: NULL
  *
- * @return as the command's --method has it: "lora"; "joined" for clora_adapter_join(); not to be freed
+ * @return as the command's --method has it: "lora", "full"; "joined" for clora_adapter_join(); not to be freed
  */
 CLORA_API const char *clora_adapter_method(const clora_adapter *adapter);
 

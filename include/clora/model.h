@@ -2,8 +2,9 @@
  * @file clora/model.h
  * @brief Tier 3: a base model on the device, its weights frozen.
  *
- * A model is read from a Hugging Face directory (config.json and safetensors, docs/formats.md) and never changes, so
- * that any number of sessions and adapters share it. Its weights are on the device once, in their file's type.
+ * A model is read from a Hugging Face directory (config.json and safetensors, docs/formats.md) and does not change, but
+ * where its own weights train (clora/full.h), so that any number of sessions and adapters share it. Its weights are on
+ * the device once, in their file's type.
  */
 #ifndef CLORA_MODEL_H
 #define CLORA_MODEL_H

@@ -17,6 +17,7 @@ struct clora_adapter {
     const struct method *method;
     int64_t parameters; /* scalars that train, without padding */
     float dropout;      /* on the input of low-rank terms, in training */
+    bool changes_model; /* trains the base's own weights: without the adapter the base is not what it was */
 
     /* Attach points; NULL: nothing there. */
     lowrank **term;        /* linear: one for each projection of the base, NULL where that is as it was */

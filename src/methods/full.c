@@ -152,6 +152,7 @@ clora_status full_create(clora_adapter **out, const base_model *base, const clor
     if (!f)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to train a model");
     adapter_init(&f->adapter, base, methods[options->part]);
+    f->adapter.changes_model = true;
     TRY(choose(f, options));
     TRY(place_values(f, options->master));
     *out = &f->adapter;
@@ -179,7 +180,8 @@ static clora_status list_parameters(parameters *out, const clora_adapter *adapte
         if (is_wide(v))
             TRY(parameters_add_buffer(out, &v->value));
         else
-            TRY(parameters_add_stored(out, &v->value, (parameter_home){v->stored, v, fetch, keep}));
+            TRY(parameters_add_stored(out, v->master ? v->master : &v->value,
+                                      (parameter_home){v->stored, v, fetch, keep}));
         TRY(parameters_add(out, name_of(v), &v->stored, group));
     }
 done:

@@ -36,6 +36,12 @@ static clora_status attach(joined *j, const clora_adapter *part) {
                 TRY(refuse_two(j->part[i], part, "sublayers"));
         j->adapter.sublayer = part->sublayer;
     }
+    if (part->changes_model) {
+        for (size_t i = 0; i < j->count; i++)
+            if (j->part[i]->changes_model)
+                TRY(refuse_two(j->part[i], part, "the model's own weights"));
+        j->adapter.changes_model = true;
+    }
     j->adapter.parameters += part->parameters;
 done:
     return status;

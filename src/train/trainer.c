@@ -45,11 +45,23 @@ static clora_status check(const clora_train_options *o) {
     return CLORA_OK;
 }
 
+/* The reference policy is the model without the adapter. */
+static clora_status make_preference(clora_trainer *t, const clora_dataset *dataset) {
+    const clora_status status = preference_create(&t->preference, dataset, &t->options);
+
+    if (status == CLORA_OK && t->preference->rule->reference && t->adapter->changes_model)
+        return clora_fail(
+            CLORA_ERROR_UNSUPPORTED,
+            "%s compares with the model as it was, which is not there any more when its own weights train",
+            t->preference->rule->name);
+    return status;
+}
+
 static clora_status make_loader(clora_trainer *t, const clora_dataset *dataset) {
     const clora_train_options *o = &t->options;
 
     if (o->preference != CLORA_PREFERENCE_NONE)
-        return preference_create(&t->preference, dataset, o);
+        return make_preference(t, dataset);
     if (dataset_kind(dataset) != CLORA_DATA_PAIRS)
         return clora_fail(CLORA_ERROR_ARGUMENT, "the data are preferences: choose a loss that learns from them");
     return clora_loader_create(&t->loader, dataset,
@@ -211,8 +223,7 @@ clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
     if (!t)
         return (clora_memory_plan){0};
     clora_memory_plan plan = {.weights = t->model->info.device_bytes,
-                              .adapter = 2 * parameters_scalars(&t->parameters) * sizeof(float) +
-                                         optimizer_bytes(t->optimizer),
+                              .adapter = parameters_bytes(&t->parameters) + optimizer_bytes(t->optimizer),
                               .activations = workspace_bytes(t->ws),
                               .scratch = scratch_bytes(t->model->context)};
 

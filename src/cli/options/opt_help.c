@@ -97,6 +97,8 @@ void opt_print_help(const cli_state *cli, const opt_group *groups, int group_cou
     printf("Usage: clora %s %s\n\n", c->name, c->usage);
     opt_print_filled(c->about, 0);
     for (int g = 0; g < group_count; g++) {
+        if (!groups[g].options[0].name)
+            continue;
         printf("\n");
         opt_print_heading(groups[g].heading);
         for (int i = 0; groups[g].options[i].name; i++)

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include <clora/bottleneck.h>
+#include <clora/full.h>
 #include <clora/output.h>
 #include <clora/train.h>
 
@@ -21,8 +22,8 @@
  * what is minimised. */
 
 /* The methods, in the order in which they are made and saved. */
-enum { TRAIN_LORA, TRAIN_BOTTLENECK, TRAIN_METHOD_COUNT };
-#define TRAIN_METHODS "lora, adapter"
+enum { TRAIN_LORA, TRAIN_BOTTLENECK, TRAIN_FULL, TRAIN_BIAS, TRAIN_NORMS, TRAIN_METHOD_COUNT };
+#define TRAIN_METHODS "lora, adapter, full, bias, norms"
 
 typedef struct train_args {
     const char *model_path;
@@ -32,6 +33,7 @@ typedef struct train_args {
     model_args model;
     clora_adapter_options adapter;
     clora_bottleneck_options bottleneck;
+    clora_full_options full;
     clora_train_options train;
     bool methods[TRAIN_METHOD_COUNT]; /* that --method names */
     const opt_group *method_groups;   /* each method's options, as they were given */
@@ -109,6 +111,8 @@ int train_make_adapter(train_state *state);
 void train_free_adapter(train_state *state);
 clora_status train_save(const train_state *state);
 void train_describe(FILE *out, const train_state *state); /* a line for each */
+const char *train_result(const train_state *state);       /* "adapter" or "model": what is saved */
+int64_t train_total(const train_state *state);            /* parameters of the model and of what is beside it */
 
 void train_report_plan(const train_state *state);
 void train_report_step(train_state *state); /* a line now and then, and the bar */

@@ -6,10 +6,12 @@
 /* What `clora train` knows of a method. Each has a file of its own and a row in train_methods.c. */
 typedef struct train_method {
     const char *name;         /* of --method, and clora_adapter_method()'s */
-    const char *heading;      /* of its options in the help */
+    const char *heading;      /* of its options in the help; NULL: it has none */
     const char *label;        /* before its line in the plan */
     const opt *options;       /* fields of train_args */
     const char *const *fresh; /* names of those that --init-adapter has no use for; ends with NULL */
+
+    bool own; /* trains the model's own weights, and saves a model */
 
     /* What NAME:SIZE of clora compare says; NULL: the method has no size. */
     void (*set_size)(train_args *args, int size);
@@ -28,7 +30,8 @@ typedef struct train_method {
 int train_method_find(const char *name, size_t length);
 const train_method *train_method_row(int i);
 
-extern const train_method train_lora;       /* train_lora.c */
-extern const train_method train_bottleneck; /* train_bottleneck.c */
+extern const train_method train_lora;                          /* train_lora.c */
+extern const train_method train_bottleneck;                    /* train_bottleneck.c */
+extern const train_method train_full, train_bias, train_norms; /* train_full.c */
 
 #endif

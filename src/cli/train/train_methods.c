@@ -4,8 +4,8 @@
 #include "cli/train/train_method.h"
 
 static const train_method *const methods[TRAIN_METHOD_COUNT] = {
-    [TRAIN_LORA] = &train_lora,
-    [TRAIN_BOTTLENECK] = &train_bottleneck,
+    [TRAIN_LORA] = &train_lora, [TRAIN_BOTTLENECK] = &train_bottleneck, [TRAIN_FULL] = &train_full,
+    [TRAIN_BIAS] = &train_bias, [TRAIN_NORMS] = &train_norms,
 };
 
 opt_group train_method_group(int i, train_args *args) {
@@ -142,4 +142,20 @@ void train_describe(FILE *out, const train_state *state) {
         methods[i]->describe(out, state, state->part[i]);
         fprintf(out, "\n");
     }
+}
+
+int64_t train_total(const train_state *state) {
+    int64_t total = clora_model_get_info(state->model)->parameters;
+
+    for (int i = 0; i < TRAIN_METHOD_COUNT; i++)
+        if (state->part[i] && !methods[i]->own)
+            total += clora_adapter_get_info(state->part[i]).parameters;
+    return total;
+}
+
+const char *train_result(const train_state *state) {
+    for (int i = 0; i < TRAIN_METHOD_COUNT; i++)
+        if (state->part[i] == state->adapter && methods[i]->own)
+            return "model";
+    return "adapter";
 }

@@ -68,9 +68,8 @@ void train_report_plan(const train_state *state) {
     fprintf(out, "model       %s: %s, %d layers of width %d, %s parameters in %s\n", state->args->model_path,
             m->model_type, m->layers, m->hidden, text_count(m->parameters), m->dtype);
     train_describe(out, state);
-    fprintf(out, "trainable   %s of %s parameters (%s)\n", text_count(a.parameters),
-            text_count(m->parameters + a.parameters),
-            text_percent((double)a.parameters, (double)(m->parameters + a.parameters)));
+    fprintf(out, "trainable   %s of %s parameters (%s)\n", text_count(a.parameters), text_count(train_total(state)),
+            text_percent((double)a.parameters, (double)train_total(state)));
     data_print_stats(out, "data        ", state->args->data.data, state->data);
     if (state->val)
         data_print_stats(out, "validation  ", state->args->val, state->val);
@@ -169,7 +168,7 @@ static void print_summary(const train_state *state) {
                 text_number(state->val_loss));
     fprintf(state->report, "\n");
     if (train_is_complete(state)) /* else that is the message's part */
-        fprintf(state->report, "%s holds the adapter\n", state->args->out);
+        fprintf(state->report, "%s holds the %s\n", state->args->out, train_result(state));
 }
 
 bool train_is_complete(const train_state *state) {

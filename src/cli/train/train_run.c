@@ -20,7 +20,7 @@ static void begin_bar(train_state *state, int64_t total, int64_t done) {
 
 static int save(const train_state *state) {
     if (train_save(state) != CLORA_OK)
-        return cli_fail(state->cli, "the adapter is not saved: %s", clora_last_error());
+        return cli_fail(state->cli, "the %s is not saved: %s", train_result(state), clora_last_error());
     return CLI_DONE;
 }
 
@@ -32,7 +32,7 @@ static int keep_and_fail(train_state *state, const char *what) {
     progress_end(&state->bar);
     if (save(state) != CLI_DONE)
         return cli_fail(state->cli, "%s", why);
-    return cli_fail(state->cli, "%s; %s holds the adapter as it was before", why, state->args->out);
+    return cli_fail(state->cli, "%s; %s holds the %s as it was before", why, state->args->out, train_result(state));
 }
 
 static int validate(train_state *state, int step) {
@@ -98,13 +98,13 @@ static int end(train_state *state) {
     if (status != CLI_DONE)
         return status;
     if (!train_is_complete(state)) {
-        cli_fail(state->cli, "interrupted after %d of %d steps; %s holds the adapter so far", state->last.step, steps,
-                 state->args->out);
+        cli_fail(state->cli, "interrupted after %d of %d steps; %s holds the %s so far", state->last.step, steps,
+                 state->args->out, train_result(state));
         return interrupt_status();
     }
     if (state->log.error)
-        return cli_fail(state->cli, "the log %s is incomplete: %s; the adapter is saved", state->log.path,
-                        strerror(state->log.error));
+        return cli_fail(state->cli, "the log %s is incomplete: %s; the %s is saved", state->log.path,
+                        strerror(state->log.error), train_result(state));
     return CLI_DONE;
 }
 
