@@ -63,6 +63,24 @@ def check_case(folder, fixtures, ids):
             yield "tensors differ from those of the file that was loaded"
 
 
+def check_classifier(folder, fixtures, ids):
+    """Problems of the adapter that tells labels."""
+    import torch
+    from peft import PeftModel
+    from safetensors.torch import load_file
+    from transformers import LlamaForSequenceClassification
+
+    expected = load_file(fixtures / "reference" / "tiny-llama-classify.safetensors")["logits"]
+    base = LlamaForSequenceClassification.from_pretrained(fixtures / "tiny-llama", dtype=torch.float32, pad_token_id=0,
+                                                          num_labels=expected.shape[1])
+    with torch.no_grad():
+        logits = PeftModel.from_pretrained(base.eval(), folder / "adapter").eval()(input_ids=ids).logits
+    error = ((logits - expected).abs().max() / expected.abs().max()).item()
+    print(f"{folder.name:20} {'labels':8} {error:.1e}")
+    if not error <= TOLERANCE:
+        yield f"labels: relative error {error:g}"
+
+
 def main():
     need("torch", "transformers", "peft")
     import torch
@@ -80,6 +98,9 @@ def main():
             for problem in check_case(pathlib.Path(scratch) / name, fixtures, ids):
                 print(f"{name}: {problem}")
                 failed += 1
+        for problem in check_classifier(pathlib.Path(scratch) / "tiny-llama-classify", fixtures, ids):
+            print(problem)
+            failed += 1
     print(f"{len(names)} adapters, {failed} problems")
     return 1 if failed or not names else 0
 

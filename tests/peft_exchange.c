@@ -32,21 +32,27 @@ static const exchange CASES[] = {
     {"tiny-llama", "tiny-llama-lora", true, {0}},
     {"tiny-llama", "tiny-llama-rslora", true, {0}},
     {"tiny-llama", "tiny-llama-patterns", true, {0}},
-    {"tiny-llama", "all-linear", false, {8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 1}},
-    {"tiny-llama", "list", false, {3, 0.7f, 0, 0.1f, "v_proj,layers.1.mlp.up_proj", NULL, NULL, CLORA_INIT_KAIMING, 2}},
+    {"tiny-llama", "all-linear", false, {8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 1, NULL}},
+    {"tiny-llama",
+     "list",
+     false,
+     {3, 0.7f, 0, 0.1f, "v_proj,layers.1.mlp.up_proj", NULL, NULL, CLORA_INIT_KAIMING, 2, NULL}},
     {"tiny-llama",
      "expression",
      false,
-     {1, 5.0f, 1, 0.0f, ".*\\.(q|gate)_proj", NULL, NULL, CLORA_INIT_PEFT_GAUSSIAN, 3}},
-    {"tiny-llama", "head", false, {4, 8.0f, 0, 0.0f, "lm_head,o_proj", NULL, NULL, CLORA_INIT_GAUSSIAN, 4}},
+     {1, 5.0f, 1, 0.0f, ".*\\.(q|gate)_proj", NULL, NULL, CLORA_INIT_PEFT_GAUSSIAN, 3, NULL}},
+    {"tiny-llama", "head", false, {4, 8.0f, 0, 0.0f, "lm_head,o_proj", NULL, NULL, CLORA_INIT_GAUSSIAN, 4, NULL}},
     /* the second entry would win in alphabetical order; the files must keep the order that was asked for */
     {"tiny-llama",
      "patterns",
      false,
      {2, 4.0f, 1, 0.0f, "q_proj,down_proj", "layers.1.mlp.down_proj=7,down_proj=5,q_proj=33", "q_proj=9.5",
-      CLORA_INIT_GAUSSIAN, 5}},
+      CLORA_INIT_GAUSSIAN, 5, NULL}},
     {"tiny-qwen2", "tiny-qwen2-lora", true, {0}},
-    {"tiny-qwen2", "qwen2", false, {5, 9.0f, 0, 0.0f, "q_proj,k_proj,o_proj", NULL, NULL, CLORA_INIT_GAUSSIAN, 6}},
+    {"tiny-qwen2",
+     "qwen2",
+     false,
+     {5, 9.0f, 0, 0.0f, "q_proj,k_proj,o_proj", NULL, NULL, CLORA_INIT_GAUSSIAN, 6, NULL}},
 };
 
 static clora_status fill_b(clora_adapter *adapter, uint64_t seed) {
@@ -119,6 +125,27 @@ done:
     return status;
 }
 
+/* One that tells labels goes on no text: saved again, OUT/tiny-llama-classify/adapter. */
+static clora_status save_classifier(clora_context *context, const char *fixtures, const char *out) {
+    char base[1024], from[1024], folder[1024], adapter_path[1100];
+    clora_model *model = NULL;
+    clora_adapter *adapter = NULL;
+    clora_status status;
+
+    snprintf(base, sizeof(base), "%s/tiny-llama", fixtures);
+    snprintf(from, sizeof(from), "%s/tiny-llama-classify", fixtures);
+    snprintf(folder, sizeof(folder), "%s/tiny-llama-classify", out);
+    snprintf(adapter_path, sizeof(adapter_path), "%s/adapter", folder);
+    mkdir(folder, 0777);
+    TRY(clora_model_load(&model, context, base, NULL));
+    TRY(clora_adapter_load(&adapter, model, from));
+    TRY(clora_adapter_save(adapter, adapter_path, base));
+done:
+    clora_adapter_free(adapter);
+    clora_model_free(model);
+    return status;
+}
+
 int main(int argc, char **argv) {
     clora_context *context = NULL;
     clora_status status;
@@ -130,6 +157,7 @@ int main(int argc, char **argv) {
     TRY(clora_context_create(&context, NULL));
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
         TRY(run_case(context, &CASES[i], argv[1], argv[2]));
+    TRY(save_classifier(context, argv[1], argv[2]));
 done:
     if (status != CLORA_OK)
         fprintf(stderr, "peft_exchange: %s\n", clora_last_error());

@@ -363,7 +363,7 @@ static clora_status copy_adapter(const char *to, const char *from, const char *b
     clora_status status = open_path(&p, from);
 
     if (status == CLORA_OK) {
-        status = peft_write(to, true, p.config, base_name, tiny_llama, p.choice, TINY_MODULES, from_file, &p);
+        status = peft_write(to, true, p.config, base_name, tiny_llama, p.choice, TINY_MODULES, NULL, from_file, &p);
         peft_close(&p);
     }
     return status;

@@ -66,8 +66,8 @@ static void check_same_adapter(void) {
     peft_adapter p;
 
     assert_ok(peft_open(&p, scratch_path(""), tiny_llama, TINY_MODULES));
-    assert_ok(
-        peft_write(scratch_path("saved"), true, p.config, NULL, tiny_llama, p.choice, TINY_MODULES, from_file, &p));
+    assert_ok(peft_write(scratch_path("saved"), true, p.config, NULL, tiny_llama, p.choice, TINY_MODULES, NULL,
+                         from_file, &p));
     peft_close(&p);
     assert_same_file(scratch_path("saved/adapter_model.safetensors"),
                      fixture_path("tiny-llama-lora/adapter_model.safetensors"));

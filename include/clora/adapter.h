@@ -46,11 +46,13 @@ typedef struct clora_adapter_options {
     const char *alpha_pattern;  /**< the same for alpha; NULL for none */
     clora_init init;            /**< initialisation of A (default CLORA_INIT_GAUSSIAN) */
     uint64_t seed;              /**< of A's random numbers (default 0) */
+    const char *const *labels;  /**< names of labels, NULL-terminated: the adapter has a head on the last token that
+                                   tells which of them a text has, PEFT's SEQ_CLS (default NULL: it has none) */
 } clora_adapter_options;
 
 /** The defaults of clora_adapter_options. */
 #define CLORA_ADAPTER_OPTIONS_INIT \
-    { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0 }
+    { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0, NULL }
 
 /** What an adapter is. */
 typedef struct clora_adapter_info {
@@ -61,6 +63,7 @@ typedef struct clora_adapter_info {
     int modules;                /**< adapted linear layers */
     int64_t parameters;         /**< trainable scalars */
     const char *target_modules; /**< as text: a list with commas, or the regular expression; borrowed */
+    const char *const *labels;  /**< names of the labels that it tells apart, NULL-terminated; borrowed. NULL: none */
 } clora_adapter_info;
 
 /**
@@ -82,8 +85,8 @@ CLORA_API clora_status clora_adapter_create(clora_adapter **out, clora_model *mo
  * Read a PEFT directory. Waits.
  *
  * Every tensor must be there, belong to a module and have its shape; kinds that clora cannot apply exactly (DoRA,
- * modules_to_save, other peft types) are refused by name. Names that tensors have in memory (lora_A.default.weight,
- * wrappers of PyTorch, no base_model.model.) are understood.
+ * modules_to_save but for the head of labels, other peft types) are refused by name. Names that tensors have in memory
+ * (lora_A.default.weight, wrappers of PyTorch, no base_model.model.) are understood.
  *
  * @param[out] out        yours to free with clora_adapter_free()
  * @param[in]  model      kept until the adapter is freed

@@ -33,24 +33,27 @@ typedef struct clora_dataset clora_dataset;
 
 /** What the rows of a data file are. */
 typedef enum clora_data_kind {
-    CLORA_DATA_PAIRS = 0,              /**< a context and a target */
-    CLORA_DATA_PREFERENCE = 1,         /**< a prompt and two answers to it, of which one is preferred */
-    CLORA_DATA_UNPAIRED_PREFERENCE = 2 /**< a prompt, an answer to it and whether that is desirable */
+    CLORA_DATA_PAIRS = 0,               /**< a context and a target */
+    CLORA_DATA_PREFERENCE = 1,          /**< a prompt and two answers to it, of which one is preferred */
+    CLORA_DATA_UNPAIRED_PREFERENCE = 2, /**< a prompt, an answer to it and whether that is desirable */
+    CLORA_DATA_LABELS = 3               /**< a text and the name of its label */
 } clora_data_kind;
 
 /** How pairs become sequences. */
 typedef struct clora_dataset_options {
-    int max_length;       /**< longest sequence in ids, bos and eos included; at least 2 (default 512) */
-    int learn_context;    /**< 1: the context is learnt too (default 0) */
-    int eos;              /**< 1: sequences end with the eos; 0: they do not (default 1) */
-    const char *columns;  /**< tables: "CONTEXT,TARGET", or "TARGET" alone (default NULL: "context,target") */
-    int32_t eos_id;       /**< the eos to use; -1: the tokenizer's (default -1) */
-    clora_data_kind kind; /**< what the rows are (default CLORA_DATA_PAIRS) */
+    int max_length;            /**< longest sequence in ids, bos and eos included; at least 2 (default 512) */
+    int learn_context;         /**< 1: the context is learnt too (default 0) */
+    int eos;                   /**< 1: sequences end with the eos; 0: they do not (default 1) */
+    const char *columns;       /**< tables: "CONTEXT,TARGET", or "TARGET" alone (default NULL: "context,target") */
+    int32_t eos_id;            /**< the eos to use; -1: the tokenizer's (default -1) */
+    clora_data_kind kind;      /**< what the rows are (default CLORA_DATA_PAIRS) */
+    const char *const *labels; /**< of texts with labels: the names that there may be, NULL-terminated, such as those of
+                                    an adapter (default NULL: all that the file has, sorted) */
 } clora_dataset_options;
 
 /** The defaults of clora_dataset_options. */
 #define CLORA_DATASET_OPTIONS_INIT \
-    { 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS }
+    { 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS, NULL }
 
 /** What is in a dataset, and what did not fit into it. */
 typedef struct clora_dataset_stats {
@@ -91,6 +94,10 @@ typedef struct clora_dataset_stats {
  * these the answer's are those from the first on in which the prompt alone, or with the other answer, has another id.
  * They are learnt. A sequence longer than max_length loses ids from its right; where the prompt leaves no room for an
  * answer, the row is left out, and counted.
+ *
+ * Texts with labels are read from JSON alone. An object has the strings "text" (or "context") and "label", the name of
+ * one of at least two labels. A sequence is the text with what the tokenizer puts around it; its last id learns the
+ * label's number. A text longer than max_length loses ids from its right.
  *
  * A pair of which nothing would be learnt is passed over; when all are such, that is an error.
  *
@@ -177,13 +184,24 @@ CLORA_API size_t clora_dataset_count(const clora_dataset *dataset);
 CLORA_API clora_dataset_stats clora_dataset_get_stats(const clora_dataset *dataset);
 
 /**
+ * The names of the labels of texts.
+ *
+ * @param[in]  dataset  NULL: NULL
+ * @param[out] count    of the names; NULL is allowed
+ *
+ * @return (count) names by their numbers, and a NULL; borrowed, live as long as the dataset. NULL for data of another
+ * kind
+ */
+CLORA_API const char *const *clora_dataset_labels(const clora_dataset *dataset, size_t *count);
+
+/**
  * Look at one sequence.
  *
  * @param[in]  dataset  NULL: 0 ids
  * @param[in]  i        below clora_dataset_count(); another: 0 ids
  * @param[out] ids      (result)  borrowed; NULL is allowed
- * @param[out] labels   (result)  borrowed: the id to predict where the id stands, -1 when it is not learnt; NULL is
- *                      allowed
+ * @param[out] labels   (result)  borrowed: the id to predict where the id stands, -1 when it is not learnt; of texts
+ *                      with labels the label's number at the last id. NULL is allowed
  *
  * @return the number of ids
  */

@@ -67,6 +67,7 @@ typedef struct clora_inspected_adapter {
     int columns;          /**< `adapter`: of the bottleneck in the first layer that has one */
     int swish;            /**< `adapter`: 1: the nonlinearity is swish, 0: relu */
     int reads_stream;     /**< `adapter`: as in clora_bottleneck_info */
+    char **labels;        /**< `lora`: names of the labels that it tells, NULL-terminated; NULL: it tells none */
 } clora_inspected_adapter;
 
 /**

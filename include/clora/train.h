@@ -198,11 +198,12 @@ CLORA_API clora_status clora_train(clora_model *model, clora_adapter *adapter, c
 typedef struct clora_eval_result {
     double loss;       /**< mean negative log likelihood per learnt id */
     double perplexity; /**< exp(loss) */
-    double accuracy;   /**< share of learnt ids that had the largest logit */
+    double accuracy;   /**< share of learnt ids (of texts with labels: of these) that had the largest logit */
     int64_t learnt;    /**< learnt ids: what the loss is the mean of */
     int64_t tokens;    /**< non-padding ids */
     int64_t sequences; /**< of the dataset */
     double seconds;    /**< that it took */
+    double f1;         /**< of texts with labels: the mean F1 of the labels that occur; else 0 */
 } clora_eval_result;
 
 /**

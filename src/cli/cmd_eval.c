@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include <clora/inspect.h>
 #include <clora/train.h>
 
 #include "cli/cli.h"
@@ -61,6 +62,30 @@ static int show_progress(void *user, int64_t done) {
     return 0;
 }
 
+/* The first of the adapters that tells labels; without one adapter->labels is NULL. A mistake in their files shows when
+ * they are loaded. */
+static void find_labels(clora_inspected_adapter *adapter, const opt_list *paths) {
+    *adapter = (clora_inspected_adapter){0};
+    for (int i = 0; i < paths->count && !adapter->labels; i++) {
+        clora_inspected_adapter_finish(adapter);
+        if (clora_inspect_adapter(adapter, paths->items[i]) != CLORA_OK)
+            *adapter = (clora_inspected_adapter){0};
+    }
+}
+
+/* What the adapters are for: texts with labels, where one tells these. */
+static int load_data(eval_run *run, const eval_args *args, const clora_model_info *info, int max_length) {
+    clora_inspected_adapter adapter;
+    data_args data = args->data;
+
+    find_labels(&adapter, &args->adapter);
+    data.labels = (const char *const *)adapter.labels;
+    data.kind = data.labels ? CLORA_DATA_LABELS : CLORA_DATA_PAIRS;
+    const int status = data_load(run->cli, &data, data.data, run->tokenizer, info, max_length, &run->data);
+    clora_inspected_adapter_finish(&adapter);
+    return status;
+}
+
 /* The data before the weights: a mistake in it shows at once. */
 static int load(eval_run *run, const eval_args *args, int *max_length) {
     const clora_model_options options = model_args_options(&args->model);
@@ -76,7 +101,7 @@ static int load(eval_run *run, const eval_args *args, int *max_length) {
         ends_note_files(run->cli, args->path, run->tokenizer, &info);
     int status = data_max_length(run->cli, &args->data, &info, max_length);
     if (status == CLI_DONE)
-        status = data_load(run->cli, &args->data, args->data.data, run->tokenizer, &info, *max_length, &run->data);
+        status = load_data(run, args, &info, *max_length);
     if (status != CLI_DONE)
         return status;
     if (clora_model_load(&run->model, run->context, args->path, &options) != CLORA_OK)
@@ -92,8 +117,25 @@ static int evaluate(eval_run *run, const eval_args *args, int max_length) {
     return status == CLORA_OK ? CLI_DONE : cli_fail_library(run->cli);
 }
 
+static int report_labels(const eval_run *run) {
+    const clora_eval_result *r = &run->result;
+
+    if (run->cli->json)
+        return json_print(run->cli, json_pack("{s:o, s:o, s:o, s:I, s:o}", "loss", json_number(r->loss), "accuracy",
+                                              json_number(r->accuracy), "f1", json_number(r->f1), "sequences",
+                                              (json_int_t)r->sequences, "seconds", json_number(r->seconds)));
+    printf("loss        %s per text\n", text_number(r->loss));
+    printf("accuracy    %s of the texts\n", text_percent(r->accuracy, 1));
+    printf("F1          %s, the mean of the labels\n", text_percent(r->f1, 1));
+    printf("data        %s, in %s\n", text_amount(r->sequences, "text", "texts"), text_duration(r->seconds));
+    return CLI_DONE;
+}
+
 static int report(const eval_run *run) {
     const clora_eval_result *r = &run->result;
+
+    if (clora_dataset_labels(run->data, NULL))
+        return report_labels(run);
 
     if (run->cli->json)
         return json_print(run->cli, json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "loss", json_number(r->loss),

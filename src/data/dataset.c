@@ -13,6 +13,9 @@ static void destroy(shared *object) {
     free(dataset->labels);
     free(dataset->start);
     free(dataset->answer);
+    for (size_t i = 0; i < dataset->names; i++)
+        free(dataset->name[i]);
+    free(dataset->name);
     free(dataset);
 }
 
@@ -69,14 +72,15 @@ clora_status dataset_close_sequence(clora_dataset *dataset, size_t *learnt) {
     clora_status status = CLORA_OK;
 
     *learnt = 0;
-    for (size_t i = 1; i < n; i++)
+    if (dataset->kind != CLORA_DATA_LABELS && n > 0)
+        dataset->labels[begin] = -1; /* nothing stands before it */
+    for (size_t i = 0; i < n; i++)
         *learnt += dataset->labels[begin + i] >= 0;
     if (*learnt == 0) {
         dataset->used = begin;
         return CLORA_OK;
     }
     TRY(alloc_grow((void **)&dataset->start, &dataset->start_capacity, dataset->count + 2, sizeof(*dataset->start)));
-    dataset->labels[begin] = -1; /* nothing stands before it */
     dataset->start[++dataset->count] = dataset->used;
     for (size_t i = begin; i < dataset->used; i++)
         stats->largest_id = largest(stats->largest_id, largest(dataset->ids[i], dataset->labels[i]));

@@ -9,6 +9,11 @@
 
 clora_data_kind dataset_kind(const clora_dataset *dataset);
 
+/* Answers to prompts, which go by batches of their own. */
+static inline bool dataset_is_preference(const clora_dataset *dataset) {
+    return dataset_kind(dataset) == CLORA_DATA_PREFERENCE || dataset_kind(dataset) == CLORA_DATA_UNPAIRED_PREFERENCE;
+}
+
 /* Rows of equal length for one step. At position t the model predicts targets[t] from what it sees. */
 typedef struct clora_batch {
     int B, T;           /* rows; length of the longest */
@@ -94,6 +99,7 @@ clora_status dataset_add_unpaired(dataset_builder *builder, dataset_text prompt,
 /* JSON; text is the whole file, and checked here. */
 clora_status dataset_read_jsonl(dataset_builder *builder, dataset_text text);
 clora_status dataset_read_preferences(dataset_builder *builder, dataset_text text);
+clora_status dataset_read_labelled(dataset_builder *builder, dataset_text text);
 
 /* The other kinds of files. text is the whole file: UTF-8, no NUL, no byte order mark. */
 clora_status dataset_read_csv(dataset_builder *builder, dataset_text text);

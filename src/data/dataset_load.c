@@ -43,7 +43,10 @@ static clora_status read_file(dataset_builder *builder, dataset_text text) {
     if (builder->options.columns && !is_table(builder->path))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: columns can be chosen in .csv and .tsv files only", builder->path));
     if (builder->options.kind != CLORA_DATA_PAIRS && !is_json(builder->path))
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: preferences are read from .jsonl, .ndjson or .json", builder->path));
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: preferences and labels are read from .jsonl, .ndjson or .json",
+                       builder->path));
+    if (builder->options.kind == CLORA_DATA_LABELS)
+        return dataset_read_labelled(builder, text);
     if (builder->options.kind != CLORA_DATA_PAIRS)
         return dataset_read_preferences(builder, text);
     status = is_json(builder->path) ? dataset_read_jsonl(builder, text) : read_text(builder, text);
@@ -56,7 +59,7 @@ static clora_status choose_ends(dataset_builder *builder) {
 
     builder->bos = clora_tokenizer_adds_bos(builder->tokenizer) ? clora_tokenizer_bos(builder->tokenizer) : -1;
     builder->eos = -1;
-    if (!options->eos)
+    if (!options->eos || options->kind == CLORA_DATA_LABELS)
         return CLORA_OK;
     builder->eos = options->eos_id >= 0 ? options->eos_id : clora_tokenizer_eos(builder->tokenizer);
     if (builder->eos < 0)
@@ -137,7 +140,7 @@ clora_status clora_dataset_load(clora_dataset **out, const char *path, const clo
     NEED(tokenizer);
     if (builder.options.max_length < 2)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a maximum length of %d; the least is 2", builder.options.max_length));
-    if ((int)builder.options.kind < CLORA_DATA_PAIRS || builder.options.kind > CLORA_DATA_UNPAIRED_PREFERENCE)
+    if ((int)builder.options.kind < CLORA_DATA_PAIRS || builder.options.kind > CLORA_DATA_LABELS)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "there is no kind of data with number %d", (int)builder.options.kind));
     TRY(choose_ends(&builder));
     TRY(dataset_new(&builder.dataset));

@@ -24,6 +24,8 @@ struct clora_dataset {
     clora_data_kind kind;
     dataset_answer *answer; /* of each sequence, where the kind is one of preferences; else NULL */
     size_t answer_capacity;
+    char **name; /* of the labels of texts; ends with NULL */
+    size_t names, name_capacity;
     int max_length; /* what longer sequences were cut to; 0: unknown */
     clora_dataset_stats stats;
 };
@@ -35,6 +37,15 @@ clora_status dataset_push(clora_dataset *dataset, const int32_t *ids, const int3
 
 /* Say of the sequence that is being added that it is an answer. */
 clora_status dataset_mark_answer(clora_dataset *dataset, dataset_answer answer);
+
+/* A whole sequence of a text with a label, which is one of the dataset's names. */
+clora_status dataset_add_labelled(clora_dataset *dataset, const int32_t *ids, size_t n, int32_t label);
+
+/* The number of a label's name, which is added where it `may` be; -1: it is none of them. */
+clora_status dataset_find_label(int32_t *out, clora_dataset *dataset, const char *name, bool may);
+
+/* Names sorted, and the labels of all sequences with their new numbers. */
+clora_status dataset_sort_labels(clora_dataset *dataset);
 
 /* The sequence is whole. One without learnt ids is taken out again: *learnt says so. */
 clora_status dataset_close_sequence(clora_dataset *dataset, size_t *learnt);

@@ -147,10 +147,11 @@ clora_status clora_loader_seek(clora_loader *loader, uint32_t epoch, size_t inde
 static int place_sequence(clora_batch *batch, const clora_dataset *dataset, size_t index, size_t row, int at) {
     const int32_t *ids, *labels;
     const int n = clora_dataset_sequence(dataset, index, &ids, &labels);
+    const int ahead = dataset->kind != CLORA_DATA_LABELS; /* a label is told where the text ends */
 
     for (int i = 0; i < n; i++) {
         const size_t e = row + (size_t)(at + i);
-        const int32_t target = i + 1 < n ? labels[i + 1] : -1;
+        const int32_t target = i + ahead < n ? labels[i + ahead] : -1;
         batch->ids[e] = ids[i];
         batch->targets[e] = target;
         batch->positions[e] = i;

@@ -4,6 +4,7 @@
 #include <clora/adapter.h>
 
 #include "methods/base_model.h"
+#include "methods/classifier.h"
 #include "ops/bottleneck.h"
 #include "ops/lowrank.h"
 
@@ -20,8 +21,9 @@ struct clora_adapter {
     bool changes_model; /* trains the base's own weights: without the adapter the base is not what it was */
 
     /* Attach points; NULL: nothing there. */
-    lowrank **term;        /* linear: one for each projection of the base, NULL where that is as it was */
-    bottleneck **sublayer; /* after a sublayer: one for each of the base's, NULL where that is as it was */
+    lowrank **term;         /* linear: one for each projection of the base, NULL where that is as it was */
+    bottleneck **sublayer;  /* after a sublayer: one for each of the base's, NULL where that is as it was */
+    classifier *classifier; /* the head: takes the place of the model's own */
 };
 
 /* Begins the adapter's part of a method's zeroed struct. */
@@ -35,6 +37,11 @@ static inline lowrank *adapter_term(const clora_adapter *adapter, int p) {
 /* The bottleneck after a sublayer, or NULL: also without an adapter. */
 static inline const bottleneck *adapter_sublayer(const clora_adapter *adapter, int sublayer) {
     return adapter && adapter->sublayer ? adapter->sublayer[sublayer] : NULL;
+}
+
+/* The head that tells labels apart, or NULL: also without an adapter. */
+static inline const classifier *adapter_classifier(const clora_adapter *adapter) {
+    return adapter ? adapter->classifier : NULL;
 }
 
 /* The rank of each projection's term, 0 without one, for workspace_plan; none at all without an adapter. The caller

@@ -12,6 +12,7 @@
 #include "methods/bottleneck_config.h"
 #include "methods/bottleneck_files.h"
 #include "methods/method.h"
+#include "methods/classifier.h"
 #include "methods/peft.h"
 #include "methods/peft_config.h"
 #include "methods/peft_keys.h"
@@ -72,13 +73,17 @@ static void add_tensors(clora_inspected_adapter *out, const safetensors *file) {
     qsort(out->stored.type, (size_t)out->stored.types, sizeof(out->stored.type[0]), by_elements);
 }
 
-static clora_status read_tensors(clora_inspected_adapter *out, const char *directory) {
+static clora_status read_tensors(clora_inspected_adapter *out, const char *directory, const json_t *config) {
     clora_status status = CLORA_OK;
     peft_keys keys = {.count = 0};
+    const stored_tensor *score;
     safetensors *file = NULL;
 
     TRY(peft_open_tensors(&file, directory));
     TRY(peft_keys_init(&keys, file));
+    TRY(peft_find_score(&score, file, config));
+    if (score)
+        TRY(label_names_read(&out->labels, config, (int)score->shape[0], file->path));
     out->modules = peft_keys_modules(&keys);
     add_tensors(out, file);
 done:
@@ -87,15 +92,13 @@ done:
     return status;
 }
 
-static clora_status read_settings(clora_inspected_adapter *out, const char *path) {
+static clora_status read_settings(clora_inspected_adapter *out, const json_t *config, const char *path) {
     clora_status status = CLORA_OK;
-    json_t *config = NULL;
     int64_t rank;
     double alpha, dropout;
     bool rslora;
     const char *base;
 
-    TRY(peft_config_load(&config, path, NULL, 0));
     TRY(json_get_int(&rank, config, "r", 8, path));
     TRY(json_get_real(&alpha, config, "lora_alpha", 8, path));
     TRY(json_get_real(&dropout, config, "lora_dropout", 0, path));
@@ -112,7 +115,6 @@ static clora_status read_settings(clora_inspected_adapter *out, const char *path
     if (!out->base || !out->target_modules || !out->rank_pattern || !out->alpha_pattern)
         status = clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path);
 done:
-    json_decref(config);
     return status;
 }
 
@@ -160,11 +162,14 @@ done:
 
 static clora_status read_lora(clora_inspected_adapter *out, const char *directory, const char *path) {
     clora_status status = CLORA_OK;
+    json_t *config = NULL;
 
     out->method = method_lora.name;
-    TRY(read_settings(out, path));
-    TRY(read_tensors(out, directory));
+    TRY(peft_config_load(&config, path, NULL, 0));
+    TRY(read_settings(out, config, path));
+    TRY(read_tensors(out, directory, config));
 done:
+    json_decref(config);
     return status;
 }
 
@@ -197,6 +202,7 @@ void clora_inspected_adapter_finish(clora_inspected_adapter *adapter) {
     free(adapter->target_modules);
     free(adapter->rank_pattern);
     free(adapter->alpha_pattern);
+    label_names_free(adapter->labels);
     *adapter = (clora_inspected_adapter){0};
 }
 

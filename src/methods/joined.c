@@ -42,6 +42,8 @@ static clora_status attach(joined *j, const clora_adapter *part) {
                 TRY(refuse_two(j->part[i], part, "the model's own weights"));
         j->adapter.changes_model = true;
     }
+    if (part->classifier) /* of LoRA, of which there is one */
+        j->adapter.classifier = part->classifier;
     j->adapter.parameters += part->parameters;
 done:
     return status;

@@ -61,6 +61,7 @@ static void destroy(clora_adapter *adapter) {
         clora_tensor_free(lora->chunk[i]);
     for (int p = 0; adapter->term && p < adapter->base.projections; p++)
         lowrank_free(adapter->term[p]);
+    classifier_free(adapter->classifier);
     json_decref(lora->config);
     free((void *)(uintptr_t)lora->options.target_modules);
     free((void *)(uintptr_t)lora->options.rank_pattern);
@@ -188,6 +189,10 @@ static clora_status list_parameters(parameters *out, const clora_adapter *adapte
         TRY(parameters_add(out, alloc_format("%s.lora_A", name), &term->a, a));
         TRY(parameters_add(out, alloc_format("%s.lora_B", name), &term->b, b));
     }
+    if (adapter->classifier) {
+        TRY(parameters_add_buffer(out, adapter->classifier->values));
+        TRY(parameters_add(out, alloc_string("score.weight"), &adapter->classifier->head->a, a));
+    }
 done:
     return status;
 }
@@ -220,6 +225,16 @@ static clora_status upload(lora_adapter *lora, int p, int first, bool is_b, peft
 done:
     free(panels);
     free(values);
+    return status;
+}
+
+/* The head and the labels that it tells apart, whose names are taken over. Its weight is yet to come. */
+static clora_status add_classifier(lora_adapter *lora, char **names) {
+    clora_adapter *adapter = &lora->adapter;
+    const clora_status status = classifier_create(&adapter->classifier, &adapter->base, names);
+
+    if (status == CLORA_OK)
+        adapter->parameters += (int64_t)adapter->classifier->labels * adapter->base.hidden;
     return status;
 }
 
@@ -272,6 +287,10 @@ clora_status lora_adapter_create(clora_adapter **out, const base_model *base, co
     TRY(target_resolve(lora->choice, lora->config, lora->target, lora->targets, true));
     TRY(read_options(lora, options->init, options->seed));
     TRY(build(lora, make_fresh, lora));
+    if (options->labels) {
+        TRY(add_classifier(lora, label_names_copy(options->labels)));
+        TRY(classifier_begin(lora->adapter.classifier, options->seed));
+    }
     *out = &lora->adapter;
     lora = NULL;
 done:
@@ -286,6 +305,30 @@ static clora_status read_file(void *user, float *out, int module, bool is_b) {
     return peft_read(out, file, is_b ? file->b[module] : file->a[module]);
 }
 
+/* Of the file that is open, if it has a head. */
+static clora_status load_classifier(lora_adapter *lora, const peft_adapter *file) {
+    const stored_tensor *score = file->score;
+    clora_status status = CLORA_OK;
+    char text[STORED_SHAPE_TEXT], **names = NULL;
+    float *w = NULL;
+
+    if (!score)
+        return CLORA_OK;
+    if (score->shape[1] != lora->adapter.base.hidden)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is %s; the base makes it (labels, %d)", file->file->path,
+                       score->name, stored_shape_text(text, score->ndim, score->shape), lora->adapter.base.hidden));
+    TRY(label_names_read(&names, file->config, (int)score->shape[0], file->file->path));
+    TRY(add_classifier(lora, names));
+    w = alloc_array(stored_elements(score), sizeof(*w));
+    if (!w)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", score->name));
+    TRY(peft_read(w, file, score));
+    TRY(classifier_write(lora->adapter.classifier, w));
+done:
+    free(w);
+    return status;
+}
+
 static clora_status load(clora_adapter **out, const base_model *base, const char *directory) {
     clora_status status = CLORA_OK;
     lora_adapter *lora = NULL;
@@ -298,6 +341,7 @@ static clora_status load(clora_adapter **out, const base_model *base, const char
     lora->config = json_incref(file.config);
     TRY(read_options(lora, CLORA_INIT_GAUSSIAN, 0));
     TRY(build(lora, read_file, &file));
+    TRY(load_classifier(lora, &file));
     *out = &lora->adapter;
     lora = NULL;
 done:
@@ -314,6 +358,8 @@ static clora_status download(void *user, float *out, int module, bool is_b) {
     float *panels = NULL;
     int p = 0, m = module;
 
+    if (module == PEFT_SCORE)
+        return classifier_read(out, lora->adapter.classifier);
     while (m >= lora->adapter.base.projection[p].weight->modules)
         m -= lora->adapter.base.projection[p++].weight->modules;
     const lowrank *term = lora->adapter.term[p];
@@ -334,16 +380,19 @@ done:
 static clora_status save(const clora_adapter *adapter, const char *directory,
                          const clora_adapter_save_options *options) {
     lora_adapter *lora = lora_of(adapter);
+    const classifier *c = adapter->classifier;
+    const int score[2] = {c ? c->labels : 0, adapter->base.hidden};
 
     return peft_write(directory, options->overwrite != 0, lora->config, options->base_name, lora->target, lora->choice,
-                      lora->targets, download, lora);
+                      lora->targets, c ? score : NULL, download, lora);
 }
 
 clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter) {
     if (!adapter)
         return (clora_adapter_info){.rank = 0};
+    const char *const *labels = adapter->classifier ? (const char *const *)adapter->classifier->name : NULL;
     if (adapter->method != &method_lora)
-        return (clora_adapter_info){.parameters = adapter->parameters};
+        return (clora_adapter_info){.parameters = adapter->parameters, .labels = labels};
     const lora_adapter *lora = lora_of(adapter);
     const clora_adapter_options *o = &lora->options;
     return (clora_adapter_info){.rank = o->rank,
@@ -352,7 +401,8 @@ clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter) {
                                 .rslora = o->rslora,
                                 .modules = lora->modules,
                                 .parameters = adapter->parameters,
-                                .target_modules = o->target_modules};
+                                .target_modules = o->target_modules,
+                                .labels = labels};
 }
 
 static clora_status need_lora(const clora_adapter *adapter) {

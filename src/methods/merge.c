@@ -181,6 +181,10 @@ static clora_status run(merge *m, const char *adapter_directory, const char *out
     TRY(quantized_refuse_tensors(m->set, m->model));
     TRY(list_modules(m));
     TRY(peft_open(&m->adapter, adapter_directory, m->module, m->modules));
+    if (m->adapter.score)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
+                       "%s: the adapter classifies: its head (%s) has no place in a merged model", adapter_directory,
+                       m->adapter.score->name));
     TRY(check_types(m));
     m->splits = m->tied_head >= 0 && m->adapter.choice[m->tied_head].R > 0;
     m->total = count_bytes(m->set) + (m->splits && !m->tables.copy ? (int64_t)m->tables.embedding->size : 0);

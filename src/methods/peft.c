@@ -13,6 +13,7 @@
 static const char CONFIG_NAME[] = "adapter_config.json";
 static const char TENSORS_NAME[] = "adapter_model.safetensors";
 static const char PICKLE_NAME[] = "adapter_model.bin";
+static const char SCORE_NAME[] = "base_model.model.score.weight";
 
 /* The adapter's own name is in no tensor's name on disk; PEFT puts it in when it loads. */
 static char *tensor_name(const target_module *module, bool is_b) {
@@ -73,6 +74,8 @@ static clora_status find_left_over(const stored_tensor **out, const peft_adapter
     for (int i = 0; i < p->count; i++)
         if (p->choice[i].R > 0)
             used[p->a[i] - tensors] = used[p->b[i] - tensors] = true;
+    if (p->score)
+        used[p->score - tensors] = true;
     while (first < p->file->count && used[first])
         first++;
     if (first < p->file->count)
@@ -98,6 +101,30 @@ static clora_status refuse_left_over(const peft_adapter *p) {
                       reason);
 }
 
+/* The settings name what is saved whole; of the names that they may have, a decoder's head has the one. */
+clora_status peft_find_score(const stored_tensor **out, const safetensors *file, const json_t *config) {
+    char text[STORED_SHAPE_TEXT];
+    const stored_tensor *t = NULL;
+
+    *out = NULL;
+    if (json_is_off(json_object_get(config, "modules_to_save")))
+        return CLORA_OK;
+    for (size_t i = 0; i < file->count && !t; i++)
+        if (strcmp(file->tensors[i].name, SCORE_NAME) == 0)
+            t = &file->tensors[i];
+    if (!t)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is missing, although adapter_config.json saves it",
+                          file->path, SCORE_NAME);
+    if (!t->supported)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 and BF16 are supported",
+                          file->path, t->name, t->dtype_text);
+    if (t->ndim != 2 || t->shape[0] < 2 || t->shape[0] > TARGET_MAX_RANK)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is %s; its rows are the labels, from 2 to %d", file->path,
+                          t->name, stored_shape_text(text, t->ndim, t->shape), TARGET_MAX_RANK);
+    *out = t;
+    return CLORA_OK;
+}
+
 static clora_status find_factors(peft_adapter *p, const target_module *modules) {
     clora_status status = CLORA_OK;
     peft_keys keys;
@@ -109,6 +136,7 @@ static clora_status find_factors(peft_adapter *p, const target_module *modules) 
         TRY(find_factor(&p->a[i], p->file, &keys, &modules[i], p->choice[i].R, false));
         TRY(find_factor(&p->b[i], p->file, &keys, &modules[i], p->choice[i].R, true));
     }
+    TRY(peft_find_score(&p->score, p->file, p->config));
     TRY(refuse_left_over(p));
 done:
     peft_keys_finish(&keys);
@@ -173,9 +201,19 @@ static void free_entries(safetensors_entry *entries, size_t n) {
     free(entries);
 }
 
-/* Entries 2j and 2j + 1 are A and B of the j-th adapted module, which is modules[*index[j]]. */
+static clora_status add_entry(safetensors_entry *entries, size_t *n, char *name, int rows, int cols) {
+    if (!name)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of an adapter's tensors");
+    entries[(*n)++] = (safetensors_entry){.name = name, .dtype = CLORA_DTYPE_F32, .ndim = 2, .shape = {rows, cols}};
+    return CLORA_OK;
+}
+
+/* Entries 2j and 2j + 1 are A and B of the j-th adapted module, which is modules[*index[j]]; the last may be the
+ * score. */
 static clora_status describe(safetensors_entry **entries, int **index, size_t *n, const target_module *modules,
-                             const target_choice *choice, int count) {
+                             const target_choice *choice, int count, const int *score) {
+    clora_status status = CLORA_OK;
+
     *entries = alloc_array(2 * (size_t)count + 1, sizeof(**entries));
     *index = alloc_array((size_t)count + 1, sizeof(**index));
     if (!*entries || !*index)
@@ -185,23 +223,19 @@ static clora_status describe(safetensors_entry **entries, int **index, size_t *n
         if (R == 0)
             continue;
         (*index)[*n / 2] = i;
-        for (int is_b = 0; is_b < 2; is_b++) {
-            char *name = tensor_name(&modules[i], is_b);
-            if (!name)
-                return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of an adapter's tensors");
-            (*entries)[(*n)++] = (safetensors_entry){
-                .name = name,
-                .dtype = CLORA_DTYPE_F32,
-                .ndim = 2,
-                .shape = {is_b ? modules[i].N : R, is_b ? R : modules[i].K},
-            };
-        }
+        TRY(add_entry(*entries, n, tensor_name(&modules[i], false), R, modules[i].K));
+        TRY(add_entry(*entries, n, tensor_name(&modules[i], true), modules[i].N, R));
     }
-    return CLORA_OK;
+    if (score) {
+        (*index)[*n / 2] = PEFT_SCORE;
+        TRY(add_entry(*entries, n, alloc_string(SCORE_NAME), score[0], score[1]));
+    }
+done:
+    return status;
 }
 
 static clora_status write_tensors(const char *path, const target_module *modules, const target_choice *choice,
-                                  int count, peft_source source, void *user) {
+                                  int count, const int *score, peft_source source, void *user) {
     clora_status status = CLORA_OK;
     safetensors_entry *entries = NULL;
     safetensors_writer writer = {.count = 0};
@@ -209,7 +243,7 @@ static clora_status write_tensors(const char *path, const target_module *modules
     int *index = NULL;
     size_t n = 0;
 
-    TRY(describe(&entries, &index, &n, modules, choice, count));
+    TRY(describe(&entries, &index, &n, modules, choice, count, score));
     TRY(safetensors_writer_begin(&writer, path, entries, n, NULL));
     while (writer.next < writer.count) {
         const size_t entry = writer.order[writer.next];
@@ -270,8 +304,8 @@ done:
 }
 
 clora_status peft_write(const char *directory, bool overwrite, const json_t *config, const char *base_name,
-                        const target_module *modules, const target_choice *choice, int count, peft_source source,
-                        void *user) {
+                        const target_module *modules, const target_choice *choice, int count, const int *score,
+                        peft_source source, void *user) {
     char *tensors = NULL, *settings = NULL;
     clora_status status = CLORA_OK;
     outdir out = {.claim = NULL};
@@ -279,7 +313,7 @@ clora_status peft_write(const char *directory, bool overwrite, const json_t *con
     TRY(outdir_open(&out, directory, CONFIG_NAME));
     TRY(peft_check_place(directory, overwrite));
     TRY(outdir_path(&tensors, &out, TENSORS_NAME));
-    TRY(write_tensors(tensors, modules, choice, count, source, user));
+    TRY(write_tensors(tensors, modules, choice, count, score, source, user));
     TRY(outdir_path(&settings, &out, CONFIG_NAME));
     TRY(peft_config_save(config, settings, base_name));
 done:

@@ -12,6 +12,7 @@ typedef struct peft_adapter {
     int count; /* modules, adapted or not */
     target_choice *choice;
     const stored_tensor **a, **b; /* (R, K) and (N, R); NULL where choice[i].R is 0 */
+    const stored_tensor *score;   /* (labels, hidden) of a head that classifies; NULL: there is none */
 } peft_adapter;
 
 /*
@@ -24,10 +25,15 @@ void peft_close(peft_adapter *adapter);
 /* The file of the factors, or what the directory holds in its place. */
 clora_status peft_open_tensors(safetensors **out, const char *directory);
 
+/* score.weight of a file with these settings, or NULL where they speak of none. Its rows are the labels. */
+clora_status peft_find_score(const stored_tensor **out, const safetensors *file, const json_t *config);
+
 /* A factor as floats; a value that is not finite is an error that names the tensor. */
 clora_status peft_read(float *out, const peft_adapter *adapter, const stored_tensor *factor);
 
-/* Gives factor A (R, K) or B (N, R) of module i as floats. */
+enum { PEFT_SCORE = -1 /* in a module's place: score.weight */ };
+
+/* Gives factor A (R, K) or B (N, R) of module i as floats, or score.weight. */
 typedef clora_status (*peft_source)(void *user, float *out, int module, bool is_b);
 
 /* An error in a model's directory, and in another adapter's unless it may overwrite. */
@@ -36,10 +42,10 @@ clora_status peft_check_place(const char *directory, bool overwrite);
 /*
  * Write a PEFT directory, made when it is not there: float32 factors of every module whose rank is not 0, then the
  * settings. An error in a model's directory, and in another adapter's unless it may overwrite. base_name NULL keeps the
- * name in config.
+ * name in config. score: rows and columns of score.weight; NULL: there is none.
  */
 clora_status peft_write(const char *directory, bool overwrite, const json_t *config, const char *base_name,
-                        const target_module *modules, const target_choice *choice, int count, peft_source source,
-                        void *user);
+                        const target_module *modules, const target_choice *choice, int count, const int *score,
+                        peft_source source, void *user);
 
 #endif

@@ -18,8 +18,10 @@ static const char *const KNOWN[] = {
     "eva_config",
     "exclude_modules",
     "fan_in_fan_out",
+    "id2label",
     "inference_mode",
     "init_lora_weights",
+    "label2id",
     "layers_pattern",
     "layers_to_transform",
     "loftq_config",
@@ -88,13 +90,28 @@ done:
     return status;
 }
 
+/* What is saved whole may be the head of a task with labels, by the names that PEFT gives it. */
+static bool is_classifier(const json_t *root) {
+    const char *task = json_string_value(json_object_get(root, "task_type"));
+    const json_t *modules = json_object_get(root, "modules_to_save");
+
+    if (!task || strcmp(task, "SEQ_CLS") != 0 || !is_texts(modules))
+        return false;
+    for (size_t i = 0; i < json_array_size(modules); i++) {
+        const char *name = json_string_value(json_array_get(modules, i));
+        if (strcmp(name, "classifier") != 0 && strcmp(name, "score") != 0)
+            return false;
+    }
+    return true;
+}
+
 /* All others must be off (use_dora, modules_to_save, ...): they may change what the adapter computes. */
 static clora_status check_other_keys(const json_t *root, const char *path) {
     const char *key;
     json_t *value;
 
     json_object_foreach ((json_t *)root, key, value) {
-        if (!is_known(key) && !json_is_off(value))
+        if (!is_known(key) && !json_is_off(value) && !(strcmp(key, "modules_to_save") == 0 && is_classifier(root)))
             return clora_fail(CLORA_ERROR_UNSUPPORTED,
                               "%s: \"%s\" is set, and clora applies plain LoRA only: the adapter would not do what it "
                               "was trained for",

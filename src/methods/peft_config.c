@@ -7,11 +7,13 @@
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
+#include "methods/classifier.h"
 #include "methods/peft_check.h"
 
 /*
  * What clora writes: the keys of PEFT's first releases with patterns, so that old versions, which stop at a key that
- * they do not know, load the files too. exclude_modules is younger and written only when it is set.
+ * they do not know, load the files too. exclude_modules is younger and written only when it is set, and so are the
+ * names of labels, which are transformers'.
  */
 static const char *const KEYS[] = {
     "alpha_pattern",
@@ -19,8 +21,10 @@ static const char *const KEYS[] = {
     "bias",
     "exclude_modules",
     "fan_in_fan_out",
+    "id2label",
     "inference_mode",
     "init_lora_weights",
+    "label2id",
     "layers_pattern",
     "layers_to_transform",
     "lora_alpha",
@@ -37,6 +41,10 @@ static const char *const KEYS[] = {
 
 enum { KEY_COUNT = sizeof(KEYS) / sizeof(KEYS[0]) };
 
+static bool is_optional(const char *key) {
+    return strcmp(key, "exclude_modules") == 0 || strcmp(key, "id2label") == 0 || strcmp(key, "label2id") == 0;
+}
+
 /* A copy with exactly clora's keys in their order; what `from` lacks or has as null comes from `defaults`. */
 static clora_status arrange(json_t **out, const json_t *from, const json_t *defaults) {
     json_t *config = json_object();
@@ -45,7 +53,7 @@ static clora_status arrange(json_t **out, const json_t *from, const json_t *defa
     for (size_t i = 0; i < KEY_COUNT; i++) {
         const json_t *value = json_object_get(from, KEYS[i]);
         const bool absent = !value || json_is_null(value);
-        if (strcmp(KEYS[i], "exclude_modules") == 0 && (absent || json_is_off(value)))
+        if (is_optional(KEYS[i]) && (absent || json_is_off(value)))
             continue;
         if (absent)
             value = json_object_get(defaults, KEYS[i]);
@@ -171,6 +179,8 @@ clora_status peft_config_create(json_t **out, const clora_adapter_options *optio
     set(&ok, given, "init_lora_weights", options->init == CLORA_INIT_KAIMING ? json_true() : json_string("gaussian"));
     if (!ok)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings"));
+    if (options->labels)
+        TRY(label_names_put(given, options->labels));
     TRY(arrange(out, given, defaults));
 done:
     json_decref(given);

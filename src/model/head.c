@@ -14,15 +14,18 @@ clora_status head_forward(workspace *ws, const selection *s, clora_tensor *logit
 static clora_status one_chunk(workspace *ws, const selection *s, head_loss loss, void *user, int row, int n,
                               bool gradient) {
     const int C = ws->model->config.hidden;
+    const classifier *labels = adapter_classifier(s->adapter);
     clora_tensor x = tensor_view(&ws->normed, row, n, 0, C), dx;
-    clora_tensor logits = tensor_view(&ws->logits, 0, n, 0, ws->logits.shape[1]);
+    clora_tensor logits = tensor_slice(&ws->logits, 0, n, labels ? labels->labels : ws->logits.shape[1]);
     clora_status status = CLORA_OK;
 
-    TRY(head_forward(ws, s, &logits, &x));
+    TRY(labels ? classifier_forward(&logits, &x, labels) : head_forward(ws, s, &logits, &x));
     TRY(loss(user, &logits, row, gradient));
     if (!gradient)
         return CLORA_OK;
     dx = tensor_view(&ws->dnorm, row, n, 0, C);
+    if (labels)
+        return classifier_backward(&dx, &logits, &x, labels, s->trains);
     TRY(linear_backward(ws, s, head_projection(ws), &dx, &logits, &x, &ws->u_head));
 done:
     return status;

@@ -7,6 +7,8 @@
 /* logits (rows of x, V) overwritten = x * head */
 clora_status head_forward(workspace *ws, const selection *s, clora_tensor *logits, const clora_tensor *x);
 
+/* Where an adapter has a head of its own, of labels instead of the vocabulary, its logits are meant from here on. */
+
 /* What a loss makes of the logits of the step's rows from `row` on. With `gradient` the logits become d(loss) /
  * d(logits) in place. */
 typedef clora_status (*head_loss)(void *loss, clora_tensor *logits, int row, bool gradient);

@@ -119,6 +119,8 @@ clora_status session_prepare(clora_session *s, const clora_adapter *adapter) {
 
     if (adapter)
         TRY(model_check_adapter(s->model, adapter));
+    if (adapter_classifier(adapter))
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the adapter tells the labels of texts: it does not continue them"));
     TRY(grow(&s->u, s, largest_rank(adapter)));
     for (int kind = 0; kind < SUBLAYERS; kind++)
         TRY(grow(&s->sublayer, s, workspace_bottleneck_width(adapter, kind, 0, s->model->config.layers - 1)));

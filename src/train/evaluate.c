@@ -4,12 +4,15 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "device/self_check.h"
+#include "train/classify.h"
 #include "train/trainer.h"
 
 typedef struct evaluation {
     clora_loader *loader;
     workspace *ws;
     selection select;
+    objective objective;
+    label_counts labels; /* of texts that have some */
     float *staging;
 } evaluation;
 
@@ -34,6 +37,11 @@ static clora_status prepare(evaluation *e, clora_model *model, clora_adapter *ad
     e->staging = alloc_array((size_t)e->ws->max_rows, sizeof(*e->staging));
     if (!e->staging)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an evaluation"));
+    e->objective = objective_likelihood;
+    if (adapter_classifier(adapter)) {
+        e->objective = objective_counting(&e->labels);
+        TRY(label_counts_init(&e->labels, adapter_classifier(adapter)->labels, e->ws->max_rows));
+    }
 done:
     free(ranks);
     return status;
@@ -45,9 +53,10 @@ static clora_status evaluate_batch(evaluation *e, clora_eval_result *out) {
     clora_status status = CLORA_OK;
 
     TRY(clora_loader_next(e->loader, &batch));
+    e->labels.batch = batch;
     TRY(batch_upload(e->ws, batch));
     TRY(model_forward(e->ws, &e->select, NULL));
-    TRY(objective_run(objective_likelihood, e->ws, &e->select, NULL, false));
+    TRY(objective_run(e->objective, e->ws, &e->select, NULL, false));
     TRY(batch_results(e->ws, e->staging, &nll, &hits));
     out->loss += nll;
     out->accuracy += hits;
@@ -73,9 +82,10 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
         return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", batch_size);
     if (adapter)
         TRY(model_check_adapter(model, adapter));
-    if (dataset_kind(dataset) != CLORA_DATA_PAIRS)
+    if (dataset_is_preference(dataset))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT,
                        "the data are preferences: a trainer that learns from them evaluates them"));
+    TRY(classify_check(dataset, adapter));
     TRY(batch_check_ids(model, dataset));
     TRY(model_self_check(model, SELF_CHECK_LOSS));
     TRY(prepare(&e, model, adapter, dataset,
@@ -87,11 +97,13 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
     }
     out->loss /= (double)out->learnt;
     out->accuracy /= (double)out->learnt;
+    out->f1 = label_counts_f1(&e.labels);
     if (!isfinite(out->loss))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "the loss is not finite: the model's or adapter's weights overflow"));
     out->perplexity = exp(out->loss);
     out->seconds = clock_seconds() - start;
 done:
+    label_counts_finish(&e.labels);
     workspace_free(e.ws);
     clora_loader_free(e.loader);
     free(e.staging);

@@ -8,6 +8,7 @@
 #include "device/scratch.h"
 #include "device/self_check.h"
 #include "methods/method.h"
+#include "train/classify.h"
 #include "train/schedule.h"
 
 static clora_status check(const clora_train_options *o) {
@@ -62,7 +63,7 @@ static clora_status make_loader(clora_trainer *t, const clora_dataset *dataset) 
 
     if (o->preference != CLORA_PREFERENCE_NONE)
         return make_preference(t, dataset);
-    if (dataset_kind(dataset) != CLORA_DATA_PAIRS)
+    if (dataset_is_preference(dataset))
         return clora_fail(CLORA_ERROR_ARGUMENT, "the data are preferences: choose a loss that learns from them");
     return clora_loader_create(&t->loader, dataset,
                                &(clora_loader_options){.batch_size = o->batch_size,
@@ -186,6 +187,7 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     if (t->options.reference)
         TRY(model_check_adapter(model, t->options.reference));
     TRY(batch_check_ids(model, dataset));
+    TRY(classify_check(dataset, adapter));
     TRY(make_loader(t, dataset));
     TRY(count_steps(t));
     TRY(model_self_check(model, SELF_CHECK_FACTORS | SELF_CHECK_BACKWARD | optimizer_find(&t->options)->self_check));

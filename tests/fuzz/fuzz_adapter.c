@@ -18,6 +18,8 @@ enum { MODULES = sizeof(modules) / sizeof(modules[0]) };
 static clora_status factor(void *user, float *out, int module, bool is_b) {
     const peft_adapter *adapter = user;
 
+    if (module == PEFT_SCORE)
+        return peft_read(out, adapter, adapter->score);
     return peft_read(out, adapter, is_b ? adapter->b[module] : adapter->a[module]);
 }
 
@@ -32,10 +34,12 @@ static void check_factors(const peft_adapter *adapter) {
 }
 
 static void write_again(peft_adapter *adapter) {
+    const stored_tensor *score = adapter->score;
+    const int shape[2] = {score ? (int)score->shape[0] : 0, score ? (int)score->shape[1] : 0};
     peft_adapter again;
 
-    if (peft_write(fuzz_path("again"), true, adapter->config, "base", modules, adapter->choice, MODULES, factor,
-                   adapter) != CLORA_OK)
+    if (peft_write(fuzz_path("again"), true, adapter->config, "base", modules, adapter->choice, MODULES,
+                   score ? shape : NULL, factor, adapter) != CLORA_OK)
         return; /* a value that is not finite */
     FUZZ_CHECK(peft_open(&again, fuzz_path("again"), modules, MODULES) == CLORA_OK);
     for (int i = 0; i < MODULES; i++)

@@ -1,5 +1,6 @@
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/inspect/cmd_inspect.h"
@@ -22,13 +23,31 @@ static json_t *bottleneck_json(const clora_inspected_adapter *a) {
                      "dtypes", inspect_types_json(&a->stored));
 }
 
+static json_t *labels_json(const clora_inspected_adapter *a) {
+    json_t *labels = json_array();
+
+    for (size_t i = 0; a->labels && a->labels[i]; i++)
+        json_push(&labels, json_string(a->labels[i]));
+    return labels;
+}
+
 static json_t *adapter_json(const clora_inspected_adapter *a) {
-    return json_pack("{s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o}", "kind",
+    return json_pack("{s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o}", "kind",
                      "adapter", "method", a->method, "rank", a->rank, "alpha", json_float(a->alpha), "rslora",
                      a->rslora, "scale", json_number(scale_of(a)), "dropout", json_float(a->dropout), "base", a->base,
                      "target_modules", a->target_modules, "rank_pattern", a->rank_pattern, "alpha_pattern",
                      a->alpha_pattern, "modules", a->modules, "parameters", (json_int_t)a->stored.elements, "tensors",
-                     a->stored.tensors, "bytes", (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored));
+                     a->stored.tensors, "bytes", (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored),
+                     "labels", labels_json(a));
+}
+
+/* Names come from a file: in quotes, and nothing of them disturbs the terminal. */
+static void print_labels(const clora_inspected_adapter *a) {
+    for (size_t i = 0; a->labels && a->labels[i]; i++) {
+        char *name = json_quoted(a->labels[i], strlen(a->labels[i]));
+        printf("%s%s%s", i ? ", " : "labels       ", name ? name : "", a->labels[i + 1] ? "" : "\n");
+        free(name);
+    }
 }
 
 static void print_weights(const clora_inspected_adapter *a) {
@@ -62,6 +81,7 @@ static void print_adapter(const char *path, const clora_inspected_adapter *a) {
     printf("dropout      %g\n", (double)a->dropout);
     printf("layers       %s: %s\n", text_amount(a->modules, "module", "modules"),
            *a->target_modules ? a->target_modules : "all-linear");
+    print_labels(a);
     print_weights(a);
 }
 

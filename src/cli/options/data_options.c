@@ -56,7 +56,8 @@ const opt data_options[] = {
 
 int data_max_length(const cli_state *cli, const data_args *args, const clora_model_info *model, int *max_length) {
     const int positions = model->max_positions;
-    const int standard = args->kind == CLORA_DATA_PAIRS ? STANDARD_LENGTH : PREFERENCE_LENGTH;
+    const bool answers = args->kind == CLORA_DATA_PREFERENCE || args->kind == CLORA_DATA_UNPAIRED_PREFERENCE;
+    const int standard = answers ? PREFERENCE_LENGTH : STANDARD_LENGTH;
 
     *max_length = args->max_length ? args->max_length : positions < standard ? positions : standard;
     if (*max_length > positions)
@@ -89,6 +90,7 @@ int data_load(const cli_state *cli, const data_args *args, const char *path, con
     options.eos = args->eos == 0;
     options.learn_context = args->learn_context;
     options.kind = args->kind;
+    options.labels = args->labels;
     if (clora_tokenizer_eos(tokenizer) < 0 && model->eos_count > 0)
         options.eos_id = model->eos[0];
     if (clora_dataset_load(out, path, tokenizer, &options) != CLORA_OK)

@@ -15,11 +15,12 @@ typedef struct data_args {
     int batch_size, pack;
     int eos; /* index into always, never */
     int learn_context;
-    clora_data_kind kind; /* no option: what the command wants */
+    clora_data_kind kind;      /* no option: what the command wants */
+    const char *const *labels; /* nor this: of texts with labels, the names that there may be; NULL: any */
 } data_args;
 
 #define DATA_ARGS_INIT(batch) \
-    { NULL, NULL, 0, (batch), 0, 0, 0, CLORA_DATA_PAIRS }
+    { NULL, NULL, 0, (batch), 0, 0, 0, CLORA_DATA_PAIRS, NULL }
 
 #define DATA_COLUMNS_HELP                                                                                             \
     "of a .csv or .tsv file, the columns of context and target, or the target's alone, by name or by number from 1; " \

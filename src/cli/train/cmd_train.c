@@ -194,9 +194,9 @@ static int run(cli_state *cli, int argc, char **argv) {
         return status;
     status = check(cli, &args, groups);
     if (status == CLI_DONE)
-        status = train_choose_objective(cli, &args, groups, GROUPS);
-    if (status == CLI_DONE)
         status = train_choose_methods(cli, &args, opt_given(groups, GROUPS, "method"), groups + METHODS);
+    if (status == CLI_DONE)
+        status = train_choose_objective(cli, &args, groups, GROUPS);
     if (status != CLI_DONE)
         return status;
     args.adapter.seed = args.bottleneck.seed = args.train.seed;

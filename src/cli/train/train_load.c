@@ -8,6 +8,24 @@
 #include "cli/inputs/tokenizer_ahead.h"
 #include "cli/train/cmd_train.h"
 
+/* Training data, then held-out data with the same labels; those of an adapter that is continued are its own. */
+static int load_files(train_state *state, const clora_model_info *info) {
+    const train_args *args = state->args;
+    clora_inspected_adapter continued = {0};
+    data_args data = args->data;
+
+    if (data.kind == CLORA_DATA_LABELS && args->init_adapter &&
+        clora_inspect_adapter(&continued, args->init_adapter) != CLORA_OK)
+        return cli_fail_library(state->cli);
+    data.labels = (const char *const *)continued.labels;
+    int status = data_load(state->cli, &data, data.data, state->tokenizer, info, state->max_length, &state->data);
+    data.labels = clora_dataset_labels(state->data, NULL);
+    if (status == CLI_DONE && args->val)
+        status = data_load(state->cli, &data, args->val, state->tokenizer, info, state->max_length, &state->val);
+    clora_inspected_adapter_finish(&continued);
+    return status;
+}
+
 static int load_data(train_state *state) {
     const train_args *args = state->args;
     const clora_model_options options = model_args_options(&args->model);
@@ -24,12 +42,7 @@ static int load_data(train_state *state) {
     if (args->data.eos == 0)
         ends_note_files(state->cli, args->model_path, state->tokenizer, &info);
     status = data_max_length(state->cli, &args->data, &info, &state->max_length);
-    if (status == CLI_DONE)
-        status = data_load(state->cli, &args->data, args->data.data, state->tokenizer, &info, state->max_length,
-                           &state->data);
-    if (status == CLI_DONE && args->val)
-        status = data_load(state->cli, &args->data, args->val, state->tokenizer, &info, state->max_length, &state->val);
-    return status;
+    return status == CLI_DONE ? load_files(state, &info) : status;
 }
 
 static int load_model(train_state *state) {

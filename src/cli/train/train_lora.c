@@ -159,7 +159,18 @@ static void set_size(train_args *args, int size) {
 }
 
 static clora_status make(clora_adapter **out, const train_state *state) {
-    return clora_adapter_create(out, state->model, &state->args->adapter);
+    clora_adapter_options options = state->args->adapter;
+
+    options.labels = clora_dataset_labels(state->data, NULL);
+    return clora_adapter_create(out, state->model, &options);
+}
+
+static int count_labels(const char *const *labels) {
+    int count = 0;
+
+    while (labels[count])
+        count++;
+    return count;
 }
 
 static void describe(FILE *out, const train_state *state, const clora_adapter *adapter) {
@@ -170,6 +181,8 @@ static void describe(FILE *out, const train_state *state, const clora_adapter *a
             a.target_modules);
     if (a.dropout > 0)
         fprintf(out, ", dropout %g", (double)a.dropout);
+    if (a.labels)
+        fprintf(out, ", a head of %d labels", count_labels(a.labels));
 }
 
 const train_method train_lora = {

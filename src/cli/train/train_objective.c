@@ -5,12 +5,16 @@ static const struct {
     clora_preference preference;
     clora_data_kind data;
 } objectives[] = {
-    {CLORA_PREFERENCE_NONE, CLORA_DATA_PAIRS},      {CLORA_PREFERENCE_DPO, CLORA_DATA_PREFERENCE},
-    {CLORA_PREFERENCE_IPO, CLORA_DATA_PREFERENCE},  {CLORA_PREFERENCE_HINGE, CLORA_DATA_PREFERENCE},
-    {CLORA_PREFERENCE_ORPO, CLORA_DATA_PREFERENCE}, {CLORA_PREFERENCE_KTO, CLORA_DATA_UNPAIRED_PREFERENCE},
+    {CLORA_PREFERENCE_NONE, CLORA_DATA_PAIRS},
+    {CLORA_PREFERENCE_NONE, CLORA_DATA_LABELS},
+    {CLORA_PREFERENCE_DPO, CLORA_DATA_PREFERENCE},
+    {CLORA_PREFERENCE_IPO, CLORA_DATA_PREFERENCE},
+    {CLORA_PREFERENCE_HINGE, CLORA_DATA_PREFERENCE},
+    {CLORA_PREFERENCE_ORPO, CLORA_DATA_PREFERENCE},
+    {CLORA_PREFERENCE_KTO, CLORA_DATA_UNPAIRED_PREFERENCE},
 };
 
-static const char *const words[] = {"next", "dpo", "ipo", "hinge", "orpo", "kto", NULL};
+static const char *const words[] = {"next", "classify", "dpo", "ipo", "hinge", "orpo", "kto", NULL};
 
 static const float PREFERENCE_LR = 1e-6f; /* TRL's, where none is given */
 
@@ -21,7 +25,8 @@ const opt train_objective_options[] = {
      .value = "NAME",
      .choices = words,
      .help =
-         "what is minimised: next (the next token of targets); on \"prompt\", \"chosen\" and \"rejected\" dpo, ipo, "
+         "what is minimised: next (the next token of targets); on \"text\" and \"label\" classify (which label a text "
+         "has, by a head on its last token); on \"prompt\", \"chosen\" and \"rejected\" dpo, ipo, "
          "hinge or orpo, on \"prompt\", \"completion\" and \"label\" kto, with a --max-length of 1024"},
     {.name = "beta",
      .type = OPT_FLOAT,
@@ -44,17 +49,23 @@ const opt train_objective_options[] = {
 };
 
 int train_choose_objective(const cli_state *cli, train_args *args, const opt_group *groups, int count) {
-    /* of the data, and of no use where a batch has prompts with their answers */
-    static const char *const of_pairs[] = {"pack", "columns", "learn-context", NULL};
+    /* of the data, and of no use where a batch has prompts with their answers, or texts with their labels */
+    static const char *const of_pairs[] = {"columns", "learn-context", "pack", NULL};
+    static const char *const of_targets[] = {"columns", "learn-context", "eos", NULL};
+    const bool labels = objectives[args->objective].data == CLORA_DATA_LABELS;
+    const char *const *idle = labels ? of_targets : of_pairs;
 
     args->train.preference = objectives[args->objective].preference;
     args->data.kind = objectives[args->objective].data;
+    if (args->train.preference == CLORA_PREFERENCE_NONE && opt_given(groups, count, "beta"))
+        return cli_misuse(cli, "--beta is of an objective on preferences");
+    for (int i = 0; args->objective != 0 && idle[i]; i++)
+        if (opt_given(groups, count, idle[i]))
+            return cli_misuse(cli, "--%s is for --objective next", idle[i]);
+    if (labels && !args->init_adapter && !args->methods[TRAIN_LORA])
+        return cli_misuse(cli, "--objective classify has its head beside --method lora");
     if (args->train.preference == CLORA_PREFERENCE_NONE)
-        return opt_given(groups, count, "beta") ? cli_misuse(cli, "--beta is of an objective on preferences")
-                                                : CLI_DONE;
-    for (int i = 0; of_pairs[i]; i++)
-        if (opt_given(groups, count, of_pairs[i]))
-            return cli_misuse(cli, "--%s is for --objective next", of_pairs[i]);
+        return CLI_DONE;
     if (args->train.label_smoothing > 0.0f && args->train.preference != CLORA_PREFERENCE_DPO)
         return cli_misuse(cli, "--objective %s has no --label-smoothing", words[args->objective]);
     if (!opt_given(groups, count, "lr"))
