@@ -47,6 +47,14 @@ def adapters_in_optimizers(sources):
             yield f"{path}: adapter"
 
 
+def commands_beside_launches(sources):
+    """The device is asked by src/device and ops/launch.c alone: a step that is recorded sees what is asked there."""
+    for path, text in sources.items():
+        if path.startswith("src/") and not path.startswith(("src/device/", "src/ops/launch.c")):
+            for word in sorted(set(re.findall(r"\bclEnqueue\w+", text))):
+                yield f"{path}: {word}"
+
+
 def files_that_are_not_there(texts, is_there):
     """Comments, documents and recipes name files by their paths, from the root or from where sources look."""
     roots = ("", "src/", "autotune/", "include/", "tests/", "bench/")
@@ -78,7 +86,7 @@ def kernel_defaults(sources):
                         yield f"{path}: {name} is {value}, in the registry's row of {kernel} {' or '.join(values)}"
 
 
-CHECKS = (doubled_names, family_words, adapters_in_optimizers, kernel_defaults)
+CHECKS = (doubled_names, family_words, adapters_in_optimizers, commands_beside_launches, kernel_defaults)
 
 
 def main():

@@ -36,6 +36,11 @@ class Rooms(unittest.TestCase):
         sources = {"src/train/adamw.c": "clora_adapter *a;", "src/train/trainer.c": "clora_adapter *a;"}
         self.assertEqual(list(check_rooms.adapters_in_optimizers(sources)), ["src/train/adamw.c: adapter"])
 
+    def test_a_command_that_is_no_launch(self):
+        sources = {"src/model/decoder.c": "clEnqueueFillBuffer(q, b);", "src/ops/launch.c": "clEnqueueNDRangeKernel();",
+                   "src/device/tensor.c": "clEnqueueFillBuffer(q, b);"}
+        found = list(check_rooms.commands_beside_launches(sources))
+        self.assertEqual(found, ["src/model/decoder.c: clEnqueueFillBuffer"])
 
     def test_a_default_that_differs_from_the_registry(self):
         registry = ('#define BLOCK {"BLOCK", rule_block, {512, 128}}\n'
