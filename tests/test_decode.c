@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +12,6 @@
 #include <clora/clora.h>
 
 #include "base/rng.h"
-#include "files/safetensors.h"
 #include "methods/lora_adapter.h"
 #include "model/decoder.h"
 #include "model/family.h"
@@ -20,6 +20,7 @@
 #include "support/fixture.h"
 #include "support/optimise.h"
 #include "support/scratch.h"
+#include "support/wide_model.h"
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
@@ -133,64 +134,6 @@ static clora_adapter *make_adapter(clora_model *model, const clora_adapter_optio
     return adapter;
 }
 
-/* ---- a model whose heads and rows fill vectors ---- */
-
-enum { WIDE_LAYERS = 3, MOST_LAYERS = 10, C = 96, F = 160, H = 6, G = 2, D = 32, TENSORS = MOST_LAYERS * 9 + 2 };
-
-static size_t wide_entries(safetensors_entry *entries, char (*names)[96], int layers) {
-    static const struct {
-        const char *name;
-        int rows, cols; /* no rows: a vector */
-    } inside[] = {{"input_layernorm", 0, C},          {"self_attn.q_proj", H * D, C}, {"self_attn.k_proj", G * D, C},
-                  {"self_attn.v_proj", G * D, C},     {"self_attn.o_proj", C, H * D}, {"mlp.gate_proj", F, C},
-                  {"post_attention_layernorm", 0, C}, {"mlp.up_proj", F, C},          {"mlp.down_proj", C, F}};
-    const size_t each = sizeof(inside) / sizeof(inside[0]);
-    size_t n = 0;
-
-    for (; n < (size_t)layers * each; n++) {
-        const int rows = inside[n % each].rows, cols = inside[n % each].cols;
-        snprintf(names[n], sizeof(names[n]), "model.layers.%zu.%s.weight", n / each, inside[n % each].name);
-        entries[n] = (safetensors_entry){.ndim = rows ? 2 : 1, .shape = {rows ? rows : cols, rows ? cols : 0}};
-    }
-    snprintf(names[n], sizeof(names[n]), "model.embed_tokens.weight");
-    entries[n++] = (safetensors_entry){.ndim = 2, .shape = {V, C}};
-    snprintf(names[n], sizeof(names[n]), "model.norm.weight");
-    entries[n++] = (safetensors_entry){.ndim = 1, .shape = {C}};
-    return n;
-}
-
-static const char *write_wide_model(int layers) {
-    safetensors_entry entries[TENSORS];
-    char names[TENSORS][96];
-    const size_t n = wide_entries(entries, names, layers);
-    char config[512];
-    safetensors_writer writer;
-
-    for (size_t i = 0; i < n; i++) {
-        entries[i].name = names[i];
-        entries[i].dtype = CLORA_DTYPE_F32;
-    }
-    scratch_mkdir("wide");
-    assert_ok(safetensors_writer_begin(&writer, scratch_path("wide/model.safetensors"), entries, n, NULL));
-    while (writer.next < writer.count) {
-        const size_t i = writer.order[writer.next], size = writer.bytes[writer.next];
-        float *values = malloc(size);
-        for (size_t e = 0; e < size / sizeof(float); e++)
-            values[e] = (entries[i].ndim == 1 ? 1.0f : 0.0f) + 0.15f * rng_normal(5, (uint32_t)i, e);
-        assert_ok(safetensors_writer_tensor(&writer, values, size));
-        free(values);
-    }
-    assert_ok(safetensors_writer_finish(&writer));
-    snprintf(config, sizeof(config),
-             "{\"model_type\": \"llama\", \"hidden_size\": 96, \"intermediate_size\": 160, "
-             "\"num_hidden_layers\": %d, \"num_attention_heads\": 6, \"num_key_value_heads\": 2, \"head_dim\": 32, "
-             "\"vocab_size\": 97, \"max_position_embeddings\": 128, \"rms_norm_eps\": 1e-5, "
-             "\"tie_word_embeddings\": true, \"hidden_act\": \"silu\"}",
-             layers);
-    scratch_text("wide/config.json", config);
-    return scratch_path("wide");
-}
-
 /* ---- tests ---- */
 
 static void test_one_launch_gives_the_same_bits(void **state) {
@@ -230,7 +173,7 @@ static void test_more_rows_give_the_same_bits(void **state) {
 /* More than one block of keys, rotations by vectors, and terms of every projection. */
 static void test_three_layers_of_a_wider_model_go_as_one(void **state) {
     static const clora_dtype types[] = {CLORA_DTYPE_F32, CLORA_DTYPE_BF16};
-    const char *path = write_wide_model(WIDE_LAYERS);
+    const char *path = write_wide_model(3);
     clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
 
     (void)state;
@@ -273,12 +216,12 @@ static void test_adapters_that_differ_by_layer_go_as_one(void **state) {
 
 /* More ranks than a program has variants: a term of another rank shares its work out as one of the others does. */
 static void test_many_ranks_go_as_one(void **state) {
-    clora_model *model = load(write_wide_model(MOST_LAYERS), CLORA_DTYPE_F32);
+    clora_model *model = load(write_wide_model(WIDE_MOST_LAYERS), CLORA_DTYPE_F32);
     clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
     char ranks[512] = "";
 
     (void)state;
-    for (int l = 0; l < MOST_LAYERS; l++)
+    for (int l = 0; l < WIDE_MOST_LAYERS; l++)
         snprintf(ranks + strlen(ranks), sizeof(ranks) - strlen(ranks), "%slayers.%d.self_attn.q_proj=%d", l ? "," : "",
                  l, 1 + 3 * l);
     options.rank_pattern = ranks;
@@ -316,18 +259,12 @@ static void test_biases_go_along(void **state) {
     }
 }
 
-/* Biases of a model's files lie side by side, as its weights do. */
-static void test_a_family_with_biases_goes_as_one(void **state) {
+static void test_biases_of_files_lie_in_one_buffer(void **state) {
     clora_model *model = load(fixture_path("tiny-qwen2"), CLORA_DTYPE_F32);
-    clora_adapter *adapter = NULL;
 
     (void)state;
-    assert_ok(clora_adapter_load(&adapter, model, fixture_path("tiny-qwen2-lora")));
     for (int l = 1; l < model->config.layers; l++)
         assert_ptr_equal(model->layer[l].w[DECODER_QKV]->bias->buffer, model->layer[0].w[DECODER_QKV]->bias->buffer);
-    check(model, NULL, (text){1, 1, 3}, STEPS);
-    check(model, adapter, (text){2, 1, 3}, STEPS);
-    clora_adapter_free(adapter);
     clora_model_free(model);
 }
 
@@ -354,9 +291,31 @@ static void test_every_family_goes_as_one_from_every_storage_type(void **state) 
         }
 }
 
+/* All that there is of a method in the fixtures of a family. */
+static void test_every_kind_of_adapter_goes_as_one(void **state) {
+    clora_model *model = load_tiny(CLORA_DTYPE_F32);
+    DIR *folder = opendir(fixture_path(""));
+    int kinds = 0;
+
+    (void)state;
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (strncmp(entry->d_name, "tiny-llama-", strlen("tiny-llama-")) != 0 || strstr(entry->d_name, "dora"))
+            continue; /* DoRA is refused */
+        clora_adapter *adapter = fixture_adapter(model, entry->d_name);
+        print_message("%s\n", entry->d_name);
+        check(model, adapter, (text){1, 1, 3}, SOME);
+        clora_adapter_free(adapter);
+        kinds++;
+    }
+    closedir(folder);
+    assert_true(kinds >= 3);
+    clora_model_free(model);
+}
+
 /* A bias set by hand is a buffer of its own: ten layers have more than a launch has arguments. */
 static void test_more_buffers_than_a_launch_holds_take_another(void **state) {
-    clora_model *model = load(write_wide_model(MOST_LAYERS), CLORA_DTYPE_F32);
+    clora_model *model = load(write_wide_model(WIDE_MOST_LAYERS), CLORA_DTYPE_F32);
 
     (void)state;
     set_biases(model, DECODER_PROJECTIONS);
@@ -551,8 +510,9 @@ int main(void) {
         cmocka_unit_test(test_adapters_that_differ_by_layer_go_as_one),
         cmocka_unit_test_setup_teardown(test_many_ranks_go_as_one, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_biases_go_along),
-        cmocka_unit_test(test_a_family_with_biases_goes_as_one),
+        cmocka_unit_test(test_biases_of_files_lie_in_one_buffer),
         cmocka_unit_test(test_every_family_goes_as_one_from_every_storage_type),
+        cmocka_unit_test(test_every_kind_of_adapter_goes_as_one),
         cmocka_unit_test_setup_teardown(test_more_buffers_than_a_launch_holds_take_another, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test(test_any_number_of_groups_comes_to_an_end),
