@@ -14,9 +14,9 @@
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
-enum { GROUPS = 10 };
-static const char *const group_names[GROUPS] = {"products", "term",      "factors", "model",   "loss",
-                                                "backward", "adamw8bit", "sgd",     "weights", "bottleneck"};
+enum { GROUPS = 11 };
+static const char *const group_names[GROUPS] = {"products",  "term", "factors", "model",      "loss", "backward",
+                                                "adamw8bit", "sgd",  "weights", "bottleneck", "past"};
 
 /*
  * Few cases, at odd sizes. What they compile, which is nearly all of what they cost, is what a run compiles too: hence
@@ -64,6 +64,12 @@ static const struct {
     {SELF_CHECK_WEIGHTS, "matmul_dbias", {.M = 9, .K = 577, .pad = 1}},
     {SELF_CHECK_BOTTLENECK, "bottleneck", {.M = 67, .K = 131, .R = 33, .option = 1}},
     {SELF_CHECK_BOTTLENECK, "bottleneck_backward", {.M = 67, .K = 131, .R = 33, .option = 1}},
+    {SELF_CHECK_PAST, "past_join", {.B = 2, .T = 3, .S = 5, .H = 3, .pad = 1}},
+    {SELF_CHECK_PAST, "past_split", {.B = 2, .T = 3, .S = 5, .H = 3, .pad = 1}},
+    {SELF_CHECK_PAST, "past_embed", {.M = 19, .N = 7, .R = 4, .K = 77}},
+    {SELF_CHECK_PAST, "past_embed_backward", {.M = 19, .N = 7, .R = 4, .K = 77}},
+    {SELF_CHECK_PAST, "attention", {.B = 2, .T = 67, .S = 70, .H = 3, .G = 1, .option = 6}},
+    {SELF_CHECK_PAST, "attention_backward", {.B = 2, .T = 67, .S = 70, .H = 3, .G = 1, .option = 6}},
 };
 
 /* What is to be checked. */
@@ -100,7 +106,7 @@ static clora_status check_group(clora_context *context, unsigned group, const su
 static void describe(char *out, size_t size, const clora_context *context, int group, const subject *s) {
     static const char *const asked[] = {
         [DOT_NONE] = " dot off", [DOT_EMULATED] = " dot emulated", [DOT_INSTRUCTION] = "", [DOT_UNKNOWN] = ""};
-    const bool has_heads = (1u << group) & (SELF_CHECK_MODEL | SELF_CHECK_BACKWARD);
+    const bool has_heads = (1u << group) & (SELF_CHECK_MODEL | SELF_CHECK_BACKWARD | SELF_CHECK_PAST);
     dot_engine dot = DOT_UNKNOWN;
 
     (void)dot_setting(&dot); /* a context exists, so it is a word; what a processor has beyond it is the device's */

@@ -112,6 +112,16 @@ CLORA_API clora_status clora_adapter_load(clora_adapter **out, clora_model *mode
 CLORA_API clora_status clora_adapter_join(clora_adapter **out, clora_adapter *const *parts, size_t count);
 
 /**
+ * Positions that an adapter takes before a sequence's own tokens: those of a prefix or a prompt. They count against
+ * the model's positions and the capacity of sessions.
+ *
+ * @param[in] adapter  NULL: 0
+ *
+ * @return the number of positions
+ */
+CLORA_API int clora_adapter_past(const clora_adapter *adapter);
+
+/**
  * The method that an adapter was made by.
  *
  * @param[in] adapter  NULL: NULL

@@ -33,7 +33,7 @@
  * Locale. Texts that clora reads and writes have a decimal point, whatever setlocale() was told.
  *
  * Tiers, each built on those before it: status, dtype; context, tensor, opencl, tune; lowrank; model, tokenizer,
- * dataset, adapter; objective, train, generate, engine. A program enters where it fits.
+ * dataset, adapter, prefix; objective, train, generate, engine. A program enters where it fits.
  */
 #ifndef CLORA_CLORA_H
 #define CLORA_CLORA_H
@@ -59,6 +59,7 @@
 #include <clora/model.h>
 #include <clora/objective.h>
 #include <clora/output.h>
+#include <clora/prefix.h>
 #include <clora/status.h>
 #include <clora/tensor.h>
 #include <clora/tokenizer.h>

@@ -23,7 +23,8 @@ typedef struct clora_batch {
     int32_t *first;     /* (B, T)  where in the row the sequence of this position begins: t sees keys first[t]..t */
     int32_t *last;      /* (B, T)  where it ends; padding: first = last = t */
     bool forked;        /* t sees only those keys whose last is not before it: parts of a row share a beginning */
-    size_t tokens;      /* ids that are not padding */
+    int prompt;         /* ids that were put before each sequence */
+    size_t tokens;      /* ids that are not padding, without those */
     size_t learnt;      /* targets that are not -1 */
     size_t sequences;
 } clora_batch;
@@ -31,8 +32,10 @@ typedef struct clora_batch {
 typedef struct clora_loader_options {
     int batch_size; /* rows of a batch; the last of an epoch may have fewer */
     int pack;       /* 1: whole sequences share rows of max_length, in order */
-    int max_length; /* of a row; 0: the dataset's longest sequence */
+    int max_length; /* of a row, without what is put before it; 0: the dataset's longest sequence */
     int shuffle;    /* 1: a new order each epoch, from seed and epoch alone */
+    int prompt;     /* ids put before each sequence: prompt_id, prompt_id + 1, ... */
+    int32_t prompt_id;
     uint64_t seed;
 } clora_loader_options;
 

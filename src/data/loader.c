@@ -20,22 +20,23 @@ struct clora_loader {
     clora_batch batch;
 };
 
+/* With what is put before it. */
 static int length_of(const clora_loader *loader, size_t place) {
     const int32_t *ids;
 
-    return clora_dataset_sequence(loader->dataset, loader->order[place], &ids, NULL);
+    return loader->options.prompt + clora_dataset_sequence(loader->dataset, loader->order[place], &ids, NULL);
 }
 
 /* Whole sequences in order, as many as fit into a row. */
 static void fill_rows(clora_loader *loader) {
-    int room = 0;
+    int64_t room = 0;
 
     loader->rows = 0;
     for (size_t i = 0; i < loader->sequences; i++) {
         const int length = length_of(loader, i);
         if (!loader->options.pack || length > room) {
             loader->row[loader->rows++] = i;
-            room = loader->options.max_length;
+            room = (int64_t)loader->options.prompt + loader->options.max_length;
         }
         room -= length;
     }
@@ -70,7 +71,8 @@ static clora_status check(clora_loader_options *options, const clora_dataset *da
 
 static clora_status allocate(clora_loader *loader) {
     const int longest = clora_dataset_get_stats(loader->dataset).longest;
-    const size_t width = (size_t)(loader->options.pack ? loader->options.max_length : longest);
+    const size_t width =
+        (size_t)(loader->options.pack ? loader->options.max_length : longest) + (size_t)loader->options.prompt;
     const size_t wanted = (size_t)loader->options.batch_size;
     clora_batch *batch = &loader->batch;
     size_t n = 0;
@@ -143,25 +145,27 @@ clora_status clora_loader_seek(clora_loader *loader, uint32_t epoch, size_t inde
     return CLORA_OK;
 }
 
-/* Sequence `index` into the row that begins at element `row` of the batch, from position `at` on. Returns its end. */
-static int place_sequence(clora_batch *batch, const clora_dataset *dataset, size_t index, size_t row, int at) {
+/* Sequence `index`, after the prompt's ids, into the row that begins at element `row` of the batch, from position `at`
+ * on. Returns its end. */
+static int place_sequence(clora_batch *batch, const clora_loader *loader, size_t index, size_t row, int at) {
+    const int P = loader->options.prompt;
     const int32_t *ids, *labels;
-    const int n = clora_dataset_sequence(dataset, index, &ids, &labels);
-    const int ahead = dataset->kind != CLORA_DATA_LABELS; /* a label is told where the text ends */
+    const int n = clora_dataset_sequence(loader->dataset, index, &ids, &labels), end = at + P + n;
+    const int ahead = loader->dataset->kind != CLORA_DATA_LABELS; /* a label is told where the text ends */
 
-    for (int i = 0; i < n; i++) {
-        const size_t e = row + (size_t)(at + i);
-        const int32_t target = i + ahead < n ? labels[i + ahead] : -1;
-        batch->ids[e] = ids[i];
+    for (int i = -P; i < n; i++) {
+        const size_t e = row + (size_t)(at + P + i);
+        const int32_t target = i + ahead >= 0 && i + ahead < n ? labels[i + ahead] : -1;
+        batch->ids[e] = i < 0 ? loader->options.prompt_id + P + i : ids[i];
         batch->targets[e] = target;
-        batch->positions[e] = i;
+        batch->positions[e] = P + i;
         batch->first[e] = at;
-        batch->last[e] = at + n - 1;
+        batch->last[e] = end - 1;
         batch->learnt += target >= 0;
     }
     batch->tokens += (size_t)n;
     batch->sequences++;
-    return at + n;
+    return end;
 }
 
 static void pad_row(clora_batch *batch, size_t row, int at) {
@@ -191,6 +195,7 @@ clora_status clora_loader_next(clora_loader *loader, const clora_batch **out) {
     const size_t begin = loader->next * size, left = loader->rows - begin;
     batch->B = (int)(left < size ? left : size);
     batch->T = 0;
+    batch->prompt = loader->options.prompt;
     batch->tokens = batch->learnt = batch->sequences = 0;
     for (int b = 0; b < batch->B; b++) {
         const int length = row_length(loader, begin + (size_t)b);
@@ -200,7 +205,7 @@ clora_status clora_loader_next(clora_loader *loader, const clora_batch **out) {
         const size_t r = begin + (size_t)b, row = (size_t)b * (size_t)batch->T;
         int at = 0;
         for (size_t i = loader->row[r]; i < loader->row[r + 1]; i++)
-            at = place_sequence(batch, loader->dataset, loader->order[i], row, at);
+            at = place_sequence(batch, loader, loader->order[i], row, at);
         pad_row(batch, row, at);
     }
     loader->next++;

@@ -13,8 +13,9 @@ enum {
     SELF_CHECK_BACKWARD = 32, /* what its backward pass has besides */
     SELF_CHECK_ADAMW8BIT = 64,
     SELF_CHECK_SGD = 128,
-    SELF_CHECK_WEIGHTS = 256,   /* gradients of a model's own tensors */
-    SELF_CHECK_BOTTLENECK = 512 /* adapters after sublayers, both passes */
+    SELF_CHECK_WEIGHTS = 256,    /* gradients of a model's own tensors */
+    SELF_CHECK_BOTTLENECK = 512, /* adapters after sublayers, both passes */
+    SELF_CHECK_PAST = 1024       /* what stands before a sequence, both passes */
 };
 
 /*
@@ -24,7 +25,8 @@ enum {
  * CLORA_ERROR_OPENCL says which operation and how far off it is. CLORA_SELF_CHECK=off trusts the device; force asks it
  * again whatever is kept.
  *
- * type: the storage of the weights; head_dim: of attention, 0 without SELF_CHECK_MODEL and SELF_CHECK_BACKWARD.
+ * type: the storage of the weights; head_dim: of attention, 0 without SELF_CHECK_MODEL, SELF_CHECK_BACKWARD and
+ * SELF_CHECK_PAST.
  *
  * Defined in autotune/, which knows the operations and their reference.
  */

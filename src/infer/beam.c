@@ -325,7 +325,8 @@ done:
 
 clora_status beam_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
                            const clora_prompt *prompt, const clora_generate_options *o) {
-    const int room = session->cache.capacity - prompt->count + 1; /* the last id needs no place in the cache */
+    const int capacity = session->cache.capacity - adapter_past(session->select.adapter);
+    const int room = capacity - prompt->count + 1; /* the last id needs no place in the cache */
     search s = {.session = session,
                 .tokenizer = tokenizer,
                 .prompt = prompt,

@@ -101,12 +101,13 @@ size_t clora_engine_free_slots(const clora_engine *engine) {
 }
 
 static clora_status check(const clora_engine *e, const int32_t *prompt, size_t count, const clora_request_options *o) {
-    const int capacity = e->session->cache.capacity;
+    const int64_t capacity = (int64_t)e->session->cache.capacity - adapter_past(o->adapter);
 
     if (count < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "a prompt needs at least one token");
-    if (count > (size_t)capacity)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "the prompt has %zu tokens; a slot holds %d", count, capacity);
+    if (capacity < 1 || count > (size_t)capacity)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the prompt has %zu tokens; a slot holds %lld", count,
+                          (long long)capacity);
     if (o->stop_id_count > 0 && !o->stop_ids)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%zu stop_ids, which are NULL", o->stop_id_count);
     return session_check_ids(e->session, prompt, count);

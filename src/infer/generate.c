@@ -19,8 +19,9 @@ typedef struct run {
     bool stopped; /* by on_end */
 } run;
 
+/* What fits into a sequence of the session after what its adapter has before it. */
 static clora_status check(const run *r, const clora_session *session) {
-    const int capacity = session->cache.capacity;
+    const int capacity = session->cache.capacity - adapter_past(session->select.adapter);
 
     if (r->options->max_tokens < 0)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d tokens to generate", r->options->max_tokens);

@@ -122,7 +122,7 @@ clora_status request_create(clora_request **out, clora_engine *e, int slot, cons
         TRY(sampler_see(&r->sampler, prompt[i]));
     TRY(clora_decoder_create(&r->decoder, e->tokenizer, prompt, count));
     TRY(copy_stops(r, o));
-    TRY(copy_prompt(r, prompt, count, e->session->cache.capacity));
+    TRY(copy_prompt(r, prompt, count, e->session->cache.capacity - adapter_past(o->adapter)));
     r->output = (output){.stop = (const char *const *)r->stop, .callback = r->callback ? tell : NULL, .user = r};
     if (o->adapter)
         shared_hold(&o->adapter->shared);

@@ -25,6 +25,13 @@ void clora_adapter_free(clora_adapter *adapter) {
         shared_let_go(&adapter->shared);
 }
 
+clora_tensor adapter_prefix_of(const clora_adapter *adapter, int l) {
+    if (!adapter || !adapter->prefix)
+        return (clora_tensor){0};
+    const int width = tensor_cols(adapter->prefix) / adapter->base.layers;
+    return tensor_view(adapter->prefix, 0, adapter->prefix->shape[0], l * width, width);
+}
+
 int *adapter_list_ranks(const clora_adapter *adapter, int projections) {
     int *ranks = alloc_array((size_t)projections, sizeof(*ranks));
 
@@ -50,6 +57,10 @@ clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, c
     NEED(adapter);
     NEED(directory);
     return clora_adapter_save_with(adapter, directory, &options);
+}
+
+int clora_adapter_past(const clora_adapter *adapter) {
+    return adapter_past(adapter);
 }
 
 const char *clora_adapter_method(const clora_adapter *adapter) {

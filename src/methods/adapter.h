@@ -21,9 +21,12 @@ struct clora_adapter {
     bool changes_model; /* trains the base's own weights: without the adapter the base is not what it was */
 
     /* Attach points; NULL: nothing there. */
-    lowrank **term;         /* linear: one for each projection of the base, NULL where that is as it was */
-    bottleneck **sublayer;  /* after a sublayer: one for each of the base's, NULL where that is as it was */
-    classifier *classifier; /* the head: takes the place of the model's own */
+    lowrank **term;             /* linear: one for each projection of the base, NULL where that is as it was */
+    bottleneck **sublayer;      /* after a sublayer: one for each of the base's, NULL where that is as it was */
+    classifier *classifier;     /* the head: takes the place of the model's own */
+    const clora_tensor *prefix; /* before each sequence's own keys and values: (positions, layers * 2*G*D), of each
+                                   layer keys, then values */
+    const clora_tensor *prompt; /* before each sequence's own rows of the stream: (positions, hidden) */
 };
 
 /* Begins the adapter's part of a method's zeroed struct. */
@@ -43,6 +46,20 @@ static inline const bottleneck *adapter_sublayer(const clora_adapter *adapter, i
 static inline const classifier *adapter_classifier(const clora_adapter *adapter) {
     return adapter ? adapter->classifier : NULL;
 }
+
+/* Positions before a sequence's own tokens. */
+static inline int adapter_prefix_length(const clora_adapter *adapter) {
+    return adapter && adapter->prefix ? adapter->prefix->shape[0] : 0;
+}
+static inline int adapter_prompt_length(const clora_adapter *adapter) {
+    return adapter && adapter->prompt ? adapter->prompt->shape[0] : 0;
+}
+static inline int adapter_past(const clora_adapter *adapter) {
+    return adapter_prefix_length(adapter) + adapter_prompt_length(adapter);
+}
+
+/* Layer l's part of the prefix (positions, 2*G*D); without one a tensor that has no buffer. */
+clora_tensor adapter_prefix_of(const clora_adapter *adapter, int l);
 
 /* The rank of each projection's term, 0 without one, for workspace_plan; none at all without an adapter. The caller
  * frees; NULL without memory. */

@@ -19,6 +19,21 @@ static clora_status refuse_two(const clora_adapter *a, const clora_adapter *b, c
                       a->method->name, b->method->name, where);
 }
 
+static clora_status attach_past(joined *j, const clora_adapter *part) {
+    clora_status status = CLORA_OK;
+
+    for (size_t i = 0; i < j->count; i++) {
+        if (part->prefix && j->part[i]->prefix)
+            TRY(refuse_two(j->part[i], part, "the keys and values before a sequence"));
+        if (part->prompt && j->part[i]->prompt)
+            TRY(refuse_two(j->part[i], part, "the rows before a sequence"));
+    }
+    j->adapter.prefix = part->prefix ? part->prefix : j->adapter.prefix;
+    j->adapter.prompt = part->prompt ? part->prompt : j->adapter.prompt;
+done:
+    return status;
+}
+
 /* The attach points of one more part. */
 static clora_status attach(joined *j, const clora_adapter *part) {
     clora_status status = CLORA_OK;
@@ -44,6 +59,7 @@ static clora_status attach(joined *j, const clora_adapter *part) {
     }
     if (part->classifier) /* of LoRA, of which there is one */
         j->adapter.classifier = part->classifier;
+    TRY(attach_past(j, part));
     j->adapter.parameters += part->parameters;
 done:
     return status;

@@ -29,6 +29,7 @@ typedef struct method {
 extern const method method_lora;                            /* lora_adapter.c */
 extern const method method_bottleneck;                      /* bottleneck_adapter.c */
 extern const method method_full, method_bias, method_norms; /* full.c: no files of an adapter, but a model's */
+extern const method method_prefix, method_prompt;           /* past_adapter.c */
 extern const method method_joined;                          /* joined.c */
 
 /* Read an adapter of whatever method its settings name. */

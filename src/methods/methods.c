@@ -9,7 +9,7 @@
 #include "methods/method.h"
 #include "methods/peft_config.h"
 
-static const method *const methods[] = {&method_lora};
+static const method *const methods[] = {&method_lora, &method_prefix, &method_prompt};
 
 /* The row whose settings these are. What is no row's own goes to LoRA, which says what is wrong with it. */
 static const method *find(const json_t *config) {

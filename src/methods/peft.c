@@ -177,22 +177,26 @@ void peft_close(peft_adapter *adapter) {
     *adapter = (peft_adapter){.count = 0};
 }
 
-clora_status peft_read(float *out, const peft_adapter *adapter, const stored_tensor *factor) {
-    const size_t n = stored_elements(factor);
+clora_status peft_read_tensor(float *out, const safetensors *file, const stored_tensor *tensor) {
+    const size_t n = stored_elements(tensor);
     clora_status status = CLORA_OK;
-    void *bytes = alloc_array(factor->size, 1);
+    void *bytes = alloc_array(tensor->size, 1);
 
     if (!bytes)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factor %s", factor->name));
-    TRY(safetensors_read(bytes, adapter->file, factor, 0, factor->size));
-    dtype_to_f32(out, bytes, factor->dtype, n);
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the tensor %s", tensor->name));
+    TRY(safetensors_read(bytes, file, tensor, 0, tensor->size));
+    dtype_to_f32(out, bytes, tensor->dtype, n);
     for (size_t i = 0; i < n; i++)
         if (!isfinite(out[i]))
-            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s holds a value that is not finite", adapter->file->path,
-                           factor->name));
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s holds a value that is not finite", file->path,
+                           tensor->name));
 done:
     free(bytes);
     return status;
+}
+
+clora_status peft_read(float *out, const peft_adapter *adapter, const stored_tensor *factor) {
+    return peft_read_tensor(out, adapter->file, factor);
 }
 
 static void free_entries(safetensors_entry *entries, size_t n) {

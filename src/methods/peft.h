@@ -28,7 +28,8 @@ clora_status peft_open_tensors(safetensors **out, const char *directory);
 /* score.weight of a file with these settings, or NULL where they speak of none. Its rows are the labels. */
 clora_status peft_find_score(const stored_tensor **out, const safetensors *file, const json_t *config);
 
-/* A factor as floats; a value that is not finite is an error that names the tensor. */
+/* A tensor as floats, and a factor; a value that is not finite is an error that names it. */
+clora_status peft_read_tensor(float *out, const safetensors *file, const stored_tensor *tensor);
 clora_status peft_read(float *out, const peft_adapter *adapter, const stored_tensor *factor);
 
 enum { PEFT_SCORE = -1 /* in a module's place: score.weight */ };

@@ -1,6 +1,7 @@
 #include "model/decoder.h"
 
 #include "base/ints.h"
+#include "model/attend.h"
 #include "model/linear.h"
 #include "model/sublayer.h"
 #include "model/own_gradients.h"
@@ -14,62 +15,16 @@ static int sublayer_of(int l, int kind) {
     return l * SUBLAYERS + kind;
 }
 
-/* The column ranges of a fused q,k,v matrix, and the first two in one. */
-typedef struct qkv_views {
-    clora_tensor q, k, v, qk;
-} qkv_views;
-
-static qkv_views split_qkv(const clora_tensor *qkv, const model_config *c) {
-    const int M = qkv->shape[0], q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-
-    return (qkv_views){tensor_view(qkv, 0, M, 0, q), tensor_view(qkv, 0, M, q, kv), tensor_view(qkv, 0, M, q + kv, kv),
-                       tensor_view(qkv, 0, M, 0, q + kv)};
-}
-
-static attention_shape shape_of(const workspace *ws, int S) {
-    const model_config *c = &ws->model->config;
-
-    return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim, 0, ws->forked};
-}
-
-/* The rows of the step's sequences in a layer's keys and values. */
-static clora_tensor cache_view(const workspace *ws, const kv_cache *cache, int l) {
-    const clora_tensor *kv = &cache->kv[l];
-    return tensor_view(kv, cache->first * cache->capacity, ws->B * cache->capacity, 0, tensor_cols(kv));
-}
-
-/* Rotates q and k; with a cache, k and v go there. */
-static clora_status attend(workspace *ws, attention_activations *a, const qkv_views *p, kv_cache *cache, int l) {
-    const model_config *c = &ws->model->config;
-    clora_tensor qk = p->qk;
-    clora_status status = CLORA_OK;
-
-    if (!cache) {
-        TRY(op_rope(&qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, false));
-        return op_attention(&a->att, ws->train ? &a->lse : NULL, &p->q, &p->k, &p->v, &ws->past, &ws->first, &ws->last,
-                            shape_of(ws, ws->T));
-    }
-    clora_tensor kv = cache_view(ws, cache, l);
-    const attention_shape shape = shape_of(ws, cache->capacity);
-    const int rows = kv.shape[0], width = tensor_cols(&p->k);
-    const clora_tensor k = tensor_view(&kv, 0, rows, 0, width), v = tensor_view(&kv, 0, rows, width, width);
-    TRY(op_rope_store(&kv, &a->qkv, &ws->positions, &ws->rope, &ws->past, shape));
-    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, NULL, shape));
-done:
-    return status;
-}
-
 /* What the backward pass needs of a layer's attention. */
 static clora_status layer_attention(workspace *ws, const selection *s, kv_cache *cache, int l) {
     layer_activations *a = workspace_layer(ws, l);
     attention_activations *t = workspace_attention(ws, l);
-    const qkv_views p = split_qkv(&t->qkv, &ws->model->config);
     clora_status status = CLORA_OK;
 
     TRY(linear_forward_normed(ws, s, l * DECODER_PROJECTIONS + DECODER_QKV, &t->qkv, NULL, workspace_stream(ws, l),
                               ws->model->layer[l].norm[DECODER_NORM_ATTENTION], &a->rstd_attention,
                               &a->u[DECODER_QKV]));
-    TRY(attend(ws, t, &p, cache, l));
+    TRY(attend(ws, s, t, cache, l));
 done:
     return status;
 }
@@ -129,6 +84,8 @@ clora_status decoder_forward(workspace *ws, const selection *select, kv_cache *c
     clora_status status = CLORA_OK;
 
     TRY(op_embedding(workspace_stream(ws, 0), &ws->ids, m->embedding));
+    if (ws->has_prompt)
+        TRY(op_past_embed(workspace_stream(ws, 0), select->adapter->prompt, &ws->ids, m->config.vocab));
     for (int l = 0; l < m->config.layers; l++)
         TRY(layer_forward(ws, select, cache, l));
     TRY(op_rmsnorm(&ws->normed, &ws->rstd_final, workspace_stream(ws, m->config.layers), m->norm, m->config.norm_eps));
@@ -161,18 +118,29 @@ static bool projection_trains(const workspace *ws, const selection *s, int p) {
            ends_adapted(s, p);
 }
 
+static bool prompt_trains(const selection *s) {
+    return s->adapter && s->adapter->prompt && trains(s, s->adapter->prompt);
+}
+
+static bool prefix_trains(const selection *s) {
+    return s->adapter && s->adapter->prefix && trains(s, s->adapter->prefix);
+}
+
 /* The first projection that trains: no gradient is needed before it. A gain counts as the projection before its
- * normalisation, whose output's gradient it takes; the embedding as one before all. */
+ * normalisation, whose output's gradient it takes; the embedding and a prompt as one before all; a prefix, whose
+ * gradient is that of keys and values, as the first. */
 static int first_trained(const workspace *ws, const selection *s) {
     static const int reader[DECODER_NORMS] = {
         [DECODER_NORM_ATTENTION] = DECODER_QKV, [DECODER_NORM_MLP] = DECODER_GATE_UP};
     const clora_model *m = ws->model;
     int first = 0;
 
-    if (weight_trains(s->trains, m->embedding))
+    if (weight_trains(s->trains, m->embedding) || prompt_trains(s))
         return -1;
     while (first < m->projections && !projection_trains(ws, s, first))
         first++;
+    if (prefix_trains(s))
+        first = 0;
     for (int i = 0; i < m->config.layers * DECODER_NORMS; i++)
         if (trains(s, m->layer[i / DECODER_NORMS].norm[i % DECODER_NORMS]))
             return least(first, i / DECODER_NORMS * DECODER_PROJECTIONS + reader[i % DECODER_NORMS] - 1);
@@ -182,14 +150,11 @@ static int first_trained(const workspace *ws, const selection *s) {
 /* The gradient of a layer's output stands in dstream; afterwards that of its input does, unless `first` lies in the
  * layer. */
 static clora_status layer_backward(workspace *ws, const selection *s, int l, int first) {
-    const model_config *c = &ws->model->config;
     const model_layer *w = &ws->model->layer[l];
     const int at = l * DECODER_PROJECTIONS;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
     const attention_activations *t = workspace_attention(ws, l);
-    const qkv_views p = split_qkv(&t->qkv, c);
-    qkv_views d = split_qkv(&ws->dqkv, c);
     clora_status status = CLORA_OK;
     clora_tensor df; /* the gradient of what the sublayer adds to the stream */
 
@@ -216,9 +181,7 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
                         &a->u[DECODER_OUT]));
     if (first >= at + DECODER_OUT)
         return CLORA_OK;
-    TRY(op_attention_backward(&d.q, &d.k, &d.v, &ws->delta, &ws->dq_parts, &ws->datt, &t->att, &p.q, &p.k, &p.v,
-                              &t->lse, &ws->past, &ws->first, &ws->last, shape_of(ws, ws->T)));
-    TRY(op_rope(&d.qk, &ws->positions, &ws->rope, c->heads + c->kv_heads, true));
+    TRY(attend_backward(ws, s, t, l));
 
     if (linear_needs_input(ws, s, at + DECODER_QKV))
         TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, w->norm[DECODER_NORM_ATTENTION]));
@@ -259,6 +222,10 @@ clora_status decoder_backward(workspace *ws, const selection *select) {
         TRY(layer_backward(ws, select, l, first));
     }
     TRY(embedding_gradient(ws, select));
+    if (prompt_trains(select)) {
+        clora_tensor dprompt = parameters_gradient(select->trains, select->adapter->prompt);
+        TRY(op_past_embed_backward(&dprompt, &ws->dstream, &ws->ids, ws->model->config.vocab));
+    }
 done:
     return status;
 }

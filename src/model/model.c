@@ -264,6 +264,10 @@ clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const c
     const base_model base = model_as_base(model);
     TRY(model_self_check(model, SELF_CHECK_TERM));
     TRY(method_load(out, &base, directory));
+    if (adapter_past(*out) > 0 && (status = model_self_check(model, SELF_CHECK_PAST)) != CLORA_OK) {
+        clora_adapter_free(*out);
+        *out = NULL;
+    }
 done:
     return clora_keep_cause(status);
 }

@@ -1,10 +1,12 @@
 #include "model/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "model/family.h"
 #include "model/head.h"
+#include "ops/ops.h"
 
 /* More tokens than these, of all sequences together, are fed in pieces. */
 enum { PREFILL = 512, LOGITS_ROWS = 64 };
@@ -22,7 +24,8 @@ static clora_status plan_cache(clora_session *s, int batch, int capacity) {
     s->kv = alloc_array((size_t)c->layers, sizeof(*s->kv));
     s->host = alloc_array((size_t)rows, sizeof(*s->host) * UPLOADS);
     s->length = alloc_array((size_t)batch, sizeof(*s->length));
-    if (!s->kv || !s->host || !s->length)
+    s->before = alloc_array((size_t)batch, sizeof(*s->before));
+    if (!s->kv || !s->host || !s->length || !s->before)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a session");
     arena_init(&s->memory, s->model->context);
     for (int l = 0; l < c->layers; l++)
@@ -83,6 +86,7 @@ void clora_session_free(clora_session *s) {
     free(s->kv);
     free(s->host);
     free(s->length);
+    free(s->before);
     let_go(s->select.adapter);
     let_go(s->taped);
     shared_let_go(&s->model->shared);
@@ -170,6 +174,8 @@ typedef struct piece {
     int first, B;
     const int32_t *ids;
     int T;
+    bool begins;    /* empty ones begin with what their adapter, the same for all, has before their tokens */
+    bool is_prompt; /* the ids are those of its prompt */
 } piece;
 
 /* The tape holds steps with one adapter, which stays as long as it may be on it. */
@@ -187,7 +193,7 @@ static void turn_tape(clora_session *s, const clora_adapter *adapter) {
 static clora_status run_step(clora_session *s, const selection *select) {
     const tape_key key = {s->ws->B, s->ws->T, s->cache.first};
 
-    if (select->each)
+    if (select->each || s->ws->has_prompt)
         return model_forward(s->ws, select, &s->cache);
     turn_tape(s, select->adapter);
     if (tape_begin(s->tape, key))
@@ -204,6 +210,7 @@ static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     clora_status status = CLORA_OK;
 
     workspace_set_shape(ws, B, T);
+    ws->has_prompt = p->is_prompt;
     s->cache.first = p->first;
     TRY(clora_context_finish(s->model->context)); /* the step before has read what the host sent */
     for (int i = 0; i < B * T; i++) {
@@ -259,31 +266,87 @@ clora_status session_check_ids(const clora_session *s, const int32_t *ids, size_
     return CLORA_OK;
 }
 
+/* What there is before the piece's tokens in its b-th sequence. */
+static int length_before(const clora_session *s, const piece *p, int b) {
+    const int length = s->length[p->first + b];
+
+    return p->begins && length == 0 ? adapter_past(p->select->adapter) : length;
+}
+
 static clora_status check(const clora_session *s, const piece *p) {
     for (int b = 0; b < p->B; b++)
-        if (p->T < 1 || p->T > s->cache.capacity - s->length[p->first + b])
+        if (p->T < 1 || p->T > s->cache.capacity - length_before(s, p, b))
             return clora_fail(CLORA_ERROR_SHAPE, "%d tokens after %d: the session holds %d", p->T,
-                              s->length[p->first + b], s->cache.capacity);
+                              length_before(s, p, b), s->cache.capacity);
     return session_check_ids(s, p->ids, (size_t)p->B * (size_t)p->T);
+}
+
+/* ---- what an adapter has before a sequence's tokens ---- */
+
+/* The keys and values of its prefix. */
+static clora_status place_prefix(clora_session *s, const clora_adapter *adapter, int sequence) {
+    const int P = adapter_prefix_length(adapter);
+    clora_status status = CLORA_OK;
+
+    for (int l = 0; P > 0 && l < s->model->config.layers; l++) {
+        const clora_tensor *all = &s->kv[l], prefix = adapter_prefix_of(adapter, l);
+        clora_tensor kv = tensor_view(all, sequence * s->cache.capacity, P, 0, tensor_cols(all));
+        TRY(op_past_join(&kv, &prefix, NULL, 1));
+    }
+    s->length[sequence] = P;
+done:
+    return status;
+}
+
+/* The rows of its prompt go through the model as ids from the vocabulary's size on. */
+static clora_status feed_prompt(clora_session *s, const selection *select, int sequence) {
+    const int P = adapter_prompt_length(select->adapter), longest = s->ws->max_rows;
+    int32_t *ids = alloc_array((size_t)P + 1, sizeof(*ids));
+    const piece prompt = {.select = select, .first = sequence, .B = 1, .ids = ids, .T = P, .is_prompt = true};
+    clora_status status = CLORA_OK;
+
+    if (!ids)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a prompt"));
+    for (int i = 0; i < P; i++)
+        ids[i] = s->model->config.vocab + i;
+    for (int t0 = 0; t0 < P; t0 += longest)
+        TRY(feed(s, &prompt, t0, P - t0 < longest ? P - t0 : longest));
+done:
+    free(ids);
+    return status;
+}
+
+static clora_status begin(clora_session *s, const piece *p) {
+    clora_status status = CLORA_OK;
+
+    for (int i = p->first; p->begins && i < p->first + p->B; i++) {
+        if (s->length[i] > 0)
+            continue;
+        TRY(place_prefix(s, p->select->adapter, i));
+        TRY(feed_prompt(s, p->select, i));
+    }
+done:
+    return status;
 }
 
 static clora_status forward(clora_session *s, float *logits, const piece *p, bool all) {
     const int longest = s->ws->max_rows / p->B;
+    const size_t sizes = (size_t)s->cache.B * sizeof(*s->length);
     clora_status status = CLORA_OK;
-    int fed = 0;
 
+    memcpy(s->before, s->length, sizes);
     TRY(check(s, p));
+    TRY(begin(s, p));
     for (int t0 = 0; t0 < p->T; t0 += longest) {
         TRY(feed(s, p, t0, p->T - t0 < longest ? p->T - t0 : longest));
-        fed += s->ws->T;
         if (all)
             TRY(read_all(s, p, logits, t0));
     }
     if (!all)
         TRY(read_logits(s, p, logits, s->ws->T - 1, s->ws->T, p->B));
 done:
-    for (int b = 0; status != CLORA_OK && b < p->B; b++)
-        s->length[p->first + b] -= fed;
+    if (status != CLORA_OK)
+        memcpy(s->length, s->before, sizes);
     return status;
 }
 
@@ -291,16 +354,16 @@ clora_status clora_session_forward(clora_session *session, float *logits, const 
     NEED(session);
     NEED(logits);
     NEED(ids);
-    return forward(session, logits, &(piece){&session->select, 0, session->cache.B, ids, T}, all != 0);
+    return forward(session, logits, &(piece){&session->select, 0, session->cache.B, ids, T, .begins = true}, all != 0);
 }
 
 clora_status session_prefill(clora_session *s, const selection *select, int sequence, float *logits, const int32_t *ids,
                              int T) {
-    return forward(s, logits, &(piece){select, sequence, 1, ids, T}, false);
+    return forward(s, logits, &(piece){select, sequence, 1, ids, T, .begins = true}, false);
 }
 
 clora_status session_step(clora_session *s, const selection *select, float *logits, const int32_t *ids, int B) {
-    return forward(s, logits, &(piece){select, 0, B, ids, 1}, false);
+    return forward(s, logits, &(piece){.select = select, .B = B, .ids = ids, .T = 1}, false);
 }
 
 clora_status session_copy(clora_session *s, int to, int from) {

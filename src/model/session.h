@@ -21,7 +21,8 @@ struct clora_session {
     clora_tensor *u;            /* (rows, R) scratch of the adapter's term; grows with the largest rank selected */
     clora_tensor *sublayer;     /* (rows, width) scratch of its bottlenecks, likewise */
     int32_t *host;              /* staging for ids, positions, past */
-    int *length;                /* tokens of each sequence in the cache */
+    int *length; /* positions of each sequence in the cache, with what its adapter has before its tokens */
+    int *before; /* the lengths before a call, for when it fails */
 };
 
 /*

@@ -166,6 +166,25 @@ done:
     return status;
 }
 
+/* Keys and values of a layer behind those of a prefix. */
+static clora_status plan_prefix(workspace *ws, const model_config *c, const workspace_options *o) {
+    const int width = 2 * c->kv_heads * c->head_dim;
+    clora_status status = CLORA_OK;
+    int before, rows;
+
+    if (ws->prefix == 0)
+        return CLORA_OK;
+    if (__builtin_mul_overflow(o->B, ws->prefix, &before) || __builtin_add_overflow(before, ws->max_rows, &rows))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a batch of %d sequences of %d tokens after %d is too large", o->B,
+                          o->T, ws->prefix);
+    TRY(arena_add(&ws->memory, &ws->kv, CLORA_DTYPE_F32, rows, width));
+    if (o->train)
+        TRY(arena_add(&ws->memory, &ws->dkv, CLORA_DTYPE_F32, rows, width));
+    TRY(arena_add(&ws->memory, &ws->past_prefix, CLORA_DTYPE_I32, o->B, 1));
+done:
+    return status;
+}
+
 static clora_status plan_all(workspace *ws, const model_config *c, const workspace_options *o) {
     const int head = c->layers * c->family->projections;
     clora_status status = CLORA_OK;
@@ -175,7 +194,8 @@ static clora_status plan_all(workspace *ws, const model_config *c, const workspa
     TRY(add_rows(ws, &ws->first, CLORA_DTYPE_I32, 1));
     TRY(add_rows(ws, &ws->last, CLORA_DTYPE_I32, 1));
     TRY(arena_add(&ws->memory, &ws->past, CLORA_DTYPE_I32, o->B, 1));
-    TRY(arena_add(&ws->memory, &ws->rope, CLORA_DTYPE_F32, o->positions, c->head_dim));
+    TRY(arena_add(&ws->memory, &ws->rope, CLORA_DTYPE_F32, o->positions + adapter_past(o->adapter), c->head_dim));
+    TRY(plan_prefix(ws, c, o));
     TRY(plan_stream(ws, c));
     TRY(plan_attention(ws, c));
     TRY(plan_layers(ws, c, o->ranks, o->adapter));
@@ -203,7 +223,8 @@ clora_status workspace_plan(workspace **out, const clora_model *model, const wor
     ws->model = model;
     ws->train = options->train;
     ws->recompute = options->recompute;
-    if (__builtin_mul_overflow(options->B, options->T, &ws->max_rows))
+    ws->prefix = adapter_prefix_length(options->adapter);
+    if (__builtin_mul_overflow(options->B, options->T + adapter_prompt_length(options->adapter), &ws->max_rows))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a batch of %d sequences of %d tokens is too large", options->B,
                        options->T));
     TRY(plan_all(ws, &model->config, options));
@@ -214,11 +235,28 @@ done:
     return status;
 }
 
+static clora_status write_prefix(workspace *ws) {
+    const size_t n = clora_tensor_count(&ws->past_prefix);
+    int32_t *past = alloc_array(n, sizeof(*past));
+    clora_status status = CLORA_OK;
+
+    if (!past)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace"));
+    for (size_t i = 0; i < n; i++)
+        past[i] = ws->prefix;
+    TRY(clora_tensor_write(&ws->past_prefix, past));
+done:
+    free(past);
+    return status;
+}
+
 clora_status workspace_commit(workspace *ws) {
     clora_status status = CLORA_OK;
     float *table = NULL;
 
     TRY(arena_commit(&ws->memory));
+    if (ws->prefix > 0)
+        TRY(write_prefix(ws));
     table = alloc_array(clora_tensor_count(&ws->rope), sizeof(float));
     if (!table)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the rotation's table"));
@@ -250,4 +288,5 @@ void workspace_set_shape(workspace *ws, int B, int T) {
     ws->M = B * T;
     for (size_t i = 0; i < ws->rows_count; i++)
         ws->rows[i]->shape[0] = ws->M;
+    ws->kv.shape[0] = ws->dkv.shape[0] = B * (ws->prefix + T);
 }

@@ -42,19 +42,23 @@ typedef struct workspace {
     clora_tensor nll, hit;
     clora_tensor ids, targets, positions, first, last, past; /* i32 */
     clora_tensor rope;                                       /* (positions, D) */
-    clora_tensor **rows;                                     /* the views whose first dimension is M */
+    bool has_prompt; /* among the ids of the step in hand are some of a prompt's rows: from the vocabulary's size on */
+    int prefix;      /* keys and values that may stand before each sequence's own, in a step without a cache */
+    clora_tensor kv, dkv;     /* (B*(prefix + T), 2*G*D) theirs and the sequence's; no memory without a prefix */
+    clora_tensor past_prefix; /* i32 (B): prefix */
+    clora_tensor **rows;      /* the views whose first dimension is M */
     size_t rows_count, rows_capacity;
 } workspace;
 
 typedef struct workspace_options {
-    int B, T;      /* largest step */
-    int positions; /* rows of the rotation's table */
+    int B, T;      /* largest step, without what comes before the sequences' own */
+    int positions; /* rows of the rotation's table, likewise */
     bool train;
     clora_recompute recompute;
     bool loss; /* targets, logits by chunks, nll: training and evaluation */
     bool dropout;
     const int *ranks;             /* columns of u per projection (0: none), or NULL */
-    const clora_adapter *adapter; /* whose bottlenecks find room, or NULL */
+    const clora_adapter *adapter; /* whose bottlenecks, prefix and prompt find room, or NULL */
 } workspace_options;
 
 /* Plan; nothing is allocated. The model may be one that only has a configuration. */

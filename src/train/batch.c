@@ -2,7 +2,8 @@
 
 #include "train/trainer.h"
 
-clora_status batch_check_ids(const clora_model *model, const clora_dataset *dataset) {
+clora_status batch_check_ids(const clora_model *model, const clora_adapter *adapter, const clora_dataset *dataset) {
+    const int past = adapter_past(adapter);
     const clora_dataset_stats stats = clora_dataset_get_stats(dataset);
 
     if (stats.largest_id >= model->config.vocab)
@@ -10,6 +11,11 @@ clora_status batch_check_ids(const clora_model *model, const clora_dataset *data
             CLORA_ERROR_ARGUMENT,
             "the dataset holds token id %d; the model's vocabulary has %d: take the model's own tokenizer",
             stats.largest_id, model->config.vocab);
+    if (past > 0 && stats.longest > model->config.max_positions - past)
+        return clora_fail(
+            CLORA_ERROR_ARGUMENT,
+            "a sequence of %d tokens after the adapter's %d positions; the model has %d: lower the length",
+            stats.longest, past, model->config.max_positions);
     if (stats.longest > model->config.max_positions)
         return clora_fail(CLORA_ERROR_ARGUMENT, "a sequence of %d tokens; the model has %d positions: lower the length",
                           stats.longest, model->config.max_positions);
@@ -25,6 +31,7 @@ clora_status batch_upload(workspace *ws, const clora_batch *batch) {
                           ws->max_rows);
     workspace_set_shape(ws, batch->B, batch->T);
     ws->forked = batch->forked;
+    ws->has_prompt = batch->prompt > 0;
     TRY(clora_tensor_zero(&ws->past));
     TRY(tensor_write_part(&ws->ids, 0, n, batch->ids));
     TRY(tensor_write_part(&ws->targets, 0, n, batch->targets));

@@ -86,10 +86,14 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
         TRY(clora_fail(CLORA_ERROR_ARGUMENT,
                        "the data are preferences: a trainer that learns from them evaluates them"));
     TRY(classify_check(dataset, adapter));
-    TRY(batch_check_ids(model, dataset));
+    TRY(batch_check_ids(model, adapter, dataset));
     TRY(model_self_check(model, SELF_CHECK_LOSS));
     TRY(prepare(&e, model, adapter, dataset,
-                &(clora_loader_options){.batch_size = batch_size, .pack = pack, .max_length = max_length}));
+                &(clora_loader_options){.batch_size = batch_size,
+                                        .pack = pack,
+                                        .max_length = max_length,
+                                        .prompt = adapter_prompt_length(adapter),
+                                        .prompt_id = model->config.vocab}));
     for (size_t n = clora_loader_batches_per_epoch(e.loader); n > 0; n--) {
         TRY(evaluate_batch(&e, out));
         if (progress && progress(user, out->sequences))

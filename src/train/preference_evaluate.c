@@ -16,8 +16,9 @@ static clora_status prepare(preference **p, workspace **ws, const clora_trainer 
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an evaluation");
     TRY(preference_create(p, dataset, &options));
     answer_loader_shape((*p)->loader, &B, &T);
-    TRY(workspace_plan(ws, t->model,
-                       &(workspace_options){.B = B, .T = T, .positions = T, .loss = true, .ranks = ranks}));
+    TRY(workspace_plan(
+        ws, t->model,
+        &(workspace_options){.B = B, .T = T, .positions = T, .loss = true, .adapter = t->adapter, .ranks = ranks}));
     TRY(workspace_commit(*ws));
     TRY(preference_begin(*p, *ws));
 done:
@@ -48,7 +49,7 @@ clora_status preference_evaluate(clora_eval_result *out, clora_trainer *t, const
     preference *p = NULL;
     workspace *ws = NULL;
 
-    TRY(batch_check_ids(t->model, dataset));
+    TRY(batch_check_ids(t->model, t->adapter, dataset));
     TRY(prepare(&p, &ws, t, dataset));
     TRY(run(&sums, p, t, progress, user));
     *out = (clora_eval_result){.loss = sums.loss / sums.units,

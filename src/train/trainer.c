@@ -61,6 +61,10 @@ static clora_status make_preference(clora_trainer *t, const clora_dataset *datas
 static clora_status make_loader(clora_trainer *t, const clora_dataset *dataset) {
     const clora_train_options *o = &t->options;
 
+    if (o->preference != CLORA_PREFERENCE_NONE && (adapter_prompt_length(t->adapter) || adapter_past(o->reference)))
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "preferences are learnt neither with a prompt nor against a reference with a prefix: train a "
+                          "prefix, and leave the reference out");
     if (o->preference != CLORA_PREFERENCE_NONE)
         return make_preference(t, dataset);
     if (dataset_is_preference(dataset))
@@ -70,6 +74,8 @@ static clora_status make_loader(clora_trainer *t, const clora_dataset *dataset) 
                                                        .pack = o->pack,
                                                        .max_length = o->max_length,
                                                        .shuffle = o->shuffle,
+                                                       .prompt = adapter_prompt_length(t->adapter),
+                                                       .prompt_id = t->model->config.vocab,
                                                        .seed = o->seed});
 }
 
@@ -186,7 +192,7 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     TRY(model_check_adapter(model, adapter));
     if (t->options.reference)
         TRY(model_check_adapter(model, t->options.reference));
-    TRY(batch_check_ids(model, dataset));
+    TRY(batch_check_ids(model, adapter, dataset));
     TRY(classify_check(dataset, adapter));
     TRY(make_loader(t, dataset));
     TRY(count_steps(t));

@@ -11,7 +11,7 @@
 #include "train/preference.h"
 
 /* A dataset made with another tokenizer may hold ids that the model has no embedding for. (batch.c) */
-clora_status batch_check_ids(const clora_model *model, const clora_dataset *dataset);
+clora_status batch_check_ids(const clora_model *model, const clora_adapter *adapter, const clora_dataset *dataset);
 
 /* Host staging and upload of a batch; the workspace takes its shape. (batch.c) */
 clora_status batch_upload(workspace *ws, const clora_batch *batch);

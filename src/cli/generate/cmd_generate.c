@@ -208,7 +208,8 @@ static int read_prompts(generate_run *run, const generate_args *args) {
 
 /* New tokens that fit after a prompt. The last one needs no place: nothing is computed from it. */
 static int room_after(const generate_run *run, size_t count, int wanted) {
-    const int64_t room = clora_model_get_info(run->model)->max_positions - (int64_t)count + 1;
+    const int64_t past = clora_adapter_past(run->adapter), all = clora_model_get_info(run->model)->max_positions;
+    const int64_t room = all - past - (int64_t)count + 1;
     return wanted < room ? wanted : (int)room;
 }
 
@@ -217,6 +218,15 @@ static int sequences(const generate_run *run, const generate_args *args) {
     if (args->generate.beams > 1)
         return args->generate.beams;
     return run->prompts.count < (size_t)args->batch_size ? (int)run->prompts.count : args->batch_size;
+}
+
+/* What takes positions besides the prompt. */
+static const char *past_of(const generate_run *run) {
+    static char text[64];
+    const int past = clora_adapter_past(run->adapter);
+
+    snprintf(text, sizeof(text), past ? ", of which the adapter takes %d" : "", past);
+    return text;
 }
 
 static int load(generate_run *run, const char *path, const generate_args *args) {
@@ -231,11 +241,12 @@ static int load(generate_run *run, const char *path, const generate_args *args) 
     ends_note_files(run->cli, path, run->tokenizer, clora_model_get_info(run->model));
     const size_t longest = run->prompts.longest;
     if (room_after(run, longest, 1) < 1)
-        return cli_fail(run->cli, "%s has %s, the model %s: shorten it",
-                        run->prompts.count > 1 ? "a prompt" : "the prompt",
-                        text_amount((int64_t)longest, "token", "tokens"),
-                        text_amount(clora_model_get_info(run->model)->max_positions, "position", "positions"));
-    const int capacity = (int)longest + room_after(run, longest, args->generate.max_tokens) - 1;
+        return cli_fail(
+            run->cli, "%s has %s, the model %s%s: shorten it", run->prompts.count > 1 ? "a prompt" : "the prompt",
+            text_amount((int64_t)longest, "token", "tokens"),
+            text_amount(clora_model_get_info(run->model)->max_positions, "position", "positions"), past_of(run));
+    const int capacity =
+        clora_adapter_past(run->adapter) + (int)longest + room_after(run, longest, args->generate.max_tokens) - 1;
     if (clora_session_create(&run->session, run->model, sequences(run, args), capacity) != CLORA_OK ||
         clora_session_select(run->session, run->adapter) != CLORA_OK)
         return cli_fail_library(run->cli);

@@ -1,0 +1,76 @@
+/**
+ * @file clora/prefix.h
+ * @brief Tier 3: what stands before every sequence and is learnt: prefixes and prompts.
+ *
+ * A prefix (Li and Liang 2021, "Prefix-Tuning: Optimizing Continuous Prompts for Generation") is keys and values in
+ * every layer, a prompt (Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning") rows in the
+ * place of embeddings. Either takes the first positions, which every token of a sequence attends to; the sequence's own
+ * tokens come after them. On disk both are PEFT directories of one tensor, prompt_embeddings (docs/formats.md).
+ */
+#ifndef CLORA_PREFIX_H
+#define CLORA_PREFIX_H
+
+#include <clora/adapter.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @addtogroup tier3
+ * @{
+ */
+
+/** How a prefix or a prompt begins where no ids say it. */
+typedef enum clora_prefix_init {
+    CLORA_PREFIX_INIT_VOCABULARY = 0, /**< as ids drawn from the vocabulary */
+    CLORA_PREFIX_INIT_RANDOM = 1,     /**< N(0, 1): PEFT's default */
+} clora_prefix_init;
+
+/** What to put before sequences, and how it begins. */
+typedef struct clora_prefix_options {
+    size_t size;            /**< of this struct, as the caller knows it */
+    int tokens;             /**< positions, at least 1 and fewer than the model has (default 16) */
+    clora_prefix_init init; /**< (default CLORA_PREFIX_INIT_VOCABULARY) */
+    const int32_t *ids;     /**< (id_count) begin as these tokens, repeated or cut off to fill the positions; NULL: as
+                                 init says (default). A prefix begins as the keys and values that the model makes of
+                                 them, so that it does what the text before every sequence would do */
+    size_t id_count;        /**< (default 0) */
+    uint64_t seed;          /**< of random numbers (default 0) */
+} clora_prefix_options;
+
+/** The defaults of clora_prefix_options. */
+#define CLORA_PREFIX_OPTIONS_INIT \
+    { sizeof(clora_prefix_options), 16, CLORA_PREFIX_INIT_VOCABULARY, NULL, 0, 0 }
+
+/**
+ * Make a fresh prefix: keys and values in every layer, tokens * layers * 2 * kv_heads * head_dim scalars. Waits.
+ *
+ * @param[out] out      yours to free with clora_adapter_free()
+ * @param[in]  model    kept until the adapter is freed
+ * @param[in]  options  NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for fewer than 1 position or as many as the model has, for an id outside the
+ * vocabulary and for ids that are none; CLORA_ERROR_MEMORY, CLORA_ERROR_OPENCL when the device computes wrongly
+ */
+CLORA_API clora_status clora_prefix_create(clora_adapter **out, clora_model *model,
+                                           const clora_prefix_options *options);
+
+/**
+ * Make a fresh prompt: rows in the place of embeddings, tokens * hidden scalars. Waits.
+ *
+ * @param[out] out      yours to free with clora_adapter_free()
+ * @param[in]  model    kept until the adapter is freed
+ * @param[in]  options  NULL for the defaults
+ *
+ * @return as clora_prefix_create()
+ */
+CLORA_API clora_status clora_prompt_create(clora_adapter **out, clora_model *model,
+                                           const clora_prefix_options *options);
+
+/** @} */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

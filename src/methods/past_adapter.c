@@ -1,0 +1,174 @@
+#include "methods/past_adapter.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "methods/method.h"
+#include "methods/past_files.h"
+
+typedef struct past_adapter {
+    clora_adapter adapter;
+    past_layout layout;
+    json_t *config;
+    clora_tensor *values; /* f32 (1, n): what trains */
+    clora_tensor matrix;  /* the same as (tokens, width): the attach point */
+} past_adapter;
+
+static past_adapter *of(const clora_adapter *adapter) {
+    return (past_adapter *)(uintptr_t)adapter;
+}
+
+static bool is_prefix(const method *m) {
+    return m == &method_prefix;
+}
+
+static clora_status allocate(past_adapter **out, const base_model *base, const method *m) {
+    past_adapter *p = calloc(1, sizeof(*p));
+
+    *out = p;
+    if (!p)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter");
+    adapter_init(&p->adapter, base, m);
+    p->layout = past_layout_of(base, is_prefix(m));
+    return CLORA_OK;
+}
+
+/* From settings to values on the device. */
+static clora_status build(past_adapter *p, const float *values) {
+    const int tokens = past_config_tokens(p->config), width = p->layout.width;
+    clora_status status = CLORA_OK;
+    int n;
+
+    if (__builtin_mul_overflow(tokens, width, &n))
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%d positions of %d values are too many", tokens, width));
+    TRY(tensor_new(&p->values, p->adapter.base.context, CLORA_DTYPE_F32, 1, n));
+    TRY(clora_tensor_write(p->values, values));
+    p->matrix = tensor_slice(p->values, 0, tokens, width);
+    p->adapter.parameters = n;
+    if (p->layout.is_prefix)
+        p->adapter.prefix = &p->matrix;
+    else
+        p->adapter.prompt = &p->matrix;
+done:
+    return status;
+}
+
+static clora_status create(clora_adapter **out, const base_model *base, const method *m, int tokens,
+                           const float *values) {
+    clora_status status = CLORA_OK;
+    past_adapter *p;
+
+    *out = NULL;
+    TRY(allocate(&p, base, m));
+    TRY(past_config_create(&p->config, base, &p->layout, tokens, 0));
+    TRY(build(p, values));
+    *out = &p->adapter;
+    p = NULL;
+done:
+    if (p)
+        clora_adapter_free(&p->adapter);
+    return status;
+}
+
+clora_status prefix_create(clora_adapter **out, const base_model *base, int tokens, const float *values) {
+    return create(out, base, &method_prefix, tokens, values);
+}
+
+clora_status prompt_create(clora_adapter **out, const base_model *base, int tokens, const float *values) {
+    return create(out, base, &method_prompt, tokens, values);
+}
+
+int prefix_width(const base_model *base) {
+    return past_layout_of(base, true).width;
+}
+
+int prompt_width(const base_model *base) {
+    return past_layout_of(base, false).width;
+}
+
+/* ---- files ---- */
+
+static clora_status load(clora_adapter **out, const base_model *base, const method *m, const char *directory) {
+    clora_status status = CLORA_OK;
+    float *values = NULL;
+    past_adapter *p;
+
+    *out = NULL;
+    TRY(allocate(&p, base, m));
+    TRY(past_files_read(&p->config, &values, base, &p->layout, directory));
+    TRY(build(p, values));
+    *out = &p->adapter;
+    p = NULL;
+done:
+    free(values);
+    if (p)
+        clora_adapter_free(&p->adapter);
+    return status;
+}
+
+static clora_status load_prefix(clora_adapter **out, const base_model *base, const char *directory) {
+    return load(out, base, &method_prefix, directory);
+}
+
+static clora_status load_prompt(clora_adapter **out, const base_model *base, const char *directory) {
+    return load(out, base, &method_prompt, directory);
+}
+
+static clora_status save(const clora_adapter *adapter, const char *directory,
+                         const clora_adapter_save_options *options) {
+    const past_adapter *p = of(adapter);
+    float *values = alloc_array(clora_tensor_count(p->values), sizeof(*values));
+    clora_status status = CLORA_OK;
+
+    if (!values)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", directory));
+    TRY(clora_tensor_read(p->values, values));
+    TRY(past_files_write(directory, options, p->config, &p->layout, values));
+done:
+    free(values);
+    return status;
+}
+
+/* ---- training ---- */
+
+static clora_status list_parameters(parameters *out, const clora_adapter *adapter, const clora_train_options *options) {
+    const past_adapter *p = of(adapter);
+    const parameter_group group = {1.0f, options->weight_decay};
+    clora_status status = CLORA_OK;
+
+    if (past_config_projection(p->config) > 0)
+        TRY(clora_fail(
+            CLORA_ERROR_UNSUPPORTED,
+            "the prefix was learnt through a projection (\"prefix_projection\"), which its files do not hold: "
+            "it cannot be trained further"));
+    TRY(parameters_add_buffer(out, p->values));
+    TRY(parameters_add(out, alloc_format("%s.prompt_embeddings", adapter->method->name), p->values, group));
+done:
+    return status;
+}
+
+static void destroy(clora_adapter *adapter) {
+    past_adapter *p = of(adapter);
+
+    clora_tensor_free(p->values);
+    json_decref(p->config);
+    free(p);
+}
+
+const method method_prefix = {
+    .name = "prefix",
+    .peft_type = "PREFIX_TUNING",
+    .load = load_prefix,
+    .save = save,
+    .list_parameters = list_parameters,
+    .destroy = destroy,
+};
+
+const method method_prompt = {
+    .name = "prompt",
+    .peft_type = "PROMPT_TUNING",
+    .load = load_prompt,
+    .save = save,
+    .list_parameters = list_parameters,
+    .destroy = destroy,
+};

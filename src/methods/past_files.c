@@ -1,0 +1,258 @@
+#include "methods/past_files.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/dtype.h"
+#include "base/outdir.h"
+#include "files/directory.h"
+#include "methods/peft.h"
+#include "methods/peft_config.h"
+
+static const char CONFIG_NAME[] = "adapter_config.json";
+static const char TENSORS_NAME[] = "adapter_model.safetensors";
+static const char TENSOR[] = "prompt_embeddings";
+
+past_layout past_layout_of(const base_model *base, bool is_prefix) {
+    const int kv = base->kv_heads * base->head_dim;
+
+    if (is_prefix)
+        return (past_layout){"PREFIX_TUNING", base->kv_heads, kv, 2 * base->layers * kv, true};
+    return (past_layout){"PROMPT_TUNING", base->heads, base->hidden, base->hidden, false};
+}
+
+/* ---- settings ---- */
+
+/* Keys whose values are checked, or that say where an adapter comes from and how it began, not what it computes. */
+static const char *const KNOWN[] = {
+    "auto_mapping",
+    "base_model_name_or_path",
+    "encoder_hidden_size",
+    "inference_mode",
+    "init_weights",
+    "num_attention_heads",
+    "num_layers",
+    "num_transformer_submodules",
+    "num_virtual_tokens",
+    "peft_type",
+    "peft_version",
+    "prefix_projection",
+    "prompt_tuning_init",
+    "prompt_tuning_init_text",
+    "revision",
+    "task_type",
+    "token_dim",
+    "tokenizer_kwargs",
+    "tokenizer_name_or_path",
+};
+
+static clora_status check_keys(const json_t *root, const char *path) {
+    const char *key;
+    json_t *value;
+
+    json_object_foreach ((json_t *)root, key, value) {
+        size_t i = 0;
+        while (i < sizeof(KNOWN) / sizeof(KNOWN[0]) && strcmp(KNOWN[i], key) != 0)
+            i++;
+        if (i == sizeof(KNOWN) / sizeof(KNOWN[0]) && !json_is_off(value))
+            return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                              "%s: \"%s\" is set, which clora does not know: the adapter would not do what it was "
+                              "trained for",
+                              path, key);
+    }
+    return CLORA_OK;
+}
+
+/* A number that the model settles: the file's is the same, or it belongs to another model. */
+static clora_status check_number(const json_t *root, const char *key, int expected, const char *path) {
+    clora_status status = CLORA_OK;
+    int64_t value;
+
+    TRY(json_get_int(&value, root, key, expected, path));
+    if (value != expected)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" is %lld, and for this model it is %d: the adapter is another's",
+                       path, key, (long long)value, expected));
+done:
+    return status;
+}
+
+static clora_status check_tokens(int64_t *tokens, const json_t *root, const base_model *base, const char *path) {
+    clora_status status = CLORA_OK;
+
+    TRY(json_get_int(tokens, root, "num_virtual_tokens", 0, path));
+    if (*tokens < 1)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"num_virtual_tokens\" is %lld; the least is 1", path,
+                       (long long)*tokens));
+    if (*tokens >= base->max_positions)
+        TRY(clora_fail(CLORA_ERROR_FORMAT,
+                       "%s: \"num_virtual_tokens\" is %lld, and the model has %d positions: none is left for a text",
+                       path, (long long)*tokens, base->max_positions));
+done:
+    return status;
+}
+
+static clora_status check_config(const json_t *root, const base_model *base, const past_layout *layout,
+                                 const char *path) {
+    clora_status status = CLORA_OK;
+    const char *task;
+    int64_t tokens;
+
+    TRY(check_keys(root, path));
+    TRY(check_tokens(&tokens, root, base, path));
+    TRY(check_number(root, "num_layers", base->layers, path));
+    TRY(check_number(root, "token_dim", layout->token_dim, path));
+    TRY(check_number(root, "num_attention_heads", layout->heads, path));
+    TRY(check_number(root, "num_transformer_submodules", 1, path));
+    TRY(json_get_text(&task, root, "task_type", "CAUSAL_LM", path));
+    if (strcmp(task, "CAUSAL_LM") != 0)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"task_type\" is \"%s\"; clora applies \"CAUSAL_LM\"", path,
+                       task));
+done:
+    return status;
+}
+
+clora_status past_config_create(json_t **out, const base_model *base, const past_layout *layout, int tokens,
+                                int projection) {
+    json_t *config =
+        json_pack("{s:n, s:n, s:b, s:i, s:i, s:i, s:i, s:s, s:n, s:s, s:i}", "auto_mapping", "base_model_name_or_path",
+                  "inference_mode", 1, "num_attention_heads", layout->heads, "num_layers", base->layers,
+                  "num_transformer_submodules", 1, "num_virtual_tokens", tokens, "peft_type", layout->peft_type,
+                  "revision", "task_type", "CAUSAL_LM", "token_dim", layout->token_dim);
+
+    if (layout->is_prefix) {
+        json_put(&config, "encoder_hidden_size", projection > 0 ? json_integer(projection) : json_null());
+        json_put(&config, "prefix_projection", json_boolean(projection > 0));
+    } else { /* how it began says nothing any more, and "TEXT" would need a tokenizer */
+        json_put(&config, "prompt_tuning_init", json_string("RANDOM"));
+        json_put(&config, "prompt_tuning_init_text", json_null());
+        json_put(&config, "tokenizer_name_or_path", json_null());
+    }
+    *out = config;
+    return config ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings");
+}
+
+int past_config_tokens(const json_t *config) {
+    return (int)json_integer_value(json_object_get(config, "num_virtual_tokens"));
+}
+
+int past_config_projection(const json_t *config) {
+    return (int)json_integer_value(json_object_get(config, "encoder_hidden_size"));
+}
+
+/* The settings of a file, as clora would write them. */
+static clora_status read_config(json_t **out, const base_model *base, const past_layout *layout, const char *path) {
+    clora_status status = CLORA_OK;
+    json_t *root = NULL;
+    const char *name;
+    bool projected;
+    int64_t tokens, hidden;
+
+    *out = NULL;
+    TRY(json_load_path(&root, path, PEFT_CONFIG_BYTES));
+    TRY(check_config(root, base, layout, path));
+    TRY(check_tokens(&tokens, root, base, path));
+    TRY(json_get_bool(&projected, root, "prefix_projection", false, path));
+    TRY(json_get_int(&hidden, root, "encoder_hidden_size", layout->token_dim, path));
+    TRY(json_get_text(&name, root, "base_model_name_or_path", NULL, path));
+    if (projected && (hidden < 1 || hidden > INT32_MAX))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"encoder_hidden_size\" is %lld; the least is 1", path,
+                       (long long)hidden));
+    TRY(past_config_create(out, base, layout, (int)tokens, projected ? (int)hidden : 0));
+    if (name)
+        json_put(out, "base_model_name_or_path", json_string(name));
+    if (!*out)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path));
+done:
+    json_decref(root);
+    return status;
+}
+
+/* ---- values ---- */
+
+static clora_status find_tensor(const stored_tensor **out, const safetensors *file, int tokens, int width) {
+    char text[STORED_SHAPE_TEXT];
+
+    *out = NULL;
+    for (size_t i = 0; i < file->count; i++) {
+        if (strcmp(file->tensors[i].name, TENSOR) != 0)
+            return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is no part of the adapter, which is %s alone",
+                              file->path, file->tensors[i].name, TENSOR);
+        *out = &file->tensors[i];
+    }
+    const stored_tensor *t = *out;
+    if (!t)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is missing", file->path, TENSOR);
+    if (!t->supported)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 and BF16 are supported",
+                          file->path, TENSOR, t->dtype_text);
+    if (t->ndim != 2 || t->shape[0] != tokens || t->shape[1] != width)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is %s; adapter_config.json and the model make it (%d, %d)",
+                          file->path, TENSOR, stored_shape_text(text, t->ndim, t->shape), tokens, width);
+    return CLORA_OK;
+}
+
+static clora_status read_values(float **out, const safetensors *file, int tokens, int width) {
+    const stored_tensor *t;
+    clora_status status = CLORA_OK;
+
+    TRY(find_tensor(&t, file, tokens, width));
+    *out = alloc_array((size_t)tokens, (size_t)width * sizeof(**out));
+    if (!*out)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path));
+    TRY(peft_read_tensor(*out, file, t));
+done:
+    return status;
+}
+
+clora_status past_files_read(json_t **config, float **values, const base_model *base, const past_layout *layout,
+                             const char *directory) {
+    char *path = file_join(directory, CONFIG_NAME);
+    clora_status status = CLORA_OK;
+    safetensors *file = NULL;
+
+    *config = NULL;
+    *values = NULL;
+    if (!path)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
+    TRY(read_config(config, base, layout, path));
+    TRY(peft_open_tensors(&file, directory));
+    TRY(read_values(values, file, past_config_tokens(*config), layout->width));
+done:
+    safetensors_close(file);
+    free(path);
+    return status;
+}
+
+static clora_status write_values(const char *path, const float *values, int tokens, int width) {
+    const safetensors_entry entry = {.name = TENSOR, .dtype = CLORA_DTYPE_F32, .ndim = 2, .shape = {tokens, width}};
+    clora_status status = CLORA_OK;
+    safetensors_writer writer = {.count = 0};
+
+    TRY(safetensors_writer_begin(&writer, path, &entry, 1, NULL));
+    TRY(safetensors_writer_tensor(&writer, values, (size_t)tokens * (size_t)width * sizeof(*values)));
+    TRY(safetensors_writer_finish(&writer));
+done:
+    safetensors_writer_abandon(&writer);
+    return status;
+}
+
+clora_status past_files_write(const char *directory, const clora_adapter_save_options *options, const json_t *config,
+                              const past_layout *layout, const float *values) {
+    char *tensors = NULL, *settings = NULL;
+    clora_status status = CLORA_OK;
+    outdir out = {.claim = NULL};
+
+    TRY(outdir_open(&out, directory, CONFIG_NAME));
+    TRY(peft_check_place(directory, options->overwrite != 0));
+    TRY(outdir_path(&tensors, &out, TENSORS_NAME));
+    TRY(write_values(tensors, values, past_config_tokens(config), layout->width));
+    TRY(outdir_path(&settings, &out, CONFIG_NAME));
+    TRY(peft_config_save(config, settings, options->base_name));
+done:
+    outdir_close(&out, status == CLORA_OK);
+    free(tensors);
+    free(settings);
+    return status;
+}

@@ -1,0 +1,109 @@
+#include "model/attend.h"
+
+#include "ops/ops.h"
+
+/* The column ranges of a fused q,k,v matrix, and neighbours in one. */
+typedef struct qkv_views {
+    clora_tensor q, k, v, qk, kv;
+} qkv_views;
+
+static qkv_views split_qkv(const clora_tensor *qkv, const model_config *c) {
+    const int M = qkv->shape[0], q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+
+    return (qkv_views){tensor_view(qkv, 0, M, 0, q), tensor_view(qkv, 0, M, q, kv), tensor_view(qkv, 0, M, q + kv, kv),
+                       tensor_view(qkv, 0, M, 0, q + kv), tensor_view(qkv, 0, M, q, 2 * kv)};
+}
+
+/* Keys, then values of a matrix of both. */
+static clora_tensor half_of(const clora_tensor *kv, int half) {
+    const int width = tensor_cols(kv) / 2;
+    return tensor_view(kv, 0, kv->shape[0], half * width, width);
+}
+
+static attention_shape shape_of(const workspace *ws, int S) {
+    const model_config *c = &ws->model->config;
+
+    return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim, 0, ws->forked};
+}
+
+/* ---- with a cache ---- */
+
+/* The rows of the step's sequences in a layer's keys and values. */
+static clora_tensor cache_view(const workspace *ws, const kv_cache *cache, int l) {
+    const clora_tensor *kv = &cache->kv[l];
+    return tensor_view(kv, cache->first * cache->capacity, ws->B * cache->capacity, 0, tensor_cols(kv));
+}
+
+static clora_status attend_cached(workspace *ws, attention_activations *a, const qkv_views *p, kv_cache *cache, int l) {
+    clora_tensor kv = cache_view(ws, cache, l);
+    const attention_shape shape = shape_of(ws, cache->capacity);
+    const clora_tensor k = half_of(&kv, 0), v = half_of(&kv, 1);
+    clora_status status = CLORA_OK;
+
+    TRY(op_rope_store(&kv, &a->qkv, &ws->positions, &ws->rope, &ws->past, shape));
+    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, NULL, shape));
+done:
+    return status;
+}
+
+/* ---- without ---- */
+
+/* What the queries of a step see. */
+typedef struct keys {
+    clora_tensor k, v;
+    const clora_tensor *past;
+    attention_shape shape;
+} keys;
+
+/* The sequences' own, after those of the prefix, which are the same for all. */
+static clora_status find_keys(keys *out, workspace *ws, const clora_tensor *prefix, const qkv_views *p) {
+    *out = (keys){p->k, p->v, &ws->past, shape_of(ws, ws->T)};
+    if (!prefix->buffer)
+        return CLORA_OK;
+    *out = (keys){half_of(&ws->kv, 0), half_of(&ws->kv, 1), &ws->past_prefix, shape_of(ws, ws->prefix + ws->T)};
+    out->shape.prefix = ws->prefix;
+    return op_past_join(&ws->kv, prefix, &p->kv, ws->B);
+}
+
+/* Rotations of the positions after the prefix. */
+static clora_tensor rope_after(const workspace *ws, const clora_tensor *prefix) {
+    const int P = prefix->buffer ? ws->prefix : 0;
+    return tensor_view(&ws->rope, P, ws->rope.shape[0] - P, 0, tensor_cols(&ws->rope));
+}
+
+clora_status attend(workspace *ws, const selection *s, attention_activations *a, kv_cache *cache, int l) {
+    const model_config *c = &ws->model->config;
+    qkv_views p = split_qkv(&a->qkv, c);
+    clora_status status = CLORA_OK;
+    keys in;
+
+    if (cache)
+        return attend_cached(ws, a, &p, cache, l);
+    const clora_tensor prefix = adapter_prefix_of(s->adapter, l), rope = rope_after(ws, &prefix);
+    TRY(op_rope(&p.qk, &ws->positions, &rope, c->heads + c->kv_heads, false));
+    TRY(find_keys(&in, ws, &prefix, &p));
+    TRY(op_attention(&a->att, ws->train ? &a->lse : NULL, &p.q, &in.k, &in.v, in.past, &ws->first, &ws->last,
+                     in.shape));
+done:
+    return status;
+}
+
+clora_status attend_backward(workspace *ws, const selection *s, const attention_activations *a, int l) {
+    const model_config *c = &ws->model->config;
+    const qkv_views p = split_qkv(&a->qkv, c);
+    qkv_views d = split_qkv(&ws->dqkv, c);
+    const clora_tensor prefix = adapter_prefix_of(s->adapter, l), rope = rope_after(ws, &prefix);
+    clora_tensor dprefix = parameters_gradient(s->trains, &prefix);
+    clora_tensor dk = prefix.buffer ? half_of(&ws->dkv, 0) : d.k, dv = prefix.buffer ? half_of(&ws->dkv, 1) : d.v;
+    clora_status status = CLORA_OK;
+    keys in;
+
+    TRY(find_keys(&in, ws, &prefix, &p));
+    TRY(op_attention_backward(&d.q, &dk, &dv, &ws->delta, &ws->dq_parts, &ws->datt, &a->att, &p.q, &in.k, &in.v,
+                              &a->lse, in.past, &ws->first, &ws->last, in.shape));
+    if (prefix.buffer)
+        TRY(op_past_split(dprefix.buffer ? &dprefix : NULL, &d.kv, &ws->dkv, ws->prefix, ws->B));
+    TRY(op_rope(&d.qk, &ws->positions, &rope, c->heads + c->kv_heads, true));
+done:
+    return status;
+}

@@ -1,0 +1,19 @@
+#ifndef CLORA_MODEL_ATTEND_H
+#define CLORA_MODEL_ATTEND_H
+
+#include "methods/selection.h"
+#include "model/kvcache.h"
+#include "model/workspace.h"
+
+/*
+ * Rotary attention of layer l, from its q, k and v side by side in a->qkv. Its keys are those of the cache, or without
+ * one the sequence's own; a prefix that the selection has stands before these.
+ */
+
+/* Rotates q and k in place and makes a->att; with a cache, k and v go there. */
+clora_status attend(workspace *ws, const selection *s, attention_activations *a, kv_cache *cache, int l);
+
+/* After a step without a cache, from ws->datt: ws->dqkv overwritten, the prefix's gradient accumulates. */
+clora_status attend_backward(workspace *ws, const selection *s, const attention_activations *a, int l);
+
+#endif
