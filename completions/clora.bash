@@ -23,7 +23,8 @@ _clora() {
         --dtype) words="file f32 f16 bf16 q8_0" ;;
         --eos) words="always never" ;;
         --master) words="f32 none" ;;
-        --method) words="lora adapter full bias norms" ;;
+        --method) words="lora adapter full bias norms prefix prompt" ;;
+        --prefix-init | --prompt-init) words="vocabulary random" ;;
         --bottleneck-style) words="pfeiffer houlsby" ;;
         --nonlinearity) words="auto relu swish" ;;
         --bottleneck-init) words="bert mam" ;;

@@ -12,7 +12,8 @@ _clora() {
     --dtype) compadd file f32 f16 bf16 q8_0 ;;
     --eos) compadd always never ;;
     --master) compadd f32 none ;;
-    --method) compadd lora adapter full bias norms ;;
+    --method) compadd lora adapter full bias norms prefix prompt ;;
+    --prefix-init | --prompt-init) compadd vocabulary random ;;
     --bottleneck-style) compadd pfeiffer houlsby ;;
     --nonlinearity) compadd auto relu swish ;;
     --bottleneck-init) compadd bert mam ;;

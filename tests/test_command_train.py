@@ -195,6 +195,28 @@ class Train(TrainTest):
         self.fails(2, "train", MODEL, "--data", self.data, "--out", self.folder / "x", "--bottleneck", "4",
                    says="--bottleneck is an option of --method adapter")
 
+    def test_prefixes_and_prompts_are_trained_saved_and_used(self):
+        for method, positions in (("prefix", 3), ("prompt", 2)):
+            with self.subTest(method):
+                out = self.folder / method
+                result = json.loads(self.train("--method", method, f"--{method}-tokens", str(positions), "--steps", "8",
+                                               "--lr", "0.01", "--val", self.val, "--json", out=out))
+                shown = self.gives_json("inspect", out)
+                self.assertEqual((shown["method"], shown["positions"], shown["tensors"]), (method, positions, 1))
+                self.assertEqual(shown["parameters"], result["trainable_parameters"])
+                evaluated = self.gives_json("eval", MODEL, "--adapter", out, "--data", self.val)
+                self.assertAlmostEqual(evaluated["loss"], result["val_loss"], places=4)
+                self.assertLess(evaluated["loss"], self.gives_json("eval", MODEL, "--data", self.val)["loss"])
+                self.gives_json("generate", MODEL, "--adapter", out, "--prompt", "once upon", "--max-tokens", "4")
+                self.fails(1, "merge", MODEL, out, "--out", self.folder / "merged", says="it cannot be merged")
+                self.assertFalse((self.folder / "merged").exists())
+                again = self.train("--init-adapter", out, "--steps", "1", out=self.folder / f"{method} again")
+                self.assertRegex(again, rf"(?m)^{method} +{positions} positions, continued, before every sequence")
+        self.fails(2, "train", MODEL, "--data", self.data, "--out", self.folder / "x", "--prompt-tokens", "4",
+                   says="--prompt-tokens is an option of --method prompt")
+        self.fails(1, "train", MODEL, "--data", self.data, "--out", self.folder / "x", "--method", "prefix",
+                   "--prefix-tokens", "60000", says="60000 positions before every sequence")
+
     def test_low_rank_terms_and_bottlenecks_are_trained_at_once(self):
         self.train("--method", "lora,adapter", "--rank", "2", "--bottleneck", "4", "--steps", "4", "--lr", "0.01")
         parts = [argument for name in ("lora", "adapter") for argument in ("--adapter", self.out / name)]

@@ -68,6 +68,7 @@ typedef struct clora_inspected_adapter {
     int swish;            /**< `adapter`: 1: the nonlinearity is swish, 0: relu */
     int reads_stream;     /**< `adapter`: as in clora_bottleneck_info */
     char **labels;        /**< `lora`: names of the labels that it tells, NULL-terminated; NULL: it tells none */
+    int positions;        /**< `prefix`, `prompt`: before every sequence */
 } clora_inspected_adapter;
 
 /**

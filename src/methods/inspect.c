@@ -160,6 +160,42 @@ done:
     return status;
 }
 
+/* PEFT's settings and one tensor of what stands before a sequence; NULL: they are not of such an adapter. */
+static const method *past_method(const json_t *config) {
+    const char *type = json_string_value(json_object_get(config, "peft_type"));
+
+    if (type && strcmp(type, method_prefix.peft_type) == 0)
+        return &method_prefix;
+    return type && strcmp(type, method_prompt.peft_type) == 0 ? &method_prompt : NULL;
+}
+
+static clora_status read_past(clora_inspected_adapter *out, const char *directory, const json_t *config,
+                              const char *path) {
+    clora_status status = CLORA_OK;
+    safetensors *file = NULL;
+    const char *base;
+    int64_t tokens;
+
+    TRY(json_get_int(&tokens, config, "num_virtual_tokens", 0, path));
+    TRY(json_get_text(&base, config, "base_model_name_or_path", "", path));
+    if (tokens < 1 || tokens > INT32_MAX)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"num_virtual_tokens\" is %lld; the least is 1", path,
+                       (long long)tokens));
+    out->method = past_method(config)->name;
+    out->positions = (int)tokens;
+    out->base = plain_text(base);
+    out->target_modules = alloc_string("");
+    out->rank_pattern = alloc_string("");
+    out->alpha_pattern = alloc_string("");
+    if (!out->base || !out->target_modules || !out->rank_pattern || !out->alpha_pattern)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path));
+    TRY(peft_open_tensors(&file, directory));
+    add_tensors(out, file);
+done:
+    safetensors_close(file);
+    return status;
+}
+
 static clora_status read_lora(clora_inspected_adapter *out, const char *directory, const char *path) {
     clora_status status = CLORA_OK;
     json_t *config = NULL;
@@ -186,7 +222,11 @@ clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *dir
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
     TRY(directory_need_adapter(directory));
     TRY(json_load_path(&config, settings, PEFT_CONFIG_BYTES));
-    TRY(bottleneck_config_is(config) ? read_bottleneck(out, directory, settings) : read_lora(out, directory, settings));
+    if (past_method(config))
+        TRY(read_past(out, directory, config, settings));
+    else
+        TRY(bottleneck_config_is(config) ? read_bottleneck(out, directory, settings)
+                                         : read_lora(out, directory, settings));
 done:
     json_decref(config);
     free(settings);

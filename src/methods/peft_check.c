@@ -6,6 +6,7 @@
 
 #include "base/c_locale.h"
 #include "methods/bottleneck_config.h"
+#include "methods/method.h"
 #include "methods/target.h"
 
 /* Keys whose values are checked below, or that only say where an adapter comes from, not what it computes. */
@@ -80,6 +81,11 @@ static clora_status check_kind(const json_t *root, const char *path) {
                           path);
     if (!kind)
         return clora_fail(CLORA_ERROR_FORMAT, "%s: there is no \"peft_type\"; is this an adapter?", path);
+    if (strcmp(kind, method_prefix.peft_type) == 0 || strcmp(kind, method_prompt.peft_type) == 0)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "%s: \"peft_type\" is \"%s\": it stands before every sequence, which is no change of a "
+                          "weight: it cannot be merged; eval and generate take it with --adapter",
+                          path, kind);
     if (strcmp(kind, "LORA") != 0)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"peft_type\" is \"%s\"; clora applies \"LORA\"", path, kind);
     if (strcmp(bias, "none") != 0)

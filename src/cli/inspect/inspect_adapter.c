@@ -11,16 +11,18 @@ static double scale_of(const clora_inspected_adapter *a) {
     return (double)a->alpha / (a->rslora ? sqrt(a->rank) : (double)a->rank);
 }
 
-static bool is_lora(const clora_inspected_adapter *a) {
-    return strcmp(a->method, "lora") == 0;
-}
-
 static json_t *bottleneck_json(const clora_inspected_adapter *a) {
     return json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:i, s:I, s:i, s:I, s:o}", "kind", "adapter", "method", a->method,
                      "columns", a->columns, "nonlinearity", a->swish ? "swish" : "relu", "reads_stream",
                      a->reads_stream, "base", a->base, "modules", a->modules, "parameters",
                      (json_int_t)a->stored.elements, "tensors", a->stored.tensors, "bytes", (json_int_t)a->stored.bytes,
                      "dtypes", inspect_types_json(&a->stored));
+}
+
+static json_t *past_json(const clora_inspected_adapter *a) {
+    return json_pack("{s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:o}", "kind", "adapter", "method", a->method, "positions",
+                     a->positions, "base", a->base, "parameters", (json_int_t)a->stored.elements, "tensors",
+                     a->stored.tensors, "bytes", (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored));
 }
 
 static json_t *labels_json(const clora_inspected_adapter *a) {
@@ -31,7 +33,7 @@ static json_t *labels_json(const clora_inspected_adapter *a) {
     return labels;
 }
 
-static json_t *adapter_json(const clora_inspected_adapter *a) {
+static json_t *lora_json(const clora_inspected_adapter *a) {
     return json_pack("{s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o}", "kind",
                      "adapter", "method", a->method, "rank", a->rank, "alpha", json_float(a->alpha), "rslora",
                      a->rslora, "scale", json_number(scale_of(a)), "dropout", json_float(a->dropout), "base", a->base,
@@ -68,7 +70,15 @@ static void print_bottleneck(const char *path, const clora_inspected_adapter *a)
     print_weights(a);
 }
 
-static void print_adapter(const char *path, const clora_inspected_adapter *a) {
+static void print_past(const char *path, const clora_inspected_adapter *a) {
+    printf("adapter      %s (%s, PEFT directory)\n", path, a->method);
+    if (*a->base)
+        printf("base         %s\n", a->base);
+    printf("takes        %s before every sequence\n", text_amount(a->positions, "position", "positions"));
+    print_weights(a);
+}
+
+static void print_lora(const char *path, const clora_inspected_adapter *a) {
     printf("adapter      %s (LoRA, PEFT directory)\n", path);
     if (*a->base)
         printf("base         %s\n", a->base);
@@ -85,18 +95,39 @@ static void print_adapter(const char *path, const clora_inspected_adapter *a) {
     print_weights(a);
 }
 
+/* How the adapters of a method are shown. */
+typedef struct kind {
+    const char *method;
+    json_t *(*json)(const clora_inspected_adapter *a);
+    void (*print)(const char *path, const clora_inspected_adapter *a);
+} kind;
+
+static const kind kinds[] = {
+    {"adapter", bottleneck_json, print_bottleneck},
+    {"prefix", past_json, print_past},
+    {"prompt", past_json, print_past},
+    {"lora", lora_json, print_lora},
+};
+
+static const kind *kind_of(const clora_inspected_adapter *a) {
+    size_t i = 0;
+
+    while (i + 1 < sizeof(kinds) / sizeof(kinds[0]) && strcmp(kinds[i].method, a->method) != 0)
+        i++;
+    return &kinds[i];
+}
+
 int inspect_adapter(const cli_state *cli, const inspect_args *args) {
     clora_inspected_adapter adapter;
     int status = CLI_DONE;
 
     if (clora_inspect_adapter(&adapter, args->path) != CLORA_OK)
         return cli_fail_library(cli);
+    const kind *of = kind_of(&adapter);
     if (cli->json)
-        status = json_print(cli, is_lora(&adapter) ? adapter_json(&adapter) : bottleneck_json(&adapter));
-    else if (!is_lora(&adapter))
-        print_bottleneck(args->path, &adapter);
+        status = json_print(cli, of->json(&adapter));
     else
-        print_adapter(args->path, &adapter);
+        of->print(args->path, &adapter);
     clora_inspected_adapter_finish(&adapter);
     return status;
 }

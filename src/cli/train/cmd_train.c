@@ -175,6 +175,8 @@ static int run(cli_state *cli, int argc, char **argv) {
                        .data = DATA_ARGS_INIT(4),
                        .adapter = CLORA_ADAPTER_OPTIONS_INIT,
                        .bottleneck = CLORA_BOTTLENECK_OPTIONS_INIT,
+                       .prefix = {.options = CLORA_PREFIX_OPTIONS_INIT},
+                       .prompt = {.options = CLORA_PREFIX_OPTIONS_INIT},
                        .train = CLORA_TRAIN_OPTIONS_INIT};
     opt_group groups[GROUPS] = {
         {.heading = "Data", .options = data_options, .values = &args.data},

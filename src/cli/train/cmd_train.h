@@ -9,6 +9,7 @@
 #include <clora/bottleneck.h>
 #include <clora/full.h>
 #include <clora/output.h>
+#include <clora/prefix.h>
 #include <clora/train.h>
 
 #include "cli/cli.h"
@@ -22,8 +23,23 @@
  * what is minimised. */
 
 /* The methods, in the order in which they are made and saved. */
-enum { TRAIN_LORA, TRAIN_BOTTLENECK, TRAIN_FULL, TRAIN_BIAS, TRAIN_NORMS, TRAIN_METHOD_COUNT };
-#define TRAIN_METHODS "lora, adapter, full, bias, norms"
+enum {
+    TRAIN_LORA,
+    TRAIN_BOTTLENECK,
+    TRAIN_FULL,
+    TRAIN_BIAS,
+    TRAIN_NORMS,
+    TRAIN_PREFIX,
+    TRAIN_PROMPT,
+    TRAIN_METHOD_COUNT
+};
+#define TRAIN_METHODS "lora, adapter, full, bias, norms, prefix, prompt"
+
+/* Of prefix and of prompt. */
+typedef struct train_past_args {
+    clora_prefix_options options;
+    const char *text; /* that it begins as, or NULL */
+} train_past_args;
 
 typedef struct train_args {
     const char *model_path;
@@ -34,6 +50,7 @@ typedef struct train_args {
     clora_adapter_options adapter;
     clora_bottleneck_options bottleneck;
     clora_full_options full;
+    train_past_args prefix, prompt;
     clora_train_options train;
     bool methods[TRAIN_METHOD_COUNT]; /* that --method names */
     const opt_group *method_groups;   /* each method's options, as they were given */

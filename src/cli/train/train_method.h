@@ -33,5 +33,6 @@ const train_method *train_method_row(int i);
 extern const train_method train_lora;                          /* train_lora.c */
 extern const train_method train_bottleneck;                    /* train_bottleneck.c */
 extern const train_method train_full, train_bias, train_norms; /* train_full.c */
+extern const train_method train_prefix, train_prompt;          /* train_past.c */
 
 #endif

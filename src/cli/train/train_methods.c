@@ -4,8 +4,9 @@
 #include "cli/train/train_method.h"
 
 static const train_method *const methods[TRAIN_METHOD_COUNT] = {
-    [TRAIN_LORA] = &train_lora, [TRAIN_BOTTLENECK] = &train_bottleneck, [TRAIN_FULL] = &train_full,
-    [TRAIN_BIAS] = &train_bias, [TRAIN_NORMS] = &train_norms,
+    [TRAIN_LORA] = &train_lora,     [TRAIN_BOTTLENECK] = &train_bottleneck, [TRAIN_FULL] = &train_full,
+    [TRAIN_BIAS] = &train_bias,     [TRAIN_NORMS] = &train_norms,           [TRAIN_PREFIX] = &train_prefix,
+    [TRAIN_PROMPT] = &train_prompt,
 };
 
 opt_group train_method_group(int i, train_args *args) {
