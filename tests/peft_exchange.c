@@ -2,8 +2,8 @@
  * Write what check_peft.py compares with PEFT: peft_exchange FIXTURES OUT
  *
  * For each adapter, OUT/NAME/adapter is the directory that clora writes, OUT/NAME/logits.safetensors what clora makes
- * of the fixtures' batch with it, and OUT/NAME/merged the merged model. The first adapters are PEFT's own, saved again;
- * the others were never near PEFT.
+ * of the fixtures' batch with it, and OUT/NAME/merged the merged model, where the adapter can be merged. Adapters of
+ * the fixtures are PEFT's own, saved again; the others were never near PEFT.
  */
 #include <math.h>
 #include <stdio.h>
@@ -53,6 +53,11 @@ static const exchange CASES[] = {
      "qwen2",
      false,
      {5, 9.0f, 0, 0.0f, "q_proj,k_proj,o_proj", NULL, NULL, CLORA_INIT_GAUSSIAN, 6, NULL}},
+    {"tiny-llama", "tiny-llama-prefix", true, {0}},
+    {"tiny-llama", "tiny-llama-prefix-projection", true, {0}},
+    {"tiny-llama", "tiny-llama-prompt", true, {0}},
+    {"tiny-qwen2", "tiny-qwen2-prefix", true, {0}},
+    {"tiny-qwen2", "tiny-qwen2-prompt", true, {0}},
 };
 
 static clora_status fill_b(clora_adapter *adapter, uint64_t seed) {
@@ -112,8 +117,9 @@ static clora_status run_case(clora_context *context, const exchange *c, const ch
         TRY(fill_b(adapter, c->options.seed));
     }
     TRY(clora_adapter_save(adapter, adapter_path, base));
-    TRY(clora_merge(base, adapter_path, merged, -1, NULL, NULL, NULL));
-    TRY(clora_session_create(&session, model, B, T));
+    if (clora_adapter_past(adapter) == 0)
+        TRY(clora_merge(base, adapter_path, merged, -1, NULL, NULL, NULL));
+    TRY(clora_session_create(&session, model, B, clora_adapter_past(adapter) + T));
     TRY(clora_session_select(session, adapter));
     TRY(clora_session_forward(session, logits, IDS, T, 1));
     TRY(write_logits(logits_path, logits));
