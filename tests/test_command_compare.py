@@ -26,26 +26,27 @@ class CompareTest(CommandTest):
 @needs_device
 class Compare(CompareTest):
     def test_rows_are_what_training_alone_gives(self):
-        result = self.compare("--methods", "lora:4", "--ranks", "2", "--steps", "3", "--lr-grid", "1e-5,1e-2", "--out",
+        result = self.compare("--methods", "lora:4,adapter:3", "--ranks", "2", "--steps", "3", "--lr-grid", "1e-5,1e-2", "--out",
                               self.out, "--csv", self.folder / "t.csv")
         rows = {row["method"]: row for row in result["rows"]}
-        self.assertEqual(list(rows), ["lora:4", "lora:2"])
+        self.assertEqual(list(rows), ["lora:4", "adapter:3", "lora:2"])
         for name, row in rows.items():
-            rank = name.removeprefix("lora:")
-            alone = self.gives_json("train", MODEL, *self.files[:6], "--steps", "3", "--rank", rank, "--lr", "1e-2",
-                                    "--out", self.folder / rank, "--quiet")
+            method, rank = name.split(":")
+            size = "--rank" if method == "lora" else "--bottleneck"
+            alone = self.gives_json("train", MODEL, *self.files[:6], "--steps", "3", "--method", method, size, rank,
+                                    "--lr", "1e-2", "--out", self.folder / rank, "--quiet")
             self.assertEqual((row["lr"], row["seeds"], row["val_loss_deviation"]), (0.01, 1, 0))
             self.assertEqual(row["val_loss"], alone["val_loss"])
             self.assertEqual(row["trainable_parameters"], alone["trainable_parameters"])
             saved = self.folder / rank
             self.assertEqual(row["bytes_on_disk"], sum(f.stat().st_size for f in saved.iterdir()))
-            for key in ("tokens_per_second", "peak_device_bytes", "token_seconds_base", "token_seconds",
-                        "token_seconds_merged"):
+            for key in ("tokens_per_second", "peak_device_bytes", "token_seconds_base", "token_seconds"):
                 self.assertGreater(row[key], 0)
+            self.assertEqual(row["token_seconds_merged"] is None, method != "lora")  # which alone can be merged
             self.assertLessEqual(sum(row["memory"].values()), row["peak_device_bytes"])
         self.assertEqual(result["target_loss"], max(row["val_loss"] for row in rows.values()))
         table = self.folder.joinpath("t.csv").read_text(encoding="utf-8").splitlines()
-        self.assertEqual([line.split(",")[0] for line in table], ["method", "lora:4", "lora:2"])
+        self.assertEqual([line.split(",")[0] for line in table], ["method", "lora:4", "adapter:3", "lora:2"])
 
     def test_it_goes_on_where_it_was(self):
         first = self.compare("--steps", "2", "--out", self.out)

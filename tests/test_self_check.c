@@ -131,6 +131,7 @@ static void test_what_both_families_compute_wrongly_is_refused(void **state) {
         {"attention", OFF_FMA, ": attention f32 B 1 T 67", SELF_CHECK_MODEL},
         {"attention_row", OFF_FMA, ": attention f32 B 2 T 1", SELF_CHECK_MODEL},
         {"activation", OFF_SIGMOID, ": swiglu f32", SELF_CHECK_MODEL},
+        {"bottleneck", OFF_SIGMOID, ": bottleneck f32", SELF_CHECK_BOTTLENECK},
         {"loss", OFF_EXPONENTIAL, ": cross_entropy f32", SELF_CHECK_LOSS},
         {"loss", OFF_EXPONENTIAL, ": cross_entropy f32", SELF_CHECK_BACKWARD},
         {"attention_backward", OFF_EXPONENTIAL, ": attention_backward f32", SELF_CHECK_BACKWARD},

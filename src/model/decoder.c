@@ -3,8 +3,8 @@
 #include "base/ints.h"
 #include "model/attend.h"
 #include "model/linear.h"
-#include "model/sublayer.h"
 #include "model/own_gradients.h"
+#include "model/sublayer.h"
 #include "ops/ops.h"
 
 _Static_assert((int)DECODER_NORMS <= (int)LAYER_NORMS && (int)DECODER_PROJECTIONS <= (int)LAYER_PROJECTIONS,

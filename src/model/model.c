@@ -229,7 +229,7 @@ clora_status clora_bottleneck_create(clora_adapter **out, clora_model *model, co
     NEED(out);
     *out = NULL;
     NEED(model);
-    if (options)
+    if (options) /* a program built with an older header knows fewer of them */
         memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
     const base_model base = model_as_base(model);
     TRY(model_self_check(model, SELF_CHECK_TERM));

@@ -157,10 +157,12 @@ enum { DATA, COMPARISON, METHODS, TRAINING = METHODS + TRAIN_METHOD_COUNT, MODEL
 
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", NULL};
-    compare_args args = {
-        .seeds = 1,
-        .new_tokens = 32,
-        .train = {.data = DATA_ARGS_INIT(4), .adapter = CLORA_ADAPTER_OPTIONS_INIT, .train = CLORA_TRAIN_OPTIONS_INIT}};
+    compare_args args = {.seeds = 1,
+                         .new_tokens = 32,
+                         .train = {.data = DATA_ARGS_INIT(4),
+                                   .adapter = CLORA_ADAPTER_OPTIONS_INIT,
+                                   .bottleneck = CLORA_BOTTLENECK_OPTIONS_INIT,
+                                   .train = CLORA_TRAIN_OPTIONS_INIT}};
     opt_group groups[GROUPS] = {
         [DATA] = {.heading = "Data", .options = data_options, .values = &args.train.data},
         [COMPARISON] = {.heading = "Comparison", .options = comparison_options, .values = &args},

@@ -160,7 +160,7 @@ int compare_train(compare_state *state, compare_result *result) {
     t.train = (train_state){.cli = state->cli, .args = &t.args};
     t.args.train.lr = result->lr;
     t.args.train.seed += (uint64_t)result->seed;
-    t.args.adapter.seed = t.args.train.seed;
+    t.args.adapter.seed = t.args.bottleneck.seed = t.args.train.seed;
     t.args.methods[m->row] = true;
     if (m->size > 0)
         train_method_row(m->row)->set_size(&t.args, m->size);

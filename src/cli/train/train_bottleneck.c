@@ -40,6 +40,10 @@ static const opt options[] = {
 
 static const char *const fresh[] = {"bottleneck", "bottleneck-style", "nonlinearity", "bottleneck-init", NULL};
 
+static void set_size(train_args *args, int size) {
+    args->bottleneck.columns = size;
+}
+
 static clora_status make(clora_adapter **out, const train_state *state) {
     return clora_bottleneck_create(out, state->model, &state->args->bottleneck);
 }
@@ -68,6 +72,7 @@ const train_method train_bottleneck = {
     .label = "bottleneck",
     .options = options,
     .fresh = fresh,
+    .set_size = set_size,
     .make = make,
     .check_continued = check_continued,
     .describe = describe,
