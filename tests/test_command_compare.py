@@ -26,8 +26,8 @@ class CompareTest(CommandTest):
 @needs_device
 class Compare(CompareTest):
     def test_rows_are_what_training_alone_gives(self):
-        result = self.compare("--methods", "lora:4,adapter:3", "--ranks", "2", "--steps", "3", "--lr-grid", "1e-5,1e-2", "--out",
-                              self.out, "--csv", self.folder / "t.csv")
+        result = self.compare("--methods", "lora:4,adapter:3", "--ranks", "2", "--steps", "3",
+                              "--lr-grid", "1e-5,1e-2", "--out", self.out, "--csv", self.folder / "t.csv")
         rows = {row["method"]: row for row in result["rows"]}
         self.assertEqual(list(rows), ["lora:4", "adapter:3", "lora:2"])
         for name, row in rows.items():

@@ -28,6 +28,18 @@ done:
     return status;
 }
 
+clora_status bottleneck_describe(bottleneck *b, clora_context *context, int C, int R) {
+    *b = (bottleneck){.context = context,
+                      .C = C,
+                      .R = R,
+                      .down_count = factor_count(context, R, C),
+                      .bias_count = factor_count(context, 1, R),
+                      .up_count = factor_count(context, R + 1, C)};
+    return bottleneck_count(b) <= INT32_MAX
+               ? CLORA_OK
+               : clora_fail(CLORA_ERROR_SHAPE, "a bottleneck of %d columns for %d is too large", R, C);
+}
+
 clora_status bottleneck_create(bottleneck **out, clora_context *context, int C, int R) {
     clora_status status = CLORA_OK;
     bottleneck *b = calloc(1, sizeof(*b));
@@ -35,12 +47,7 @@ clora_status bottleneck_create(bottleneck **out, clora_context *context, int C, 
     *out = NULL;
     if (!b)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a bottleneck");
-    *b = (bottleneck){.context = context, .C = C, .R = R};
-    b->down_count = factor_count(context, R, C);
-    b->bias_count = factor_count(context, 1, R);
-    b->up_count = factor_count(context, R + 1, C);
-    if (bottleneck_count(b) > INT32_MAX)
-        TRY(clora_fail(CLORA_ERROR_SHAPE, "a bottleneck of %d columns for %d is too large", R, C));
+    TRY(bottleneck_describe(b, context, C, R));
     TRY(make_ones(b));
     *out = b;
     b = NULL;

@@ -30,6 +30,9 @@ typedef struct bottleneck {
 clora_status bottleneck_create(bottleneck **out, clora_context *context, int C, int R);
 void bottleneck_free(bottleneck *b);
 
+/* The same without any memory: what follows from the sizes alone. */
+clora_status bottleneck_describe(bottleneck *b, clora_context *context, int C, int R);
+
 /* Elements of all values, which lie side by side in a flat buffer: down, bias, up. */
 size_t bottleneck_count(const bottleneck *b);
 

@@ -5,6 +5,7 @@ or time out of proportion.
 """
 
 import json
+import math
 import pathlib
 import shutil
 import struct
@@ -191,6 +192,34 @@ def adapter(rank, ending, **changes):
     return joined(packed(config | changes), safetensors(tensors))
 
 
+def bottleneck(columns, places, **changes):
+    """Of a width of 6 and two layers."""
+    config = {"mh_adapter": "attention_adapters" in places, "output_adapter": "output_adapters" in places,
+              "non_linearity": "swish", "reduction_factor": 6 / (columns + 0.5), "original_ln_before": False,
+              "residual_before_ln": True, "scaling": 1.0, "leave_out": []}
+    tensors = {}
+    for layer in range(2):
+        for place in places:
+            name = f"model.layers.{layer}.{place}.adapters.a.adapter_"
+            for end, shape in (("down.0.weight", [columns, 6]), ("down.0.bias", [columns]), ("up.weight", [6, columns]),
+                               ("up.bias", [6])):
+                tensors[name + end] = ("F32", shape, floats(math.prod(shape)))
+    whole = {"config": config | changes, "hidden_size": 6, "name": "a", "model_name": "m"}
+    return joined(packed(whole), safetensors(tensors))
+
+
+def bottlenecks():
+    both = ("attention_adapters", "output_adapters")
+    yield "two", bottleneck(2, both)
+    yield "one", bottleneck(3, both[1:], original_ln_before=True, non_linearity="relu")
+    yield "for each layer", bottleneck(2, both, reduction_factor={"1": 3, "default": 2.5})
+    yield "left out", bottleneck(2, both, leave_out=[1])
+    yield "all left out", bottleneck(2, both, leave_out=[0, 1])
+    yield "many columns", bottleneck(2, both, reduction_factor=1e-4)
+    yield "no columns", bottleneck(2, both, reduction_factor=1e300)
+    yield "parallel", bottleneck(2, both, is_parallel=True)
+
+
 def adapters():
     yield "q", adapter(2, "q_proj")
     yield "list", adapter(1, ("q_proj", "v_proj"), target_modules=["v_proj", "q_proj"], lora_dropout=0.1)
@@ -260,7 +289,8 @@ def exchange():
 
 
 TARGETS = {"tokenizer": tokenizers, "config": configs, "safetensors": safetensors_files, "shards": shards,
-           "adapter": adapters, "jsonl": jsonl, "csv": csv, "txt": txt, "tuning": tuning, "exchange": exchange}
+           "adapter": adapters, "bottleneck": bottlenecks,
+           "jsonl": jsonl, "csv": csv, "txt": txt, "tuning": tuning, "exchange": exchange}
 
 
 def main():
