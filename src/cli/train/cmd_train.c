@@ -213,9 +213,10 @@ const command command_train = {
     .name = "train",
     .summary = "fine-tune a model on pairs of context and target",
     .usage = "MODEL --data FILE --out DIR [options]",
-    .about = "Trains a low-rank adapter on pairs of context and target and saves it as a PEFT directory. The weights "
-             "of MODEL "
-             "are only read. The plan is shown before the first step. Ctrl-C ends the run and saves what was learnt.",
+    .about =
+        "Trains what --method names, by default a low-rank adapter, on pairs of context and target and saves it. The "
+        "files of MODEL are only read. The plan is shown before the first step. Ctrl-C ends the run and saves what was "
+        "learnt.",
     .example = "clora train models/tiny --data data/train.jsonl --val data/validation.jsonl --out my-adapter",
     .run = run,
 };
