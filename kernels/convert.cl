@@ -1,7 +1,8 @@
-// Elementwise copies that change type or add.
+// Elementwise: copies that change type, sums, factors.
 //
-//   widen: y f32 = n elements of W0 in plain rows (NR = 1)
-//   add:   y (M, C) += x (M, C)
+//   widen:      y f32 = n elements of W0 in plain rows (NR = 1)
+//   add:        y (M, C) += x (M, C)
+//   scale_rows: x (M, C) *= factors (M)
 //
 // One work-item makes BLOCK elements (of a row). Bandwidth bound.
 
@@ -35,4 +36,21 @@ add(TENSOR(float, y), const int y_stride, TENSOR(const float, x), const int x_st
     const size_t m = get_global_id(1);
     const int start = get_global_id(0) * BLOCK;
     add_row(y + m * y_stride, x + m * x_stride, start, min(start + BLOCK, C));
+}
+
+static inline void scale_row(__global float *x, const float factor, const int begin, const int end) {
+    int c = begin;
+    for (; c + VW <= end; c += VW)
+        STORE(LOAD(x + c) * factor, x + c);
+    for (; c < end; c++)
+        x[c] *= factor;
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void scale_rows(TENSOR(float, x), const int x_stride,
+                                                                         TENSOR(const float, factors), const int C) {
+    AT(x);
+    AT(factors);
+    const size_t m = get_global_id(1);
+    const int start = get_global_id(0) * BLOCK;
+    scale_row(x + m * x_stride, factors[m], start, min(start + BLOCK, C));
 }

@@ -114,8 +114,12 @@ static int units_of(const clora_trainer *t) {
     return t->options.batch_size;
 }
 
+static const json_t *expected_of(const char *name, const char *key, int step) {
+    return json_array_get(json_object_get(json_object_get(json_object_get(reference, "cases"), name), key),
+                          (size_t)step);
+}
+
 static void compare(const char *name, const clora_train_options *options) {
-    const json_t *expected = json_object_get(json_object_get(reference, "cases"), name);
     clora_adapter *adapter = load_adapter();
     clora_dataset *data =
         load_data(options->preference == CLORA_PREFERENCE_KTO ? CLORA_DATA_UNPAIRED_PREFERENCE : CLORA_DATA_PREFERENCE);
@@ -127,8 +131,8 @@ static void compare(const char *name, const clora_train_options *options) {
     assert_ok(clora_trainer_create(&trainer, model, adapter, data, options));
     for (int i = 0; i < STEPS; i++) {
         assert_ok(clora_trainer_step(trainer, &step));
-        assert_near(name, i + 1, "loss", step.loss, json_array_get(json_object_get(expected, "losses"), (size_t)i));
-        assert_rewards(name, &step, json_array_get(json_object_get(expected, "log"), (size_t)i));
+        assert_near(name, i + 1, "loss", step.loss, expected_of(name, "losses", i));
+        assert_rewards(name, &step, expected_of(name, "log", i));
         snprintf(prefix, sizeof(prefix), "%s.grad.", name);
         if (i == 0)
             assert_factors(adapter, &trainer->parameters, 1.0f / (float)units_of(trainer), f, prefix, 1e-4);
@@ -182,6 +186,33 @@ static void test_an_adapter_that_is_trained_on_is_its_own_reference(void **state
     clora_adapter_free(options.reference);
 }
 
+/* The head trains too, whose gradient is not one of rows apart. */
+static void test_ten_steps_of_all_weights_are_those_of_trl(void **state) {
+    (void)state;
+    clora_train_options options = options_of(CLORA_PREFERENCE_ORPO);
+    clora_dataset *data = load_data(CLORA_DATA_PREFERENCE);
+    clora_model *own = NULL; /* which changes */
+    clora_adapter *all = NULL;
+    clora_trainer *trainer = NULL;
+    clora_train_step step;
+
+    options.weight_decay = 0.0f;
+    assert_ok(clora_model_load(&own, context, fixture_path("tiny-llama"), NULL));
+    assert_ok(clora_full_create(&all, own, NULL));
+    assert_ok(clora_trainer_create(&trainer, own, all, data, &options));
+    for (int i = 0; i < STEPS; i++) {
+        assert_ok(clora_trainer_step(trainer, &step));
+        assert_near("orpo-full", i + 1, "loss", step.loss, expected_of("orpo-full", "losses", i));
+    }
+    clora_trainer_free(trainer);
+    options.preference = CLORA_PREFERENCE_DPO;
+    assert_refused(clora_trainer_create(&trainer, own, all, data, &options), CLORA_ERROR_UNSUPPORTED,
+                   "dpo compares with the model as it was");
+    clora_adapter_free(all);
+    clora_model_free(own);
+    clora_dataset_free(data);
+}
+
 /* ---- What is refused ---- */
 
 static void refuse(const clora_train_options *options, clora_data_kind kind, const char *words) {
@@ -214,6 +245,10 @@ static void test_refuses_what_does_not_fit(void **state) {
     options = options_of(CLORA_PREFERENCE_IPO);
     options.label_smoothing = 0.1f;
     refuse(&options, CLORA_DATA_PREFERENCE, "ipo has no label smoothing");
+    options = options_of(CLORA_PREFERENCE_DPO);
+    assert_ok(clora_adapter_load(&options.reference, model, fixture_path("tiny-llama-patterns")));
+    refuse(&options, CLORA_DATA_PREFERENCE, "the reference is not the adapter as it was");
+    clora_adapter_free(options.reference);
     options = options_of((clora_preference)9);
     refuse(&options, CLORA_DATA_PREFERENCE, "number 9");
 }
@@ -224,6 +259,7 @@ int main(void) {
         cmocka_unit_test(test_smoothed_labels_are_those_of_trl),
         cmocka_unit_test(test_ten_steps_of_single_answers_are_those_of_trl),
         cmocka_unit_test(test_an_adapter_that_is_trained_on_is_its_own_reference),
+        cmocka_unit_test(test_ten_steps_of_all_weights_are_those_of_trl),
         cmocka_unit_test(test_refuses_what_does_not_fit),
     };
     reference = json_load_file(fixture_path("reference/preferences.json"), 0, NULL);

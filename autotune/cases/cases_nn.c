@@ -285,6 +285,21 @@ static void add_reference(case_run *run) {
         run->buffer[0].expected[i] += run->buffer[1].host[i];
 }
 
+/* ---- rows times a factor each ---- */
+
+static void scale_rows_setup(case_run *run) {
+    case_matrix(run, "x", CASE_INOUT, run->shape.M, run->shape.K);
+    case_dense(run, "factors", CASE_IN, CLORA_DTYPE_F32, run->shape.M, 1);
+}
+
+static clora_status scale_rows_launch(case_run *run) {
+    return op_scale_rows(tensor(run, 0), tensor(run, 1));
+}
+
+static void scale_rows_reference(case_run *run) {
+    ref_scale_rows(run->buffer[0].expected, run->buffer[1].host, run->shape.M, run->shape.K);
+}
+
 /* ---- costs: nothing here is bound by arithmetic ---- */
 
 static double elements(const op_shape *s) {
@@ -391,5 +406,7 @@ const op_case cases_nn[] = {
     {"dropout_add", CASE_SHAPES(dropout_shapes), dropout_add_setup, dropout_add_launch, dropout_add_reference,
      few_flops, moves_3, 1e-6f},
     {"add", CASE_SHAPES(rows), dropout_add_setup, add_launch, add_reference, few_flops, moves_3, 1e-6f},
+    {"scale_rows", CASE_SHAPES(rows), scale_rows_setup, scale_rows_launch, scale_rows_reference, few_flops, moves_2,
+     1e-6f},
     {.name = NULL},
 };

@@ -135,6 +135,7 @@ const kernel_row kernel_rows[] = {
     {"rmsnorm_dg", "column_sums", {VECTOR, ROW_GROUP}},
     {"rope", "rope", {VECTOR, ROW_GROUP}},
     {"rope_store", "rope", {VECTOR, ROW_GROUP}},
+    {"scale_rows", "storage convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"sgd", "sgd", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"square_parts", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"square_total", "reduce", {VECTOR, LONG_ROW_GROUP}},

@@ -6,6 +6,10 @@ static int head_projection(const workspace *ws) {
     return ws->model->projections - 1;
 }
 
+bool head_trains(const workspace *ws, const selection *s) {
+    return linear_needs_input(ws, s, head_projection(ws));
+}
+
 clora_status head_forward(workspace *ws, const selection *s, clora_tensor *logits, const clora_tensor *x) {
     return linear_forward(ws, s, head_projection(ws), logits, x, NULL, &ws->u_head);
 }

@@ -7,6 +7,9 @@
 /* logits (rows of x, V) overwritten = x * head */
 clora_status head_forward(workspace *ws, const selection *s, clora_tensor *logits, const clora_tensor *x);
 
+/* Whether the head, or a term at it, trains: then its backward pass adds to gradients. */
+bool head_trains(const workspace *ws, const selection *s);
+
 /* Where an adapter has a head of its own, of labels instead of the vocabulary, its logits are meant from here on. */
 
 /* What a loss makes of the logits of the step's rows from `row` on. With `gradient` the logits become d(loss) /

@@ -40,3 +40,21 @@ clora_status op_add(clora_tensor *y, const clora_tensor *x) {
     launch_int(&l, C);
     return launch_run(&l, divide_up_size((size_t)C, block), M, 1, group, 1, 1);
 }
+
+clora_status op_scale_rows(clora_tensor *x, const clora_tensor *factors) {
+    const size_t M = tensor_rows(x);
+    const int C = tensor_cols(x);
+    launch l;
+
+    if (clora_tensor_count(factors) != M || !tensor_is_dense(factors))
+        return clora_fail(CLORA_ERROR_SHAPE, "scale_rows: x%s factors%s", tensor_shape_text(x),
+                          tensor_shape_text(factors));
+    do {
+        launch_begin(&l, x->context, "scale_rows", (kernel_key){.M = (int)M, .K = C});
+    } while (launch_again(&l));
+    const size_t group = (size_t)launch_parameter(&l, "WG"), block = (size_t)launch_parameter(&l, "BLOCK");
+    launch_matrix(&l, x);
+    launch_tensor(&l, factors);
+    launch_int(&l, C);
+    return launch_run(&l, divide_up_size((size_t)C, block), M, 1, group, 1, 1);
+}

@@ -171,4 +171,8 @@ void ref_adamw8bit(float *p, const ref_moments *state, const float *g, float sca
 
 void ref_sgd(float *p, float *b, const float *g, float scale, float lr, float momentum, float weight_decay, size_t n);
 
+/* ---- conversion (convert.c) ---- */
+
+void ref_scale_rows(float *x, const float *factors, int M, int C);
+
 #endif

@@ -29,12 +29,28 @@ static clora_status check(const preference_rule *rule, const clora_dataset *data
     return CLORA_OK;
 }
 
-clora_status preference_create(preference **out, const clora_dataset *dataset, const clora_train_options *options) {
+/* The passes of both policies share a workspace. */
+static clora_status check_reference(const clora_adapter *adapter, const clora_adapter *reference) {
+    bool fits = reference->base.model == adapter->base.model && reference->parameters == adapter->parameters;
+
+    for (int i = 0; fits && i < adapter->base.projections; i++) {
+        const lowrank *a = adapter_term(adapter, i), *b = adapter_term(reference, i);
+        fits = (!a && !b) || (a && b && a->R == b->R);
+    }
+    return fits ? CLORA_OK
+                : clora_fail(CLORA_ERROR_ARGUMENT, "the reference is not the adapter as it was: it differs in model, "
+                                                   "method or size");
+}
+
+clora_status preference_create(preference **out, const clora_adapter *adapter, const clora_dataset *dataset,
+                               const clora_train_options *options) {
     const preference_rule *rule = preference_rule_of(options->preference);
     clora_status status = check(rule, dataset, options);
     preference *p = NULL;
 
     *out = NULL;
+    if (status == CLORA_OK && options->reference)
+        status = check_reference(adapter, options->reference);
     if (status != CLORA_OK)
         return status;
     p = calloc(1, sizeof(*p));
@@ -91,17 +107,6 @@ static bool is_paired(const preference *p) {
     return p->rule->data == CLORA_DATA_PREFERENCE;
 }
 
-int *preference_list_ranks(const clora_adapter *adapter, const clora_adapter *reference, int projections) {
-    int *ranks = adapter_list_ranks(adapter, projections);
-
-    for (int i = 0; ranks && i < projections; i++) {
-        const lowrank *term = adapter_term(reference, i);
-        if (term && term->R > ranks[i])
-            ranks[i] = term->R;
-    }
-    return ranks;
-}
-
 /* ---- The passes ---- */
 
 static double sum_of(const float *nll, row_span rows) {
@@ -113,11 +118,12 @@ static double sum_of(const float *nll, row_span rows) {
 }
 
 /* The log-probability of each answer of the batch in the workspace. */
-static clora_status score(preference *p, const answer_batch *batch, const selection *select, bool reference) {
+static clora_status score(preference *p, const answer_batch *batch, const selection *select, bool reference,
+                          bool gradient) {
     clora_status status = CLORA_OK;
 
     TRY(model_forward(p->ws, select, NULL));
-    TRY(objective_run(objective_likelihood, p->ws, select, NULL, false));
+    TRY(objective_run(objective_likelihood, p->ws, select, NULL, gradient));
     TRY(clora_tensor_read(&p->ws->nll, p->nll));
     for (size_t i = 0; i < batch->count; i++)
         *(reference ? &p->scored[i].reference : &p->scored[i].policy) = -sum_of(p->nll, batch->answer[i].answer);
@@ -126,7 +132,7 @@ done:
 }
 
 /* The reference policy's pass, if the loss wants it, then the policy's, which leaves what its backward pass needs. */
-static clora_status score_both(preference *p, const answer_batch *batch, const selection *policy) {
+static clora_status score_both(preference *p, const answer_batch *batch, const selection *policy, bool gradient) {
     const selection reference = {.adapter = p->reference};
     clora_status status = CLORA_OK;
 
@@ -134,8 +140,8 @@ static clora_status score_both(preference *p, const answer_batch *batch, const s
         p->scored[i] = (scored_answer){.count = batch->answer[i].answer.count, .desirable = batch->answer[i].desirable};
     TRY(batch_upload(p->ws, &batch->rows));
     if (p->rule->reference)
-        TRY(score(p, batch, &reference, true));
-    TRY(score(p, batch, policy, false));
+        TRY(score(p, batch, &reference, true, false));
+    TRY(score(p, batch, policy, false, gradient));
 done:
     return status;
 }
@@ -147,7 +153,7 @@ static clora_status measure_kl(preference *p, const selection *policy) {
     clora_status status = CLORA_OK;
 
     answer_loader_mismatched(p->loader, &batch);
-    TRY(score_both(p, batch, policy));
+    TRY(score_both(p, batch, policy, false));
     for (size_t i = 0; i < batch->count; i++)
         sum += p->scored[i].policy - p->scored[i].reference;
     p->options.kl = fmax(0.0, sum / (double)batch->count);
@@ -208,25 +214,37 @@ static void judge(preference *p, const answer_batch *batch, objective_sums *sums
     sums->rewards.batches++;
 }
 
-clora_status preference_judge(preference *p, const selection *policy, objective_sums *sums) {
+clora_status preference_judge(preference *p, const selection *policy, bool gradient, objective_sums *sums) {
     const answer_batch *batch;
     clora_status status = CLORA_OK;
 
     if (p->rule->kl)
         TRY(measure_kl(p, policy));
     answer_loader_next(p->loader, &batch);
-    TRY(score_both(p, batch, policy));
+    TRY(score_both(p, batch, policy, gradient));
     judge(p, batch, sums);
 done:
     return status;
 }
 
+static clora_status scale_rows(const preference *p) {
+    const clora_tensor weights = tensor_view(p->weights, 0, p->ws->M, 0, 1);
+
+    return op_scale_rows(&p->ws->dnorm, &weights);
+}
+
+/* What a row weighs is known after the head's gradient is made: for its input, which a factor of each row mends. Where
+ * the head itself trains, whose gradient is a sum over rows, it is made with the weights instead. */
 clora_status preference_micro_batch(preference *p, const selection *policy, objective_sums *sums) {
+    const bool again = head_trains(p->ws, policy);
     clora_status status = CLORA_OK;
 
-    TRY(preference_judge(p, policy, sums));
+    TRY(preference_judge(p, policy, !again, sums));
     TRY(tensor_write_part(p->weights, 0, (size_t)p->ws->M, p->weight));
-    TRY(objective_run(objective_likelihood, p->ws, policy, p->weights, true));
+    if (again)
+        TRY(objective_run(objective_likelihood, p->ws, policy, p->weights, true));
+    else
+        TRY(scale_rows(p));
     TRY(model_backward(p->ws, policy));
 done:
     return status;

@@ -10,8 +10,8 @@
 /*
  * Learning from preferences. A loss of whole answers depends on the sums of their ids' log-probabilities, so its
  * gradient is that of each row's likelihood times a number for each answer. A micro-batch is: a forward pass of the
- * reference policy, one of the policy, the loss on the host, and the likelihood's backward pass with rows that weigh
- * what the loss says.
+ * reference policy, one of the policy with the head's backward pass, the loss on the host, each row of the head's
+ * gradient times what the loss says, and the rest of the backward pass.
  */
 typedef struct preference {
     const preference_rule *rule;
@@ -25,16 +25,14 @@ typedef struct preference {
 } preference;
 
 /* The loader; the workspace is to be of its shape, and comes with preference_begin. */
-clora_status preference_create(preference **out, const clora_dataset *dataset, const clora_train_options *options);
+clora_status preference_create(preference **out, const clora_adapter *adapter, const clora_dataset *dataset,
+                               const clora_train_options *options);
 clora_status preference_begin(preference *p, workspace *ws);
 void preference_free(preference *p); /* NULL is allowed */
 
-/* The ranks that the workspace's passes have: those of the adapter, or of the reference where they are larger. The
- * caller frees; NULL without memory. */
-int *preference_list_ranks(const clora_adapter *adapter, const clora_adapter *reference, int projections);
-
-/* The next micro-batch through the forward passes; its sums are added. */
-clora_status preference_judge(preference *p, const selection *policy, objective_sums *sums);
+/* The next micro-batch through the forward passes, with `gradient` also back through the head, where all rows weigh 1.
+ * Its sums are added. */
+clora_status preference_judge(preference *p, const selection *policy, bool gradient, objective_sums *sums);
 
 /* The same, and back: gradients are added too. */
 clora_status preference_micro_batch(preference *p, const selection *policy, objective_sums *sums);

@@ -9,12 +9,12 @@
 static clora_status prepare(preference **p, workspace **ws, const clora_trainer *t, const clora_dataset *dataset) {
     clora_train_options options = t->options;
     clora_status status = CLORA_OK;
-    int *ranks = preference_list_ranks(t->adapter, options.reference, t->model->projections), B, T;
+    int *ranks = adapter_list_ranks(t->adapter, t->model->projections), B, T;
 
     options.shuffle = 0;
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an evaluation");
-    TRY(preference_create(p, dataset, &options));
+    TRY(preference_create(p, t->adapter, dataset, &options));
     answer_loader_shape((*p)->loader, &B, &T);
     TRY(workspace_plan(
         ws, t->model,
@@ -33,7 +33,7 @@ static clora_status run(objective_sums *sums, preference *p, const clora_trainer
     clora_status status = CLORA_OK;
 
     for (size_t i = 0; i < batches; i++) {
-        TRY(preference_judge(p, &policy, sums));
+        TRY(preference_judge(p, &policy, false, sums));
         if (progress && progress(user, sums->rewards.answers[0] + sums->rewards.answers[1]))
             TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the evaluation was stopped"));
     }

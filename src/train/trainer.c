@@ -48,7 +48,7 @@ static clora_status check(const clora_train_options *o) {
 
 /* The reference policy is the model without the adapter. */
 static clora_status make_preference(clora_trainer *t, const clora_dataset *dataset) {
-    const clora_status status = preference_create(&t->preference, dataset, &t->options);
+    const clora_status status = preference_create(&t->preference, t->adapter, dataset, &t->options);
 
     if (status == CLORA_OK && t->preference->rule->reference && t->adapter->changes_model)
         return clora_fail(
@@ -123,7 +123,7 @@ static clora_status check_room(const clora_trainer *t) {
 
 static clora_status make_workspace(clora_trainer *t, const clora_dataset *dataset) {
     clora_status status = CLORA_OK;
-    int *ranks = preference_list_ranks(t->adapter, t->options.reference, t->model->projections), B, T;
+    int *ranks = adapter_list_ranks(t->adapter, t->model->projections), B, T;
 
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer");
@@ -190,8 +190,6 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     t->adapter = adapter;
     TRY(check(&t->options));
     TRY(model_check_adapter(model, adapter));
-    if (t->options.reference)
-        TRY(model_check_adapter(model, t->options.reference));
     TRY(batch_check_ids(model, adapter, dataset));
     TRY(classify_check(dataset, adapter));
     TRY(make_loader(t, dataset));
