@@ -28,7 +28,7 @@ _clora() {
         --bottleneck-style) words="pfeiffer houlsby" ;;
         --nonlinearity) words="auto relu swish" ;;
         --bottleneck-init) words="bert mam" ;;
-        --init) words="gaussian kaiming peft-gaussian" ;;
+        --init) words="gaussian kaiming peft-gaussian random" ;;
         --only) words="all train prefill decode" ;;
         --for) words="train generate train,generate" ;;
         --optimizer) words="adamw adamw8bit sgd" ;;

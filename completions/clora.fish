@@ -25,7 +25,7 @@ complete -c clora -n '__clora_after --prefix-init; or __clora_after --prompt-ini
 complete -c clora -n '__clora_after --bottleneck-style' -f -a 'pfeiffer houlsby'
 complete -c clora -n '__clora_after --nonlinearity' -f -a 'auto relu swish'
 complete -c clora -n '__clora_after --bottleneck-init' -f -a 'bert mam'
-complete -c clora -n '__clora_after --init' -f -a 'gaussian kaiming peft-gaussian'
+complete -c clora -n '__clora_after --init' -f -a 'gaussian kaiming peft-gaussian random'
 complete -c clora -n '__clora_after --only' -f -a 'all train prefill decode'
 complete -c clora -n '__clora_after --for' -f -a 'train generate train,generate'
 complete -c clora -n '__clora_after --optimizer' -f -a 'adamw adamw8bit sgd'

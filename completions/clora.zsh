@@ -17,7 +17,7 @@ _clora() {
     --bottleneck-style) compadd pfeiffer houlsby ;;
     --nonlinearity) compadd auto relu swish ;;
     --bottleneck-init) compadd bert mam ;;
-    --init) compadd gaussian kaiming peft-gaussian ;;
+    --init) compadd gaussian kaiming peft-gaussian random ;;
     --only) compadd all train prefill decode ;;
     --for) compadd train generate train,generate ;;
     --optimizer) compadd adamw adamw8bit sgd ;;

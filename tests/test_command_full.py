@@ -47,6 +47,23 @@ class Full(CommandTest):
         files = {path.relative_to(self.folder / "model").as_posix() for path in (self.folder / "model").rglob("*")}
         self.assertLessEqual({"lora/adapter_model.safetensors", "norms/model.safetensors"}, files)
 
+    def test_a_model_is_trained_from_scratch_without_weights(self):
+        source = self.folder / "source"
+        source.mkdir()
+        for path in pathlib.Path(MODEL).glob("*.json"):
+            (source / path.name).write_bytes(path.read_bytes())
+        run = ["train", source, "--data", self.data, "--val", self.val, "--steps", "6", "--lr", "3e-3", "--json"]
+        said = [json.loads(self.succeeds(*run, "--method", "full", "--init", "random", "--out", self.folder / out))
+                for out in "ab"]
+        self.assertEqual(said[0]["val_loss"], said[1]["val_loss"])
+        self.assertTrue(2 < said[0]["val_loss"] < 7)  # ln 2048 is 7.6
+        again = json.loads(self.succeeds("eval", self.folder / "a", "--data", self.val, "--batch-size", "4", "--json"))
+        self.assertEqual(again["loss"], said[0]["val_loss"])
+        self.assertIn("--init random is for --method full",
+                      self.fails(2, *run, "--init", "random", "--out", self.folder / "c"))
+        self.assertIn("--init is an option of --method lora",
+                      self.fails(2, *run, "--method", "full", "--init", "kaiming", "--out", self.folder / "c"))
+
     def test_a_reference_policy_is_not_there_any_more(self):
         pairs = [{"prompt": "one", "chosen": " two", "rejected": " three"}] * 2
         data = self.write("pairs.jsonl", "".join(json.dumps(pair) + "\n" for pair in pairs))

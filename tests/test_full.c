@@ -350,6 +350,82 @@ static void test_a_large_model_is_saved_in_shards(void **state) {
     end(&r);
 }
 
+/* ---- from scratch ---- */
+
+static clora_model *fresh(const char *directory, uint64_t seed) {
+    clora_model *model = NULL;
+
+    assert_ok(clora_model_create(&model, context, directory, NULL, seed));
+    return model;
+}
+
+static void assert_spread(const float *values, size_t n, double spread, const char *name) {
+    double sum = 0.0, squares = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        sum += (double)values[i];
+        squares += (double)values[i] * (double)values[i];
+    }
+    if (!(fabs(sum / (double)n) < 4.0 * spread / sqrt((double)n)) ||
+        !(fabs(sqrt(squares / (double)n) / spread - 1.0) < 4.0 / sqrt(2.0 * (double)n)))
+        fail_msg("%s: mean %g, spread %g", name, sum / (double)n, sqrt(squares / (double)n));
+}
+
+static void test_fresh_weights_are_as_transformers_makes_them(void **state) {
+    clora_model *model = fresh(fixture_path(family), 7);
+    const double spread = 0.02; /* transformers' where config.json says nothing, and what it says here */
+
+    (void)state;
+    for (int i = 0; i < model->tensors; i++) {
+        const own_tensor *t = &model->tensor[i];
+        float *values = read_tensor(t);
+        if (t->kind == OWN_WEIGHT)
+            assert_spread(values, elements(t), spread, t->name);
+        for (size_t e = 0; e < elements(t) && t->kind != OWN_WEIGHT; e++)
+            assert_true(values[e] == (t->kind == OWN_NORM ? 1.0f : 0.0f));
+        free(values);
+    }
+    clora_model *again = fresh(fixture_path(family), 7), *other = fresh(fixture_path(family), 8);
+    assert_same_model(model, again);
+    float *a = read_tensor(&model->tensor[0]), *b = read_tensor(&other->tensor[0]);
+    assert_memory_not_equal(a, b, elements(&model->tensor[0]) * sizeof(float));
+    free(a);
+    free(b);
+    clora_model_free(model);
+    clora_model_free(again);
+    clora_model_free(other);
+}
+
+static void test_a_configuration_says_how_weights_begin(void **state) {
+    static const char sizes[] = "\"model_type\": \"llama\", \"hidden_size\": 32, \"intermediate_size\": 32, "
+                                "\"num_hidden_layers\": 1, \"num_attention_heads\": 4, \"vocab_size\": 50, "
+                                "\"rms_norm_eps\": 1e-5, \"tie_word_embeddings\": true";
+    char text[512];
+    clora_model *model = NULL;
+
+    (void)state;
+    scratch_mkdir("new");
+    snprintf(text, sizeof(text), "{%s, \"initializer_range\": 0.5, \"pad_token_id\": 3, \"dtype\": \"bfloat16\"}",
+             sizes);
+    scratch_text("new/config.json", text);
+    model = fresh(scratch_path("new"), 0);
+    assert_string_equal(clora_model_get_info(model)->dtype, "bf16");
+    assert_int_equal(model->tensor[0].file, CLORA_DTYPE_BF16);
+    uint16_t *rows = read_tensor(&model->tensor[0]);
+    for (int k = 0; k < 32; k++)
+        assert_true(rows[3 * 32 + k] == 0 && rows[4 * 32 + k] != 0);
+    free(rows);
+    clora_model_free(model);
+    snprintf(text, sizeof(text), "{%s, \"initializer_range\": -1}", sizes);
+    scratch_text("new/config.json", text);
+    assert_refused(clora_model_create(&model, context, scratch_path("new"), NULL, 0), CLORA_ERROR_FORMAT,
+                   "\"initializer_range\" is -1");
+    snprintf(text, sizeof(text), "{%s, \"dtype\": \"float8\"}", sizes);
+    scratch_text("new/config.json", text);
+    assert_refused(clora_model_create(&model, context, scratch_path("new"), NULL, 0), CLORA_ERROR_UNSUPPORTED,
+                   "not \"float8\"");
+}
+
 static int use_llama(void **state) {
     (void)state;
     family = "tiny-llama";
@@ -374,6 +450,8 @@ int main(void) {
         cmocka_unit_test(test_16_bits_learn_with_and_without_a_master),
         cmocka_unit_test_setup_teardown(test_a_trained_model_is_saved_and_read_again, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_a_large_model_is_saved_in_shards, scratch_setup, scratch_teardown),
+        cmocka_unit_test(test_fresh_weights_are_as_transformers_makes_them),
+        cmocka_unit_test_setup_teardown(test_a_configuration_says_how_weights_begin, scratch_setup, scratch_teardown),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {
         fprintf(stderr, "skipped: %s\n", clora_last_error());

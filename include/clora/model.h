@@ -87,6 +87,23 @@ CLORA_API clora_status clora_model_load(clora_model **out, clora_context *contex
                                         const clora_model_options *options);
 
 /**
+ * Make a model with fresh weights, to be trained from scratch (clora/full.h). Waits.
+ *
+ * As transformers makes one of the same configuration, with other random numbers: weights N(0, "initializer_range"^2),
+ * the embedding's row of "pad_token_id" zero, gains 1, biases 0. Weights that the directory holds are not looked at.
+ *
+ * @param[out] out        yours to free with clora_model_free()
+ * @param[in]  context    kept until the model is freed
+ * @param[in]  directory  holds config.json, whose "dtype" (or "torch_dtype") is the type that the model is saved in
+ * @param[in]  options    NULL for the defaults
+ * @param[in]  seed       of the random numbers
+ *
+ * @return as clora_model_load()
+ */
+CLORA_API clora_status clora_model_create(clora_model **out, clora_context *context, const char *directory,
+                                          const clora_model_options *options, uint64_t seed);
+
+/**
  * Free a model. Sessions, adapters and trainers made from it keep it until they are freed.
  *
  * @param[in] model  NULL is allowed

@@ -78,14 +78,29 @@ done:
     return status;
 }
 
+size_t model_memory(const clora_context *context) {
+    size_t now;
+
+    clora_context_memory(context, &now, NULL);
+    return now - scratch_bytes(context);
+}
+
+clora_status model_complete(clora_model *m, size_t before) {
+    const clora_status status = model_self_check(m, SELF_CHECK_PRODUCTS | SELF_CHECK_MODEL);
+
+    m->info.device_bytes = model_memory(m->context) - before;
+    m->info.dtype = storage_name(m);
+    return status;
+}
+
 clora_status clora_model_load(clora_model **out, clora_context *context, const char *directory,
                               const clora_model_options *options) {
     static const clora_model_options defaults = CLORA_MODEL_OPTIONS_INIT;
     clora_status status = CLORA_OK;
     model_files *files = NULL;
     model_tables tables;
-    size_t before, after;
     clora_model *m;
+    size_t before;
 
     NEED(out);
     *out = NULL;
@@ -96,17 +111,13 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     if (!options)
         options = &defaults;
-    clora_context_memory(context, &before, NULL);
-    before -= scratch_bytes(context);
+    before = model_memory(context);
     TRY(config_load(&m->config, directory));
     TRY(model_files_check(&files, &tables, &m->config, directory));
     model_info_fill(&m->info, &m->config);
     TRY(model_load_weights(m, files, &tables, directory, options->dtype));
     TRY(model_list_projections(m));
-    TRY(model_self_check(m, SELF_CHECK_PRODUCTS | SELF_CHECK_MODEL));
-    clora_context_memory(context, &after, NULL);
-    m->info.device_bytes = after - scratch_bytes(context) - before;
-    m->info.dtype = storage_name(m);
+    TRY(model_complete(m, before));
     *out = m;
     m = NULL;
 done:

@@ -63,6 +63,14 @@ clora_status model_files_check(model_files **out, model_tables *tables, model_co
 clora_status model_describe(model_config *config, storage_choice *type, const char *directory,
                             const clora_model_options *options);
 
+/* All tensors of a model whose configuration is known, without values, and their lists. */
+clora_status model_build(clora_model *model, storage_choice type);
+
+/* Device memory taken now, but for the scratch; and what a model ends with that has its values: the device is checked,
+ * the memory since `before` noted. */
+size_t model_memory(const clora_context *context);
+clora_status model_complete(clora_model *model, size_t before);
+
 /* A model whose weights have their shapes and no values, from the heads of the files: for a trace. */
 clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
                             const clora_model_options *options);

@@ -21,6 +21,30 @@ done:
     return status;
 }
 
+clora_status model_build(clora_model *m, storage_choice type) {
+    clora_status status = CLORA_OK;
+
+    model_info_fill(&m->info, &m->config);
+    m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));
+    if (!m->layer)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
+    TRY(weight_create(&m->embedding, m->context, storage_choose(type, m->config.hidden), m->config.hidden, 1,
+                      &m->config.vocab));
+    for (int l = 0; l < m->config.layers; l++)
+        TRY(create_layer(m, l, type));
+    TRY(tensor_new(&m->norm, m->context, CLORA_DTYPE_F32, 1, m->config.hidden));
+    m->head = m->embedding;
+    if (!m->config.tied) {
+        m->head = NULL;
+        TRY(weight_create(&m->head, m->context, storage_choose(type, m->config.hidden), m->config.hidden, 1,
+                          &m->config.vocab));
+    }
+    TRY(model_list_projections(m));
+    TRY(model_list_tensors(m));
+done:
+    return status;
+}
+
 clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
                             const clora_model_options *options) {
     clora_status status = CLORA_OK;
@@ -31,23 +55,7 @@ clora_status model_skeleton(clora_model **out, clora_context *context, const cha
     if (!m)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a model");
     TRY(model_describe(&m->config, &type, directory, options));
-    model_info_fill(&m->info, &m->config);
-    m->layer = alloc_array((size_t)m->config.layers, sizeof(*m->layer));
-    if (!m->layer)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
-    TRY(weight_create(&m->embedding, context, storage_choose(type, m->config.hidden), m->config.hidden, 1,
-                      &m->config.vocab));
-    for (int l = 0; l < m->config.layers; l++)
-        TRY(create_layer(m, l, type));
-    TRY(tensor_new(&m->norm, context, CLORA_DTYPE_F32, 1, m->config.hidden));
-    m->head = m->embedding;
-    if (!m->config.tied) {
-        m->head = NULL;
-        TRY(weight_create(&m->head, context, storage_choose(type, m->config.hidden), m->config.hidden, 1,
-                          &m->config.vocab));
-    }
-    TRY(model_list_projections(m));
-    TRY(model_list_tensors(m));
+    TRY(model_build(m, type));
     *out = m;
     m = NULL;
 done:

@@ -52,6 +52,7 @@ typedef struct train_args {
     clora_full_options full;
     train_past_args prefix, prompt;
     clora_train_options train;
+    bool from_scratch;                /* the model's weights are made anew */
     bool methods[TRAIN_METHOD_COUNT]; /* that --method names */
     const opt_group *method_groups;   /* each method's options, as they were given */
 } train_args;

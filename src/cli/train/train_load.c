@@ -26,31 +26,51 @@ static int load_files(train_state *state, const clora_model_info *info) {
     return status;
 }
 
-static int load_data(train_state *state) {
+static int load_model(train_state *state) {
+    const train_args *args = state->args;
+    const clora_model_options options = model_args_options(&args->model);
+
+    if (state->model)
+        return CLI_DONE;
+    const clora_status made =
+        args->from_scratch
+            ? clora_model_create(&state->model, state->context, args->model_path, &options, args->train.seed)
+            : clora_model_load(&state->model, state->context, args->model_path, &options);
+    return made == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
+}
+
+/* From the heads of the files alone: a broken data file is found before gigabytes of weights are read. Without files
+ * the model is made at once. */
+static int inspect_model(clora_model_info *info, train_state *state) {
     const train_args *args = state->args;
     const clora_model_options options = model_args_options(&args->model);
     clora_memory_plan plan;
-    clora_model_info info;
-    int status;
 
-    /* From the heads of the files alone: a broken data file is found before gigabytes of weights are read. */
-    if (clora_model_plan(&plan, &info, state->context, args->model_path, &options, args->adapter.rank,
-                         args->data.batch_size, 1) != CLORA_OK ||
-        (!state->tokenizer && clora_tokenizer_load(&state->tokenizer, args->model_path) != CLORA_OK))
+    if (!args->from_scratch)
+        return clora_model_plan(&plan, info, state->context, args->model_path, &options, args->adapter.rank,
+                                args->data.batch_size, 1) == CLORA_OK
+                   ? CLI_DONE
+                   : cli_fail_library(state->cli);
+    const int status = load_model(state);
+    if (status == CLI_DONE)
+        *info = *clora_model_get_info(state->model);
+    return status;
+}
+
+static int load_data(train_state *state) {
+    const train_args *args = state->args;
+    clora_model_info info;
+    int status = inspect_model(&info, state);
+
+    if (status != CLI_DONE)
+        return status;
+    if (!state->tokenizer && clora_tokenizer_load(&state->tokenizer, args->model_path) != CLORA_OK)
         return cli_fail_library(state->cli);
     model_note_head(state->cli, args->model_path, info.own_head);
     if (args->data.eos == 0)
         ends_note_files(state->cli, args->model_path, state->tokenizer, &info);
     status = data_max_length(state->cli, &args->data, &info, &state->max_length);
     return status == CLI_DONE ? load_files(state, &info) : status;
-}
-
-static int load_model(train_state *state) {
-    const clora_model_options options = model_args_options(&state->args->model);
-
-    if (clora_model_load(&state->model, state->context, state->args->model_path, &options) != CLORA_OK)
-        return cli_fail_library(state->cli);
-    return CLI_DONE;
 }
 
 /* An adapter that goes on learning is compared with itself as it is now. */

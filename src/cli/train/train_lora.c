@@ -8,7 +8,7 @@
 #define ADAPTER(field) offsetof(train_args, adapter.field)
 
 static const char *const fresh[] = {"init", "rank-pattern", "alpha-pattern", NULL};
-static const char *const inits[] = {"gaussian", "kaiming", "peft-gaussian", NULL};
+static const char *const inits[] = {"gaussian", "kaiming", "peft-gaussian", "random", NULL};
 
 static const opt options[] = {
     {.name = "rank",
@@ -59,7 +59,7 @@ static const opt options[] = {
      .value = "KIND",
      .choices = inits,
      .help = "initialisation of A: gaussian (std 1/sqrt(inputs)), kaiming (PEFT's default) or peft-gaussian "
-             "(std 1/rank); B begins at zero"},
+             "(std 1/rank); B begins at zero. With --method full, random: MODEL's weights are made anew"},
     {.name = "lora-plus-ratio",
      .type = OPT_FLOAT,
      .offset = offsetof(train_args, train.lora_plus_ratio),

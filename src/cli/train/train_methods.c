@@ -26,12 +26,29 @@ int train_method_find(const char *name, size_t length) {
     return i;
 }
 
+static bool is_init(const opt *o) {
+    return strcmp(o->name, "init") == 0;
+}
+
+/* --init random is of the model and not of an adapter. */
+static int choose_start(const cli_state *cli, train_args *args) {
+    enum { RANDOM = CLORA_INIT_PEFT_GAUSSIAN + 1 };
+
+    if ((int)args->adapter.init != RANDOM)
+        return CLI_DONE;
+    if (!args->methods[TRAIN_FULL])
+        return cli_misuse(cli, "--init random is for --method full, which trains all weights");
+    args->adapter.init = CLORA_INIT_GAUSSIAN;
+    args->from_scratch = true;
+    return CLI_DONE;
+}
+
 /* An option of a method that does not take part would do nothing. */
 static int check_options(const cli_state *cli, const train_args *args) {
     for (int i = 0; i < TRAIN_METHOD_COUNT; i++) {
         const opt_group *group = &args->method_groups[i];
         for (int k = 0; !args->methods[i] && group->options[k].name; k++)
-            if (opt_given(group, 1, group->options[k].name))
+            if (opt_given(group, 1, group->options[k].name) && !(args->from_scratch && is_init(&group->options[k])))
                 return cli_misuse(cli, "--%s is an option of --method %s", group->options[k].name, methods[i]->name);
     }
     return CLI_DONE;
@@ -63,7 +80,8 @@ int train_choose_methods(const cli_state *cli, train_args *args, bool given, con
             return cli_misuse(cli, "--method %s is given twice", methods[i]->name);
         args->methods[i] = true;
     }
-    return check_options(cli, args);
+    const int status = choose_start(cli, args);
+    return status == CLI_DONE ? check_options(cli, args) : status;
 }
 
 static int continue_adapter(train_state *state) {
