@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import json
 import os
 import pathlib
 import subprocess
@@ -75,6 +76,19 @@ class Bench:
         result = self.clora_bench("--only", "train", "--dtype", j.dtype, *sizes, *more)
         return result["training"] | {"planned_bytes": result["training"]["plan"]["total"]}
 
+    def clora_full(self, j):
+        data, log = self.work / "text.txt", self.work / "log.jsonl"
+        data.write_text(TEXT * 4, encoding="utf-8")
+        log.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.work) as out:
+            sizes = ["--batch-size", j.batch, "--max-length", j.length, "--steps", self.o.steps + 1, "--dtype", j.dtype]
+            files = ["--data", data, "--out", out, "--log", log]
+            more = ["--recompute"] if j.recompute else []
+            command = [self.o.clora, "train", self.o.model, "--method", "full", *files, *sizes, *more, "--json"]
+            result = self.measure(*command)
+        steps = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        return result | {"tokens_per_second": max(step["tokens_per_second"] for step in steps)}
+
     def clora_prefill(self, j):
         return self.clora_bench("--only", "prefill", "--dtype", j.dtype, "--max-length", j.length)["prefill"]
 
@@ -129,6 +143,10 @@ class Bench:
     def torch_train(self, j):
         more = ["--checkpointing"] if j.recompute else []
         return self.torch("train", j, "--rank", j.rank, "--target-modules", j.targets, *more)
+
+    def torch_full(self, j):
+        more = ["--checkpointing"] if j.recompute else []
+        return self.torch("train", j, "--method", "full", *more)
 
     def torch_prefill(self, j):
         return self.torch("prefill", j)

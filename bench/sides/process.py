@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 
@@ -31,10 +32,18 @@ def environment(threads, extra=None):
 
 
 def run(command, threads, extra=None):
-    """The JSON object that a fresh process prints last, with the seconds from its start to its exit."""
+    """The JSON object that a fresh process prints last, with the seconds from its start to its exit, and with its peak
+    of resident memory where it does not tell it itself."""
+    command = [*map(str, command)]
     begin = time.perf_counter()
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment(threads, extra))
-    seconds = time.perf_counter() - begin
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1]) | {"process_seconds": seconds}
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = subprocess.Popen(command, stdout=out, stderr=err, env=environment(threads, extra))
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - begin
+        out.seek(0)
+        err.seek(0)
+        if child.returncode != 0:
+            sys.exit(f"{' '.join(command)}\n{err.read()[-3000:]}")
+        told = json.loads(out.read().strip().splitlines()[-1])
+    return {"peak_resident_bytes": usage.ru_maxrss * 1024} | told | {"process_seconds": seconds}

@@ -58,6 +58,16 @@ def training(o):
             yield Line(f"{name}, q and v: PEFT", some[0], RATE, some[1], least=1.15, aim=1.3)
 
 
+def full(o):
+    """Full fine-tuning: every weight, with its gradient and two moments."""
+    step, shape = o.shapes[0], "{} x {}".format(*o.shapes[0])
+    mine, again = (Job("clora", "full", "f32", *step, recompute=again) for again in (False, True))
+    theirs = Job("torch", "full", "f32", *step)
+    yield Line(f"full fine-tuning f32, {shape}: PyTorch", mine, RATE, theirs, least=1.5)
+    yield Line("its peak resident memory: PyTorch", mine, RESIDENT, theirs, most=0.5)
+    yield Line("its peak resident memory with recompute: PyTorch without", again, RESIDENT, theirs, most=0.4)
+
+
 def layers(model):
     """(N, K) of the frozen weights of a layer: q, k, v as one, and gate and up."""
     c = json.loads(pathlib.Path(model, "config.json").read_text(encoding="utf-8"))
@@ -132,5 +142,5 @@ def start(_):
     yield Line("seconds of generate until its first token", Job("clora", "first_token"), SECONDS, most=1.0)
 
 
-ALL_SECTIONS = training, linear, bf16, memory, recompute, generation, batched, transformers, start
+ALL_SECTIONS = training, full, linear, bf16, memory, recompute, generation, batched, transformers, start
 SECTIONS = {f.__name__: f for f in ALL_SECTIONS}

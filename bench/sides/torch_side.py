@@ -41,7 +41,10 @@ def adapted(model, o):
 def train(o):
     model, ids = load(o)
     model.config.use_cache = False
-    model = adapted(model, o)
+    if o.method == "lora":
+        model = adapted(model, o)
+    elif o.checkpointing:
+        model.gradient_checkpointing_enable()
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-5, weight_decay=0.0)
@@ -109,6 +112,7 @@ def arguments():
     parser.add_argument("--dtype", choices=DTYPES, default="f32")
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--method", choices=("lora", "full"), default="lora")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--layer", type=int, nargs=2, metavar=("N", "K"))
     parser.add_argument("--target-modules", default="all-linear")
