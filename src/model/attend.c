@@ -93,7 +93,7 @@ clora_status attend_backward(workspace *ws, const selection *s, const attention_
     const qkv_views p = split_qkv(&a->qkv, c);
     qkv_views d = split_qkv(&ws->dqkv, c);
     const clora_tensor prefix = adapter_prefix_of(s->adapter, l), rope = rope_after(ws, &prefix);
-    clora_tensor dprefix = parameters_gradient(s->trains, &prefix);
+    clora_tensor dprefix = prefix.buffer ? parameters_gradient(s->trains, &prefix) : prefix;
     clora_tensor dk = prefix.buffer ? half_of(&ws->dkv, 0) : d.k, dv = prefix.buffer ? half_of(&ws->dkv, 1) : d.v;
     clora_status status = CLORA_OK;
     keys in;
