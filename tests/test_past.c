@@ -407,6 +407,38 @@ static void test_decoding_takes_the_tape_as_without(void **state) {
     }
 }
 
+/* The base, a prefix and a prompt, in sequences of one session: each as if it were alone. */
+static void test_sequences_begin_with_what_their_own_adapter_has(void **state) {
+    enum { SLOTS = 3 };
+    static const int32_t ids[] = {5, 17, 42, 88};
+    clora_adapter *each[SLOTS] = {NULL, load(0), load(1)};
+    float alone[SLOTS * V], together[SLOTS * V], first[V];
+    const int32_t column[SLOTS] = {ids[3], ids[3], ids[3]};
+    clora_session *session = NULL;
+
+    (void)state;
+    assert_ok(clora_session_create(&session, models[0], SLOTS, 12));
+    for (int i = 0; i < SLOTS; i++) {
+        const selection select = {.adapter = each[i]};
+        clora_session *one = NULL;
+        assert_ok(clora_session_create(&one, models[0], 1, 12));
+        assert_ok(clora_session_select(one, each[i]));
+        assert_ok(clora_session_forward(one, alone + i * V, ids, 4, 0));
+        clora_session_free(one);
+        assert_ok(session_prepare(session, each[i]));
+        assert_ok(session_prefill(session, &select, i, first, ids + 1, 2)); /* an earlier text leaves nothing behind */
+        session_forget(session, i);
+        assert_ok(session_prefill(session, &select, i, first, ids, 3));
+    }
+    const selection all = selection_of((const clora_adapter *const *)each, SLOTS);
+    assert_ok(session_step(session, &all, together, column, SLOTS));
+    for (int i = 0; i < SLOTS; i++)
+        assert_true(relative_error(together + i * V, alone + i * V, V) < 1e-5);
+    clora_session_free(session);
+    clora_adapter_free(each[1]);
+    clora_adapter_free(each[2]);
+}
+
 static void test_a_call_that_fails_leaves_the_session_as_it_was(void **state) {
     clora_adapter *adapter = load(0);
     clora_session *session = NULL;
@@ -472,6 +504,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_files_that_do_not_fit_are_refused, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_a_sequence_that_leaves_no_room_is_refused),
         cmocka_unit_test(test_decoding_takes_the_tape_as_without),
+        cmocka_unit_test(test_sequences_begin_with_what_their_own_adapter_has),
         cmocka_unit_test(test_a_call_that_fails_leaves_the_session_as_it_was),
         cmocka_unit_test(test_joined_with_low_rank_terms_it_stays_what_it_is),
     };

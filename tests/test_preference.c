@@ -253,6 +253,34 @@ static void test_refuses_what_does_not_fit(void **state) {
     refuse(&options, CLORA_DATA_PREFERENCE, "number 9");
 }
 
+/* A policy that begins as its reference, with the same prefix or with one where the model has none. */
+static void test_prefixes_stand_before_both_answers(void **state) {
+    clora_train_options o = options_of(CLORA_PREFERENCE_DPO);
+    clora_dataset *data = load_data(CLORA_DATA_PREFERENCE);
+    clora_adapter *prefix[2] = {NULL}, *prompt = NULL;
+    clora_trainer *trainer = NULL;
+    clora_train_step step;
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        assert_ok(clora_adapter_load(&prefix[i], model, fixture_path("tiny-llama-prefix")));
+    for (int i = 0; i < 2; i++) {
+        o.reference = i ? prefix[1] : NULL;
+        assert_ok(clora_trainer_create(&trainer, model, prefix[0], data, &o));
+        assert_ok(clora_trainer_step(trainer, &step));
+        assert_int_equal(fabs((double)step.loss - log(2.0)) < 1e-5, i);
+        clora_trainer_free(trainer);
+        clora_adapter_free(prefix[0]);
+        assert_ok(clora_adapter_load(&prefix[0], model, fixture_path("tiny-llama-prefix")));
+    }
+    assert_ok(clora_adapter_load(&prompt, model, fixture_path("tiny-llama-prompt")));
+    assert_refused(clora_trainer_create(&trainer, model, prompt, data, &o), CLORA_ERROR_UNSUPPORTED, "with prompts");
+    clora_adapter_free(prompt);
+    clora_adapter_free(prefix[0]);
+    clora_adapter_free(prefix[1]);
+    clora_dataset_free(data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ten_steps_of_pairs_are_those_of_trl),
@@ -261,6 +289,7 @@ int main(void) {
         cmocka_unit_test(test_an_adapter_that_is_trained_on_is_its_own_reference),
         cmocka_unit_test(test_ten_steps_of_all_weights_are_those_of_trl),
         cmocka_unit_test(test_refuses_what_does_not_fit),
+        cmocka_unit_test(test_prefixes_stand_before_both_answers),
     };
     reference = json_load_file(fixture_path("reference/preferences.json"), 0, NULL);
     if (clora_context_create(&context, NULL) != CLORA_OK) {

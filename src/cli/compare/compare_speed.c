@@ -62,10 +62,12 @@ static int load(timing *t, const char *path, const char *merged) {
 
 static int open_sessions(timing *t) {
     for (int k = 0; k < KINDS; k++) {
+        clora_adapter *adapter = k == APPLIED ? t->adapter : NULL;
+        const int capacity = clora_adapter_past(adapter) + t->all->args->new_tokens + 1;
         if (!t->model[k])
             continue;
-        if (clora_session_create(&t->session[k], t->model[k], 1, t->all->args->new_tokens + 1) != CLORA_OK ||
-            clora_session_select(t->session[k], k == APPLIED ? t->adapter : NULL) != CLORA_OK)
+        if (clora_session_create(&t->session[k], t->model[k], 1, capacity) != CLORA_OK ||
+            clora_session_select(t->session[k], adapter) != CLORA_OK)
             return cli_fail_library(t->all->cli);
     }
     t->logits = malloc((size_t)clora_model_get_info(t->model[BASE])->vocab * sizeof(*t->logits));
