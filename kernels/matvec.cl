@@ -1,4 +1,4 @@
-// y (M, N) = [residual] + x (M, K) * W0^T + bias + u (M, R) * B^T for few rows, in explicit vectors: for CPUs.
+// GEMV of few rows, y (M, N) = [residual] + x (M, K) * W0^T + bias + u (M, R) * B^T, in explicit vectors: for CPUs.
 // norm: of rmsnorm(x). gated: y (M, N/2) = silu(g) * u of the product's halves g and u, which are modules of W0.
 //
 // As panel.cl says, all rows at a time. Few rows read W0 once and wait for memory: no blocks, weights widened in
@@ -11,7 +11,7 @@
 #ifndef AHEAD
 #define AHEAD 1 // cache lines that each stream is asked for in advance; 1: none
 #endif
-#define HELD_SUMS (NR >= 32 ? 12 : 6) // rows * streams, each NV vectors in registers: matmul_few_sums of matmul.h
+#define HELD_SUMS (NR >= 32 ? 12 : 6) // rows * streams, each NV vectors in registers: matmul_gemv_sums of matmul.h
 #define HELD_STREAMS (ROWS < HELD_SUMS ? HELD_SUMS / ROWS : 1)
 #define ALL_STREAMS (HELD_STREAMS > 2 ? HELD_STREAMS : 2) // of a gated weight one may be summed after the other
 

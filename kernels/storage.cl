@@ -52,8 +52,7 @@ typedef ushort stored;
 #define WORDS 1
 #define STEPS 1
 #define STEPS_AT(panel, k) ((panel) + (size_t)(k)*NR)
-#define LANES(n, out, panel, k, lane)                                                                                  \
-    (out)[0] = JOIN(halves, n)((__global const half *)(STEPS_AT(panel, k) + (lane)))
+#define LANES(n, out, panel, k, lane) (out)[0] = JOIN(halves, n)((__global const half *)(STEPS_AT(panel, k) + (lane)))
 
 static inline float element(__global const stored *panel, const size_t k, const int lane) {
     return vload_half(k * NR + lane, (__global const half *)panel);
@@ -65,11 +64,11 @@ typedef ushort stored;
 #define WORDS UNIT
 #define STEPS 2
 #define STEPS_AT(panel, k) ((__global const uint *)((panel) + (size_t)(k)*NR))
-#define LANES(n, out, panel, k, lane)                                                                                  \
-    {                                                                                                                  \
-        const JOIN(uint, n) pairs = JOIN(load, n)(STEPS_AT(panel, k) + (lane));                                       \
-        (out)[0] = JOIN(as_float, n)(pairs << 16);                                                                     \
-        (out)[1] = JOIN(as_float, n)(pairs & 0xffff0000u);                                                             \
+#define LANES(n, out, panel, k, lane)                                           \
+    {                                                                           \
+        const JOIN(uint, n) pairs = JOIN(load, n)(STEPS_AT(panel, k) + (lane)); \
+        (out)[0] = JOIN(as_float, n)(pairs << 16);                              \
+        (out)[1] = JOIN(as_float, n)(pairs & 0xffff0000u);                      \
     }
 
 static inline float element(__global const stored *panel, const size_t k, const int lane) {
@@ -84,12 +83,13 @@ typedef ushort stored;
 #define BLOCK_AT(panel, k) ((panel) + (size_t)((k) / UNIT) * (WORDS * NR))
 #define STEPS_AT(panel, k) ((__global const uint *)(BLOCK_AT(panel, k) + NR) + (k) % UNIT / STEPS * NR)
 // A byte as a float: 2^23 has its last bit at one, so that its low bits are an integer; 128 more make it positive.
-#define LANES(n, out, panel, k, lane)                                                                                  \
-    {                                                                                                                  \
-        const JOIN(uint, n) bytes = JOIN(load, n)(STEPS_AT(panel, k) + (lane)) ^ 0x80808080u;                          \
-        const JOIN(float, n) scale = JOIN(halves, n)((__global const half *)BLOCK_AT(panel, k) + (lane));              \
-        UNROLL for (int nth = 0; nth < STEPS; nth++)                                                                   \
-            (out)[nth] = (JOIN(as_float, n)((bytes >> (uint)(8 * nth) & 0xffu) | 0x4b000000u) - 8388736.0f) * scale;   \
+#define LANES(n, out, panel, k, lane)                                                                                \
+    {                                                                                                                \
+        const JOIN(uint, n) bytes = JOIN(load, n)(STEPS_AT(panel, k) + (lane)) ^ 0x80808080u;                        \
+        const JOIN(float, n) scale = JOIN(halves, n)((__global const half *)BLOCK_AT(panel, k) + (lane));            \
+        UNROLL for (int nth = 0; nth < STEPS; nth++) {                                                               \
+            (out)[nth] = (JOIN(as_float, n)((bytes >> (uint)(8 * nth) & 0xffu) | 0x4b000000u) - 8388736.0f) * scale; \
+        }                                                                                                            \
     }
 
 static inline float element(__global const stored *panel, const size_t k, const int lane) {
@@ -99,4 +99,6 @@ static inline float element(__global const stored *panel, const size_t k, const 
 }
 #endif
 
-static inline size_t panel_size(const int K) { return (size_t)((K + UNIT - 1) / UNIT) * WORDS * NR; }
+static inline size_t panel_size(const int K) {
+    return (size_t)((K + UNIT - 1) / UNIT) * WORDS * NR;
+}
