@@ -41,8 +41,8 @@ typedef struct clora_request clora_request;
 typedef struct clora_engine_options {
     size_t size;     /**< of this struct, as the caller knows it */
     size_t slots;    /**< texts side by side, at least 1 (default 8) */
-    size_t capacity; /**< tokens that a text may have, prompt included: 1 to the model's max_positions (default 0: 2048,
-                          or max_positions where they are fewer) */
+    size_t capacity; /**< tokens that a text may have, prompt and clora_adapter_past() included: 1 to the model's
+                          max_positions (default 0: 2048, or max_positions where they are fewer) */
 } clora_engine_options;
 
 /** The defaults of clora_engine_options. */

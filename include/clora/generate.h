@@ -28,7 +28,8 @@ typedef struct clora_session clora_session;
  * @param[out] out       yours to free with clora_session_free()
  * @param[in]  model     kept until the session is freed
  * @param[in]  batch     sequences side by side, at least 1
- * @param[in]  capacity  tokens that a sequence may have, prompt included: 1 to the model's max_positions
+ * @param[in]  capacity  tokens that a sequence may have, prompt and clora_adapter_past() included: 1 to the model's
+ *                       max_positions
  *
  * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a batch or capacity outside these limits, CLORA_ERROR_MEMORY when the
  * device has not enough memory
@@ -43,7 +44,8 @@ CLORA_API clora_status clora_session_create(clora_session **out, clora_model *mo
 CLORA_API void clora_session_free(clora_session *session);
 
 /**
- * Apply an adapter from now on. The tokens in the cache stay as they are.
+ * Apply an adapter from now on. The tokens in the cache stay as they are; a prefix or a prompt stands before sequences
+ * that begin while it is selected.
  *
  * Cheap enough to do for every request: nothing is copied or merged. Memory is allocated only for a rank larger than
  * any selected before.
@@ -63,7 +65,7 @@ CLORA_API clora_status clora_session_select(clora_session *session, clora_adapte
 CLORA_API void clora_session_reset(clora_session *session);
 
 /**
- * Tokens in the cache.
+ * Tokens in the cache, with the positions that the adapter takes before them.
  *
  * @param[in] session  NULL is allowed
  *
