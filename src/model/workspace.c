@@ -215,6 +215,7 @@ done:
 clora_status workspace_plan(workspace **out, const clora_model *model, const workspace_options *options) {
     clora_status status = CLORA_OK;
     workspace *ws = calloc(1, sizeof(*ws));
+    int T;
 
     *out = NULL;
     if (!ws)
@@ -224,7 +225,8 @@ clora_status workspace_plan(workspace **out, const clora_model *model, const wor
     ws->train = options->train;
     ws->recompute = options->recompute;
     ws->prefix = adapter_prefix_length(options->adapter);
-    if (__builtin_mul_overflow(options->B, options->T + adapter_prompt_length(options->adapter), &ws->max_rows))
+    if (__builtin_add_overflow(options->T, adapter_past(options->adapter), &T) ||
+        __builtin_mul_overflow(options->B, T - ws->prefix, &ws->max_rows))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a batch of %d sequences of %d tokens is too large", options->B,
                        options->T));
     TRY(plan_all(ws, &model->config, options));
