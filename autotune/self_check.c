@@ -207,7 +207,7 @@ clora_status self_check(clora_context *context, unsigned groups, clora_storage t
     setting how;
 
     TRY(read_setting(&how));
-    if (how == OFF || recorder_is_tracing(context))
+    if (how == OFF || context->outlined || recorder_is_tracing(context))
         return CLORA_OK;
     pthread_mutex_lock(&context->check.lock);
     status = self_check_record_open(context, how == FORCE);

@@ -10,8 +10,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import (CLORA, FIXTURES, MODEL, TRAIN, VALIDATION, CommandTest, clora, main, needs_device,
-                             needs_full_device)
+from support.command import (CLORA, FIXTURES, MEMORY, MODEL, TRAIN, VALIDATION, CommandTest, clora, main,
+                             needs_device, needs_full_device)
 
 PROMPT = "name: Rusty Pumpkin | type: restaurant | food: Greek =>"
 
@@ -265,7 +265,7 @@ class Inspect(UseTest):
         self.assertEqual((result["layers"], result["hidden"], result["vocab"]),
                          (config["num_hidden_layers"], config["hidden_size"], config["vocab_size"]))
         self.assertEqual(result["training"]["total"],
-                         sum(result["training"][k] for k in ("weights", "adapter", "activations", "scratch")))
+                         sum(result["training"][k] for k in MEMORY))
         out = self.succeeds("inspect", MODEL)
         self.assertIn(f"{result['parameters']:,} parameters in {len(tensors)} tensors, 1 file", out)
         self.assertRegex(out, r"(?m)^  to load +[\d.]+ MiB$")

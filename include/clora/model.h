@@ -156,11 +156,31 @@ typedef enum clora_recompute {
                                        its forward pass */
 } clora_recompute;
 
+/**
+ * Make a model that has all sizes and no weights, from config.json and the heads of the weights' files: for plans.
+ *
+ * Adapters are made on it as on a loaded model, and clora_train_plan() says what training them would take. Nothing of it
+ * is on the device, whose memory may be too small for it; its context is one of its own that counts what would be
+ * (clora_model_context(), clora_context_memory()). What is computed with it has no meaning.
+ *
+ * @param[out] out        yours to free with clora_model_free()
+ * @param[in]  context    whose device would run it; kept until the model is freed
+ * @param[in]  directory  as for clora_model_load()
+ * @param[in]  options    NULL for the defaults
+ *
+ * @return as clora_model_load()
+ */
+CLORA_API clora_status clora_model_outline(clora_model **out, clora_context *context, const char *directory,
+                                           const clora_model_options *options);
+
 /** Device memory of a run, in bytes. */
 typedef struct clora_memory_plan {
-    size_t weights;     /**< frozen weights */
-    size_t adapter;     /**< A, B, their gradients and AdamW's moments */
+    size_t weights;     /**< the model's weights */
+    size_t adapter;     /**< what is attached to it: A and B */
+    size_t gradients;   /**< of all that trains */
+    size_t optimizer;   /**< what the optimizer keeps from update to update */
     size_t activations; /**< the arena of one (batch, length) step */
+    size_t evaluation;  /**< that of a validation beside it, where there is one */
     size_t scratch;     /**< one slice of a weight that products widen or sum first */
     size_t total;       /**< of all these */
 } clora_memory_plan;

@@ -158,6 +158,22 @@ CLORA_API int clora_trainer_steps(const clora_trainer *trainer);
 CLORA_API clora_memory_plan clora_trainer_plan(const clora_trainer *trainer);
 
 /**
+ * What a trainer would take, without making it.
+ *
+ * @param[out] out       overwritten: what clora_trainer_plan() would say
+ * @param[in]  model     of clora_model_outline()
+ * @param[in]  adapter   made on it
+ * @param[in]  options   of the trainer, but for the data; NULL for the defaults
+ * @param[in]  length    tokens of the longest row, at least 1
+ * @param[in]  validate  1: with a clora_evaluate() of the same batches while the trainer is there
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a model of clora_model_load() and as clora_trainer_create();
+ * CLORA_ERROR_MEMORY when a single activation is larger than a buffer of the device may be
+ */
+CLORA_API clora_status clora_train_plan(clora_memory_plan *out, clora_model *model, clora_adapter *adapter,
+                                        const clora_train_options *options, int length, int validate);
+
+/**
  * Do one update and wait for it.
  *
  * @param[in,out] trainer  one update further

@@ -1,5 +1,7 @@
 #include "device/buffer.h"
 
+#include <stdlib.h>
+
 #include "device/fork.h"
 #include "device/large_pages.h"
 #include "device/opencl.h"
@@ -11,6 +13,12 @@ static void count_memory(clora_context *context, size_t bytes) {
 
     while (peak < now && !atomic_compare_exchange_weak(&context->memory_peak, &peak, now))
         ;
+}
+
+/* Stands for a buffer of an outline: what tells it from others is its address. */
+static clora_status outline_place(cl_mem *out) {
+    *out = malloc(1);
+    return *out ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for an outline");
 }
 
 clora_status buffer_create(cl_mem *out, clora_context *context, size_t bytes) {
@@ -26,6 +34,10 @@ clora_status buffer_create(cl_mem *out, clora_context *context, size_t bytes) {
         return clora_fail(CLORA_ERROR_MEMORY,
                           "a buffer of %zu MB: the device allows %zu MB; take a smaller batch, length or rank",
                           bytes >> 20, context->info.max_allocation >> 20);
+    if (context->outlined) { /* which may be larger than the device */
+        count_memory(context, bytes);
+        return outline_place(out);
+    }
     if (bytes > context->info.global_memory || taken > context->info.global_memory - bytes)
         return clora_fail(
             CLORA_ERROR_MEMORY,
@@ -40,9 +52,19 @@ clora_status buffer_create(cl_mem *out, clora_context *context, size_t bytes) {
     return CLORA_OK;
 }
 
+clora_status buffer_share(cl_mem *buffer, const clora_context *context) {
+    if (context->outlined)
+        return outline_place(buffer);
+    const cl_int error = clRetainMemObject(*buffer);
+    return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot share a buffer");
+}
+
 void buffer_release(clora_context *context, cl_mem buffer, size_t bytes) {
     if (!buffer)
         return;
-    clReleaseMemObject(buffer);
+    if (context->outlined)
+        free(buffer);
+    else
+        clReleaseMemObject(buffer);
     context->memory_now -= bytes;
 }

@@ -113,6 +113,33 @@ done:
     return status;
 }
 
+static void destroy_outline(shared *object) {
+    clora_context *outline = (clora_context *)object;
+
+    shared_let_go(&outline->outlined->shared);
+    context_close(outline);
+}
+
+clora_status context_outline(clora_context **out, clora_context *context) {
+    const dot_engine dot = context_dot(context);
+    clora_context *outline = allocate(destroy_outline);
+
+    *out = outline;
+    if (!outline)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a context");
+    shared_hold(&context->shared);
+    outline->outlined = context;
+    outline->device = context->device;
+    outline->info = context->info;
+    outline->gemm = context->gemm;
+    outline->gemm_is_forced = context->gemm_is_forced;
+    outline->is_cpu = context->is_cpu;
+    outline->dot = dot;
+    outline->address_align = context->address_align;
+    outline->tuning = context->tuning;
+    return CLORA_OK;
+}
+
 void context_close(clora_context *context) {
     if (!context)
         return;
@@ -138,7 +165,7 @@ void clora_context_free(clora_context *context) {
 
 clora_status clora_context_finish(clora_context *context) {
     NEED(context);
-    return opencl_wait(context->queue);
+    return context->outlined ? CLORA_OK : opencl_wait(context->queue);
 }
 
 const clora_device_info *clora_context_device(const clora_context *context) {

@@ -45,11 +45,12 @@ struct clora_context {
     atomic_size_t memory_now, memory_peak;
     struct program_cache *programs;
     struct tuning *tuning;
-    struct recorder *recorder; /* NULL: launches are not noted */
-    struct profile *profile;   /* NULL: off */
-    unsigned unsent;           /* launches that the driver may still collect */
-    bool borrowed;             /* the queue is the caller's */
-    pthread_mutex_t lock;      /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
+    struct recorder *recorder;      /* NULL: launches are not noted */
+    struct profile *profile;        /* NULL: off */
+    unsigned unsent;                /* launches that the driver may still collect */
+    bool borrowed;                  /* the queue is the caller's */
+    struct clora_context *outlined; /* the one that this is the outline of, held; NULL: none */
+    pthread_mutex_t lock;           /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */
     self_check_state check;
     clora_tensor *scratch; /* device/scratch.h; and how many use it, and the lock of both */
     int scratch_users;
@@ -60,6 +61,11 @@ struct clora_context {
  * called when its last holder lets go; it ends with context_close. */
 clora_status context_open(clora_context **out, const char *device, void (*destroy)(shared *context));
 clora_status context_adopt(clora_context **out, cl_context cl, cl_command_queue queue, void (*destroy)(shared *));
+
+/* The outline of a context: it has the device's limits, chooses as the context does and counts memory, but tensors have
+ * none, what is read from them is zero, and nothing is written or run. What a use would take is learnt by making it on
+ * an outline. */
+clora_status context_outline(clora_context **out, clora_context *context);
 
 /* Wait for the device and free all that device/ has in it. NULL is allowed. */
 void context_close(clora_context *context);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/dtype.h"
@@ -193,10 +194,10 @@ clora_status tensor_split(clora_tensor **out, clora_tensor *from, size_t offset,
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a tensor");
     *t = tensor_slice(from, offset, rows, cols);
     t->owned = clora_tensor_count(t) * dtype_size(t->dtype);
-    const cl_int error = clRetainMemObject(t->buffer);
-    if (error != CL_SUCCESS) {
+    const clora_status status = buffer_share(&t->buffer, t->context);
+    if (status != CLORA_OK) {
         free(t);
-        return opencl_fail(error, "cannot share a buffer");
+        return status;
     }
     shared_hold(&t->context->shared);
     from->owned -= t->owned;
@@ -244,6 +245,10 @@ clora_status clora_tensor_read(const clora_tensor *tensor, void *data) {
     TRY(fork_check());
     (void)withhold_sees();
     const size_t size = dtype_size(tensor->dtype);
+    if (tensor->context->outlined) {
+        memset(data, 0, clora_tensor_count(tensor) * size);
+        return CLORA_OK;
+    }
     const cl_int error =
         tensor_is_dense(tensor)
             ? clEnqueueReadBuffer(tensor->context->queue, tensor->buffer, CL_TRUE, tensor->offset * size,
@@ -262,7 +267,7 @@ clora_status clora_tensor_write(clora_tensor *tensor, const void *data) {
     NEED(data);
     TRY(fork_check());
     (void)withhold_sees();
-    if (tensor_is_dense(tensor))
+    if (tensor_is_dense(tensor) || tensor->context->outlined)
         return tensor_write_part(tensor, 0, clora_tensor_count(tensor), data);
     const cl_int error = transfer_rows(tensor, write_rect, (void *)(uintptr_t)data);
     if (error != CL_SUCCESS)
@@ -275,6 +280,8 @@ static clora_status write_elements(clora_tensor *t, size_t offset, size_t n, con
     const size_t size = dtype_size(t->dtype);
 
     (void)withhold_sees();
+    if (t->context->outlined)
+        return CLORA_OK;
     const cl_int error = clEnqueueWriteBuffer(t->context->queue, t->buffer, wait, (t->offset + offset) * size, n * size,
                                               data, 0, NULL, NULL);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot write to the device");
@@ -303,6 +310,8 @@ clora_status clora_tensor_zero(clora_tensor *tensor) {
     const cl_uchar zero[4] = {0};
 
     (void)withhold_sees();
+    if (tensor->context->outlined)
+        return CLORA_OK;
     for (size_t i = 0; i < rows; i++) {
         const size_t offset = (tensor->offset + i * (size_t)tensor->stride) * size;
         const cl_int error =
@@ -322,6 +331,10 @@ clora_status tensor_map(void **out, const clora_tensor *t, bool write) {
     (void)withhold_sees();
     if (status != CLORA_OK)
         return status;
+    if (t->context->outlined) {
+        *out = calloc(clora_tensor_count(t), size);
+        return *out ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for an outline");
+    }
     *out =
         clEnqueueMapBuffer(t->context->queue, t->buffer, CL_TRUE, write ? CL_MAP_WRITE_INVALIDATE_REGION : CL_MAP_READ,
                            t->offset * size, clora_tensor_count(t) * size, 0, NULL, NULL, &error);
@@ -329,6 +342,10 @@ clora_status tensor_map(void **out, const clora_tensor *t, bool write) {
 }
 
 clora_status tensor_unmap(const clora_tensor *t, void *mapped) {
+    if (t->context->outlined) {
+        free(mapped);
+        return CLORA_OK;
+    }
     const cl_int error = clEnqueueUnmapMemObject(t->context->queue, t->buffer, mapped, 0, NULL, NULL);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot unmap a device buffer");
 }

@@ -202,9 +202,12 @@ static clora_status upload(lora_adapter *lora, int p, int first, bool is_b, peft
     lowrank *term = lora->adapter.term[p];
     const char *name = lora->adapter.base.projection[p].names[0];
     const size_t count = is_b ? term->b_count : term->a_count;
-    float *panels = alloc_array(count, sizeof(*panels)), *values = NULL;
+    float *panels = NULL, *values = NULL;
     clora_status status = CLORA_OK;
 
+    if (lora->adapter.base.context->outlined)
+        return CLORA_OK; /* nothing is kept there, and random numbers take their time */
+    panels = alloc_array(count, sizeof(*panels));
     if (!panels)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", name));
     for (int m = 0; m < term->modules; m++) {

@@ -45,20 +45,56 @@ done:
     return status;
 }
 
+/* Scalars in the files. */
+static int64_t count_parameters(const clora_model *m) {
+    const model_config *c = &m->config;
+    int64_t count = (int64_t)c->vocab * c->hidden + ((int64_t)c->family->norms * c->layers + 1) * c->hidden;
+
+    for (int p = 0; p < m->projections; p++) {
+        const weight *w = m->projection[p].weight;
+        if (w != m->embedding)
+            count += (int64_t)w->N * w->K + (w->bias ? w->N : 0);
+    }
+    return count;
+}
+
 clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
                             const clora_model_options *options) {
     clora_status status = CLORA_OK;
     storage_choice type;
+    size_t before;
     clora_model *m = model_allocate(context);
 
     *out = NULL;
     if (!m)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a model");
+    before = model_memory(context);
     TRY(model_describe(&m->config, &type, directory, options));
     TRY(model_build(m, type));
+    m->info.parameters = count_parameters(m);
+    m->directory = alloc_string(directory);
+    if (!m->directory)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
+    TRY(model_complete(m, before));
     *out = m;
     m = NULL;
 done:
     clora_model_free(m);
     return status;
+}
+
+clora_status clora_model_outline(clora_model **out, clora_context *context, const char *directory,
+                                 const clora_model_options *options) {
+    clora_status status = CLORA_OK;
+    clora_context *outline = NULL;
+
+    NEED(out);
+    *out = NULL;
+    NEED(context);
+    NEED(directory);
+    TRY(context_outline(&outline, context));
+    TRY(model_skeleton(out, outline, directory, options));
+done:
+    clora_context_free(outline);
+    return clora_keep_cause(status);
 }

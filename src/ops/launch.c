@@ -11,7 +11,7 @@
 #include "tuning/table.h"
 
 bool launch_is_withheld(const clora_context *context) {
-    return withhold_sees() || recorder_is_tracing(context);
+    return withhold_sees() || context->outlined || recorder_is_tracing(context);
 }
 
 void launch_begin(launch *l, clora_context *context, const char *kernel, kernel_key key) {

@@ -67,6 +67,10 @@ done:
     return status;
 }
 
+size_t lowrank_bytes(const lowrank *lr) {
+    return clora_tensor_count(lr->table) * sizeof(int32_t) + clora_tensor_count(lr->scales) * sizeof(float);
+}
+
 void lowrank_free(lowrank *lr) {
     if (!lr)
         return;

@@ -37,6 +37,9 @@ typedef struct lowrank {
  * tuned parameters have products with the merged weight W0 + s B A, the context's scratch holds a slice of it from then
  * on. */
 clora_status lowrank_create(lowrank **out, const weight *base, const int *R, const float *scale);
+/* Device memory besides the factors. */
+size_t lowrank_bytes(const lowrank *lr);
+
 void lowrank_free(lowrank *lr);
 
 /* What `table` and `scales` hold. The caller frees; NULL without memory. */

@@ -16,23 +16,29 @@ typedef struct evaluation {
     float *staging;
 } evaluation;
 
+clora_status evaluation_plan(workspace **out, const clora_model *model, const clora_adapter *adapter, int batch_size,
+                             int length) {
+    int *ranks = adapter_list_ranks(adapter, model->projections);
+
+    *out = NULL;
+    if (!ranks)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for an evaluation");
+    const clora_status status = workspace_plan(
+        out, model,
+        &(workspace_options){
+            .B = batch_size, .T = length, .positions = length, .loss = true, .ranks = ranks, .adapter = adapter});
+    free(ranks);
+    return status;
+}
+
 static clora_status prepare(evaluation *e, clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
                             const clora_loader_options *options) {
     clora_status status = CLORA_OK;
     const int length = options->max_length ? options->max_length : clora_dataset_get_stats(dataset).longest;
-    int *ranks = adapter_list_ranks(adapter, model->projections);
 
-    if (!ranks)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for an evaluation");
     e->select = (selection){.adapter = adapter};
     TRY(clora_loader_create(&e->loader, dataset, options));
-    TRY(workspace_plan(&e->ws, model,
-                       &(workspace_options){.B = options->batch_size,
-                                            .T = length,
-                                            .positions = length,
-                                            .loss = true,
-                                            .ranks = ranks,
-                                            .adapter = adapter}));
+    TRY(evaluation_plan(&e->ws, model, adapter, options->batch_size, length));
     TRY(workspace_commit(e->ws));
     e->staging = alloc_array((size_t)e->ws->max_rows, sizeof(*e->staging));
     if (!e->staging)
@@ -43,7 +49,6 @@ static clora_status prepare(evaluation *e, clora_model *model, clora_adapter *ad
         TRY(label_counts_init(&e->labels, adapter_classifier(adapter)->labels, e->ws->max_rows));
     }
 done:
-    free(ranks);
     return status;
 }
 

@@ -1,109 +1,124 @@
-#include <stdlib.h>
+#include "device/scratch.h"
+#include "train/trainer.h"
 
-#include "base/alloc.h"
-#include "base/ints.h"
-#include "model/family.h"
-#include "ops/lowrank.h"
-#include "train/optimizer.h"
+/* Whether a buffer is one of the model's own weights, which some methods train in place. */
+static bool is_of_weight(const weight *w, cl_mem buffer) {
+    bool found = w->bias && w->bias->buffer == buffer;
 
-/* Scalars of a full set of factors at one rank for a weight of these modules, padding included. */
-static size_t factor_elements(const clora_context *context, int rank, int modules, const int *N, int K) {
-    const size_t width = (size_t)kernel_panel_width(context), R = (size_t)rank;
-    size_t sum = (size_t)modules * R * round_up((size_t)K, width);
-
-    for (int i = 0; i < modules; i++)
-        sum += R * round_up((size_t)N[i], width);
-    return sum;
+    for (int i = 0; i < w->parts; i++)
+        found |= w->part[i].data->buffer == buffer;
+    return found;
 }
 
-/* Of a weight that is widened, or merged with its term. */
-static size_t plan_scratch(clora_context *context, clora_storage type, int rank, int modules, const int *N, int K) {
-    const size_t widened = weight_scratch_bytes(context, type, K, modules, N);
-    weight w;
+static bool is_of_model(const clora_model *m, cl_mem buffer) {
+    bool found = is_of_weight(m->embedding, buffer) || m->norm->buffer == buffer;
 
-    if (weight_describe(&w, context, type, K, modules, N) != CLORA_OK)
-        return 0;
-    const size_t merged = lowrank_scratch_elements(&w, modules * rank) * sizeof(float);
-    return merged > widened ? merged : widened;
+    for (int p = 0; p < m->projections && !found; p++)
+        found = is_of_weight(m->projection[p].weight, buffer);
+    for (int l = 0; l < m->config.layers; l++)
+        for (int i = 0; i < m->config.family->norms; i++)
+            found |= m->layer[l].norm[i]->buffer == buffer;
+    return found;
 }
 
-enum { SCALAR_BYTES = 4 * sizeof(float) /* a value, its gradient and AdamW's moments */ };
+/* Of a buffer that values of the list from i on lie in; 0 where those before i do. */
+static size_t buffer_bytes(const parameters *p, int i) {
+    size_t end = 0;
 
-static void plan_layers(clora_memory_plan *out, clora_model *shape, storage_choice choice, int rank) {
-    const model_config *c = &shape->config;
-    const size_t layers = (size_t)c->layers;
-
-    for (int k = 0; k < c->family->projections; k++) {
-        int N[WEIGHT_MODULES], K, rows = 0;
-        const int modules = model_projection_shape(c, k, N, &K);
-        const clora_storage type = storage_choose(choice, K);
-        for (int i = 0; i < modules; i++)
-            rows += N[i];
-        const int biases = model_projection_bias(c, k) ? rows : 0;
-        const size_t scratch = plan_scratch(shape->context, type, rank, modules, N, K);
-        out->scratch = scratch > out->scratch ? scratch : out->scratch;
-        out->weights += layers * (weight_bytes(shape->context, type, K, modules, N) + (size_t)biases * sizeof(float));
-        out->adapter += layers * SCALAR_BYTES * factor_elements(shape->context, rank, modules, N, K);
-        shape->info.parameters += c->layers * ((int64_t)rows * K + biases);
+    for (int k = 0; k < p->buffers; k++) {
+        const clora_tensor *value = p->value[k];
+        const size_t here = (value->offset + clora_tensor_count(value)) * sizeof(float);
+        if (value->buffer != p->value[i]->buffer)
+            continue;
+        if (k < i)
+            return 0;
+        end = here > end ? here : end;
     }
+    return end;
 }
 
-static void plan_rest(clora_memory_plan *out, clora_model *shape, storage_choice choice) {
-    const model_config *c = &shape->config;
-    const clora_storage type = storage_choose(choice, c->hidden);
-    const int tables = c->tied ? 1 : 2;
-    const size_t norms = (size_t)(c->family->norms * c->layers + 1) * (size_t)c->hidden;
+/* What is attached to the model: the values that train, and the tables of low-rank terms. */
+static size_t attached_bytes(const clora_trainer *t) {
+    size_t bytes = 0;
 
-    const size_t scratch = weight_scratch_bytes(shape->context, type, c->hidden, 1, &c->vocab);
-
-    out->scratch = scratch > out->scratch ? scratch : out->scratch;
-    out->weights +=
-        (size_t)tables * weight_bytes(shape->context, type, c->hidden, 1, &c->vocab) + norms * sizeof(float);
-    shape->info.parameters += (int64_t)tables * c->vocab * c->hidden + (int64_t)norms;
+    for (int i = 0; i < t->parameters.buffers; i++)
+        if (!is_of_model(t->model, t->parameters.value[i]->buffer))
+            bytes += buffer_bytes(&t->parameters, i);
+    for (int p = 0; p < t->model->projections; p++)
+        if (adapter_term(t->adapter, p))
+            bytes += lowrank_bytes(adapter_term(t->adapter, p));
+    return bytes;
 }
 
-/* The type of all matrices, or "mixed". */
-static const char *storage_name(const model_config *c, storage_choice choice) {
-    const clora_storage type = storage_choose(choice, c->hidden);
+clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
+    if (!t)
+        return (clora_memory_plan){0};
+    clora_memory_plan plan = {.weights = t->model->info.device_bytes,
+                              .adapter = attached_bytes(t),
+                              .gradients = parameters_scalars(&t->parameters) * sizeof(float),
+                              .optimizer = optimizer_bytes(t->optimizer),
+                              .activations = workspace_bytes(t->ws),
+                              .scratch = scratch_bytes(t->model->context)};
 
-    for (int k = 0; k < c->family->projections; k++) {
-        int N[WEIGHT_MODULES], K;
-        (void)model_projection_shape(c, k, N, &K);
-        if (storage_choose(choice, K) != type)
-            return "mixed";
-    }
-    return clora_storage_name(type);
+    plan.total = plan.weights + plan.adapter + plan.gradients + plan.optimizer + plan.activations + plan.scratch;
+    return plan;
 }
 
-/* Columns of u at each projection for an adapter of one rank on all linear layers. */
-static clora_status plan_activations(clora_memory_plan *out, const clora_model *shape, int rank, int batch,
-                                     int length) {
-    const int each = shape->config.family->projections, all = shape->config.layers * each;
+static clora_status plan_evaluation(clora_memory_plan *out, const clora_trainer *t, int length) {
     clora_status status = CLORA_OK;
-    workspace *ws = NULL;
-    int *ranks = alloc_array((size_t)all + 1, sizeof(*ranks));
+    workspace *ws;
 
-    if (!ranks)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a plan");
-    for (int i = 0; i < all; i++) {
-        int N[WEIGHT_MODULES], K;
-        ranks[i] = rank * model_projection_shape(&shape->config, i % each, N, &K);
-    }
-    TRY(workspace_plan(&ws, shape,
-                       &(workspace_options){
-                           .B = batch, .T = length, .positions = length, .train = true, .loss = true, .ranks = ranks}));
-    out->activations = workspace_bytes(ws);
-done:
+    TRY(evaluation_plan(&ws, t->model, t->adapter, t->options.batch_size, length));
+    out->evaluation = workspace_bytes(ws);
+    out->total += out->evaluation;
     workspace_free(ws);
-    free(ranks);
+done:
+    return status;
+}
+
+clora_status clora_train_plan(clora_memory_plan *out, clora_model *model, clora_adapter *adapter,
+                              const clora_train_options *options, int length, int validate) {
+    clora_status status = CLORA_OK;
+    clora_trainer *t = NULL;
+
+    NEED(out);
+    *out = (clora_memory_plan){0};
+    NEED(model);
+    NEED(adapter);
+    if (!model->context->outlined)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a plan wants a model of clora_model_outline()");
+    if (length < 1)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "rows of %d tokens: the least is 1", length);
+    TRY(trainer_begin(&t, model, adapter, options));
+    TRY(trainer_allocate(t, t->options.batch_size, length));
+    *out = clora_trainer_plan(t);
+    if (validate)
+        TRY(plan_evaluation(out, t, length));
+done:
+    clora_trainer_free(t);
+    return status;
+}
+
+/* Of an adapter on all linear layers. */
+static clora_status plan_rank(clora_memory_plan *out, clora_model *model, int rank, int batch, int length) {
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    clora_train_options train = CLORA_TRAIN_OPTIONS_INIT;
+    clora_adapter *adapter = NULL;
+    clora_status status = CLORA_OK;
+
+    options.rank = rank;
+    train.batch_size = batch;
+    TRY(clora_adapter_create(&adapter, model, &options));
+    TRY(clora_train_plan(out, model, adapter, &train, length, 0));
+done:
+    clora_adapter_free(adapter);
     return status;
 }
 
 clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, clora_context *context,
                               const char *directory, const clora_model_options *options, int rank, int batch,
                               int length) {
-    clora_model shape = {.context = context}; /* a plan needs the configuration, not the weights */
-    storage_choice choice;
+    clora_model *model = NULL;
     clora_status status = CLORA_OK;
 
     NEED(out);
@@ -112,17 +127,11 @@ clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, cl
     NEED(directory);
     if (rank < 1 || batch < 1 || length < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, batch %d, length %d: all start at 1", rank, batch, length);
-    TRY(model_describe(&shape.config, &choice, directory, options));
-    plan_layers(out, &shape, choice, rank);
-    plan_rest(out, &shape, choice);
-    TRY(plan_activations(out, &shape, rank, batch, length));
-    out->total = out->weights + out->adapter + out->activations + out->scratch;
-    if (info) {
-        model_info_fill(info, &shape.config);
-        info->dtype = storage_name(&shape.config, choice);
-        info->parameters = shape.info.parameters;
-        info->device_bytes = out->weights;
-    }
+    TRY(clora_model_outline(&model, context, directory, options));
+    TRY(plan_rank(out, model, rank, batch, length));
+    if (info)
+        *info = *clora_model_get_info(model);
 done:
+    clora_model_free(model);
     return status;
 }

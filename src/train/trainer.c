@@ -5,7 +5,6 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "device/scratch.h"
 #include "device/self_check.h"
 #include "methods/method.h"
 #include "train/classify.h"
@@ -131,13 +130,12 @@ static clora_status check_room(const clora_trainer *t) {
                       taken >> 20, t->options.recompute == CLORA_RECOMPUTE_LAYER ? "" : "recomputed layers, or ");
 }
 
-static clora_status make_workspace(clora_trainer *t, const clora_dataset *dataset) {
+static clora_status make_workspace(clora_trainer *t, int B, int T) {
     clora_status status = CLORA_OK;
-    int *ranks = adapter_list_ranks(t->adapter, t->model->projections), B, T;
+    int *ranks = adapter_list_ranks(t->adapter, t->model->projections);
 
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer");
-    shape_of(t, dataset, &B, &T);
     TRY(workspace_plan(&t->ws, t->model,
                        &(workspace_options){.B = B,
                                             .T = T,
@@ -148,7 +146,8 @@ static clora_status make_workspace(clora_trainer *t, const clora_dataset *datase
                                             .dropout = t->adapter->dropout > 0.0f,
                                             .ranks = ranks,
                                             .adapter = t->adapter}));
-    TRY(check_room(t));
+    if (!t->model->context->outlined)
+        TRY(check_room(t));
     TRY(workspace_commit(t->ws));
     t->staging = alloc_array((size_t)t->ws->max_rows, sizeof(*t->staging));
     if (!t->staging)
@@ -179,20 +178,15 @@ static clora_status choose_objective(clora_trainer *t) {
     return own_objective_init(&t->own, o->objective, t->ws->max_rows);
 }
 
-clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora_adapter *adapter,
-                                  const clora_dataset *dataset, const clora_train_options *options) {
+clora_status trainer_begin(clora_trainer **out, clora_model *model, clora_adapter *adapter,
+                           const clora_train_options *options) {
     static const clora_train_options defaults = CLORA_TRAIN_OPTIONS_INIT;
     clora_status status = CLORA_OK;
-    clora_trainer *t;
+    clora_trainer *t = calloc(1, sizeof(*t));
 
-    NEED(out);
     *out = NULL;
-    NEED(model);
-    NEED(adapter);
-    NEED(dataset);
-    t = calloc(1, sizeof(*t));
     if (!t)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer"));
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer");
     t->options = options ? *options : defaults;
     shared_hold(&model->shared);
     t->model = model;
@@ -200,14 +194,42 @@ clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora
     t->adapter = adapter;
     TRY(check(&t->options));
     TRY(model_check_adapter(model, adapter));
+    *out = t;
+    t = NULL;
+done:
+    clora_trainer_free(t);
+    return status;
+}
+
+clora_status trainer_allocate(clora_trainer *t, int B, int T) {
+    clora_status status = CLORA_OK;
+
+    TRY(make_workspace(t, B, T));
+    TRY(make_optimizer(t));
+    TRY(choose_objective(t));
+done:
+    return status;
+}
+
+clora_status clora_trainer_create(clora_trainer **out, clora_model *model, clora_adapter *adapter,
+                                  const clora_dataset *dataset, const clora_train_options *options) {
+    clora_status status = CLORA_OK;
+    clora_trainer *t = NULL;
+    int B, T;
+
+    NEED(out);
+    *out = NULL;
+    NEED(model);
+    NEED(adapter);
+    NEED(dataset);
+    TRY(trainer_begin(&t, model, adapter, options));
     TRY(batch_check_ids(model, adapter, dataset));
     TRY(classify_check(dataset, adapter));
     TRY(make_loader(t, dataset));
     TRY(count_steps(t));
     TRY(model_self_check(model, SELF_CHECK_FACTORS | SELF_CHECK_BACKWARD | optimizer_find(&t->options)->self_check));
-    TRY(make_workspace(t, dataset));
-    TRY(make_optimizer(t));
-    TRY(choose_objective(t));
+    shape_of(t, dataset, &B, &T);
+    TRY(trainer_allocate(t, B, T));
     *out = t;
     t = NULL;
 done:
@@ -233,18 +255,6 @@ void clora_trainer_free(clora_trainer *t) {
 
 int clora_trainer_steps(const clora_trainer *t) {
     return t ? t->steps : 0;
-}
-
-clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
-    if (!t)
-        return (clora_memory_plan){0};
-    clora_memory_plan plan = {.weights = t->model->info.device_bytes,
-                              .adapter = parameters_bytes(&t->parameters) + optimizer_bytes(t->optimizer),
-                              .activations = workspace_bytes(t->ws),
-                              .scratch = scratch_bytes(t->model->context)};
-
-    plan.total = plan.scratch + plan.weights + plan.adapter + plan.activations;
-    return plan;
 }
 
 /* A new dropout pattern for every micro-batch of the run. */

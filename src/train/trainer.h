@@ -19,6 +19,10 @@ clora_status batch_upload(workspace *ws, const clora_batch *batch);
 /* Sums of nll and hits over the rows of the step in hand. Waits. (batch.c) */
 clora_status batch_results(const workspace *ws, float *staging, double *nll, double *hits);
 
+/* The arena of an evaluation, planned. (evaluate.c) */
+clora_status evaluation_plan(workspace **out, const clora_model *model, const clora_adapter *adapter, int batch_size,
+                             int length);
+
 struct clora_trainer {
     clora_model *model;
     clora_adapter *adapter;
@@ -34,5 +38,11 @@ struct clora_trainer {
     int step, steps;
     int64_t batches, batches_total; /* micro-batches so far, and of the whole run (0: no such limit) */
 };
+
+/* A trainer in two steps, so that a plan needs no data: with its options checked, and with all that it has on the device
+ * for micro-batches of at most B x T ids. */
+clora_status trainer_begin(clora_trainer **out, clora_model *model, clora_adapter *adapter,
+                           const clora_train_options *options);
+clora_status trainer_allocate(clora_trainer *t, int B, int T);
 
 #endif

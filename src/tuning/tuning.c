@@ -69,7 +69,7 @@ static clora_status resolve(tuning_entry *out, clora_context *context, const cha
     pthread_mutex_lock(&t->lock);
     load_once(context);
     memo_slot *slot = answered(context, kernel, &wanted, &spare);
-    if (slot && is_launched && !slot->is_noted && !t->hidden && !recorder_is_tracing(context)) {
+    if (slot && is_launched && !slot->is_noted && !t->hidden && !context->outlined && !recorder_is_tracing(context)) {
         launch_notes_add(&t->launches, &slot->found);
         slot->is_noted = true;
     }

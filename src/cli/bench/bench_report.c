@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/ui/json_out.h"
+#include "cli/ui/memory_out.h"
 #include "cli/ui/profile_out.h"
 #include "cli/ui/text.h"
 
@@ -59,11 +60,8 @@ static void print_training(const bench_state *s) {
     printf("training  %d x %s%s: %s tokens/s (%.3f s a step, median %.3f s)\n", s->args->batch_size,
            text_amount(s->args->max_length, "token", "tokens"), s->args->recompute ? ", recomputed" : "",
            text_rate(step_tokens(s), best(&s->train)), best(&s->train), median(&s->train));
-    printf("memory    %s resident at most; planned %s: weights %s, adapter %s, activations %s",
-           text_bytes(s->train_resident), text_bytes(p->total), text_bytes(p->weights), text_bytes(p->adapter),
-           text_bytes(p->activations));
-    if (p->scratch > 0)
-        printf(", scratch %s", text_bytes(p->scratch));
+    printf("memory    %s resident at most; planned %s: ", text_bytes(s->train_resident), text_bytes(p->total));
+    memory_print(stdout, p);
     printf("\n");
 }
 
@@ -80,19 +78,13 @@ static json_t *times_json(const bench_times *t) {
     return array;
 }
 
-static json_t *plan_json(const clora_memory_plan *p) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "weights", (json_int_t)p->weights, "adapter", (json_int_t)p->adapter,
-                     "activations", (json_int_t)p->activations, "scratch", (json_int_t)p->scratch, "total",
-                     (json_int_t)p->total);
-}
-
 static json_t *training_json(const bench_state *s) {
     if (s->train.count == 0)
         return json_null();
     return json_pack("{s:o, s:o, s:o, s:I, s:o, s:o}", "tokens_per_second",
                      json_number(rate(step_tokens(s), &s->train)), "median_tokens_per_second",
                      json_number(step_tokens(s) / median(&s->train)), "seconds", times_json(&s->train),
-                     "peak_resident_bytes", (json_int_t)s->train_resident, "plan", plan_json(&s->plan), "profile",
+                     "peak_resident_bytes", (json_int_t)s->train_resident, "plan", memory_json(&s->plan), "profile",
                      profile_json(s->profile));
 }
 

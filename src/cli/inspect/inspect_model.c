@@ -6,6 +6,7 @@
 #include "cli/inputs/ends.h"
 #include "cli/inspect/cmd_inspect.h"
 #include "cli/ui/json_out.h"
+#include "cli/ui/memory_out.h"
 #include "cli/ui/text.h"
 
 /* What is found, piece by piece; the tokenizer is not there in every directory. */
@@ -19,10 +20,12 @@ typedef struct model_view {
 } model_view;
 
 static json_t *plan_json(const model_view *v, const inspect_args *args) {
-    return json_pack("{s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I}", "rank", args->rank, "batch_size",
-                     args->data.batch_size, "max_length", v->length, "weights", (json_int_t)v->plan.weights, "adapter",
-                     (json_int_t)v->plan.adapter, "activations", (json_int_t)v->plan.activations, "scratch",
-                     (json_int_t)v->plan.scratch, "total", (json_int_t)v->plan.total);
+    json_t *object = memory_json(&v->plan);
+
+    json_put(&object, "rank", json_integer(args->rank));
+    json_put(&object, "batch_size", json_integer(args->data.batch_size));
+    json_put(&object, "max_length", json_integer(v->length));
+    return object;
 }
 
 static json_t *model_json(const model_view *v, const inspect_args *args) {
@@ -62,11 +65,9 @@ static void print_memory(const model_view *v, const inspect_args *args) {
 
     printf("device       %d %s with %s\n", d->index, d->name, text_bytes(d->global_memory));
     printf("  to load    %s\n", text_bytes(p->weights));
-    printf("  to train   %s at rank %d, batches of %d, %s: weights %s, adapter %s, activations %s",
-           text_bytes(p->total), args->rank, args->data.batch_size, text_amount(v->length, "token", "tokens"),
-           text_bytes(p->weights), text_bytes(p->adapter), text_bytes(p->activations));
-    if (p->scratch > 0)
-        printf(", scratch %s", text_bytes(p->scratch));
+    printf("  to train   %s at rank %d, batches of %d, %s: ", text_bytes(p->total), args->rank, args->data.batch_size,
+           text_amount(v->length, "token", "tokens"));
+    memory_print(stdout, p);
     printf("\n");
 }
 

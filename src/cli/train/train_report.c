@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/ui/json_out.h"
+#include "cli/ui/memory_out.h"
 #include "cli/ui/profile_out.h"
 #include "cli/ui/text.h"
 #include "cli/train/cmd_train.h"
@@ -46,13 +47,11 @@ static void plan_training(FILE *out, const train_state *state) {
 static void plan_memory(FILE *out, const train_state *state) {
     const clora_memory_plan p = clora_trainer_plan(state->trainer);
 
-    fprintf(out, "memory      %s of the device's %s: weights %s, adapter %s, activations %s", text_bytes(p.total),
-            text_bytes(clora_context_device(state->context)->global_memory), text_bytes(p.weights),
-            text_bytes(p.adapter), text_bytes(p.activations));
+    fprintf(out, "memory      %s of the device's %s: ", text_bytes(p.total),
+            text_bytes(clora_context_device(state->context)->global_memory));
+    memory_print(out, &p);
     if (state->args->train.recompute)
         fprintf(out, " (%s recomputed)", recomputes[state->args->train.recompute]);
-    if (p.scratch > 0)
-        fprintf(out, ", scratch %s", text_bytes(p.scratch));
     fprintf(out, "\n");
 }
 
