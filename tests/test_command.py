@@ -15,6 +15,7 @@ from support.command import (CLORA, COMMANDS, MODEL, ROOT, CommandTest, clora, h
 NEEDED = {
     "devices": [],
     "tune": ["m"],
+    "plan": ["m"],
     "train": ["m", "--data", "d.jsonl", "--out", "o"],
     "eval": ["m", "--data", "d.jsonl"],
     "generate": ["m", "--prompt", "p"],

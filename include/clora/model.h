@@ -159,8 +159,8 @@ typedef enum clora_recompute {
 /**
  * Make a model that has all sizes and no weights, from config.json and the heads of the weights' files: for plans.
  *
- * Adapters are made on it as on a loaded model, and clora_train_plan() says what training them would take. Nothing of it
- * is on the device, whose memory may be too small for it; its context is one of its own that counts what would be
+ * Adapters are made on it as on a loaded model, and clora_train_plan() says what training them would take. Nothing of
+ * it is on the device, whose memory may be too small for it; its context is one of its own that counts what would be
  * (clora_model_context(), clora_context_memory()). What is computed with it has no meaning.
  *
  * @param[out] out        yours to free with clora_model_free()

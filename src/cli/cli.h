@@ -19,8 +19,8 @@ typedef struct command {
     int (*run)(cli_state *cli, int argc, char **argv); /* argv[0] is the command's name */
 } command;
 
-extern const command command_devices, command_tune, command_train, command_eval, command_generate, command_merge,
-    command_inspect, command_tokenize, command_bench, command_compare;
+extern const command command_devices, command_tune, command_plan, command_train, command_eval, command_generate,
+    command_merge, command_inspect, command_tokenize, command_bench, command_compare;
 
 /* What every command is told in the same way. */
 struct cli_state {

@@ -10,7 +10,7 @@
 #include "cli/ui/suggest.h"
 
 static const command *const commands[] = {
-    &command_devices, &command_tune,    &command_train,    &command_eval,  &command_generate,
+    &command_devices, &command_tune,    &command_plan,     &command_train, &command_eval,    &command_generate,
     &command_merge,   &command_inspect, &command_tokenize, &command_bench, &command_compare,
 };
 

@@ -111,14 +111,6 @@ size_t parameters_scalars(const parameters *p) {
     return n;
 }
 
-size_t parameters_bytes(const parameters *p) {
-    size_t bytes = parameters_scalars(p) * sizeof(float);
-
-    for (int i = 0; i < p->buffers; i++)
-        bytes += p->value[i]->owned;
-    return bytes;
-}
-
 clora_status parameters_zero_gradients(const parameters *p) {
     clora_status status = CLORA_OK;
 

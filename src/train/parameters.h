@@ -64,9 +64,8 @@ clora_status parameters_add(parameters *p, char *name, const clora_tensor *value
  * nothing trains, and the view has no buffer. */
 clora_tensor parameters_gradient(const parameters *p, const clora_tensor *value);
 
-/* Scalars of all buffers; bytes of their gradients, and of values that are not the model's own. */
+/* Scalars of all buffers. */
 size_t parameters_scalars(const parameters *p);
-size_t parameters_bytes(const parameters *p);
 
 clora_status parameters_zero_gradients(const parameters *p);
 

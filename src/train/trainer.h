@@ -39,8 +39,8 @@ struct clora_trainer {
     int64_t batches, batches_total; /* micro-batches so far, and of the whole run (0: no such limit) */
 };
 
-/* A trainer in two steps, so that a plan needs no data: with its options checked, and with all that it has on the device
- * for micro-batches of at most B x T ids. */
+/* A trainer in two steps, so that a plan needs no data: with its options checked, and with all that it has on the
+ * device for micro-batches of at most B x T ids. */
 clora_status trainer_begin(clora_trainer **out, clora_model *model, clora_adapter *adapter,
                            const clora_train_options *options);
 clora_status trainer_allocate(clora_trainer *t, int B, int T);

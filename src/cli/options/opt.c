@@ -8,7 +8,7 @@
 #include "cli/options/opt_value.h"
 #include "cli/ui/suggest.h"
 
-enum { MOST_OPTIONS = 96, MOST_GROUPS = 16, FIRST_VALUE = 256 };
+enum { MOST_OPTIONS = 128, MOST_GROUPS = 32, FIRST_VALUE = 256 };
 
 static const opt common_options[] = {
     {.name = "device",

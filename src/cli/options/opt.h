@@ -15,6 +15,7 @@ typedef enum opt_type {
     OPT_FLOAT,  /* float in [low, high] */
     OPT_DOUBLE, /* double in [low, high] */
     OPT_SEED,   /* uint64_t, any */
+    OPT_BYTES,  /* uint64_t, above 0: a size such as 2GiB */
     OPT_TEXT,   /* const char * */
     OPT_PATH,   /* const char *, not empty */
     OPT_LIST,   /* opt_list: every use adds one */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli/ui/suggest.h"
 
@@ -58,6 +59,32 @@ static int store_seed(const cli_state *cli, const opt *o, uint64_t *field, const
     if (errno == ERANGE)
         return cli_misuse(cli, "--%s %s: must be at most 18446744073709551615", o->name, text);
     *field = value;
+    return OPT_GO_ON;
+}
+
+/* Bytes of a unit; 0 where there is no such unit. One letter means a power of 1024, as for other programs' limits. */
+static double unit_of(const char *text) {
+    static const char letters[] = "KMGTP";
+    const char *letter = strchr(letters, toupper((unsigned char)*text));
+    const int power = letter && *text ? (int)(letter - letters) + 1 : 0;
+
+    if (*text == '\0' || strcasecmp(text, "B") == 0)
+        return 1.0;
+    if (power > 0 && (text[1] == '\0' || strcasecmp(text + 1, "iB") == 0))
+        return pow(1024.0, power);
+    return power > 0 && strcasecmp(text + 1, "B") == 0 ? pow(1000.0, power) : 0.0;
+}
+
+static int store_bytes(const cli_state *cli, const opt *o, uint64_t *field, const char *text) {
+    const size_t digits = strspn(text, "0123456789.");
+    char *end = NULL;
+    const double number = strtod(text, &end), bytes = number * unit_of(text + digits);
+
+    if (digits == 0 || end != text + digits || unit_of(end) == 0.0)
+        return cli_misuse(cli, "--%s '%s': not a size such as 2GiB or 500MB", o->name, text);
+    if (!(bytes >= 1.0 && bytes < 0x1p63))
+        return cli_misuse(cli, "--%s %s: must be at least 1 byte and at most 8 EiB", o->name, text);
+    *field = (uint64_t)bytes;
     return OPT_GO_ON;
 }
 
@@ -118,6 +145,7 @@ int opt_store(const cli_state *cli, const opt *o, void *values, const char *text
     case OPT_FLOAT:
     case OPT_DOUBLE: return store_real(cli, o, field, text);
     case OPT_SEED: return store_seed(cli, o, field, text);
+    case OPT_BYTES: return store_bytes(cli, o, field, text);
     case OPT_PATH:
     case OPT_TEXT: *(const char **)field = text; return OPT_GO_ON;
     case OPT_CHOICE: return store_choice(cli, o, field, text);
@@ -143,6 +171,10 @@ bool opt_value_text(char *out, size_t room, const opt *o, const void *values) {
     case OPT_FLOAT: snprintf(out, room, "%.6g", (double)*(const float *)field); return true;
     case OPT_DOUBLE: snprintf(out, room, "%.6g", *(const double *)field); return true;
     case OPT_SEED: snprintf(out, room, "%llu", (unsigned long long)*(const uint64_t *)field); return true;
+    case OPT_BYTES:
+        if (*(const uint64_t *)field)
+            snprintf(out, room, "%llu", (unsigned long long)*(const uint64_t *)field);
+        return true;
     case OPT_CHOICE: snprintf(out, room, "%s", o->choices[*(const int *)field]); return true;
     case OPT_PATH:
     case OPT_TEXT:

@@ -3,6 +3,7 @@
 #include "cli/options/opt.h"
 #include "cli/ui/profile_out.h"
 #include "cli/train/cmd_train.h"
+#include "cli/train/train_memory.h"
 
 #define TRAIN(field) offsetof(train_args, train.field)
 
@@ -41,7 +42,7 @@ static const opt output_options[] = {
     {.name = NULL},
 };
 
-static const opt method_options[] = {
+const opt train_method_options[] = {
     {.name = "method",
      .type = OPT_TEXT,
      .offset = offsetof(train_args, method),
@@ -157,7 +158,7 @@ const opt train_model_options[] = {
 };
 
 /* The first of the groups that methods have, one each, and all groups. */
-enum { METHODS = 4, GROUPS = METHODS + TRAIN_METHOD_COUNT + 2 };
+enum { METHODS = 4, GROUPS = METHODS + TRAIN_METHOD_COUNT + 3 };
 
 static int check(const cli_state *cli, const train_args *args, const opt_group *groups) {
     if (opt_given(groups, GROUPS, "steps") && opt_given(groups, GROUPS, "epochs"))
@@ -165,26 +166,21 @@ static int check(const cli_state *cli, const train_args *args, const opt_group *
     if (args->eval_every && !args->val)
         return cli_misuse(cli, "--eval-every needs --val FILE");
     if (opt_given(groups, GROUPS, "momentum") && args->train.optimizer != CLORA_OPTIMIZER_SGD)
-        return cli_misuse(cli, "--momentum is for --optimizer sgd");
+        return cli_misuse(cli, TRAIN_NO_MOMENTUM);
     return CLI_DONE;
 }
 
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", NULL};
-    train_args args = {.method = "lora",
-                       .data = DATA_ARGS_INIT(4),
-                       .adapter = CLORA_ADAPTER_OPTIONS_INIT,
-                       .bottleneck = CLORA_BOTTLENECK_OPTIONS_INIT,
-                       .prefix = {.options = CLORA_PREFIX_OPTIONS_INIT},
-                       .prompt = {.options = CLORA_PREFIX_OPTIONS_INIT},
-                       .train = CLORA_TRAIN_OPTIONS_INIT};
+    train_args args = TRAIN_ARGS_INIT;
     opt_group groups[GROUPS] = {
         {.heading = "Data", .options = data_options, .values = &args.data},
         {.heading = "Output and validation", .options = output_options, .values = &args},
         {.heading = "Objective", .options = train_objective_options, .values = &args},
-        {.heading = "Method", .options = method_options, .values = &args},
+        {.heading = "Method", .options = train_method_options, .values = &args},
         [METHODS + TRAIN_METHOD_COUNT] = {.heading = "Training", .options = train_options, .values = &args},
         [METHODS + TRAIN_METHOD_COUNT + 1] = {.heading = "Model", .options = train_model_options, .values = &args},
+        [GROUPS - 1] = {.heading = "Memory", .options = train_memory_options, .values = &args},
     };
     train_state state = {.cli = cli, .args = &args};
 

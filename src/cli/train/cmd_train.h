@@ -44,7 +44,8 @@ typedef struct train_past_args {
 typedef struct train_args {
     const char *model_path;
     const char *method, *out, *val, *log, *init_adapter;
-    int eval_every, profile, objective;
+    uint64_t memory; /* bytes; 0: no limit */
+    int eval_every, profile, validate, objective;
     data_args data;
     model_args model;
     clora_adapter_options adapter;
@@ -56,6 +57,15 @@ typedef struct train_args {
     bool methods[TRAIN_METHOD_COUNT]; /* that --method names */
     const opt_group *method_groups;   /* each method's options, as they were given */
 } train_args;
+
+#define TRAIN_ARGS_INIT                                                                                \
+    {                                                                                                  \
+        .method = "lora", .data = DATA_ARGS_INIT(4), .adapter = CLORA_ADAPTER_OPTIONS_INIT,            \
+        .bottleneck = CLORA_BOTTLENECK_OPTIONS_INIT, .prefix = {.options = CLORA_PREFIX_OPTIONS_INIT}, \
+        .prompt = {.options = CLORA_PREFIX_OPTIONS_INIT}, .train = CLORA_TRAIN_OPTIONS_INIT            \
+    }
+
+#define TRAIN_NO_MOMENTUM "--momentum is for --optimizer sgd"
 
 /* A JSONL file that grows by a line for each update and each validation. A NULL path makes every call do nothing. */
 typedef struct train_log {
@@ -82,7 +92,7 @@ void train_log_close(train_log *log); /* a failure shows in error */
 /* All that a run needs, in the order in which it is made. */
 typedef struct train_state {
     const cli_state *cli;
-    const train_args *args;
+    train_args *args;
     clora_output *output; /* the claim on --out, from when the run begins */
     bool begun;           /* from here on the log has lines */
     FILE *report;         /* for people: standard output, or standard error beside --json */
@@ -108,7 +118,7 @@ typedef struct train_state {
 } train_state;
 
 /* Options of every training: of args.train, and of the model. */
-extern const opt train_options[], train_model_options[];
+extern const opt train_method_options[], train_options[], train_model_options[];
 
 /* Each returns CLI_DONE, or the exit status after saying what is wrong. */
 int train_load(train_state *state);

@@ -7,6 +7,7 @@
 #include "cli/ui/text.h"
 #include "cli/inputs/tokenizer_ahead.h"
 #include "cli/train/cmd_train.h"
+#include "cli/train/train_memory.h"
 
 /* Training data, then held-out data with the same labels; those of an adapter that is continued are its own. */
 static int load_files(train_state *state, const clora_model_info *info) {
@@ -118,6 +119,8 @@ int train_load(train_state *state) {
         status = load_data(state);
     if (status == CLI_DONE)
         status = train_log_check(state->cli, &state->log);
+    if (status == CLI_DONE)
+        status = train_fit_memory(state);
     if (status == CLI_DONE)
         status = load_model(state);
     if (status == CLI_DONE)
