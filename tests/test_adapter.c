@@ -503,6 +503,9 @@ static void test_bad_options_make_no_adapter(void **state) {
     bad.rank = 0;
     assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_ARGUMENT, "rank 0");
     bad = good;
+    bad.init = (clora_init)3;
+    assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_ARGUMENT, "number 3");
+    bad = good;
     bad.target_modules = "q_proj,query";
     assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_NOT_FOUND,
                    "\"query\" matches no linear layer; here are q_proj");

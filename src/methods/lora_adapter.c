@@ -285,6 +285,9 @@ clora_status lora_adapter_create(clora_adapter **out, const base_model *base, co
     lora_adapter *lora = NULL;
 
     *out = NULL;
+    if ((int)options->init < CLORA_INIT_GAUSSIAN || options->init > CLORA_INIT_PEFT_GAUSSIAN)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "there is no initialisation of an adapter with number %d",
+                          (int)options->init);
     TRY(allocate(&lora, base));
     TRY(peft_config_create(&lora->config, options, lora->target, lora->targets));
     TRY(target_resolve(lora->choice, lora->config, lora->target, lora->targets, true));
