@@ -112,6 +112,12 @@ static void test_refuses_a_row_that_is_not_whole(void **state) {
     }
 }
 
+static void test_a_preference_among_pairs_is_named(void **state) {
+    (void)state;
+    refuse("{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}", CLORA_DATA_PAIRS,
+           "line 1: a preference (\"chosen\"), no pair: train on it with --objective dpo");
+}
+
 static void test_refuses_an_unknown_label(void **state) {
     (void)state;
     refuse("{\"prompt\":\"a\",\"completion\":\"b\",\"label\":\"good\"}", CLORA_DATA_UNPAIRED_PREFERENCE,
@@ -131,10 +137,10 @@ static void test_refuses_other_files_and_kinds(void **state) {
     options.kind = CLORA_DATA_PREFERENCE;
     scratch_text("data.csv", "prompt,chosen,rejected\na,b,c\n");
     assert_refused(clora_dataset_load(&d, scratch_path("data.csv"), tokenizer, &options), CLORA_ERROR_ARGUMENT,
-                   "preferences are read from .jsonl");
-    options.kind = (clora_data_kind)3;
+                   "are read from .jsonl");
+    options.kind = (clora_data_kind)99;
     assert_refused(clora_dataset_load(&d, scratch_path("data.csv"), tokenizer, &options), CLORA_ERROR_ARGUMENT,
-                   "no kind of data with number 3");
+                   "no kind of data with number 99");
 }
 
 static void test_a_prompt_that_fills_the_length_drops_its_row(void **state) {
@@ -307,6 +313,7 @@ int main(void) {
         SCRATCH_TEST(test_prompts_and_answers_have_the_ids_of_trl),
         SCRATCH_TEST(test_single_answers_keep_their_labels),
         SCRATCH_TEST(test_refuses_a_row_that_is_not_whole),
+        SCRATCH_TEST(test_a_preference_among_pairs_is_named),
         SCRATCH_TEST(test_refuses_an_unknown_label),
         SCRATCH_TEST(test_refuses_other_files_and_kinds),
         SCRATCH_TEST(test_a_prompt_that_fills_the_length_drops_its_row),

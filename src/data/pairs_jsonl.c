@@ -103,6 +103,9 @@ done:
 }
 
 static clora_status fail_half(const row *r, size_t i) {
+    if (json_object_get(r->object, "chosen"))
+        return dataset_fail(r->builder, r->line,
+                            "a preference (\"chosen\"), no pair: train on it with --objective dpo, ipo, hinge or orpo");
     const bool context = json_object_get(r->object, NAMES[i].context);
 
     return dataset_fail(r->builder, r->line, "has \"%s\" but no \"%s\"", context ? NAMES[i].context : NAMES[i].target,
