@@ -408,6 +408,16 @@ static void test_understands_other_ways_to_say_the_same(void **state) {
     }
 }
 
+static void test_a_first_layer_left_out_is_looked_past(void **state) {
+    clora_inspected_adapter seen;
+
+    (void)state;
+    write_changed("\"leave_out\": []", "\"leave_out\": [0]");
+    assert_ok(clora_inspect_adapter(&seen, scratch_path("")));
+    assert_int_equal(seen.columns, 4);
+    clora_inspected_adapter_finish(&seen);
+}
+
 static void test_says_what_to_do_about_a_pickle(void **state) {
     clora_adapter *adapter = NULL;
 
@@ -434,6 +444,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_refuses_settings_that_are_another_function, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_understands_other_ways_to_say_the_same, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_a_first_layer_left_out_is_looked_past, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_says_what_to_do_about_a_pickle, scratch_setup, scratch_teardown),
     };
 

@@ -132,6 +132,7 @@ done:
 }
 
 static clora_status read_bottleneck(clora_inspected_adapter *out, const char *directory, const char *path) {
+    enum { LOOKED_AT = 1000 }; /* layers; how many the base has is not said */
     clora_status status = CLORA_OK;
     json_t *config = NULL;
     int64_t hidden;
@@ -143,8 +144,8 @@ static clora_status read_bottleneck(clora_inspected_adapter *out, const char *di
     if (hidden < 1 || hidden > INT32_MAX)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"hidden_size\" is %lld; it is the width of the base", path,
                        (long long)hidden));
-    for (int i = 0; i < SUBLAYERS && out->columns == 0; i++)
-        out->columns = bottleneck_config_columns(config, (int)hidden, 0, i);
+    for (int i = 0; i < LOOKED_AT * SUBLAYERS && out->columns == 0; i++)
+        out->columns = bottleneck_config_columns(config, (int)hidden, i / SUBLAYERS, i % SUBLAYERS);
     out->method = method_bottleneck.name;
     out->swish = bottleneck_config_swish(config);
     out->reads_stream = bottleneck_config_reads_stream(config);
