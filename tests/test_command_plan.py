@@ -38,6 +38,12 @@ class Plan(CommandTest):
         self.assertFalse(any("--recompute none" in choice["options"] for choice in choices))
         self.assertIn("--batch-size 1 --accumulate 4 --recompute layer --optimizer adamw8bit", choices[-1]["options"])
 
+    def test_a_whole_model_in_16_bits_may_do_without_a_copy_in_32(self):
+        choices = self.gives_json("plan", MODEL, "--method", "full", "--dtype", "bf16", *LARGE)["choices"]
+        self.assertIn("--optimizer adamw8bit --master none", choices[-1]["options"])
+        self.assertFalse(any("--master" in choice["options"] for choice in
+                             self.gives_json("plan", MODEL, "--method", "full", "--dtype", "f32")["choices"]))
+
     def test_a_budget_lists_what_fits(self):
         plan = self.gives_json("plan", MODEL, *LARGE)
         budget = plan["choices"][1]["bytes"] + plan["compiler"] + (8 << 20)

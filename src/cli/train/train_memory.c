@@ -60,17 +60,17 @@ static double time_of(const clora_train_options *o, int length) {
 static clora_status add_choice(memory_choices *out, const train_state *state, const clora_train_options *train,
                                int length, bool validate) {
     memory_choice *choice = &out->list[out->count];
-    const clora_train_options *asked = &out->list[0].train;
+    const memory_choice *asked = &out->list[0];
 
     if (out->count == MEMORY_CHOICES)
         return CLORA_OK;
-    *choice = (memory_choice){.train = *train};
+    *choice = (memory_choice){.train = *train, .master = state->args->full.master};
     const clora_status status = clora_train_plan(&choice->plan, state->model, state->adapter, train, length, validate);
     if (status != CLORA_OK)
         return status;
     choice->bytes = choice->plan.total + out->process;
-    choice->time = time_of(train, length) / time_of(asked, length);
-    choice->differs = train->optimizer != asked->optimizer;
+    choice->time = time_of(train, length) / time_of(&asked->train, length);
+    choice->differs = (train->optimizer != asked->train.optimizer) + 2 * (choice->master != asked->master);
     out->count++;
     return CLORA_OK;
 }
@@ -85,6 +85,43 @@ static clora_status add_batches(memory_choices *out, const train_state *state, c
         train.accumulate *= 2;
         status = add_choice(out, state, &train, length, validate);
     }
+    return status;
+}
+
+/* From what is asked for on, everything that computes more again, with the optimizer and with moments of 8 bits. */
+static clora_status add_all(memory_choices *out, const train_state *state, clora_train_options train, int length,
+                            bool validate) {
+    static const int levels[] = {CLORA_RECOMPUTE_NONE, CLORA_RECOMPUTE_ATTENTION, CLORA_RECOMPUTE_LAYER};
+    const int asked = train.recompute;
+    clora_status status = CLORA_OK;
+    bool reached = false;
+
+    for (int i = 0; i < 3 && status == CLORA_OK; i++) {
+        reached |= levels[i] == asked;
+        train.recompute = levels[i];
+        if (reached)
+            status = add_batches(out, state, train, length, validate);
+    }
+    train.recompute = asked;
+    if (status != CLORA_OK || train.optimizer != CLORA_OPTIMIZER_ADAMW)
+        return status;
+    train.optimizer = CLORA_OPTIMIZER_ADAMW8BIT;
+    return add_all(out, state, train, length, validate);
+}
+
+/* The same with weights of 16 bits that are updated in place. */
+static clora_status add_without_master(memory_choices *out, const train_state *state, clora_train_options train,
+                                       int length, bool validate) {
+    train_args args = *state->args;
+    train_state other = {.cli = state->cli, .args = &args, .context = state->context, .model = state->model};
+    clora_status status = CLORA_OK;
+
+    if (!args.methods[TRAIN_FULL] || args.full.master == CLORA_FULL_MASTER_NONE)
+        return CLORA_OK;
+    args.full.master = CLORA_FULL_MASTER_NONE;
+    status =
+        train_make_adapter(&other) == CLI_DONE ? add_all(out, &other, train, length, validate) : CLORA_ERROR_MEMORY;
+    train_free_adapter(&other);
     return status;
 }
 
@@ -108,27 +145,14 @@ static void keep_useful(memory_choices *c) {
 }
 
 int train_list_choices(memory_choices *out, const train_state *state, int length, bool validate) {
-    static const int levels[] = {CLORA_RECOMPUTE_NONE, CLORA_RECOMPUTE_ATTENTION, CLORA_RECOMPUTE_LAYER};
     clora_train_options train = state->args->train;
-    clora_status status = CLORA_OK;
-    const bool may_round = train.optimizer == CLORA_OPTIMIZER_ADAMW;
 
     *out = (memory_choices){.count = 0};
     measure_process(out, state);
     train.batch_size = state->args->data.batch_size;
-    out->list[0].train = train;
-    for (int optimizer = 0; optimizer < 1 + may_round; optimizer++) {
-        bool reached = false;
-        for (int i = 0; i < 3 && status == CLORA_OK; i++) {
-            clora_train_options one = train;
-            reached |= levels[i] == train.recompute;
-            one.recompute = levels[i];
-            one.optimizer = optimizer ? CLORA_OPTIMIZER_ADAMW8BIT : train.optimizer;
-            if (reached)
-                status = add_batches(out, state, one, length, validate);
-        }
-    }
-    if (status != CLORA_OK)
+    out->list[0] = (memory_choice){.train = train, .master = state->args->full.master};
+    if (add_all(out, state, train, length, validate) != CLORA_OK ||
+        add_without_master(out, state, train, length, validate) != CLORA_OK)
         return cli_fail_library(state->cli);
     keep_useful(out);
     return CLI_DONE;
@@ -152,7 +176,9 @@ const char *train_choice_text(const memory_choice *choice, const memory_choice *
     if (o->recompute != a->recompute)
         used += (size_t)snprintf(text + used, sizeof(text) - used, " --recompute %s", recomputes[o->recompute]);
     if (o->optimizer != a->optimizer)
-        snprintf(text + used, sizeof(text) - used, " --optimizer %s", optimizers[o->optimizer]);
+        used += (size_t)snprintf(text + used, sizeof(text) - used, " --optimizer %s", optimizers[o->optimizer]);
+    if (choice->master != asked->master)
+        snprintf(text + used, sizeof(text) - used, " --master none");
     return text[0] ? text + 1 : text;
 }
 
@@ -190,6 +216,7 @@ static int fit(train_state *outline) {
                  train_choice_text(first, &choices.list[0]), text_bytes(first->bytes + choices.compiler),
                  text_bytes(choices.list[0].bytes + choices.compiler));
     args->train = first->train;
+    args->full.master = first->master;
     args->data.batch_size = first->train.batch_size;
     return CLI_DONE;
 }

@@ -10,10 +10,11 @@ extern const opt train_memory_options[]; /* --memory, of both */
 /* A way to do what was asked for. */
 typedef struct memory_choice {
     clora_train_options train;
+    clora_full_master master;
     clora_memory_plan plan; /* device memory */
     size_t bytes;           /* of the device, and of this process where they are the same memory */
     double time;            /* about, as a multiple of the run as it was asked for */
-    int differs;            /* 1: another optimizer, so other results */
+    int differs;            /* bits of what gives other results: 1 another optimizer, 2 another master */
 } memory_choice;
 
 enum { MEMORY_CHOICES = 128 };
