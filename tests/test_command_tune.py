@@ -16,18 +16,17 @@ from support.command import CLORA, MODEL, ROOT, CommandTest, clora, main, needs_
 from support.processes import mind_signals
 
 SHAPE = ["tune", "--shape", "40,24", "--rank", "2", "--for", "generate", "--max-length", "4"]
-FEW = ["tune", "--shape", "40,24", "--rank", "0", "--for", "generate", "--max-length", "4"]  # one kernel
+FEW = ["tune", "--shape", "128,24", "--rank", "0", "--for", "generate", "--max-length", "1"]  # one kernel, for one row
 KERNEL = "matvec_panel"  # what the faults are planted in
 SPOILT = "VW == 4 && AHEAD == 1"  # the configurations that have them: nobody's default for vectors of 8 and more
+MOST_STREAMS = {1: [1], 2: [2, 3], 4: [4, 6]}  # which of them have so many STREAMS, at this shape on one core
 
-# What takes the place of the last statement of the kernel's body where a configuration is spoilt.
-FAULTS = {
-    "wrong result": "y[begin * NR] += 1.0f;",
-    "NaN": "y[begin * NR] = NAN;",
-    "write past the end": "y[(size_t)M * y_stride + 5] = 7.0f;",
-    "crash at run": "*(volatile __global int *)8 = 1;",
-    "hang at run": "for (volatile int i = 1; i;) i |= 1;",
-}
+# What stands behind the last statement of the kernel's body, what is said of it, and whether it is poison.
+WRONG_RESULT = ("y[begin * NR] += 1.0f;", "expected", False)
+NAN = ("y[begin * NR] = NAN;", "expected", False)
+WRITE_PAST_THE_END = ("y[(size_t)M * y_stride + 5] = 7.0f;", "was written", False)
+CRASH = ("*(volatile __global int *)8 = 1;", "it crashed", True)
+HANG = ("for (volatile int i = 1; i;) i |= 1;", "did not end", True)
 
 
 class Tune(CommandTest):
@@ -36,6 +35,7 @@ class Tune(CommandTest):
         self.cache = self.folder / "cache"
         self.environment = os.environ | {"CLORA_CACHE_DIR": str(self.cache)}
         self.environment.pop("CLORA_TUNE", None)
+        self.environment["POCL_EXTRA_BUILD_FLAGS"] = "-cl-opt-disable"  # compiling is most of the time
 
     def tune(self, *more, command=SHAPE, **options):
         return clora(*command, "--budget", "60s", "--json", *more, env=self.environment, **options)
@@ -86,6 +86,7 @@ class Entries(Tune):
     @needs_panels
     def test_shapes_that_a_choice_brings_are_measured_in_the_same_run(self):
         # the low-rank term in the product's own sums is slow: it becomes a product of its own, of other shapes
+        del self.environment["POCL_EXTRA_BUILD_FLAGS"]  # which would make that slow, too
         self.plant("for (volatile int i = 0; K > 0 && rank > 0 && i < 100000; i++);", kernel="matmul_panel", spoilt="1",
                    where="                    MULTIPLY(c, MR, u + u_col, row, factor, rank);\n")
         command = ["tune", "--shape", "40,96", "--rank", "2", "--for", "train", "--max-length", "16"]
@@ -217,63 +218,49 @@ class Faults(Tune):
 
     def setUp(self):
         super().setUp()
-        self.environment["POCL_EXTRA_BUILD_FLAGS"] = "-cl-opt-disable"  # compiling them is all the time
+        self.environment["POCL_MAX_PTHREAD_COUNT"] = "1"
 
-    def assert_spoilt_was_found(self, word, poison):
-        def is_spoilt(e):
-            return e["kernel"] == KERNEL and (e["parameters"]["VW"], e["parameters"]["AHEAD"]) == (4, 1)
+    def run_faults(self, faults):
+        """Tune with these faults, each in the configurations of so many streams; what is printed."""
+        self.plant("\n".join(f"#if STREAMS == {streams}\n{text}\n#endif" for streams, (text, *_) in faults.items()))
+        result, err = self.tuned("--full", "--limit", "10", command=FEW)
+        self.assertEqual(result["done"], result["shapes"], err)
+        for streams, (_, word, poison) in faults.items():
+            for most in MOST_STREAMS[streams]:
+                self.assert_found({"VW": 4, "MOST_STREAMS": most, "AHEAD": 1}, word, poison)
+            self.assertIn(word, err)
+        self.assertEqual(self.workers(), [])
 
-        spoilt = [e for e in self.events("poison" if poison else "result") if is_spoilt(e)]
-        self.assertTrue(spoilt, "the spoilt configuration was not tried")
-        self.assertTrue(any(word in e.get("why", "") for e in spoilt), spoilt)
-        chosen = [e for e in self.read_entries() if e["kernel"] == KERNEL]
+    def assert_found(self, spoilt, word, poison):
+        """This configuration was tried, was found to be wrong for this reason, and was not chosen."""
+        tried = [e for e in self.events("poison" if poison else "result") if e["parameters"] == spoilt]
+        self.assertEqual([e["kernel"] for e in tried], [KERNEL], spoilt)
+        self.assertIn(word, tried[0]["why"], spoilt)
+        chosen = [entry for entry in self.read_entries() if entry["kernel"] == KERNEL]
         self.assertTrue(chosen)
         for entry in chosen:
-            self.assertFalse(is_spoilt(entry))
+            self.assertNotEqual(entry["parameters"], spoilt)
 
-    def run_fault(self, name, word, poison=False, *more):
-        self.plant(FAULTS[name])
-        result, err = self.tuned("--full", *more, command=FEW)
-        self.assertEqual(result["done"], result["shapes"], err)
-        self.assert_spoilt_was_found(word, poison)
-        return result, err
+    def test_what_computes_wrongly_is_not_chosen(self):
+        self.run_faults({1: WRONG_RESULT, 2: NAN, 4: WRITE_PAST_THE_END})
+        self.assertEqual(self.events("poison"), [])
 
-    def test_a_wrong_result(self):
-        _, err = self.run_fault("wrong result", "expected")
-        self.assertIn("expected", err)
-
-    def test_a_nan(self):
-        self.run_fault("NaN", "expected")
-
-    def test_a_write_past_the_end(self):
-        self.run_fault("write past the end", "was written")
-
-    def test_a_crash_at_run_is_poison_and_is_not_tried_again(self):
-        _, err = self.run_fault("crash at run", "it crashed", True)
-        self.assertIn("it crashed", err)
-        poisoned = len(self.events("poison"))
+    def test_what_crashes_or_hangs_is_poison_and_is_not_tried_again(self):
+        self.run_faults({1: HANG, 2: CRASH})
+        poisoned = self.events("poison")
+        self.assertEqual(len(poisoned), 3)
         for path in self.entries():
             path.unlink()
         self.tuned("--full", command=FEW)
-        self.assertEqual(len(self.events("poison")), poisoned)
-
-    def test_a_hang_at_run(self):
-        self.run_fault("hang at run", "did not end", True, "--limit", "10")
-        self.assertEqual(self.workers(), [])
+        self.assertEqual(self.events("poison"), poisoned)
 
     def test_a_hang_in_the_compiler(self):
         fifo = self.folder / "never-written.h"
         os.mkfifo(fifo)
-        self.plant(f'#include "{fifo}"')
-        result, err = self.tuned("--full", "--limit", "10", command=FEW)
-        self.assertEqual(result["done"], result["shapes"], err)
-        self.assert_spoilt_was_found("compile", True)
-        self.assertEqual(self.workers(), [])
+        self.run_faults({1: (f'#include "{fifo}"', "compile", True)})
 
     def test_three_failures_in_a_row_end_it(self):
-        self.plant(FAULTS["crash at run"])
-        path = self.folder / "kernels" / f"{KERNEL}.cl"
-        path.write_text(path.read_text().replace(f"#if {SPOILT}", "#if 1"))
+        self.plant(CRASH[0], spoilt="1")
         status, out, err = self.tune("--full", command=FEW)
         self.assertEqual((status, json.loads(out)["done"]), (1, 0))
         self.assertIn("three configurations in a row", err.splitlines()[-1])
@@ -326,7 +313,7 @@ class Disk(Tune):
         self.assertEqual(self.events("poison"), [])
 
     def test_eight_processes_tune_the_same_shape_at_once(self):
-        processes = [subprocess.Popen([CLORA, *SHAPE, "--budget", "6s", "--json"], env=self.environment,
+        processes = [subprocess.Popen([CLORA, *SHAPE, "--budget", "2s", "--json"], env=self.environment,
                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)]
         for process in processes:
             _, err = process.communicate(timeout=240)
