@@ -12,6 +12,7 @@
 #include "cases/product.h"
 #include "support/cases.h"
 #include "support/optimise.h"
+#include "support/sample.h"
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
@@ -28,7 +29,21 @@ static void check_shape(const op_case *op, const op_shape *shape, const case_way
         check_case(context, op, shape, way);
 }
 
-static case_sample sample;
+static test_sample sample;
+
+/* Compiling is most of the time, and optimising most of that: the optimiser sees the kernels of a third of the cases,
+ * or of none; but all tiles, which run long without it. */
+static bool optimises = true;
+
+static void compile_fast(bool yes) {
+    optimises = !yes;
+    optimise(optimises);
+}
+
+static void draw_optimiser(void) {
+    if (optimises)
+        optimise(context->gemm == GEMM_TILE || sample_takes(&sample, 3));
+}
 
 /* Of so many shapes one, where the device would run all of them: an interpreter is content with a sample. */
 static int all(void) {
@@ -37,6 +52,7 @@ static int all(void) {
 
 /* One of `of` shapes of a case. */
 static void check_some(const op_case *op, int of, const case_way *way) {
+    draw_optimiser();
     for (size_t i = 0; i < op->shapes_count; i++)
         if (of == 1 || sample_takes(&sample, of))
             check_shape(op, &op->shapes[i], way);
@@ -111,12 +127,12 @@ static void test_pairs_match_the_reference_with_and_without_the_instruction(void
     static const char *const widths[] = {"4", "8", "16"};
 
     (void)state;
-    optimise(false);
+    compile_fast(true);
     for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
         check_pairs(&(case_way){.vector_width = widths[i], .dot = "emulated"});
         check_pairs(&(case_way){.vector_width = widths[i], .dot = "none"});
     }
-    optimise(true);
+    compile_fast(false);
 }
 
 /* As on CPUs with other vectors than this one's: panels of 8 and 32 columns. */
@@ -130,9 +146,9 @@ static void test_panels_of_every_width_match_the_reference(void **state) {
         begin_way(&before, &way);
         assert_int_equal(kernel_panel_width(context), 2 * atoi(widths[i]));
         way_end(context, &before);
-        optimise(false);
+        compile_fast(true);
         check_products(&way, 4);
-        optimise(true);
+        compile_fast(false);
     }
 }
 
@@ -146,10 +162,10 @@ static void test_the_paths_of_gpus_match_the_reference(void **state) {
     assert_int_equal(kernel_panel_width(context), 32);
     way_end(context, &before);
     check_products(&way, 4);
-    optimise(false);
+    compile_fast(true);
     if (!getenv("CLORA_TEST_SMALL"))
         check_products(&(case_way){.path = "clblast", .family = "gpu"}, 9);
-    optimise(true);
+    compile_fast(false);
 }
 
 static void test_the_tile_path_matches_the_reference(void **state) {
@@ -172,13 +188,15 @@ static void check_storage(clora_storage type, const case_way *way, int of) {
 
     begin_way(&before, way);
     for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
-        for (const op_case *op = lists[l]; op->name && (op != cases_merge || !is_plain()); op++)
+        for (const op_case *op = lists[l]; op->name && (op != cases_merge || !is_plain()); op++) {
+            draw_optimiser();
             for (size_t i = 0; i < op->shapes_count; i++) {
                 op_shape shape = op->shapes[i];
                 shape.dtype = type;
                 if (sample_takes(&sample, of * all()))
                     check_shape(op, &shape, way);
             }
+        }
     way_end(context, &before);
 }
 
@@ -335,9 +353,9 @@ static void test_the_clblast_path_matches_the_reference(void **state) {
     (void)state;
     if (getenv("CLORA_TEST_SMALL"))
         skip(); /* not our kernels */
-    optimise(false);
+    compile_fast(true);
     check_products(&(case_way){.path = "clblast"}, 1);
-    optimise(true);
+    compile_fast(false);
     size_t now;
     clora_context_memory(context, &now, NULL);
     assert_int_equal(now, 0); /* the scratch went with the last weight */

@@ -7,11 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
-#include "base/rng.h"
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 #include "support/cases.h"
@@ -148,10 +146,11 @@ static clora_status run_case(clora_context *context, const op_case *op, const op
 }
 
 static void print_repeat(const op_case *op, const op_shape *shape, const case_way *way) {
+    const char *flags = getenv("POCL_EXTRA_BUILD_FLAGS");
     case_way given = *way;
 
-    print_error("repeat with: %s --case %s --shape '%s'", program_invocation_name, op->name,
-                case_shape_text(op, shape));
+    print_error("repeat with: %s%s%s%s --case %s --shape '%s'", flags ? "POCL_EXTRA_BUILD_FLAGS=" : "",
+                flags ? flags : "", flags ? " " : "", program_invocation_name, op->name, case_shape_text(op, shape));
     for (size_t i = 0; i < WAYS; i++)
         if (*way_field(&given, i))
             print_error(" --%s %s", ways[i].name, *way_field(&given, i));
@@ -163,18 +162,6 @@ void check_case(clora_context *context, const op_case *op, const op_shape *shape
         return;
     print_repeat(op, shape, way);
     fail_msg("%s", clora_last_error());
-}
-
-void sample_begin(case_sample *sample) {
-    const char *given = getenv("CLORA_TEST_SEED");
-
-    *sample = (case_sample){.seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL)};
-    if (!getenv("CLORA_TEST_LONG"))
-        print_message("a sample of shapes; CLORA_TEST_SEED=%u repeats it, CLORA_TEST_LONG=1 takes all\n", sample->seed);
-}
-
-bool sample_takes(case_sample *sample, int of) {
-    return getenv("CLORA_TEST_LONG") || rng_bits(sample->seed, 0, sample->drawn++) % (unsigned)of == 0;
 }
 
 /* ---- the command line ---- */

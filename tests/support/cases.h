@@ -34,19 +34,6 @@ void way_end(clora_context *context, const way_before *before);
 /* Run a case at a shape in the way it is in; fails the test with what is wrong and the command that repeats it. */
 void check_case(clora_context *context, const op_case *op, const op_shape *shape, const case_way *way);
 
-/*
- * Draws of shapes, where all would be too many. The seed is CLORA_TEST_SEED, else another in each run, and is printed;
- * CLORA_TEST_LONG=1 takes all.
- */
-typedef struct case_sample {
-    unsigned seed, drawn;
-} case_sample;
-
-void sample_begin(case_sample *sample);
-
-/* One of `of` things is taken. */
-bool sample_takes(case_sample *sample, int of);
-
 /* The command line of a single case: 0 when all that it names are right. */
 int cases_main(int argc, char **argv);
 
