@@ -126,6 +126,7 @@ adamw8bit(TENSOR(float, p), TENSOR(uint, m), TENSOR(uint, v), TENSOR(float, m_mo
         write_m(mi[i], m_codes + at, m_top);
         write_v(vi[i], v_codes + at, v_top);
     }
+    barrier(CLK_GLOBAL_MEM_FENCE); // all have read what the first now overwrites
     if (get_local_id(0) == 0) {
         m_most[block] = m_top;
         v_most[block] = v_top;
