@@ -225,7 +225,8 @@ static const char *past_of(const generate_run *run) {
     static char text[64];
     const int past = clora_adapter_past(run->adapter);
 
-    snprintf(text, sizeof(text), past ? ", of which the adapter takes %d" : "", past);
+    if (past > 0)
+        snprintf(text, sizeof(text), ", of which the adapter takes %d", past);
     return text;
 }
 
