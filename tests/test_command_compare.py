@@ -43,7 +43,11 @@ class Compare(CompareTest):
             for key in ("tokens_per_second", "peak_device_bytes", "token_seconds_base", "token_seconds"):
                 self.assertGreater(row[key], 0)
             self.assertEqual(row["token_seconds_merged"] is None, method != "lora")  # which alone can be merged
-            self.assertLessEqual(sum(row["memory"].values()), row["peak_device_bytes"])
+            memory = row["memory"]
+            self.assertGreaterEqual(memory["gradients"], 4 * row["trainable_parameters"])
+            self.assertGreaterEqual(memory["adapter"], memory["gradients"])
+            self.assertGreaterEqual(memory["optimizer"], 2 * memory["gradients"])
+            self.assertLessEqual(sum(memory.values()), row["peak_device_bytes"])
         self.assertEqual(result["target_loss"], max(row["val_loss"] for row in rows.values()))
         table = self.folder.joinpath("t.csv").read_text(encoding="utf-8").splitlines()
         self.assertEqual([line.split(",")[0] for line in table], ["method", "lora:4", "adapter:3", "lora:2"])

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/options.h"
 #include "infer/request.h"
 #include "tokenizer/tokenizer.h"
 
@@ -60,8 +61,7 @@ clora_status clora_engine_create(clora_engine **out, clora_model *model, const c
     *out = NULL;
     NEED(model);
     NEED(tokenizer);
-    if (options) /* a program built with an older header knows fewer of them */
-        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
+    OPTIONS_TAKE(all, options);
     e = calloc(1, sizeof(*e));
     if (!e)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an engine"));

@@ -1,8 +1,7 @@
 #include "methods/adapter.h"
 
-#include <string.h>
-
 #include "base/alloc.h"
+#include "base/options.h"
 #include "methods/method.h"
 
 static void destroy(shared *object) {
@@ -46,8 +45,7 @@ clora_status clora_adapter_save_with(clora_adapter *adapter, const char *directo
 
     NEED(adapter);
     NEED(directory);
-    if (options) /* a program built with an older header knows fewer of them */
-        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
+    OPTIONS_TAKE(all, options);
     return adapter->method->save(adapter, directory, &all);
 }
 

@@ -1,6 +1,5 @@
 #include "methods/bottleneck_files.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,23 +94,6 @@ static clora_status find_tensor(const stored_tensor **out, const safetensors *fi
     return status;
 }
 
-static clora_status read_tensor(float *out, const safetensors *file, const stored_tensor *t) {
-    const size_t n = stored_elements(t);
-    clora_status status = CLORA_OK;
-    void *bytes = alloc_array(t->size, 1);
-
-    if (!bytes)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the tensor %s", t->name));
-    TRY(safetensors_read(bytes, file, t, 0, t->size));
-    dtype_to_f32(out, bytes, t->dtype, n);
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(out[i]))
-            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s holds a value that is not finite", file->path, t->name));
-done:
-    free(bytes);
-    return status;
-}
-
 /* One bottleneck to its image; the tensors it was made of are marked. */
 static clora_status read_bottleneck(float *image, bool *used, const safetensors *file, const char *name,
                                     const bottleneck *b, int sublayer) {
@@ -122,7 +104,7 @@ static clora_status read_bottleneck(float *image, bool *used, const safetensors 
         const stored_tensor *t;
         TRY(find_tensor(&t, file, name, sublayer, part));
         TRY(check_tensor(file, t, b, part));
-        TRY(read_tensor(part_of(&rows, part), file, t));
+        TRY(peft_read_tensor(part_of(&rows, part), file, t));
         used[t - file->tensors] = true;
     }
     if (status == CLORA_OK)

@@ -1,7 +1,7 @@
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/file.h"
+#include "base/options.h"
 #include "files/directory.h"
 #include "files/quantized.h"
 #include "methods/merge.h"
@@ -39,8 +39,7 @@ clora_status clora_merge_with(const char *model_directory, const char *adapter_d
     NEED(model_directory);
     NEED(adapter_directory);
     NEED(out_directory);
-    if (options) /* a program built with an older header knows fewer of them */
-        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
+    OPTIONS_TAKE(all, options);
     if (all.dtype < -1 || all.dtype > CLORA_DTYPE_BF16)
         return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", all.dtype);
     TRY(read_config(&config, model_directory));

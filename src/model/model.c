@@ -8,9 +8,6 @@
 #include "base/dtype.h"
 #include "device/scratch.h"
 #include "device/self_check.h"
-#include "methods/bottleneck_adapter.h"
-#include "methods/full.h"
-#include "methods/lora_adapter.h"
 #include "model/family.h"
 
 clora_status model_list_projections(clora_model *m) {
@@ -217,68 +214,4 @@ clora_status model_check_adapter(const clora_model *model, const clora_adapter *
     return adapter->base.model == &model->shared
                ? CLORA_OK
                : clora_fail(CLORA_ERROR_ARGUMENT, "the adapter was made for another model");
-}
-
-clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const clora_adapter_options *options) {
-    static const clora_adapter_options defaults = CLORA_ADAPTER_OPTIONS_INIT;
-    clora_status status = CLORA_OK;
-
-    NEED(out);
-    *out = NULL;
-    NEED(model);
-    const base_model base = model_as_base(model);
-    TRY(model_self_check(model, SELF_CHECK_TERM));
-    TRY(lora_adapter_create(out, &base, options ? options : &defaults));
-done:
-    return clora_keep_cause(status);
-}
-
-clora_status clora_bottleneck_create(clora_adapter **out, clora_model *model, const clora_bottleneck_options *options) {
-    clora_bottleneck_options all = CLORA_BOTTLENECK_OPTIONS_INIT;
-    clora_status status = CLORA_OK;
-
-    NEED(out);
-    *out = NULL;
-    NEED(model);
-    if (options) /* a program built with an older header knows fewer of them */
-        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
-    const base_model base = model_as_base(model);
-    TRY(model_self_check(model, SELF_CHECK_TERM));
-    TRY(bottleneck_adapter_create(out, &base, &all));
-done:
-    return clora_keep_cause(status);
-}
-
-clora_status clora_full_create(clora_adapter **out, clora_model *model, const clora_full_options *options) {
-    clora_full_options all = CLORA_FULL_OPTIONS_INIT;
-    clora_status status = CLORA_OK;
-
-    NEED(out);
-    *out = NULL;
-    NEED(model);
-    if (options) /* a program built with an older header knows fewer of them */
-        memcpy(&all, options, options->size < sizeof(all) ? options->size : sizeof(all));
-    const base_model base = model_as_base(model);
-    TRY(model_self_check(model, SELF_CHECK_WEIGHTS));
-    TRY(full_create(out, &base, &all));
-done:
-    return clora_keep_cause(status);
-}
-
-clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const char *directory) {
-    clora_status status = CLORA_OK;
-
-    NEED(out);
-    *out = NULL;
-    NEED(model);
-    NEED(directory);
-    const base_model base = model_as_base(model);
-    TRY(model_self_check(model, SELF_CHECK_TERM));
-    TRY(method_load(out, &base, directory));
-    if (adapter_past(*out) > 0 && (status = model_self_check(model, SELF_CHECK_PAST)) != CLORA_OK) {
-        clora_adapter_free(*out);
-        *out = NULL;
-    }
-done:
-    return clora_keep_cause(status);
 }

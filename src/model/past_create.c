@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/options.h"
 #include "base/rng.h"
 #include "device/self_check.h"
 #include "methods/past_adapter.h"
@@ -106,8 +107,7 @@ static clora_status create(clora_adapter **out, clora_model *model, const clora_
     float *values = NULL;
     int32_t *ids = NULL;
 
-    if (options) /* a program built with an older header knows fewer of them */
-        memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+    OPTIONS_TAKE(o, options);
     const base_model base = model_as_base(model);
     const size_t width = (size_t)kind->width(&base);
     TRY(check(model, &o));

@@ -1,14 +1,14 @@
 #include "train/own_objective.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/alloc.h"
+#include "base/options.h"
 
 clora_status own_objective_init(own_objective *o, const clora_objective *given, int max_rows) {
     clora_objective all = CLORA_OBJECTIVE_INIT;
 
-    memcpy(&all, given, given->size < sizeof(all) ? given->size : sizeof(all));
+    OPTIONS_TAKE(all, given);
     if (!all.function)
         return clora_fail(CLORA_ERROR_ARGUMENT, "an objective without a function");
     *o = (own_objective){.objective = all, .rows = alloc_array((size_t)max_rows, sizeof(*o->rows))};

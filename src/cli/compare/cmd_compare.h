@@ -92,6 +92,8 @@ void compare_remove(const char *folder); /* with all that is in it */
 int compare_recall(compare_state *state);
 int compare_keep(const compare_state *state, const compare_result *result);
 
+json_t *compare_memory_json(const clora_memory_plan *plan); /* NULL without memory */
+
 double compare_last_loss(const compare_result *result);
 double compare_target(const compare_state *state);
 compare_row compare_row_of(const compare_state *state, int method);

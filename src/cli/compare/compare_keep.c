@@ -26,9 +26,11 @@ static json_t *settings(const compare_state *state) {
     return all;
 }
 
-static json_t *plan_json(const clora_memory_plan *p) {
-    return json_pack("{s:I, s:I, s:I, s:I}", "weights", (json_int_t)p->weights, "adapter", (json_int_t)p->adapter,
-                     "activations", (json_int_t)p->activations, "scratch", (json_int_t)p->scratch);
+json_t *compare_memory_json(const clora_memory_plan *p) {
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "weights", (json_int_t)p->weights, "adapter",
+                     (json_int_t)p->adapter, "gradients", (json_int_t)p->gradients, "optimizer",
+                     (json_int_t)p->optimizer, "activations", (json_int_t)p->activations, "scratch",
+                     (json_int_t)p->scratch);
 }
 
 static json_t *result_json(const compare_state *state, const compare_result *r) {
@@ -40,8 +42,8 @@ static json_t *result_json(const compare_state *state, const compare_result *r) 
     return json_pack("{s:o, s:s, s:f, s:i, s:I, s:I, s:I, s:o, s:f, s:o}", "settings", settings(state), "method",
                      state->method[r->method].name, "lr", (double)r->lr, "seed", r->seed, "trainable_parameters",
                      (json_int_t)r->trainable, "bytes_on_disk", (json_int_t)r->disk, "peak_device_bytes",
-                     (json_int_t)r->peak, "memory", plan_json(&r->plan), "tokens_per_second", r->tokens_per_second,
-                     "validation", points);
+                     (json_int_t)r->peak, "memory", compare_memory_json(&r->plan), "tokens_per_second",
+                     r->tokens_per_second, "validation", points);
 }
 
 /* A file that is there is whole. */
@@ -86,6 +88,8 @@ static void read_result(compare_result *r, const json_t *object) {
     r->peak = size_value(object, "peak_device_bytes");
     r->plan = (clora_memory_plan){.weights = size_value(plan, "weights"),
                                   .adapter = size_value(plan, "adapter"),
+                                  .gradients = size_value(plan, "gradients"),
+                                  .optimizer = size_value(plan, "optimizer"),
                                   .activations = size_value(plan, "activations"),
                                   .scratch = size_value(plan, "scratch")};
     r->tokens_per_second = json_number_value(json_object_get(object, "tokens_per_second"));

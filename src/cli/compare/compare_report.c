@@ -27,33 +27,40 @@ static void print_quality(const compare_state *state, const compare_row *row) {
     printf(" %10s\n", row->seconds_to_target >= 0 ? text_duration(row->seconds_to_target) : "-");
 }
 
-static void print_cost(const compare_state *state, const compare_row *row) {
+static void print_memory(const compare_state *state, const compare_row *row) {
     const compare_result *r = row->result;
+
+    printf("%-14s %10s %10s %10s %10s %12s\n", state->method[row->method].name, text_bytes(r->peak),
+           text_bytes(r->plan.weights + r->plan.adapter), text_bytes(r->plan.gradients), text_bytes(r->plan.optimizer),
+           text_bytes(r->plan.activations));
+}
+
+static void print_speed(const compare_state *state, const compare_row *row) {
     const compare_speed *s = &state->speed[row->method];
 
-    printf("%-14s %10s %10s %10s %10s %9.0f %8s %8s %8s\n", state->method[row->method].name, text_bytes(r->peak),
-           text_bytes(r->plan.weights), text_bytes(r->plan.adapter), text_bytes(r->plan.activations),
-           row->tokens_per_second, milliseconds(s->base), milliseconds(s->applied), milliseconds(s->merged));
+    printf("%-14s %17.0f %10s %10s %10s\n", state->method[row->method].name, row->tokens_per_second,
+           milliseconds(s->base), milliseconds(s->applied), milliseconds(s->merged));
+}
+
+static void print_rows(const compare_state *state, void (*print)(const compare_state *, const compare_row *)) {
+    for (int m = 0; m < state->methods; m++) {
+        const compare_row row = compare_row_of(state, m);
+        if (row.result)
+            print(state, &row);
+    }
 }
 
 static int print_tables(const compare_state *state) {
     const char *spread = state->args->seeds > 1 ? "         " : "";
 
     printf("%-14s %12s %10s %8s %9s%s %10s\n", "method", "trainable", "on disk", "lr", "val loss", spread, "to target");
-    for (int m = 0; m < state->methods; m++) {
-        const compare_row row = compare_row_of(state, m);
-        if (row.result)
-            print_quality(state, &row);
-    }
-    printf("\n%-14s %10s %10s %10s %10s %9s %26s\n", "", "", "of it", "of it", "of it", "training", "ms a new token");
-    printf("%-14s %10s %10s %10s %10s %9s %8s %8s %8s\n", "method", "peak", "weights", "trained", "activat.",
-           "tokens/s", "base", "with it", "merged");
-    for (int m = 0; m < state->methods; m++) {
-        const compare_row row = compare_row_of(state, m);
-        if (row.result)
-            print_cost(state, &row);
-    }
-    printf("\nThe target is a validation loss of %s.\n", text_number(compare_target(state)));
+    print_rows(state, print_quality);
+    printf("\n%-14s %10s %10s %10s %10s %12s\n", "memory", "peak", "weights", "gradients", "optimizer", "activations");
+    print_rows(state, print_memory);
+    printf("\n%-14s %17s %10s %10s %10s\n", "speed", "training tokens/s", "base ms", "with it ms", "merged ms");
+    print_rows(state, print_speed);
+    printf("\nThe target is a validation loss of %s; milliseconds are those of a new token.\n",
+           text_number(compare_target(state)));
     return CLI_DONE;
 }
 
@@ -66,18 +73,14 @@ static json_t *known(double value) {
 static json_t *row_json(const compare_state *state, const compare_row *row) {
     const compare_result *r = row->result;
     const compare_speed *s = &state->speed[row->method];
-    json_t *memory = json_pack("{s:I, s:I, s:I, s:I}", "weights", (json_int_t)r->plan.weights, "adapter",
-                               (json_int_t)r->plan.adapter, "activations", (json_int_t)r->plan.activations, "scratch",
-                               (json_int_t)r->plan.scratch);
-
     return json_pack("{s:s, s:I, s:I, s:o, s:i, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "method",
                      state->method[row->method].name, "trainable_parameters", (json_int_t)r->trainable, "bytes_on_disk",
                      (json_int_t)r->disk, "lr", json_float(r->lr), "seeds", row->seeds, "val_loss",
                      json_number(row->loss), "val_loss_deviation", json_number(row->spread), "seconds_to_target",
                      row->seconds_to_target >= 0 ? json_number(row->seconds_to_target) : json_null(),
                      "tokens_per_second", json_number(row->tokens_per_second), "peak_device_bytes", (json_int_t)r->peak,
-                     "memory", memory, "token_seconds_base", known(s->base), "token_seconds", known(s->applied),
-                     "token_seconds_merged", known(s->merged));
+                     "memory", compare_memory_json(&r->plan), "token_seconds_base", known(s->base), "token_seconds",
+                     known(s->applied), "token_seconds_merged", known(s->merged));
 }
 
 static json_t *all_json(const compare_state *state) {
