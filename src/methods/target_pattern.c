@@ -45,6 +45,8 @@ clora_status pattern_create(pattern **out, const char *prefix, const char *text,
     if (!p || !expression || !(p->text = alloc_string(text)) || !(p->key = alloc_string(key)))
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a regular expression"));
     p->code = pcre2_compile((PCRE2_SPTR)expression, PCRE2_ZERO_TERMINATED, flags, &error, &offset, NULL);
+    if (!p->code && error == PCRE2_ERROR_HEAP_FAILED)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a regular expression"));
     if (!p->code) {
         pcre2_get_error_message(error, reason, sizeof(reason));
         const size_t skipped = strlen(prefix), at = offset > skipped ? offset - skipped : 0;
@@ -84,6 +86,8 @@ clora_status pattern_match(bool *out, const pattern *p, const char *name) {
     *out = found >= 0;
     if (found >= 0 || found == PCRE2_ERROR_NOMATCH)
         return CLORA_OK;
+    if (found == PCRE2_ERROR_NOMEMORY)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to match %s", name);
     pcre2_get_error_message(found, reason, sizeof(reason));
     return clora_fail(CLORA_ERROR_ARGUMENT, "%s: \"%.*s\" cannot be matched with %s: %s", p->key, shown(p->text),
                       p->text, name, (const char *)reason);

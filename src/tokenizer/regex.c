@@ -33,6 +33,8 @@ static clora_status compile(pcre2_code **out, const char *pattern, const char *w
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     *out = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &error, &offset, context);
     pcre2_compile_context_free(context);
+    if (!*out && error == PCRE2_ERROR_HEAP_FAILED)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a pattern");
     if (!*out) {
         PCRE2_UCHAR message[120];
         pcre2_get_error_message(error, message, sizeof(message));
@@ -163,6 +165,8 @@ static clora_status find_pattern(const regex_search *search, bool *found, size_t
     if (result == PCRE2_ERROR_JIT_STACKLIMIT)
         result = run(search, PCRE2_NO_JIT);
     *found = result >= 0;
+    if (result == PCRE2_ERROR_NOMEMORY)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to search for a pattern");
     if (*found) {
         const PCRE2_SIZE *range = pcre2_get_ovector_pointer(workspace->match);
         *start = range[0];
