@@ -9,8 +9,6 @@
 
 #include <cmocka.h>
 
-#include "base/rng.h"
-#include "methods/lora_adapter.h"
 #include "support/scratch.h"
 #include "support/slots.h"
 
@@ -19,32 +17,13 @@ enum { ADAPTERS = 3 };
 static clora_adapter *adapter[ADAPTERS];
 static clora_generation adapted[ADAPTERS][PROMPTS];
 
-/* Random factors, B too, large enough to change texts. */
-static clora_adapter *make_adapter(int rank, const char *targets, float deviation) {
-    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
-    clora_adapter *made = NULL;
-
-    options.rank = rank;
-    options.target_modules = targets;
-    assert_ok(clora_adapter_create(&made, model, &options));
-    for (int c = 0; c < lora_of(made)->chunks; c++) {
-        const size_t n = clora_tensor_count(lora_of(made)->chunk[c]);
-        float *values = malloc(n * sizeof(*values));
-        for (size_t i = 0; i < n; i++)
-            values[i] = deviation * rng_normal((uint64_t)rank, (uint32_t)c, i);
-        assert_ok(clora_tensor_write(lora_of(made)->chunk[c], values));
-        free(values);
-    }
-    return made;
-}
-
 static int open_adapters(void **state) {
     clora_session *session;
 
     slots_open_model(state);
     assert_ok(clora_session_create(&session, model, 1, CAPACITY));
-    adapter[0] = make_adapter(3, "all-linear", 0.06f);
-    adapter[1] = make_adapter(8, "q_proj,v_proj,down_proj", 0.08f);
+    adapter[0] = slots_adapter(3, "all-linear", 0.06f);
+    adapter[1] = slots_adapter(8, "q_proj,v_proj,down_proj", 0.08f);
     for (int a = 0; a < ADAPTERS; a++) {
         assert_ok(clora_session_select(session, adapter[a]));
         for (int i = 0; i < PROMPTS; i++)
@@ -127,7 +106,7 @@ static void test_an_adapter_lives_as_long_as_its_texts_run(void **state) {
     clora_request_options options = slots_usual();
 
     (void)state;
-    options.adapter = make_adapter(3, "all-linear", 0.06f); /* the same numbers */
+    options.adapter = slots_adapter(3, "all-linear", 0.06f); /* the same numbers */
     clora_request *request = slots_admit(0, &options), *other = admit_adapted(1, 1);
     clora_adapter_free((clora_adapter *)options.adapter);
     slots_run();
@@ -172,7 +151,7 @@ static void test_texts_one_after_the_other_have_their_own_adapters(void **state)
     for (int i = 0; i < 2 * ADAPTERS; i++)
         assert_short(adapter[i % ADAPTERS], &expected[i % ADAPTERS]);
     for (int i = 0; i < 4; i++) {
-        clora_adapter *made = make_adapter(3, "all-linear", 0.06f + 0.05f * (float)i);
+        clora_adapter *made = slots_adapter(3, "all-linear", 0.06f + 0.05f * (float)i);
         clora_generation own;
         generate_short(&own, made);
         assert_short(made, &own);
@@ -186,7 +165,7 @@ static void test_texts_one_after_the_other_have_their_own_adapters(void **state)
 /* Its numbers overflow: its text alone ends. */
 static void test_an_adapter_that_is_broken_fails_its_own_text(void **state) {
     clora_request_options options = slots_usual();
-    clora_adapter *broken = make_adapter(2, "all-linear", 1e30f);
+    clora_adapter *broken = slots_adapter(2, "all-linear", 1e30f);
 
     (void)state;
     clora_request *before = admit_adapted(0, 0);

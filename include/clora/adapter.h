@@ -112,6 +112,18 @@ CLORA_API clora_status clora_adapter_load(clora_adapter **out, clora_model *mode
 CLORA_API clora_status clora_adapter_join(clora_adapter **out, clora_adapter *const *parts, size_t count);
 
 /**
+ * An adapter at another strength: y = W0 x + scale * s * B A x, of the same factors A and B, which are not copied. What
+ * is trained of one is trained of both. It has no files: save the original.
+ *
+ * @param[out] out      yours to free with clora_adapter_free()
+ * @param[in]  adapter  with low-rank terms alone; kept until the other is freed
+ * @param[in]  scale    finite; 1 is the adapter as it is, 0 the base
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for an adapter that has no scale, or a scale that is not finite
+ */
+CLORA_API clora_status clora_adapter_scale(clora_adapter **out, clora_adapter *adapter, float scale);
+
+/**
  * Positions that an adapter takes before a sequence's own tokens: those of a prefix or a prompt. They count against
  * the model's positions and the capacity of sessions.
  *
@@ -126,7 +138,8 @@ CLORA_API int clora_adapter_past(const clora_adapter *adapter);
  *
  * @param[in] adapter  NULL: NULL
  *
- * @return as the command's --method has it: "lora", "full"; "joined" for clora_adapter_join(); not to be freed
+ * @return as the command's --method has it: "lora", "full"; "joined" for clora_adapter_join(),
+ * "scaled" for clora_adapter_scale(); not to be freed
  */
 CLORA_API const char *clora_adapter_method(const clora_adapter *adapter);
 

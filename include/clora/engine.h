@@ -131,11 +131,12 @@ typedef struct clora_request_options {
                                              model) */
     clora_request_callback callback;    /**< told of the text as it comes (default NULL) */
     void *user;                         /**< handed to the callback; borrowed (default NULL) */
+    float scale;                        /**< the adapter's strength, as of clora_adapter_scale() (default 1) */
 } clora_request_options;
 
 /** The defaults of clora_request_options. */
 #define CLORA_REQUEST_OPTIONS_INIT \
-    { sizeof(clora_request_options), 128, NULL, NULL, NULL, 0, NULL, NULL, NULL }
+    { sizeof(clora_request_options), 128, NULL, NULL, NULL, 0, NULL, NULL, NULL, 1.0f }
 
 /**
  * Give a prompt to a free slot. Nothing is computed before the next step. When it fails, the engine is as before.
@@ -147,7 +148,7 @@ typedef struct clora_request_options {
  * @param[in]     options  NULL for the defaults
  *
  * @return CLORA_OK; CLORA_ERROR_ARGUMENT when no slot is free, for a prompt that does not fit, an id outside the
- * vocabulary, an adapter of another model or impossible options; CLORA_ERROR_MEMORY
+ * vocabulary, an adapter of another model, a scale that it cannot have or impossible options; CLORA_ERROR_MEMORY
  */
 CLORA_API clora_status clora_engine_admit(clora_request **out, clora_engine *engine, const int32_t *prompt,
                                           size_t count, const clora_request_options *options);

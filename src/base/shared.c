@@ -17,6 +17,10 @@ shared *shared_hold(const shared *object) {
     return variable(object);
 }
 
+int shared_holders(const shared *object) {
+    return atomic_load(&variable(object)->holders);
+}
+
 void shared_let_go(const shared *object) {
     if (object && atomic_fetch_sub(&variable(object)->holders, 1) == 1)
         object->destroy(variable(object));

@@ -19,4 +19,7 @@ void shared_init(shared *object, void (*destroy)(shared *object));
 shared *shared_hold(const shared *object);
 void shared_let_go(const shared *object);
 
+/* How many hold it now. Others may change that at once, but for a sole holder. */
+int shared_holders(const shared *object);
+
 #endif

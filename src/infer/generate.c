@@ -82,7 +82,8 @@ static clora_status admit(run *r) {
                                            .stop = o->stop,
                                            .adapter = r->engine.session->select.adapter,
                                            .callback = hear,
-                                           .user = r};
+                                           .user = r,
+                                           .scale = 1.0f};
     clora_status status = CLORA_OK;
 
     while (r->next < r->count && clora_engine_free_slots(&r->engine) > 0) {

@@ -103,6 +103,21 @@ static clora_status copy_prompt(clora_request *r, const int32_t *prompt, size_t 
     return CLORA_OK;
 }
 
+/* Held while it runs; at a strength of its own it is an adapter of its own. */
+static clora_status take_adapter(clora_request *r, const clora_request_options *o) {
+    clora_adapter *adapter = (clora_adapter *)(uintptr_t)o->adapter;
+    clora_adapter *scaled = adapter;
+    clora_status status = CLORA_OK;
+
+    if (adapter && o->scale != 1.0f)
+        TRY(clora_adapter_scale(&scaled, adapter, o->scale));
+    else if (adapter)
+        shared_hold(&adapter->shared);
+    r->adapter = scaled;
+done:
+    return status;
+}
+
 clora_status request_create(clora_request **out, clora_engine *e, int slot, const int32_t *prompt, size_t count,
                             const clora_request_options *o) {
     const clora_sample_options greedy = CLORA_SAMPLE_OPTIONS_INIT;
@@ -124,9 +139,7 @@ clora_status request_create(clora_request **out, clora_engine *e, int slot, cons
     TRY(copy_stops(r, o));
     TRY(copy_prompt(r, prompt, count, e->session->cache.capacity - adapter_past(o->adapter)));
     r->output = (output){.stop = (const char *const *)r->stop, .callback = r->callback ? tell : NULL, .user = r};
-    if (o->adapter)
-        shared_hold(&o->adapter->shared);
-    r->adapter = o->adapter;
+    TRY(take_adapter(r, o));
     r->engine = e;
     *out = r;
     r = NULL;

@@ -13,6 +13,9 @@ static void destroy(shared *object) {
 }
 
 void adapter_init(clora_adapter *adapter, const base_model *base, const method *method) {
+    static _Atomic uint64_t made;
+
+    adapter->number = atomic_fetch_add(&made, 1) + 1;
     shared_init(&adapter->shared, destroy);
     shared_hold(base->model);
     adapter->base = *base;
@@ -22,6 +25,28 @@ void adapter_init(clora_adapter *adapter, const base_model *base, const method *
 void clora_adapter_free(clora_adapter *adapter) {
     if (adapter)
         shared_let_go(&adapter->shared);
+}
+
+static size_t tensor_bytes(const clora_tensor *t) {
+    return t ? clora_tensor_count(t) * sizeof(float) : 0;
+}
+
+static size_t term_bytes(const lowrank *term) {
+    return term ? (term->a_count + term->b_count) * sizeof(float) + lowrank_bytes(term) : 0;
+}
+
+size_t adapter_bytes(const clora_adapter *adapter) {
+    size_t bytes = tensor_bytes(adapter->prefix) + tensor_bytes(adapter->prompt);
+
+    for (int p = 0; p < adapter->base.projections; p++)
+        bytes += term_bytes(adapter_term(adapter, p));
+    for (int i = 0; i < adapter->base.layers * SUBLAYERS; i++) {
+        const bottleneck *b = adapter_sublayer(adapter, i);
+        bytes += b ? bottleneck_count(b) * sizeof(float) + tensor_bytes(b->ones) : 0;
+    }
+    if (adapter->classifier)
+        bytes += tensor_bytes(adapter->classifier->values) + lowrank_bytes(adapter->classifier->head);
+    return bytes;
 }
 
 clora_tensor adapter_prefix_of(const clora_adapter *adapter, int l) {

@@ -14,6 +14,7 @@
  */
 struct clora_adapter {
     shared shared;   /* held by the program, sessions, trainers and those it is joined in */
+    uint64_t number; /* no two that a process makes have the same, not even one after the other in one place */
     base_model base; /* held too */
     const struct method *method;
     int64_t parameters; /* scalars that train, without padding */
@@ -31,6 +32,9 @@ struct clora_adapter {
 
 /* Begins the adapter's part of a method's zeroed struct. */
 void adapter_init(clora_adapter *adapter, const base_model *base, const struct method *method);
+
+/* Device memory that its attach points take. */
+size_t adapter_bytes(const clora_adapter *adapter);
 
 /* The low-rank term of a projection, or NULL: also without an adapter. */
 static inline lowrank *adapter_term(const clora_adapter *adapter, int p) {

@@ -31,6 +31,7 @@ extern const method method_bottleneck;                      /* bottleneck_adapte
 extern const method method_full, method_bias, method_norms; /* full.c: no files of an adapter, but a model's */
 extern const method method_prefix, method_prompt;           /* past_adapter.c */
 extern const method method_joined;                          /* joined.c */
+extern const method method_scaled;                          /* scaled.c */
 
 /* Read an adapter of whatever method its settings name. */
 clora_status method_load(clora_adapter **out, const base_model *base, const char *directory);

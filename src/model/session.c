@@ -88,7 +88,6 @@ void clora_session_free(clora_session *s) {
     free(s->length);
     free(s->before);
     let_go(s->select.adapter);
-    let_go(s->taped);
     shared_let_go(&s->model->shared);
     free(s);
 }
@@ -178,15 +177,13 @@ typedef struct piece {
     bool is_prompt; /* the ids are those of its prompt */
 } piece;
 
-/* The tape holds steps with one adapter, which stays as long as it may be on it. */
+/* The tape holds steps with one adapter, which may be gone before it is turned. */
 static void turn_tape(clora_session *s, const clora_adapter *adapter) {
-    if (adapter == s->taped)
-        return;
-    if (adapter)
-        shared_hold(&adapter->shared);
-    let_go(s->taped);
-    s->taped = adapter;
-    tape_forget(s->tape);
+    const uint64_t number = adapter ? adapter->number : 0;
+
+    if (number != s->taped)
+        tape_forget(s->tape);
+    s->taped = number;
 }
 
 /* The forward pass of the step in hand, in one launch where that is the way. */

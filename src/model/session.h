@@ -13,16 +13,16 @@ struct clora_session {
     workspace *ws;
     selection select;
     kv_cache cache;
-    tape *tape;                 /* of the last short step */
-    const clora_adapter *taped; /* whose terms may be on it; held */
-    arena memory;               /* of the cache and the logits */
-    clora_tensor *kv;           /* views, one a layer */
-    clora_tensor logits;        /* (rows, V) */
-    clora_tensor *u;            /* (rows, R) scratch of the adapter's term; grows with the largest rank selected */
-    clora_tensor *sublayer;     /* (rows, width) scratch of its bottlenecks, likewise */
-    int32_t *host;              /* staging for ids, positions, past */
-    int *length; /* positions of each sequence in the cache, with what its adapter has before its tokens */
-    int *before; /* the lengths before a call, for when it fails */
+    tape *tape;             /* of the last short step */
+    uint64_t taped;         /* the number of the adapter whose terms may be on it; 0: none */
+    arena memory;           /* of the cache and the logits */
+    clora_tensor *kv;       /* views, one a layer */
+    clora_tensor logits;    /* (rows, V) */
+    clora_tensor *u;        /* (rows, R) scratch of the adapter's term; grows with the largest rank selected */
+    clora_tensor *sublayer; /* (rows, width) scratch of its bottlenecks, likewise */
+    int32_t *host;          /* staging for ids, positions, past */
+    int *length;            /* positions of each sequence in the cache, with what its adapter has before its tokens */
+    int *before;            /* the lengths before a call, for when it fails */
 };
 
 /*

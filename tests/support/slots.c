@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/rng.h"
+#include "methods/lora_adapter.h"
 #include "support/fixture.h"
 #include "support/scratch.h"
 
@@ -91,6 +93,24 @@ clora_request *slots_admit(int which, const clora_request_options *options) {
 void slots_run(void) {
     while (clora_engine_running(engine) > 0)
         assert_ok(clora_engine_step(engine));
+}
+
+clora_adapter *slots_adapter(int rank, const char *targets, float deviation) {
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    clora_adapter *made = NULL;
+
+    options.rank = rank;
+    options.target_modules = targets;
+    assert_ok(clora_adapter_create(&made, model, &options));
+    for (int c = 0; c < lora_of(made)->chunks; c++) {
+        const size_t n = clora_tensor_count(lora_of(made)->chunk[c]);
+        float *values = malloc(n * sizeof(*values));
+        for (size_t i = 0; i < n; i++)
+            values[i] = deviation * rng_normal((uint64_t)rank, (uint32_t)c, i);
+        assert_ok(clora_tensor_write(lora_of(made)->chunk[c], values));
+        free(values);
+    }
+    return made;
 }
 
 void assert_begins(const clora_request *request, int which, size_t count) {

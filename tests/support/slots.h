@@ -31,6 +31,9 @@ clora_request_options slots_usual(void);
 clora_request *slots_admit(int which, const clora_request_options *options);
 void slots_run(void);
 
+/* An adapter with random factors, B too: large ones change texts. */
+clora_adapter *slots_adapter(int rank, const char *targets, float deviation);
+
 /* The request has so many tokens, the first of alone[which]. */
 void assert_begins(const clora_request *request, int which, size_t count);
 
