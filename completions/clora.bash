@@ -32,6 +32,7 @@ _clora() {
         --only) words="all train prefill decode" ;;
         --for) words="train generate train,generate" ;;
         --optimizer) words="adamw adamw8bit sgd" ;;
+        --order) words="input finished" ;;
         --recompute) words="none attention layer" ;;
         --schedule) words="constant linear cosine" ;;
         --objective) words="next dpo ipo hinge orpo kto" ;;

@@ -29,6 +29,7 @@ complete -c clora -n '__clora_after --init' -f -a 'gaussian kaiming peft-gaussia
 complete -c clora -n '__clora_after --only' -f -a 'all train prefill decode'
 complete -c clora -n '__clora_after --for' -f -a 'train generate train,generate'
 complete -c clora -n '__clora_after --optimizer' -f -a 'adamw adamw8bit sgd'
+complete -c clora -n '__clora_after --order' -f -a 'input finished'
 complete -c clora -n '__clora_after --recompute' -f -a 'none attention layer'
 complete -c clora -n '__clora_after --schedule' -f -a 'constant linear cosine'
 complete -c clora -n '__clora_after --objective' -f -a 'next dpo ipo hinge orpo kto'

@@ -21,6 +21,7 @@ _clora() {
     --only) compadd all train prefill decode ;;
     --for) compadd train generate train,generate ;;
     --optimizer) compadd adamw adamw8bit sgd ;;
+    --order) compadd input finished ;;
     --recompute) compadd none attention layer ;;
     --schedule) compadd constant linear cosine ;;
     --objective) compadd next dpo ipo hinge orpo kto ;;

@@ -15,6 +15,7 @@
 #include "cli/ui/profile_out.h"
 #include "cli/ui/progress.h"
 #include "cli/generate/prompt.h"
+#include "cli/generate/requests.h"
 #include "cli/ui/text.h"
 #include "cli/inputs/tokenizer_ahead.h"
 
@@ -24,6 +25,7 @@ typedef struct generate_args {
     opt_list adapter;
     model_args model;
     clora_generate_options generate;
+    requests_args requests;
     opt_list stop;
     int batch_size;
     int stats, profile;
@@ -393,7 +395,10 @@ static int check(const cli_state *cli, const generate_args *args, const opt_grou
     static const char *const idle[] = {"top-k", "top-p", "min-p", NULL};
 
     const bool beams = args->generate.beams > 1;
+    const int misused = requests_check(cli, &args->requests, groups, count);
 
+    if (misused != CLI_DONE)
+        return misused;
     if (beams && args->stop.count > 0)
         return cli_misuse(cli, "--beams ends texts at end tokens alone: it has no --stop");
     if (beams && (args->generate.sample.temperature != 0 || args->generate.sample.repetition_penalty != 1))
@@ -416,33 +421,58 @@ static int check(const cli_state *cli, const generate_args *args, const opt_grou
     return CLI_DONE;
 }
 
+/* --prompt, --jsonl or standard input. */
+static int continue_prompts(generate_run *run, const char *path, const generate_args *args) {
+    int status = read_prompts(run, args);
+
+    if (status == CLI_DONE)
+        status = load(run, path, args);
+    if (status == CLI_DONE && args->profile)
+        status = profile_begin(run->cli, run->context);
+    if (status != CLI_DONE)
+        return status;
+    return run->prompts.count == 1 ? generate_one(run, args) : generate_all(run, args);
+}
+
+static int run_requests(generate_run *run, const char *path, const generate_args *args) {
+    const clora_model_options model = model_args_options(&args->model);
+    const clora_generate_options usual = options_of(args);
+    int status = CLI_DONE;
+
+    if (clora_model_load(&run->model, run->context, path, &model) != CLORA_OK)
+        return cli_fail_library(run->cli);
+    model_note_head(run->cli, path, clora_model_get_info(run->model)->own_head);
+    ends_note_files(run->cli, path, run->tokenizer, clora_model_get_info(run->model));
+    if (args->profile)
+        status = profile_begin(run->cli, run->context);
+    if (status != CLI_DONE)
+        return status;
+    return requests_run(run->cli, run->model, run->tokenizer, &args->requests, &usual, args->stats);
+}
+
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", NULL};
     const char *path;
-    generate_args args = {.generate = CLORA_GENERATE_OPTIONS_INIT, .batch_size = 8};
+    generate_args args = {.generate = CLORA_GENERATE_OPTIONS_INIT, .batch_size = 8, .requests = REQUESTS_ARGS_INIT};
     opt_group groups[] = {{.heading = "Text", .options = text_options, .values = &args},
+                          {.heading = "Requests", .options = requests_options, .values = &args.requests},
                           {.heading = "Choice of tokens", .options = sample_options, .values = &args},
                           {.heading = "Search", .options = search_options, .values = &args},
                           {.heading = "Model", .options = model_part, .values = &args}};
     generate_run work = {.cli = cli};
-    int status = opt_parse(cli, groups, 4, names, 1, &path, argc, argv);
+    enum { GROUPS = sizeof(groups) / sizeof(groups[0]) };
+    int status = opt_parse(cli, groups, GROUPS, names, 1, &path, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
-    status = check(cli, &args, groups, 4);
+    status = check(cli, &args, groups, GROUPS);
     if (status != CLI_DONE)
         return status;
     status = start(&work, path);
     if (status == CLI_DONE)
-        status = read_prompts(&work, &args);
-    if (status == CLI_DONE)
-        status = load(&work, path, &args);
-    if (status == CLI_DONE && args.profile)
-        status = profile_begin(cli, work.context);
-    const bool alone = work.prompts.count == 1;
-    if (status == CLI_DONE)
-        status = alone ? generate_one(&work, &args) : generate_all(&work, &args);
-    if (status == CLI_DONE && args.profile && !(alone && cli->json)) {
+        status = args.requests.file ? run_requests(&work, path, &args) : continue_prompts(&work, path, &args);
+    const bool told = work.prompts.count == 1 && cli->json; /* the profile is in the one result */
+    if (status == CLI_DONE && args.profile && !told) {
         fflush(stdout);
         profile_print(stderr, profile_read(work.context));
     }
@@ -453,7 +483,8 @@ static int run(cli_state *cli, int argc, char **argv) {
 const command command_generate = {
     .name = "generate",
     .summary = "continue a prompt, with or without an adapter",
-    .usage = "MODEL [--adapter DIR] [--prompt TEXT | --jsonl FILE] [options]",
+    .usage = "MODEL [--adapter DIR] [--prompt TEXT | --jsonl FILE] [options]\n"
+             "       clora generate MODEL --requests FILE [--adapters DIR] [options]",
     .about =
         "Continues a prompt and prints the new text as it comes. It ends at an end token of the model, at a --stop "
         "text, after --max-tokens, or when the model's positions are used up.",
