@@ -19,6 +19,7 @@ MAY = {
     "model": ["base", "device", "files", "ops", "methods"],
     "train": ["base", "device", "data", "tokenizer", "tuning", "ops", "methods", "model"],
     "infer": ["base", "device", "tokenizer", "ops", "methods", "model"],
+    "exchange": ["base", "files", "methods", "model"],
     "cli": [],
     "autotune": ["base", "device", "tuning", "ref", "ops"],
 }

@@ -9,6 +9,7 @@ import sys
 # everywhere, and in single functions
 OPTIONAL = {"options", "use", "callback", "progress", "log", "user"}
 OPTIONAL_IN = {
+    "clora_adapter_combine": {"report"},
     "clora_adapter_module": {"name", "R", "K", "N", "scale", "a", "b"},
     "clora_adapter_save": {"base_name"},
     "clora_context_create": {"device"},
@@ -100,7 +101,7 @@ def names(parameters, null):
 def body(answer, name, parameters, null, call):
     """The call and what it must answer: a handle that is missing gives nothing, and is no crash elsewhere."""
     if answer == "clora_status":
-        makes = parameters[0][0].endswith("**") and 0 not in null
+        makes = parameters[0][0].startswith("clora_") and parameters[0][0].endswith("**") and 0 not in null
         return f'return refused({call}, "{name}", "{names(parameters, null)}", {int(makes)});'
     if 0 not in null or answer == "void" or answer.startswith("clora_"):
         return f"(void){call}; return 1;"

@@ -20,6 +20,7 @@ NEEDED = {
     "eval": ["m", "--data", "d.jsonl"],
     "generate": ["m", "--prompt", "p"],
     "merge": ["m", "a", "--out", "o"],
+    "combine": ["a", "--out", "o"],
     "inspect": ["p"],
     "tokenize": ["m", "t"],
     "bench": ["m"],

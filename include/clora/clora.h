@@ -53,6 +53,7 @@
 #include <clora/dataset.h>
 #include <clora/dtype.h>
 #include <clora/engine.h>
+#include <clora/exchange.h>
 #include <clora/full.h>
 #include <clora/generate.h>
 #include <clora/inspect.h>

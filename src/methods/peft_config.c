@@ -96,6 +96,18 @@ static json_t *peft_defaults(void) {
                      "LORA", "r", 8, "rank_pattern", "target_modules", "q_proj", "v_proj", "use_rslora", 0);
 }
 
+clora_status peft_config_complete(json_t **out, const json_t *given) {
+    json_t *defaults = peft_defaults();
+    clora_status status = CLORA_OK;
+
+    *out = NULL;
+    if (!defaults)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings");
+    status = arrange(out, given, defaults);
+    json_decref(defaults);
+    return status;
+}
+
 clora_status peft_config_load(json_t **out, const char *path, const target_module *modules, int count) {
     clora_status status = CLORA_OK;
     json_t *root = NULL, *config = NULL, *defaults = peft_defaults();

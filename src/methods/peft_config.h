@@ -19,6 +19,9 @@ clora_status peft_config_load(json_t **out, const char *path, const target_modul
 clora_status peft_config_create(json_t **out, const clora_adapter_options *options, const target_module *modules,
                                 int count);
 
+/* All keys that clora writes, in their order; those that are not given get PEFT's defaults. */
+clora_status peft_config_complete(json_t **out, const json_t *given);
+
 /* base_name NULL keeps the name that the settings have; one that is not UTF-8, which JSON cannot hold, becomes null. */
 clora_status peft_config_save(const json_t *config, const char *path, const char *base_name);
 

@@ -19,14 +19,15 @@ static bool is_one_of(const char *part, size_t length, const char *const *texts)
     return false;
 }
 
-/*
- * A module's path with a dot after it, without the parts that say how it was wrapped; returns the end. Below
- * base_model.model. comes the model's own "model.": these go too, since no two modules differ in them alone.
- */
-static char *unwrap(char *out, const char *path, size_t length) {
+/* Below base_model.model. comes the model's own "model.": these go too, since no two modules differ in them alone. */
+static const char *const OUTER[] = {"base_model", "model", NULL};
+static const char *const NOTHING[] = {NULL};
+
+/* A module's path with a dot after it, without the parts that say how it was wrapped, nor those in `outer` that it
+ * begins with; returns the end. */
+static char *unwrap(char *out, const char *path, size_t length, const char *const *outer) {
     static const char *const wrappers[] = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
                                            NULL};
-    static const char *const outer[] = {"base_model", "model", NULL};
     const char *part = path, *end = path + length;
     bool leading = true;
 
@@ -70,7 +71,7 @@ static clora_status read_key(peft_key *key, const stored_tensor *tensor) {
     key->meaning = alloc_array(n + 1, 1);
     if (!key->meaning)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
-    memcpy(unwrap(key->meaning, name, (size_t)(factor - name)), factor + 1, strlen(a + 1));
+    memcpy(unwrap(key->meaning, name, (size_t)(factor - name), OUTER), factor + 1, strlen(a + 1));
     return CLORA_OK;
 }
 
@@ -127,12 +128,31 @@ clora_status peft_keys_find(const stored_tensor **out, const peft_keys *keys, co
     *out = NULL;
     if (!meaning)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
-    strcpy(unwrap(meaning, module, n), is_b ? "lora_B" : "lora_A");
+    strcpy(unwrap(meaning, module, n, OUTER), is_b ? "lora_B" : "lora_A");
     const peft_key wanted = {.meaning = meaning};
     const peft_key *found = keys->count ? bsearch(&wanted, keys->key, keys->count, sizeof(wanted), compare) : NULL;
     *out = found ? found->tensor : NULL;
     free(meaning);
     return CLORA_OK;
+}
+
+clora_status peft_keys_module(char **out, const stored_tensor *tensor) {
+    static const char prefix[] = "base_model.model.";
+    peft_key key;
+    const clora_status status = read_key(&key, tensor);
+
+    *out = NULL;
+    if (status != CLORA_OK || !key.meaning || key.meaning[strlen(key.meaning) - 1] != 'A') {
+        free(key.meaning);
+        return status;
+    }
+    char *path = key.meaning; /* longer than what it takes now */
+    char *end = unwrap(path, tensor->name, (size_t)(strstr(tensor->name, ".lora_A") - tensor->name), NOTHING);
+    *(end > path ? end - 1 : end) = '\0';
+    const char *module = strncmp(path, prefix, strlen(prefix)) == 0 ? path + strlen(prefix) : path;
+    *out = alloc_string(module);
+    free(path);
+    return *out ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
 }
 
 int peft_keys_modules(const peft_keys *keys) {
