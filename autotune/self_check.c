@@ -48,6 +48,8 @@ static const struct {
     {SELF_CHECK_MODEL, "swiglu", {.M = 2, .K = 577, .pad = 1}},
     {SELF_CHECK_LOSS, "cross_entropy", {.M = 7, .V = 31, .option = 1}},
     {SELF_CHECK_LOSS, "cross_entropy", {.M = 2, .V = LONG_VOCABULARY, .option = 1}},
+    {SELF_CHECK_LOSS, "gather_rows", {.M = 7, .N = 19, .K = 77}},
+    {SELF_CHECK_LOSS, "scatter_rows", {.M = 7, .N = 19, .K = 77}},
     {SELF_CHECK_BACKWARD, "cross_entropy", {.M = 7, .V = 31}},
     {SELF_CHECK_BACKWARD, "cross_entropy", {.M = 2, .V = LONG_VOCABULARY}},
     {SELF_CHECK_BACKWARD, "rmsnorm_backward", {.M = 2, .K = 577, .pad = 1}},

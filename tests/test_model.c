@@ -273,6 +273,34 @@ static void test_rows_count_as_often_as_their_weights_say(void **state) {
     clora_adapter_free(adapter);
 }
 
+static void test_the_head_leaves_out_rows_without_a_target(void **state) {
+    (void)state;
+    fixture_batch raw;
+    clora_batch batch;
+    clora_adapter *adapter = fixture_adapter(model, adapters[0]);
+    float loss[64], logits[64 * 97];
+    int learnt = 0;
+
+    fixture_read_batch(&raw, adapters[0]);
+    fixture_make_batch(&batch, &raw);
+    const int M = batch.B * batch.T;
+    workspace *ws = plan_training(adapter, &batch, false);
+    for (int i = 0; i < M; i++)
+        learnt += batch.targets[i] >= 0;
+    assert_true(learnt > 0 && learnt < M);
+    assert_int_equal(clora_tensor_count(&ws->logits), (size_t)M * 97);
+    assert_ok(clora_tensor_zero(&ws->logits));
+    free(losses_and_gradients(loss, ws, adapter, &batch, NULL));
+    assert_ok(clora_tensor_read(&ws->logits, logits));
+    for (int i = 0; i < M; i++) { /* softmax minus one is not zero */
+        assert_int_equal(logits[i * 97] == 0.0f, i >= learnt);
+        assert_int_equal(loss[i] == 0.0f, batch.targets[i] < 0);
+    }
+    workspace_free(ws);
+    fixture_batch_free(&batch);
+    clora_adapter_free(adapter);
+}
+
 static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     (void)state;
     /* With the mask fixed by the seed the loss is a smooth function of the factors: a central difference along the
@@ -332,6 +360,7 @@ int main(void) {
         cmocka_unit_test(test_activations_that_do_not_fit_are_refused_with_a_remedy),
         cmocka_unit_test(test_a_loss_that_is_not_finite_stops_before_the_update),
         cmocka_unit_test(test_rows_count_as_often_as_their_weights_say),
+        cmocka_unit_test(test_the_head_leaves_out_rows_without_a_target),
         cmocka_unit_test(test_dropout_gradients_are_those_of_the_masked_loss),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {

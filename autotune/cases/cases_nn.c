@@ -300,12 +300,55 @@ static void scale_rows_reference(case_run *run) {
     ref_scale_rows(run->buffer[0].expected, run->buffer[1].host, run->shape.M, run->shape.K);
 }
 
+/* ---- M of N rows, by their numbers ---- */
+
+static void fill_numbers(case_run *run, case_buffer *rows) {
+    for (int i = 0; i < run->shape.M && run->status == CLORA_OK; i++)
+        rows->ids[i] = run->shape.N - 1 - i * run->shape.N / run->shape.M; /* not in their order */
+}
+
+static void gather_rows_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_matrix(run, "y", CASE_OUT, s->M, s->K);
+    case_matrix(run, "x", CASE_IN, s->N, s->K);
+    fill_numbers(run, case_dense(run, "rows", CASE_IN, CLORA_DTYPE_I32, s->M, 1));
+}
+
+static clora_status gather_rows_launch(case_run *run) {
+    return op_gather_rows(tensor(run, 0), tensor(run, 1), tensor(run, 2));
+}
+
+static void gather_rows_reference(case_run *run) {
+    ref_gather_rows(run->buffer[0].expected, run->buffer[1].host, run->buffer[2].ids, run->shape.M, run->shape.K);
+}
+
+static void scatter_rows_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_matrix(run, "y", CASE_INOUT, s->N, s->K);
+    case_matrix(run, "x", CASE_IN, s->M, s->K);
+    fill_numbers(run, case_dense(run, "rows", CASE_IN, CLORA_DTYPE_I32, s->M, 1));
+}
+
+static clora_status scatter_rows_launch(case_run *run) {
+    return op_scatter_rows(tensor(run, 0), tensor(run, 1), tensor(run, 2));
+}
+
+static void scatter_rows_reference(case_run *run) {
+    ref_scatter_rows(run->buffer[0].expected, run->buffer[1].host, run->buffer[2].ids, run->shape.M, run->shape.K);
+}
+
 /* ---- costs: nothing here is bound by arithmetic ---- */
 
 static double elements(const op_shape *s) {
     return (double)s->M * (double)(s->H ? s->H * s->D : s->K);
 }
 
+static double no_flops(const op_shape *s) {
+    (void)s;
+    return 0.0;
+}
 static double few_flops(const op_shape *s) {
     return 4.0 * elements(s);
 }
@@ -386,6 +429,12 @@ static const op_shape dropout_shapes[] = {
     {.M = 7, .K = 34, .option = 5},
 };
 
+static const op_shape picked_shapes[] = {
+    {.M = 1, .N = 1, .K = 1},
+    {.M = 5, .N = 31, .K = 77, .pad = 3},
+    {.M = 7, .N = 7, .K = 1},
+};
+
 const op_case cases_nn[] = {
     {"rmsnorm", CASE_SHAPES(rows), rmsnorm_setup, rmsnorm_launch, rmsnorm_reference, few_flops, moves_2, 1e-5f},
     {"rmsnorm_apply", CASE_SHAPES(rows), rmsnorm_apply_setup, rmsnorm_apply_launch, rmsnorm_apply_reference, few_flops,
@@ -408,5 +457,9 @@ const op_case cases_nn[] = {
     {"add", CASE_SHAPES(rows), dropout_add_setup, add_launch, add_reference, few_flops, moves_3, 1e-6f},
     {"scale_rows", CASE_SHAPES(rows), scale_rows_setup, scale_rows_launch, scale_rows_reference, few_flops, moves_2,
      1e-6f},
+    {"gather_rows", CASE_SHAPES(picked_shapes), gather_rows_setup, gather_rows_launch, gather_rows_reference, no_flops,
+     moves_2, 0.0f},
+    {"scatter_rows", CASE_SHAPES(picked_shapes), scatter_rows_setup, scatter_rows_launch, scatter_rows_reference,
+     no_flops, moves_2, 0.0f},
     {.name = NULL},
 };

@@ -1,5 +1,6 @@
 #include "model/head.h"
 
+#include "base/ints.h"
 #include "model/linear.h"
 
 static int head_projection(const workspace *ws) {
@@ -14,33 +15,71 @@ clora_status head_forward(workspace *ws, const selection *s, clora_tensor *logit
     return linear_forward(ws, s, head_projection(ws), logits, x, NULL, &ws->u_head);
 }
 
-/* Rows [row, row + n) through the head, the loss, and back. */
-static clora_status one_chunk(workspace *ws, const selection *s, head_loss loss, void *user, int row, int n,
-                              bool gradient) {
+typedef struct chunk {
+    int row, n;
+    clora_tensor x, dx;
+    clora_tensor which; /* the numbers of the step's rows, where these are picked */
+} chunk;
+
+static chunk all_rows(const workspace *ws, int row, int n, bool gradient) {
     const int C = ws->model->config.hidden;
+    chunk c = {.row = row, .n = n, .x = tensor_view(&ws->normed, row, n, 0, C)};
+
+    if (gradient)
+        c.dx = tensor_view(&ws->dnorm, row, n, 0, C);
+    return c;
+}
+
+static chunk learnt_rows(const workspace *ws, int row, int n, bool gradient) {
+    const int C = ws->model->config.hidden;
+    chunk c = {
+        .row = row, .n = n, .x = tensor_slice(&ws->picked.x, 0, n, C), .which = tensor_view(&ws->learnt, row, n, 0, 1)};
+
+    if (gradient)
+        c.dx = tensor_slice(&ws->picked.dx, 0, n, C);
+    return c;
+}
+
+/* Through the head, the loss, and back. */
+static clora_status run_chunk(workspace *ws, const selection *s, chunk *c, head_loss loss, void *user, bool gradient) {
     const classifier *labels = adapter_classifier(s->adapter);
-    clora_tensor x = tensor_view(&ws->normed, row, n, 0, C), dx;
-    clora_tensor logits = tensor_slice(&ws->logits, 0, n, labels ? labels->labels : ws->logits.shape[1]);
+    clora_tensor logits = tensor_slice(&ws->logits, 0, c->n, labels ? labels->labels : ws->logits.shape[1]);
     clora_status status = CLORA_OK;
 
-    TRY(labels ? classifier_forward(&logits, &x, labels) : head_forward(ws, s, &logits, &x));
-    TRY(loss(user, &logits, row, gradient));
+    TRY(labels ? classifier_forward(&logits, &c->x, labels) : head_forward(ws, s, &logits, &c->x));
+    TRY(loss(user, &logits, c->row, gradient));
     if (!gradient)
         return CLORA_OK;
-    dx = tensor_view(&ws->dnorm, row, n, 0, C);
     if (labels)
-        return classifier_backward(&dx, &logits, &x, labels, s->trains);
-    TRY(linear_backward(ws, s, head_projection(ws), &dx, &logits, &x, &ws->u_head));
+        return classifier_backward(&c->dx, &logits, &c->x, labels, s->trains);
+    TRY(linear_backward(ws, s, head_projection(ws), &c->dx, &logits, &c->x, &ws->u_head));
 done:
     return status;
 }
 
-clora_status head_chunks(workspace *ws, const selection *s, head_loss loss, void *user, bool gradient) {
+static clora_status run_picked(workspace *ws, const selection *s, chunk *c, head_loss loss, void *user, bool gradient) {
     clora_status status = CLORA_OK;
-    const int chunk = ws->logits.shape[0];
 
-    for (int row = 0; row < ws->M; row += chunk)
-        TRY(one_chunk(ws, s, loss, user, row, ws->M - row < chunk ? ws->M - row : chunk, gradient));
+    TRY(op_gather_rows(&c->x, &ws->normed, &c->which));
+    TRY(run_chunk(ws, s, c, loss, user, gradient));
+    if (gradient)
+        TRY(op_scatter_rows(&ws->dnorm, &c->dx, &c->which));
+done:
+    return status;
+}
+
+clora_status head_chunks(workspace *ws, const selection *s, head_rows rows, head_loss loss, void *user, bool gradient) {
+    const bool picked = rows == HEAD_LEARNT;
+    const int count = picked ? ws->learnt_rows : ws->M, most = ws->logits.shape[0];
+    clora_status status = CLORA_OK;
+
+    if (picked && gradient)
+        TRY(clora_tensor_zero(&ws->dnorm));
+    for (int row = 0; row < count; row += most) {
+        const int n = least(count - row, most);
+        chunk c = picked ? learnt_rows(ws, row, n, gradient) : all_rows(ws, row, n, gradient);
+        TRY(picked ? run_picked(ws, s, &c, loss, user, gradient) : run_chunk(ws, s, &c, loss, user, gradient));
+    }
 done:
     return status;
 }

@@ -12,15 +12,17 @@ bool head_trains(const workspace *ws, const selection *s);
 
 /* Where an adapter has a head of its own, of labels instead of the vocabulary, its logits are meant from here on. */
 
-/* What a loss makes of the logits of the step's rows from `row` on. With `gradient` the logits become d(loss) /
- * d(logits) in place. */
+/* What a loss makes of the logits of rows from `row` on, of all the step's or of ws->learnt. With `gradient` the logits
+ * become d(loss) / d(logits) in place. */
 typedef clora_status (*head_loss)(void *loss, clora_tensor *logits, int row, bool gradient);
 
 /*
- * All rows of ws->normed through the head, some at a time, for a full matrix of logits would be the largest of all
- * tensors. With `gradient` each chunk goes back through the head too: dnorm (M, C) overwritten = d(loss) / d(normed),
- * and the gradients of the head's own term accumulate.
+ * Rows of ws->normed through the head, all or those of ws->learnt, some at a time, for a full matrix of logits would be
+ * the largest of all tensors. With `gradient` each chunk goes back through the head too: dnorm (M, C) overwritten =
+ * d(loss) / d(normed), zero in rows that are left out, and the gradients of the head's own term accumulate.
  */
-clora_status head_chunks(workspace *ws, const selection *s, head_loss loss, void *user, bool gradient);
+typedef enum head_rows { HEAD_ALL, HEAD_LEARNT } head_rows;
+
+clora_status head_chunks(workspace *ws, const selection *s, head_rows rows, head_loss loss, void *user, bool gradient);
 
 #endif

@@ -151,6 +151,21 @@ done:
     return status;
 }
 
+static clora_status plan_picked(workspace *ws, const model_config *c, int chunk) {
+    picked_rows *p = &ws->picked;
+    clora_status status = CLORA_OK;
+
+    TRY(arena_add(&ws->memory, &p->x, CLORA_DTYPE_F32, chunk, c->hidden));
+    if (ws->train)
+        TRY(arena_add(&ws->memory, &p->dx, CLORA_DTYPE_F32, chunk, c->hidden));
+    TRY(arena_add(&ws->memory, &p->targets, CLORA_DTYPE_I32, chunk, 1));
+    TRY(arena_add(&ws->memory, &p->weights, CLORA_DTYPE_F32, chunk, 1));
+    TRY(arena_add(&ws->memory, &p->loss, CLORA_DTYPE_F32, chunk, 1));
+    TRY(arena_add(&ws->memory, &p->hit, CLORA_DTYPE_F32, chunk, 1));
+done:
+    return status;
+}
+
 static clora_status plan_loss(workspace *ws, const model_config *c) {
     clora_status status = CLORA_OK;
     size_t chunk = logits_limit / (sizeof(float) * (size_t)c->vocab);
@@ -162,6 +177,8 @@ static clora_status plan_loss(workspace *ws, const model_config *c) {
     TRY(add_floats(ws, &ws->nll, 1));
     TRY(add_floats(ws, &ws->hit, 1));
     TRY(add_rows(ws, &ws->targets, CLORA_DTYPE_I32, 1));
+    TRY(arena_add(&ws->memory, &ws->learnt, CLORA_DTYPE_I32, ws->max_rows, 1));
+    TRY(plan_picked(ws, c, (int)chunk));
 done:
     return status;
 }
@@ -287,7 +304,7 @@ size_t workspace_bytes(const workspace *ws) {
 void workspace_set_shape(workspace *ws, int B, int T) {
     ws->B = B;
     ws->T = T;
-    ws->M = B * T;
+    ws->M = ws->learnt_rows = B * T;
     for (size_t i = 0; i < ws->rows_count; i++)
         ws->rows[i]->shape[0] = ws->M;
     ws->kv.shape[0] = ws->dkv.shape[0] = B * (ws->prefix + T);

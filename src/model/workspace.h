@@ -23,6 +23,12 @@ typedef struct layer_activations {
                                           activation, one after the other (sublayer.c) */
 } layer_activations;
 
+/* What the head and a loss read and make of rows that are picked from a step's. */
+typedef struct picked_rows {
+    clora_tensor x, dx;                       /* (chunk, C) */
+    clora_tensor targets, weights, loss, hit; /* (chunk, 1) */
+} picked_rows;
+
 /* All activations of a step of at most B x T tokens, in one arena. What is recomputed the layers share one set of;
  * without `train` they share all, the stream too. */
 typedef struct workspace {
@@ -40,6 +46,9 @@ typedef struct workspace {
     clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped, dsublayer;
     clora_tensor logits; /* (chunk, V): the head works through the rows chunk by chunk */
     clora_tensor nll, hit;
+    clora_tensor learnt; /* i32 (max_rows): the numbers of the step's rows with targets, `learnt_rows` of them */
+    int learnt_rows;
+    picked_rows picked;                                      /* those of a chunk, side by side */
     clora_tensor ids, targets, positions, first, last, past; /* i32 */
     clora_tensor rope;                                       /* (positions, D) */
     bool has_prompt; /* among the ids of the step in hand are some of a prompt's rows: from the vocabulary's size on */
@@ -69,7 +78,7 @@ clora_status workspace_commit(workspace *ws);
 void workspace_free(workspace *ws);
 size_t workspace_bytes(const workspace *ws);
 
-/* Set the size of the step in hand. */
+/* Set the size of the step in hand, whose rows all count as learnt. */
 void workspace_set_shape(workspace *ws, int B, int T);
 
 static inline bool workspace_keeps_layers(const workspace *ws) {

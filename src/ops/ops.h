@@ -286,4 +286,12 @@ clora_status op_add(clora_tensor *y, const clora_tensor *x);
 /* x (M,C) in place *= factors f32 (M), row by row */
 clora_status op_scale_rows(clora_tensor *x, const clora_tensor *factors);
 
+/* ---- rows by their numbers (rows.c): f32 or i32, rows i32 (n), which all differ ---- */
+
+/* row i of y (n,W) overwritten = row rows[i] of x (M,W) */
+clora_status op_gather_rows(clora_tensor *y, const clora_tensor *x, const clora_tensor *rows);
+
+/* row rows[i] of y (M,W) overwritten = row i of x (n,W); the others stay */
+clora_status op_scatter_rows(clora_tensor *y, const clora_tensor *x, const clora_tensor *rows);
+
 #endif

@@ -175,4 +175,9 @@ void ref_sgd(float *p, float *b, const float *g, float scale, float lr, float mo
 
 void ref_scale_rows(float *x, const float *factors, int M, int C);
 
+/* ---- rows by their numbers (rows.c) ---- */
+
+void ref_gather_rows(float *y, const float *x, const int32_t *rows, int n, int W);
+void ref_scatter_rows(float *y, const float *x, const int32_t *rows, int n, int W);
+
 #endif

@@ -1,5 +1,6 @@
-#include <math.h>
+#include <stdlib.h>
 
+#include "base/alloc.h"
 #include "train/trainer.h"
 
 clora_status batch_check_ids(const clora_model *model, const clora_adapter *adapter, const clora_dataset *dataset) {
@@ -22,6 +23,24 @@ clora_status batch_check_ids(const clora_model *model, const clora_adapter *adap
     return CLORA_OK;
 }
 
+/* The numbers of the rows with targets. */
+static clora_status upload_learnt(workspace *ws, const clora_batch *batch) {
+    int32_t *rows = alloc_array((size_t)ws->M, sizeof(*rows));
+    clora_status status = CLORA_OK;
+
+    if (!rows)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a batch");
+    ws->learnt_rows = 0;
+    for (int m = 0; m < ws->M; m++)
+        if (batch->targets[m] >= 0)
+            rows[ws->learnt_rows++] = m;
+    if (ws->learnt_rows > 0)
+        TRY(tensor_write_part(&ws->learnt, 0, (size_t)ws->learnt_rows, rows));
+done:
+    free(rows);
+    return status;
+}
+
 clora_status batch_upload(workspace *ws, const clora_batch *batch) {
     const size_t n = (size_t)batch->B * (size_t)batch->T;
     clora_status status = CLORA_OK;
@@ -38,6 +57,7 @@ clora_status batch_upload(workspace *ws, const clora_batch *batch) {
     TRY(tensor_write_part(&ws->positions, 0, n, batch->positions));
     TRY(tensor_write_part(&ws->first, 0, n, batch->first));
     TRY(tensor_write_part(&ws->last, 0, n, batch->last));
+    TRY(upload_learnt(ws, batch));
 done:
     return status;
 }

@@ -75,7 +75,7 @@ done:
 }
 
 objective objective_counting(label_counts *c) {
-    return (objective){count, c};
+    return (objective){count, c, .all_rows = true};
 }
 
 double label_counts_f1(const label_counts *c) {

@@ -8,8 +8,8 @@ static clora_status likelihood(const void *options, objective_rows *rows, bool g
                             smoothing ? *smoothing : 0.0f, gradient);
 }
 
-const objective objective_likelihood = {likelihood, NULL};
+const objective objective_likelihood = {.run = likelihood};
 
 objective objective_smoothed(const float *smoothing) {
-    return (objective){likelihood, smoothing};
+    return (objective){.run = likelihood, .options = smoothing};
 }

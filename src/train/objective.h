@@ -5,7 +5,7 @@
 
 /* Some rows of a step, as an objective sees them. */
 typedef struct objective_rows {
-    int row;                     /* of the step's, the first */
+    int row;                     /* the first, where they are of all the step's */
     clora_tensor logits;         /* (n, V); with `gradient` overwritten = d(sum of loss) / d(logits) */
     clora_tensor targets;        /* i32 (n); negative: nothing to learn */
     const clora_tensor *weights; /* f32 (n): how much each row counts; NULL: 1 */
@@ -16,6 +16,7 @@ typedef struct objective_rows {
 typedef struct objective {
     clora_status (*run)(const void *options, objective_rows *rows, bool gradient);
     const void *options; /* borrowed: what the objective's own file says */
+    bool all_rows;       /* it wants to see those without a target too */
 } objective;
 
 /* The negative log likelihood of each target. (likelihood.c) */
@@ -43,8 +44,9 @@ typedef struct objective_sums {
 
 /*
  * ws->nll and ws->hit of every row of the step in hand, which model_forward has gone through; the head's logits are
- * made chunk by chunk. weights f32 (M), or NULL. With `gradient` also dnorm (M, C) = d(sum of losses) / d(normed), and
- * the gradients of the head's own term accumulate.
+ * made chunk by chunk, and none of rows without a target, unless the objective wants them or the head trains, whose
+ * gradient is a sum over all rows. weights f32 (M), or NULL. With `gradient` also dnorm (M, C) = d(sum of losses) /
+ * d(normed), and the gradients of the head's own term accumulate.
  */
 clora_status objective_run(objective objective, workspace *ws, const selection *select, const clora_tensor *weights,
                            bool gradient);

@@ -47,5 +47,5 @@ done:
 }
 
 objective own_objective_of(const own_objective *o) {
-    return (objective){run, o};
+    return (objective){run, o, .all_rows = true};
 }
