@@ -186,10 +186,14 @@ static void test_an_adapter_that_is_trained_on_is_its_own_reference(void **state
     clora_adapter_free(options.reference);
 }
 
-/* The head trains too, whose gradient is not one of rows apart. */
-static void test_ten_steps_of_all_weights_are_those_of_trl(void **state) {
-    (void)state;
-    clora_train_options options = options_of(CLORA_PREFERENCE_ORPO);
+static void load_whole_model(clora_model **own, clora_adapter **all) {
+    assert_ok(clora_model_load(own, context, fixture_path("tiny-llama"), NULL));
+    assert_ok(clora_full_create(all, *own, NULL));
+}
+
+/* The head trains too, whose gradient is not one of rows apart, and the model is its own reference. */
+static void compare_whole_model(const char *name, clora_preference preference) {
+    clora_train_options options = options_of(preference);
     clora_dataset *data = load_data(CLORA_DATA_PREFERENCE);
     clora_model *own = NULL; /* which changes */
     clora_adapter *all = NULL;
@@ -197,20 +201,84 @@ static void test_ten_steps_of_all_weights_are_those_of_trl(void **state) {
     clora_train_step step;
 
     options.weight_decay = 0.0f;
-    assert_ok(clora_model_load(&own, context, fixture_path("tiny-llama"), NULL));
-    assert_ok(clora_full_create(&all, own, NULL));
+    load_whole_model(&own, &all);
     assert_ok(clora_trainer_create(&trainer, own, all, data, &options));
     for (int i = 0; i < STEPS; i++) {
         assert_ok(clora_trainer_step(trainer, &step));
-        assert_near("orpo-full", i + 1, "loss", step.loss, expected_of("orpo-full", "losses", i));
+        assert_near(name, i + 1, "loss", step.loss, expected_of(name, "losses", i));
     }
     clora_trainer_free(trainer);
-    options.preference = CLORA_PREFERENCE_DPO;
-    assert_refused(clora_trainer_create(&trainer, own, all, data, &options), CLORA_ERROR_UNSUPPORTED,
-                   "dpo compares with the model as it was");
     clora_adapter_free(all);
     clora_model_free(own);
     clora_dataset_free(data);
+}
+
+static void test_ten_steps_of_all_weights_are_those_of_trl(void **state) {
+    (void)state;
+    compare_whole_model("orpo-full", CLORA_PREFERENCE_ORPO);
+    compare_whole_model("dpo-full", CLORA_PREFERENCE_DPO);
+}
+
+/* ---- The reference ---- */
+
+static void test_the_reference_scores_an_answer_once(void **state) {
+    (void)state;
+    const clora_train_options options = options_of(CLORA_PREFERENCE_DPO);
+    clora_adapter *adapter = load_adapter();
+    clora_dataset *data = load_data(CLORA_DATA_PREFERENCE);
+    clora_trainer *trainer = NULL;
+    clora_train_step step;
+    int i;
+
+    assert_ok(clora_trainer_create(&trainer, model, adapter, data, &options));
+    for (i = 0; i < 2; i++) {
+        assert_false(reference_scores_hold_all(trainer->references));
+        assert_ok(clora_trainer_step(trainer, &step));
+    }
+    assert_true(reference_scores_hold_all(trainer->references));
+    for (size_t k = 0; k < data->count; k += 2) /* which the next steps are to be seen to use */
+        trainer->references->score[k] -= 10.0;
+    assert_ok(clora_trainer_step(trainer, &step));
+    assert_true(fabs((double)step.rewards.chosen - 3.0 -
+                     json_number_value(json_object_get(expected_of("dpo", "log", i), "rewards/chosen"))) < 1e-3);
+    clora_trainer_free(trainer);
+    clora_dataset_free(data);
+    clora_adapter_free(adapter);
+}
+
+/* What it trains was the reference before the first step. */
+static void test_a_model_that_changes_is_evaluated_against_itself_as_it_was(void **state) {
+    (void)state;
+    const clora_train_options options = options_of(CLORA_PREFERENCE_DPO);
+    clora_dataset *data = load_data(CLORA_DATA_PREFERENCE), *other = load_data(CLORA_DATA_PREFERENCE);
+    clora_model *own = NULL;
+    clora_adapter *all = NULL;
+    clora_trainer *trainer = NULL;
+    clora_train_step step;
+    clora_eval_result before, after;
+
+    load_whole_model(&own, &all);
+    assert_ok(clora_trainer_create(&trainer, own, all, data, &options));
+    assert_ok(clora_trainer_evaluate(&before, trainer, other, NULL, NULL));
+    assert_true(fabs(before.loss - log(2.0)) < 1e-6);
+    assert_ok(clora_trainer_step(trainer, &step));
+    assert_ok(clora_trainer_step(trainer, &step));
+    assert_ok(clora_trainer_evaluate(&after, trainer, other, NULL, NULL));
+    assert_true(after.loss < 0.1 && after.accuracy == 1.0);
+    clora_dataset_free(other);
+    other = load_data(CLORA_DATA_PREFERENCE);
+    assert_refused(clora_trainer_evaluate(&after, trainer, other, NULL, NULL), CLORA_ERROR_UNSUPPORTED,
+                   "evaluate these data before the first step too");
+    clora_trainer_free(trainer);
+    clora_dataset_free(other);
+    other = load_data(CLORA_DATA_UNPAIRED_PREFERENCE);
+    const clora_train_options kto = options_of(CLORA_PREFERENCE_KTO);
+    assert_refused(clora_trainer_create(&trainer, own, all, other, &kto), CLORA_ERROR_UNSUPPORTED,
+                   "kto compares each batch with the model as it was");
+    clora_dataset_free(other);
+    clora_dataset_free(data);
+    clora_adapter_free(all);
+    clora_model_free(own);
 }
 
 /* ---- What is refused ---- */
@@ -288,6 +356,8 @@ int main(void) {
         cmocka_unit_test(test_ten_steps_of_single_answers_are_those_of_trl),
         cmocka_unit_test(test_an_adapter_that_is_trained_on_is_its_own_reference),
         cmocka_unit_test(test_ten_steps_of_all_weights_are_those_of_trl),
+        cmocka_unit_test(test_the_reference_scores_an_answer_once),
+        cmocka_unit_test(test_a_model_that_changes_is_evaluated_against_itself_as_it_was),
         cmocka_unit_test(test_refuses_what_does_not_fit),
         cmocka_unit_test(test_prefixes_stand_before_both_answers),
     };

@@ -244,7 +244,8 @@ CLORA_API clora_status clora_evaluate(clora_eval_result *out, clora_model *model
 
 /**
  * Evaluate what a trainer trains on other data, as far as it has come: clora_evaluate() with the trainer's options, or
- * on preferences the trainer's loss of them, with its reference policy. Waits.
+ * on preferences the trainer's loss of them, with its reference policy. Where the model's own weights train, that is the
+ * model before the first step: data that are evaluated later are to be evaluated before it too. Waits.
  *
  * @param[out]    out       overwritten; of preferences `loss` is the mean of their loss, `perplexity` NaN, and
  *                          `accuracy` the share of pairs whose chosen answer has the larger reward, NaN for KTO
@@ -253,7 +254,7 @@ CLORA_API clora_status clora_evaluate(clora_eval_result *out, clora_model *model
  * @param[in]     progress  called after each step with the sequences done so far; non-zero stops; NULL for none
  * @param[in]     user      handed to progress; borrowed
  *
- * @return as clora_evaluate()
+ * @return as clora_evaluate(); CLORA_ERROR_UNSUPPORTED where the reference policy is not there any more
  */
 CLORA_API clora_status clora_trainer_evaluate(clora_eval_result *out, clora_trainer *trainer,
                                               const clora_dataset *dataset, int (*progress)(void *user, int64_t done),

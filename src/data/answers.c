@@ -159,6 +159,10 @@ void answer_loader_mismatched(answer_loader *loader, const answer_batch **out) {
     *out = &loader->batch;
 }
 
+void answer_loader_rewind(answer_loader *loader) {
+    start_epoch(loader, 0);
+}
+
 size_t answer_loader_batches_per_epoch(const answer_loader *l) {
     const size_t size = (size_t)l->options.batch_size;
 

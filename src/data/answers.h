@@ -45,6 +45,9 @@ void answer_loader_next(answer_loader *loader, const answer_batch **out);
  * Borrowed until the next call. */
 void answer_loader_mismatched(answer_loader *loader, const answer_batch **out);
 
+/* Back to the first batch of the first epoch. */
+void answer_loader_rewind(answer_loader *loader);
+
 size_t answer_loader_batches_per_epoch(const answer_loader *loader);
 
 /* The largest batch is of B x T ids. */

@@ -43,7 +43,7 @@ static clora_status check_reference(const clora_adapter *adapter, const clora_ad
 }
 
 clora_status preference_create(preference **out, const clora_adapter *adapter, const clora_dataset *dataset,
-                               const clora_train_options *options) {
+                               reference_scores **known, const clora_train_options *options) {
     const preference_rule *rule = preference_rule_of(options->preference);
     clora_status status = check(rule, dataset, options);
     preference *p = NULL;
@@ -62,6 +62,7 @@ clora_status preference_create(preference **out, const clora_adapter *adapter, c
     if (options->reference)
         shared_hold(&options->reference->shared);
     p->reference = options->reference;
+    TRY(reference_scores_find(&p->known, known, dataset));
     TRY(answer_loader_create(&p->loader, dataset,
                              &(answer_loader_options){.batch_size = options->batch_size,
                                                       .shuffle = options->shuffle,
@@ -131,17 +132,49 @@ done:
     return status;
 }
 
-/* The reference policy's pass, if the loss wants it, then the policy's, which leaves what its backward pass needs. */
-static clora_status score_both(preference *p, const answer_batch *batch, const selection *policy, bool gradient) {
+/* The reference policy's pass, unless all is `known`: NULL for answers that belong to other prompts. */
+static clora_status score_reference(preference *p, const answer_batch *batch, reference_scores *known) {
     const selection reference = {.adapter = p->reference};
+    clora_status status = CLORA_OK;
+
+    if (!known || !reference_scores_hold(known, batch))
+        TRY(score(p, batch, &reference, true, false));
+    for (size_t i = 0; known && i < batch->count; i++) {
+        double *score = &known->score[batch->answer[i].sequence];
+        if (isnan(*score))
+            *score = p->scored[i].reference;
+        p->scored[i].reference = *score;
+    }
+done:
+    return status;
+}
+
+/* What the reference makes of them, if the loss wants it, then the policy's pass, which leaves what its backward pass
+ * needs. */
+static clora_status score_both(preference *p, const answer_batch *batch, const selection *policy,
+                               reference_scores *known, bool gradient) {
     clora_status status = CLORA_OK;
 
     for (size_t i = 0; i < batch->count; i++)
         p->scored[i] = (scored_answer){.count = batch->answer[i].answer.count, .desirable = batch->answer[i].desirable};
     TRY(batch_upload(p->ws, &batch->rows));
     if (p->rule->reference)
-        TRY(score(p, batch, &reference, true, false));
+        TRY(score_reference(p, batch, known));
     TRY(score(p, batch, policy, false, gradient));
+done:
+    return status;
+}
+
+clora_status preference_look_ahead(preference *p, size_t batches) {
+    const answer_batch *batch;
+    clora_status status = CLORA_OK;
+
+    for (size_t i = 0; p->rule->reference && i < batches; i++) {
+        answer_loader_next(p->loader, &batch);
+        TRY(batch_upload(p->ws, &batch->rows));
+        TRY(score_reference(p, batch, p->known));
+    }
+    answer_loader_rewind(p->loader);
 done:
     return status;
 }
@@ -153,7 +186,7 @@ static clora_status measure_kl(preference *p, const selection *policy) {
     clora_status status = CLORA_OK;
 
     answer_loader_mismatched(p->loader, &batch);
-    TRY(score_both(p, batch, policy, false));
+    TRY(score_both(p, batch, policy, NULL, false));
     for (size_t i = 0; i < batch->count; i++)
         sum += p->scored[i].policy - p->scored[i].reference;
     p->options.kl = fmax(0.0, sum / (double)batch->count);
@@ -221,7 +254,7 @@ clora_status preference_judge(preference *p, const selection *policy, bool gradi
     if (p->rule->kl)
         TRY(measure_kl(p, policy));
     answer_loader_next(p->loader, &batch);
-    TRY(score_both(p, batch, policy, gradient));
+    TRY(score_both(p, batch, policy, p->known, gradient));
     judge(p, batch, sums);
 done:
     return status;

@@ -6,29 +6,35 @@
 #include "model/workspace.h"
 #include "train/objective.h"
 #include "train/preference_loss.h"
+#include "train/reference.h"
 
 /*
  * Learning from preferences. A loss of whole answers depends on the sums of their ids' log-probabilities, so its
  * gradient is that of each row's likelihood times a number for each answer. A micro-batch is: a forward pass of the
- * reference policy, one of the policy with the head's backward pass, the loss on the host, each row of the head's
- * gradient times what the loss says, and the rest of the backward pass.
+ * reference policy where it has not scored the answers yet, one of the policy with the head's backward pass, the loss
+ * on the host, each row of the head's gradient times what the loss says, and the rest of the backward pass.
  */
 typedef struct preference {
     const preference_rule *rule;
     preference_options options;
     answer_loader *loader;
     clora_adapter *reference; /* held; NULL: the base alone */
+    reference_scores *known;  /* borrowed: what it made of the dataset so far */
     workspace *ws;            /* borrowed, for the loader's largest batch */
     clora_tensor *weights;    /* (rows, 1) how much each row's likelihood counts */
     float *nll, *weight;      /* (rows) on the host */
     scored_answer *scored;    /* (rows) the answers of a batch */
 } preference;
 
-/* The loader; the workspace is to be of its shape, and comes with preference_begin. */
+/* The loader; the workspace is to be of its shape, and comes with preference_begin. `known` lists what the reference
+ * made of datasets until now, and outlives it. */
 clora_status preference_create(preference **out, const clora_adapter *adapter, const clora_dataset *dataset,
-                               const clora_train_options *options);
+                               reference_scores **known, const clora_train_options *options);
 clora_status preference_begin(preference *p, workspace *ws);
 void preference_free(preference *p); /* NULL is allowed */
+
+/* The reference's scores of the first so many batches of all, before the model changes; the loader stays there. */
+clora_status preference_look_ahead(preference *p, size_t batches);
 
 /* The next micro-batch through the forward passes, with `gradient` also back through the head, where all rows weigh 1.
  * Its sums are added. */

@@ -5,8 +5,18 @@
 #include "train/preference.h"
 #include "train/trainer.h"
 
+/* A model that trains itself was its reference before the first step. */
+static clora_status check_reference(const preference *p, const clora_trainer *t) {
+    if (!p->rule->reference || !t->adapter->changes_model || t->step == 0 || reference_scores_hold_all(p->known))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                      "%s compares with the model as it was: evaluate these data before the first step too, which "
+                      "keeps what it made of them",
+                      p->rule->name);
+}
+
 /* Forward passes alone, in a workspace of their own. */
-static clora_status prepare(preference **p, workspace **ws, const clora_trainer *t, const clora_dataset *dataset) {
+static clora_status prepare(preference **p, workspace **ws, clora_trainer *t, const clora_dataset *dataset) {
     clora_train_options options = t->options;
     clora_status status = CLORA_OK;
     int *ranks = adapter_list_ranks(t->adapter, t->model->projections), B, T;
@@ -14,7 +24,8 @@ static clora_status prepare(preference **p, workspace **ws, const clora_trainer 
     options.shuffle = 0;
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an evaluation");
-    TRY(preference_create(p, t->adapter, dataset, &options));
+    TRY(preference_create(p, t->adapter, dataset, &t->references, &options));
+    TRY(check_reference(*p, t));
     answer_loader_shape((*p)->loader, &B, &T);
     TRY(workspace_plan(
         ws, t->model,

@@ -45,15 +45,16 @@ static clora_status check(const clora_train_options *o) {
     return CLORA_OK;
 }
 
-/* The reference policy is the model without the adapter. */
+/* The reference policy is the model without the adapter. What it makes of answers to their own prompts is made before
+ * its own weights change; to others' each batch has new ones. */
 static clora_status make_preference(clora_trainer *t, const clora_dataset *dataset) {
-    const clora_status status = preference_create(&t->preference, t->adapter, dataset, &t->options);
+    const clora_status status = preference_create(&t->preference, t->adapter, dataset, &t->references, &t->options);
 
-    if (status == CLORA_OK && t->preference->rule->reference && t->adapter->changes_model)
-        return clora_fail(
-            CLORA_ERROR_UNSUPPORTED,
-            "%s compares with the model as it was, which is not there any more when its own weights train",
-            t->preference->rule->name);
+    if (status == CLORA_OK && t->preference->rule->kl && t->adapter->changes_model)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "%s compares each batch with the model as it was, which is not there any more when its own "
+                          "weights train",
+                          t->preference->rule->name);
     return status;
 }
 
@@ -245,6 +246,7 @@ void clora_trainer_free(clora_trainer *t) {
     optimizer_free(t->optimizer);
     parameters_finish(&t->parameters);
     preference_free(t->preference);
+    reference_scores_free(t->references);
     workspace_free(t->ws);
     clora_loader_free(t->loader);
     free(t->staging);
@@ -255,6 +257,13 @@ void clora_trainer_free(clora_trainer *t) {
 
 int clora_trainer_steps(const clora_trainer *t) {
     return t ? t->steps : 0;
+}
+
+/* All batches of an epoch, or of a run that ends before. */
+static clora_status look_ahead(clora_trainer *t) {
+    const size_t epoch = batches_per_epoch(t), run = (size_t)t->steps * (size_t)t->options.accumulate;
+
+    return preference_look_ahead(t->preference, run < epoch ? run : epoch);
 }
 
 /* A new dropout pattern for every micro-batch of the run. */
@@ -298,6 +307,8 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
     *out = (clora_train_step){.step = t->step + 1, .steps = t->steps};
     if (t->step >= t->steps)
         return clora_fail(CLORA_ERROR_NOT_FOUND, "the run is over after %d updates", t->steps);
+    if (t->preference && t->adapter->changes_model && t->batches == 0)
+        TRY(look_ahead(t));
     TRY(parameters_zero_gradients(&t->parameters));
     for (int i = 0; i < t->options.accumulate && (!t->batches_total || t->batches < t->batches_total); i++)
         TRY(micro_batch(t, &sums));

@@ -29,6 +29,7 @@ struct clora_trainer {
     clora_train_options options;
     clora_loader *loader;   /* NULL where there is */
     preference *preference; /* what learns from preferences, with a loader of its own */
+    reference_scores *references;
     workspace *ws;
     objective objective;
     own_objective own; /* where it is the program's own */
