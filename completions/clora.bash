@@ -40,7 +40,7 @@ _clora() {
         --order) words="input finished" ;;
         --recompute) words="none attention layer" ;;
         --schedule) words="constant linear cosine" ;;
-        --objective) words="next dpo ipo hinge orpo kto" ;;
+        --objective) words="next classify dpo ipo hinge orpo kto" ;;
         --target-modules) words="all-linear q_proj k_proj v_proj o_proj gate_proj up_proj down_proj" ;;
         --device) words=$(clora devices 2>/dev/null | sed -n 's/^\([0-9][0-9]*\)  .*/\1/p') ;;
         *)

@@ -24,7 +24,7 @@ _clora() {
     --order) compadd input finished ;;
     --recompute) compadd none attention layer ;;
     --schedule) compadd constant linear cosine ;;
-    --objective) compadd next dpo ipo hinge orpo kto ;;
+    --objective) compadd next classify dpo ipo hinge orpo kto ;;
     --target-modules) compadd all-linear q_proj k_proj v_proj o_proj gate_proj up_proj down_proj ;;
     --device) compadd $(clora devices 2>/dev/null | sed -n 's/^\([0-9][0-9]*\)  .*/\1/p') ;;
     *)

@@ -15,6 +15,7 @@ OPTIONAL_IN = {
     "clora_context_create": {"device"},
     "clora_dataset_from_ids": {"labels"},
     "clora_evaluate": {"adapter"},
+    "clora_evaluate_preferences": {"adapter"},
     "clora_inspect_data": {"columns"},
     "clora_lowrank_backward": {"dx"},
     "clora_lowrank_forward": {"u", "lowrank"},

@@ -66,7 +66,37 @@ class Train(PreferenceTest):
         self.assertEqual(self.logged()[0]["rewards/margins"], 0.0)
 
 
+@needs_device
+class Eval(PreferenceTest):
+    def evaluate(self, *more):
+        return self.gives_json("eval", MODEL, "--data", self.pairs, *more)
+
+    def test_an_adapter_is_measured_as_its_training_was(self):
+        trained = self.gives_json(*self.arguments(self.pairs, "dpo", "--steps", "3", "--lr", "2e-3", "--beta", "0.2",
+                                                  "--val", self.pairs))
+        asked = ["--objective", "dpo", "--beta", "0.2"]
+        result = self.evaluate("--adapter", self.out, *asked)
+        self.assertEqual(result["loss"], trained["val_loss"])
+        self.assertAlmostEqual(result["rewards/margins"], result["rewards/chosen"] - result["rewards/rejected"], 5)
+        self.assertEqual((result["rewards/accuracies"], result["sequences"], result["kl"]), (1.0, 10, None))
+        self.assertAlmostEqual(self.evaluate(*asked)["loss"], 0.693147, 5)  # without an adapter nothing differs
+        same = self.evaluate("--adapter", self.out, "--reference", self.out, *asked)
+        self.assertEqual((same["rewards/chosen"], same["rewards/accuracies"]), (0.0, 0.0))
+        out = self.succeeds("eval", MODEL, "--adapter", self.out, "--data", self.pairs, *asked)
+        self.assertRegex(out, r"(?m)^accuracy    the chosen answer has the larger reward in 100\.0 % of the pairs$")
+
+    def test_single_answers_are_measured(self):
+        result = self.gives_json("eval", MODEL, "--data", self.single, "--objective", "kto")
+        self.assertEqual((result["loss"], result["kl"], result["rewards/accuracies"]), (0.5, 0.0, None))
+
+
 class Refused(PreferenceTest):
+    def test_evaluations_that_do_not_fit(self):
+        for options, says in ((["--objective", "dpo", "--pack"], "--pack is for --objective next"),
+                              (["--beta", "1"], "--beta is of an objective on preferences"),
+                              (["--reference", "x"], "--reference is of an objective on preferences")):
+            self.fails(2, "eval", MODEL, "--data", self.pairs, *options, says=says)
+
     def test_options_that_do_not_fit(self):
         for objective, option, says in (("dpo", ["--pack"], "--pack is for --objective next"),
                                         ("kto", ["--learn-context"], "--learn-context is for --objective next"),

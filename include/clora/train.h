@@ -242,10 +242,45 @@ CLORA_API clora_status clora_evaluate(clora_eval_result *out, clora_model *model
                                       const clora_dataset *dataset, int batch_size, int pack, int max_length,
                                       int (*progress)(void *user, int64_t done), void *user);
 
+/** How clora_evaluate_preferences() compares answers. */
+typedef struct clora_preference_options {
+    size_t size;                 /**< of this struct, as the caller knows it */
+    clora_preference preference; /**< by this loss, whose kind of data the dataset's must be (default DPO) */
+    float beta;                  /**< of the loss, above 0 (default 0.1) */
+    float label_smoothing;       /**< of DPO, as in training (default 0) */
+    int batch_size;              /**< prompts in a step, of KTO at least 2 (default 8) */
+    clora_adapter *reference;    /**< of this model: what adapts the reference policy; borrowed (default NULL: the base
+                                      alone) */
+    int (*progress)(void *user, int64_t done); /**< called after each step with the answers done so far; non-zero stops
+                                                    (default NULL) */
+    void *user;                                /**< handed to progress; borrowed (default NULL) */
+} clora_preference_options;
+
+/** The defaults of clora_preference_options. */
+#define CLORA_PREFERENCE_OPTIONS_INIT \
+    { sizeof(clora_preference_options), CLORA_PREFERENCE_DPO, 0.1f, 0.0f, 8, NULL, NULL, NULL }
+
+/**
+ * Evaluate a policy on all of a dataset of preferences, without dropout. Waits.
+ *
+ * @param[out] out      overwritten; `loss` is the mean of the loss of preferences, `perplexity` NaN, and `accuracy` the
+ *                      share of pairs whose chosen answer has the larger reward, NaN for KTO
+ * @param[out] rewards  overwritten: means over the dataset
+ * @param[in]  model    only read
+ * @param[in]  adapter  of this model: the policy; NULL for the base alone
+ * @param[in]  dataset  only read
+ * @param[in]  options  NULL for the defaults
+ *
+ * @return as clora_evaluate()
+ */
+CLORA_API clora_status clora_evaluate_preferences(clora_eval_result *out, clora_rewards *rewards, clora_model *model,
+                                                  clora_adapter *adapter, const clora_dataset *dataset,
+                                                  const clora_preference_options *options);
+
 /**
  * Evaluate what a trainer trains on other data, as far as it has come: clora_evaluate() with the trainer's options, or
- * on preferences the trainer's loss of them, with its reference policy. Where the model's own weights train, that is the
- * model before the first step: data that are evaluated later are to be evaluated before it too. Waits.
+ * on preferences the trainer's loss of them, with its reference policy. Where the model's own weights train, that is
+ * the model before the first step: data that are evaluated later are to be evaluated before it too. Waits.
  *
  * @param[out]    out       overwritten; of preferences `loss` is the mean of their loss, `perplexity` NaN, and
  *                          `accuracy` the share of pairs whose chosen answer has the larger reward, NaN for KTO

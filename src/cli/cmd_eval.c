@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 
 #include <clora/inspect.h>
@@ -10,15 +11,21 @@
 #include "cli/options/data_options.h"
 #include "cli/ui/json_out.h"
 #include "cli/options/model_options.h"
+#include "cli/options/objective_options.h"
 #include "cli/options/opt.h"
 #include "cli/ui/progress.h"
 #include "cli/ui/text.h"
+
+enum { GROUPS = 3 };
 
 typedef struct eval_args {
     const char *path;
     opt_list adapter;
     data_args data;
     model_args model;
+    int objective;
+    const char *reference;
+    clora_preference_options preference; /* of one on preferences */
 } eval_args;
 
 static const opt model_part[] = {
@@ -36,18 +43,47 @@ static const opt model_part[] = {
     {.name = NULL},
 };
 
+static const opt objective_part[] = {
+    {.name = "objective",
+     .type = OPT_CHOICE,
+     .offset = offsetof(eval_args, objective),
+     .value = "NAME",
+     .choices = objective_words,
+     .help =
+         "what is measured: next (the next token of targets), or classify where an adapter tells labels; on "
+         "\"prompt\", \"chosen\" and \"rejected\" the loss and the rewards of dpo, ipo, hinge or orpo, on \"prompt\", "
+         "\"completion\" and \"label\" those of kto"},
+    {.name = "beta",
+     .type = OPT_FLOAT,
+     .offset = offsetof(eval_args, preference.beta),
+     .value = "X",
+     .low = 0,
+     .high = 1e9,
+     .flags = OPT_ABOVE,
+     .help = "of preferences, as in training"},
+    {.name = "reference",
+     .type = OPT_PATH,
+     .offset = offsetof(eval_args, reference),
+     .value = "DIR",
+     .help = "of preferences: the adapter that --adapter is compared with, that of train's --init-adapter (default: "
+             "the model without one)"},
+    {.name = NULL},
+};
+
 typedef struct eval_run {
     const cli_state *cli;
     clora_context *context;
     clora_tokenizer *tokenizer;
     clora_dataset *data;
     clora_model *model;
-    clora_adapter *adapter;
+    clora_adapter *adapter, *reference;
     progress bar;
     clora_eval_result result;
+    clora_rewards rewards; /* of preferences */
 } eval_run;
 
 static void release(eval_run *run) {
+    clora_adapter_free(run->reference);
     clora_adapter_free(run->adapter);
     clora_model_free(run->model);
     clora_dataset_free(run->data);
@@ -73,6 +109,10 @@ static void find_labels(clora_inspected_adapter *adapter, const opt_list *paths)
     }
 }
 
+static bool is_of_preferences(const eval_args *args) {
+    return objective_preference(args->objective) != CLORA_PREFERENCE_NONE;
+}
+
 /* What the adapters are for: texts with labels, where one tells these. */
 static int load_data(eval_run *run, const eval_args *args, const clora_model_info *info, int max_length) {
     clora_inspected_adapter adapter;
@@ -80,7 +120,8 @@ static int load_data(eval_run *run, const eval_args *args, const clora_model_inf
 
     find_labels(&adapter, &args->adapter);
     data.labels = (const char *const *)adapter.labels;
-    data.kind = data.labels ? CLORA_DATA_LABELS : CLORA_DATA_PAIRS;
+    if (data.labels && args->objective == 0)
+        data.kind = CLORA_DATA_LABELS;
     const int status = data_load(run->cli, &data, data.data, run->tokenizer, info, max_length, &run->data);
     clora_inspected_adapter_finish(&adapter);
     return status;
@@ -106,13 +147,29 @@ static int load(eval_run *run, const eval_args *args, int *max_length) {
         return status;
     if (clora_model_load(&run->model, run->context, args->path, &options) != CLORA_OK)
         return cli_fail_library(run->cli);
+    if (args->reference && clora_adapter_load(&run->reference, run->model, args->reference) != CLORA_OK)
+        return cli_fail_library(run->cli);
     return adapters_load(run->cli, &run->adapter, run->model, &args->adapter);
+}
+
+static clora_status evaluate_preferences(eval_run *run, const eval_args *args) {
+    clora_preference_options options = args->preference;
+
+    options.preference = objective_preference(args->objective);
+    options.batch_size = args->data.batch_size;
+    options.reference = run->reference;
+    options.progress = show_progress;
+    options.user = run;
+    return clora_evaluate_preferences(&run->result, &run->rewards, run->model, run->adapter, run->data, &options);
 }
 
 static int evaluate(eval_run *run, const eval_args *args, int max_length) {
     progress_begin(&run->bar, (int64_t)clora_dataset_get_stats(run->data).sequences, 0, run->cli->quiet);
-    const clora_status status = clora_evaluate(&run->result, run->model, run->adapter, run->data, args->data.batch_size,
-                                               args->data.pack, args->data.pack ? max_length : 0, show_progress, run);
+    const clora_status status =
+        is_of_preferences(args)
+            ? evaluate_preferences(run, args)
+            : clora_evaluate(&run->result, run->model, run->adapter, run->data, args->data.batch_size, args->data.pack,
+                             args->data.pack ? max_length : 0, show_progress, run);
     progress_end(&run->bar);
     return status == CLORA_OK ? CLI_DONE : cli_fail_library(run->cli);
 }
@@ -131,9 +188,36 @@ static int report_labels(const eval_run *run) {
     return CLI_DONE;
 }
 
-static int report(const eval_run *run) {
+/* ORPO's rewards are no ratios; a pair's accuracy and KTO's divergence are not of all. */
+static int report_preferences(const eval_run *run) {
+    const clora_eval_result *r = &run->result;
+    const clora_rewards *w = &run->rewards;
+
+    if (run->cli->json)
+        return json_print(run->cli, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "loss",
+                                              json_number(r->loss), "rewards/chosen", json_float(w->chosen),
+                                              "rewards/rejected", json_float(w->rejected), "rewards/margins",
+                                              json_float(w->margin), "rewards/accuracies", json_float(w->accuracy),
+                                              "kl", json_float(w->kl), "tokens", (json_int_t)r->learnt, "sequences",
+                                              (json_int_t)r->sequences, "seconds", json_number(r->seconds)));
+    printf("loss        %s\n", text_number(r->loss));
+    printf("rewards     chosen %s, rejected %s, margin %s\n", text_number((double)w->chosen),
+           text_number((double)w->rejected), text_number((double)w->margin));
+    if (!isnan(w->accuracy))
+        printf("accuracy    the chosen answer has the larger reward in %s of the pairs\n",
+               text_percent((double)w->accuracy, 1));
+    if (!isnan(w->kl))
+        printf("divergence  %s nats of an answer to another prompt\n", text_number((double)w->kl));
+    printf("data        %s, %s, in %s\n", text_amount(r->sequences, "answer", "answers"),
+           text_amount(r->learnt, "token", "tokens"), text_duration(r->seconds));
+    return CLI_DONE;
+}
+
+static int report(const eval_run *run, const eval_args *args) {
     const clora_eval_result *r = &run->result;
 
+    if (is_of_preferences(args))
+        return report_preferences(run);
     if (clora_dataset_labels(run->data, NULL))
         return report_labels(run);
 
@@ -150,22 +234,38 @@ static int report(const eval_run *run) {
     return CLI_DONE;
 }
 
+static int check(const cli_state *cli, eval_args *args, const opt_group *groups) {
+    static const char *const idle[] = {"columns", "learn-context", "pack"}, *const idle_else[] = {"beta", "reference"};
+
+    args->data.kind = objective_data(args->objective);
+    for (int i = 0; is_of_preferences(args) && i < 3; i++)
+        if (opt_given(groups, GROUPS, idle[i]))
+            return cli_misuse(cli, "--%s is for --objective next", idle[i]);
+    for (int i = 0; !is_of_preferences(args) && i < 2; i++)
+        if (opt_given(groups, GROUPS, idle_else[i]))
+            return cli_misuse(cli, "--%s is of an objective on preferences", idle_else[i]);
+    return CLI_DONE;
+}
+
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", NULL};
-    eval_args args = {.data = DATA_ARGS_INIT(8)};
-    opt_group groups[] = {{.heading = "Data", .options = data_options, .values = &args.data},
-                          {.heading = "Model", .options = model_part, .values = &args}};
+    eval_args args = {.data = DATA_ARGS_INIT(8), .preference = CLORA_PREFERENCE_OPTIONS_INIT};
+    opt_group groups[GROUPS] = {{.heading = "Data", .options = data_options, .values = &args.data},
+                                {.heading = "Model", .options = model_part, .values = &args},
+                                {.heading = "Objective", .options = objective_part, .values = &args}};
     eval_run work = {.cli = cli};
     int max_length = 0;
-    int status = opt_parse(cli, groups, 2, names, 1, &args.path, argc, argv);
+    int status = opt_parse(cli, groups, GROUPS, names, 1, &args.path, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
-    status = load(&work, &args, &max_length);
+    status = check(cli, &args, groups);
+    if (status == CLI_DONE)
+        status = load(&work, &args, &max_length);
     if (status == CLI_DONE)
         status = evaluate(&work, &args, max_length);
     if (status == CLI_DONE)
-        status = report(&work);
+        status = report(&work, &args);
     release(&work);
     return status;
 }
@@ -177,7 +277,7 @@ const command command_eval = {
     .about =
         "Measures how well a model, with or without an adapter, predicts the targets: mean negative log likelihood "
         "(natural logarithm) and perplexity per learnt token, and accuracy: how often "
-        "the likeliest token was right.",
+        "the likeliest token was right. Of preferences: their loss, and what rewards the answers get.",
     .example = "clora eval models/tiny --adapter my-adapter --data data/validation.jsonl",
     .run = run,
 };

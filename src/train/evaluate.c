@@ -88,8 +88,7 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
     if (adapter)
         TRY(model_check_adapter(model, adapter));
     if (dataset_is_preference(dataset))
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT,
-                       "the data are preferences: a trainer that learns from them evaluates them"));
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the data are preferences: clora_evaluate_preferences() is for them"));
     TRY(classify_check(dataset, adapter));
     TRY(batch_check_ids(model, adapter, dataset));
     TRY(model_self_check(model, SELF_CHECK_LOSS));

@@ -29,9 +29,21 @@ static clora_status check(const preference_rule *rule, const clora_dataset *data
     return CLORA_OK;
 }
 
+/* Batches of preferences have no rows for a prompt, and a workspace room for prefixes of one length. */
+static clora_status check_past(const clora_adapter *adapter, const clora_adapter *reference) {
+    const int own = adapter_prefix_length(adapter), other = adapter_prefix_length(reference);
+
+    if (adapter_prompt_length(adapter) || adapter_prompt_length(reference))
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "preferences are not learnt with prompts: take a prefix");
+    if (other > 0 && other != own)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "the reference's prefix has %d positions, the adapter's %d", other,
+                          own);
+    return CLORA_OK;
+}
+
 /* The passes of both policies share a workspace. */
 static clora_status check_reference(const clora_adapter *adapter, const clora_adapter *reference) {
-    bool fits = reference->base.model == adapter->base.model && reference->parameters == adapter->parameters;
+    bool fits = adapter && reference->base.model == adapter->base.model && reference->parameters == adapter->parameters;
 
     for (int i = 0; fits && i < adapter->base.projections; i++) {
         const lowrank *a = adapter_term(adapter, i), *b = adapter_term(reference, i);
@@ -49,6 +61,8 @@ clora_status preference_create(preference **out, const clora_adapter *adapter, c
     preference *p = NULL;
 
     *out = NULL;
+    if (status == CLORA_OK)
+        status = check_past(adapter, options->reference);
     if (status == CLORA_OK && options->reference)
         status = check_reference(adapter, options->reference);
     if (status != CLORA_OK)

@@ -2,78 +2,162 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/options.h"
+#include "device/self_check.h"
+#include "train/classify.h"
 #include "train/preference.h"
 #include "train/trainer.h"
 
-/* A model that trains itself was its reference before the first step. */
-static clora_status check_reference(const preference *p, const clora_trainer *t) {
-    if (!p->rule->reference || !t->adapter->changes_model || t->step == 0 || reference_scores_hold_all(p->known))
-        return CLORA_OK;
-    return clora_fail(CLORA_ERROR_UNSUPPORTED,
-                      "%s compares with the model as it was: evaluate these data before the first step too, which "
-                      "keeps what it made of them",
-                      p->rule->name);
-}
+/* What is evaluated, and how. */
+typedef struct evaluation {
+    clora_model *model;
+    clora_adapter *adapter;
+    const clora_dataset *dataset;
+    clora_train_options options;
+    reference_scores **known;
+    int (*progress)(void *user, int64_t done);
+    void *user;
+    preference *preference;
+    workspace *ws;
+    objective_sums sums;
+} evaluation;
 
 /* Forward passes alone, in a workspace of their own. */
-static clora_status prepare(preference **p, workspace **ws, clora_trainer *t, const clora_dataset *dataset) {
-    clora_train_options options = t->options;
+static clora_status prepare(evaluation *e) {
     clora_status status = CLORA_OK;
-    int *ranks = adapter_list_ranks(t->adapter, t->model->projections), B, T;
+    int *ranks = adapter_list_ranks(e->adapter, e->model->projections), B, T;
 
-    options.shuffle = 0;
+    e->options.shuffle = 0;
     if (!ranks)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an evaluation");
-    TRY(preference_create(p, t->adapter, dataset, &t->references, &options));
-    TRY(check_reference(*p, t));
-    answer_loader_shape((*p)->loader, &B, &T);
+    TRY(preference_create(&e->preference, e->adapter, e->dataset, e->known, &e->options));
+    answer_loader_shape(e->preference->loader, &B, &T);
     TRY(workspace_plan(
-        ws, t->model,
-        &(workspace_options){.B = B, .T = T, .positions = T, .loss = true, .adapter = t->adapter, .ranks = ranks}));
-    TRY(workspace_commit(*ws));
-    TRY(preference_begin(*p, *ws));
+        &e->ws, e->model,
+        &(workspace_options){.B = B, .T = T, .positions = T, .loss = true, .adapter = e->adapter, .ranks = ranks}));
+    TRY(workspace_commit(e->ws));
+    TRY(preference_begin(e->preference, e->ws));
 done:
     free(ranks);
     return status;
 }
 
-static clora_status run(objective_sums *sums, preference *p, const clora_trainer *t,
-                        int (*progress)(void *user, int64_t done), void *user) {
-    const selection policy = {.adapter = t->adapter};
-    const size_t batches = answer_loader_batches_per_epoch(p->loader);
+static clora_status run(evaluation *e) {
+    const selection policy = {.adapter = e->adapter};
+    const size_t batches = answer_loader_batches_per_epoch(e->preference->loader);
     clora_status status = CLORA_OK;
 
     for (size_t i = 0; i < batches; i++) {
-        TRY(preference_judge(p, &policy, false, sums));
-        if (progress && progress(user, sums->rewards.answers[0] + sums->rewards.answers[1]))
+        TRY(preference_judge(e->preference, &policy, false, &e->sums));
+        if (e->progress && e->progress(e->user, e->sums.rewards.answers[0] + e->sums.rewards.answers[1]))
             TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the evaluation was stopped"));
     }
 done:
     return status;
 }
 
-clora_status preference_evaluate(clora_eval_result *out, clora_trainer *t, const clora_dataset *dataset,
-                                 int (*progress)(void *user, int64_t done), void *user) {
+static clora_status evaluate(clora_eval_result *out, clora_rewards *rewards, evaluation *e) {
     const double start = clock_seconds();
-    objective_sums sums = {0};
+    const objective_sums *sums = &e->sums;
     clora_status status = CLORA_OK;
-    preference *p = NULL;
-    workspace *ws = NULL;
 
-    TRY(batch_check_ids(t->model, t->adapter, dataset));
-    TRY(prepare(&p, &ws, t, dataset));
-    TRY(run(&sums, p, t, progress, user));
-    *out = (clora_eval_result){.loss = sums.loss / sums.units,
+    TRY(batch_check_ids(e->model, e->adapter, e->dataset));
+    TRY(prepare(e));
+    TRY(run(e));
+    *rewards = preference_rewards(e->preference, sums);
+    *out = (clora_eval_result){.loss = sums->loss / sums->units,
                                .perplexity = NAN,
-                               .accuracy = (double)preference_rewards(p, &sums).accuracy,
-                               .learnt = sums.learnt,
-                               .tokens = sums.tokens,
-                               .sequences = clora_dataset_get_stats(dataset).sequences,
+                               .accuracy = (double)rewards->accuracy,
+                               .learnt = sums->learnt,
+                               .tokens = sums->tokens,
+                               .sequences = clora_dataset_get_stats(e->dataset).sequences,
                                .seconds = clock_seconds() - start};
     if (!isfinite(out->loss))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "the loss is not finite: the model's or adapter's weights overflow"));
 done:
-    preference_free(p);
-    workspace_free(ws);
+    preference_free(e->preference);
+    workspace_free(e->ws);
+    return status;
+}
+
+/* ---- what a trainer trains ---- */
+
+/* A model that trains itself was its reference before the first step. */
+static clora_status check_reference(clora_trainer *t, const clora_dataset *dataset) {
+    const preference_rule *rule = t->preference->rule;
+    reference_scores *known;
+    clora_status status = CLORA_OK;
+
+    if (!rule->reference || !t->adapter->changes_model || t->step == 0)
+        return CLORA_OK;
+    TRY(reference_scores_find(&known, &t->references, dataset));
+    if (!reference_scores_hold_all(known))
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "%s compares with the model as it was: evaluate these data before the first step too, which "
+                          "keeps what it made of them",
+                          rule->name);
+done:
+    return status;
+}
+
+clora_status preference_evaluate(clora_eval_result *out, clora_trainer *t, const clora_dataset *dataset,
+                                 int (*progress)(void *user, int64_t done), void *user) {
+    evaluation e = {.model = t->model,
+                    .adapter = t->adapter,
+                    .dataset = dataset,
+                    .options = t->options,
+                    .known = &t->references,
+                    .progress = progress,
+                    .user = user};
+    clora_rewards rewards;
+    clora_status status = CLORA_OK;
+
+    TRY(check_reference(t, dataset));
+    TRY(evaluate(out, &rewards, &e));
+done:
+    return status;
+}
+
+/* ---- any policy ---- */
+
+static clora_train_options train_options_of(const clora_preference_options *o) {
+    clora_train_options train = CLORA_TRAIN_OPTIONS_INIT;
+
+    train.preference = o->preference;
+    train.beta = o->beta;
+    train.label_smoothing = o->label_smoothing;
+    train.batch_size = o->batch_size;
+    train.reference = o->reference;
+    return train;
+}
+
+clora_status clora_evaluate_preferences(clora_eval_result *out, clora_rewards *rewards, clora_model *model,
+                                        clora_adapter *adapter, const clora_dataset *dataset,
+                                        const clora_preference_options *options) {
+    clora_preference_options all = CLORA_PREFERENCE_OPTIONS_INIT;
+    reference_scores *known = NULL;
+    clora_status status = CLORA_OK;
+
+    NEED(out);
+    *out = (clora_eval_result){0};
+    NEED(rewards);
+    *rewards = (clora_rewards){0};
+    NEED(model);
+    NEED(dataset);
+    OPTIONS_TAKE(all, options);
+    evaluation e = {.model = model,
+                    .adapter = adapter,
+                    .dataset = dataset,
+                    .options = train_options_of(&all),
+                    .known = &known,
+                    .progress = all.progress,
+                    .user = all.user};
+    if (adapter)
+        TRY(model_check_adapter(model, adapter));
+    TRY(classify_check(dataset, adapter));
+    TRY(model_self_check(model, SELF_CHECK_LOSS));
+    TRY(evaluate(out, rewards, &e));
+done:
+    reference_scores_free(known);
     return status;
 }

@@ -58,25 +58,11 @@ static clora_status make_preference(clora_trainer *t, const clora_dataset *datas
     return status;
 }
 
-/* Batches of preferences have no rows for a prompt, and a workspace room for prefixes of one length. */
-static clora_status check_past(const clora_adapter *adapter, const clora_adapter *reference) {
-    const int own = adapter_prefix_length(adapter), other = adapter_prefix_length(reference);
-
-    if (adapter_prompt_length(adapter) || adapter_prompt_length(reference))
-        return clora_fail(CLORA_ERROR_UNSUPPORTED, "preferences are not learnt with prompts: take a prefix");
-    if (other > 0 && other != own)
-        return clora_fail(CLORA_ERROR_UNSUPPORTED, "the reference's prefix has %d positions, the adapter's %d", other,
-                          own);
-    return CLORA_OK;
-}
-
 static clora_status make_loader(clora_trainer *t, const clora_dataset *dataset) {
     const clora_train_options *o = &t->options;
 
-    if (o->preference != CLORA_PREFERENCE_NONE) {
-        const clora_status status = check_past(t->adapter, o->reference);
-        return status == CLORA_OK ? make_preference(t, dataset) : status;
-    }
+    if (o->preference != CLORA_PREFERENCE_NONE)
+        return make_preference(t, dataset);
     if (dataset_is_preference(dataset))
         return clora_fail(CLORA_ERROR_ARGUMENT, "the data are preferences: choose a loss that learns from them");
     return clora_loader_create(&t->loader, dataset,

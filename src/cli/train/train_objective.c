@@ -1,20 +1,5 @@
+#include "cli/options/objective_options.h"
 #include "cli/train/cmd_train.h"
-
-/* What --objective names; the words stand in the same order. */
-static const struct {
-    clora_preference preference;
-    clora_data_kind data;
-} objectives[] = {
-    {CLORA_PREFERENCE_NONE, CLORA_DATA_PAIRS},
-    {CLORA_PREFERENCE_NONE, CLORA_DATA_LABELS},
-    {CLORA_PREFERENCE_DPO, CLORA_DATA_PREFERENCE},
-    {CLORA_PREFERENCE_IPO, CLORA_DATA_PREFERENCE},
-    {CLORA_PREFERENCE_HINGE, CLORA_DATA_PREFERENCE},
-    {CLORA_PREFERENCE_ORPO, CLORA_DATA_PREFERENCE},
-    {CLORA_PREFERENCE_KTO, CLORA_DATA_UNPAIRED_PREFERENCE},
-};
-
-static const char *const words[] = {"next", "classify", "dpo", "ipo", "hinge", "orpo", "kto", NULL};
 
 static const float PREFERENCE_LR = 1e-6f; /* TRL's, where none is given */
 
@@ -23,7 +8,7 @@ const opt train_objective_options[] = {
      .type = OPT_CHOICE,
      .offset = offsetof(train_args, objective),
      .value = "NAME",
-     .choices = words,
+     .choices = objective_words,
      .help =
          "what is minimised: next (the next token of targets); on \"text\" and \"label\" classify (which label a text "
          "has, by a head on its last token); on \"prompt\", \"chosen\" and \"rejected\" dpo, ipo, "
@@ -52,11 +37,11 @@ int train_choose_objective(const cli_state *cli, train_args *args, const opt_gro
     /* of the data, and of no use where a batch has prompts with their answers, or texts with their labels */
     static const char *const of_pairs[] = {"columns", "learn-context", "pack", NULL};
     static const char *const of_targets[] = {"columns", "learn-context", "eos", NULL};
-    const bool labels = objectives[args->objective].data == CLORA_DATA_LABELS;
+    const bool labels = objective_data(args->objective) == CLORA_DATA_LABELS;
     const char *const *idle = labels ? of_targets : of_pairs;
 
-    args->train.preference = objectives[args->objective].preference;
-    args->data.kind = objectives[args->objective].data;
+    args->train.preference = objective_preference(args->objective);
+    args->data.kind = objective_data(args->objective);
     if (args->train.preference == CLORA_PREFERENCE_NONE && opt_given(groups, count, "beta"))
         return cli_misuse(cli, "--beta is of an objective on preferences");
     for (int i = 0; args->objective != 0 && idle[i]; i++)
@@ -67,7 +52,7 @@ int train_choose_objective(const cli_state *cli, train_args *args, const opt_gro
     if (args->train.preference == CLORA_PREFERENCE_NONE)
         return CLI_DONE;
     if (args->train.label_smoothing > 0.0f && args->train.preference != CLORA_PREFERENCE_DPO)
-        return cli_misuse(cli, "--objective %s has no --label-smoothing", words[args->objective]);
+        return cli_misuse(cli, "--objective %s has no --label-smoothing", objective_words[args->objective]);
     if (!opt_given(groups, count, "lr"))
         args->train.lr = PREFERENCE_LR;
     return CLI_DONE;
@@ -82,7 +67,7 @@ void train_report_objective(FILE *out, const train_state *state) {
 
     if (args->train.preference == CLORA_PREFERENCE_NONE)
         return;
-    fprintf(out, "objective   %s, beta %g", words[args->objective], (double)args->train.beta);
+    fprintf(out, "objective   %s, beta %g", objective_words[args->objective], (double)args->train.beta);
     if (args->train.label_smoothing > 0.0f)
         fprintf(out, ", label smoothing %g", (double)args->train.label_smoothing);
     if (train_has_reference(args))
