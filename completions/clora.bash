@@ -20,6 +20,8 @@ _clora() {
         words=$commands
     else
         case $prev in
+        --adapter-dtype) words="f32 f16 bf16" ;;
+        --modules-to-save) words="embed_tokens lm_head norm" ;;
         --dtype) words="file f32 f16 bf16 q8_0" ;;
         --eos) words="always never" ;;
         --master) words="f32 none" ;;

@@ -262,7 +262,7 @@ static void assert_holds_the_file(clora_adapter *adapter, const char *directory)
     peft_adapter p;
     int i = 0;
 
-    assert_ok(peft_open(&p, directory, tiny_llama, TINY_MODULES));
+    assert_ok(peft_open(&p, directory, &(peft_base){tiny_llama, TINY_MODULES, NULL, 0}));
     for (int t = 0; t < TINY_MODULES; t++) {
         static factors expected, f;
         const char *name;

@@ -25,7 +25,7 @@ static const char *fixture(const char *name) {
 }
 
 static clora_status open_path(peft_adapter *out, const char *path) {
-    return peft_open(out, path, tiny_llama, TINY_MODULES);
+    return peft_open(out, path, &(peft_base){tiny_llama, TINY_MODULES, NULL, 0});
 }
 
 /* ---- reading what PEFT wrote ---- */
@@ -363,7 +363,8 @@ static clora_status copy_adapter(const char *to, const char *from, const char *b
     clora_status status = open_path(&p, from);
 
     if (status == CLORA_OK) {
-        status = peft_write(to, true, p.config, base_name, tiny_llama, p.choice, TINY_MODULES, NULL, from_file, &p);
+        const peft_contents contents = {p.config, tiny_llama, p.choice, TINY_MODULES, NULL, 0, from_file, &p};
+        status = peft_write(to, &contents, &(clora_adapter_save_options){.base_name = base_name, .overwrite = 1});
         peft_close(&p);
     }
     return status;

@@ -43,7 +43,6 @@ static void test_settings_that_are_not_plain_lora_are_refused_by_key(void **stat
     static const char *const cases[][2] = {
         {"use_dora", "true"},
         {"lora_bias", "true"},
-        {"modules_to_save", "[\"lm_head\"]"},
         {"layer_replication", "[[0, 1]]"},
         {"use_qalora", "true"},
         {"target_parameters", "[\"experts.up\"]"},

@@ -15,6 +15,7 @@
 #include "support/scratch.h"
 #include "support/tiny_llama.h"
 
+static const peft_base base = {tiny_llama, TINY_MODULES, NULL, 0};
 static const char TENSORS[] = "adapter_model.safetensors", SETTINGS[] = "adapter_config.json";
 
 /* The fixture's adapter with other names: the form of A's and that of B's have "%s" for the module and "%c" for A or B;
@@ -65,9 +66,9 @@ static void check_same_adapter(void) {
     clora_inspected_adapter inspected;
     peft_adapter p;
 
-    assert_ok(peft_open(&p, scratch_path(""), tiny_llama, TINY_MODULES));
-    assert_ok(peft_write(scratch_path("saved"), true, p.config, NULL, tiny_llama, p.choice, TINY_MODULES, NULL,
-                         from_file, &p));
+    assert_ok(peft_open(&p, scratch_path(""), &base));
+    const peft_contents contents = {p.config, tiny_llama, p.choice, TINY_MODULES, NULL, 0, from_file, &p};
+    assert_ok(peft_write(scratch_path("saved"), &contents, &(clora_adapter_save_options){.overwrite = 1}));
     peft_close(&p);
     assert_same_file(scratch_path("saved/adapter_model.safetensors"),
                      fixture_path("tiny-llama-lora/adapter_model.safetensors"));
@@ -123,16 +124,16 @@ static void test_factors_with_and_without_the_name_default_are_one_adapter(void 
     write_forms(plain, named, "", "", NULL);
     check_same_adapter();
     write_forms(named, other, "", "", NULL);
-    assert_refused(peft_open(&p, scratch_path(""), tiny_llama, TINY_MODULES), CLORA_ERROR_FORMAT, "of two adapters");
+    assert_refused(peft_open(&p, scratch_path(""), &base), CLORA_ERROR_FORMAT, "of two adapters");
     write_forms(other, plain, "", "", NULL);
-    assert_refused(peft_open(&p, scratch_path(""), tiny_llama, TINY_MODULES), CLORA_ERROR_FORMAT, "of two adapters");
+    assert_refused(peft_open(&p, scratch_path(""), &base), CLORA_ERROR_FORMAT, "of two adapters");
 }
 
 static void refuse(const char *form, const char *extra, const char *words) {
     peft_adapter p;
 
     write_renamed(form, "", "", extra);
-    assert_refused(peft_open(&p, scratch_path(""), tiny_llama, TINY_MODULES), CLORA_ERROR_FORMAT, words);
+    assert_refused(peft_open(&p, scratch_path(""), &base), CLORA_ERROR_FORMAT, words);
     assert_non_null(strstr(clora_last_error(), extra));
 }
 
@@ -193,7 +194,8 @@ static void test_what_is_left_over_shows_where_two_modules_share_a_factor(void *
             modules[2 * i + 1].name += 6;
     }
     write_renamed("base_model.model.%s.lora_%c.weight", "none", "", "module");
-    assert_refused(peft_open(&p, scratch_path(""), modules, MODULES), CLORA_ERROR_FORMAT, "module is not part of");
+    assert_refused(peft_open(&p, scratch_path(""), &(peft_base){modules, MODULES, NULL, 0}), CLORA_ERROR_FORMAT,
+                   "module is not part of");
 }
 
 int main(void) {

@@ -48,22 +48,26 @@ typedef struct clora_adapter_options {
     uint64_t seed;              /**< of A's random numbers (default 0) */
     const char *const *labels;  /**< names of labels, NULL-terminated: the adapter has a head on the last token that
                                    tells which of them a text has, PEFT's SEQ_CLS (default NULL: it has none) */
+    const char *modules_to_save; /**< modules of which the adapter has whole copies, which train too: a comma-separated
+                                    list of embed_tokens, lm_head, norm and ends of these names, as PEFT has them; NULL
+                                    for none */
 } clora_adapter_options;
 
 /** The defaults of clora_adapter_options. */
 #define CLORA_ADAPTER_OPTIONS_INIT \
-    { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0, NULL }
+    { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0, NULL, NULL }
 
 /** What an adapter is. */
 typedef struct clora_adapter_info {
-    int rank;                   /**< R, where no pattern says otherwise */
-    float alpha;                /**< numerator of the scale, where no pattern says otherwise */
-    float dropout;              /**< on the adapter's input while training */
-    int rslora;                 /**< 1: s = alpha / sqrt(R) */
-    int modules;                /**< adapted linear layers */
-    int64_t parameters;         /**< trainable scalars */
-    const char *target_modules; /**< as text: a list with commas, or the regular expression; borrowed */
-    const char *const *labels;  /**< names of the labels that it tells apart, NULL-terminated; borrowed. NULL: none */
+    int rank;                    /**< R, where no pattern says otherwise */
+    float alpha;                 /**< numerator of the scale, where no pattern says otherwise */
+    float dropout;               /**< on the adapter's input while training */
+    int rslora;                  /**< 1: s = alpha / sqrt(R) */
+    int modules;                 /**< adapted linear layers */
+    int64_t parameters;          /**< trainable scalars */
+    const char *target_modules;  /**< as text: a list with commas, or the regular expression; borrowed */
+    const char *const *labels;   /**< names of the labels that it tells apart, NULL-terminated; borrowed. NULL: none */
+    const char *modules_to_save; /**< modules of which it has whole copies, with commas; borrowed. "" or NULL: none */
 } clora_adapter_info;
 
 /**
@@ -85,8 +89,8 @@ CLORA_API clora_status clora_adapter_create(clora_adapter **out, clora_model *mo
  * Read a PEFT directory. Waits.
  *
  * Every tensor must be there, belong to a module and have its shape; kinds that clora cannot apply exactly (DoRA,
- * modules_to_save but for the head of labels, other peft types) are refused by name. Names that tensors have in memory
- * (lora_A.default.weight, wrappers of PyTorch, no base_model.model.) are understood.
+ * modules_to_save of linear layers but the head, other peft types) are refused by name. Names that tensors have in
+ * memory (lora_A.default.weight, wrappers of PyTorch, no base_model.model.) are understood.
  *
  * @param[out] out        yours to free with clora_adapter_free()
  * @param[in]  model      kept until the adapter is freed
@@ -150,11 +154,13 @@ typedef struct clora_adapter_save_options {
                                 out (default NULL: the name that was loaded, if any) */
     int overwrite;         /**< 1: take the place of an adapter that is there, such as an earlier state of this one
                                 (default 0) */
+    clora_dtype dtype; /**< of a PEFT directory's tensors, rounded to nearest; a value that it cannot hold is an error
+                                (default CLORA_DTYPE_F32) */
 } clora_adapter_save_options;
 
 /** The defaults of clora_adapter_save_options. */
 #define CLORA_ADAPTER_SAVE_OPTIONS_INIT \
-    { sizeof(clora_adapter_save_options), NULL, 0 }
+    { sizeof(clora_adapter_save_options), NULL, 0, CLORA_DTYPE_F32 }
 
 /**
  * Write a PEFT directory: float32 tensors, each file complete or absent. Waits.
@@ -237,6 +243,7 @@ typedef struct clora_merge_report {
     double max_rounding_error; /**< largest |stored - exact|, from rounding to the weight's type once */
     int own_head;              /**< of the whole: the base has a head that differs from the embedding, although its
                                     config.json ties the two; the merged config.json does not */
+    int copies; /**< of the whole: tensors of which the adapter has a whole copy, which took their place */
 } clora_merge_report;
 
 /**

@@ -67,9 +67,13 @@ static void print_row(void *user, const char *kind, const clora_merge_report *re
 }
 
 static int report_json(const cli_state *cli, const char *out, const clora_merge_report *report) {
-    return json_print(cli, json_pack("{s:o, s:i, s:o, s:o}", "out", json_path(out), "modules", report->modules,
-                                     "max_change", json_number(report->max_change), "max_rounding_error",
-                                     json_number(report->max_rounding_error)));
+    json_t *object =
+        json_pack("{s:o, s:i, s:o, s:o}", "out", json_path(out), "modules", report->modules, "max_change",
+                  json_number(report->max_change), "max_rounding_error", json_number(report->max_rounding_error));
+
+    if (report->copies > 0)
+        json_object_set_new(object, "copies", json_integer(report->copies));
+    return json_print(cli, object);
 }
 
 /* A tokenizer is copied as it is: a broken one spoils the merged model as it did the base. */
@@ -112,6 +116,8 @@ static int run(cli_state *cli, int argc, char **argv) {
         return report_json(cli, args.out, &report);
     if (!cli->quiet) {
         print_row(&table, "all", &report);
+        if (report.copies > 0)
+            printf("%s taken whole from the adapter\n", text_amount(report.copies, "tensor", "tensors"));
         printf("%s holds the merged model\n", args.out);
     }
     return CLI_DONE;

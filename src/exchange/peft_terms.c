@@ -120,7 +120,7 @@ clora_status peft_terms_read(term_list *out, const char *directory) {
     TRY(directory_need_adapter(directory));
     TRY(check_settings(directory));
     TRY(list_modules(&list, directory));
-    TRY(peft_open(&adapter, directory, list.module, list.count));
+    TRY(peft_open(&adapter, directory, &(peft_base){list.module, list.count, NULL, 0}));
     TRY(check_all_factors(&adapter));
     for (int i = 0; i < list.count; i++)
         TRY(read_term(out, &adapter, &list.module[i], i));

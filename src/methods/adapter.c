@@ -46,6 +46,8 @@ size_t adapter_bytes(const clora_adapter *adapter) {
     }
     if (adapter->classifier)
         bytes += tensor_bytes(adapter->classifier->values) + lowrank_bytes(adapter->classifier->head);
+    if (adapter->saved)
+        bytes += saved_modules_bytes(adapter->saved);
     return bytes;
 }
 
@@ -67,11 +69,18 @@ int *adapter_list_ranks(const clora_adapter *adapter, int projections) {
 clora_status clora_adapter_save_with(clora_adapter *adapter, const char *directory,
                                      const clora_adapter_save_options *options) {
     clora_adapter_save_options all = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
 
     NEED(adapter);
     NEED(directory);
     OPTIONS_TAKE(all, options);
-    return adapter->method->save(adapter, directory, &all);
+    if ((int)all.dtype < CLORA_DTYPE_F32 || all.dtype > CLORA_DTYPE_BF16)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "an adapter's tensors cannot have element type %d", (int)all.dtype));
+    if (all.dtype != CLORA_DTYPE_F32 && adapter->method != &method_lora)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "adapters of method %s are saved in f32", adapter->method->name));
+    status = adapter->method->save(adapter, directory, &all);
+done:
+    return status;
 }
 
 clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, const char *base_name) {

@@ -5,6 +5,7 @@
 
 #include "methods/base_model.h"
 #include "methods/classifier.h"
+#include "methods/saved_modules.h"
 #include "ops/bottleneck.h"
 #include "ops/lowrank.h"
 
@@ -25,6 +26,7 @@ struct clora_adapter {
     lowrank **term;             /* linear: one for each projection of the base, NULL where that is as it was */
     bottleneck **sublayer;      /* after a sublayer: one for each of the base's, NULL where that is as it was */
     classifier *classifier;     /* the head: takes the place of the model's own */
+    saved_modules *saved;       /* some of the model's own tensors: copies take their place */
     const clora_tensor *prefix; /* before each sequence's own keys and values: (positions, layers * 2*G*D), of each
                                    layer keys, then values */
     const clora_tensor *prompt; /* before each sequence's own rows of the stream: (positions, hidden) */
@@ -49,6 +51,18 @@ static inline const bottleneck *adapter_sublayer(const clora_adapter *adapter, i
 /* The head that tells labels apart, or NULL: also without an adapter. */
 static inline const classifier *adapter_classifier(const clora_adapter *adapter) {
     return adapter ? adapter->classifier : NULL;
+}
+
+/* What a pass reads of the model's own, or the copy that takes its place. */
+static inline const weight *adapter_embedding(const clora_adapter *adapter, const weight *own) {
+    return adapter && adapter->saved && adapter->saved->embedding ? adapter->saved->embedding : own;
+}
+static inline const weight *adapter_head(const clora_adapter *adapter, const weight *own) {
+    return adapter && adapter->saved && adapter->saved->head ? adapter->saved->head : own;
+}
+static inline const clora_tensor *adapter_gain(const clora_adapter *adapter, const clora_tensor *own) {
+    const clora_tensor *copy = adapter ? saved_modules_gain(adapter->saved, own) : NULL;
+    return copy ? copy : own;
 }
 
 /* Positions before a sequence's own tokens. */

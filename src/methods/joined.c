@@ -57,8 +57,13 @@ static clora_status attach(joined *j, const clora_adapter *part) {
                 TRY(refuse_two(j->part[i], part, "the model's own weights"));
         j->adapter.changes_model = true;
     }
-    if (part->classifier) /* of LoRA, of which there is one */
+    for (size_t i = 0; i < j->count; i++)
+        if (part->saved ? j->part[i]->changes_model : part->changes_model && j->part[i]->saved)
+            TRY(refuse_two(j->part[i], part, "the model's own weights"));
+    if (part->term) { /* LoRA, of which there is one */
         j->adapter.classifier = part->classifier;
+        j->adapter.saved = part->saved;
+    }
     TRY(attach_past(j, part));
     j->adapter.parameters += part->parameters;
 done:

@@ -68,7 +68,10 @@ clora_status label_names_put(json_t *config, const char *const *names) {
         json_put(&by_id, key, json_string(names[i]));
         json_put(&by_name, names[i], json_integer(i));
     }
-    json_t *modules = json_pack("[s, s]", "classifier", "score"); /* the names that PEFT looks for */
+    json_t *modules = json_array();
+    json_array_extend(modules, json_object_get(config, "modules_to_save"));
+    json_push(&modules, json_string("classifier")); /* the names that PEFT looks for */
+    json_push(&modules, json_string("score"));
     const bool ok = json_object_set_new(config, "modules_to_save", modules) == 0 &&
                     json_object_set_new(config, "task_type", json_string("SEQ_CLS")) == 0;
     const bool named = json_object_set_new(config, "id2label", by_id) == 0;

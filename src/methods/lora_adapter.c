@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
-#include "methods/peft.h"
+#include "methods/lora_parts.h"
 #include "methods/peft_config.h"
 
 /* Streams of A's random numbers: one a module, apart from the small numbers that other users of a seed count from. */
@@ -62,10 +62,12 @@ static void destroy(clora_adapter *adapter) {
     for (int p = 0; adapter->term && p < adapter->base.projections; p++)
         lowrank_free(adapter->term[p]);
     classifier_free(adapter->classifier);
+    saved_modules_free(adapter->saved);
     json_decref(lora->config);
     free((void *)(uintptr_t)lora->options.target_modules);
     free((void *)(uintptr_t)lora->options.rank_pattern);
     free((void *)(uintptr_t)lora->options.alpha_pattern);
+    free((void *)(uintptr_t)lora->options.modules_to_save);
     free(adapter->term);
     free(lora->chunk);
     free(lora->target);
@@ -85,11 +87,13 @@ static clora_status read_options(lora_adapter *lora, clora_init init, uint64_t s
         .target_modules = target_modules_text(json_object_get(config, "target_modules")),
         .rank_pattern = target_pattern_text(json_object_get(config, "rank_pattern")),
         .alpha_pattern = target_pattern_text(json_object_get(config, "alpha_pattern")),
+        .modules_to_save = target_modules_text(json_object_get(config, "modules_to_save")),
         .init = init,
         .seed = seed,
     };
     lora->adapter.dropout = lora->options.dropout;
-    if (!lora->options.target_modules || !lora->options.rank_pattern || !lora->options.alpha_pattern)
+    if (!lora->options.target_modules || !lora->options.rank_pattern || !lora->options.alpha_pattern ||
+        !lora->options.modules_to_save)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings");
     return CLORA_OK;
 }
@@ -173,7 +177,8 @@ static const char *first_adapted(const clora_adapter *adapter, int p) {
     return adapter->base.projection[p].names[m];
 }
 
-/* A's and B's are a group each. Modules that share a projection are one parameter, named after the first adapted:
+/* A's and B's are a group each; as in PEFT's LoRA+, copies of tables are in that of A's, those of gains in that of B's.
+ * Modules that share a projection are one parameter, named after the first adapted:
  * "model.layers.0.self_attn.q_proj.lora_A". */
 static clora_status list_parameters(parameters *out, const clora_adapter *adapter, const clora_train_options *options) {
     const parameter_group a = {1.0f, options->weight_decay}, b = {options->lora_plus_ratio, options->weight_decay};
@@ -191,43 +196,11 @@ static clora_status list_parameters(parameters *out, const clora_adapter *adapte
     }
     if (adapter->classifier) {
         TRY(parameters_add_buffer(out, adapter->classifier->values));
-        TRY(parameters_add(out, alloc_string("score.weight"), &adapter->classifier->head->a, a));
+        TRY(parameters_add(out, alloc_string(PEFT_SCORE), &adapter->classifier->head->a, a));
     }
+    if (adapter->saved)
+        TRY(saved_modules_parameters(out, adapter->saved, a, b));
 done:
-    return status;
-}
-
-/* One factor of one projection, from the host's rows to the device's panels. first: the projection's first target. */
-static clora_status upload(lora_adapter *lora, int p, int first, bool is_b, peft_source source, void *user) {
-    lowrank *term = lora->adapter.term[p];
-    const char *name = lora->adapter.base.projection[p].names[0];
-    const size_t count = is_b ? term->b_count : term->a_count;
-    float *panels = NULL, *values = NULL;
-    clora_status status = CLORA_OK;
-
-    if (lora->adapter.base.context->outlined)
-        return CLORA_OK; /* nothing is kept there, and random numbers take their time */
-    panels = alloc_array(count, sizeof(*panels));
-    if (!panels)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", name));
-    for (int m = 0; m < term->modules; m++) {
-        const target_module *target = &lora->target[first + m];
-        if (term->module[m].R == 0)
-            continue;
-        free(values);
-        values = alloc_array((size_t)(is_b ? target->N : target->K), (size_t)term->module[m].R * sizeof(*values));
-        if (!values)
-            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", target->name));
-        TRY(source(user, values, first + m, is_b));
-        if (is_b)
-            lowrank_pack_b(term, m, panels, values);
-        else
-            lowrank_pack_a(term, m, panels, values);
-    }
-    TRY(clora_tensor_write(is_b ? &term->b : &term->a, panels));
-done:
-    free(panels);
-    free(values);
     return status;
 }
 
@@ -241,6 +214,16 @@ static clora_status add_classifier(lora_adapter *lora, char **names) {
     return status;
 }
 
+/* The copies that the settings name, whose values are yet to come. */
+static clora_status add_saved(lora_adapter *lora, bool strict) {
+    clora_adapter *adapter = &lora->adapter;
+    const clora_status status = saved_modules_create(&adapter->saved, &adapter->base, lora->config, strict);
+
+    if (status == CLORA_OK && adapter->saved)
+        adapter->parameters += adapter->saved->parameters;
+    return status;
+}
+
 /* From checked settings and choices to factors on the device. */
 static clora_status build(lora_adapter *lora, peft_source source, void *user) {
     const base_model *base = &lora->adapter.base;
@@ -250,10 +233,8 @@ static clora_status build(lora_adapter *lora, peft_source source, void *user) {
     for (int p = 0; p < base->projections;)
         TRY(fill_chunk(&p, lora, p));
     for (int p = 0, first = 0; p < base->projections; p++) {
-        if (lora->adapter.term[p]) {
-            TRY(upload(lora, p, first, false, source, user));
-            TRY(upload(lora, p, first, true, source, user));
-        }
+        if (lora->adapter.term[p])
+            TRY(lora_upload(lora, p, first, source, user));
         first += base->projection[p].weight->modules;
     }
 done:
@@ -290,6 +271,7 @@ clora_status lora_adapter_create(clora_adapter **out, const base_model *base, co
                           (int)options->init);
     TRY(allocate(&lora, base));
     TRY(peft_config_create(&lora->config, options, lora->target, lora->targets));
+    TRY(add_saved(lora, true));
     TRY(target_resolve(lora->choice, lora->config, lora->target, lora->targets, true));
     TRY(read_options(lora, options->init, options->seed));
     TRY(build(lora, make_fresh, lora));
@@ -297,6 +279,8 @@ clora_status lora_adapter_create(clora_adapter **out, const base_model *base, co
         TRY(add_classifier(lora, label_names_copy(options->labels)));
         TRY(classifier_begin(lora->adapter.classifier, options->seed));
     }
+    if (lora->adapter.saved)
+        TRY(saved_modules_begin(lora->adapter.saved, base));
     *out = &lora->adapter;
     lora = NULL;
 done:
@@ -335,62 +319,97 @@ done:
     return status;
 }
 
+/* The copies of the file that is open, in the order of its list. */
+static clora_status load_saved(lora_adapter *lora, const peft_adapter *file) {
+    clora_status status = CLORA_OK;
+    float *values = NULL;
+
+    TRY(add_saved(lora, false));
+    for (int i = 0, copy = 0; lora->adapter.saved && i < file->tensors; i++) {
+        const stored_tensor *t = file->saved[i];
+        if (!t)
+            continue;
+        free(values);
+        values = alloc_array(stored_elements(t), sizeof(*values));
+        if (!values)
+            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", t->name));
+        TRY(peft_read(values, file, t));
+        TRY(saved_modules_write(lora->adapter.saved, copy++, values));
+    }
+done:
+    free(values);
+    return status;
+}
+
 static clora_status load(clora_adapter **out, const base_model *base, const char *directory) {
     clora_status status = CLORA_OK;
     lora_adapter *lora = NULL;
     peft_adapter file = {.count = 0};
+    base_tensor *tensors = NULL;
+    int count;
 
     *out = NULL;
     TRY(allocate(&lora, base));
-    TRY(peft_open(&file, directory, lora->target, lora->targets));
+    tensors = saved_modules_list(&count, base);
+    if (!tensors)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter"));
+    TRY(peft_open(&file, directory, &(peft_base){lora->target, lora->targets, tensors, count}));
     memcpy(lora->choice, file.choice, (size_t)lora->targets * sizeof(*file.choice));
     lora->config = json_incref(file.config);
     TRY(read_options(lora, CLORA_INIT_GAUSSIAN, 0));
     TRY(build(lora, read_file, &file));
     TRY(load_classifier(lora, &file));
+    TRY(load_saved(lora, &file));
     *out = &lora->adapter;
     lora = NULL;
 done:
     peft_close(&file);
+    free(tensors);
     if (lora)
         clora_adapter_free(&lora->adapter);
     return status;
 }
 
-/* One factor of one target, from the device's panels to the host's rows. Waits. */
-static clora_status download(void *user, float *out, int module, bool is_b) {
-    const lora_adapter *lora = user;
-    clora_status status = CLORA_OK;
-    float *panels = NULL;
-    int p = 0, m = module;
+/* What is written whole: the head of labels, if there is one, then the copies. Returns how many. */
+static int list_wholes(base_tensor *out, const clora_adapter *adapter) {
+    const saved_modules *saved = adapter->saved;
+    int count = 0;
 
-    if (module == PEFT_SCORE)
-        return classifier_read(out, lora->adapter.classifier);
-    while (m >= lora->adapter.base.projection[p].weight->modules)
-        m -= lora->adapter.base.projection[p++].weight->modules;
-    const lowrank *term = lora->adapter.term[p];
-    const clora_tensor view = is_b ? term->b : term->a;
-    panels = alloc_array((size_t)tensor_cols(&view), sizeof(*panels));
-    if (!panels)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", lora->target[module].name));
-    TRY(clora_tensor_read(&view, panels));
-    if (is_b)
-        lowrank_unpack_b(term, m, out, panels);
-    else
-        lowrank_unpack_a(term, m, out, panels);
-done:
-    free(panels);
-    return status;
+    if (adapter->classifier)
+        out[count++] = (base_tensor){PEFT_SCORE, adapter->classifier->labels, adapter->base.hidden};
+    for (int i = 0; saved && i < saved->count; i++)
+        out[count++] = saved->module[i].tensor;
+    return count;
+}
+
+static clora_status give(void *user, float *out, int module, bool is_b) {
+    const clora_adapter *adapter = user;
+    const classifier *labels = adapter->classifier;
+    const int whole = -1 - module;
+
+    if (module >= 0)
+        return lora_download(lora_of(adapter), out, module, is_b);
+    if (labels && whole == 0)
+        return classifier_read(out, labels);
+    return saved_modules_read(out, adapter->saved, whole - (labels != NULL));
 }
 
 static clora_status save(const clora_adapter *adapter, const char *directory,
                          const clora_adapter_save_options *options) {
-    lora_adapter *lora = lora_of(adapter);
-    const classifier *c = adapter->classifier;
-    const int score[2] = {c ? c->labels : 0, adapter->base.hidden};
+    const lora_adapter *lora = lora_of(adapter);
+    base_tensor *wholes = alloc_array((size_t)(adapter->saved ? adapter->saved->count : 0) + 1, sizeof(*wholes));
+    clora_status status = CLORA_OK;
 
-    return peft_write(directory, options->overwrite != 0, lora->config, options->base_name, lora->target, lora->choice,
-                      lora->targets, c ? score : NULL, download, lora);
+    if (!wholes)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to save an adapter"));
+    const peft_contents contents = {lora->config, lora->target,
+                                    lora->choice, lora->targets,
+                                    wholes,       list_wholes(wholes, adapter),
+                                    give,         (void *)(uintptr_t)adapter};
+    TRY(peft_write(directory, &contents, options));
+done:
+    free(wholes);
+    return status;
 }
 
 clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter) {
@@ -408,7 +427,8 @@ clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter) {
                                 .modules = lora->modules,
                                 .parameters = adapter->parameters,
                                 .target_modules = o->target_modules,
-                                .labels = labels};
+                                .labels = labels,
+                                .modules_to_save = o->modules_to_save};
 }
 
 static clora_status need_lora(const clora_adapter *adapter) {
@@ -453,9 +473,9 @@ clora_status clora_adapter_module(clora_adapter *adapter, int i, const char **na
     if (scale)
         *scale = lora->choice[at].scale;
     if (a)
-        TRY(download(lora, a, at, false));
+        TRY(lora_download(lora, a, at, false));
     if (b)
-        TRY(download(lora, b, at, true));
+        TRY(lora_download(lora, b, at, true));
 done:
     return status;
 }

@@ -1,5 +1,6 @@
 #include "methods/merge.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,33 @@ static clora_status list_modules(merge *m) {
     }
 done:
     return status;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const base_tensor *)a)->name, ((const base_tensor *)b)->name);
+}
+
+static void add_tensor(merge *m, const char *name, const stored_tensor *t) {
+    if (t->ndim == 1 && t->shape[0] > 0 && t->shape[0] <= INT_MAX)
+        m->base[m->bases++] = (base_tensor){name, 0, (int)t->shape[0]};
+    else if (merge_is_matrix(t))
+        m->base[m->bases++] = (base_tensor){name, (int)t->shape[0], (int)t->shape[1]};
+}
+
+static clora_status list_tensors(merge *m) {
+    const size_t count = model_files_count(m->set);
+
+    m->base = alloc_array(count + 2, sizeof(*m->base));
+    if (!m->base)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of tensors");
+    for (size_t i = 0; i < count; i++)
+        add_tensor(m, model_files_tensor(m->set, i)->name, model_files_tensor(m->set, i));
+    if (m->tables.embedding && !model_files_find(m->set, MODEL_EMBEDDING))
+        add_tensor(m, MODEL_EMBEDDING, m->tables.embedding);
+    if (m->tables.head && !model_files_find(m->set, MODEL_HEAD))
+        add_tensor(m, MODEL_HEAD, m->tables.head);
+    qsort(m->base, (size_t)m->bases, sizeof(*m->base), by_name);
+    return CLORA_OK;
 }
 
 static bool set_text(json_t *object, const char *key, const char *text) {
@@ -129,18 +157,36 @@ done:
     return status;
 }
 
-/* That every weight to be changed can be. */
+static clora_status check_type(const merge *m, const stored_tensor *t) {
+    return !t || t->supported
+               ? CLORA_OK
+               : clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; clora merges into F32, F16 and BF16",
+                            model_files_path(m->set, t->file), t->name, t->dtype_text);
+}
+
+/* That every tensor to be changed can be. */
 static clora_status check_types(const merge *m) {
+    clora_status status = CLORA_OK;
+
     for (int i = 0; i < m->modules; i++)
-        if (m->adapter.choice[i].R > 0 && !m->tensor[i]->supported)
-            return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; clora merges into F32, F16 and BF16",
-                              model_files_path(m->set, m->tensor[i]->file), m->tensor[i]->name,
-                              m->tensor[i]->dtype_text);
-    return CLORA_OK;
+        if (m->adapter.choice[i].R > 0)
+            TRY(check_type(m, m->tensor[i]));
+    for (int i = 0; i < m->bases; i++)
+        if (m->adapter.saved[i])
+            TRY(check_type(m, model_files_find(m->set, m->base[i].name)));
+done:
+    return status;
+}
+
+/* Does the adapter make two of a head and an embedding that are one? */
+static bool splits(const merge *m) {
+    return m->tied_head >= 0 &&
+           (m->adapter.choice[m->tied_head].R > 0 || merge_copy_of(m, MODEL_EMBEDDING) || merge_copy_of(m, MODEL_HEAD));
 }
 
 static void report_all(const merge *m, clora_merge_report *total) {
-    clora_merge_report sum = {.own_head = m->own_head};
+    clora_merge_report sum = {
+        .own_head = m->own_head, .copies = m->copies.copies, .max_rounding_error = m->copies.max_rounding_error};
 
     for (size_t i = 0; i < m->kind_count; i++) {
         const clora_merge_report *r = &m->kinds[i].report;
@@ -160,6 +206,7 @@ static void merge_finish(merge *m) {
         free((void *)(uintptr_t)m->module[i].name);
     free(m->module);
     free(m->tensor);
+    free(m->base);
     free(m->kinds);
     peft_close(&m->adapter);
     model_files_close(m->set);
@@ -180,13 +227,14 @@ static clora_status run(merge *m, const char *adapter_directory, const char *out
     TRY(model_files_open(&m->set, m->model));
     TRY(quantized_refuse_tensors(m->set, m->model));
     TRY(list_modules(m));
-    TRY(peft_open(&m->adapter, adapter_directory, m->module, m->modules));
+    TRY(list_tensors(m));
+    TRY(peft_open(&m->adapter, adapter_directory, &(peft_base){m->module, m->modules, m->base, m->bases}));
     if (m->adapter.score)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
                        "%s: the adapter classifies: its head (%s) has no place in a merged model", adapter_directory,
                        m->adapter.score->name));
     TRY(check_types(m));
-    m->splits = m->tied_head >= 0 && m->adapter.choice[m->tied_head].R > 0;
+    m->splits = splits(m);
     m->total = count_bytes(m->set) + (m->splits && !m->tables.copy ? (int64_t)m->tables.embedding->size : 0);
     TRY(merge_check_others(m->model));
     TRY(merge_output_open(&m->output, out_directory, m->model));

@@ -64,41 +64,74 @@ clora_status merge_advance(merge *m, size_t bytes) {
     return CLORA_OK;
 }
 
-/* W + s B A in type `to`, some rows at a time; module -1 only changes the type. */
-static clora_status write_matrix(merge *m, safetensors_writer *writer, const stored_tensor *t, int module,
-                                 clora_dtype to) {
+/* A tensor to be written: where it comes from, the module that changes it, or -1, and the copy that takes its place, or
+ * NULL. */
+typedef struct task {
+    const stored_tensor *source;
+    int module;
+    const stored_tensor *copy;
+    bool convert;
+} task;
+
+/* Rows of the base's tensor, or of the copy in its place. */
+static clora_status read_rows(void *out, const merge *m, const task *t, size_t at, size_t size) {
+    return t->copy ? safetensors_read(out, m->adapter.file, t->copy, at, size)
+                   : model_files_read(out, m->set, t->source, at, size);
+}
+
+/* A merge's largest change and rounding, of one more weight or copy. */
+static void add_to_report(clora_merge_report *report, const merge_change *change) {
+    report->max_change = report->max_change > change->change ? report->max_change : change->change;
+    if (change->rounding > report->max_rounding_error)
+        report->max_rounding_error = change->rounding;
+}
+
+static clora_status report(merge *m, const task *t, const merge_change *change) {
+    clora_status status = CLORA_OK;
+    merge_kind *group;
+
+    if (t->copy) {
+        m->copies.copies++;
+        add_to_report(&m->copies, change);
+    }
+    if (t->copy || t->module < 0)
+        return CLORA_OK;
+    TRY(kind_of(&group, m, m->module[t->module].name));
+    group->report.modules++;
+    add_to_report(&group->report, change);
+done:
+    return status;
+}
+
+/* W + s B A in type `to`, some rows at a time; without a module W alone. */
+static clora_status write_matrix(merge *m, safetensors_writer *writer, const task *t, clora_dtype to) {
     enum { BLOCK = 8 << 20 }; /* bytes in memory */
-    const size_t N = (size_t)t->shape[0], K = stored_elements(t) / N;
-    const size_t in = K * dtype_size(t->dtype), out = K * dtype_size(to);
+    const stored_tensor *from = t->copy ? t->copy : t->source;
+    const size_t N = (size_t)from->shape[0], K = stored_elements(from) / N;
+    const size_t in = K * dtype_size(from->dtype), out = K * dtype_size(to);
     const size_t block = BLOCK / out < 1 ? 1 : BLOCK / out > N ? N : BLOCK / out;
     merge_factors factors = {.K = (int)K};
     merge_change change = {0, 0};
     clora_status status = CLORA_OK;
     float *a = NULL, *b = NULL;
     void *rows = alloc_array(block, out), *w = alloc_array(block, in);
-    merge_kind *group;
 
     if (!rows || !w)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to merge %s", t->name));
-    TRY(read_factors(&factors, &a, &b, m, module));
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to merge %s", from->name));
+    TRY(read_factors(&factors, &a, &b, m, t->module));
     for (size_t n = 0; n < N; n += block) {
         const size_t some = N - n < block ? N - n : block;
-        TRY(model_files_read(w, m->set, t, n * in, some * in));
-        status = merge_rows(rows, &change, w, t->dtype, to, (int)n, (int)some, &factors);
+        TRY(read_rows(w, m, t, n * in, some * in));
+        status = merge_rows(rows, &change, w, from->dtype, to, (int)n, (int)some, &factors);
         if (status != CLORA_OK) {
-            status = clora_fail_within(status, "%s: tensor %s", source_path(m, t), t->name);
+            status = clora_fail_within(status, "%s: tensor %s",
+                                       t->copy ? m->adapter.file->path : source_path(m, t->source), from->name);
             goto done;
         }
         TRY(safetensors_writer_tensor(writer, rows, some * out));
-        TRY(merge_advance(m, some * in));
+        TRY(merge_advance(m, t->source->size / N * some));
     }
-    if (module >= 0) {
-        TRY(kind_of(&group, m, m->module[module].name));
-        group->report.modules++;
-        group->report.max_change = group->report.max_change > change.change ? group->report.max_change : change.change;
-        if (change.rounding > group->report.max_rounding_error)
-            group->report.max_rounding_error = change.rounding;
-    }
+    TRY(report(m, t, &change));
 done:
     free(rows);
     free(w);
@@ -129,18 +162,21 @@ done:
     return status;
 }
 
-/* A tensor to be written: where it comes from, and the module that changes it, or -1. */
-typedef struct task {
-    const stored_tensor *source;
-    int module;
-    bool convert;
-} task;
+static int compare_base(const void *name, const void *tensor) {
+    return strcmp(name, ((const base_tensor *)tensor)->name);
+}
+
+const stored_tensor *merge_copy_of(const merge *m, const char *name) {
+    const base_tensor *found = bsearch(name, m->base, (size_t)m->bases, sizeof(*m->base), compare_base);
+
+    return found ? m->adapter.saved[found - m->base] : NULL;
+}
 
 static void plan_tensor(safetensors_entry *entry, task *out, const merge *m, const char *name,
                         const stored_tensor *source, int module) {
     const bool convert = m->dtype >= 0 && source->supported && merge_is_matrix(source);
 
-    *out = (task){source, module, convert};
+    *out = (task){source, module, merge_copy_of(m, name), convert};
     *entry = (safetensors_entry){.name = name,
                                  .dtype = convert ? (clora_dtype)m->dtype : source->dtype,
                                  .dtype_text = convert ? NULL : source->dtype_text,
@@ -165,6 +201,7 @@ static int adapted_module(const merge *m, const stored_tensor *t) {
 /* The tensors of a file, and a head that comes off the embedding table, beside it. */
 static size_t plan_file(safetensors_entry *entries, task *tasks, const merge *m, size_t file) {
     const model_tables *tables = &m->tables;
+    const int head_module = m->splits && m->adapter.choice[m->tied_head].R > 0 ? m->tied_head : -1;
     size_t n = 0, count;
     const stored_tensor *tensors = model_files_file_tensors(&count, m->set, file);
 
@@ -172,10 +209,10 @@ static size_t plan_file(safetensors_entry *entries, task *tasks, const merge *m,
         const stored_tensor *t = &tensors[i];
         const bool table = m->splits && t == tables->embedding, head = m->splits && t == tables->copy;
         plan_tensor(&entries[n], &tasks[n], m, table ? MODEL_EMBEDDING : t->name, head ? tables->embedding : t,
-                    head ? m->tied_head : adapted_module(m, t));
+                    head ? head_module : adapted_module(m, t));
         n++;
         if (table && !tables->copy) {
-            plan_tensor(&entries[n], &tasks[n], m, MODEL_HEAD, t, m->tied_head);
+            plan_tensor(&entries[n], &tasks[n], m, MODEL_HEAD, t, head_module);
             n++;
         }
     }
@@ -189,8 +226,8 @@ static clora_status write_tensors(merge *m, safetensors_writer *writer, const sa
     while (writer->next < writer->count) {
         const size_t i = writer->order[writer->next];
         m->bytes += writer->bytes[writer->next];
-        if (tasks[i].module >= 0 || tasks[i].convert)
-            TRY(write_matrix(m, writer, tasks[i].source, tasks[i].module, entries[i].dtype));
+        if (tasks[i].module >= 0 || tasks[i].convert || tasks[i].copy)
+            TRY(write_matrix(m, writer, &tasks[i], entries[i].dtype));
         else
             TRY(write_copy(m, writer, tasks[i].source));
     }

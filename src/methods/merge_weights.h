@@ -22,11 +22,14 @@ typedef struct merge {
     target_module *module;        /* the base's linear layers */
     const stored_tensor **tensor; /* and where each one's weight lies */
     int modules;
+    base_tensor *base; /* its tensors that an adapter may have whole copies of, by name: with both of tied tables */
+    int bases;
     model_tables tables;
     bool own_head; /* beside an embedding that config.json ties it to */
     int tied_head; /* the module whose weight is the embedding table, or -1 */
-    bool splits;   /* the adapter changes it, so that it becomes a tensor of its own */
+    bool splits;   /* the adapter changes one of the two, so that the head becomes a tensor of its own */
     outdir output;
+    clora_merge_report copies; /* tensors taken from the adapter whole */
     merge_kind *kinds;
     size_t kind_count, kind_capacity;
     size_t bytes; /* of all tensors written */
@@ -42,6 +45,9 @@ clora_status merge_advance(merge *m, size_t bytes);
 
 /* The last part of the path of one of the base's files. */
 const char *merge_file_name(const merge *m, size_t file);
+
+/* The adapter's copy of one of the base's tensors, or NULL. */
+const stored_tensor *merge_copy_of(const merge *m, const char *name);
 
 /* Whether a tensor can be a weight (N, K). */
 bool merge_is_matrix(const stored_tensor *t);

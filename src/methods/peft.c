@@ -13,7 +13,7 @@
 static const char CONFIG_NAME[] = "adapter_config.json";
 static const char TENSORS_NAME[] = "adapter_model.safetensors";
 static const char PICKLE_NAME[] = "adapter_model.bin";
-static const char SCORE_NAME[] = "base_model.model.score.weight";
+static const char SCORE_NAME[] = "base_model.model." PEFT_SCORE;
 
 /* The adapter's own name is in no tensor's name on disk; PEFT puts it in when it loads. */
 static char *tensor_name(const target_module *module, bool is_b) {
@@ -76,6 +76,9 @@ static clora_status find_left_over(const stored_tensor **out, const peft_adapter
             used[p->a[i] - tensors] = used[p->b[i] - tensors] = true;
     if (p->score)
         used[p->score - tensors] = true;
+    for (int i = 0; i < p->tensors; i++)
+        if (p->saved[i])
+            used[p->saved[i] - tensors] = true;
     while (first < p->file->count && used[first])
         first++;
     if (first < p->file->count)
@@ -96,18 +99,21 @@ static clora_status refuse_left_over(const peft_adapter *p) {
     else if (strstr(t->name, "lora_magnitude_vector"))
         reason = "DoRA is not supported";
     else if (!strstr(t->name, ".lora_"))
-        reason = "it belongs to the base; save the adapter with save_embedding_layers=False";
+        reason =
+            "modules_to_save of adapter_config.json names no such module; what belongs to the base is not saved with "
+            "save_embedding_layers=False";
     return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is not part of the adapter: %s", p->file->path, t->name,
                       reason);
 }
 
-/* The settings name what is saved whole; of the names that they may have, a decoder's head has the one. */
+/* The settings name what is saved whole; of the names that a head may have, a decoder's has the one. */
 clora_status peft_find_score(const stored_tensor **out, const safetensors *file, const json_t *config) {
+    const char *task = json_string_value(json_object_get(config, "task_type"));
     char text[STORED_SHAPE_TEXT];
     const stored_tensor *t = NULL;
 
     *out = NULL;
-    if (json_is_off(json_object_get(config, "modules_to_save")))
+    if (!task || strcmp(task, "SEQ_CLS") != 0 || json_is_off(json_object_get(config, "modules_to_save")))
         return CLORA_OK;
     for (size_t i = 0; i < file->count && !t; i++)
         if (strcmp(file->tensors[i].name, SCORE_NAME) == 0)
@@ -125,7 +131,47 @@ clora_status peft_find_score(const stored_tensor **out, const safetensors *file,
     return CLORA_OK;
 }
 
-static clora_status find_factors(peft_adapter *p, const target_module *modules) {
+/* The copy of a tensor of a saved module. */
+static clora_status find_copy(const stored_tensor **out, const safetensors *file, const peft_keys *keys,
+                              const base_tensor *of) {
+    char text[STORED_SHAPE_TEXT], wanted[STORED_SHAPE_TEXT];
+    const int64_t shape[2] = {of->N > 0 ? of->N : of->K, of->K};
+    const int ndim = of->N > 0 ? 2 : 1;
+    clora_status status = CLORA_OK;
+
+    TRY(peft_keys_find_copy(out, keys, of->name));
+    const stored_tensor *t = *out;
+    if (!t)
+        return clora_fail(CLORA_ERROR_FORMAT,
+                          "%s: tensor base_model.model.%s is missing, although modules_to_save of adapter_config.json "
+                          "names its module",
+                          file->path, of->name);
+    if (!t->supported)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 and BF16 are supported",
+                          file->path, t->name, t->dtype_text);
+    if (t->ndim != ndim || memcmp(t->shape, shape, (size_t)ndim * sizeof(*shape)) != 0)
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is %s; that of the base is %s", file->path, t->name,
+                          stored_shape_text(text, t->ndim, t->shape), stored_shape_text(wanted, ndim, shape));
+done:
+    return status;
+}
+
+static clora_status find_copies(peft_adapter *p, const peft_keys *keys, const base_tensor *tensors) {
+    bool *chosen = alloc_array((size_t)p->tensors + 1, sizeof(*chosen));
+    clora_status status = CLORA_OK;
+
+    if (!chosen)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", p->file->path));
+    TRY(peft_saved_choose(chosen, p->config, tensors, p->tensors, false));
+    for (int i = 0; i < p->tensors; i++)
+        if (chosen[i])
+            TRY(find_copy(&p->saved[i], p->file, keys, &tensors[i]));
+done:
+    free(chosen);
+    return status;
+}
+
+static clora_status find_tensors(peft_adapter *p, const peft_base *base) {
     clora_status status = CLORA_OK;
     peft_keys keys;
 
@@ -133,25 +179,29 @@ static clora_status find_factors(peft_adapter *p, const target_module *modules) 
     for (int i = 0; i < p->count; i++) {
         if (p->choice[i].R == 0)
             continue;
-        TRY(find_factor(&p->a[i], p->file, &keys, &modules[i], p->choice[i].R, false));
-        TRY(find_factor(&p->b[i], p->file, &keys, &modules[i], p->choice[i].R, true));
+        TRY(find_factor(&p->a[i], p->file, &keys, &base->module[i], p->choice[i].R, false));
+        TRY(find_factor(&p->b[i], p->file, &keys, &base->module[i], p->choice[i].R, true));
     }
     TRY(peft_find_score(&p->score, p->file, p->config));
+    TRY(find_copies(p, &keys, base->tensor));
     TRY(refuse_left_over(p));
 done:
     peft_keys_finish(&keys);
     return status;
 }
 
-clora_status peft_open(peft_adapter *out, const char *directory, const target_module *modules, int count) {
+clora_status peft_open(peft_adapter *out, const char *directory, const peft_base *base) {
+    const target_module *modules = base->module;
+    const int count = base->modules;
     char *path = file_join(directory, CONFIG_NAME);
     clora_status status = CLORA_OK;
 
-    *out = (peft_adapter){.count = count};
+    *out = (peft_adapter){.count = count, .tensors = base->tensors};
     out->choice = alloc_array((size_t)count + 1, sizeof(*out->choice));
     out->a = alloc_array((size_t)count + 1, sizeof(*out->a));
     out->b = alloc_array((size_t)count + 1, sizeof(*out->b));
-    if (!path || !out->choice || !out->a || !out->b)
+    out->saved = alloc_array((size_t)base->tensors + 1, sizeof(*out->saved));
+    if (!path || !out->choice || !out->a || !out->b || !out->saved)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
     TRY(directory_need_adapter(directory));
     TRY(peft_config_load(&out->config, path, modules, count));
@@ -160,7 +210,7 @@ clora_status peft_open(peft_adapter *out, const char *directory, const target_mo
         goto done;
     }
     TRY(peft_open_tensors(&out->file, directory));
-    TRY(find_factors(out, modules));
+    TRY(find_tensors(out, base));
 done:
     free(path);
     if (status != CLORA_OK)
@@ -174,6 +224,7 @@ void peft_close(peft_adapter *adapter) {
     free(adapter->choice);
     free(adapter->a);
     free(adapter->b);
+    free(adapter->saved);
     *adapter = (peft_adapter){.count = 0};
 }
 
@@ -205,66 +256,93 @@ static void free_entries(safetensors_entry *entries, size_t n) {
     free(entries);
 }
 
+/* Which tensor an entry is, as peft_source is asked for it. */
+typedef struct entry_of {
+    int module;
+    bool is_b;
+} entry_of;
+
+/* rows 0: a vector. Takes over the name. */
 static clora_status add_entry(safetensors_entry *entries, size_t *n, char *name, int rows, int cols) {
     if (!name)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of an adapter's tensors");
-    entries[(*n)++] = (safetensors_entry){.name = name, .dtype = CLORA_DTYPE_F32, .ndim = 2, .shape = {rows, cols}};
+    entries[(*n)++] = rows > 0 ? (safetensors_entry){.name = name, .ndim = 2, .shape = {rows, cols}}
+                               : (safetensors_entry){.name = name, .ndim = 1, .shape = {cols}};
     return CLORA_OK;
 }
 
-/* Entries 2j and 2j + 1 are A and B of the j-th adapted module, which is modules[*index[j]]; the last may be the
- * score. */
-static clora_status describe(safetensors_entry **entries, int **index, size_t *n, const target_module *modules,
-                             const target_choice *choice, int count, const int *score) {
+static clora_status describe(safetensors_entry **entries, entry_of **index, size_t *n, const peft_contents *c) {
+    const size_t most = 2 * (size_t)c->modules + (size_t)c->wholes + 1;
     clora_status status = CLORA_OK;
 
-    *entries = alloc_array(2 * (size_t)count + 1, sizeof(**entries));
-    *index = alloc_array((size_t)count + 1, sizeof(**index));
+    *entries = alloc_array(most, sizeof(**entries));
+    *index = alloc_array(most, sizeof(**index));
     if (!*entries || !*index)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of an adapter's tensors");
-    for (int i = 0; i < count; i++) {
-        const int R = choice[i].R;
+    for (int i = 0; i < c->modules; i++) {
+        const target_module *m = &c->module[i];
+        const int R = c->choice[i].R;
         if (R == 0)
             continue;
-        (*index)[*n / 2] = i;
-        TRY(add_entry(*entries, n, tensor_name(&modules[i], false), R, modules[i].K));
-        TRY(add_entry(*entries, n, tensor_name(&modules[i], true), modules[i].N, R));
+        (*index)[*n] = (entry_of){i, false};
+        TRY(add_entry(*entries, n, tensor_name(m, false), R, m->K));
+        (*index)[*n] = (entry_of){i, true};
+        TRY(add_entry(*entries, n, tensor_name(m, true), m->N, R));
     }
-    if (score) {
-        (*index)[*n / 2] = PEFT_SCORE;
-        TRY(add_entry(*entries, n, alloc_string(SCORE_NAME), score[0], score[1]));
+    for (int i = 0; i < c->wholes; i++) {
+        const base_tensor *t = &c->whole[i];
+        (*index)[*n] = (entry_of){-1 - i, false};
+        TRY(add_entry(*entries, n, alloc_format("base_model.model.%s", t->name), t->N, t->K));
     }
 done:
     return status;
 }
 
-static clora_status write_tensors(const char *path, const target_module *modules, const target_choice *choice,
-                                  int count, const int *score, peft_source source, void *user) {
+static size_t elements_of(const safetensors_entry *entry) {
+    return (size_t)entry->shape[0] * (entry->ndim > 1 ? (size_t)entry->shape[1] : 1);
+}
+
+/* One tensor's values, rounded to the entry's type. */
+static clora_status write_tensor(safetensors_writer *writer, const peft_contents *c, const safetensors_entry *entry,
+                                 entry_of of) {
+    const size_t n = elements_of(entry);
+    float *values = alloc_array(n, sizeof(*values));
+    void *stored = alloc_array(n, dtype_size(entry->dtype));
+    clora_status status = CLORA_OK;
+
+    if (!values || !stored)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", entry->name));
+    TRY(c->source(c->user, values, of.module, of.is_b));
+    dtype_from_f32(stored, entry->dtype, values, n);
+    if (!dtype_all_finite(stored, entry->dtype, n))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "a value of %s is not finite in %s", entry->name, dtype_name(entry->dtype)));
+    TRY(safetensors_writer_tensor(writer, stored, n * dtype_size(entry->dtype)));
+done:
+    free(values);
+    free(stored);
+    return status;
+}
+
+static clora_status write_tensors(const char *path, const peft_contents *c, clora_dtype type) {
     clora_status status = CLORA_OK;
     safetensors_entry *entries = NULL;
     safetensors_writer writer = {.count = 0};
-    float *values = NULL;
-    int *index = NULL;
+    entry_of *index = NULL;
     size_t n = 0;
 
-    TRY(describe(&entries, &index, &n, modules, choice, count, score));
+    TRY(describe(&entries, &index, &n, c));
+    for (size_t i = 0; i < n; i++)
+        entries[i].dtype = type;
     TRY(safetensors_writer_begin(&writer, path, entries, n, NULL));
     while (writer.next < writer.count) {
-        const size_t entry = writer.order[writer.next];
-        const size_t size = (size_t)entries[entry].shape[0] * (size_t)entries[entry].shape[1];
-        free(values);
-        values = alloc_array(size, sizeof(*values));
-        if (!values)
-            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path));
-        TRY(source(user, values, index[entry / 2], entry % 2 == 1));
-        TRY(safetensors_writer_tensor(&writer, values, size * sizeof(*values)));
+        const size_t i = writer.order[writer.next];
+        TRY(write_tensor(&writer, c, &entries[i], index[i]));
     }
     TRY(safetensors_writer_finish(&writer));
 done:
     safetensors_writer_abandon(&writer);
     free_entries(entries, n);
     free(index);
-    free(values);
     return status;
 }
 
@@ -307,19 +385,18 @@ done:
     return status;
 }
 
-clora_status peft_write(const char *directory, bool overwrite, const json_t *config, const char *base_name,
-                        const target_module *modules, const target_choice *choice, int count, const int *score,
-                        peft_source source, void *user) {
+clora_status peft_write(const char *directory, const peft_contents *contents,
+                        const clora_adapter_save_options *options) {
     char *tensors = NULL, *settings = NULL;
     clora_status status = CLORA_OK;
     outdir out = {.claim = NULL};
 
     TRY(outdir_open(&out, directory, CONFIG_NAME));
-    TRY(peft_check_place(directory, overwrite));
+    TRY(peft_check_place(directory, options->overwrite != 0));
     TRY(outdir_path(&tensors, &out, TENSORS_NAME));
-    TRY(write_tensors(tensors, modules, choice, count, score, source, user));
+    TRY(write_tensors(tensors, contents, options->dtype));
     TRY(outdir_path(&settings, &out, CONFIG_NAME));
-    TRY(peft_config_save(config, settings, base_name));
+    TRY(peft_config_save(contents->config, settings, options->base_name));
 done:
     outdir_close(&out, status == CLORA_OK);
     free(tensors);

@@ -1,7 +1,10 @@
 #ifndef CLORA_METHODS_PEFT_H
 #define CLORA_METHODS_PEFT_H
 
+#include <clora/adapter.h>
+
 #include "files/safetensors.h"
+#include "methods/peft_saved.h"
 #include "methods/target.h"
 
 /* A PEFT directory on the host, open for reading: for the i-th of the modules it was opened with, what it
@@ -13,13 +16,23 @@ typedef struct peft_adapter {
     target_choice *choice;
     const stored_tensor **a, **b; /* (R, K) and (N, R); NULL where choice[i].R is 0 */
     const stored_tensor *score;   /* (labels, hidden) of a head that classifies; NULL: there is none */
+    int tensors;                  /* of the base, saved whole or not */
+    const stored_tensor **saved;  /* their copies; NULL where there is none */
 } peft_adapter;
 
+/* The base's linear layers, and its tensors that may be saved whole. */
+typedef struct peft_base {
+    const target_module *module;
+    int modules;
+    const base_tensor *tensor;
+    int tensors;
+} peft_base;
+
 /*
- * Check adapter_config.json and the header of adapter_model.safetensors against the base's modules: every adapted
- * module has both factors, in shape, and no tensor is left over.
+ * Check adapter_config.json and the header of adapter_model.safetensors against the base: every adapted module has both
+ * factors, in shape, saved modules have their tensors, and no tensor is left over.
  */
-clora_status peft_open(peft_adapter *out, const char *directory, const target_module *modules, int count);
+clora_status peft_open(peft_adapter *out, const char *directory, const peft_base *base);
 void peft_close(peft_adapter *adapter);
 
 /* The file of the factors, or what the directory holds in its place. */
@@ -32,21 +45,29 @@ clora_status peft_find_score(const stored_tensor **out, const safetensors *file,
 clora_status peft_read_tensor(float *out, const safetensors *file, const stored_tensor *tensor);
 clora_status peft_read(float *out, const peft_adapter *adapter, const stored_tensor *factor);
 
-enum { PEFT_SCORE = -1 /* in a module's place: score.weight */ };
+/* What the head of labels is called, as a tensor of the base. */
+#define PEFT_SCORE "score.weight"
 
-/* Gives factor A (R, K) or B (N, R) of module i as floats, or score.weight. */
+/* Gives factor A (R, K) or B (N, R) of module i as floats; the i-th whole tensor in the place of module -1 - i. */
 typedef clora_status (*peft_source)(void *user, float *out, int module, bool is_b);
+
+/* What is written: the settings, factors of every module whose rank is not 0, and tensors as a whole. */
+typedef struct peft_contents {
+    const json_t *config;
+    const target_module *module;
+    const target_choice *choice;
+    int modules;
+    const base_tensor *whole;
+    int wholes;
+    peft_source source;
+    void *user;
+} peft_contents;
 
 /* An error in a model's directory, and in another adapter's unless it may overwrite. */
 clora_status peft_check_place(const char *directory, bool overwrite);
 
-/*
- * Write a PEFT directory, made when it is not there: float32 factors of every module whose rank is not 0, then the
- * settings. An error in a model's directory, and in another adapter's unless it may overwrite. base_name NULL keeps the
- * name in config. score: rows and columns of score.weight; NULL: there is none.
- */
-clora_status peft_write(const char *directory, bool overwrite, const json_t *config, const char *base_name,
-                        const target_module *modules, const target_choice *choice, int count, const int *score,
-                        peft_source source, void *user);
+/* Write a PEFT directory, made when it is not there. The settings come last. */
+clora_status peft_write(const char *directory, const peft_contents *contents,
+                        const clora_adapter_save_options *options);
 
 #endif

@@ -30,6 +30,7 @@ static const char *const KNOWN[] = {
     "lora_dropout",
     "lora_ga_config",
     "megatron_core",
+    "modules_to_save",
     "peft_type",
     "peft_version",
     "qalora_group_size",
@@ -41,6 +42,8 @@ static const char *const KNOWN[] = {
     "task_type",
     "use_rslora",
 };
+
+enum { MOST_SAVED = 1000 /* names of modules_to_save, each of which is compared with every tensor */ };
 
 static bool is_known(const char *key) {
     for (size_t i = 0; i < sizeof(KNOWN) / sizeof(KNOWN[0]); i++)
@@ -96,28 +99,13 @@ done:
     return status;
 }
 
-/* What is saved whole may be the head of a task with labels, by the names that PEFT gives it. */
-static bool is_classifier(const json_t *root) {
-    const char *task = json_string_value(json_object_get(root, "task_type"));
-    const json_t *modules = json_object_get(root, "modules_to_save");
-
-    if (!task || strcmp(task, "SEQ_CLS") != 0 || !is_texts(modules))
-        return false;
-    for (size_t i = 0; i < json_array_size(modules); i++) {
-        const char *name = json_string_value(json_array_get(modules, i));
-        if (strcmp(name, "classifier") != 0 && strcmp(name, "score") != 0)
-            return false;
-    }
-    return true;
-}
-
-/* All others must be off (use_dora, modules_to_save, ...): they may change what the adapter computes. */
+/* All others must be off (use_dora, ensure_weight_tying, ...): they may change what the adapter computes. */
 static clora_status check_other_keys(const json_t *root, const char *path) {
     const char *key;
     json_t *value;
 
     json_object_foreach ((json_t *)root, key, value) {
-        if (!is_known(key) && !json_is_off(value) && !(strcmp(key, "modules_to_save") == 0 && is_classifier(root)))
+        if (!is_known(key) && !json_is_off(value))
             return clora_fail(CLORA_ERROR_UNSUPPORTED,
                               "%s: \"%s\" is set, and clora applies plain LoRA only: the adapter would not do what it "
                               "was trained for",
@@ -199,7 +187,7 @@ static clora_status check_targets(const json_t *root, const char *path) {
     const json_t *targets = json_object_get(root, "target_modules"),
                  *excluded = json_object_get(root, "exclude_modules"),
                  *layers = json_object_get(root, "layers_to_transform"),
-                 *pattern = json_object_get(root, "layers_pattern");
+                 *pattern = json_object_get(root, "layers_pattern"), *saved = json_object_get(root, "modules_to_save");
     clora_status status = CLORA_OK;
 
     if (targets && !json_is_null(targets) && !is_text(targets) && !is_texts(targets))
@@ -219,6 +207,9 @@ static clora_status check_targets(const json_t *root, const char *path) {
                           path);
     if (pattern && !json_is_off(pattern) && !some)
         return clora_fail(CLORA_ERROR_FORMAT, "%s: \"layers_pattern\" needs \"layers_to_transform\"", path);
+    if (saved && !json_is_off(saved) && (!is_texts(saved) || json_array_size(saved) > MOST_SAVED))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"modules_to_save\" must be a list of at most %d names", path,
+                          MOST_SAVED);
     TRY(check_pattern(root, "rank_pattern", true, path));
     TRY(check_pattern(root, "alpha_pattern", false, path));
 done:

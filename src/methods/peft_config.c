@@ -182,6 +182,10 @@ clora_status peft_config_create(json_t **out, const clora_adapter_options *optio
     set(&ok, given, "rank_pattern", value);
     TRY(target_parse_pattern(&value, options->alpha_pattern, false, "alpha_pattern"));
     set(&ok, given, "alpha_pattern", value);
+    if (options->modules_to_save) {
+        TRY(target_parse_names(&value, options->modules_to_save, "modules_to_save"));
+        set(&ok, given, "modules_to_save", value);
+    }
     set(&ok, given, "r", json_integer(options->rank));
     set(&ok, given, "lora_alpha", number(options->alpha, true));
     set(&ok, given, "lora_dropout", number(options->dropout, false));

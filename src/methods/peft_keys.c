@@ -5,8 +5,10 @@
 
 #include "base/alloc.h"
 
+enum { COPY = '~' /* begins what is no factor; in order after all that are */ };
+
 typedef struct peft_key {
-    char *meaning; /* "layers.0.self_attn.q_proj.lora_A" */
+    char *meaning; /* "layers.0.self_attn.q_proj.lora_A", or after a COPY "norm.weight" */
     const char *adapter;
     size_t adapter_length; /* 0: the key names none, or PEFT's "default" */
     const stored_tensor *tensor;
@@ -75,11 +77,36 @@ static clora_status read_key(peft_key *key, const stored_tensor *tensor) {
     return CLORA_OK;
 }
 
+/* What is no factor: "PATH.weight" or "MODULE.modules_to_save.ADAPTER.weight". */
+static clora_status read_copy(peft_key *key, const stored_tensor *tensor) {
+    static const char saved[] = ".modules_to_save.";
+    const char *name = tensor->name, *dot = strrchr(name, '.'), *in_memory = strstr(name, saved);
+    const char *leaf = dot ? dot + 1 : name, *path_end = leaf;
+
+    *key = (peft_key){.tensor = tensor};
+    if (in_memory && in_memory + strlen(saved) < dot) {
+        key->adapter = in_memory + strlen(saved);
+        key->adapter_length = (size_t)(dot - key->adapter);
+        if (strncmp(key->adapter, "default.", 8) == 0)
+            key->adapter_length = 0;
+        path_end = in_memory;
+    }
+    key->meaning = alloc_array(strlen(name) + 3, 1);
+    if (!key->meaning)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
+    key->meaning[0] = COPY;
+    strcpy(unwrap(key->meaning + 1, name, (size_t)(path_end - name), OUTER), leaf);
+    return CLORA_OK;
+}
+
 static int compare(const void *x, const void *y) {
     return strcmp(((const peft_key *)x)->meaning, ((const peft_key *)y)->meaning);
 }
 
+/* A copy's name on disk tells nothing of the adapter. */
 static bool same_adapter(const peft_key *x, const peft_key *y) {
+    if (y->meaning[0] == COPY && !y->adapter)
+        return true;
     return x->adapter_length == y->adapter_length &&
            (x->adapter_length == 0 || memcmp(x->adapter, y->adapter, x->adapter_length) == 0);
 }
@@ -105,8 +132,10 @@ clora_status peft_keys_init(peft_keys *out, const safetensors *file) {
     if (!out->key)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
     for (size_t i = 0; i < file->count; i++) {
-        TRY(read_key(&out->key[out->count], &file->tensors[i]));
-        out->count += out->key[out->count].meaning != NULL;
+        peft_key *key = &out->key[out->count++];
+        TRY(read_key(key, &file->tensors[i]));
+        if (!key->meaning)
+            TRY(read_copy(key, &file->tensors[i]));
     }
     qsort(out->key, out->count, sizeof(*out->key), compare);
     TRY(check_one_meaning(out, file->path));
@@ -121,19 +150,31 @@ void peft_keys_finish(peft_keys *keys) {
     *keys = (peft_keys){.count = 0};
 }
 
-clora_status peft_keys_find(const stored_tensor **out, const peft_keys *keys, const char *module, bool is_b) {
-    const size_t n = strlen(module);
-    char *meaning = alloc_array(n + sizeof(".lora_A"), 1);
+/* What means the first n characters of a path without wrappers, and then the leaf; first: COPY or 0. */
+static clora_status find(const stored_tensor **out, const peft_keys *keys, char first, const char *path, size_t n,
+                         const char *leaf) {
+    char *meaning = alloc_array(n + strlen(leaf) + 3, 1);
 
     *out = NULL;
     if (!meaning)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
-    strcpy(unwrap(meaning, module, n, OUTER), is_b ? "lora_B" : "lora_A");
+    meaning[0] = first;
+    strcpy(unwrap(meaning + (first != 0), path, n, OUTER), leaf);
     const peft_key wanted = {.meaning = meaning};
     const peft_key *found = keys->count ? bsearch(&wanted, keys->key, keys->count, sizeof(wanted), compare) : NULL;
     *out = found ? found->tensor : NULL;
     free(meaning);
     return CLORA_OK;
+}
+
+clora_status peft_keys_find(const stored_tensor **out, const peft_keys *keys, const char *module, bool is_b) {
+    return find(out, keys, 0, module, strlen(module), is_b ? "lora_B" : "lora_A");
+}
+
+clora_status peft_keys_find_copy(const stored_tensor **out, const peft_keys *keys, const char *name) {
+    const char *dot = strrchr(name, '.'), *leaf = dot ? dot + 1 : name;
+
+    return find(out, keys, COPY, name, (size_t)(leaf - name), leaf);
 }
 
 clora_status peft_keys_module(char **out, const stored_tensor *tensor) {
@@ -159,6 +200,6 @@ int peft_keys_modules(const peft_keys *keys) {
     int modules = 0;
 
     for (size_t i = 0; i < keys->count; i++)
-        modules += keys->key[i].meaning[strlen(keys->key[i].meaning) - 1] == 'A';
+        modules += keys->key[i].meaning[0] != COPY && keys->key[i].meaning[strlen(keys->key[i].meaning) - 1] == 'A';
     return modules;
 }

@@ -6,14 +6,16 @@
 /*
  * Which factor a tensor of an adapter is. On disk PEFT names it base_model.model.MODULE.lora_A.weight; files that other
  * programs saved keep the names that the tensors had in memory: with the adapter's own name (lora_A.default.weight),
- * with wrappers of PyTorch (_orig_mod., module.), without the prefix base_model.model., or with all of that.
+ * with wrappers of PyTorch (_orig_mod., module.), without the prefix base_model.model., or with all of that. What is no
+ * factor may be a copy of a tensor of the base, which is named base_model.model.TENSOR, and in memory
+ * MODULE.modules_to_save.default.weight.
  */
 typedef struct peft_keys {
     struct peft_key *key; /* sorted by meaning */
     size_t count;
 } peft_keys;
 
-/* An error when two tensors mean one factor, or belong to different adapters. Borrows from the file. */
+/* An error when two tensors mean the same, or belong to different adapters. Borrows from the file. */
 clora_status peft_keys_init(peft_keys *out, const safetensors *file);
 void peft_keys_finish(peft_keys *keys); /* a zeroed one is allowed */
 
@@ -22,6 +24,9 @@ clora_status peft_keys_find(const stored_tensor **out, const peft_keys *keys, co
 
 /* *out: the module that the tensor is factor A of, as its model names it, yours to free; NULL for any other tensor. */
 clora_status peft_keys_module(char **out, const stored_tensor *tensor);
+
+/* The copy of a tensor of the base, such as "model.norm.weight", or NULL. */
+clora_status peft_keys_find_copy(const stored_tensor **out, const peft_keys *keys, const char *name);
 
 /* Factors A among the keys: that many modules are adapted. */
 int peft_keys_modules(const peft_keys *keys);

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "methods/peft_saved.h"
 #include "methods/target_pattern.h"
 
 typedef struct rules {
+    const json_t *config;
     const json_t *targets; /* of the file: a list or an expression */
     json_t *target_set;    /* its entries, when it is a list, with their places */
     json_t *exclude_set, *layer_set;
@@ -73,7 +75,7 @@ static clora_status rules_init(rules *r, const json_t *config) {
                  *layers = json_object_get(config, "layers_to_transform");
     clora_status status = CLORA_OK;
 
-    *r = (rules){.targets = json_object_get(config, "target_modules")};
+    *r = (rules){.config = config, .targets = json_object_get(config, "target_modules")};
     r->used = alloc_array(json_array_size(r->targets) + 1, sizeof(*r->used));
     if (!r->used)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for target_modules"));
@@ -129,6 +131,8 @@ static clora_status is_target(bool *out, rules *r, const char *name) {
     bool whole = false;
 
     *out = false;
+    if (peft_saved_has(r->config, name))
+        return CLORA_OK;
     if (r->excluded) {
         bool excluded = false;
         const clora_status status = pattern_match(&excluded, r->excluded, name);

@@ -29,6 +29,9 @@ typedef struct target_choice {
  */
 clora_status target_parse_modules(json_t **out, const char *text, const target_module *modules, int count);
 
+/* A list of names with commas between them, sorted, each once; option: what errors call it. */
+clora_status target_parse_names(json_t **out, const char *text, const char *option);
+
 /* A copy of a list of names, sorted, each once. */
 clora_status target_sort(json_t **out, const json_t *names);
 

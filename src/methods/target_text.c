@@ -71,8 +71,8 @@ static clora_status all_linear(json_t **out, const target_module *modules, int c
     return status;
 }
 
-/* A comma-separated list of name endings; blanks around them are dropped. */
-static clora_status parse_list(json_t **out, const char *text) {
+/* Blanks around names are dropped. */
+clora_status target_parse_names(json_t **out, const char *text, const char *option) {
     char *copy = alloc_string(text);
     const char **names = alloc_array(strlen(text) / 2 + 2, sizeof(*names));
     clora_status status = CLORA_OK;
@@ -80,13 +80,13 @@ static clora_status parse_list(json_t **out, const char *text) {
 
     *out = NULL;
     if (!copy || !names)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for target_modules"));
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", option));
     for (char *rest = copy; rest;) {
         char *name = strsep(&rest, ",");
         name += strspn(name, " \t");
         char *end = name + strcspn(name, " \t");
         if (*name == '\0' || end[strspn(end, " \t")] != '\0')
-            TRY(clora_fail(CLORA_ERROR_ARGUMENT, "target_modules: \"%s\" is not a list of names with commas", text));
+            TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: \"%s\" is not a list of names with commas", option, text));
         *end = '\0';
         names[n++] = name;
     }
@@ -104,7 +104,7 @@ clora_status target_parse_modules(json_t **out, const char *text, const target_m
     if (strcasecmp_l(text, "all-linear", c_locale()) == 0)
         return all_linear(out, modules, count);
     if (text[strspn(text, list)] == '\0')
-        return parse_list(out, text);
+        return target_parse_names(out, text, "target_modules");
     *out = json_string(text);
     return *out ? CLORA_OK : clora_fail(CLORA_ERROR_ARGUMENT, "target_modules: the expression is not UTF-8");
 }

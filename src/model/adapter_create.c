@@ -8,6 +8,30 @@
 #include "methods/lora_adapter.h"
 #include "model/model.h"
 
+/* What an adapter needs besides terms, whose copies are f32 whatever the model is. */
+static clora_status check_rest(const clora_model *model, const clora_adapter *adapter) {
+    clora_status status = CLORA_OK;
+
+    if (adapter->saved)
+        TRY(self_check(model->context, SELF_CHECK_PRODUCTS | SELF_CHECK_MODEL | SELF_CHECK_WEIGHTS, CLORA_STORAGE_F32,
+                       model->config.head_dim));
+    if (adapter_past(adapter) > 0)
+        TRY(model_self_check(model, SELF_CHECK_PAST));
+done:
+    return status;
+}
+
+/* What was made, unless the device cannot compute it. */
+static clora_status check_made(clora_adapter **out, const clora_model *model) {
+    const clora_status status = check_rest(model, *out);
+
+    if (status != CLORA_OK) {
+        clora_adapter_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
 clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const clora_adapter_options *options) {
     static const clora_adapter_options defaults = CLORA_ADAPTER_OPTIONS_INIT;
     clora_status status = CLORA_OK;
@@ -18,6 +42,7 @@ clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const
     const base_model base = model_as_base(model);
     TRY(model_self_check(model, SELF_CHECK_TERM));
     TRY(lora_adapter_create(out, &base, options ? options : &defaults));
+    TRY(check_made(out, model));
 done:
     return clora_keep_cause(status);
 }
@@ -62,10 +87,7 @@ clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const c
     const base_model base = model_as_base(model);
     TRY(model_self_check(model, SELF_CHECK_TERM));
     TRY(method_load(out, &base, directory));
-    if (adapter_past(*out) > 0 && (status = model_self_check(model, SELF_CHECK_PAST)) != CLORA_OK) {
-        clora_adapter_free(*out);
-        *out = NULL;
-    }
+    TRY(check_made(out, model));
 done:
     return clora_keep_cause(status);
 }

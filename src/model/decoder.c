@@ -3,6 +3,7 @@
 #include "base/ints.h"
 #include "model/attend.h"
 #include "model/linear.h"
+#include "model/own.h"
 #include "model/own_gradients.h"
 #include "model/sublayer.h"
 #include "ops/ops.h"
@@ -83,12 +84,12 @@ clora_status decoder_forward(workspace *ws, const selection *select, kv_cache *c
     const clora_model *m = ws->model;
     clora_status status = CLORA_OK;
 
-    TRY(op_embedding(workspace_stream(ws, 0), &ws->ids, m->embedding));
+    TRY(own_embedding(ws, select, workspace_stream(ws, 0)));
     if (ws->has_prompt)
         TRY(op_past_embed(workspace_stream(ws, 0), select->adapter->prompt, &ws->ids, m->config.vocab));
     for (int l = 0; l < m->config.layers; l++)
         TRY(layer_forward(ws, select, cache, l));
-    TRY(op_rmsnorm(&ws->normed, &ws->rstd_final, workspace_stream(ws, m->config.layers), m->norm, m->config.norm_eps));
+    TRY(own_norm(ws, select, &ws->normed, &ws->rstd_final, workspace_stream(ws, m->config.layers), m->norm));
 done:
     return status;
 }
@@ -135,14 +136,14 @@ static int first_trained(const workspace *ws, const selection *s) {
     const clora_model *m = ws->model;
     int first = 0;
 
-    if (weight_trains(s->trains, m->embedding) || prompt_trains(s))
+    if (weight_trains(s->trains, adapter_embedding(s->adapter, m->embedding)) || prompt_trains(s))
         return -1;
     while (first < m->projections && !projection_trains(ws, s, first))
         first++;
     if (prefix_trains(s))
         first = 0;
     for (int i = 0; i < m->config.layers * DECODER_NORMS; i++)
-        if (trains(s, m->layer[i / DECODER_NORMS].norm[i % DECODER_NORMS]))
+        if (trains(s, adapter_gain(s->adapter, m->layer[i / DECODER_NORMS].norm[i % DECODER_NORMS])))
             return least(first, i / DECODER_NORMS * DECODER_PROJECTIONS + reader[i % DECODER_NORMS] - 1);
     return first;
 }
@@ -155,6 +156,8 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
     const attention_activations *t = workspace_attention(ws, l);
+    const clora_tensor *gain_mlp = adapter_gain(s->adapter, w->norm[DECODER_NORM_MLP]);
+    const clora_tensor *gain_attention = adapter_gain(s->adapter, w->norm[DECODER_NORM_ATTENTION]);
     clora_status status = CLORA_OK;
     clora_tensor df; /* the gradient of what the sublayer adds to the stream */
 
@@ -168,13 +171,13 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     TRY(op_swiglu_backward(&a->gu, linear_needs_input(ws, s, at + DECODER_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
     TRY(linear_backward_parameters(ws, s, at + DECODER_DOWN, &df, &ws->dact));
     if (linear_needs_input(ws, s, at + DECODER_GATE_UP))
-        TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
+        TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, gain_mlp));
     TRY(linear_backward(ws, s, at + DECODER_GATE_UP, first < at + DECODER_GATE_UP ? &ws->dnorm : NULL, &a->gu,
                         &ws->normed, &a->u[DECODER_GATE_UP]));
     if (first >= at + DECODER_GATE_UP)
         return CLORA_OK;
-    TRY(gain_gradient(ws, s, w->norm[DECODER_NORM_MLP], &a->mid, &a->rstd_mlp));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, w->norm[DECODER_NORM_MLP]));
+    TRY(gain_gradient(ws, s, gain_mlp, &a->mid, &a->rstd_mlp));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, gain_mlp));
 
     TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), &df));
     TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &df, &t->att,
@@ -184,19 +187,19 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     TRY(attend_backward(ws, s, t, l));
 
     if (linear_needs_input(ws, s, at + DECODER_QKV))
-        TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, w->norm[DECODER_NORM_ATTENTION]));
+        TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, gain_attention));
     TRY(linear_backward(ws, s, at + DECODER_QKV, first < at ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
                         &a->u[DECODER_QKV]));
     if (first >= at)
         return CLORA_OK;
-    TRY(gain_gradient(ws, s, w->norm[DECODER_NORM_ATTENTION], x, &a->rstd_attention));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, w->norm[DECODER_NORM_ATTENTION]));
+    TRY(gain_gradient(ws, s, gain_attention, x, &a->rstd_attention));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, gain_attention));
 done:
     return status;
 }
 
 static clora_status embedding_gradient(const workspace *ws, const selection *s) {
-    const weight *w = ws->model->embedding;
+    const weight *w = adapter_embedding(s->adapter, ws->model->embedding);
     clora_status status = CLORA_OK;
 
     for (int part = 0; part < w->parts; part++) {
@@ -210,13 +213,14 @@ done:
 
 clora_status decoder_backward(workspace *ws, const selection *select) {
     const int layers = ws->model->config.layers, first = first_trained(ws, select);
+    const clora_tensor *norm = adapter_gain(select->adapter, ws->model->norm);
     clora_status status = CLORA_OK;
 
-    TRY(gain_gradient(ws, select, ws->model->norm, workspace_stream(ws, layers), &ws->rstd_final));
+    TRY(gain_gradient(ws, select, norm, workspace_stream(ws, layers), &ws->rstd_final));
     if (first >= layers * DECODER_PROJECTIONS)
         return CLORA_OK; /* only the head or the last gain trains */
     TRY(clora_tensor_zero(&ws->dstream));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, workspace_stream(ws, layers), &ws->rstd_final, ws->model->norm));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, workspace_stream(ws, layers), &ws->rstd_final, norm));
     for (int l = layers - 1; l >= first / DECODER_PROJECTIONS; l--) {
         TRY(layer_again(ws, select, l));
         TRY(layer_backward(ws, select, l, first));

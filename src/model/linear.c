@@ -1,10 +1,22 @@
 #include "model/linear.h"
 
 #include "methods/lora.h"
+#include "model/own.h"
 #include "model/own_gradients.h"
 
 static lora_dropout dropout(const workspace *ws, const selection *s, int p) {
     return (lora_dropout){s->dropout, s->dropout_seed, (uint32_t)p, ws->dropped};
+}
+
+static bool is_head(const workspace *ws, int p) {
+    return p == ws->model->projections - 1;
+}
+
+/* W0: the model's own, or of the head a copy that all sequences have in its place. */
+static const weight *weight_of(const workspace *ws, const selection *s, int p) {
+    const weight *own = ws->model->projection[p].weight;
+
+    return is_head(ws, p) ? adapter_head(s->adapter, own) : own;
 }
 
 /* A row of u for each of x: the views that layers share may be wider than this term. */
@@ -12,21 +24,27 @@ static clora_tensor columns_of(const clora_tensor *u_space, const clora_tensor *
     return lr ? tensor_slice(u_space, 0, (int)tensor_rows(x), lr->R) : (clora_tensor){0};
 }
 
-/* y += the terms of sequences that have an adapter each; those side by side that share one go together. */
-static clora_status add_terms(workspace *ws, const selection *s, int p, clora_tensor *y, const clora_tensor *x,
-                              clora_tensor *u_space) {
+/* What sequences have that have an adapter each: y of those with a head of their own, y += the terms. Those side by
+ * side that share one go together. */
+static clora_status add_each(workspace *ws, const selection *s, int p, clora_tensor *y, const clora_tensor *x,
+                             clora_tensor *u_space) {
     const int rows = (int)tensor_rows(x) / ws->B; /* of a sequence */
     clora_status status = CLORA_OK;
 
     for (int b = 0, n; b < ws->B; b += n) {
         const lowrank *lr = adapter_term(s->each[b], p);
+        const weight *own = ws->model->projection[p].weight;
+        const weight *w = is_head(ws, p) ? adapter_head(s->each[b], own) : own;
         n = selection_run(s, b, ws->B);
-        if (!lr)
+        if (!lr && w == own)
             continue;
         clora_tensor out = tensor_view(y, b * rows, n * rows, 0, tensor_cols(y));
         const clora_tensor in = tensor_view(x, b * rows, n * rows, 0, tensor_cols(x));
         clora_tensor u = columns_of(u_space, &in, lr);
-        TRY(lora_add(&out, &in, lr, &u));
+        if (w != own)
+            TRY(op_matmul(&out, &in, w, NULL, NULL, NULL, false));
+        if (lr)
+            TRY(lora_add(&out, &in, lr, &u));
     }
 done:
     return status;
@@ -39,9 +57,9 @@ clora_status linear_forward(workspace *ws, const selection *s, int p, clora_tens
     clora_tensor u = columns_of(u_space, x, lr);
     clora_status status = CLORA_OK;
 
-    TRY(lora_forward(y, x, ws->model->projection[p].weight, residual, lr, &u, &drop));
+    TRY(lora_forward(y, x, weight_of(ws, s, p), residual, lr, &u, &drop));
     if (s->each)
-        TRY(add_terms(ws, s, p, y, x, u_space));
+        TRY(add_each(ws, s, p, y, x, u_space));
 done:
     return status;
 }
@@ -51,13 +69,15 @@ clora_status linear_forward_normed(workspace *ws, const selection *s, int p, clo
                                    clora_tensor *u_space) {
     const lowrank *lr = selection_term(s, p);
     const bool apart = ws->train || s->dropout > 0.0f || s->each;
-    const matmul_fusion fusion = {
-        .gain = gain, .eps = ws->model->config.norm_eps, .normed = &ws->normed, .gu = act ? y : NULL};
+    const matmul_fusion fusion = {.gain = adapter_gain(s->adapter, gain),
+                                  .eps = ws->model->config.norm_eps,
+                                  .normed = &ws->normed,
+                                  .gu = act ? y : NULL};
     clora_tensor u = columns_of(u_space, x, lr);
     clora_status status = CLORA_OK;
 
     if (apart) {
-        TRY(op_rmsnorm(&ws->normed, rstd, x, gain, fusion.eps));
+        TRY(own_norm(ws, s, &ws->normed, rstd, x, gain));
         TRY(linear_forward(ws, s, p, y, &ws->normed, NULL, u_space));
         return act ? op_swiglu(act, y) : CLORA_OK;
     }
@@ -69,7 +89,7 @@ done:
 clora_status linear_backward_input(workspace *ws, const selection *s, int p, clora_tensor *dx, const clora_tensor *dy,
                                    const clora_tensor *u_space) {
     const lowrank *lr = selection_term(s, p);
-    const weight *w = ws->model->projection[p].weight;
+    const weight *w = weight_of(ws, s, p);
     const lora_dropout drop = dropout(ws, s, p);
 
     if (!lr)
@@ -99,7 +119,7 @@ done:
 }
 
 bool linear_needs_input(const workspace *ws, const selection *s, int p) {
-    return selection_term(s, p) || weight_trains(s->trains, ws->model->projection[p].weight);
+    return selection_term(s, p) || weight_trains(s->trains, weight_of(ws, s, p));
 }
 
 clora_status linear_backward_parameters(workspace *ws, const selection *s, int p, const clora_tensor *dy,
@@ -109,7 +129,7 @@ clora_status linear_backward_parameters(workspace *ws, const selection *s, int p
     clora_status status = CLORA_OK;
 
     if (s->trains)
-        TRY(own_gradients(ws->model->projection[p].weight, s, dy, x));
+        TRY(own_gradients(weight_of(ws, s, p), s, dy, x));
     if (!lr)
         return CLORA_OK;
     const clora_tensor du = columns_of(&ws->du, x, lr);

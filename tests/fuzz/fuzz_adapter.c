@@ -14,11 +14,12 @@ static const target_module modules[] = {{"model.layers.0.self_attn.q_proj", 4, 4
                                         {"model.layers.1.mlp.down_proj", 4, 6, false},
                                         {"lm_head", 8, 4, true}};
 enum { MODULES = sizeof(modules) / sizeof(modules[0]) };
+static const peft_base base = {modules, MODULES, NULL, 0};
 
 static clora_status factor(void *user, float *out, int module, bool is_b) {
     const peft_adapter *adapter = user;
 
-    if (module == PEFT_SCORE)
+    if (module < 0)
         return peft_read(out, adapter, adapter->score);
     return peft_read(out, adapter, is_b ? adapter->b[module] : adapter->a[module]);
 }
@@ -35,13 +36,15 @@ static void check_factors(const peft_adapter *adapter) {
 
 static void write_again(peft_adapter *adapter) {
     const stored_tensor *score = adapter->score;
-    const int shape[2] = {score ? (int)score->shape[0] : 0, score ? (int)score->shape[1] : 0};
+    const base_tensor whole = {PEFT_SCORE, score ? (int)score->shape[0] : 0, score ? (int)score->shape[1] : 0};
+    const peft_contents contents = {adapter->config, modules,       adapter->choice, MODULES,
+                                    &whole,          score != NULL, factor,          adapter};
+    const clora_adapter_save_options options = {.base_name = "base", .overwrite = 1};
     peft_adapter again;
 
-    if (peft_write(fuzz_path("again"), true, adapter->config, "base", modules, adapter->choice, MODULES,
-                   score ? shape : NULL, factor, adapter) != CLORA_OK)
+    if (peft_write(fuzz_path("again"), &contents, &options) != CLORA_OK)
         return; /* a value that is not finite */
-    FUZZ_CHECK(peft_open(&again, fuzz_path("again"), modules, MODULES) == CLORA_OK);
+    FUZZ_CHECK(peft_open(&again, fuzz_path("again"), &base) == CLORA_OK);
     for (int i = 0; i < MODULES; i++)
         FUZZ_CHECK(again.choice[i].R == adapter->choice[i].R);
     peft_close(&again);
@@ -63,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_write("adapter_config.json", parts[0]);
     fuzz_write_safetensors("adapter_model.safetensors", parts[1]);
     inspect();
-    if (peft_open(&adapter, fuzz_directory(), modules, MODULES) == CLORA_OK) {
+    if (peft_open(&adapter, fuzz_directory(), &base) == CLORA_OK) {
         check_factors(&adapter);
         write_again(&adapter);
         peft_close(&adapter);

@@ -46,6 +46,7 @@ typedef struct train_args {
     const char *method, *out, *val, *log, *init_adapter;
     uint64_t memory; /* bytes; 0: no limit */
     int eval_every, profile, validate, objective;
+    int adapter_dtype; /* of lora's files: a clora_dtype */
     data_args data;
     model_args model;
     clora_adapter_options adapter;

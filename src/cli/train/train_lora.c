@@ -7,7 +7,8 @@
 
 #define ADAPTER(field) offsetof(train_args, adapter.field)
 
-static const char *const fresh[] = {"init", "rank-pattern", "alpha-pattern", NULL};
+static const char *const fresh[] = {"init", "rank-pattern", "alpha-pattern", "modules-to-save", NULL};
+static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
 static const char *const inits[] = {"gaussian", "kaiming", "peft-gaussian", "random", NULL};
 
 static const opt options[] = {
@@ -53,6 +54,11 @@ static const opt options[] = {
      .offset = ADAPTER(alpha_pattern),
      .value = "LIST",
      .help = "the same for alpha"},
+    {.name = "modules-to-save",
+     .type = OPT_TEXT,
+     .offset = ADAPTER(modules_to_save),
+     .value = "LIST",
+     .help = "modules that train whole, as copies of the model's own, of embed_tokens, lm_head and norm"},
     {.name = "init",
      .type = OPT_CHOICE,
      .offset = ADAPTER(init),
@@ -60,6 +66,12 @@ static const opt options[] = {
      .choices = inits,
      .help = "initialisation of A: gaussian (std 1/sqrt(inputs)), kaiming (PEFT's default) or peft-gaussian "
              "(std 1/rank); B begins at zero. With --method full, random: MODEL's weights are made anew"},
+    {.name = "adapter-dtype",
+     .type = OPT_CHOICE,
+     .offset = offsetof(train_args, adapter_dtype),
+     .value = "TYPE",
+     .choices = dtypes,
+     .help = "type of the file's tensors, rounded to nearest"},
     {.name = "lora-plus-ratio",
      .type = OPT_FLOAT,
      .offset = offsetof(train_args, train.lora_plus_ratio),
@@ -179,6 +191,8 @@ static void describe(FILE *out, const train_state *state, const clora_adapter *a
     fprintf(out, "rank %d, alpha %g%s%s on %s (%s)", a.rank, (double)a.alpha, a.rslora ? " (rank-stabilised)" : "",
             state->args->init_adapter ? ", continued," : "", text_amount(a.modules, "module", "modules"),
             a.target_modules);
+    if (a.modules_to_save && *a.modules_to_save)
+        fprintf(out, ", copies of %s", a.modules_to_save);
     if (a.dropout > 0)
         fprintf(out, ", dropout %g", (double)a.dropout);
     if (a.labels)

@@ -133,13 +133,16 @@ static bool is_alone(const train_state *state) {
 
 /* One method's files are the directory's own; of several each has a directory of its name in it. */
 static clora_status save_part(const train_state *state, int i) {
+    clora_adapter_save_options options = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
     char *path = NULL;
 
+    options.base_name = state->args->model_path;
+    options.dtype = i == TRAIN_LORA ? (clora_dtype)state->args->adapter_dtype : CLORA_DTYPE_F32;
     if (is_alone(state))
-        return clora_adapter_save(state->part[i], state->args->out, state->args->model_path);
+        return clora_adapter_save_with(state->part[i], state->args->out, &options);
     if (asprintf(&path, "%s/%s", state->args->out, methods[i]->name) < 0)
         return CLORA_ERROR_MEMORY;
-    const clora_status status = clora_adapter_save(state->part[i], path, state->args->model_path);
+    const clora_status status = clora_adapter_save_with(state->part[i], path, &options);
     free(path);
     return status;
 }

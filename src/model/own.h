@@ -1,0 +1,16 @@
+#ifndef CLORA_MODEL_OWN_H
+#define CLORA_MODEL_OWN_H
+
+#include "methods/selection.h"
+#include "model/workspace.h"
+
+/* The forward passes of what is no projection: with the model's own tensors, or the copies that the selection has. */
+
+/* y (M, C) overwritten: the rows of the step's ids */
+clora_status own_embedding(workspace *ws, const selection *s, clora_tensor *y);
+
+/* y (M, C) overwritten = rmsnorm(x) with a gain of the model or its copy; rstd (M) overwritten */
+clora_status own_norm(workspace *ws, const selection *s, clora_tensor *y, clora_tensor *rstd, const clora_tensor *x,
+                      const clora_tensor *gain);
+
+#endif

@@ -1,0 +1,453 @@
+/* What PEFT's LoRA has besides factors on linear layers: against PEFT, and against what it means. */
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <clora/clora.h>
+
+#include "methods/peft_config.h"
+#include "model/session.h"
+#include "support/fixture.h"
+#include "support/scratch.h"
+#include "support/training.h"
+
+enum { V = 97, MOST = 64 * V, LLAMA = 0, QWEN2 = 1 };
+static const double tolerance = 1e-4;
+
+static clora_context *context;
+static clora_model *models[2];
+static const char *const bases[2] = {"tiny-llama", "tiny-qwen2"};
+
+/* PEFT's adapters, of tests/fixtures/make_features.py. */
+static const struct {
+    const char *name;
+    int model;
+} cases[] = {
+    {"tiny-llama-saved", LLAMA},
+    {"tiny-qwen2-saved", QWEN2},
+};
+enum { CASES = sizeof(cases) / sizeof(cases[0]) };
+
+static clora_adapter *load(int i) {
+    return fixture_adapter(models[cases[i].model], cases[i].name);
+}
+
+/* Logits (B, T, V) of the batch: in one pass, or a token at a time. */
+static void forward(float *logits, const fixture_batch *batch, clora_model *m, clora_adapter *adapter, bool cached) {
+    clora_session *session = NULL;
+    int32_t column[4];
+    float last[4 * V];
+
+    assert_ok(clora_session_create(&session, m, batch->B, batch->T));
+    assert_ok(clora_session_select(session, adapter));
+    if (!cached)
+        assert_ok(clora_session_forward(session, logits, batch->ids, batch->T, 1));
+    for (int t = 0; cached && t < batch->T; t++) {
+        for (int b = 0; b < batch->B; b++)
+            column[b] = batch->ids[b * batch->T + t];
+        assert_ok(clora_session_forward(session, last, column, 1, 0));
+        for (int b = 0; b < batch->B; b++)
+            memcpy(logits + (b * batch->T + t) * V, last + b * V, V * sizeof(float));
+    }
+    clora_session_free(session);
+}
+
+static void assert_logits(const float *actual, const float *expected, const fixture_batch *batch, double limit,
+                          const char *name) {
+    for (int b = 0; b < batch->B; b++) {
+        const int start = b * batch->T * V;
+        const double error = relative_error(actual + start, expected + start, (size_t)(batch->lengths[b] * V));
+        if (!(error <= limit))
+            fail_msg("%s: sequence %d: relative error %g", name, b, error);
+    }
+}
+
+static void test_logits_are_those_of_peft(void **state) {
+    static float logits[MOST];
+    fixture_batch batch;
+
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        clora_adapter *adapter = load(i);
+        fixture_tensors *f = fixture_open(cases[i].name);
+        fixture_read_batch(&batch, cases[i].name);
+        for (int cached = 0; cached < 2; cached++) {
+            forward(logits, &batch, models[cases[i].model], adapter, cached);
+            assert_logits(logits, fixture_tensor(f, "logits", (size_t)(batch.B * batch.T * V)), &batch, tolerance,
+                          cases[i].name);
+        }
+        clora_adapter_free(adapter);
+        fixture_close(f);
+    }
+}
+
+static void train_like_peft(int i, int recompute) {
+    const char *name = cases[i].name;
+    clora_dataset *dataset = NULL;
+    clora_train_step done;
+    fixture_batch batch;
+    clora_adapter *adapter = load(i);
+
+    fixture_read_batch(&batch, name);
+    clora_trainer *trainer = fixture_trainer(models[cases[i].model], adapter, &dataset, &batch, recompute);
+    for (int step = 0; step < 10; step++) {
+        assert_ok(clora_trainer_step(trainer, &done));
+        const double expected = fixture_number(name, "loss_trace", step);
+        if (!(fabs((double)done.loss - expected) <= tolerance))
+            fail_msg("%s: step %d: loss %g, expected %g", name, step, (double)done.loss, expected);
+    }
+    clora_trainer_free(trainer);
+    clora_dataset_free(dataset);
+    clora_adapter_free(adapter);
+}
+
+/* The base is what it was, whatever trained beside it. */
+static void test_ten_steps_are_those_of_peft_and_leave_the_base(void **state) {
+    static float before[2][MOST], after[MOST];
+    fixture_batch batch;
+
+    (void)state;
+    fixture_read_batch(&batch, cases[0].name);
+    for (int m = 0; m < 2; m++)
+        forward(before[m], &batch, models[m], NULL, false);
+    for (int i = 0; i < CASES; i++)
+        train_like_peft(i, i % 2 ? CLORA_RECOMPUTE_LAYER : CLORA_RECOMPUTE_NONE);
+    for (int m = 0; m < 2; m++) {
+        forward(after, &batch, models[m], NULL, false);
+        assert_memory_equal(after, before[m], sizeof(float) * (size_t)(batch.B * batch.T * V));
+    }
+}
+
+/* ---- files ---- */
+
+static void save(clora_adapter *adapter, const char *to, clora_dtype dtype) {
+    clora_adapter_save_options options = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
+
+    options.dtype = dtype;
+    assert_ok(clora_adapter_save_with(adapter, to, &options));
+}
+
+static void test_what_peft_wrote_is_saved_in_the_same_bytes(void **state) {
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        clora_adapter *adapter = load(i);
+        save(adapter, scratch_path(cases[i].name), CLORA_DTYPE_F32);
+        snprintf(path, sizeof(path), "%s/adapter_model.safetensors", cases[i].name);
+        assert_same_file(scratch_path(path), fixture_path(path)); /* header and all */
+        clora_adapter_free(adapter);
+    }
+}
+
+/* Every value of a file of 16 bits is the nearest to that of the f32 file, and such a file is read. */
+static void test_files_of_16_bits_hold_the_nearest_values(void **state) {
+    static const clora_dtype types[] = {CLORA_DTYPE_F16, CLORA_DTYPE_BF16};
+    clora_adapter *adapter = load(0), *again = NULL;
+    safetensors *wide = NULL, *narrow = NULL;
+
+    (void)state;
+    assert_ok(safetensors_open(&wide, fixture_path("tiny-llama-saved/adapter_model.safetensors")));
+    for (int k = 0; k < 2; k++) {
+        save(adapter, scratch_path(k ? "bf16" : "f16"), types[k]);
+        assert_ok(safetensors_open(
+            &narrow, scratch_path(k ? "bf16/adapter_model.safetensors" : "f16/adapter_model.safetensors")));
+        assert_int_equal(narrow->count, wide->count);
+        for (size_t i = 0; i < wide->count; i++) {
+            const stored_tensor *from = &wide->tensors[i], *to = safetensors_find(narrow, from->name);
+            uint16_t *expected = malloc(from->size / 2);
+            assert_true(to && to->dtype == types[k] && to->size == from->size / 2);
+            float *values = malloc(from->size);
+            assert_ok(safetensors_read(values, wide, from, 0, from->size));
+            dtype_from_f32(expected, types[k], values, from->size / sizeof(float));
+            assert_memory_equal(to->data, expected, to->size);
+            free(values);
+            free(expected);
+        }
+        safetensors_close(narrow);
+        assert_ok(clora_adapter_load(&again, models[0], scratch_path(k ? "bf16" : "f16")));
+        clora_adapter_free(again);
+    }
+    clora_adapter_save_options options = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
+    options.dtype = CLORA_DTYPE_I32;
+    assert_refused(clora_adapter_save_with(adapter, scratch_path("i32"), &options), CLORA_ERROR_ARGUMENT, "type");
+    safetensors_close(wide);
+    clora_adapter_free(adapter);
+}
+
+static bool is_tied(const char *directory) {
+    json_t *config = NULL;
+    char path[1100];
+    bool tied;
+
+    snprintf(path, sizeof(path), "%s/config.json", directory);
+    assert_ok(json_load_path(&config, path, 1 << 20));
+    assert_ok(json_get_bool(&tied, config, "tie_word_embeddings", true, path));
+    json_decref(config);
+    return tied;
+}
+
+static void test_merged_models_are_the_same_function(void **state) {
+    static float expected[MOST], logits[MOST];
+    clora_merge_report report;
+    fixture_batch batch;
+
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        const char *name = cases[i].name, *base = fixture_path(bases[cases[i].model]), *to = scratch_path(name);
+        clora_adapter *adapter = load(i);
+        clora_model *merged = NULL;
+        fixture_read_batch(&batch, name);
+        forward(expected, &batch, models[cases[i].model], adapter, false);
+        assert_ok(clora_merge(base, fixture_path(name), to, -1, NULL, NULL, &report));
+        assert_ok(clora_model_load(&merged, context, to, NULL));
+        forward(logits, &batch, merged, NULL, false);
+        assert_logits(logits, expected, &batch, 1e-5, name);
+        assert_false(is_tied(to)); /* each of them changes one of the two */
+        clora_model_free(merged);
+        clora_adapter_free(adapter);
+    }
+}
+
+/* ---- copies of modules ---- */
+
+static void test_a_fresh_copy_is_the_models_own(void **state) {
+    static float expected[MOST], logits[MOST];
+    static const char *const lists[2] = {"lm_head,norm", "embed_tokens, lm_head"};
+    fixture_batch batch;
+
+    (void)state;
+    fixture_read_batch(&batch, cases[0].name);
+    for (int m = 0; m < 2; m++) {
+        clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+        clora_adapter *plain = NULL, *adapter = NULL;
+        options.target_modules = "q_proj";
+        assert_ok(clora_adapter_create(&plain, models[m], &options));
+        options.modules_to_save = lists[m];
+        assert_ok(clora_adapter_create(&adapter, models[m], &options));
+        const int copied = m == LLAMA ? V * 32 + 5 * 32 : 2 * V * 48;
+        assert_int_equal(clora_adapter_get_info(adapter).parameters - clora_adapter_get_info(plain).parameters, copied);
+        assert_string_equal(clora_adapter_get_info(adapter).modules_to_save, m ? "embed_tokens,lm_head" : lists[0]);
+        forward(expected, &batch, models[m], NULL, false);
+        forward(logits, &batch, models[m], adapter, false);
+        assert_logits(logits, expected, &batch, 1e-6, lists[m]);
+        clora_adapter_free(plain);
+        clora_adapter_free(adapter);
+    }
+}
+
+/* Whatever the base is stored in, a copy is f32 and begins with its values. */
+static void test_copies_of_a_base_of_few_bits_begin_as_it_is(void **state) {
+    static const int types[] = {CLORA_STORAGE_BF16, CLORA_STORAGE_Q8_0};
+    static float expected[MOST], logits[MOST];
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    fixture_batch batch;
+
+    (void)state;
+    fixture_read_batch(&batch, cases[0].name);
+    options.modules_to_save = "lm_head,embed_tokens";
+    for (int i = 0; i < 2; i++) {
+        clora_model *model = NULL;
+        clora_adapter *adapter = NULL;
+        assert_ok(
+            clora_model_load(&model, context, fixture_path("tiny-llama"), &(clora_model_options){.dtype = types[i]}));
+        assert_ok(clora_adapter_create(&adapter, model, &options));
+        forward(expected, &batch, model, NULL, false);
+        forward(logits, &batch, model, adapter, false);
+        assert_logits(logits, expected, &batch, 1e-2, "16 and 8 bits"); /* products round x as the base's do */
+        clora_adapter_free(adapter);
+        clora_model_free(model);
+    }
+}
+
+static void test_sequences_have_an_adapter_each(void **state) {
+    fixture_batch batch;
+    float expected[3][V], logits[3 * V];
+    clora_adapter *plain = fixture_adapter(models[LLAMA], "tiny-llama-lora");
+    const clora_adapter *each[3] = {plain, load(0), NULL};
+    clora_session *session = NULL;
+
+    (void)state;
+    fixture_read_batch(&batch, cases[0].name);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(clora_session_create(&session, models[LLAMA], 1, batch.T));
+        assert_ok(clora_session_select(session, (clora_adapter *)(uintptr_t)each[i]));
+        assert_ok(clora_session_forward(session, expected[i], batch.ids, 1, 0));
+        clora_session_free(session);
+    }
+    assert_true(relative_error(expected[1], expected[2], V) > 1e-2);
+    assert_ok(clora_session_create(&session, models[LLAMA], 3, batch.T));
+    for (int i = 0; i < 3; i++)
+        assert_ok(session_prepare(session, each[i]));
+    const selection select = selection_of(each, 3);
+    const int32_t ids[3] = {batch.ids[0], batch.ids[0], batch.ids[0]};
+    assert_ok(session_step(session, &select, logits, ids, 3));
+    for (int i = 0; i < 3; i++)
+        assert_true(relative_error(logits + i * V, expected[i], V) < 1e-5);
+    clora_session_free(session);
+    clora_adapter_free(plain);
+    clora_adapter_free((clora_adapter *)(uintptr_t)each[1]);
+}
+
+static void test_other_modules_are_refused_by_name(void **state) {
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    clora_adapter *adapter = NULL;
+
+    (void)state;
+    options.modules_to_save = "up_proj";
+    assert_refused(clora_adapter_create(&adapter, models[0], &options), CLORA_ERROR_UNSUPPORTED,
+                   "model.layers.0.mlp.up_proj.weight");
+    options.modules_to_save = "lm_head,wte";
+    assert_refused(clora_adapter_create(&adapter, models[0], &options), CLORA_ERROR_NOT_FOUND, "\"wte\"");
+    options.modules_to_save = "lm_head";
+    options.target_modules = "lm_head"; /* which is trained whole, as in PEFT */
+    assert_refused(clora_adapter_create(&adapter, models[0], &options), CLORA_ERROR_NOT_FOUND, "lm_head");
+    assert_null(adapter);
+}
+
+/* A copy of a fixture in the scratch, whose tensors `change` renames, reshapes or leaves out (it returns false). */
+typedef bool (*change)(safetensors_entry *entry, float *values);
+
+static void copy_changed(int i, change change) {
+    enum { MORE = 64 };
+    safetensors_entry entries[MORE];
+    float *values[MORE];
+    safetensors *file = NULL;
+    safetensors_writer writer;
+    char path[128];
+    size_t n = 0;
+
+    snprintf(path, sizeof(path), "%s/adapter_config.json", cases[i].name);
+    scratch_copy("changed/adapter_config.json", fixture_path(path));
+    snprintf(path, sizeof(path), "%s/adapter_model.safetensors", cases[i].name);
+    assert_ok(safetensors_open(&file, fixture_path(path)));
+    for (size_t t = 0; t < file->count; t++) {
+        const stored_tensor *from = &file->tensors[t];
+        entries[n] = (safetensors_entry){.name = from->name, .dtype = from->dtype, .ndim = from->ndim};
+        memcpy(entries[n].shape, from->shape, sizeof(from->shape));
+        values[n] = malloc(from->size);
+        memcpy(values[n], from->data, from->size);
+        if (change(&entries[n], values[n]))
+            n++;
+        else
+            free(values[n]);
+    }
+    assert_ok(safetensors_writer_begin(&writer, scratch_path("changed/adapter_model.safetensors"), entries, n, NULL));
+    while (writer.next < writer.count) {
+        const size_t at = writer.order[writer.next];
+        assert_ok(safetensors_writer_tensor(&writer, values[at], writer.bytes[writer.next]));
+    }
+    assert_ok(safetensors_writer_finish(&writer));
+    for (size_t t = 0; t < n; t++)
+        free(values[t]);
+    safetensors_close(file);
+}
+
+static bool is_last_norm(const safetensors_entry *entry) {
+    return strcmp(entry->name, "base_model.model.model.norm.weight") == 0;
+}
+
+static bool without_last_norm(safetensors_entry *entry, float *values) {
+    (void)values;
+    return !is_last_norm(entry);
+}
+
+static bool with_long_norm(safetensors_entry *entry, float *values) {
+    (void)values;
+    if (is_last_norm(entry)) {
+        entry->ndim = 2;
+        entry->shape[0] = 4;
+        entry->shape[1] = 8;
+    }
+    return true;
+}
+
+static bool with_nan(safetensors_entry *entry, float *values) {
+    if (is_last_norm(entry))
+        values[3] = NAN;
+    return true;
+}
+
+static bool named_in_memory(safetensors_entry *entry, float *values) {
+    (void)values;
+    if (is_last_norm(entry))
+        entry->name = "_orig_mod.base_model.model.model.norm.modules_to_save.default.weight";
+    if (strcmp(entry->name, "base_model.model.lm_head.weight") == 0)
+        entry->name = "lm_head.weight";
+    return true;
+}
+
+static void refuse_changed(change change, const char *words) {
+    clora_adapter *adapter = NULL;
+
+    copy_changed(0, change);
+    assert_refused(clora_adapter_load(&adapter, models[0], scratch_path("changed")), CLORA_ERROR_FORMAT, words);
+    assert_refused(clora_adapter_load(&adapter, models[0], scratch_path("changed")), CLORA_ERROR_FORMAT,
+                   "model.norm.weight");
+    assert_refused(
+        clora_merge(fixture_path("tiny-llama"), scratch_path("changed"), scratch_path("merged"), -1, NULL, NULL, NULL),
+        CLORA_ERROR_FORMAT, "model.norm.weight");
+    assert_int_equal(scratch_entries(scratch_path("merged")), -1);
+}
+
+static void test_damaged_copies_are_refused_by_name(void **state) {
+    (void)state;
+    scratch_mkdir("changed");
+    refuse_changed(without_last_norm, "missing");
+    refuse_changed(with_long_norm, "(4, 8)");
+    refuse_changed(with_nan, "not finite");
+}
+
+static void test_names_from_memory_are_understood(void **state) {
+    clora_adapter *adapter = NULL;
+
+    (void)state;
+    scratch_mkdir("changed");
+    copy_changed(0, named_in_memory);
+    assert_ok(clora_adapter_load(&adapter, models[0], scratch_path("changed")));
+    save(adapter, scratch_path("again"), CLORA_DTYPE_F32);
+    assert_same_file(scratch_path("again/adapter_model.safetensors"),
+                     fixture_path("tiny-llama-saved/adapter_model.safetensors"));
+    clora_adapter_free(adapter);
+}
+
+#define IN_SCRATCH(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_logits_are_those_of_peft),
+        cmocka_unit_test(test_ten_steps_are_those_of_peft_and_leave_the_base),
+        IN_SCRATCH(test_what_peft_wrote_is_saved_in_the_same_bytes),
+        IN_SCRATCH(test_files_of_16_bits_hold_the_nearest_values),
+        IN_SCRATCH(test_merged_models_are_the_same_function),
+        cmocka_unit_test(test_a_fresh_copy_is_the_models_own),
+        cmocka_unit_test(test_copies_of_a_base_of_few_bits_begin_as_it_is),
+        cmocka_unit_test(test_sequences_have_an_adapter_each),
+        cmocka_unit_test(test_other_modules_are_refused_by_name),
+        IN_SCRATCH(test_damaged_copies_are_refused_by_name),
+        IN_SCRATCH(test_names_from_memory_are_understood),
+    };
+
+    if (clora_context_create(&context, NULL) != CLORA_OK) {
+        print_message("skipped: %s\n", clora_last_error());
+        return 77; /* Meson: skipped */
+    }
+    for (int m = 0; m < 2; m++)
+        if (clora_model_load(&models[m], context, fixture_path(bases[m]), NULL) != CLORA_OK) {
+            print_message("%s\n", clora_last_error());
+            return 1;
+        }
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    for (int m = 0; m < 2; m++)
+        clora_model_free(models[m]);
+    clora_context_free(context);
+    return failed;
+}
