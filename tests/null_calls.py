@@ -12,6 +12,8 @@ OPTIONAL_IN = {
     "clora_adapter_combine": {"report"},
     "clora_adapter_module": {"name", "R", "K", "N", "scale", "a", "b"},
     "clora_adapter_save": {"base_name"},
+    "clora_chat_encode": {"tokenizer"},
+    "clora_chat_load": {"file"},
     "clora_context_create": {"device"},
     "clora_dataset_from_ids": {"labels"},
     "clora_evaluate": {"adapter"},

@@ -33,7 +33,7 @@
  * Locale. Texts that clora reads and writes have a decimal point, whatever setlocale() was told.
  *
  * Tiers, each built on those before it: status, dtype; context, tensor, opencl, tune; lowrank; model, tokenizer,
- * dataset, adapter, adapter_cache, prefix; objective, train, generate, engine. A program enters where it fits.
+ * chat, dataset, adapter, adapter_cache, prefix; objective, train, generate, engine. A program enters where it fits.
  */
 #ifndef CLORA_CLORA_H
 #define CLORA_CLORA_H
@@ -49,6 +49,7 @@
 #include <clora/adapter.h>
 #include <clora/adapter_cache.h>
 #include <clora/bottleneck.h>
+#include <clora/chat.h>
 #include <clora/context.h>
 #include <clora/dataset.h>
 #include <clora/dtype.h>

@@ -288,7 +288,36 @@ def exchange():
     yield "all", packed({"schema_version": "1.0.0", "results": results}).encode()
 
 
-TARGETS = {"tokenizer": tokenizers, "config": configs, "safetensors": safetensors_files, "shards": shards,
+TEMPLATES = {
+    "chatml": "{% for m in messages %}{{ '<|' + m.role + '|>' + m['content'] | trim }}"
+              "{% if not loop.last %}\n{% endif %}"
+              "{% endfor %}{% if add_generation_prompt %}<|a|>{% endif %}",
+    "tools": "{%- set ns = namespace(n=0, t='') -%}"
+             "{% macro f(x, y=1) %}[{{ x | tojson(indent=y) }}]{% endmacro %}{%- for k, v in tools.items() %}"
+             "{% set ns.n = ns.n + 1 %}{{ f(v) }}{% else %}-{% endfor %}",
+    "text": "{{ s[::-1] ~ s.split(',', 1)[-1] }}{{ s.replace('a', 'b', 1) | upper | replace('B', '') | indent(2) }}"
+            "{% generation %}{{ s[1:] }}{% endgeneration %}{{ 'x{}'.format(s) if s is string else s }}",
+    "lists": "{{ l | sort | join('-') }}{{ l | map('string') | list }}{{ l | select('>', 1) | list | length }}"
+             "{{ d | dictsort }}{{ l[1:] == l[:-1] }}{{ range(3) | list }}{% raw %}{{ {% endraw %}{# c #}",
+    "blanks": "a\n  {%- if true -%}\n b {%+ endif +%}\n{% set x %}y{{ 1 }}{% endset %}{{- x -}}  \n",
+    "long": "{% for a in range(99999) %}{% for b in range(99999) %}{{ a * b }}{% endfor %}{% endfor %}",
+    "deep": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    "large": "{% set n = namespace(t='x') %}{% for a in range(99) %}{% set n.t = n.t + n.t %}{% endfor %}",
+    "shared": "{% set n = namespace(a=[]) %}{% for i in range(60) %}{% set n.a = [n.a, n.a] %}{% endfor %}{{ n.a }}",
+    "nested": "{{ " + "(" * 500,
+}
+TEMPLATE_VALUES = {"messages": [{"role": "u", "content": " a\u00e9 "}, {"role": "a", "content": ""}],
+                   "s": "ab,c\u65e5",
+                   "l": [3, 1.5, 2], "d": {"b": None, "A": True}, "tools": {"x": {"y": [1]}}, "bos_token": "<s>"}
+
+
+def templates():
+    for name, source in TEMPLATES.items():
+        yield name, joined(source, packed(TEMPLATE_VALUES))
+
+
+TARGETS = {"template": templates,
+           "tokenizer": tokenizers, "config": configs, "safetensors": safetensors_files, "shards": shards,
            "adapter": adapters, "bottleneck": bottlenecks,
            "jsonl": jsonl, "csv": csv, "txt": txt, "tuning": tuning, "exchange": exchange}
 

@@ -1,0 +1,52 @@
+#ifndef CLORA_CHAT_CHAT_H
+#define CLORA_CHAT_CHAT_H
+
+#include <clora/chat.h>
+
+#include "base/json.h"
+#include "base/shared.h"
+#include "template/template.h"
+
+/* In the order of the data: a row of a file, the values of a template, text, ids and which of them are learnt. */
+struct clora_chat {
+    shared shared;        /* held by the program */
+    template *templates;  /* the one for all conversations */
+    template *with_tools; /* for those with tools; NULL: the same */
+    json_t *tokens;       /* bos_token and the like, by name */
+};
+
+/* ---- Files (chat_files.c) ---- */
+
+clora_status chat_read_template(clora_chat *chat, const char *model_directory, const char *file);
+clora_status chat_read_tokens(clora_chat *chat, const char *model_directory);
+
+/* ---- Conversations (conversation.c) ---- */
+
+/* Does a row hold a conversation: "messages", or "conversations"? */
+bool conversation_is_in(const json_t *row);
+
+/* The values that a template gets of a row: messages as Hugging Face's trainers normalize them, tools, documents, and
+ * what chat_template_kwargs names. */
+clora_status conversation_read(json_t **values, const json_t *row);
+
+/* ---- Text (rendering.c) ---- */
+
+/* The first `count` messages as text. */
+clora_status chat_render(template_result *out, const clora_chat *chat, json_t *values, size_t count, bool prompt);
+
+/* ---- All of it (chat.c) ---- */
+
+/* A row as text and ids, and where `learn`, which of them are learnt. */
+clora_status chat_encode(clora_chat_text *out, const clora_chat *chat, const clora_tokenizer *tokenizer,
+                         const json_t *row, const clora_chat_options *options);
+
+/* ---- What is learnt (learnt.c, learnt_ids.c) ---- */
+
+/* The text's ranges that are an assistant's, in order. */
+clora_status learnt_find(template_result *text, const clora_chat *chat, json_t *values);
+
+/* learnt[i] of the ids of a text: does id i hold any of a range? */
+clora_status learnt_mark(unsigned char *learnt, const clora_tokenizer *tokenizer, const template_result *text,
+                         const int32_t *ids, size_t count);
+
+#endif
