@@ -214,6 +214,7 @@ static const shape_rule rules[] = {
     {"lowrank_grad_a", factors, false},
     {"lowrank_grad_b", factors, false},
     {"lowrank_merge", merged, true},
+    {"weight_merge", merged, true},
     {"activate", bottlenecks, false},
     {"activate_backward", bottlenecks, false},
     {"bottleneck", bottlenecks, false},

@@ -1,9 +1,12 @@
 #include "cases/product.h"
 
+#include <math.h>
+
 #include "base/dtype.h"
 #include "ref/ref.h"
 
-/* What a weight that trains needs besides its products: gradients, and its values in and out of its storage. */
+/* What a weight whose values change needs besides its products: gradients, its values in and out of its storage, an
+ * adapter merged into it. */
 
 #define F16 CLORA_STORAGE_F16
 #define BF16 CLORA_STORAGE_BF16
@@ -170,6 +173,93 @@ static void round_reference(case_run *run) {
                                                      : dtype_bf16_to_f32(dtype_f32_to_bf16(p->fa->host[i]));
 }
 
+/* ---- w = W0 + s * B * A in its own storage ---- */
+
+/* Values in steps that leave every sum exact in float: there is one right rounding then. */
+static void coarsen(case_run *run, float *values, size_t n, float steps) {
+    for (size_t i = 0; i < n && run->status == CLORA_OK; i++)
+        values[i] = roundf(values[i] * steps) / steps;
+}
+
+/* run->other is W0, which stays. */
+static void weight_merge_setup(case_run *run) {
+    const size_t n = (size_t)run->shape.N * (size_t)run->shape.K;
+    product *p = product_setup(run, CASE_IN, CASE_IN);
+
+    p->x = case_dense(run, "outside", CASE_INOUT, CLORA_DTYPE_I32, 1, 1);
+    p->y = values_buffer(run, "merged", CASE_OUT);
+    for (int i = 0; i < p->modules && run->status == CLORA_OK; i++) {
+        coarsen(run, p->a[i], (size_t)p->rank[i] * (size_t)run->shape.K, 8.0f);
+        coarsen(run, p->b[i], (size_t)p->rank[i] * (size_t)p->N[i], 8.0f);
+        lowrank_pack_a(run->lr, i, p->fa->host, p->a[i]);
+        lowrank_pack_b(run->lr, i, p->fb->host, p->b[i]);
+    }
+    if (run->shape.dtype == CLORA_STORAGE_F32)
+        coarsen(run, run->w0, n, 1024.0f);
+    if (run->status == CLORA_OK)
+        run->status = weight_create_as(&run->other, run->context, run->w->layout, run->shape.dtype, run->shape.K,
+                                       p->modules, p->N);
+    for (int i = 0; i < p->modules && run->status == CLORA_OK; i++)
+        run->status =
+            weight_pack(run->other, i, run->w0 + (size_t)p->col[i] * (size_t)run->shape.K, CLORA_DTYPE_F32, false);
+}
+
+/* A module without a rank stays as it is. */
+static clora_status weight_merge_launch(case_run *run) {
+    const product *p = run->data;
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < p->modules; i++)
+        for (int part = 0; part < run->w->parts && p->rank[i] > 0; part++)
+            TRY(op_weight_merge(run->w, run->other->part[part].data, run->lr, i, part, &p->x->tensor));
+done:
+    return status;
+}
+
+static clora_status merged_values(case_run *run, weight_span span) {
+    const product *p = run->data;
+    clora_tensor values = span_values(p->y, run->w, span);
+
+    return op_weight_values(&values, run->w, span);
+}
+
+static clora_status weight_merge_look(case_run *run) {
+    clora_status status = CLORA_OK;
+
+    TRY(weight_merge_launch(run));
+    if (run->guards) /* no part of what is timed */
+        TRY(each_span(run, merged_values));
+done:
+    return status;
+}
+
+static void weight_merge_reference(case_run *run) {
+    const size_t K = (size_t)run->shape.K;
+    const storage *type = storage_of(run->shape.dtype);
+    const product *p = run->data;
+    unsigned char block[256];
+
+    for (int i = 0; i < p->modules && run->status == CLORA_OK; i++) {
+        float *rows = run->w0 + (size_t)p->col[i] * K;
+        if (p->rank[i] == 0)
+            continue;
+        ref_lowrank_merge(rows, p->a[i], p->b[i], p->scale[i], p->N[i], (int)K, p->rank[i]);
+        for (size_t at = 0; at < (size_t)p->N[i] * K; at += (size_t)type->block) {
+            (void)storage_pack(type, block, rows + at, CLORA_DTYPE_F32, (size_t)type->block);
+            storage_unpack(type, rows + at, block, (size_t)type->block);
+        }
+    }
+    lay_out(p->y->expected, run->w0, run);
+}
+
+static double weight_merge_flops(const op_shape *s) {
+    return 2.0 * s->K * product_b_elements(s);
+}
+
+static double weight_merge_bytes(const op_shape *s) {
+    return 2.0 * product_weight_bytes(s) + 4.0 * (product_b_elements(s) + (double)product_ranks(s) * s->K);
+}
+
 /* ---- costs ---- */
 
 static double dw_flops(const op_shape *s) {
@@ -212,6 +302,14 @@ static const op_shape round_shapes[] = {
     {.N = 130, .K = 29, .modules = 3, .dtype = BF16},
     {.N = 40, .K = 64, .dtype = BF16},
 };
+static const op_shape weight_merge_shapes[] = {
+    {.N = 1, .K = 1, .R = 1},
+    {.N = 67, .K = 131, .R = 8},
+    {.N = 33, .K = 17, .R = 5, .modules = 3, .dtype = BF16},
+    {.N = 97, .K = 259, .R = 16, .modules = 4, .dtype = F16},
+    {.N = 130, .K = 601, .R = 7, .dtype = BF16},
+    {.N = 41, .K = 96, .R = 3, .modules = 3, .dtype = CLORA_STORAGE_Q8_0},
+};
 
 const op_case cases_grad[] = {
     {"matmul_dw", CASE_SHAPES(dw_shapes), dw_setup, dw_launch, dw_reference, dw_flops, dw_bytes, 4e-6f},
@@ -219,5 +317,7 @@ const op_case cases_grad[] = {
      embedding_flops, embedding_bytes, 1e-6f},
     {"weight_round", CASE_SHAPES(round_shapes), round_setup, round_launch, round_reference, round_flops, round_bytes,
      0.0f},
+    {"weight_merge", CASE_SHAPES(weight_merge_shapes), weight_merge_setup, weight_merge_look, weight_merge_reference,
+     weight_merge_flops, weight_merge_bytes, 0.0f},
     {.name = NULL},
 };

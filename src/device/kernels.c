@@ -147,8 +147,15 @@ const kernel_row kernel_rows[] = {
      "norm storage panel matvec lowrank_panel rope attention_row embedding bottleneck convert tape_phase.h tape",
      {{"VW", rule_panel_vector, {0}}}}, /* else those of its parts, and never while these are tuned */
     {"weight_layout", NULL, {{"LAYOUT", rule_layout, {LAYOUT_PANEL, LAYOUT_PLAIN}, .tries = tries_layout}}},
-    {"weight_round", "storage weight_values", {ELEMENT_GROUP, BLOCK}},
-    {"weight_values", "storage weight_values", {ELEMENT_GROUP, BLOCK}},
+    {"weight_merge",
+     "storage rounding weight_merge",
+     {{"VW", rule_width, {16, 8, 4, 1}},
+      {"NV", rule_merge_vectors, {1, 2}},
+      {"RK", NULL, {4, 8, 2}},
+      {"BLOCK", rule_merge_block, {32, 64, 128, 256, 512}}}},
+    {"weight_merge_plain", "storage rounding weight_merge", {ELEMENT_GROUP}},
+    {"weight_round", "storage rounding weight_values", {ELEMENT_GROUP, BLOCK}},
+    {"weight_values", "storage rounding weight_values", {ELEMENT_GROUP, BLOCK}},
     {"widen", "storage convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
 };
 const size_t kernel_rows_count = sizeof(kernel_rows) / sizeof(kernel_rows[0]);

@@ -80,6 +80,12 @@ clora_status op_lowrank_grad_b(clora_tensor *db, const clora_tensor *dy, const c
  * on, as those of an f32 weight (ops/weight.h). */
 clora_status op_lowrank_merge(clora_tensor *merged, const lowrank *lr, int part, int panel);
 
+/* One module of w in one part overwritten = W0 + s * B * A, summed in float and rounded once to w's storage type.
+ * base: W0 of this part, which may be w's own. outside (i32, 1) becomes 1 where a sum is not finite in that type
+ * (weight_merge.c) */
+clora_status op_weight_merge(const weight *w, const clora_tensor *base, const lowrank *lr, int module, int part,
+                             const clora_tensor *outside);
+
 /* ---- embedding (embedding.c) ---- */
 
 /* y (M,K) overwritten: row m is row ids[m] of W0, any layout and type.   ids i32 (M) */
