@@ -1,6 +1,6 @@
 /**
  * @file clora/adapter.h
- * @brief Tier 3: low-rank adapters: create, load, save, merge.
+ * @brief Tier 3: low-rank adapters: create, load, save, merge on disk and in the running model.
  *
  * For each targeted linear layer with the frozen weight W0 (N, K):
  *
@@ -316,6 +316,85 @@ typedef struct clora_merge_options {
 CLORA_API clora_status clora_merge_with(const char *model_directory, const char *adapter_directory,
                                         const char *out_directory, const clora_merge_options *options,
                                         clora_merge_report *report);
+
+/**
+ * Where W0 is while an adapter is merged into a running model, so that it comes back bit by bit. Never is it recovered
+ * by subtracting, which drifts (docs/lora.md).
+ */
+typedef enum clora_keep_base {
+    CLORA_KEEP_BASE_AUTO = 0,   /**< on the device where its memory has room, else in the files */
+    CLORA_KEEP_BASE_DEVICE = 1, /**< a copy of the adapted weights on the device: a switch is one pass over them */
+    CLORA_KEEP_BASE_FILE = 2, /**< in the model's files, which are read and checked again: no memory, but their time */
+} clora_keep_base;
+
+/** How to merge into a running model. */
+typedef struct clora_adapter_merge_options {
+    size_t size;               /**< of this struct, as the caller knows it */
+    clora_keep_base keep_base; /**< where W0 is meanwhile (default CLORA_KEEP_BASE_AUTO) */
+} clora_adapter_merge_options;
+
+/** The defaults of clora_adapter_merge_options. */
+#define CLORA_ADAPTER_MERGE_OPTIONS_INIT \
+    { sizeof(clora_adapter_merge_options), CLORA_KEEP_BASE_AUTO }
+
+/**
+ * Merge an adapter into the weights of a running model: W = W0 + s B A, so that each token costs what the base's does.
+ * Waits.
+ *
+ * Sums are made in float from W0 and rounded once to the storage type of the weight; in q8_0 the sum is quantized again
+ * as loading does it. Merging the same adapter once more starts from W0 again and gives the same bytes.
+ *
+ * From then on the model computes with W wherever no adapter is selected; sessions that have selected this one compute
+ * the same, without its term. Another adapter on linear layers is refused, and so is training: they belong to W0.
+ * Tokens that sessions have in their caches stay as they are.
+ *
+ * The adapter may be freed while it is merged; it stays in the weights until clora_adapter_unmerge(). No other thread
+ * may use the model during the call.
+ *
+ * @param[in,out] model    its weights; all the same after a failure
+ * @param[in]     adapter  of this model, on linear layers alone
+ * @param[in]     options  NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for an adapter of another model, for another one when one is merged already,
+ * and to keep W0 in files that it is not in (after clora_full_create(), clora_model_create()); CLORA_ERROR_UNSUPPORTED
+ * for a method that cannot be merged, a head that is the embedding, and an outline; CLORA_ERROR_FORMAT when a sum is
+ * not finite in the storage type or the files are not those that were loaded; CLORA_ERROR_MEMORY when W0 has no room
+ */
+CLORA_API clora_status clora_adapter_merge(clora_model *model, clora_adapter *adapter,
+                                           const clora_adapter_merge_options *options);
+
+/**
+ * Merge another adapter in the place of the one that is: the bytes of the weights are those of a merge into W0. Waits.
+ *
+ * One pass over the adapted weights: W0, A and B are read, W is written.
+ *
+ * @param[in,out] model    an adapter is merged into it: after a failure still, or none where that one is freed
+ * @param[in]     adapter  as for clora_adapter_merge()
+ *
+ * @return as clora_adapter_merge(); CLORA_ERROR_ARGUMENT when none is merged
+ */
+CLORA_API clora_status clora_adapter_switch(clora_model *model, clora_adapter *adapter);
+
+/**
+ * Give a model its own weights back, bit by bit, and the memory that kept them. Waits.
+ *
+ * @param[in,out] model  an adapter is merged into it
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT when none is merged; CLORA_ERROR_FORMAT when W0 is kept in files that have
+ * changed: the adapter is still merged then. Where a failure leaves weights in between (a file that cannot be read half
+ * way) the model computes nothing any more until a further call succeeds
+ */
+CLORA_API clora_status clora_adapter_unmerge(clora_model *model);
+
+/**
+ * Whether an adapter is merged into the weights of a running model.
+ *
+ * @param[in] model    NULL: 0
+ * @param[in] adapter  NULL: any
+ *
+ * @return 1 if it is, else 0
+ */
+CLORA_API int clora_adapter_is_merged(const clora_model *model, const clora_adapter *adapter);
 
 /** @} */
 

@@ -3,7 +3,8 @@
  * @brief Tier 3: a base model on the device, its weights frozen.
  *
  * A model is read from a Hugging Face directory (config.json and safetensors, docs/formats.md) and does not change, but
- * where its own weights train (clora/full.h), so that any number of sessions and adapters share it. Its weights are on
+ * where its own weights train (clora/full.h) or an adapter is merged into them (clora_adapter_merge()), so that any
+ * number of sessions and adapters share it. Its weights are on
  * the device once, in their file's type.
  */
 #ifndef CLORA_MODEL_H
@@ -146,6 +147,17 @@ CLORA_API int clora_model_module_count(const clora_model *model);
  * @return its name, which is borrowed and lives as long as the model, and its sizes
  */
 CLORA_API clora_module_info clora_model_module(const clora_model *model, int i);
+
+/**
+ * Read the weight of one linear layer as it is now: while an adapter is merged (clora_adapter_merge()), with it. Waits.
+ *
+ * @param[out] out    (N, K) floats, row major, overwritten: the values that the stored ones stand for
+ * @param[in]  model  not changed
+ * @param[in]  i      0 to clora_model_module_count() - 1
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for another i; CLORA_ERROR_MEMORY
+ */
+CLORA_API clora_status clora_model_read_module(float *out, const clora_model *model, int i);
 
 /** What training computes again in the backward pass instead of keeping it: the same bits in less memory and more time
  * (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost). */

@@ -8,6 +8,8 @@ static void destroy(shared *object) {
     clora_adapter *adapter = (clora_adapter *)object;
     shared *model = adapter->base.model;
 
+    if (adapter->base.merged && adapter->base.merged->adapter == adapter)
+        adapter->base.merged->adapter = NULL; /* it stays in the weights */
     adapter->method->destroy(adapter);
     shared_let_go(model); /* last: it owns the weights below the terms */
 }
@@ -39,7 +41,7 @@ size_t adapter_bytes(const clora_adapter *adapter) {
     size_t bytes = tensor_bytes(adapter->prefix) + tensor_bytes(adapter->prompt);
 
     for (int p = 0; p < adapter->base.projections; p++)
-        bytes += term_bytes(adapter_term(adapter, p));
+        bytes += adapter->term ? term_bytes(adapter->term[p]) : 0;
     for (int i = 0; i < adapter->base.layers * SUBLAYERS; i++) {
         const bottleneck *b = adapter_sublayer(adapter, i);
         bytes += b ? bottleneck_count(b) * sizeof(float) + tensor_bytes(b->ones) : 0;
@@ -62,7 +64,7 @@ int *adapter_list_ranks(const clora_adapter *adapter, int projections) {
     int *ranks = alloc_array((size_t)projections, sizeof(*ranks));
 
     for (int p = 0; ranks && p < projections; p++)
-        ranks[p] = adapter_term(adapter, p) ? adapter->term[p]->R : 0;
+        ranks[p] = adapter_rank(adapter, p);
     return ranks;
 }
 

@@ -38,9 +38,15 @@ void adapter_init(clora_adapter *adapter, const base_model *base, const struct m
 /* Device memory that its attach points take. */
 size_t adapter_bytes(const clora_adapter *adapter);
 
-/* The low-rank term of a projection, or NULL: also without an adapter. */
+/* The low-rank term that is added at a projection, or NULL: also without an adapter, or with one that is merged. */
 static inline lowrank *adapter_term(const clora_adapter *adapter, int p) {
-    return adapter && adapter->term ? adapter->term[p] : NULL;
+    lowrank *term = adapter && adapter->term ? adapter->term[p] : NULL;
+    return term && !term->merged ? term : NULL;
+}
+
+/* Its rank, 0 without one: also while it is merged, for it comes back. */
+static inline int adapter_rank(const clora_adapter *adapter, int p) {
+    return adapter && adapter->term && adapter->term[p] ? adapter->term[p]->R : 0;
 }
 
 /* The bottleneck after a sublayer, or NULL: also without an adapter. */

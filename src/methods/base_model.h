@@ -26,6 +26,12 @@ typedef struct own_tensor {
     clora_dtype file;    /* its type in the files that the model was read from */
 } own_tensor;
 
+/* The adapter whose terms are in the weights (model/merged.h). */
+typedef struct base_merged {
+    bool any;
+    const struct clora_adapter *adapter; /* not held: NULL where none is, or where it has been freed since */
+} base_merged;
+
 /* The model below an adapter, as methods see it. */
 typedef struct base_model {
     shared *model; /* whoever keeps the rest holds it: it owns what is named here */
@@ -37,6 +43,7 @@ typedef struct base_model {
     int tensors; /* those that the files hold, but for a head that is the embedding */
     const own_tensor *tensor;
     const char *directory; /* the files' */
+    base_merged *merged;   /* the model's */
     bool own_head;         /* the files have a head although config.json ties it to the embedding */
 } base_model;
 

@@ -192,6 +192,11 @@ clora_status full_save(const base_model *base, const char *directory) {
     clora_status status = CLORA_OK;
     outdir out = {.claim = NULL};
 
+    if (base->merged->any)
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "%s: an adapter is merged into the model's weights: "
+                          "clora_adapter_unmerge() before they are saved",
+                          directory);
     TRY(merge_output_open(&out, directory, base->directory));
     TRY(full_save_weights(&out, base, SHARD_BYTES));
     TRY(merge_copy_others(&out, base->directory));

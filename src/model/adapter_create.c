@@ -71,8 +71,10 @@ clora_status clora_full_create(clora_adapter **out, clora_model *model, const cl
     NEED(model);
     OPTIONS_TAKE(all, options);
     const base_model base = model_as_base(model);
+    TRY(merged_check_none(&model->merged));
     TRY(model_self_check(model, SELF_CHECK_WEIGHTS));
     TRY(full_create(out, &base, &all));
+    model->own_values = true;
 done:
     return clora_keep_cause(status);
 }

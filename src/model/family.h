@@ -48,7 +48,8 @@ const model_family *family_at(size_t i);
 clora_status family_find(const model_family **out, const json_t *root, const char *path);
 
 static inline clora_status model_forward(workspace *ws, const selection *s, kv_cache *cache) {
-    return ws->model->config.family->forward(ws, s, cache);
+    const clora_status status = merged_check_selection(&ws->model->merged, s, ws->B);
+    return status == CLORA_OK ? ws->model->config.family->forward(ws, s, cache) : status;
 }
 
 static inline clora_status model_backward(workspace *ws, const selection *s) {

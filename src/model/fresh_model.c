@@ -127,6 +127,7 @@ clora_status clora_model_create(clora_model **out, clora_context *context, const
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", options->dtype));
     TRY(config_load(&m->config, directory));
     TRY(read_fresh(&f, directory));
+    m->own_values = true;
     m->directory = alloc_string(directory);
     if (!m->directory)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));

@@ -126,6 +126,7 @@ done:
 static void destroy(shared *object) {
     clora_model *m = (clora_model *)object;
 
+    merged_finish(m);
     for (int l = 0; m->layer && l < m->config.layers; l++) {
         for (int i = 0; i < LAYER_NORMS; i++)
             clora_tensor_free(m->layer[l].norm[i]);
@@ -189,6 +190,29 @@ clora_module_info clora_model_module(const clora_model *model, int i) {
     return (clora_module_info){NULL, 0, 0, 0};
 }
 
+clora_status clora_model_read_module(float *out, const clora_model *model, int i) {
+    clora_status status = CLORA_OK;
+    void *stored = NULL;
+    int p = 0;
+
+    NEED(out);
+    NEED(model);
+    for (; i >= 0 && p < model->projections && i >= model->projection[p].weight->modules; p++)
+        i -= model->projection[p].weight->modules;
+    if (i < 0 || p == model->projections)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the model has %d linear layers", clora_model_module_count(model)));
+    const weight *w = model->projection[p].weight;
+    const size_t N = (size_t)w->module[i].N, row = weight_row_elements(w) * dtype_size(w->storage->element);
+    stored = alloc_array(N, row);
+    if (!stored)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", model->projection[p].names[i]));
+    TRY(weight_unpack(w, i, stored));
+    storage_unpack(w->storage, out, stored, N * (size_t)w->K);
+done:
+    free(stored);
+    return status;
+}
+
 base_model model_as_base(clora_model *m) {
     const model_config *c = &m->config;
 
@@ -207,6 +231,7 @@ base_model model_as_base(clora_model *m) {
                         .tensors = m->tensors,
                         .tensor = m->tensor,
                         .directory = m->directory,
+                        .merged = &m->merged.base,
                         .own_head = c->own_head};
 }
 

@@ -6,6 +6,7 @@
 #include "files/model_tables.h"
 #include "methods/adapter.h"
 #include "model/config.h"
+#include "model/merged.h"
 
 /* The most of each that a layer of any family has. */
 enum { LAYER_NORMS = 2, LAYER_PROJECTIONS = 4 };
@@ -32,6 +33,8 @@ struct clora_model {
     size_t tensor_capacity;
     own_tensor *tensor; /* what the files hold, with names of their own */
     char *directory;    /* where it was read from */
+    bool own_values;    /* the weights are, or may come to be, others than those in the files there */
+    merged_state merged;
 };
 
 /* The sizes that a configuration tells. */

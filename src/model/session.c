@@ -95,10 +95,8 @@ void clora_session_free(clora_session *s) {
 static int largest_rank(const clora_adapter *adapter) {
     int most = 0;
 
-    for (int p = 0; adapter && p < adapter->base.projections; p++) {
-        const lowrank *term = adapter_term(adapter, p);
-        most = term && term->R > most ? term->R : most;
-    }
+    for (int p = 0; adapter && p < adapter->base.projections; p++)
+        most = adapter_rank(adapter, p) > most ? adapter_rank(adapter, p) : most;
     return most;
 }
 
@@ -122,6 +120,7 @@ clora_status session_prepare(clora_session *s, const clora_adapter *adapter) {
 
     if (adapter)
         TRY(model_check_adapter(s->model, adapter));
+    TRY(merged_check_selection(&s->model->merged, &(selection){.adapter = adapter}, 1));
     if (adapter_classifier(adapter))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the adapter tells the labels of texts: it does not continue them"));
     TRY(grow(&s->u, s, largest_rank(adapter)));
@@ -177,13 +176,15 @@ typedef struct piece {
     bool is_prompt; /* the ids are those of its prompt */
 } piece;
 
-/* The tape holds steps with one adapter, which may be gone before it is turned. */
+/* The tape holds steps with one adapter, which may be gone before it is turned, or merged. */
 static void turn_tape(clora_session *s, const clora_adapter *adapter) {
     const uint64_t number = adapter ? adapter->number : 0;
+    const unsigned changes = s->model->merged.changes;
 
-    if (number != s->taped)
+    if (number != s->taped || changes != s->taped_changes)
         tape_forget(s->tape);
     s->taped = number;
+    s->taped_changes = changes;
 }
 
 /* The forward pass of the step in hand, in one launch where that is the way. */
@@ -332,6 +333,7 @@ static clora_status forward(clora_session *s, float *logits, const piece *p, boo
     clora_status status = CLORA_OK;
 
     memcpy(s->before, s->length, sizes);
+    TRY(merged_check_selection(&s->model->merged, p->select, p->B));
     TRY(check(s, p));
     TRY(begin(s, p));
     for (int t0 = 0; t0 < p->T; t0 += longest) {

@@ -15,6 +15,7 @@ struct clora_session {
     kv_cache cache;
     tape *tape;             /* of the last short step */
     uint64_t taped;         /* the number of the adapter whose terms may be on it; 0: none */
+    unsigned taped_changes; /* of the model's weights then */
     arena memory;           /* of the cache and the logits */
     clora_tensor *kv;       /* views, one a layer */
     clora_tensor logits;    /* (rows, V) */

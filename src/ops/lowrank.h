@@ -31,6 +31,7 @@ typedef struct lowrank {
     clora_tensor *table;     /* i32 (panels, 3): first element in b, rank, first column of u for each panel of W0 */
     clora_tensor *scales;    /* f32 (R) */
     bool uses_scratch;       /* counted among the users of the context's scratch */
+    bool merged;             /* the term is in the base's values already: it is not to be added */
 } lowrank;
 
 /* Describe the term: ranks and scales per module of base; sets counts and tables, not the storage a and b. Where the

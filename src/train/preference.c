@@ -137,6 +137,8 @@ static clora_status score(preference *p, const answer_batch *batch, const select
                           bool gradient) {
     clora_status status = CLORA_OK;
 
+    if (reference)
+        TRY(merged_check_none(&p->ws->model->merged)); /* it is the model without the adapter */
     TRY(model_forward(p->ws, select, NULL));
     TRY(objective_run(objective_likelihood, p->ws, select, NULL, gradient));
     TRY(clora_tensor_read(&p->ws->nll, p->nll));

@@ -181,6 +181,7 @@ clora_status trainer_begin(clora_trainer **out, clora_model *model, clora_adapte
     t->adapter = adapter;
     TRY(check(&t->options));
     TRY(model_check_adapter(model, adapter));
+    TRY(merged_check_none(&model->merged));
     *out = t;
     t = NULL;
 done:
@@ -318,9 +319,14 @@ done:
 }
 
 clora_status clora_trainer_step(clora_trainer *trainer, clora_train_step *out) {
+    clora_status status = CLORA_OK;
+
     NEED(trainer);
     NEED(out);
-    return update(trainer, out);
+    TRY(merged_check_none(&trainer->model->merged));
+    status = update(trainer, out);
+done:
+    return status;
 }
 
 clora_status clora_train(clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
