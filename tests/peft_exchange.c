@@ -76,6 +76,8 @@ static const exchange CASES[] = {
      false,
      {.rank = 2, .alpha = 4.0f, .target_modules = "v_proj", .modules_to_save = "norm,embed_tokens", .seed = 7}},
     {"tiny-qwen2", "tiny-qwen2-saved", true, {.rank = 0}},
+    {"tiny-llama", "tiny-llama-embedding", true, {.rank = 0}},
+    {"tiny-qwen2", "tiny-qwen2-embedding", true, {.rank = 0}},
     {"tiny-qwen2", "tiny-qwen2-lora", true, {.rank = 0}},
     {"tiny-qwen2",
      "qwen2",

@@ -38,7 +38,7 @@ static void make_projection(projection *p, const target_module *first, int modul
     }
     assert_ok(weight_create(&w, context, CLORA_STORAGE_F32, first->K, modules, N));
     p->weight = w;
-    p->is_head = first->is_head;
+    p->is_head = first->kind == TARGET_HEAD;
 }
 
 /* The model that would list them. */

@@ -33,6 +33,8 @@ static const struct {
 } cases[] = {
     {"tiny-llama-saved", LLAMA},
     {"tiny-qwen2-saved", QWEN2},
+    {"tiny-llama-embedding", LLAMA},
+    {"tiny-qwen2-embedding", QWEN2},
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 
@@ -139,7 +141,7 @@ static void test_what_peft_wrote_is_saved_in_the_same_bytes(void **state) {
     char path[128];
 
     (void)state;
-    for (int i = 0; i < CASES; i++) {
+    for (int i = 0; i < 2; i++) { /* PEFT saves the base's tables with the others */
         clora_adapter *adapter = load(i);
         save(adapter, scratch_path(cases[i].name), CLORA_DTYPE_F32);
         snprintf(path, sizeof(path), "%s/adapter_model.safetensors", cases[i].name);
@@ -217,6 +219,118 @@ static void test_merged_models_are_the_same_function(void **state) {
     }
 }
 
+/* ---- factors on the embedding ---- */
+
+/* A copy of a fixture in the scratch, whose tensors `change` renames, reshapes or leaves out (it returns false). */
+typedef bool (*change)(safetensors_entry *entry, float *values);
+
+static void copy_changed(int i, change change) {
+    enum { MORE = 64 };
+    safetensors_entry entries[MORE];
+    float *values[MORE];
+    safetensors *file = NULL;
+    safetensors_writer writer;
+    char path[128];
+    size_t n = 0;
+
+    snprintf(path, sizeof(path), "%s/adapter_config.json", cases[i].name);
+    scratch_copy("changed/adapter_config.json", fixture_path(path));
+    snprintf(path, sizeof(path), "%s/adapter_model.safetensors", cases[i].name);
+    assert_ok(safetensors_open(&file, fixture_path(path)));
+    for (size_t t = 0; t < file->count; t++) {
+        const stored_tensor *from = &file->tensors[t];
+        entries[n] = (safetensors_entry){.name = from->name, .dtype = from->dtype, .ndim = from->ndim};
+        memcpy(entries[n].shape, from->shape, sizeof(from->shape));
+        values[n] = malloc(from->size);
+        memcpy(values[n], from->data, from->size);
+        if (change(&entries[n], values[n]))
+            n++;
+        else
+            free(values[n]);
+    }
+    assert_ok(safetensors_writer_begin(&writer, scratch_path("changed/adapter_model.safetensors"), entries, n, NULL));
+    while (writer.next < writer.count) {
+        const size_t at = writer.order[writer.next];
+        assert_ok(safetensors_writer_tensor(&writer, values[at], writer.bytes[writer.next]));
+    }
+    assert_ok(safetensors_writer_finish(&writer));
+    for (size_t t = 0; t < n; t++)
+        free(values[t]);
+    safetensors_close(file);
+}
+
+static bool with_other_table(safetensors_entry *entry, float *values) {
+    if (strcmp(entry->name, "base_model.model.model.embed_tokens.base_layer.weight") == 0)
+        values[5] += 0.01f;
+    return true;
+}
+
+static bool without_half(safetensors_entry *entry, float *values) {
+    (void)values;
+    return strcmp(entry->name, "base_model.model.model.embed_tokens.lora_embedding_B") != 0;
+}
+
+static bool without_tables(safetensors_entry *entry, float *values) {
+    (void)values;
+    if (strcmp(entry->name, "base_model.model.model.embed_tokens.lora_embedding_A") == 0)
+        entry->name = "model.embed_tokens.lora_embedding_A.default";
+    return !strstr(entry->name, "base_layer");
+}
+
+static void refuse_embedding(change change, const char *words) {
+    clora_adapter *adapter = NULL;
+
+    copy_changed(2, change);
+    assert_refused(clora_adapter_load(&adapter, models[0], scratch_path("changed")), CLORA_ERROR_FORMAT, words);
+    assert_refused(
+        clora_merge(fixture_path("tiny-llama"), scratch_path("changed"), scratch_path("merged"), -1, NULL, NULL, NULL),
+        CLORA_ERROR_FORMAT, words);
+}
+
+static void test_factors_on_an_embedding_are_checked_by_name(void **state) {
+    static float expected[MOST], logits[MOST];
+    clora_adapter *adapter = load(2), *again = NULL;
+    fixture_batch batch;
+
+    (void)state;
+    scratch_mkdir("changed");
+    refuse_embedding(with_other_table, "embed_tokens.base_layer.weight differs from that of the base");
+    refuse_embedding(without_half, "embed_tokens.lora_embedding_B is missing");
+    copy_changed(2, without_tables);
+    assert_ok(clora_adapter_load(&again, models[0], scratch_path("changed")));
+    fixture_read_batch(&batch, cases[2].name);
+    forward(expected, &batch, models[0], adapter, false);
+    forward(logits, &batch, models[0], again, false);
+    assert_memory_equal(logits, expected, sizeof(float) * (size_t)(batch.B * batch.T * V));
+    clora_adapter_free(adapter);
+    clora_adapter_free(again);
+}
+
+static void test_a_fresh_adapter_of_the_embedding_changes_nothing(void **state) {
+    static float expected[MOST], logits[MOST], a[16 * 32], b[V * 16];
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    clora_adapter *adapter = NULL;
+    const char *name;
+    fixture_batch batch;
+    int R, K, N;
+
+    (void)state;
+    options.target_modules = "embed_tokens";
+    options.rank = 16;
+    assert_ok(clora_adapter_create(&adapter, models[LLAMA], &options));
+    fixture_read_batch(&batch, cases[0].name);
+    forward(expected, &batch, models[LLAMA], NULL, false);
+    forward(logits, &batch, models[LLAMA], adapter, false);
+    assert_memory_equal(logits, expected, sizeof(float) * (size_t)(batch.B * batch.T * V));
+    assert_ok(clora_adapter_module(adapter, 0, &name, &R, &K, &N, NULL, a, b));
+    assert_string_equal(name, "model.embed_tokens");
+    assert_true(R == 16 && K == 32 && N == V && a[0] != 0.0f && b[0] == 0.0f);
+    assert_int_equal(clora_adapter_get_info(adapter).parameters, 16 * (V + 32));
+    clora_adapter_free(adapter);
+    options.rank = 17;
+    assert_refused(clora_adapter_create(&adapter, models[LLAMA], &options), CLORA_ERROR_UNSUPPORTED, "embedding");
+}
+
 /* ---- copies of modules ---- */
 
 static void test_a_fresh_copy_is_the_models_own(void **state) {
@@ -270,31 +384,32 @@ static void test_copies_of_a_base_of_few_bits_begin_as_it_is(void **state) {
 
 static void test_sequences_have_an_adapter_each(void **state) {
     fixture_batch batch;
-    float expected[3][V], logits[3 * V];
+    float expected[4][V], logits[4 * V];
     clora_adapter *plain = fixture_adapter(models[LLAMA], "tiny-llama-lora");
-    const clora_adapter *each[3] = {plain, load(0), NULL};
+    const clora_adapter *each[4] = {plain, load(0), NULL, load(2)};
     clora_session *session = NULL;
 
     (void)state;
     fixture_read_batch(&batch, cases[0].name);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         assert_ok(clora_session_create(&session, models[LLAMA], 1, batch.T));
         assert_ok(clora_session_select(session, (clora_adapter *)(uintptr_t)each[i]));
         assert_ok(clora_session_forward(session, expected[i], batch.ids, 1, 0));
         clora_session_free(session);
     }
     assert_true(relative_error(expected[1], expected[2], V) > 1e-2);
-    assert_ok(clora_session_create(&session, models[LLAMA], 3, batch.T));
-    for (int i = 0; i < 3; i++)
+    assert_ok(clora_session_create(&session, models[LLAMA], 4, batch.T));
+    for (int i = 0; i < 4; i++)
         assert_ok(session_prepare(session, each[i]));
-    const selection select = selection_of(each, 3);
-    const int32_t ids[3] = {batch.ids[0], batch.ids[0], batch.ids[0]};
-    assert_ok(session_step(session, &select, logits, ids, 3));
-    for (int i = 0; i < 3; i++)
+    const selection select = selection_of(each, 4);
+    const int32_t ids[4] = {batch.ids[0], batch.ids[0], batch.ids[0], batch.ids[0]};
+    assert_ok(session_step(session, &select, logits, ids, 4));
+    for (int i = 0; i < 4; i++)
         assert_true(relative_error(logits + i * V, expected[i], V) < 1e-5);
     clora_session_free(session);
     clora_adapter_free(plain);
     clora_adapter_free((clora_adapter *)(uintptr_t)each[1]);
+    clora_adapter_free((clora_adapter *)(uintptr_t)each[3]);
 }
 
 static void test_other_modules_are_refused_by_name(void **state) {
@@ -311,44 +426,6 @@ static void test_other_modules_are_refused_by_name(void **state) {
     options.target_modules = "lm_head"; /* which is trained whole, as in PEFT */
     assert_refused(clora_adapter_create(&adapter, models[0], &options), CLORA_ERROR_NOT_FOUND, "lm_head");
     assert_null(adapter);
-}
-
-/* A copy of a fixture in the scratch, whose tensors `change` renames, reshapes or leaves out (it returns false). */
-typedef bool (*change)(safetensors_entry *entry, float *values);
-
-static void copy_changed(int i, change change) {
-    enum { MORE = 64 };
-    safetensors_entry entries[MORE];
-    float *values[MORE];
-    safetensors *file = NULL;
-    safetensors_writer writer;
-    char path[128];
-    size_t n = 0;
-
-    snprintf(path, sizeof(path), "%s/adapter_config.json", cases[i].name);
-    scratch_copy("changed/adapter_config.json", fixture_path(path));
-    snprintf(path, sizeof(path), "%s/adapter_model.safetensors", cases[i].name);
-    assert_ok(safetensors_open(&file, fixture_path(path)));
-    for (size_t t = 0; t < file->count; t++) {
-        const stored_tensor *from = &file->tensors[t];
-        entries[n] = (safetensors_entry){.name = from->name, .dtype = from->dtype, .ndim = from->ndim};
-        memcpy(entries[n].shape, from->shape, sizeof(from->shape));
-        values[n] = malloc(from->size);
-        memcpy(values[n], from->data, from->size);
-        if (change(&entries[n], values[n]))
-            n++;
-        else
-            free(values[n]);
-    }
-    assert_ok(safetensors_writer_begin(&writer, scratch_path("changed/adapter_model.safetensors"), entries, n, NULL));
-    while (writer.next < writer.count) {
-        const size_t at = writer.order[writer.next];
-        assert_ok(safetensors_writer_tensor(&writer, values[at], writer.bytes[writer.next]));
-    }
-    assert_ok(safetensors_writer_finish(&writer));
-    for (size_t t = 0; t < n; t++)
-        free(values[t]);
-    safetensors_close(file);
 }
 
 static bool is_last_norm(const safetensors_entry *entry) {
@@ -428,6 +505,8 @@ int main(void) {
         IN_SCRATCH(test_what_peft_wrote_is_saved_in_the_same_bytes),
         IN_SCRATCH(test_files_of_16_bits_hold_the_nearest_values),
         IN_SCRATCH(test_merged_models_are_the_same_function),
+        IN_SCRATCH(test_factors_on_an_embedding_are_checked_by_name),
+        cmocka_unit_test(test_a_fresh_adapter_of_the_embedding_changes_nothing),
         cmocka_unit_test(test_a_fresh_copy_is_the_models_own),
         cmocka_unit_test(test_copies_of_a_base_of_few_bits_begin_as_it_is),
         cmocka_unit_test(test_sequences_have_an_adapter_each),

@@ -41,7 +41,8 @@ typedef struct clora_adapter_options {
     int rslora;                 /**< 1: s = alpha / sqrt(R) (default 0) */
     float dropout;              /**< on the adapter's input while training, in [0, 1) (default 0) */
     const char *target_modules; /**< "all-linear" (every linear layer but the head), a comma-separated list of name
-                                   endings, or a regular expression for whole names (default "all-linear") */
+                                   endings, or a regular expression for whole names; lm_head and embed_tokens too
+                                   (default "all-linear") */
     const char *rank_pattern;   /**< "name=rank,name=rank": other ranks for modules whose names end so; NULL for none */
     const char *alpha_pattern;  /**< the same for alpha; NULL for none */
     clora_init init;            /**< initialisation of A (default CLORA_INIT_GAUSSIAN) */
@@ -63,7 +64,7 @@ typedef struct clora_adapter_info {
     float alpha;                 /**< numerator of the scale, where no pattern says otherwise */
     float dropout;               /**< on the adapter's input while training */
     int rslora;                  /**< 1: s = alpha / sqrt(R) */
-    int modules;                 /**< adapted linear layers */
+    int modules;                 /**< adapted linear layers, and the embedding */
     int64_t parameters;          /**< trainable scalars */
     const char *target_modules;  /**< as text: a list with commas, or the regular expression; borrowed */
     const char *const *labels;   /**< names of the labels that it tells apart, NULL-terminated; borrowed. NULL: none */

@@ -35,7 +35,8 @@ static clora_status add_module(module_list *list, const safetensors *file, const
     const stored_tensor *b;
     clora_status status = CLORA_OK;
 
-    list->module[list->count++] = (target_module){.name = name, .is_head = strcmp(name, "lm_head") == 0};
+    list->module[list->count++] =
+        (target_module){.name = name, .kind = strcmp(name, "lm_head") == 0 ? TARGET_HEAD : TARGET_LINEAR};
     TRY(peft_keys_find(&b, keys, name, true));
     if (!b)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: there is no lora_B to the tensor %s", file->path, a->name));

@@ -48,6 +48,8 @@ size_t adapter_bytes(const clora_adapter *adapter) {
     }
     if (adapter->classifier)
         bytes += tensor_bytes(adapter->classifier->values) + lowrank_bytes(adapter->classifier->head);
+    if (adapter->embedding)
+        bytes += embedding_term_bytes(adapter->embedding);
     if (adapter->saved)
         bytes += saved_modules_bytes(adapter->saved);
     return bytes;

@@ -5,6 +5,7 @@
 
 #include "methods/base_model.h"
 #include "methods/classifier.h"
+#include "methods/embedding_term.h"
 #include "methods/saved_modules.h"
 #include "ops/bottleneck.h"
 #include "ops/lowrank.h"
@@ -24,6 +25,7 @@ struct clora_adapter {
 
     /* Attach points; NULL: nothing there. */
     lowrank **term;             /* linear: one for each projection of the base, NULL where that is as it was */
+    embedding_term *embedding;  /* the embedding: added to the rows of ids */
     bottleneck **sublayer;      /* after a sublayer: one for each of the base's, NULL where that is as it was */
     classifier *classifier;     /* the head: takes the place of the model's own */
     saved_modules *saved;       /* some of the model's own tensors: copies take their place */
@@ -47,6 +49,11 @@ static inline lowrank *adapter_term(const clora_adapter *adapter, int p) {
 /* Its rank, 0 without one: also while it is merged, for it comes back. */
 static inline int adapter_rank(const clora_adapter *adapter, int p) {
     return adapter && adapter->term && adapter->term[p] ? adapter->term[p]->R : 0;
+}
+
+/* The embedding's term, or NULL: also without an adapter. */
+static inline const embedding_term *adapter_embedding_term(const clora_adapter *adapter) {
+    return adapter ? adapter->embedding : NULL;
 }
 
 /* The bottleneck after a sublayer, or NULL: also without an adapter. */

@@ -60,7 +60,11 @@ static clora_status attach(joined *j, const clora_adapter *part) {
     for (size_t i = 0; i < j->count; i++)
         if (part->saved ? j->part[i]->changes_model : part->changes_model && j->part[i]->saved)
             TRY(refuse_two(j->part[i], part, "the model's own weights"));
+    for (size_t i = 0; i < j->count; i++) /* an id of a prompt's row has no row of the embedding */
+        if (part->prompt ? j->part[i]->embedding != NULL : part->embedding && j->part[i]->prompt)
+            TRY(refuse_two(j->part[i], part, "the rows of the embedding"));
     if (part->term) { /* LoRA, of which there is one */
+        j->adapter.embedding = part->embedding;
         j->adapter.classifier = part->classifier;
         j->adapter.saved = part->saved;
     }

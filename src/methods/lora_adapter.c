@@ -12,27 +12,29 @@
 /* Streams of A's random numbers: one a module, apart from the small numbers that other users of a seed count from. */
 static const uint32_t STREAM = 0x41000000u;
 
-/* The projections' modules one after the other. */
+/* The projections' modules one after the other, and the embedding. */
 static clora_status list_targets(lora_adapter *lora) {
     const base_model *base = &lora->adapter.base;
     int count = 0;
 
     for (int p = 0; p < base->projections; p++)
         count += base->projection[p].weight->modules;
-    lora->target = alloc_array((size_t)count + 1, sizeof(*lora->target));
-    lora->choice = alloc_array((size_t)count + 1, sizeof(*lora->choice));
+    lora->target = alloc_array((size_t)count + 2, sizeof(*lora->target));
+    lora->choice = alloc_array((size_t)count + 2, sizeof(*lora->choice));
     if (!lora->target || !lora->choice)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the modules of an adapter");
     for (int p = 0; p < base->projections; p++) {
         const projection *at = &base->projection[p];
         for (int m = 0; m < at->weight->modules; m++)
-            lora->target[lora->targets++] =
-                (target_module){at->names[m], at->weight->module[m].N, at->weight->K, at->is_head};
+            lora->target[lora->targets++] = (target_module){at->names[m], at->weight->module[m].N, at->weight->K,
+                                                            at->is_head ? TARGET_HEAD : TARGET_LINEAR};
     }
+    lora->embedding = lora->targets;
+    lora->target[lora->targets++] = (target_module){"model.embed_tokens", base->vocab, base->hidden, TARGET_EMBEDDING};
     return CLORA_OK;
 }
 
-static clora_status allocate(lora_adapter **out, const base_model *base) {
+clora_status lora_adapter_allocate(lora_adapter **out, const base_model *base) {
     const size_t projections = (size_t)base->projections + 1;
     clora_status status = CLORA_OK;
     lora_adapter *lora = calloc(1, sizeof(*lora));
@@ -54,7 +56,7 @@ done:
     return status;
 }
 
-static void destroy(clora_adapter *adapter) {
+void lora_adapter_destroy(clora_adapter *adapter) {
     lora_adapter *lora = lora_of(adapter);
 
     for (int i = 0; i < lora->chunks; i++)
@@ -62,6 +64,7 @@ static void destroy(clora_adapter *adapter) {
     for (int p = 0; adapter->term && p < adapter->base.projections; p++)
         lowrank_free(adapter->term[p]);
     classifier_free(adapter->classifier);
+    embedding_term_free(adapter->embedding);
     saved_modules_free(adapter->saved);
     json_decref(lora->config);
     free((void *)(uintptr_t)lora->options.target_modules);
@@ -75,8 +78,7 @@ static void destroy(clora_adapter *adapter) {
     free(lora);
 }
 
-/* The options as the settings say them: targets expanded and sorted. */
-static clora_status read_options(lora_adapter *lora, clora_init init, uint64_t seed) {
+clora_status lora_adapter_read_options(lora_adapter *lora, clora_init init, uint64_t seed) {
     const json_t *config = lora->config;
 
     lora->options = (clora_adapter_options){
@@ -153,7 +155,8 @@ static clora_status fill_chunk(int *next, lora_adapter *lora, int p) {
             break;
         used += n;
     }
-    TRY(add_chunk(lora, used));
+    if (used > 0)
+        TRY(add_chunk(lora, used));
     used = 0;
     for (int i = p; i < end; i++) {
         lowrank *term = lora->adapter.term[i];
@@ -180,7 +183,8 @@ static const char *first_adapted(const clora_adapter *adapter, int p) {
 /* A's and B's are a group each; as in PEFT's LoRA+, copies of tables are in that of A's, those of gains in that of B's.
  * Modules that share a projection are one parameter, named after the first adapted:
  * "model.layers.0.self_attn.q_proj.lora_A". */
-static clora_status list_parameters(parameters *out, const clora_adapter *adapter, const clora_train_options *options) {
+clora_status lora_adapter_list_parameters(parameters *out, const clora_adapter *adapter,
+                                          const clora_train_options *options) {
     const parameter_group a = {1.0f, options->weight_decay}, b = {options->lora_plus_ratio, options->weight_decay};
     clora_status status = CLORA_OK;
 
@@ -198,14 +202,16 @@ static clora_status list_parameters(parameters *out, const clora_adapter *adapte
         TRY(parameters_add_buffer(out, adapter->classifier->values));
         TRY(parameters_add(out, alloc_string(PEFT_SCORE), &adapter->classifier->head->a, a));
     }
+    if (adapter->embedding)
+        TRY(embedding_term_parameters(out, adapter->embedding,
+                                      lora_of(adapter)->target[lora_of(adapter)->embedding].name, a));
     if (adapter->saved)
         TRY(saved_modules_parameters(out, adapter->saved, a, b));
 done:
     return status;
 }
 
-/* The head and the labels that it tells apart, whose names are taken over. Its weight is yet to come. */
-static clora_status add_classifier(lora_adapter *lora, char **names) {
+clora_status lora_adapter_add_classifier(lora_adapter *lora, char **names) {
     clora_adapter *adapter = &lora->adapter;
     const clora_status status = classifier_create(&adapter->classifier, &adapter->base, names);
 
@@ -214,8 +220,7 @@ static clora_status add_classifier(lora_adapter *lora, char **names) {
     return status;
 }
 
-/* The copies that the settings name, whose values are yet to come. */
-static clora_status add_saved(lora_adapter *lora, bool strict) {
+clora_status lora_adapter_add_saved(lora_adapter *lora, bool strict) {
     clora_adapter *adapter = &lora->adapter;
     const clora_status status = saved_modules_create(&adapter->saved, &adapter->base, lora->config, strict);
 
@@ -224,8 +229,34 @@ static clora_status add_saved(lora_adapter *lora, bool strict) {
     return status;
 }
 
-/* From checked settings and choices to factors on the device. */
-static clora_status build(lora_adapter *lora, peft_source source, void *user) {
+/* The embedding's term, where the settings choose it. */
+static clora_status add_embedding(lora_adapter *lora, peft_source source, void *user) {
+    const target_module *target = &lora->target[lora->embedding];
+    const target_choice *choice = &lora->choice[lora->embedding];
+    clora_adapter *adapter = &lora->adapter;
+    clora_status status = CLORA_OK;
+    float *values = NULL;
+
+    if (choice->R == 0)
+        return CLORA_OK;
+    TRY(embedding_term_create(&adapter->embedding, &adapter->base, choice->R, choice->scale));
+    lora->modules++;
+    adapter->parameters += (int64_t)choice->R * ((int64_t)target->N + target->K);
+    if (adapter->base.context->outlined)
+        return CLORA_OK;
+    values = alloc_array((size_t)choice->R * (size_t)(target->N > target->K ? target->N : target->K), sizeof(*values));
+    if (!values)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", target->name));
+    for (int is_b = 0; is_b < 2; is_b++) {
+        TRY(source(user, values, lora->embedding, is_b != 0));
+        TRY(embedding_term_write(adapter->embedding, is_b != 0, values));
+    }
+done:
+    free(values);
+    return status;
+}
+
+clora_status lora_adapter_build(lora_adapter *lora, peft_source source, void *user) {
     const base_model *base = &lora->adapter.base;
     clora_status status = CLORA_OK;
 
@@ -237,6 +268,7 @@ static clora_status build(lora_adapter *lora, peft_source source, void *user) {
             TRY(lora_upload(lora, p, first, source, user));
         first += base->projection[p].weight->modules;
     }
+    TRY(add_embedding(lora, source, user));
 done:
     return status;
 }
@@ -253,6 +285,8 @@ static clora_status make_fresh(void *user, float *out, int module, bool is_b) {
     for (size_t i = 0; i < n; i++) {
         if (is_b)
             out[i] = 0.0f;
+        else if (module == lora->embedding) /* whose input is one row of the identity: as in PEFT */
+            out[i] = rng_normal(seed, stream, i);
         else if (lora->options.init == CLORA_INIT_KAIMING)
             out[i] = (2.0f * rng_uniform(seed, stream, i) - 1.0f) * spread;
         else
@@ -269,14 +303,14 @@ clora_status lora_adapter_create(clora_adapter **out, const base_model *base, co
     if ((int)options->init < CLORA_INIT_GAUSSIAN || options->init > CLORA_INIT_PEFT_GAUSSIAN)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no initialisation of an adapter with number %d",
                           (int)options->init);
-    TRY(allocate(&lora, base));
+    TRY(lora_adapter_allocate(&lora, base));
     TRY(peft_config_create(&lora->config, options, lora->target, lora->targets));
-    TRY(add_saved(lora, true));
+    TRY(lora_adapter_add_saved(lora, true));
     TRY(target_resolve(lora->choice, lora->config, lora->target, lora->targets, true));
-    TRY(read_options(lora, options->init, options->seed));
-    TRY(build(lora, make_fresh, lora));
+    TRY(lora_adapter_read_options(lora, options->init, options->seed));
+    TRY(lora_adapter_build(lora, make_fresh, lora));
     if (options->labels) {
-        TRY(add_classifier(lora, label_names_copy(options->labels)));
+        TRY(lora_adapter_add_classifier(lora, label_names_copy(options->labels)));
         TRY(classifier_begin(lora->adapter.classifier, options->seed));
     }
     if (lora->adapter.saved)
@@ -286,129 +320,6 @@ clora_status lora_adapter_create(clora_adapter **out, const base_model *base, co
 done:
     if (lora)
         clora_adapter_free(&lora->adapter);
-    return status;
-}
-
-static clora_status read_file(void *user, float *out, int module, bool is_b) {
-    const peft_adapter *file = user;
-
-    return peft_read(out, file, is_b ? file->b[module] : file->a[module]);
-}
-
-/* Of the file that is open, if it has a head. */
-static clora_status load_classifier(lora_adapter *lora, const peft_adapter *file) {
-    const stored_tensor *score = file->score;
-    clora_status status = CLORA_OK;
-    char text[STORED_SHAPE_TEXT], **names = NULL;
-    float *w = NULL;
-
-    if (!score)
-        return CLORA_OK;
-    if (score->shape[1] != lora->adapter.base.hidden)
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is %s; the base makes it (labels, %d)", file->file->path,
-                       score->name, stored_shape_text(text, score->ndim, score->shape), lora->adapter.base.hidden));
-    TRY(label_names_read(&names, file->config, (int)score->shape[0], file->file->path));
-    TRY(add_classifier(lora, names));
-    w = alloc_array(stored_elements(score), sizeof(*w));
-    if (!w)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", score->name));
-    TRY(peft_read(w, file, score));
-    TRY(classifier_write(lora->adapter.classifier, w));
-done:
-    free(w);
-    return status;
-}
-
-/* The copies of the file that is open, in the order of its list. */
-static clora_status load_saved(lora_adapter *lora, const peft_adapter *file) {
-    clora_status status = CLORA_OK;
-    float *values = NULL;
-
-    TRY(add_saved(lora, false));
-    for (int i = 0, copy = 0; lora->adapter.saved && i < file->tensors; i++) {
-        const stored_tensor *t = file->saved[i];
-        if (!t)
-            continue;
-        free(values);
-        values = alloc_array(stored_elements(t), sizeof(*values));
-        if (!values)
-            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", t->name));
-        TRY(peft_read(values, file, t));
-        TRY(saved_modules_write(lora->adapter.saved, copy++, values));
-    }
-done:
-    free(values);
-    return status;
-}
-
-static clora_status load(clora_adapter **out, const base_model *base, const char *directory) {
-    clora_status status = CLORA_OK;
-    lora_adapter *lora = NULL;
-    peft_adapter file = {.count = 0};
-    base_tensor *tensors = NULL;
-    int count;
-
-    *out = NULL;
-    TRY(allocate(&lora, base));
-    tensors = saved_modules_list(&count, base);
-    if (!tensors)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter"));
-    TRY(peft_open(&file, directory, &(peft_base){lora->target, lora->targets, tensors, count}));
-    memcpy(lora->choice, file.choice, (size_t)lora->targets * sizeof(*file.choice));
-    lora->config = json_incref(file.config);
-    TRY(read_options(lora, CLORA_INIT_GAUSSIAN, 0));
-    TRY(build(lora, read_file, &file));
-    TRY(load_classifier(lora, &file));
-    TRY(load_saved(lora, &file));
-    *out = &lora->adapter;
-    lora = NULL;
-done:
-    peft_close(&file);
-    free(tensors);
-    if (lora)
-        clora_adapter_free(&lora->adapter);
-    return status;
-}
-
-/* What is written whole: the head of labels, if there is one, then the copies. Returns how many. */
-static int list_wholes(base_tensor *out, const clora_adapter *adapter) {
-    const saved_modules *saved = adapter->saved;
-    int count = 0;
-
-    if (adapter->classifier)
-        out[count++] = (base_tensor){PEFT_SCORE, adapter->classifier->labels, adapter->base.hidden};
-    for (int i = 0; saved && i < saved->count; i++)
-        out[count++] = saved->module[i].tensor;
-    return count;
-}
-
-static clora_status give(void *user, float *out, int module, bool is_b) {
-    const clora_adapter *adapter = user;
-    const classifier *labels = adapter->classifier;
-    const int whole = -1 - module;
-
-    if (module >= 0)
-        return lora_download(lora_of(adapter), out, module, is_b);
-    if (labels && whole == 0)
-        return classifier_read(out, labels);
-    return saved_modules_read(out, adapter->saved, whole - (labels != NULL));
-}
-
-static clora_status save(const clora_adapter *adapter, const char *directory,
-                         const clora_adapter_save_options *options) {
-    const lora_adapter *lora = lora_of(adapter);
-    base_tensor *wholes = alloc_array((size_t)(adapter->saved ? adapter->saved->count : 0) + 1, sizeof(*wholes));
-    clora_status status = CLORA_OK;
-
-    if (!wholes)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to save an adapter"));
-    const peft_contents contents = {lora->config, lora->target,
-                                    lora->choice, lora->targets,
-                                    wholes,       list_wholes(wholes, adapter),
-                                    give,         (void *)(uintptr_t)adapter};
-    TRY(peft_write(directory, &contents, options));
-done:
-    free(wholes);
     return status;
 }
 
@@ -479,12 +390,3 @@ clora_status clora_adapter_module(clora_adapter *adapter, int i, const char **na
 done:
     return status;
 }
-
-const method method_lora = {
-    .name = "lora",
-    .peft_type = "LORA",
-    .load = load,
-    .save = save,
-    .list_parameters = list_parameters,
-    .destroy = destroy,
-};

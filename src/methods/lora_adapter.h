@@ -2,6 +2,7 @@
 #define CLORA_METHODS_LORA_ADAPTER_H
 
 #include "methods/method.h"
+#include "methods/peft.h"
 #include "methods/target.h"
 
 /*
@@ -15,7 +16,8 @@ typedef struct lora_adapter {
     clora_tensor **chunk; /* f32 (1, n) */
     int modules;
     json_t *config; /* what adapter_config.json says (methods/peft_config.h) */
-    int targets;    /* modules of all projections, in order, adapted or not */
+    int targets;    /* modules of all projections, in order, and the embedding: adapted or not */
+    int embedding;  /* which of them it is */
     target_module *target;
     target_choice *choice;
 } lora_adapter;
@@ -24,6 +26,28 @@ typedef struct lora_adapter {
 static inline lora_adapter *lora_of(const clora_adapter *adapter) {
     return (lora_adapter *)(uintptr_t)adapter;
 }
+
+/* ---- the steps of making one, fresh or from files ---- */
+
+/* Empty, with the list of its targets. */
+clora_status lora_adapter_allocate(lora_adapter **out, const base_model *base);
+
+/* The options as the settings say them: targets expanded and sorted. */
+clora_status lora_adapter_read_options(lora_adapter *lora, clora_init init, uint64_t seed);
+
+/* The copies that the settings name, whose values are yet to come. */
+clora_status lora_adapter_add_saved(lora_adapter *lora, bool strict);
+
+/* From checked settings and choices to factors on the device. */
+clora_status lora_adapter_build(lora_adapter *lora, peft_source source, void *user);
+
+/* The head and the labels that it tells apart, whose names are taken over. Its weight is yet to come. */
+clora_status lora_adapter_add_classifier(lora_adapter *lora, char **names);
+
+/* Of the method's row (lora_files.c). */
+clora_status lora_adapter_list_parameters(parameters *out, const clora_adapter *adapter,
+                                          const clora_train_options *options);
+void lora_adapter_destroy(clora_adapter *adapter);
 
 clora_status lora_adapter_create(clora_adapter **out, const base_model *base, const clora_adapter_options *options);
 

@@ -53,6 +53,8 @@ clora_status lora_download(void *user, float *out, int module, bool is_b) {
     float *panels = NULL;
     int p = 0, m = module;
 
+    if (module == lora->embedding)
+        return embedding_term_read(out, lora->adapter.embedding, is_b);
     while (m >= lora->adapter.base.projection[p].weight->modules)
         m -= lora->adapter.base.projection[p++].weight->modules;
     const lowrank *term = lora->adapter.term[p];

@@ -10,42 +10,47 @@
 
 static const char INDEX_NAME[] = "model.safetensors.index.json";
 
-static clora_status add_module(merge *m, const char *name, size_t length, const stored_tensor *t) {
+static clora_status add_module(merge *m, const char *name, size_t length, const stored_tensor *t, target_kind kind) {
     char *copy = alloc_string_n(name, length);
 
     if (!copy)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of layers");
     m->tensor[m->modules] = t;
-    m->module[m->modules++] = (target_module){copy, (int)t->shape[0], (int)t->shape[1], strcmp(copy, "lm_head") == 0};
+    m->module[m->modules++] = (target_module){copy, (int)t->shape[0], (int)t->shape[1], kind};
     return CLORA_OK;
 }
 
 /* Every matrix NAME.weight is a linear layer NAME but the embedding, which is the head as well when the two
- * are tied. */
+ * are tied. Modules of its table come last. */
 static clora_status list_modules(merge *m) {
     static const char ending[] = ".weight";
-    const size_t count = model_files_count(m->set);
+    const size_t count = model_files_count(m->set), suffix = sizeof(ending) - 1;
     clora_status status = CLORA_OK;
     bool tied;
 
     TRY(json_get_bool(&tied, m->config, "tie_word_embeddings", false, "config.json"));
-    m->module = alloc_array(count + 1, sizeof(*m->module));
-    m->tensor = alloc_array(count + 1, sizeof(*m->tensor));
+    m->module = alloc_array(count + 2, sizeof(*m->module));
+    m->tensor = alloc_array(count + 2, sizeof(*m->tensor));
     if (!m->module || !m->tensor)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of layers"));
     TRY(model_tables_find(&m->tables, m->set, tied));
     m->own_head = tied && m->tables.head != m->tables.embedding;
     for (size_t i = 0; i < count; i++) {
         const stored_tensor *t = model_files_tensor(m->set, i);
-        const size_t n = strlen(t->name), suffix = sizeof(ending) - 1;
+        const size_t n = strlen(t->name);
         if (t != m->tables.embedding && t != m->tables.copy && merge_is_matrix(t) && n > suffix &&
             strcmp(t->name + n - suffix, ending) == 0)
-            TRY(add_module(m, t->name, n - suffix, t));
+            TRY(add_module(m, t->name, n - suffix, t, strcmp(t->name, MODEL_HEAD) == 0 ? TARGET_HEAD : TARGET_LINEAR));
     }
-    m->tied_head = -1;
+    m->sorted = m->modules;
+    m->tied_head = m->embedding = -1;
     if (tied && !m->own_head && m->tables.head && merge_is_matrix(m->tables.head)) {
         m->tied_head = m->modules;
-        TRY(add_module(m, "lm_head", strlen("lm_head"), m->tables.head));
+        TRY(add_module(m, "lm_head", strlen("lm_head"), m->tables.head, TARGET_HEAD));
+    }
+    if (m->tables.embedding && merge_is_matrix(m->tables.embedding)) {
+        m->embedding = m->modules;
+        TRY(add_module(m, MODEL_EMBEDDING, strlen(MODEL_EMBEDDING) - suffix, m->tables.embedding, TARGET_EMBEDDING));
     }
 done:
     return status;
@@ -178,10 +183,45 @@ done:
     return status;
 }
 
+static clora_status check_table(const merge *m, const stored_tensor *own, const stored_tensor *table) {
+    const size_t n = stored_elements(own);
+    float *given = alloc_array(n, sizeof(*given)), *values = alloc_array(n, sizeof(*values));
+    void *bytes = alloc_array(table->size, 1);
+    clora_status status = CLORA_OK;
+
+    if (!given || !values || !bytes)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to look at %s", own->name));
+    TRY(check_type(m, table));
+    TRY(peft_read(given, &m->adapter, own));
+    TRY(model_files_read(bytes, m->set, table, 0, table->size));
+    dtype_to_f32(values, bytes, table->dtype, n);
+    if (memcmp(given, values, n * sizeof(*values)) != 0)
+        TRY(peft_refuse_own(&m->adapter, own));
+done:
+    free(given);
+    free(values);
+    free(bytes);
+    return status;
+}
+
+/* That tables of the base which the adapter has beside factors are this base's. */
+static clora_status check_own(const merge *m) {
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < m->bases; i++)
+        if (m->adapter.own[i])
+            TRY(check_table(m, m->adapter.own[i],
+                            strcmp(m->base[i].name, MODEL_HEAD) == 0 ? m->tables.head : m->tables.embedding));
+done:
+    return status;
+}
+
 /* Does the adapter make two of a head and an embedding that are one? */
 static bool splits(const merge *m) {
-    return m->tied_head >= 0 &&
-           (m->adapter.choice[m->tied_head].R > 0 || merge_copy_of(m, MODEL_EMBEDDING) || merge_copy_of(m, MODEL_HEAD));
+    const target_choice *choice = m->adapter.choice;
+
+    return m->tied_head >= 0 && (choice[m->tied_head].R > 0 || choice[m->embedding].R > 0 ||
+                                 merge_copy_of(m, MODEL_EMBEDDING) || merge_copy_of(m, MODEL_HEAD));
 }
 
 static void report_all(const merge *m, clora_merge_report *total) {
@@ -234,6 +274,7 @@ static clora_status run(merge *m, const char *adapter_directory, const char *out
                        "%s: the adapter classifies: its head (%s) has no place in a merged model", adapter_directory,
                        m->adapter.score->name));
     TRY(check_types(m));
+    TRY(check_own(m));
     m->splits = splits(m);
     m->total = count_bytes(m->set) + (m->splits && !m->tables.copy ? (int64_t)m->tables.embedding->size : 0);
     TRY(merge_check_others(m->model));

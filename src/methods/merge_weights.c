@@ -50,8 +50,8 @@ static clora_status read_factors(merge_factors *out, float **a, float **b, merge
     *b = alloc_array((size_t)target->N, (size_t)choice->R * sizeof(float));
     if (!*a || !*b)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", target->name));
-    TRY(peft_read(*a, &m->adapter, m->adapter.a[module]));
-    TRY(peft_read(*b, &m->adapter, m->adapter.b[module]));
+    TRY(peft_read_factor(*a, &m->adapter, module, false));
+    TRY(peft_read_factor(*b, &m->adapter, module, true));
     *out = (merge_factors){out->K, choice->R, choice->scale, *a, *b};
 done:
     return status;
@@ -188,11 +188,12 @@ static int compare_name(const void *name, const void *tensor) {
     return strcmp(name, (*(const stored_tensor *const *)tensor)->name);
 }
 
-/* The module that a tensor is the weight of, if the adapter changes it. They are in the order of their weights' names,
- * but for a tied head, which comes last and is no tensor's own. */
+/* The module that a tensor is the weight of, if the adapter changes it: one of the first, which are in the order of
+ * their weights' names, or the embedding. */
 static int adapted_module(const merge *m, const stored_tensor *t) {
-    const size_t own = (size_t)m->modules - (m->tied_head >= 0);
-    const stored_tensor **found = bsearch(t->name, m->tensor, own, sizeof(*m->tensor), compare_name);
+    if (t == m->tables.embedding && m->embedding >= 0)
+        return m->adapter.choice[m->embedding].R > 0 ? m->embedding : -1;
+    const stored_tensor **found = bsearch(t->name, m->tensor, (size_t)m->sorted, sizeof(*m->tensor), compare_name);
     const int i = found ? (int)(found - m->tensor) : -1;
 
     return i >= 0 && m->adapter.choice[i].R > 0 ? i : -1;

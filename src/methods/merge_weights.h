@@ -26,7 +26,9 @@ typedef struct merge {
     int bases;
     model_tables tables;
     bool own_head; /* beside an embedding that config.json ties it to */
-    int tied_head; /* the module whose weight is the embedding table, or -1 */
+    int sorted;    /* modules in the order of their weights' names; those after them have the embedding table: */
+    int embedding; /* it as a module, or -1 */
+    int tied_head; /* a head that is tied to it, or -1 */
     bool splits;   /* the adapter changes one of the two, so that the head becomes a tensor of its own */
     outdir output;
     clora_merge_report copies; /* tensors taken from the adapter whole */

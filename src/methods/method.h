@@ -26,7 +26,7 @@ typedef struct method {
     void (*destroy)(clora_adapter *adapter);
 } method;
 
-extern const method method_lora;                            /* lora_adapter.c */
+extern const method method_lora;                            /* lora_files.c */
 extern const method method_bottleneck;                      /* bottleneck_adapter.c */
 extern const method method_full, method_bias, method_norms; /* full.c: no files of an adapter, but a model's */
 extern const method method_prefix, method_prompt;           /* past_adapter.c */

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/outdir.h"
 #include "files/directory.h"
+#include "files/model_tables.h"
 #include "methods/peft_config.h"
 #include "methods/peft_keys.h"
 
@@ -17,6 +18,8 @@ static const char SCORE_NAME[] = "base_model.model." PEFT_SCORE;
 
 /* The adapter's own name is in no tensor's name on disk; PEFT puts it in when it loads. */
 static char *tensor_name(const target_module *module, bool is_b) {
+    if (module->kind == TARGET_EMBEDDING)
+        return alloc_format("base_model.model.%s.lora_embedding_%c", module->name, is_b ? 'A' : 'B');
     return alloc_format("base_model.model.%s.lora_%c.weight", module->name, is_b ? 'B' : 'A');
 }
 
@@ -47,12 +50,15 @@ static clora_status check_factor(const safetensors *file, const stored_tensor *t
 
 static clora_status find_factor(const stored_tensor **out, const safetensors *file, const peft_keys *keys,
                                 const target_module *module, int R, bool is_b) {
-    clora_status status = peft_keys_find(out, keys, module->name, is_b);
+    const bool transposed = module->kind == TARGET_EMBEDDING;
+    const int rows = is_b ? module->N : R, cols = is_b ? R : module->K;
+    clora_status status = transposed ? peft_keys_find_embedding(out, keys, module->name, !is_b)
+                                     : peft_keys_find(out, keys, module->name, is_b);
 
     if (status != CLORA_OK)
         return status;
     if (*out)
-        return check_factor(file, *out, is_b ? module->N : R, is_b ? R : module->K, R);
+        return check_factor(file, *out, transposed ? cols : rows, transposed ? rows : cols, R);
     char *name = tensor_name(module, is_b);
     status =
         name ? clora_fail(CLORA_ERROR_FORMAT,
@@ -76,9 +82,12 @@ static clora_status find_left_over(const stored_tensor **out, const peft_adapter
             used[p->a[i] - tensors] = used[p->b[i] - tensors] = true;
     if (p->score)
         used[p->score - tensors] = true;
-    for (int i = 0; i < p->tensors; i++)
+    for (int i = 0; i < p->tensors; i++) {
         if (p->saved[i])
             used[p->saved[i] - tensors] = true;
+        if (p->own[i])
+            used[p->own[i] - tensors] = true;
+    }
     while (first < p->file->count && used[first])
         first++;
     if (first < p->file->count)
@@ -94,9 +103,7 @@ static clora_status refuse_left_over(const peft_adapter *p) {
 
     if (status != CLORA_OK || !t)
         return status;
-    if (strstr(t->name, ".lora_embedding_"))
-        reason = "adapters on embeddings are not supported";
-    else if (strstr(t->name, "lora_magnitude_vector"))
+    if (strstr(t->name, "lora_magnitude_vector"))
         reason = "DoRA is not supported";
     else if (!strstr(t->name, ".lora_"))
         reason =
@@ -131,29 +138,60 @@ clora_status peft_find_score(const stored_tensor **out, const safetensors *file,
     return CLORA_OK;
 }
 
-/* The copy of a tensor of a saved module. */
-static clora_status find_copy(const stored_tensor **out, const safetensors *file, const peft_keys *keys,
-                              const base_tensor *of) {
+/* A copy is of the base's shape. */
+static clora_status check_copy(const safetensors *file, const stored_tensor *t, const base_tensor *of) {
     char text[STORED_SHAPE_TEXT], wanted[STORED_SHAPE_TEXT];
     const int64_t shape[2] = {of->N > 0 ? of->N : of->K, of->K};
     const int ndim = of->N > 0 ? 2 : 1;
-    clora_status status = CLORA_OK;
 
-    TRY(peft_keys_find_copy(out, keys, of->name));
-    const stored_tensor *t = *out;
-    if (!t)
-        return clora_fail(CLORA_ERROR_FORMAT,
-                          "%s: tensor base_model.model.%s is missing, although modules_to_save of adapter_config.json "
-                          "names its module",
-                          file->path, of->name);
     if (!t->supported)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 and BF16 are supported",
                           file->path, t->name, t->dtype_text);
     if (t->ndim != ndim || memcmp(t->shape, shape, (size_t)ndim * sizeof(*shape)) != 0)
         return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is %s; that of the base is %s", file->path, t->name,
                           stored_shape_text(text, t->ndim, t->shape), stored_shape_text(wanted, ndim, shape));
+    return CLORA_OK;
+}
+
+/* The copy of a tensor of a saved module. */
+static clora_status find_copy(const stored_tensor **out, const safetensors *file, const peft_keys *keys,
+                              const base_tensor *of) {
+    clora_status status = CLORA_OK;
+
+    TRY(peft_keys_find_copy(out, keys, of->name));
+    if (!*out)
+        return clora_fail(CLORA_ERROR_FORMAT,
+                          "%s: tensor base_model.model.%s is missing, although modules_to_save of adapter_config.json "
+                          "names its module",
+                          file->path, of->name);
+    TRY(check_copy(file, *out, of));
 done:
     return status;
+}
+
+/* What PEFT saves of the base beside factors on its embedding or head: MODULE.base_layer.weight. */
+static clora_status find_own(const stored_tensor **out, const safetensors *file, const peft_keys *keys,
+                             const base_tensor *of) {
+    clora_status status = CLORA_OK;
+    char *name = NULL;
+
+    if (strcmp(of->name, MODEL_EMBEDDING) != 0 && strcmp(of->name, MODEL_HEAD) != 0)
+        return CLORA_OK;
+    name = alloc_format("%.*s.base_layer.weight", (int)(strlen(of->name) - strlen(".weight")), of->name);
+    if (!name)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path);
+    TRY(peft_keys_find_copy(out, keys, name));
+    if (*out)
+        TRY(check_copy(file, *out, of));
+done:
+    free(name);
+    return status;
+}
+
+clora_status peft_refuse_own(const peft_adapter *adapter, const stored_tensor *table) {
+    return clora_fail(CLORA_ERROR_FORMAT,
+                      "%s: tensor %s differs from that of the base: the adapter was made for another model",
+                      adapter->file->path, table->name);
 }
 
 static clora_status find_copies(peft_adapter *p, const peft_keys *keys, const base_tensor *tensors) {
@@ -163,9 +201,11 @@ static clora_status find_copies(peft_adapter *p, const peft_keys *keys, const ba
     if (!chosen)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", p->file->path));
     TRY(peft_saved_choose(chosen, p->config, tensors, p->tensors, false));
-    for (int i = 0; i < p->tensors; i++)
+    for (int i = 0; i < p->tensors; i++) {
         if (chosen[i])
             TRY(find_copy(&p->saved[i], p->file, keys, &tensors[i]));
+        TRY(find_own(&p->own[i], p->file, keys, &tensors[i]));
+    }
 done:
     free(chosen);
     return status;
@@ -196,12 +236,15 @@ clora_status peft_open(peft_adapter *out, const char *directory, const peft_base
     char *path = file_join(directory, CONFIG_NAME);
     clora_status status = CLORA_OK;
 
-    *out = (peft_adapter){.count = count, .tensors = base->tensors};
+    *out = (peft_adapter){.count = count, .embedding = -1, .tensors = base->tensors};
+    for (int i = 0; i < count; i++)
+        out->embedding = modules[i].kind == TARGET_EMBEDDING ? i : out->embedding;
     out->choice = alloc_array((size_t)count + 1, sizeof(*out->choice));
     out->a = alloc_array((size_t)count + 1, sizeof(*out->a));
     out->b = alloc_array((size_t)count + 1, sizeof(*out->b));
     out->saved = alloc_array((size_t)base->tensors + 1, sizeof(*out->saved));
-    if (!path || !out->choice || !out->a || !out->b || !out->saved)
+    out->own = alloc_array((size_t)base->tensors + 1, sizeof(*out->own));
+    if (!path || !out->choice || !out->a || !out->b || !out->saved || !out->own)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
     TRY(directory_need_adapter(directory));
     TRY(peft_config_load(&out->config, path, modules, count));
@@ -225,6 +268,7 @@ void peft_close(peft_adapter *adapter) {
     free(adapter->a);
     free(adapter->b);
     free(adapter->saved);
+    free(adapter->own);
     *adapter = (peft_adapter){.count = 0};
 }
 
@@ -250,6 +294,30 @@ clora_status peft_read(float *out, const peft_adapter *adapter, const stored_ten
     return peft_read_tensor(out, adapter->file, factor);
 }
 
+/* out (cols, rows) = in (rows, cols) */
+static void transpose(float *out, const float *in, int rows, int cols) {
+    for (size_t i = 0; i < (size_t)rows; i++)
+        for (size_t j = 0; j < (size_t)cols; j++)
+            out[j * (size_t)rows + i] = in[i * (size_t)cols + j];
+}
+
+clora_status peft_read_factor(float *out, const peft_adapter *adapter, int module, bool is_b) {
+    const stored_tensor *t = is_b ? adapter->b[module] : adapter->a[module];
+    clora_status status = CLORA_OK;
+    float *values = NULL;
+
+    if (module != adapter->embedding)
+        return peft_read(out, adapter, t);
+    values = alloc_array(stored_elements(t), sizeof(*values));
+    if (!values)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the tensor %s", t->name));
+    TRY(peft_read(values, adapter, t));
+    transpose(out, values, (int)t->shape[0], (int)t->shape[1]);
+done:
+    free(values);
+    return status;
+}
+
 static void free_entries(safetensors_entry *entries, size_t n) {
     for (size_t i = 0; entries && i < n; i++)
         free((void *)(uintptr_t)entries[i].name);
@@ -259,7 +327,7 @@ static void free_entries(safetensors_entry *entries, size_t n) {
 /* Which tensor an entry is, as peft_source is asked for it. */
 typedef struct entry_of {
     int module;
-    bool is_b;
+    bool is_b, transposed;
 } entry_of;
 
 /* rows 0: a vector. Takes over the name. */
@@ -284,14 +352,15 @@ static clora_status describe(safetensors_entry **entries, entry_of **index, size
         const int R = c->choice[i].R;
         if (R == 0)
             continue;
-        (*index)[*n] = (entry_of){i, false};
-        TRY(add_entry(*entries, n, tensor_name(m, false), R, m->K));
-        (*index)[*n] = (entry_of){i, true};
-        TRY(add_entry(*entries, n, tensor_name(m, true), m->N, R));
+        const bool transposed = m->kind == TARGET_EMBEDDING;
+        (*index)[*n] = (entry_of){i, false, transposed};
+        TRY(add_entry(*entries, n, tensor_name(m, false), transposed ? m->K : R, transposed ? R : m->K));
+        (*index)[*n] = (entry_of){i, true, transposed};
+        TRY(add_entry(*entries, n, tensor_name(m, true), transposed ? R : m->N, transposed ? m->N : R));
     }
     for (int i = 0; i < c->wholes; i++) {
         const base_tensor *t = &c->whole[i];
-        (*index)[*n] = (entry_of){-1 - i, false};
+        (*index)[*n] = (entry_of){-1 - i, false, false};
         TRY(add_entry(*entries, n, alloc_format("base_model.model.%s", t->name), t->N, t->K));
     }
 done:
@@ -306,18 +375,22 @@ static size_t elements_of(const safetensors_entry *entry) {
 static clora_status write_tensor(safetensors_writer *writer, const peft_contents *c, const safetensors_entry *entry,
                                  entry_of of) {
     const size_t n = elements_of(entry);
-    float *values = alloc_array(n, sizeof(*values));
+    float *values = alloc_array(n, sizeof(*values)), *turned = of.transposed ? alloc_array(n, sizeof(*turned)) : values;
     void *stored = alloc_array(n, dtype_size(entry->dtype));
     clora_status status = CLORA_OK;
 
-    if (!values || !stored)
+    if (!values || !turned || !stored)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", entry->name));
-    TRY(c->source(c->user, values, of.module, of.is_b));
+    TRY(c->source(c->user, turned, of.module, of.is_b));
+    if (of.transposed)
+        transpose(values, turned, (int)entry->shape[1], (int)entry->shape[0]);
     dtype_from_f32(stored, entry->dtype, values, n);
     if (!dtype_all_finite(stored, entry->dtype, n))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "a value of %s is not finite in %s", entry->name, dtype_name(entry->dtype)));
     TRY(safetensors_writer_tensor(writer, stored, n * dtype_size(entry->dtype)));
 done:
+    if (of.transposed)
+        free(turned);
     free(values);
     free(stored);
     return status;

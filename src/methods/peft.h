@@ -14,13 +14,15 @@ typedef struct peft_adapter {
     safetensors *file;
     int count; /* modules, adapted or not */
     target_choice *choice;
-    const stored_tensor **a, **b; /* (R, K) and (N, R); NULL where choice[i].R is 0 */
+    const stored_tensor **a, **b; /* (R, K) and (N, R), but transposed for an embedding; NULL where choice[i].R is 0 */
+    int embedding;                /* which of the modules it is, or -1 */
     const stored_tensor *score;   /* (labels, hidden) of a head that classifies; NULL: there is none */
     int tensors;                  /* of the base, saved whole or not */
     const stored_tensor **saved;  /* their copies; NULL where there is none */
+    const stored_tensor **own;    /* the base's own tables, which PEFT saves with factors on them: to be found equal */
 } peft_adapter;
 
-/* The base's linear layers, and its tensors that may be saved whole. */
+/* The base's linear layers and embedding, and its tensors that may be saved whole. */
 typedef struct peft_base {
     const target_module *module;
     int modules;
@@ -44,6 +46,13 @@ clora_status peft_find_score(const stored_tensor **out, const safetensors *file,
 /* A tensor as floats, and a factor; a value that is not finite is an error that names it. */
 clora_status peft_read_tensor(float *out, const safetensors *file, const stored_tensor *tensor);
 clora_status peft_read(float *out, const peft_adapter *adapter, const stored_tensor *factor);
+
+/* A (R, K) or B (N, R) of an adapted module. An embedding's are what PEFT calls lora_embedding_B^T and _A^T: its W0
+ * (N, K) changes by s B A as any other does. */
+clora_status peft_read_factor(float *out, const peft_adapter *adapter, int module, bool is_b);
+
+/* A table of `own` that is not the base's. */
+clora_status peft_refuse_own(const peft_adapter *adapter, const stored_tensor *table);
 
 /* What the head of labels is called, as a tensor of the base. */
 #define PEFT_SCORE "score.weight"

@@ -77,6 +77,31 @@ static clora_status read_key(peft_key *key, const stored_tensor *tensor) {
     return CLORA_OK;
 }
 
+/* "PATH.lora_embedding_A" or "PATH.lora_embedding_A.ADAPTER"; key->meaning stays NULL for another tensor. */
+static clora_status read_embedding(peft_key *key, const stored_tensor *tensor) {
+    static const char factor[] = ".lora_embedding_A";
+    const char *name = tensor->name, *at = strstr(name, ".lora_embedding_");
+    const size_t n = strlen(factor);
+
+    *key = (peft_key){.tensor = tensor};
+    if (!at || (at[n - 1] != 'A' && at[n - 1] != 'B') || (at[n] != '\0' && at[n] != '.'))
+        return CLORA_OK;
+    if (at[n] == '.') {
+        key->adapter = at + n + 1;
+        key->adapter_length = strlen(key->adapter);
+        if (strchr(key->adapter, '.'))
+            return CLORA_OK;
+        if (strcmp(key->adapter, "default") == 0)
+            key->adapter_length = 0;
+    }
+    key->meaning = alloc_array(strlen(name) + 1, 1);
+    if (!key->meaning)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
+    char *end = unwrap(key->meaning, name, (size_t)(at - name), OUTER);
+    memcpy(end, at + 1, n - 1);
+    return CLORA_OK;
+}
+
 /* What is no factor: "PATH.weight" or "MODULE.modules_to_save.ADAPTER.weight". */
 static clora_status read_copy(peft_key *key, const stored_tensor *tensor) {
     static const char saved[] = ".modules_to_save.";
@@ -135,6 +160,8 @@ clora_status peft_keys_init(peft_keys *out, const safetensors *file) {
         peft_key *key = &out->key[out->count++];
         TRY(read_key(key, &file->tensors[i]));
         if (!key->meaning)
+            TRY(read_embedding(key, &file->tensors[i]));
+        if (!key->meaning)
             TRY(read_copy(key, &file->tensors[i]));
     }
     qsort(out->key, out->count, sizeof(*out->key), compare);
@@ -169,6 +196,10 @@ static clora_status find(const stored_tensor **out, const peft_keys *keys, char 
 
 clora_status peft_keys_find(const stored_tensor **out, const peft_keys *keys, const char *module, bool is_b) {
     return find(out, keys, 0, module, strlen(module), is_b ? "lora_B" : "lora_A");
+}
+
+clora_status peft_keys_find_embedding(const stored_tensor **out, const peft_keys *keys, const char *module, bool is_b) {
+    return find(out, keys, 0, module, strlen(module), is_b ? "lora_embedding_B" : "lora_embedding_A");
 }
 
 clora_status peft_keys_find_copy(const stored_tensor **out, const peft_keys *keys, const char *name) {

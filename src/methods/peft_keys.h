@@ -22,6 +22,9 @@ void peft_keys_finish(peft_keys *keys); /* a zeroed one is allowed */
 /* Factor A or B of a module, or NULL. */
 clora_status peft_keys_find(const stored_tensor **out, const peft_keys *keys, const char *module, bool is_b);
 
+/* MODULE.lora_embedding_A or MODULE.lora_embedding_B, or NULL. */
+clora_status peft_keys_find_embedding(const stored_tensor **out, const peft_keys *keys, const char *module, bool is_b);
+
 /* *out: the module that the tensor is factor A of, as its model names it, yours to free; NULL for any other tensor. */
 clora_status peft_keys_module(char **out, const stored_tensor *tensor);
 

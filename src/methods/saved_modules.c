@@ -143,6 +143,28 @@ clora_status saved_modules_read(float *values, const saved_modules *s, int i) {
     return m->weight ? weight_unpack(m->weight, 0, values) : clora_tensor_read(&m->gain, values);
 }
 
+static const weight *table_of(const base_model *base, const char *name) {
+    return is_head(name) ? head_of(base) : base->tensor[0].weight;
+}
+
+clora_status saved_modules_compare(bool *same, const base_model *base, const char *name, const float *values) {
+    const weight *w = table_of(base, name);
+    const size_t bytes = (size_t)w->N * storage_row_elements(w->storage, w->K) * dtype_size(w->storage->element);
+    void *stored = alloc_array(bytes, 1), *given = alloc_array(bytes, 1);
+    clora_status status = CLORA_OK;
+
+    *same = false;
+    if (!stored || !given)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to look at %s", name));
+    TRY(weight_unpack(w, 0, stored));
+    storage_pack(w->storage, given, values, CLORA_DTYPE_F32, (size_t)w->N * (size_t)w->K);
+    *same = memcmp(stored, given, bytes) == 0;
+done:
+    free(stored);
+    free(given);
+    return status;
+}
+
 static size_t elements_of(const base_tensor *t) {
     return (size_t)(t->N > 0 ? t->N : 1) * (size_t)t->K;
 }
@@ -175,7 +197,7 @@ clora_status saved_modules_begin(saved_modules *s, const base_model *base) {
         if (!values)
             TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a copy of %s", m->tensor.name));
         if (m->weight)
-            TRY(read_table(values, is_head(m->tensor.name) ? head_of(base) : base->tensor[0].weight, &m->tensor));
+            TRY(read_table(values, table_of(base, m->tensor.name), &m->tensor));
         else
             TRY(clora_tensor_read(&m->of, values));
         TRY(saved_modules_write(s, i, values));

@@ -44,6 +44,9 @@ clora_status saved_modules_read(float *values, const saved_modules *s, int i);
 clora_status saved_modules_parameters(parameters *out, const saved_modules *s, parameter_group tables,
                                       parameter_group gains);
 
+/* Are these (V, C) the values of the base's table of this name, as it stores them? Waits. */
+clora_status saved_modules_compare(bool *same, const base_model *base, const char *name, const float *values);
+
 /* Device memory. */
 size_t saved_modules_bytes(const saved_modules *s);
 

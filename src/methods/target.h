@@ -4,7 +4,8 @@
 #include "base/json.h"
 
 /*
- * Which linear layers an adapter touches, with what rank and scale: PEFT's rules on the modules' names. Host only.
+ * Which linear layers an adapter touches, and whether the embedding, with what rank and scale: PEFT's rules on the
+ * modules' names. Host only.
  *
  * target_modules: a list matches a whole name or its ending after a dot, a string is a regular expression for whole
  * names. Keys of rank_pattern and alpha_pattern are regular expressions for the end of a name after a dot; the first
@@ -12,10 +13,13 @@
  */
 enum { TARGET_MAX_RANK = 1 << 16 }; /* far above any use; keeps products of sizes small */
 
+/* "all-linear" is the first kind alone. An embedding's rows are those of tokens. */
+typedef enum target_kind { TARGET_LINEAR, TARGET_HEAD, TARGET_EMBEDDING } target_kind;
+
 typedef struct target_module {
     const char *name; /* "model.layers.0.self_attn.q_proj" */
     int N, K;         /* W0 is (N, K) */
-    bool is_head;     /* "all-linear" leaves it out */
+    target_kind kind;
 } target_module;
 
 typedef struct target_choice {

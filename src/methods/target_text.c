@@ -51,7 +51,7 @@ static const char *ending(const char *name) {
     return dot ? dot + 1 : name;
 }
 
-/* The endings of all modules but the head; whole names where an ending would take the head too. */
+/* The endings of all linear layers but the head; whole names where an ending would take another module too. */
 static clora_status all_linear(json_t **out, const target_module *modules, int count) {
     const char **names = alloc_array((size_t)count + 1, sizeof(*names));
     bool whole = false;
@@ -61,10 +61,10 @@ static clora_status all_linear(json_t **out, const target_module *modules, int c
     if (!names)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for target_modules");
     for (int i = 0; i < count; i++)
-        for (int j = 0; modules[i].is_head && j < count; j++)
-            whole |= !modules[j].is_head && strcmp(ending(modules[i].name), ending(modules[j].name)) == 0;
+        for (int j = 0; modules[i].kind != TARGET_LINEAR && j < count; j++)
+            whole |= modules[j].kind == TARGET_LINEAR && strcmp(ending(modules[i].name), ending(modules[j].name)) == 0;
     for (int i = 0; i < count; i++)
-        if (!modules[i].is_head)
+        if (modules[i].kind == TARGET_LINEAR)
             names[n++] = whole ? modules[i].name : ending(modules[i].name);
     const clora_status status = sorted_list(out, names, n);
     free(names);

@@ -127,6 +127,12 @@ static bool prefix_trains(const selection *s) {
     return s->adapter && s->adapter->prefix && trains(s, s->adapter->prefix);
 }
 
+static bool embedding_term_trains(const selection *s) {
+    const embedding_term *term = adapter_embedding_term(s->adapter);
+
+    return term && trains(s, &term->term->b);
+}
+
 /* The first projection that trains: no gradient is needed before it. A gain counts as the projection before its
  * normalisation, whose output's gradient it takes; the embedding and a prompt as one before all; a prefix, whose
  * gradient is that of keys and values, as the first. */
@@ -136,7 +142,8 @@ static int first_trained(const workspace *ws, const selection *s) {
     const clora_model *m = ws->model;
     int first = 0;
 
-    if (weight_trains(s->trains, adapter_embedding(s->adapter, m->embedding)) || prompt_trains(s))
+    if (weight_trains(s->trains, adapter_embedding(s->adapter, m->embedding)) || embedding_term_trains(s) ||
+        prompt_trains(s))
         return -1;
     while (first < m->projections && !projection_trains(ws, s, first))
         first++;
@@ -198,7 +205,7 @@ done:
     return status;
 }
 
-static clora_status embedding_gradient(const workspace *ws, const selection *s) {
+static clora_status embedding_gradient(workspace *ws, const selection *s) {
     const weight *w = adapter_embedding(s->adapter, ws->model->embedding);
     clora_status status = CLORA_OK;
 
@@ -207,6 +214,9 @@ static clora_status embedding_gradient(const workspace *ws, const selection *s) 
         if (dw.buffer)
             TRY(op_embedding_dw(&dw, &ws->dstream, &ws->ids, w, weight_module_span(w, 0, part)));
     }
+    if (embedding_term_trains(s)) /* normed and dnorm have done their service */
+        TRY(embedding_term_backward(s->trains, &ws->normed, &ws->dnorm, &ws->dstream, &ws->ids,
+                                    adapter_embedding_term(s->adapter)));
 done:
     return status;
 }

@@ -9,19 +9,31 @@ static clora_tensor rows_of(const workspace *ws, const clora_tensor *x, int b, i
     return tensor_view(x, b * rows, n * rows, 0, tensor_cols(x));
 }
 
+/* The rows of ids with an adapter, in the place of the model's own. */
+static clora_status embed(workspace *ws, const clora_adapter *adapter, clora_tensor *y, const clora_tensor *ids) {
+    const embedding_term *term = adapter_embedding_term(adapter);
+    clora_status status = CLORA_OK;
+
+    TRY(op_embedding(y, ids, adapter_embedding(adapter, ws->model->embedding)));
+    if (term)
+        TRY(embedding_term_forward(y, &ws->normed, ids, term)); /* which has no values yet */
+done:
+    return status;
+}
+
 clora_status own_embedding(workspace *ws, const selection *s, clora_tensor *y) {
     const weight *own = ws->model->embedding;
     clora_status status = CLORA_OK;
 
-    TRY(op_embedding(y, &ws->ids, adapter_embedding(s->adapter, own)));
+    TRY(embed(ws, s->adapter, y, &ws->ids));
     for (int b = 0, n; s->each && b < ws->B; b += n) {
-        const weight *copy = adapter_embedding(s->each[b], own);
+        const clora_adapter *adapter = s->each[b];
         n = selection_run(s, b, ws->B);
-        if (copy == own)
+        if (adapter_embedding(adapter, own) == own && !adapter_embedding_term(adapter))
             continue;
         clora_tensor out = rows_of(ws, y, b, n);
         const clora_tensor ids = rows_of(ws, &ws->ids, b, n);
-        TRY(op_embedding(&out, &ids, copy));
+        TRY(embed(ws, adapter, &out, &ids));
     }
 done:
     return status;

@@ -43,7 +43,8 @@ static const opt options[] = {
      .type = OPT_TEXT,
      .offset = ADAPTER(target_modules),
      .value = "LIST",
-     .help = "layers to adapt: all-linear, ends of names such as q_proj,v_proj, or a regular expression"},
+     .help = "layers to adapt: all-linear, ends of names such as q_proj,v_proj,lm_head,embed_tokens, or a regular "
+             "expression"},
     {.name = "rank-pattern",
      .type = OPT_TEXT,
      .offset = ADAPTER(rank_pattern),
