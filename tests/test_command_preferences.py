@@ -2,10 +2,11 @@
 
 import json
 import pathlib
+import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import MODEL, TRAIN, CommandTest, main, needs_device
+from support.command import MODEL, TRAIN, CommandTest, clora, main, needs_device
 
 REWARDS = ["rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "kl"]
 
@@ -56,6 +57,21 @@ class Train(PreferenceTest):
         self.assertEqual(steps[0]["loss"], 0.5)
         self.assertEqual([result[key] for key in REWARDS], [steps[-1][key] for key in REWARDS])
         self.assertEqual((steps[0]["lr"], steps[0]["kl"], steps[0]["rewards/accuracies"]), (1e-6, 0.0, None))
+
+    def test_a_run_fits_into_the_memory_that_it_is_given(self):
+        sizes = ["--steps", "1", "--batch-size", "4", "--seed", "3"]
+        whole = self.gives_json(*self.arguments(self.pairs, "dpo", *sizes))["peak_device_bytes"]
+        self.out = self.folder / "fitted"
+        # the activations are a part of it; the process is another, which the plan says
+        status, _, err = clora(*self.arguments(self.pairs, "dpo", *sizes, "--memory", "1MiB"))
+        least = re.search(r"nothing fits; the least is ([\d.]+) MiB, with --batch-size 1", err)
+        self.assertTrue(status == 1 and least, err)
+        budget = f"{float(least.group(1)) + 1:.1f}MiB"
+        status, out, err = clora(*self.arguments(self.pairs, "dpo", *sizes, "--json", "--memory", budget))
+        self.assertEqual(status, 0, err)
+        note = err.splitlines(keepends=True)[0]
+        self.one_line(note, "note: --batch-size 1 --accumulate 4", "the run as asked for would take")
+        self.assertLess(json.loads(out)["peak_device_bytes"], whole)
 
     def test_a_continued_adapter_is_its_own_reference(self):
         self.succeeds(*self.arguments(self.pairs, "orpo", "--steps", "2", "--lr", "2e-3", "--quiet"))

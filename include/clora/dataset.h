@@ -72,6 +72,8 @@ typedef struct clora_dataset_stats {
     int64_t own_bos;       /**< texts that begin with the bos as they are: none was added */
     int64_t own_eos;       /**< texts that end with the eos as they are: none was added */
     int64_t long_prompts;  /**< rows of preferences whose prompt alone fills max_length: they are no sequences */
+    int longest_row; /**< ids of the longest row of a batch: of the longest sequence, of pairs of answers a prompt and
+                          both, of single answers the longest prompt and answer, for they are also mismatched */
 } clora_dataset_stats;
 
 /**

@@ -36,9 +36,9 @@ static sequence sequence_of(const clora_dataset *d, size_t prompt, size_t answer
     const int P = d->answer[prompt].prompt, own = d->answer[answer].prompt;
     sequence s = {.P = P, .index = prompt, .desirable = d->answer[prompt].desirable};
 
-    clora_dataset_sequence(d, prompt, &s.prompt, NULL);
-    s.n = P + clora_dataset_sequence(d, answer, &s.answer, NULL) - own;
-    s.answer += own;
+    s.prompt = d->ids + d->start[prompt];
+    s.answer = d->ids + d->start[answer] + own;
+    s.n = P + (int)(d->start[answer + 1] - d->start[answer]) - own;
     if (d->max_length > 0 && s.n > d->max_length)
         s.n = d->max_length;
     return s;
@@ -196,6 +196,10 @@ static int longest_mismatch(const clora_dataset *d) {
         answer = larger(answer, (int)(d->start[i + 1] - d->start[i]) - d->answer[i].prompt);
     }
     return d->max_length > 0 && prompt + answer > d->max_length ? d->max_length : prompt + answer;
+}
+
+int answers_longest_row(const clora_dataset *dataset) {
+    return dataset->kind == CLORA_DATA_PREFERENCE ? longest_pair(dataset) : longest_mismatch(dataset);
 }
 
 static clora_status allocate(answer_loader *l) {

@@ -48,6 +48,9 @@ void answer_loader_mismatched(answer_loader *loader, const answer_batch **out);
 /* Back to the first batch of the first epoch. */
 void answer_loader_rewind(answer_loader *loader);
 
+/* Ids of the longest row that a loader may make of a dataset of preferences. */
+int answers_longest_row(const clora_dataset *dataset);
+
 size_t answer_loader_batches_per_epoch(const answer_loader *loader);
 
 /* The largest batch is of B x T ids. */

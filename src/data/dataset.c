@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "data/answers.h"
 #include "data/dataset_store.h"
 
 static void destroy(shared *object) {
@@ -144,7 +145,13 @@ size_t clora_dataset_count(const clora_dataset *dataset) {
 }
 
 clora_dataset_stats clora_dataset_get_stats(const clora_dataset *dataset) {
-    return dataset ? dataset->stats : (clora_dataset_stats){0};
+    clora_dataset_stats stats;
+
+    if (!dataset)
+        return (clora_dataset_stats){0};
+    stats = dataset->stats;
+    stats.longest_row = dataset_is_preference(dataset) ? answers_longest_row(dataset) : stats.longest;
+    return stats;
 }
 
 int clora_dataset_sequence(const clora_dataset *dataset, size_t i, const int32_t **ids, const int32_t **labels) {

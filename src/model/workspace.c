@@ -166,7 +166,7 @@ done:
     return status;
 }
 
-static clora_status plan_loss(workspace *ws, const model_config *c) {
+static clora_status plan_loss(workspace *ws, const model_config *c, const workspace_options *o) {
     clora_status status = CLORA_OK;
     size_t chunk = logits_limit / (sizeof(float) * (size_t)c->vocab);
 
@@ -176,6 +176,8 @@ static clora_status plan_loss(workspace *ws, const model_config *c) {
     TRY(arena_add(&ws->memory, &ws->logits, CLORA_DTYPE_F32, (int)chunk, c->vocab));
     TRY(add_floats(ws, &ws->nll, 1));
     TRY(add_floats(ws, &ws->hit, 1));
+    if (o->weights)
+        TRY(add_floats(ws, &ws->weights, 1));
     TRY(add_rows(ws, &ws->targets, CLORA_DTYPE_I32, 1));
     TRY(arena_add(&ws->memory, &ws->learnt, CLORA_DTYPE_I32, ws->max_rows, 1));
     TRY(plan_picked(ws, c, (int)chunk));
@@ -224,7 +226,7 @@ static clora_status plan_all(workspace *ws, const model_config *c, const workspa
     if (o->train)
         TRY(plan_backward(ws, c, o));
     if (o->loss)
-        TRY(plan_loss(ws, c));
+        TRY(plan_loss(ws, c, o));
 done:
     return status;
 }

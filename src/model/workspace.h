@@ -44,8 +44,8 @@ typedef struct workspace {
     clora_tensor *stream; /* (M, C) the residual stream before each layer and after the last */
     clora_tensor rstd_final, normed, act, u_head;
     clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped, dsublayer;
-    clora_tensor logits; /* (chunk, V): the head works through the rows chunk by chunk */
-    clora_tensor nll, hit;
+    clora_tensor logits;            /* (chunk, V): the head works through the rows chunk by chunk */
+    clora_tensor nll, hit, weights; /* weights: how much each row's loss counts, where that is asked for */
     clora_tensor learnt; /* i32 (max_rows): the numbers of the step's rows with targets, `learnt_rows` of them */
     int learnt_rows;
     picked_rows picked;                                      /* those of a chunk, side by side */
@@ -65,6 +65,7 @@ typedef struct workspace_options {
     bool train;
     clora_recompute recompute;
     bool loss; /* targets, logits by chunks, nll: training and evaluation */
+    bool weights;
     bool dropout;
     const int *ranks;             /* columns of u per projection (0: none), or NULL */
     const clora_adapter *adapter; /* whose bottlenecks, prefix and prompt find room, or NULL */

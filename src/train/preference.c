@@ -92,7 +92,6 @@ done:
 
 clora_status preference_begin(preference *p, workspace *ws) {
     const size_t rows = (size_t)ws->max_rows;
-    clora_status status = CLORA_OK;
 
     p->ws = ws;
     p->nll = alloc_array(rows, sizeof(*p->nll));
@@ -100,16 +99,13 @@ clora_status preference_begin(preference *p, workspace *ws) {
     p->scored = alloc_array(rows, sizeof(*p->scored));
     if (!p->nll || !p->weight || !p->scored)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for preferences");
-    TRY(tensor_new(&p->weights, ws->model->context, CLORA_DTYPE_F32, ws->max_rows, 1));
-done:
-    return status;
+    return CLORA_OK;
 }
 
 void preference_free(preference *p) {
     if (!p)
         return;
     answer_loader_free(p->loader);
-    clora_tensor_free(p->weights);
     free(p->nll);
     free(p->weight);
     free(p->scored);
@@ -276,12 +272,6 @@ done:
     return status;
 }
 
-static clora_status scale_rows(const preference *p) {
-    const clora_tensor weights = tensor_view(p->weights, 0, p->ws->M, 0, 1);
-
-    return op_scale_rows(&p->ws->dnorm, &weights);
-}
-
 /* What a row weighs is known after the head's gradient is made: for its input, which a factor of each row mends. Where
  * the head itself trains, whose gradient is a sum over rows, it is made with the weights instead. */
 clora_status preference_micro_batch(preference *p, const selection *policy, objective_sums *sums) {
@@ -289,11 +279,11 @@ clora_status preference_micro_batch(preference *p, const selection *policy, obje
     clora_status status = CLORA_OK;
 
     TRY(preference_judge(p, policy, !again, sums));
-    TRY(tensor_write_part(p->weights, 0, (size_t)p->ws->M, p->weight));
+    TRY(clora_tensor_write(&p->ws->weights, p->weight));
     if (again)
-        TRY(objective_run(objective_likelihood, p->ws, policy, p->weights, true));
+        TRY(objective_run(objective_likelihood, p->ws, policy, &p->ws->weights, true));
     else
-        TRY(scale_rows(p));
+        TRY(op_scale_rows(&p->ws->dnorm, &p->ws->weights));
     TRY(model_backward(p->ws, policy));
 done:
     return status;

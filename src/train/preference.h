@@ -21,8 +21,7 @@ typedef struct preference {
     clora_adapter *reference; /* held; NULL: the base alone */
     reference_scores *known;  /* borrowed: what it made of the dataset so far */
     workspace *ws;            /* borrowed, for the loader's largest batch */
-    clora_tensor *weights;    /* (rows, 1) how much each row's likelihood counts */
-    float *nll, *weight;      /* (rows) on the host */
+    float *nll, *weight;      /* (rows) each row's likelihood, and how much it counts */
     scored_answer *scored;    /* (rows) the answers of a batch */
 } preference;
 

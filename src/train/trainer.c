@@ -130,6 +130,7 @@ static clora_status make_workspace(clora_trainer *t, int B, int T) {
                                             .train = true,
                                             .recompute = (clora_recompute)t->options.recompute,
                                             .loss = true,
+                                            .weights = t->options.preference != CLORA_PREFERENCE_NONE,
                                             .dropout = t->adapter->dropout > 0.0f,
                                             .ranks = ranks,
                                             .adapter = t->adapter}));

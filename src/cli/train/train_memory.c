@@ -69,18 +69,21 @@ static clora_status add_choice(memory_choices *out, const train_state *state, co
     if (status != CLORA_OK)
         return status;
     choice->bytes = choice->plan.total + out->process;
+    if (state->args->init_adapter && train_has_reference(state->args))
+        choice->bytes += choice->plan.adapter; /* as it was */
     choice->time = time_of(train, length) / time_of(&asked->train, length);
     choice->differs = (train->optimizer != asked->train.optimizer) + 2 * (choice->master != asked->master);
     out->count++;
     return CLORA_OK;
 }
 
-/* The batch in halves, for as long as it has them. */
+/* The batch in halves, for as long as it has them; kto wants two. */
 static clora_status add_batches(memory_choices *out, const train_state *state, clora_train_options train, int length,
                                 bool validate) {
+    const int least = train.preference == CLORA_PREFERENCE_KTO ? 2 : 1;
     clora_status status = add_choice(out, state, &train, length, validate);
 
-    while (status == CLORA_OK && train.batch_size % 2 == 0 && train.accumulate <= 65536 / 2) {
+    while (status == CLORA_OK && train.batch_size % (2 * least) == 0 && train.accumulate <= 65536 / 2) {
         train.batch_size /= 2;
         train.accumulate *= 2;
         status = add_choice(out, state, &train, length, validate);
@@ -193,8 +196,8 @@ int train_nothing_fits(const cli_state *cli, const memory_choices *choices, uint
 /* ---- --memory of train ---- */
 
 static int longest_row(const train_state *state) {
-    const int longest = clora_dataset_get_stats(state->data).longest;
-    const int other = state->val ? clora_dataset_get_stats(state->val).longest : 0;
+    const int longest = clora_dataset_get_stats(state->data).longest_row;
+    const int other = state->val ? clora_dataset_get_stats(state->val).longest_row : 0;
 
     return state->args->data.pack ? state->max_length : other > longest ? other : longest;
 }
@@ -227,8 +230,6 @@ int train_fit_memory(train_state *state) {
 
     if (!state->args->memory)
         return CLI_DONE;
-    if (state->args->train.preference != CLORA_PREFERENCE_NONE)
-        return cli_misuse(state->cli, "--memory plans batches of targets, not of preferences: choose --batch-size");
     if (clora_model_outline(&outline.model, state->context, state->args->model_path, &options) != CLORA_OK)
         return cli_fail_library(state->cli);
     const int status = fit(&outline);
