@@ -174,13 +174,15 @@ class Generate(UseTest):
         texts = [json.loads(line)["text"] for line in out.splitlines()]
         alone = self.succeeds("generate", MODEL, "--prompt", "city = Madrid; drink", *options)
         self.assertEqual(texts[1], json.loads(alone)["text"])
+        cut = json.loads(self.succeeds("generate", MODEL, "--prompt", "Once upon a time", *options, "--stop", ","))
+        self.assertEqual((cut["stop"], "," in cut["text"]), ("text", False))
         ngrams = json.loads(self.succeeds("generate", MODEL, "--prompt", "city = Madrid; drink", *options,
                                           "--no-repeat-ngram", "1"))
         self.assertEqual(len(set(ngrams["ids"])), len(ngrams["ids"]))
         self.assertFalse(set(ngrams["ids"]) & set(ngrams["prompt_ids"]), ngrams)
 
     def test_what_beams_cannot_do_is_refused(self):
-        for options in (["--stop", "x"], ["--temperature", "1"], ["--repetition-penalty", "2"], ["--batch-size", "2"]):
+        for options in (["--temperature", "1"], ["--repetition-penalty", "2"], ["--batch-size", "2"]):
             self.fails(2, "generate", MODEL, "--prompt", "x", "--beams", "2", *options, says=options[0])
         self.fails(2, "generate", MODEL, "--prompt", "x", "--length-penalty", "2", says="--beams")
 

@@ -149,7 +149,8 @@ typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
  *
  * With several beams it is the text with the best score that a beam search finds, as in transformers' generate() with
  * early_stopping False: each step keeps the most probable continuations of all beams together, and ends when none of
- * them can become better than the worst of as many texts that have ended. The callback then has the whole text at once.
+ * them can become better than the worst of as many texts that have ended, by a stop text too. The callback then has the
+ * whole text at once.
  *
  * @param[out]    out        overwritten; finish with clora_generation_free()
  * @param[in,out] session    reset first; its first sequence is used, or as many as there are beams, with the adapter
@@ -163,7 +164,7 @@ typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
  *
  * @return CLORA_OK, also when the callback stopped it: out then has the text so far; CLORA_ERROR_ARGUMENT for an empty
  * prompt, one longer than the capacity, an id outside the vocabulary, an option outside its limits, more beams than the
- * session has sequences, or beams with stop texts, a temperature or a repetition penalty; CLORA_ERROR_FORMAT when the
+ * session has sequences, or beams with a temperature or a repetition penalty; CLORA_ERROR_FORMAT when the
  * logits are not finite
  */
 CLORA_API clora_status clora_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,

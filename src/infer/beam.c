@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "infer/beam_text.h"
 #include "infer/ngram.h"
 #include "infer/request.h"
 
@@ -30,21 +31,26 @@ typedef struct candidate {
     bool ends;
 } candidate;
 
+enum { BEFORE = 8 }; /* ids that a decoder sees before those whose text is wanted: half a character may be among them */
+
 typedef struct search {
     clora_session *session;
     const clora_tokenizer *tokenizer;
     const clora_prompt *prompt;
     int beams, ngram;
     float length_penalty;
-    int vocab, room;  /* most ids of a text */
-    float *logits;    /* (beams, V), by sequences */
-    int32_t *last;    /* (beams) the ids of a step, by sequences */
-    bool *taken;      /* (beams) sequences */
-    int32_t *ids;     /* of all beams and hypotheses */
-    beam *all;        /* (3 * beams) those below */
-    beam *now, *next; /* (beams) the best first */
-    int running;      /* of now: 1 at first */
-    beam *done;       /* (beams) hypotheses, the best first */
+    const char *const *stop; /* texts, NULL-terminated, or NULL */
+    int stop_ids;            /* how many ids at the end of a text may write one; 0: there are none */
+    int32_t *tail;           /* (stop_ids + BEFORE) the end of a text, and some ids before it */
+    int vocab, room;         /* most ids of a text */
+    float *logits;           /* (beams, V), by sequences */
+    int32_t *last;           /* (beams) the ids of a step, by sequences */
+    bool *taken;             /* (beams) sequences */
+    int32_t *ids;            /* of all beams and hypotheses */
+    beam *all;               /* (3 * beams) those below */
+    beam *now, *next;        /* (beams) the best first */
+    int running;             /* of now: 1 at first */
+    beam *done;              /* (beams) hypotheses, the best first */
     int done_count;
     candidate *candidates; /* (most), the best first */
     int most, count;
@@ -59,8 +65,6 @@ clora_status beam_check(const clora_session *session, const clora_generate_optio
         return CLORA_OK;
     if (o->beams > session->cache.B)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d beams; the session has %d sequences", o->beams, session->cache.B);
-    if (o->stop && o->stop[0])
-        return clora_fail(CLORA_ERROR_ARGUMENT, "beams end at end tokens alone, not at stop texts");
     if (o->sample.temperature != 0.0f || o->sample.repetition_penalty != 1.0f)
         return clora_fail(CLORA_ERROR_ARGUMENT,
                           "beams look for the most probable text: they have no temperature and no repetition penalty");
@@ -86,7 +90,8 @@ static clora_status allocate(search *s) {
     s->ids = alloc_array(3 * beams * length, sizeof(*s->ids));
     s->all = alloc_array(3 * beams, sizeof(*s->all));
     s->candidates = alloc_array((size_t)s->most, sizeof(*s->candidates));
-    if (!s->logits || !s->last || !s->taken || !s->ids || !s->all || !s->candidates)
+    s->tail = alloc_array((size_t)s->stop_ids + BEFORE, sizeof(*s->tail));
+    if (!s->tail || !s->logits || !s->last || !s->taken || !s->ids || !s->all || !s->candidates)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for %d beams", s->beams);
     for (size_t i = 0; i < 3 * beams; i++)
         s->all[i].ids = s->ids + i * length;
@@ -103,6 +108,7 @@ static void release(search *s) {
     free(s->ids);
     free(s->all);
     free(s->candidates);
+    free(s->tail);
 }
 
 /* beam `to` = another with an id after it */
@@ -140,6 +146,24 @@ static float log_sum_exp(const float *x, int n) {
     return most + (float)log(sum);
 }
 
+/* Whether a candidate's last id completes a stop text. */
+static clora_status completes_stop(bool *out, search *s, const candidate *c) {
+    const beam *from = &s->now[c->beam];
+    const int end = s->prompt->count + from->count; /* where the id goes */
+    const int text = end + 1 - s->stop_ids > s->prompt->count ? end + 1 - s->stop_ids : s->prompt->count;
+    const int begin = text > BEFORE ? text - BEFORE : 0;
+    output found = {.stop = s->stop};
+    clora_status status = CLORA_OK;
+
+    memcpy(s->tail, from->ids + begin, (size_t)(end - begin) * sizeof(*s->tail));
+    s->tail[end - begin] = c->id;
+    TRY(beam_text(&found, s->session->model, s->tokenizer, s->tail, text - begin, end + 1 - begin));
+    *out = found.stopped;
+done:
+    output_finish(&found);
+    return status;
+}
+
 static clora_status propose_all(search *s) {
     clora_status status = CLORA_OK;
 
@@ -157,6 +181,8 @@ static clora_status propose_all(search *s) {
     for (int i = 0; i < s->count; i++) {
         candidate *c = &s->candidates[i];
         c->ends = text_ends(s->session->model, s->tokenizer, c->id) || s->now[c->beam].count + 1 == s->room;
+        if (s->stop_ids > 0 && !c->ends)
+            TRY(completes_stop(&c->ends, s, c));
     }
 done:
     return status;
@@ -273,41 +299,9 @@ done:
     return status;
 }
 
-static clora_status add_piece(clora_generation *out, const char *piece, size_t size) {
-    char *text = realloc(out->text, out->size + size + 1);
-
-    if (!text)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a text");
-    memcpy(text + out->size, piece, size);
-    out->text = text;
-    out->size += size;
-    out->text[out->size] = '\0';
-    return CLORA_OK;
-}
-
-static clora_status decode(clora_generation *out, const search *s) {
-    const clora_prompt *prompt = s->prompt;
-    clora_status status = CLORA_OK;
-    clora_decoder *decoder = NULL;
-    const char *piece;
-    size_t size;
-
-    TRY(clora_decoder_create(&decoder, s->tokenizer, prompt->ids, (size_t)prompt->count));
-    for (int i = 0; i < out->count; i++) {
-        if (text_ends(s->session->model, s->tokenizer, out->ids[i]) ||
-            clora_tokenizer_is_special(s->tokenizer, out->ids[i]))
-            continue;
-        TRY(clora_decoder_push(decoder, out->ids[i], &piece, &size));
-        TRY(add_piece(out, piece, size));
-    }
-    TRY(clora_decoder_flush(decoder, &piece, &size));
-    TRY(add_piece(out, piece, size));
-done:
-    clora_decoder_free(decoder);
-    return status;
-}
-
 static clora_status take_best(clora_generation *out, const search *s) {
+    const int prompt = s->prompt->count;
+    output text = {.stop = s->stop};
     clora_status status = CLORA_OK;
 
     out->count = s->done_count > 0 ? s->done[0].count : 0;
@@ -315,11 +309,16 @@ static clora_status take_best(clora_generation *out, const search *s) {
     if (!out->ids)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a text"));
     if (out->count > 0)
-        memcpy(out->ids, s->done[0].ids + s->prompt->count, (size_t)out->count * sizeof(*out->ids));
+        memcpy(out->ids, s->done[0].ids + prompt, (size_t)out->count * sizeof(*out->ids));
     const bool ended = out->count > 0 && text_ends(s->session->model, s->tokenizer, out->ids[out->count - 1]);
-    out->stop = ended ? "eos" : "length";
-    TRY(decode(out, s));
+    TRY(beam_text(&text, s->session->model, s->tokenizer, out->count > 0 ? s->done[0].ids : s->prompt->ids, prompt,
+                  prompt + out->count));
+    out->stop = ended ? "eos" : text.stopped ? "text" : "length";
+    out->text = text.text;
+    out->size = text.size;
+    text.text = NULL;
 done:
+    output_finish(&text);
     return status;
 }
 
@@ -333,6 +332,8 @@ clora_status beam_generate(clora_generation *out, clora_session *session, const 
                 .beams = o->beams,
                 .ngram = o->sample.no_repeat_ngram,
                 .length_penalty = o->length_penalty,
+                .stop = o->stop,
+                .stop_ids = beam_stop_ids(o->stop),
                 .vocab = clora_model_get_info(session->model)->vocab,
                 .room = o->max_tokens < room ? o->max_tokens : room};
     double begun = clock_seconds(), prefilled = begun;

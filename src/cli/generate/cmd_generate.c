@@ -399,8 +399,6 @@ static int check(const cli_state *cli, const generate_args *args, const opt_grou
 
     if (misused != CLI_DONE)
         return misused;
-    if (beams && args->stop.count > 0)
-        return cli_misuse(cli, "--beams ends texts at end tokens alone: it has no --stop");
     if (beams && (args->generate.sample.temperature != 0 || args->generate.sample.repetition_penalty != 1))
         return cli_misuse(cli, "--beams looks for the most probable text: it has no --temperature and no "
                                "--repetition-penalty");
