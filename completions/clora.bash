@@ -6,7 +6,7 @@ _clora_options() { # COMMAND
 
 _clora() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} words
-    local commands="devices tune plan train eval generate merge combine inspect tokenize bench compare"
+    local commands="devices tune plan train eval generate merge combine convert inspect tokenize bench compare"
 
     COMPREPLY=()
     if [ "$cur" = = ]; then # bash parts words at "=": --opt=value is three of them
@@ -29,7 +29,7 @@ _clora() {
             words="lora adapter full bias norms prefix prompt"
             [ "$command" = combine ] && words="svd cat sum ties dare dare_ties"
             ;;
-        --adapter-dtype) words="f32 f16 bf16" ;;
+        --to) words="peft mlx gguf" ;;
         --majority-sign) words="total frequency" ;;
         --prefix-init | --prompt-init) words="vocabulary random" ;;
         --bottleneck-style) words="pfeiffer houlsby" ;;

@@ -10,6 +10,7 @@ import sys
 OPTIONAL = {"options", "use", "callback", "progress", "log", "user"}
 OPTIONAL_IN = {
     "clora_adapter_combine": {"report"},
+    "clora_adapter_convert": {"report"},
     "clora_adapter_module": {"name", "R", "K", "N", "scale", "a", "b"},
     "clora_adapter_save": {"base_name"},
     "clora_chat_encode": {"tokenizer"},

@@ -21,6 +21,7 @@ NEEDED = {
     "generate": ["m", "--prompt", "p"],
     "merge": ["m", "a", "--out", "o"],
     "combine": ["a", "--out", "o"],
+    "convert": ["a", "--to", "peft", "--out", "o"],
     "inspect": ["p"],
     "tokenize": ["m", "t"],
     "bench": ["m"],

@@ -7,11 +7,15 @@ import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support import checkpoint
+from support import checkpoint, gguf
 from support.command import FIXTURES, CommandTest, main
 
 LORA, RSLORA, PATTERNS = (FIXTURES / f"tiny-llama-{kind}" for kind in ("lora", "rslora", "patterns"))
 QWEN2 = FIXTURES / "tiny-qwen2-lora"
+LLAMA_BASE, QWEN2_BASE = FIXTURES / "tiny-llama", FIXTURES / "tiny-qwen2"
+GGUF_PARTS = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+              "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+              "ffn_down": "mlp.down_proj"}
 # those of tests/fixtures/make_combined.py
 CASES = {
     "svd": ([LORA, RSLORA, PATTERNS], [0.7, -0.3, 0.5], ["--rank", "5"]),
@@ -230,6 +234,153 @@ class Combine(ExchangeTest):
     def test_a_colon_may_be_part_of_a_name(self):
         self.combine(f"{self.adapter('a:b')}", "--method", "cat")
         self.assert_same_deltas(deltas(self.out), deltas(LORA))
+
+
+def mlx_deltas(folder):
+    """What mlx-lm adds: scale (a b) of a (in, rank) and b (rank, out), transposed; by its loader's rules."""
+    config = settings(folder)
+    lora = config["lora_parameters"]
+    assert config["fine_tune_type"] == "lora" and config["num_layers"] == -1  # all layers
+    tensors, found = checkpoint.read(folder / "adapters.safetensors"), {}
+    for name, (_, shape, _) in tensors.items():
+        module, factor = name.rsplit(".", 1)
+        assert any(module.endswith("." + key) or module == key for key in lora["keys"]), name
+        assert shape[1 if factor == "lora_a" else 0] == lora["rank"], name
+        if factor == "lora_a":
+            a, b = floats(tensors[name]), floats(tensors[module + ".lora_b"])
+            found[module] = [list(column) for column in zip(*product(a, b, lora["scale"]))]
+    return found
+
+
+def halves(rows, heads):
+    """Rows of a file whose RoPE turns neighbours, as those of one that turns halves of a head."""
+    d = len(rows) // heads
+    return [rows[h * d + 2 * i + p] for h in range(heads) for p in range(2) for i in range(d // 2)]
+
+
+def gguf_deltas(path, heads=None):
+    """What llama.cpp adds: alpha / rank times b a, or b a where alpha is 0. heads: of q and k, where rows moved."""
+    values, tensors = gguf.read(path)
+    assert (values["general.type"], values["adapter.type"]) == ("adapter", "lora")
+    found = {}
+    for name in tensors:
+        if name.endswith(".weight.lora_a"):
+            _, layer, part = name.removesuffix(".weight.lora_a").split(".")
+            a, b = floats(tensors[name]), floats(tensors[name[:-1] + "b"])
+            if heads and part in ("attn_q", "attn_k"):
+                b = halves(b, heads[part == "attn_k"])
+            alpha = values["adapter.lora.alpha"]
+            found[f"model.layers.{layer}.{GGUF_PARTS[part]}"] = product(b, a, alpha / len(a) if alpha else 1)
+    return found
+
+
+class Convert(ExchangeTest):
+    def convert(self, adapter, to, out, *arguments):
+        return self.gives_json("convert", adapter, "--to", to, "--out", out, *arguments)
+
+    def test_mlx_adds_the_same(self):
+        for adapter, folded in ((LORA, False), (RSLORA, False), (PATTERNS, True), (QWEN2, False)):
+            with self.subTest(adapter.name):
+                out = self.folder / f"{adapter.name}-mlx"
+                result = self.convert(adapter, "mlx", out)
+                self.assertEqual((result["from"], result["to"], result["folded"]), ("peft", "mlx", folded))
+                self.assert_same_deltas(mlx_deltas(out), deltas(adapter))
+
+    def test_gguf_adds_the_same_with_rows_in_its_order(self):
+        for adapter, base, heads, alpha in ((LORA, LLAMA_BASE, (4, 2), 8), (RSLORA, LLAMA_BASE, (4, 2), 16),
+                                            (PATTERNS, LLAMA_BASE, (4, 2), 0), (QWEN2, QWEN2_BASE, None, 6)):
+            with self.subTest(adapter.name):
+                out = self.folder / f"{adapter.name}.gguf"
+                result = self.convert(adapter, "gguf", out, "--model", base)
+                self.assertEqual((result["to"], result["folded"], result["modules"]),
+                                 ("gguf", alpha == 0, len(deltas(adapter))))
+                values, _ = gguf.read(out)
+                self.assertEqual((values["general.architecture"], values["adapter.lora.alpha"]),
+                                 ("qwen2" if heads is None else "llama", alpha))
+                self.assert_same_deltas(gguf_deltas(out, heads), deltas(adapter))
+
+    def test_ranks_of_their_own_need_no_folding_where_alpha_is_one(self):
+        adapter = self.adapter("ranks", PATTERNS, alpha_pattern={})
+        self.assertFalse(self.convert(adapter, "gguf", self.out, "--model", LLAMA_BASE)["folded"])
+        back = self.folder / "back"
+        self.convert(self.out, "peft", back, "--model", LLAMA_BASE)
+        self.assertEqual((back / "adapter_model.safetensors").read_bytes(),
+                         (adapter / "adapter_model.safetensors").read_bytes())
+        self.assert_same_deltas(deltas(back), deltas(adapter))
+
+    def test_there_and_back_is_the_same(self):
+        for adapter, base in ((LORA, LLAMA_BASE), (RSLORA, LLAMA_BASE), (PATTERNS, LLAMA_BASE), (QWEN2, QWEN2_BASE)):
+            for way in ("mlx", "gguf", "peft"):
+                with self.subTest((adapter.name, way)):
+                    there, back = (self.folder / f"{adapter.name}-{way}-{end}" for end in ("there", "back"))
+                    folded = self.convert(adapter, way, there, "--model", base)["folded"]
+                    result = self.convert(there, "peft", back, "--model", base)
+                    self.assertEqual((result["from"], result["folded"]), (way, False))
+                    self.assert_same_deltas(deltas(back), deltas(adapter))
+                    self.assertEqual(folded, adapter == PATTERNS and way != "peft")
+                    if not folded:
+                        self.assertEqual((back / "adapter_model.safetensors").read_bytes(),
+                                         (adapter / "adapter_model.safetensors").read_bytes())
+                    self.assertEqual(set(settings(back)["target_modules"]), set(settings(adapter)["target_modules"]))
+                    self.assertIsNone(settings(back)["layers_to_transform"])
+
+    def test_without_the_model_layers_are_listed(self):
+        self.convert(QWEN2, "gguf", self.out, "--model", QWEN2_BASE)
+        for arguments, layers in ((["--model", QWEN2_BASE], None), ([], [0, 1, 2])):
+            back = self.folder / f"back{len(arguments)}"
+            self.convert(self.out, "peft", back, *arguments)
+            self.assertEqual(settings(back)["layers_to_transform"], layers)
+            self.assert_same_deltas(deltas(back), deltas(QWEN2))
+
+    def test_the_mlx_settings_come_back(self):
+        adapter = self.adapter("named", base_model_name_or_path="org/base", lora_dropout=0.25, r=4, lora_alpha=10)
+        self.convert(adapter, "mlx", self.out)
+        config = settings(self.out)
+        self.assertEqual((config["model"], config["lora_parameters"]["scale"], config["lora_parameters"]["dropout"]),
+                         ("org/base", 2.5, 0.25))
+        self.convert(self.out, "peft", self.folder / "back")
+        wanted = {"base_model_name_or_path": "org/base", "lora_dropout": 0.25, "r": 4, "lora_alpha": 10}
+        for key, value in wanted.items():
+            self.assertEqual(settings(self.folder / "back")[key], value)
+
+    def test_types_of_the_factors(self):
+        for dtype, limit in (("f16", 2e-3), ("bf16", 2e-2)):
+            for to, out in (("gguf", self.folder / f"{dtype}.gguf"), ("mlx", self.folder / f"{dtype}-mlx")):
+                self.convert(LORA, to, out, "--model", LLAMA_BASE, "--adapter-dtype", dtype)
+                back = self.folder / f"{out.name}-back"
+                self.convert(out, "peft", back, "--model", LLAMA_BASE)
+                self.assert_same_deltas(deltas(back), deltas(LORA), limit)
+                found = gguf.read(out)[1] if to == "gguf" else checkpoint.read(out / "adapters.safetensors")
+                self.assertEqual({kind for kind, _, _ in found.values()}, {dtype.upper()})
+
+    def test_what_the_formats_have_no_place_for_is_named(self):
+        head = self.change_tensors(self.adapter("head", QWEN2, target_modules=["lm_head"]), lambda tensors: {
+            "base_model.model.lm_head.lora_A.weight": ("F32", [3, 48], bytes(4 * 3 * 48)),
+            "base_model.model.lm_head.lora_B.weight": ("F32", [97, 3], bytes(4 * 3 * 97))})
+        odd = self.adapter("odd", target_modules=["odd_proj"])
+        self.change_tensors(odd, lambda tensors: {name.replace("down_proj", "odd_proj"): t for name, t in
+                                                  tensors.items() if "down_proj" in name})
+        for arguments, says in (
+            ([head, "--to", "gguf", "--model", QWEN2_BASE], ["lm_head", "ties to its embedding"]),
+            ([odd, "--to", "gguf", "--model", LLAMA_BASE], ["no name", "mlp.odd_proj"]),
+            ([LORA, "--to", "gguf"], ["name the model (--model)"]),
+            ([QWEN2, "--to", "gguf", "--model", LLAMA_BASE / "absent"], ["absent"]),
+            ([FIXTURES / "tiny-llama-prompt", "--to", "mlx"], ["PROMPT_TUNING"]),
+            ([FIXTURES / "tiny-llama-classify", "--to", "gguf", "--model", LLAMA_BASE], ["score.weight"]),
+            ([self.folder / "absent", "--to", "mlx"], ["absent"]),
+        ):
+            with self.subTest(says):
+                self.fails(1, "convert", *arguments, "--out", self.out, says=says)
+                self.assertFalse(self.out.exists())
+
+    def test_nothing_is_overwritten(self):
+        self.out.write_text("mine")
+        self.fails(1, "convert", LORA, "--to", "gguf", "--model", LLAMA_BASE, "--out", self.out,
+                   says="is there already")
+        self.assertEqual(self.out.read_text(), "mine")
+        for to in ("peft", "mlx"):
+            self.fails(1, "convert", LORA, "--to", to, "--out", self.adapter(to), says="holds an adapter already")
+            self.fails(1, "convert", LORA, "--to", to, "--out", LLAMA_BASE, says="model")
 
 
 if __name__ == "__main__":

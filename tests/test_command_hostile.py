@@ -5,11 +5,12 @@ import os
 import pathlib
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support import checkpoint
+from support import checkpoint, gguf
 from support.command import CLORA, MODEL, CommandTest, clora, main
 
 CPU_SECONDS, MEMORY_MIB = 30, 256  # far above what is needed, far below what these inputs took
@@ -90,6 +91,120 @@ class Adapters(HostileTest):
             adapter = self.adapter(**settings)
             text = self.within_limits("merge", MODEL, adapter, "--out", self.folder / "out", status=1)
             self.one_line(text, "adapter_config.json", "limit")
+
+
+class Ggufs(HostileTest):
+    KIND = {"general.architecture": "qwen2", "general.type": "adapter", "adapter.type": "lora",
+            "adapter.lora.alpha": 2.0}
+    PAIR = {"blk.0.attn_v.weight.lora_a": ("F32", [1, 4], bytes(16)),
+            "blk.0.attn_v.weight.lora_b": ("F32", [4, 1], bytes(16))}
+
+    def refused(self, content, *says):
+        path = self.write("adapter.gguf", content)
+        out = self.folder / "out"
+        text = self.within_limits("convert", path, "--to", "peft", "--out", out, status=1)
+        self.one_line(text, "adapter.gguf", *says)
+        self.assertFalse(out.exists())
+
+    def test_a_file_that_ends_early_is_refused_wherever_it_ends(self):
+        whole = gguf.packed(self.KIND, self.PAIR)
+        self.within_limits("convert", self.write("whole.gguf", whole), "--to", "peft", "--out", self.folder / "whole")
+        for size in (0, 3, *range(4, len(whole) - 32, 29)):
+            with self.subTest(size):
+                self.refused(whole[:size])
+        self.refused(whole + bytes(32), "bytes after the last tensor")
+
+    def test_counts_and_shapes_beyond_the_file_cost_nothing(self):
+        head = struct.pack("<4sI", b"GGUF", 3)
+        key = gguf.string("x")
+        for content, says in (
+            (head + struct.pack("<QQ", 1 << 60, 0) + bytes(99), "truncated"),
+            (head + struct.pack("<QQ", 0, 1 << 60) + bytes(99), "truncated"),
+            (head + struct.pack("<QQQ", 0, 1, (1 << 64) - 1), "truncated"),
+            (head + struct.pack("<QQ", 0, 1) + key + struct.pack("<IIQ", 9, 10, 1 << 61) + bytes(99), "truncated"),
+            (head + struct.pack("<QQ", 0, 1) + key + struct.pack("<IIQ", 9, 9, 1) + bytes(99), "array of arrays"),
+            (head + struct.pack("<QQ", 0, 1) + key + struct.pack("<I", 13) + bytes(99), "kind 13"),
+            (gguf.packed({}, {"a": ("F32", [1 << 40, 1 << 40], b"")}), "overflows"),
+            (gguf.packed({}, {"a": ("F32", [1 << 20, 1 << 20], b"")}), "truncated"),
+            (gguf.packed({}, {"a": (99, [4], bytes(16))}), "type number 99, which clora does not know"),
+            (gguf.packed({}, {"a": (12, [100], bytes(99))}), "no whole blocks"),
+            (gguf.packed({}, {"a" * 64: ("F32", [1], bytes(4))}), "more than 63 bytes"),
+            (gguf.packed({}, {"a\0b": ("F32", [1], bytes(4))}), "NUL"),
+            (gguf.packed({"general.alignment": 24}, {}), "power of two"),
+            (gguf.packed({"general.alignment": "32"}, {}), "not a number"),
+            (gguf.packed({"a": 1, "b": 1}, {}).replace(b"b", b"a"), "there twice"),
+            (gguf.packed({}, {"n": ("F32", [1], bytes(4)), "m": ("F32", [1], bytes(4))}).replace(b"m", b"n"),
+             "there twice"),
+            (struct.pack("<4sIQQ", b"GGUF", 1, 0, 0), "version 1"),
+            (b"GGML" + bytes(99), "does not begin with"),
+        ):
+            with self.subTest(says):
+                self.refused(content, says)
+
+    def test_what_is_no_adapter_of_linear_layers_is_named(self):
+        a, b = self.PAIR
+        nan = struct.pack("<4f", 0, float("nan"), 0, 0)
+        for settings, tensors, says in (
+            ({"general.type": "model"}, {}, "not a LoRA adapter"),
+            ({"adapter.type": "control_vector"}, {}, "not a LoRA adapter"),
+            ({"general.architecture": "llama"}, {}, "name the model (--model)"),
+            ({"adapter.alora.invocation_tokens": 1}, {}, "activated LoRA"),
+            ({"adapter.lora.alpha": float("inf")}, {}, "alpha"),
+            ({}, {"blk.0.attn_norm.weight": ("F32", [4], bytes(16))}, "blk.0.attn_norm.weight is no factor"),
+            ({}, {"token_embd.weight.lora_a": ("F32", [1, 4], bytes(16))}, "token_embd.weight.lora_a is no factor"),
+            ({}, {"blk.1.attn_v.weight.lora_a": ("F32", [1, 4], bytes(16))}, "no lora_b to the tensor"),
+            ({}, {"blk.1.attn_v.weight.lora_b": ("F32", [1, 4], bytes(16))}, "not in pairs"),
+            ({}, {a: ("F32", [1, 4], nan)}, "not finite"),
+            ({}, {a: ("F32", [2, 2], bytes(16))}, "ranks 2 and 1"),
+            ({}, {a: ("F32", [4], bytes(16))}, "no factor of a linear layer"),
+            ({}, {a: (8, [1, 32], bytes(34))}, "type Q8_0; F32, F16 and BF16 are supported"),
+        ):
+            with self.subTest(says):
+                self.refused(gguf.packed(self.KIND | settings, self.PAIR | tensors), says)
+
+
+class Mlx(HostileTest):
+    def test_what_is_no_lora_or_does_not_fit_is_named(self):
+        folder = self.folder / "mlx"
+        lora = {"rank": 1, "scale": 2.0, "dropout": 0.0}
+        name = "model.layers.0.self_attn.v_proj.lora_"
+        pair = {f"{name}a": ("F32", [4, 1], bytes(16)), f"{name}b": ("F32", [1, 4], bytes(16))}
+        for config, tensors, says in (
+            ({"fine_tune_type": "dora"}, {}, '"fine_tune_type" is "dora"'),
+            ({"lora_parameters": {"rank": 1, "alpha": 2.0}}, {}, 'no "scale"'),
+            ({"lora_parameters": lora | {"rank": 1 << 20}}, {}, '"rank" is 1048576'),
+            ({"lora_parameters": lora | {"rank": 2}}, {}, "with rank 2"),
+            ({"lora_parameters": lora | {"scale": 1e39}}, {}, "out of range"),
+            ({}, {"model.layers.0.self_attn.v_proj.m": ("F32", [4], bytes(16))}, "v_proj.m is no factor"),
+            ({}, {"model.embed_tokens.lora_a": ("F32", [4, 1], bytes(16))}, "embed_tokens.lora_a is no factor"),
+            ({}, {"model.layers.1.self_attn.v_proj.lora_a": ("F32", [4, 1], bytes(16))}, "no lora_b to the tensor"),
+            ({}, {"model.layers.1.self_attn.v_proj.lora_b": ("F32", [1, 4], bytes(16))}, "not in pairs"),
+            ({}, {f"{name}a": ("F32", [4, 1], struct.pack("<4f", 0, 0, 0, float("inf")))}, "not finite"),
+            ({}, {f"{name}a": ("U32", [4, 1], bytes(16))}, "type U32"),
+        ):
+            with self.subTest(says):
+                folder.mkdir(exist_ok=True)
+                settings = {"fine_tune_type": "lora", "num_layers": -1, "lora_parameters": lora} | config
+                (folder / "adapter_config.json").write_text(json.dumps(settings))
+                checkpoint.write(folder / "adapters.safetensors", pair | tensors)
+                text = self.within_limits("convert", folder, "--to", "peft", "--out", self.folder / "out", status=1)
+                self.one_line(text, "mlx/", says)
+                self.assertFalse((self.folder / "out").exists())
+
+
+class Ranks(HostileTest):
+    def test_a_rank_that_all_modules_would_get_costs_what_the_files_are_large(self):
+        adapter = self.adapter(r=1, target_modules=["q_proj", "v_proj"], rank_pattern={"v_proj": 65536})
+        q, v = (f"base_model.model.model.layers.0.self_attn.{kind}_proj.lora_" for kind in "qv")
+        checkpoint.write(adapter / "adapter_model.safetensors", {
+            f"{q}A.weight": ("F32", [1, 100000], bytes(400000)), f"{q}B.weight": ("F32", [100000, 1], bytes(400000)),
+            f"{v}A.weight": ("F32", [65536, 1], bytes(262144)), f"{v}B.weight": ("F32", [1, 65536], bytes(262144))})
+        out = self.folder / "out"
+        for arguments in (["combine", adapter], ["combine", adapter, "--method", "cat"],
+                          ["convert", adapter, "--to", "mlx"]):
+            text = self.within_limits(*arguments, "--out", out, status=1)
+            self.one_line(text, "rank 65536", "times as large")
+            self.assertFalse(out.exists())
 
 
 class Links(HostileTest):

@@ -90,6 +90,55 @@ CLORA_API clora_status clora_adapter_combine(const char *const *directories, con
                                              const char *out, const clora_combine_options *options,
                                              clora_combine_report *report);
 
+/** Formats of LoRA adapters. */
+typedef enum clora_format {
+    CLORA_FORMAT_PEFT = 0, /**< a directory: adapter_config.json, adapter_model.safetensors */
+    CLORA_FORMAT_MLX = 1,  /**< mlx-lm's directory: adapter_config.json, adapters.safetensors */
+    CLORA_FORMAT_GGUF = 2, /**< llama.cpp's file: general.type adapter, adapter.type lora */
+} clora_format;
+
+/** How to convert. */
+typedef struct clora_convert_options {
+    size_t size;     /**< of this struct, as the caller knows it */
+    clora_format to; /**< what is written (default CLORA_FORMAT_PEFT) */
+    const char
+        *model; /**< directory of the adapter's model, whose config.json alone is read: to write GGUF, and to read
+                            it where rows of q and k are ordered by heads (default NULL) */
+    int dtype;  /**< clora_dtype of the factors that are written (default CLORA_DTYPE_F32) */
+} clora_convert_options;
+
+/** The defaults of clora_convert_options. */
+#define CLORA_CONVERT_OPTIONS_INIT \
+    { sizeof(clora_convert_options), CLORA_FORMAT_PEFT, NULL, CLORA_DTYPE_F32 }
+
+/** What came of it. */
+typedef struct clora_convert_report {
+    clora_format from; /**< what was read */
+    int modules;       /**< adapted linear layers */
+    int folded;        /**< 1: factors B were multiplied by scales that the format has no place for */
+} clora_convert_report;
+
+/**
+ * Write a LoRA adapter in another format. Works on the host and needs no device. Any thread.
+ *
+ * What is added to each weight, s B A, stays the same: to the last bit where the format has a place for s and dtype is
+ * that of the factors; else B is multiplied by s, and rounded once. Ranks that differ become one in mlx-lm's format, by
+ * rows of zeros. Rows of q's and k's B are put in the order of the format.
+ *
+ * @param[in]  adapter  a directory or a file; its format is told by what is there
+ * @param[in]  out      a directory without an adapter or a model, which is made when it is not there; for GGUF a file
+ *                      that is not there
+ * @param[in]  options  NULL for the defaults
+ * @param[out] report   overwritten when it succeeds; NULL is allowed
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for options out of range, a model that is needed or does not fit, a value too
+ * large for the dtype, and an output that is there; CLORA_ERROR_UNSUPPORTED for what is no plain LoRA of linear layers,
+ * a file of another type and a module that the format has no name for; CLORA_ERROR_FORMAT for files that are not what
+ * they say; else as clora_adapter_load(). After a failure nothing is written
+ */
+CLORA_API clora_status clora_adapter_convert(const char *adapter, const char *out, const clora_convert_options *options,
+                                             clora_convert_report *report);
+
 /** @} */
 
 #ifdef __cplusplus

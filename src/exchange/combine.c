@@ -23,6 +23,11 @@ typedef struct combination {
     svd_share share;
 } combination;
 
+/* Do the factors become one value by value? */
+static bool is_by_value(const clora_combine_options *o) {
+    return o->method != CLORA_COMBINE_SVD && o->method != CLORA_COMBINE_CAT;
+}
+
 static clora_status read_all(combination *c) {
     clora_status status = CLORA_OK;
 
@@ -58,7 +63,6 @@ static clora_status choose_rank(int *rank, const combination *c) {
 
 /* Terms of one base fit together, and those of one rank where the method combines value by value. */
 static clora_status check_alike(const combination *c, const weighted_terms *terms, const size_t *from) {
-    const bool by_value = c->options->method != CLORA_COMBINE_SVD && c->options->method != CLORA_COMBINE_CAT;
     const lowrank_term *first = terms->term[0];
 
     for (int i = 1; i < terms->count; i++) {
@@ -69,7 +73,7 @@ static clora_status check_alike(const combination *c, const weighted_terms *term
                               "%s and %s are adapters of different bases: %s is (%d, %d) in one and (%d, %d) in the "
                               "other",
                               one, other, t->module, first->N, first->K, t->N, t->K);
-        if (by_value && t->R != first->R)
+        if (is_by_value(c->options) && t->R != first->R)
             return clora_fail(CLORA_ERROR_ARGUMENT,
                               "%s and %s have ranks %d and %d at %s, and the method needs equal ones: combine with svd "
                               "or cat",
@@ -78,7 +82,7 @@ static clora_status check_alike(const combination *c, const weighted_terms *term
     return CLORA_OK;
 }
 
-/* The exact sum, with the weights in A as PEFT has them; what the rank has more than the terms stays zero. */
+/* The exact sum, with the weights in A as PEFT has them. */
 static void concatenate(lowrank_term *out, const weighted_terms *terms) {
     int row = 0;
 
@@ -94,13 +98,7 @@ static void concatenate(lowrank_term *out, const weighted_terms *terms) {
     }
 }
 
-/* (N, from) into (N, to), the columns more staying zero. */
-static void widen(float *out, const float *in, int N, int from, int to) {
-    for (int n = 0; n < N; n++)
-        memcpy(out + (size_t)n * (size_t)to, in + (size_t)n * (size_t)from, (size_t)from * sizeof(*in));
-}
-
-/* One factor of the terms value by value; the result (rows of the terms' own rank) in `values`. */
+/* One factor of the terms value by value. */
 static clora_status combine_factor(float *values, const combination *c, const weighted_terms *terms, size_t module,
                                    bool is_b) {
     const lowrank_term *first = terms->term[0];
@@ -127,19 +125,15 @@ done:
     return status;
 }
 
-static clora_status by_value(lowrank_term *out, const combination *c, const weighted_terms *terms, size_t module) {
-    const lowrank_term *first = terms->term[0];
-    float *b = alloc_array((size_t)out->N, (size_t)first->R * sizeof(*b));
-    clora_status status = CLORA_OK;
+/* The rank that a module's terms need, of the one that it gets in the end. */
+static int needed_rank(const combination *c, const weighted_terms *terms, int rank) {
+    int64_t sum = 0;
 
-    if (!b)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to combine %s", first->module));
-    TRY(combine_factor(out->a, c, terms, module, false));
-    TRY(combine_factor(b, c, terms, module, true));
-    widen(out->b, b, out->N, first->R, out->R);
-done:
-    free(b);
-    return status;
+    if (is_by_value(c->options))
+        return terms->term[0]->R;
+    for (int i = 0; i < terms->count; i++)
+        sum += terms->term[i]->R;
+    return sum < rank ? (int)sum : rank;
 }
 
 static clora_status combine_terms(combination *c, const weighted_terms *terms, int rank) {
@@ -148,13 +142,15 @@ static clora_status combine_terms(combination *c, const weighted_terms *terms, i
     clora_status status = CLORA_OK;
     lowrank_term *out;
 
-    TRY(term_list_add(&out, &c->out, first->module, first->N, first->K, rank));
-    if (c->options->method == CLORA_COMBINE_SVD)
+    TRY(term_list_add(&out, &c->out, first->module, first->N, first->K, needed_rank(c, terms, rank)));
+    if (is_by_value(c->options)) {
+        TRY(combine_factor(out->a, c, terms, module, false));
+        TRY(combine_factor(out->b, c, terms, module, true));
+    } else if (c->options->method == CLORA_COMBINE_SVD) {
         TRY(combine_svd(out, terms, &c->share));
-    else if (c->options->method == CLORA_COMBINE_CAT)
+    } else {
         concatenate(out, terms);
-    else
-        TRY(by_value(out, c, terms, module));
+    }
 done:
     return status;
 }
@@ -190,6 +186,7 @@ static clora_status combine_all(combination *c) {
             TRY(check_alike(c, &terms, from));
             TRY(combine_terms(c, &terms, rank));
         }
+    TRY(term_list_widen(&c->out, rank));
     TRY(term_list_sort(&c->out, "combined"));
 done:
     free(terms.term);

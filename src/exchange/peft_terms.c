@@ -127,6 +127,7 @@ clora_status peft_terms_read(term_list *out, const char *directory) {
         TRY(read_term(out, &adapter, &list.module[i], i));
     TRY(term_list_sort(out, directory));
     out->settings = json_incref(adapter.config);
+    out->told = true;
 done:
     peft_close(&adapter);
     module_list_finish(&list);

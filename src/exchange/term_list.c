@@ -66,6 +66,48 @@ int term_list_rank(const term_list *list) {
     return rank;
 }
 
+static clora_status widen(lowrank_term *term, int rank) {
+    const size_t old = (size_t)term->R, wide = (size_t)rank;
+    float *a = alloc_array(wide, (size_t)term->K * sizeof(*a)), *b = alloc_array((size_t)term->N, wide * sizeof(*b));
+
+    if (!a || !b) {
+        free(a);
+        free(b);
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", term->module);
+    }
+    memcpy(a, term->a, old * (size_t)term->K * sizeof(*a));
+    for (size_t n = 0; n < (size_t)term->N; n++)
+        memcpy(b + n * wide, term->b + n * old, old * sizeof(*b));
+    free(term->a);
+    free(term->b);
+    term->a = a;
+    term->b = b;
+    term->R = rank;
+    return CLORA_OK;
+}
+
+clora_status term_list_widen(term_list *list, int rank) {
+    enum { TIMES = 64, SMALL = 1 << 24 };
+    double before = 0, after = 0;
+    clora_status status = CLORA_OK;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const double width = (double)list->term[i].N + list->term[i].K;
+        before += width * list->term[i].R;
+        after += width * rank;
+    }
+    if (after > TIMES * before && after > SMALL)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT,
+                       "with rank %d at all modules the adapter would be %.0f times as large, of zeros: lower the rank "
+                       "(clora combine --method svd --rank)",
+                       rank, after / before));
+    for (size_t i = 0; i < list->count; i++)
+        if (list->term[i].R < rank)
+            TRY(widen(&list->term[i], rank));
+done:
+    return status;
+}
+
 clora_status term_fold(lowrank_term *term) {
     const size_t n = (size_t)term->N * (size_t)term->R;
 

@@ -14,7 +14,8 @@ typedef struct lowrank_term {
 typedef struct term_list {
     lowrank_term *term; /* sorted by module, each once */
     size_t count, capacity;
-    json_t *settings; /* as of an adapter_config.json, checked; what they say of the terms need not hold */
+    json_t *settings; /* as of an adapter_config.json */
+    bool told;        /* they say what the terms are (term_settings) */
 } term_list;
 
 void term_list_finish(term_list *list); /* a zeroed one is allowed */
@@ -30,6 +31,10 @@ const lowrank_term *term_list_find(const term_list *list, const char *module);
 
 /* The largest rank. */
 int term_list_rank(const term_list *list);
+
+/* All terms with one rank, none above it before: rows of a and columns of b that are zero. An error when that would
+ * make much of little. */
+clora_status term_list_widen(term_list *list, int rank);
 
 /* b becomes scale * b, and scale 1. An error when a product is not finite. */
 clora_status term_fold(lowrank_term *term);

@@ -125,6 +125,7 @@ clora_status term_settings(term_list *list, int layers, bool keep_targets) {
     TRY(peft_config_complete(&complete, settings));
     json_decref(list->settings);
     list->settings = complete;
+    list->told = true;
 done:
     json_decref(settings);
     return status;

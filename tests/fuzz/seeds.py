@@ -11,6 +11,9 @@ import shutil
 import struct
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support import gguf
+
 FIXTURES = pathlib.Path(__file__).resolve().parents[1] / "fixtures"
 TEXT = "Hello  world's 12,345 caf\u00e9s\n\n\tna\u00efve \u65e5\u672c\u8a9e \U0001f600 <s> a</s>  end "
 
@@ -233,6 +236,30 @@ def adapters():
     yield "nested repeats", adapter(2, "q_proj", target_modules="(?:a|a|a){14}[cd]")
 
 
+def ggufs():
+    kind = {"general.architecture": "llama", "general.type": "adapter", "adapter.type": "lora",
+            "adapter.lora.alpha": 4.0}
+    pair = {"blk.0.attn_q.weight.lora_a": ("F32", [2, 4], floats(8)),
+            "blk.0.attn_q.weight.lora_b": ("F32", [8, 2], floats(16))}
+    yield "adapter", gguf.packed(kind, pair)
+    yield "head", gguf.packed(kind | {"general.alignment": 32}, {n.replace("blk.0.attn_q", "output"): t
+                                                                  for n, t in pair.items()})
+    yield "half", gguf.packed(kind, {n: ("BF16", shape, data[:len(data) // 2]) for n, (_, shape, data) in pair.items()})
+    yield "types", gguf.packed({"general.type": "model"}, {
+        "a": (2, [3, 32], bytes(54)), "b": (12, [256], bytes(144)), "c": (8, [1, 2, 3, 32], bytes(6 * 34)),
+        "d": (24, [5], bytes(5))})
+    words = gguf.string("tokens") + struct.pack("<IIQ", 9, 8, 3) + b"".join(gguf.string(w) for w in ("a", "", "b c"))
+    numbers = gguf.string("scores") + struct.pack("<IIQ3f", 9, 6, 3, 0, 1, 2) + gguf.string("yes") + b"\7\0\0\0\1"
+    yield "arrays", struct.pack("<4sIQQ", b"GGUF", 3, 0, 3) + words + numbers
+    nested = gguf.string("x") + struct.pack("<IIQIQ", 9, 9, 1, 4, 0)
+    yield "nested", struct.pack("<4sIQQ", b"GGUF", 3, 0, 1) + nested
+    for name, counts in (("many tensors", (1 << 60, 0)), ("many settings", (0, 1 << 60))):
+        yield name, struct.pack("<4sIQQ", b"GGUF", 3, *counts) + bytes(64)
+    yield "a long text", struct.pack("<4sIQQQ", b"GGUF", 3, 0, 1, (1 << 64) - 1) + bytes(64)
+    yield "a long array", struct.pack("<4sIQQ", b"GGUF", 3, 0, 1) + gguf.string("x") + struct.pack(
+        "<IIQ", 9, 8, 1 << 62) + bytes(64)
+
+
 # ---- data ----
 
 PAIRS = [{"context": "a", "target": "b"}, {"prompt": "ab", "completion": " b"},
@@ -318,7 +345,7 @@ def templates():
 
 TARGETS = {"template": templates,
            "tokenizer": tokenizers, "config": configs, "safetensors": safetensors_files, "shards": shards,
-           "adapter": adapters, "bottleneck": bottlenecks,
+           "adapter": adapters, "gguf": ggufs, "bottleneck": bottlenecks,
            "jsonl": jsonl, "csv": csv, "txt": txt, "tuning": tuning, "exchange": exchange}
 
 

@@ -1,0 +1,28 @@
+#ifndef CLORA_EXCHANGE_GGUF_NAMES_H
+#define CLORA_EXCHANGE_GGUF_NAMES_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+/* How GGUF files hold a family of models. */
+typedef struct gguf_family {
+    const char *model_type, *architecture;
+    bool interleaved; /* rows of q and k that RoPE rotates together are neighbours, not halves of a head apart */
+} gguf_family;
+
+/* By config.json's model_type; NULL when unknown. */
+const gguf_family *gguf_family_find(const char *model_type);
+
+/* Do files of this architecture hold interleaved rows? */
+bool gguf_is_interleaved(const char *architecture);
+
+/* "blk.0.attn_q" of "model.layers.0.self_attn.q_proj", and back; yours to free, NULL (with CLORA_OK) when GGUF has no
+ * such name. */
+clora_status gguf_name_of(char **out, const char *module);
+clora_status gguf_module_of(char **out, const char *name);
+
+/* Is it a module whose rows are interleaved? heads: of q or of k. */
+int gguf_rotated_heads(const char *module, int heads, int kv_heads);
+
+#endif
