@@ -221,6 +221,55 @@ static void test_merged_models_are_the_same_function(void **state) {
 
 /* ---- factors on the embedding ---- */
 
+/* The adapted modules of tiny-llama, "0q 1v" for layers' q_proj and v_proj. */
+static void assert_chosen(const clora_adapter_options *options, const char *expected) {
+    clora_adapter *adapter = NULL;
+    char chosen[256] = "";
+    const char *name;
+
+    assert_ok(clora_adapter_create(&adapter, models[LLAMA], options));
+    for (int i = 0; i < clora_adapter_get_info(adapter).modules; i++) {
+        assert_ok(clora_adapter_module(adapter, i, &name, NULL, NULL, NULL, NULL, NULL, NULL));
+        const size_t used = strlen(chosen);
+        snprintf(chosen + used, sizeof(chosen) - used, "%s%c%c", i ? " " : "", name[strlen("model.layers.")],
+                 strrchr(name, '.')[1]);
+    }
+    assert_string_equal(chosen, expected);
+    clora_adapter_free(adapter);
+}
+
+static void test_modules_are_left_out_by_name_and_by_layer(void **state) {
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    clora_adapter *adapter = NULL;
+
+    (void)state;
+    options.target_modules = "q_proj,v_proj";
+    assert_chosen(&options, "0q 0v 1q 1v");
+    options.exclude_modules = "layers.1.self_attn.v_proj";
+    assert_chosen(&options, "0q 0v 1q");
+    options.exclude_modules = ".*\\.[01]\\..*v_proj";
+    assert_chosen(&options, "0q 1q");
+    options.layers_to_transform = "1";
+    assert_chosen(&options, "1q");
+    options.exclude_modules = NULL;
+    options.layers_to_transform = "0-1,1";
+    options.layers_pattern = "layers";
+    assert_chosen(&options, "0q 0v 1q 1v");
+    options.layers_to_transform = "1-2";
+    assert_refused(clora_adapter_create(&adapter, models[0], &options), CLORA_ERROR_NOT_FOUND, "\"2\"");
+    options.layers_to_transform = "2-1";
+    assert_refused(clora_adapter_create(&adapter, models[0], &options), CLORA_ERROR_ARGUMENT, "\"2-1\"");
+    options.layers_to_transform = NULL;
+    assert_refused(clora_adapter_create(&adapter, models[0], &options), CLORA_ERROR_ARGUMENT, "layers_pattern needs");
+    options.layers_pattern = NULL;
+    options.exclude_modules = "up_project";
+    assert_refused(clora_adapter_create(&adapter, models[0], &options), CLORA_ERROR_NOT_FOUND, "up_project");
+    options.exclude_modules = NULL;
+    options.layers_to_transform = "1";
+    options.target_modules = ".*\\.q_proj";
+    assert_refused(clora_adapter_create(&adapter, models[0], &options), CLORA_ERROR_ARGUMENT, "a list of names");
+}
+
 /* A copy of a fixture in the scratch, whose tensors `change` renames, reshapes or leaves out (it returns false). */
 typedef bool (*change)(safetensors_entry *entry, float *values);
 
@@ -511,6 +560,7 @@ int main(void) {
         cmocka_unit_test(test_copies_of_a_base_of_few_bits_begin_as_it_is),
         cmocka_unit_test(test_sequences_have_an_adapter_each),
         cmocka_unit_test(test_other_modules_are_refused_by_name),
+        cmocka_unit_test(test_modules_are_left_out_by_name_and_by_layer),
         IN_SCRATCH(test_damaged_copies_are_refused_by_name),
         IN_SCRATCH(test_names_from_memory_are_understood),
     };

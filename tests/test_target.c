@@ -140,8 +140,10 @@ static void test_layers_to_transform_chooses_layers(void **state) {
     (void)state;
     assert_ok(resolve("{\"target_modules\": [\"q_proj\"], \"layers_to_transform\": 1}", true));
     assert_adapted(none, PLACES(Q), false);
-    assert_ok(resolve("{\"target_modules\": [\"q_proj\"], \"layers_to_transform\": [0, 7]}", true));
+    assert_ok(resolve("{\"target_modules\": [\"q_proj\"], \"layers_to_transform\": [0, 7]}", false));
     assert_adapted(PLACES(Q), none, false);
+    assert_refused(resolve("{\"target_modules\": [\"q_proj\"], \"layers_to_transform\": [0, 7]}", true),
+                   CLORA_ERROR_NOT_FOUND, "\"7\"");
     assert_ok(resolve("{\"target_modules\": [\"q_proj\"], \"layers_to_transform\": [0], \"layers_pattern\": "
                       "[\"h\", \"layers\"]}",
                       true));
@@ -151,7 +153,7 @@ static void test_layers_to_transform_chooses_layers(void **state) {
                            false),
                    CLORA_ERROR_NOT_FOUND, "target_modules");
     /* a full name is taken whatever its layer */
-    assert_ok(resolve("{\"target_modules\": [\"model.layers.1.mlp.up_proj\"], \"layers_to_transform\": 0}", true));
+    assert_ok(resolve("{\"target_modules\": [\"model.layers.1.mlp.up_proj\"], \"layers_to_transform\": 0}", false));
     assert_adapted(none, PLACES(UP), false);
 }
 

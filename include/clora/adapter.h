@@ -52,11 +52,17 @@ typedef struct clora_adapter_options {
     const char *modules_to_save; /**< modules of which the adapter has whole copies, which train too: a comma-separated
                                     list of embed_tokens, lm_head, norm and ends of these names, as PEFT has them; NULL
                                     for none */
+    const char *exclude_modules;     /**< names or an expression as target_modules has them: these are not adapted;
+                                        NULL for none */
+    const char *layers_to_transform; /**< only these layers are adapted, by number: "0,2,5-7"; target_modules is a list
+                                        then; NULL for all */
+    const char *layers_pattern;      /**< names, with commas, after which a layer's number stands; NULL: after the
+                                        second part of a name */
 } clora_adapter_options;
 
 /** The defaults of clora_adapter_options. */
 #define CLORA_ADAPTER_OPTIONS_INIT \
-    { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0, NULL, NULL }
+    { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0, NULL, NULL, NULL, NULL, NULL }
 
 /** What an adapter is. */
 typedef struct clora_adapter_info {

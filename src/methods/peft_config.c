@@ -163,6 +163,36 @@ static clora_status check_options(const clora_adapter_options *o) {
     return CLORA_OK;
 }
 
+/* Which modules and layers, besides the targets: lists where they are given. */
+static clora_status set_choices(bool *ok, json_t *given, const clora_adapter_options *o) {
+    clora_status status = CLORA_OK;
+    json_t *value;
+
+    if (o->modules_to_save) {
+        TRY(target_parse_names(&value, o->modules_to_save, "modules_to_save"));
+        set(ok, given, "modules_to_save", value);
+    }
+    if (o->exclude_modules) {
+        TRY(target_parse_choice(&value, o->exclude_modules, "exclude_modules"));
+        set(ok, given, "exclude_modules", value);
+    }
+    if (o->layers_to_transform) {
+        if (json_is_string(json_object_get(given, "target_modules")))
+            TRY(clora_fail(CLORA_ERROR_ARGUMENT, "layers_to_transform goes with a list of names in target_modules; the "
+                                                 "expression there chooses layers itself"));
+        TRY(target_parse_layers(&value, o->layers_to_transform, "layers_to_transform"));
+        set(ok, given, "layers_to_transform", value);
+    }
+    if (o->layers_pattern) {
+        if (!o->layers_to_transform)
+            TRY(clora_fail(CLORA_ERROR_ARGUMENT, "layers_pattern needs layers_to_transform"));
+        TRY(target_parse_names(&value, o->layers_pattern, "layers_pattern"));
+        set(ok, given, "layers_pattern", value);
+    }
+done:
+    return status;
+}
+
 /*
  * init_lora_weights records how A began: true is PEFT's Kaiming, "gaussian" any normal distribution. PEFT has one name
  * for those and refuses names of ours; when it loads, the tensors replace its values anyway.
@@ -182,10 +212,7 @@ clora_status peft_config_create(json_t **out, const clora_adapter_options *optio
     set(&ok, given, "rank_pattern", value);
     TRY(target_parse_pattern(&value, options->alpha_pattern, false, "alpha_pattern"));
     set(&ok, given, "alpha_pattern", value);
-    if (options->modules_to_save) {
-        TRY(target_parse_names(&value, options->modules_to_save, "modules_to_save"));
-        set(&ok, given, "modules_to_save", value);
-    }
+    TRY(set_choices(&ok, given, options));
     set(&ok, given, "r", json_integer(options->rank));
     set(&ok, given, "lora_alpha", number(options->alpha, true));
     set(&ok, given, "lora_dropout", number(options->dropout, false));

@@ -17,7 +17,8 @@ typedef struct rules {
     pattern *target, *excluded; /* when they are expressions */
     pattern **layer;            /* how a layer's number is found in a name */
     size_t layer_count;
-    bool *used; /* which entries of the list of targets matched */
+    bool *used;                      /* which entries of the list of targets matched */
+    bool *used_exclude, *used_layer; /* and of the lists of others */
 } rules;
 
 static void rules_finish(rules *r) {
@@ -27,6 +28,8 @@ static void rules_finish(rules *r) {
         pattern_free(r->layer[i]);
     free(r->layer);
     free(r->used);
+    free(r->used_exclude);
+    free(r->used_layer);
     json_decref(r->target_set);
     json_decref(r->exclude_set);
     json_decref(r->layer_set);
@@ -77,7 +80,9 @@ static clora_status rules_init(rules *r, const json_t *config) {
 
     *r = (rules){.config = config, .targets = json_object_get(config, "target_modules")};
     r->used = alloc_array(json_array_size(r->targets) + 1, sizeof(*r->used));
-    if (!r->used)
+    r->used_exclude = alloc_array(json_array_size(exclude) + 1, sizeof(*r->used_exclude));
+    r->used_layer = alloc_array(json_array_size(layers) + 1, sizeof(*r->used_layer));
+    if (!r->used || !r->used_exclude || !r->used_layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for target_modules"));
     if (json_is_string(r->targets))
         TRY(pattern_create(&r->target, "", json_string_value(r->targets), "", true, "target_modules"));
@@ -106,7 +111,10 @@ static clora_status in_layers(bool *out, const rules *r, const char *name) {
     if (!*out)
         return CLORA_OK;
     snprintf(number, sizeof(number), "%lld", strtoll(name + begin, NULL, 10));
-    *out = json_object_get(r->layer_set, number) != NULL;
+    const json_t *place = json_object_get(r->layer_set, number);
+    *out = place != NULL;
+    if (place)
+        r->used_layer[json_integer_value(place)] = true;
 done:
     return status;
 }
@@ -139,7 +147,7 @@ static clora_status is_target(bool *out, rules *r, const char *name) {
         if (status != CLORA_OK || excluded)
             return status;
     }
-    if (has_ending(r->exclude_set, name, &whole, NULL))
+    if (has_ending(r->exclude_set, name, &whole, r->used_exclude))
         return CLORA_OK;
     if (r->target)
         return pattern_match(out, r->target, name);
@@ -282,6 +290,30 @@ done:
     return status;
 }
 
+static clora_status check_list(const json_t *list, const bool *used, const char *setting) {
+    char number[32];
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *entry = json_array_get(list, i);
+        if (used[i])
+            continue;
+        snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(entry));
+        return clora_fail(CLORA_ERROR_NOT_FOUND, "%s: \"%s\" matches no layer that would be adapted", setting,
+                          json_is_string(entry) ? json_string_value(entry) : number);
+    }
+    return CLORA_OK;
+}
+
+/* Entries of the lists that leave modules out do something. */
+static clora_status check_others(const rules *r, const json_t *config) {
+    clora_status status = CLORA_OK;
+
+    TRY(check_list(json_object_get(config, "exclude_modules"), r->used_exclude, "exclude_modules"));
+    TRY(check_list(json_object_get(config, "layers_to_transform"), r->used_layer, "layers_to_transform"));
+done:
+    return status;
+}
+
 clora_status target_resolve(target_choice *out, const json_t *config, const target_module *modules, int count,
                             bool strict) {
     clora_status status = CLORA_OK;
@@ -298,6 +330,8 @@ clora_status target_resolve(target_choice *out, const json_t *config, const targ
     for (size_t i = 0; strict && i < json_array_size(r.targets); i++)
         if (!r.used[i])
             TRY(no_match(json_array_get(r.targets, i), modules, count));
+    if (strict)
+        TRY(check_others(&r, config));
     if (adapted == 0)
         TRY(no_match(r.targets, modules, count));
     TRY(choose_values(out, config, modules, count, strict));

@@ -11,7 +11,7 @@
  * names. Keys of rank_pattern and alpha_pattern are regular expressions for the end of a name after a dot; the first
  * that matches wins, in the order of the file.
  */
-enum { TARGET_MAX_RANK = 1 << 16 }; /* far above any use; keeps products of sizes small */
+enum { TARGET_MAX_RANK = 1 << 16, TARGET_MAX_LAYERS = 1 << 16 }; /* far above any use; keeps products of sizes small */
 
 /* "all-linear" is the first kind alone. An embedding's rows are those of tokens. */
 typedef enum target_kind { TARGET_LINEAR, TARGET_HEAD, TARGET_EMBEDDING } target_kind;
@@ -35,6 +35,12 @@ clora_status target_parse_modules(json_t **out, const char *text, const target_m
 
 /* A list of names with commas between them, sorted, each once; option: what errors call it. */
 clora_status target_parse_names(json_t **out, const char *text, const char *option);
+
+/* A list of names, or any other text as an expression. */
+clora_status target_parse_choice(json_t **out, const char *text, const char *option);
+
+/* Numbers from 0 and ranges of them, "0,2,5-7", as a list of integers, sorted, each once. */
+clora_status target_parse_layers(json_t **out, const char *text, const char *option);
 
 /* A copy of a list of names, sorted, each once. */
 clora_status target_sort(json_t **out, const json_t *names);

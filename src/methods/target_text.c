@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
@@ -97,16 +98,66 @@ done:
     return status;
 }
 
-clora_status target_parse_modules(json_t **out, const char *text, const target_module *modules, int count) {
+clora_status target_parse_choice(json_t **out, const char *text, const char *option) {
     static const char list[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_., \t";
 
+    if (text[strspn(text, list)] == '\0')
+        return target_parse_names(out, text, option);
+    *out = json_string(text);
+    return *out ? CLORA_OK : clora_fail(CLORA_ERROR_ARGUMENT, "%s: the expression is not UTF-8", option);
+}
+
+clora_status target_parse_modules(json_t **out, const char *text, const target_module *modules, int count) {
     *out = NULL;
     if (strcasecmp_l(text, "all-linear", c_locale()) == 0)
         return all_linear(out, modules, count);
-    if (text[strspn(text, list)] == '\0')
-        return target_parse_names(out, text, "target_modules");
-    *out = json_string(text);
-    return *out ? CLORA_OK : clora_fail(CLORA_ERROR_ARGUMENT, "target_modules: the expression is not UTF-8");
+    return target_parse_choice(out, text, "target_modules");
+}
+
+/* "7" or "5-7" at *text, which moves on to what follows; false for anything else. */
+static bool parse_range(int *first, int *last, const char **text) {
+    char *end = NULL;
+
+    errno = 0;
+    const long low = isdigit((unsigned char)**text) ? strtol(*text, &end, 10) : -1;
+    long high = low;
+    if (end && *end == '-')
+        high = isdigit((unsigned char)end[1]) ? strtol(end + 1, &end, 10) : -1;
+    if (errno || low < 0 || high < low || high >= TARGET_MAX_LAYERS)
+        return false;
+    *first = (int)low;
+    *last = (int)high;
+    *text = end;
+    return true;
+}
+
+clora_status target_parse_layers(json_t **out, const char *text, const char *option) {
+    bool *chosen = alloc_array(TARGET_MAX_LAYERS, sizeof(*chosen));
+    json_t *list = json_array();
+    clora_status status = CLORA_OK;
+    int first, last;
+
+    *out = NULL;
+    if (!chosen)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", option));
+    for (const char *at = text;; at++) {
+        if (!parse_range(&first, &last, &at) || (*at != ',' && *at != '\0'))
+            TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: \"%s\" is not a list of layers such as 0,2,5-7", option, text));
+        memset(chosen + first, true, (size_t)(last - first + 1));
+        if (*at == '\0')
+            break;
+    }
+    for (int i = 0; i < TARGET_MAX_LAYERS; i++)
+        if (chosen[i])
+            json_push(&list, json_integer(i));
+    if (!list)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", option));
+    *out = list;
+    list = NULL;
+done:
+    json_decref(list);
+    free(chosen);
+    return status;
 }
 
 static clora_status parse_value(json_t **out, const char *text, bool whole, const char *option, const char *entry) {

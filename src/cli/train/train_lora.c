@@ -7,7 +7,14 @@
 
 #define ADAPTER(field) offsetof(train_args, adapter.field)
 
-static const char *const fresh[] = {"init", "rank-pattern", "alpha-pattern", "modules-to-save", NULL};
+static const char *const fresh[] = {"init",
+                                    "rank-pattern",
+                                    "alpha-pattern",
+                                    "modules-to-save",
+                                    "exclude-modules",
+                                    "layers-to-transform",
+                                    "layers-pattern",
+                                    NULL};
 static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
 static const char *const inits[] = {"gaussian", "kaiming", "peft-gaussian", "random", NULL};
 
@@ -45,6 +52,21 @@ static const opt options[] = {
      .value = "LIST",
      .help = "layers to adapt: all-linear, ends of names such as q_proj,v_proj,lm_head,embed_tokens, or a regular "
              "expression"},
+    {.name = "exclude-modules",
+     .type = OPT_TEXT,
+     .offset = ADAPTER(exclude_modules),
+     .value = "LIST",
+     .help = "of these, layers that stay as they are: names or an expression likewise"},
+    {.name = "layers-to-transform",
+     .type = OPT_TEXT,
+     .offset = ADAPTER(layers_to_transform),
+     .value = "LIST",
+     .help = "adapt these layers of the model only, by number from 0, such as 0,2,5-7"},
+    {.name = "layers-pattern",
+     .type = OPT_TEXT,
+     .offset = ADAPTER(layers_pattern),
+     .value = "LIST",
+     .help = "names after which a layer's number stands, where it is not the third part of a name"},
     {.name = "rank-pattern",
      .type = OPT_TEXT,
      .offset = ADAPTER(rank_pattern),
