@@ -35,7 +35,7 @@ _clora() {
         --bottleneck-style) words="pfeiffer houlsby" ;;
         --nonlinearity) words="auto relu swish" ;;
         --bottleneck-init) words="bert mam" ;;
-        --init) words="gaussian kaiming peft-gaussian random" ;;
+        --init) words="gaussian kaiming peft-gaussian pissa olora random" ;;
         --only) words="all train prefill decode" ;;
         --for) words="train generate train,generate" ;;
         --optimizer) words="adamw adamw8bit sgd" ;;

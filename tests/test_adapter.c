@@ -503,8 +503,8 @@ static void test_bad_options_make_no_adapter(void **state) {
     bad.rank = 0;
     assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_ARGUMENT, "rank 0");
     bad = good;
-    bad.init = (clora_init)3;
-    assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_ARGUMENT, "number 3");
+    bad.init = (clora_init)5;
+    assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_ARGUMENT, "number 5");
     bad = good;
     bad.target_modules = "q_proj,query";
     assert_refused(make_adapter(&adapter, &bad), CLORA_ERROR_NOT_FOUND,

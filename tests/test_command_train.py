@@ -48,6 +48,21 @@ class TrainTest(CommandTest):
 
 @needs_device
 class Train(TrainTest):
+    def test_adapters_of_parts_of_the_model_are_saved_as_plain_lora(self):
+        options = ["--steps", "1", "--max-length", "16", "--rank", "3", "--alpha", "6"]
+        self.train(*options, "--init", "pissa", "--target-modules", "q_proj,up_proj", "--layers-to-transform", "0-1,3",
+                   "--exclude-modules", "layers.3.mlp.up_proj", "--modules-to-save", "norm", "--adapter-dtype", "bf16")
+        config = json.loads((self.out / "adapter_config.json").read_text())
+        self.assertEqual([config[key] for key in ("r", "lora_alpha", "layers_to_transform", "exclude_modules",
+                                                  "modules_to_save")],
+                         [6, 12, [0, 1, 3], ["layers.3.mlp.up_proj"], ["norm"]])
+        header = (self.out / "adapter_model.safetensors").read_bytes()
+        tensors = json.loads(header[8:8 + int.from_bytes(header[:8], "little")])
+        self.assertEqual(sum(".lora_A." in name for name in tensors), 5)
+        self.assertEqual(sum("norm.weight" in name for name in tensors), 13)
+        self.assertEqual({value["dtype"] for name, value in tensors.items() if name != "__metadata__"}, {"BF16"})
+        self.succeeds("eval", MODEL, "--adapter", self.out, "--data", self.val, "--max-length", "16")
+
     def test_the_plan_is_printed_before_the_first_step(self):
         out = self.train("--steps", "2", "--val", self.val)
         plan, run = out.split("\n\n", 1)

@@ -273,7 +273,7 @@ static void test_options_out_of_range_are_refused(void **state) {
     bad[5].dropout = 1.0f;
     bad[6].dropout = -0.5f;
     bad[7].dropout = (float)NAN;
-    bad[8].init = (clora_init)3;
+    bad[8].init = (clora_init)5;
     for (int i = 0; i < 9; i++)
         assert_refused(peft_config_create(&config, &bad[i], tiny_llama, TINY_MODULES), CLORA_ERROR_ARGUMENT, words[i]);
 }

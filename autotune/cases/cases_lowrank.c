@@ -95,7 +95,7 @@ static void dx_setup(case_run *run) {
 
 static clora_status dx_launch(case_run *run) {
     product *p = run->data;
-    return op_lowrank_dx(&p->x->tensor, &p->u->tensor, run->lr);
+    return op_lowrank_dx(&p->x->tensor, &p->u->tensor, run->lr, false);
 }
 
 static void dx_reference(case_run *run) {

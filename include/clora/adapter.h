@@ -27,11 +27,15 @@ extern "C" {
  * trainer changes it, nobody else does. */
 typedef struct clora_adapter clora_adapter;
 
-/** Initialisation of A; B begins at zero, so that a fresh adapter changes nothing. */
+/** Initialisation of A; B begins at zero where nothing else is said. A fresh adapter changes nothing. */
 typedef enum clora_init {
     CLORA_INIT_GAUSSIAN = 0,      /**< N(0, 1/K): unit variance of A x for unit variance of x */
     CLORA_INIT_KAIMING = 1,       /**< uniform in +-1/sqrt(K): PEFT's default */
     CLORA_INIT_PEFT_GAUSSIAN = 2, /**< N(0, 1/R^2): PEFT's "gaussian" */
+    CLORA_INIT_PISSA =
+        3, /**< A and B are the largest singular values of W0 with their vectors (Meng et al. 2024), which
+                             the base then has no more: y = W0 x + s (B A - B0 A0) x. Saved as plain LoRA of rank 2 R */
+    CLORA_INIT_OLORA = 4, /**< likewise the beginning of W0's QR decomposition (Buyukakyuz 2024) */
 } clora_init;
 
 /** What to adapt and how. */
@@ -52,7 +56,7 @@ typedef struct clora_adapter_options {
     const char *modules_to_save; /**< modules of which the adapter has whole copies, which train too: a comma-separated
                                     list of embed_tokens, lm_head, norm and ends of these names, as PEFT has them; NULL
                                     for none */
-    const char *exclude_modules;     /**< names or an expression as target_modules has them: these are not adapted;
+    const char *exclude_modules; /**< names or an expression as target_modules has them: these are not adapted;
                                         NULL for none */
     const char *layers_to_transform; /**< only these layers are adapted, by number: "0,2,5-7"; target_modules is a list
                                         then; NULL for all */

@@ -42,6 +42,8 @@ size_t adapter_bytes(const clora_adapter *adapter) {
 
     for (int p = 0; p < adapter->base.projections; p++)
         bytes += adapter->term ? term_bytes(adapter->term[p]) : 0;
+    for (int p = 0; p < adapter->base.projections; p++)
+        bytes += term_bytes(adapter_origin(adapter, p));
     for (int i = 0; i < adapter->base.layers * SUBLAYERS; i++) {
         const bottleneck *b = adapter_sublayer(adapter, i);
         bytes += b ? bottleneck_count(b) * sizeof(float) + tensor_bytes(b->ones) : 0;

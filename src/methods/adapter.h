@@ -25,6 +25,7 @@ struct clora_adapter {
 
     /* Attach points; NULL: nothing there. */
     lowrank **term;             /* linear: one for each projection of the base, NULL where that is as it was */
+    lowrank **origin;           /* likewise: terms that do not train, of what an adapter began as; or NULL */
     embedding_term *embedding;  /* the embedding: added to the rows of ids */
     bottleneck **sublayer;      /* after a sublayer: one for each of the base's, NULL where that is as it was */
     classifier *classifier;     /* the head: takes the place of the model's own */
@@ -49,6 +50,11 @@ static inline lowrank *adapter_term(const clora_adapter *adapter, int p) {
 /* Its rank, 0 without one: also while it is merged, for it comes back. */
 static inline int adapter_rank(const clora_adapter *adapter, int p) {
     return adapter && adapter->term && adapter->term[p] ? adapter->term[p]->R : 0;
+}
+
+/* The term besides that does not train, or NULL: also without an adapter. */
+static inline const lowrank *adapter_origin(const clora_adapter *adapter, int p) {
+    return adapter && adapter->origin ? adapter->origin[p] : NULL;
 }
 
 /* The embedding's term, or NULL: also without an adapter. */

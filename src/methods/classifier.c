@@ -96,7 +96,7 @@ clora_status classifier_backward(clora_tensor *dx, const clora_tensor *dlogits, 
     clora_tensor dw = parameters_gradient(trains, &c->head->a);
     clora_status status = CLORA_OK;
 
-    TRY(op_lowrank_dx(dx, dlogits, c->head));
+    TRY(op_lowrank_dx(dx, dlogits, c->head, false));
     if (dw.buffer)
         TRY(op_lowrank_grad_a(&dw, dlogits, x, c->head));
 done:

@@ -64,6 +64,7 @@ static clora_status attach(joined *j, const clora_adapter *part) {
         if (part->prompt ? j->part[i]->embedding != NULL : part->embedding && j->part[i]->prompt)
             TRY(refuse_two(j->part[i], part, "the rows of the embedding"));
     if (part->term) { /* LoRA, of which there is one */
+        j->adapter.origin = part->origin;
         j->adapter.embedding = part->embedding;
         j->adapter.classifier = part->classifier;
         j->adapter.saved = part->saved;

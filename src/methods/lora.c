@@ -39,7 +39,7 @@ static clora_status add_dropped(clora_tensor *dx, const clora_tensor *du, const 
     clora_tensor term = tensor_slice(&drop->scratch, 0, (int)tensor_rows(dx), tensor_cols(dx));
     clora_status status = CLORA_OK;
 
-    TRY(op_lowrank_dx(&term, du, lr));
+    TRY(op_lowrank_dx(&term, du, lr, false));
     TRY(op_dropout_add(dx, &term, drop->p, drop->seed, drop->stream));
 done:
     return status;

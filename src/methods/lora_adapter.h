@@ -13,7 +13,8 @@ typedef struct lora_adapter {
     clora_adapter adapter;         /* its terms' factors are views of the chunks */
     clora_adapter_options options; /* its strings are owned */
     int chunks;
-    clora_tensor **chunk; /* f32 (1, n) */
+    clora_tensor **chunk;  /* f32 (1, n) */
+    clora_tensor **frozen; /* f32 (1, n), one a projection: factors of what is taken away (lora_origin.h); or NULL */
     int modules;
     json_t *config; /* what adapter_config.json says (methods/peft_config.h) */
     int targets;    /* modules of all projections, in order, and the embedding: adapted or not */

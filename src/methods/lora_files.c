@@ -1,3 +1,4 @@
+#include "methods/lora_origin.h"
 #include "methods/lora_parts.h"
 
 #include <stdlib.h>
@@ -133,7 +134,7 @@ static clora_status give(void *user, float *out, int module, bool is_b) {
     const int whole = -1 - module;
 
     if (module >= 0)
-        return lora_download(lora_of(adapter), out, module, is_b);
+        return (adapter->origin ? lora_origin_download : lora_download)(lora_of(adapter), out, module, is_b);
     if (labels && whole == 0)
         return classifier_read(out, labels);
     return saved_modules_read(out, adapter->saved, whole - (labels != NULL));
@@ -144,15 +145,25 @@ static clora_status save(const clora_adapter *adapter, const char *directory,
     const lora_adapter *lora = lora_of(adapter);
     base_tensor *wholes = alloc_array((size_t)(adapter->saved ? adapter->saved->count : 0) + 1, sizeof(*wholes));
     clora_status status = CLORA_OK;
+    target_choice *choice = NULL;
+    json_t *config = NULL;
 
     if (!wholes)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to save an adapter"));
-    const peft_contents contents = {lora->config, lora->target,
-                                    lora->choice, lora->targets,
-                                    wholes,       list_wholes(wholes, adapter),
-                                    give,         (void *)(uintptr_t)adapter};
+    if (adapter->origin)
+        TRY(lora_origin_settings(&config, &choice, lora));
+    const peft_contents contents = {.config = config ? config : lora->config,
+                                    .module = lora->target,
+                                    .choice = choice ? choice : lora->choice,
+                                    .modules = lora->targets,
+                                    .whole = wholes,
+                                    .wholes = list_wholes(wholes, adapter),
+                                    .source = give,
+                                    .user = (void *)(uintptr_t)adapter};
     TRY(peft_write(directory, &contents, options));
 done:
+    json_decref(config);
+    free(choice);
     free(wholes);
     return status;
 }

@@ -47,17 +47,14 @@ done:
     return status;
 }
 
-clora_status lora_download(void *user, float *out, int module, bool is_b) {
-    const lora_adapter *lora = user;
+clora_status lora_download_term(float *out, const lora_adapter *lora, lowrank *const *terms, int module, bool is_b) {
     clora_status status = CLORA_OK;
     float *panels = NULL;
     int p = 0, m = module;
 
-    if (module == lora->embedding)
-        return embedding_term_read(out, lora->adapter.embedding, is_b);
     while (m >= lora->adapter.base.projection[p].weight->modules)
         m -= lora->adapter.base.projection[p++].weight->modules;
-    const lowrank *term = lora->adapter.term[p];
+    const lowrank *term = terms[p];
     const clora_tensor view = is_b ? term->b : term->a;
     panels = alloc_array((size_t)tensor_cols(&view), sizeof(*panels));
     if (!panels)
@@ -70,4 +67,12 @@ clora_status lora_download(void *user, float *out, int module, bool is_b) {
 done:
     free(panels);
     return status;
+}
+
+clora_status lora_download(void *user, float *out, int module, bool is_b) {
+    const lora_adapter *lora = user;
+
+    if (module == lora->embedding)
+        return embedding_term_read(out, lora->adapter.embedding, is_b);
+    return lora_download_term(out, lora, lora->adapter.term, module, is_b);
 }

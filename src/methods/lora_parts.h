@@ -9,6 +9,9 @@
 /* Both of a projection's term. first: the projection's first target. */
 clora_status lora_upload(lora_adapter *lora, int p, int first, peft_source source, void *user);
 
+/* The same factor of other terms on the same modules. */
+clora_status lora_download_term(float *out, const lora_adapter *lora, lowrank *const *terms, int module, bool is_b);
+
 /* A peft_source: one factor of one target. Waits. */
 clora_status lora_download(void *lora, float *out, int module, bool is_b);
 

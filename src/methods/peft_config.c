@@ -158,7 +158,7 @@ static clora_status check_options(const clora_adapter_options *o) {
         return clora_fail(CLORA_ERROR_ARGUMENT, "alpha %g: it must be above 0", (double)o->alpha);
     if (!(o->dropout >= 0 && o->dropout < 1))
         return clora_fail(CLORA_ERROR_ARGUMENT, "dropout %g: it must be from 0 to below 1", (double)o->dropout);
-    if ((int)o->init < CLORA_INIT_GAUSSIAN || o->init > CLORA_INIT_PEFT_GAUSSIAN)
+    if ((int)o->init < CLORA_INIT_GAUSSIAN || o->init > CLORA_INIT_OLORA)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no initialisation of A with number %d", (int)o->init);
     return CLORA_OK;
 }
@@ -193,8 +193,13 @@ done:
     return status;
 }
 
+static bool is_gaussian(clora_init init) {
+    return init == CLORA_INIT_GAUSSIAN || init == CLORA_INIT_PEFT_GAUSSIAN;
+}
+
 /*
- * init_lora_weights records how A began: true is PEFT's Kaiming, "gaussian" any normal distribution. PEFT has one name
+ * init_lora_weights records how A began: true is PEFT's Kaiming, or what has no part in the base any more when it is
+ * saved; "gaussian" any normal distribution. PEFT has one name
  * for those and refuses names of ours; when it loads, the tensors replace its values anyway.
  */
 clora_status peft_config_create(json_t **out, const clora_adapter_options *options, const target_module *modules,
@@ -219,7 +224,7 @@ clora_status peft_config_create(json_t **out, const clora_adapter_options *optio
     set(&ok, given, "use_rslora", json_boolean(options->rslora));
     set(&ok, given, "inference_mode", json_true());
     set(&ok, given, "task_type", json_string("CAUSAL_LM"));
-    set(&ok, given, "init_lora_weights", options->init == CLORA_INIT_KAIMING ? json_true() : json_string("gaussian"));
+    set(&ok, given, "init_lora_weights", is_gaussian(options->init) ? json_string("gaussian") : json_true());
     if (!ok)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings"));
     if (options->labels)

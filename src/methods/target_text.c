@@ -135,7 +135,7 @@ clora_status target_parse_layers(json_t **out, const char *text, const char *opt
     bool *chosen = alloc_array(TARGET_MAX_LAYERS, sizeof(*chosen));
     json_t *list = json_array();
     clora_status status = CLORA_OK;
-    int first, last;
+    int first = 0, last = 0;
 
     *out = NULL;
     if (!chosen)

@@ -24,6 +24,30 @@ static clora_tensor columns_of(const clora_tensor *u_space, const clora_tensor *
     return lr ? tensor_slice(u_space, 0, (int)tensor_rows(x), lr->R) : (clora_tensor){0};
 }
 
+/* y += the term that does not train. Training keeps u for the backward pass: there du is room. */
+static clora_status add_origin(workspace *ws, const clora_adapter *adapter, int p, clora_tensor *y,
+                               const clora_tensor *x, const clora_tensor *u_space) {
+    const lowrank *origin = adapter_origin(adapter, p);
+    clora_tensor u = columns_of(ws->train ? &ws->du : u_space, x, origin);
+
+    return origin && y ? lora_add(y, x, origin, &u) : CLORA_OK;
+}
+
+/* Its part of dx, once u has been used. */
+static clora_status add_origin_backward(const selection *s, int p, clora_tensor *dx, const clora_tensor *dy,
+                                        const clora_tensor *u_space) {
+    const lowrank *origin = adapter_origin(s->adapter, p);
+    clora_tensor du = columns_of(u_space, dy, origin);
+    clora_status status = CLORA_OK;
+
+    if (!origin || !dx)
+        return CLORA_OK;
+    TRY(op_lowrank_down_grad(&du, dy, origin));
+    TRY(op_lowrank_dx(dx, &du, origin, true));
+done:
+    return status;
+}
+
 /* What sequences have that have an adapter each: y of those with a head of their own, y += the terms. Those side by
  * side that share one go together. */
 static clora_status add_each(workspace *ws, const selection *s, int p, clora_tensor *y, const clora_tensor *x,
@@ -45,6 +69,7 @@ static clora_status add_each(workspace *ws, const selection *s, int p, clora_ten
             TRY(op_matmul(&out, &in, w, NULL, NULL, NULL, false));
         if (lr)
             TRY(lora_add(&out, &in, lr, &u));
+        TRY(add_origin(ws, s->each[b], p, &out, &in, u_space));
     }
 done:
     return status;
@@ -58,6 +83,7 @@ clora_status linear_forward(workspace *ws, const selection *s, int p, clora_tens
     clora_status status = CLORA_OK;
 
     TRY(lora_forward(y, x, weight_of(ws, s, p), residual, lr, &u, &drop));
+    TRY(add_origin(ws, s->adapter, p, y, x, u_space));
     if (s->each)
         TRY(add_each(ws, s, p, y, x, u_space));
 done:
@@ -68,7 +94,7 @@ clora_status linear_forward_normed(workspace *ws, const selection *s, int p, clo
                                    const clora_tensor *x, const clora_tensor *gain, clora_tensor *rstd,
                                    clora_tensor *u_space) {
     const lowrank *lr = selection_term(s, p);
-    const bool apart = ws->train || s->dropout > 0.0f || s->each;
+    const bool apart = ws->train || s->dropout > 0.0f || s->each || adapter_origin(s->adapter, p);
     const matmul_fusion fusion = {.gain = adapter_gain(s->adapter, gain),
                                   .eps = ws->model->config.norm_eps,
                                   .normed = &ws->normed,
@@ -96,7 +122,12 @@ clora_status linear_backward_input(workspace *ws, const selection *s, int p, clo
         return lora_backward(dx, NULL, dy, w, NULL, NULL, NULL, &drop);
     clora_tensor u = columns_of(u_space, dy, lr), du = columns_of(&ws->du, dy, lr);
     clora_tensor db = parameters_gradient(s->trains, &lr->b);
-    return lora_backward(dx, &db, dy, w, lr, &u, &du, &drop);
+    clora_status status = CLORA_OK;
+
+    TRY(lora_backward(dx, &db, dy, w, lr, &u, &du, &drop));
+    TRY(add_origin_backward(s, p, dx, dy, u_space));
+done:
+    return status;
 }
 
 /* Those of W0's modules that train, and of their biases. */

@@ -21,6 +21,12 @@ static clora_status check_method(const clora_adapter *a) {
             CLORA_ERROR_UNSUPPORTED,
             "the adapter has whole copies of modules (modules_to_save), which are no sum with the model's: "
             "clora_merge() writes a model with them");
+    if (a->embedding)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "the adapter changes the embedding, which is no linear layer: "
+                                                   "clora_merge() writes a model with it");
+    if (a->origin)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "the adapter takes away what it began as (pissa, olora) while it "
+                                                   "trains: save it, and merge what was saved");
     if (a->classifier)
         return clora_fail(CLORA_ERROR_UNSUPPORTED,
                           "the adapter classifies: its head has no place in the model's weights");

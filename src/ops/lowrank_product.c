@@ -56,7 +56,7 @@ done:
     return status;
 }
 
-clora_status op_lowrank_dx(clora_tensor *dx, const clora_tensor *du, const lowrank *lr) {
+clora_status op_lowrank_dx(clora_tensor *dx, const clora_tensor *du, const lowrank *lr, bool accumulate) {
     const size_t M = tensor_rows(dx);
 
     if (!matmul_is_shape(dx, M, lr->base->K) || !matmul_is_shape(du, M, lr->R) ||
@@ -64,8 +64,14 @@ clora_status op_lowrank_dx(clora_tensor *dx, const clora_tensor *du, const lowra
         return clora_fail(CLORA_ERROR_SHAPE, "lowrank_dx: dx%s du%s a(%d,%d)", tensor_shape_text(dx),
                           tensor_shape_text(du), lr->R, lr->base->K);
     const int NR = lr->base->NR;
-    const forward_product p = {
-        .y = dx, .u = du, .b = &lr->a, .M = (int)M, .N = lr->base->K, .R = lr->R, .panels = divide_up(lr->base->K, NR)};
+    const forward_product p = {.y = dx,
+                               .residual = accumulate ? dx : NULL,
+                               .u = du,
+                               .b = &lr->a,
+                               .M = (int)M,
+                               .N = lr->base->K,
+                               .R = lr->R,
+                               .panels = divide_up(lr->base->K, NR)};
     return matmul_forward(&p);
 }
 

@@ -68,8 +68,9 @@ clora_status op_lowrank_down(clora_tensor *u, const clora_tensor *x, const lowra
 /* du (M,R) overwritten = s * dy (M,N) * B, module by module */
 clora_status op_lowrank_down_grad(clora_tensor *du, const clora_tensor *dy, const lowrank *lr);
 
-/* dx (M,K) overwritten = du (M,R) * A alone: for dropout, where the mask stands between the two terms of dx */
-clora_status op_lowrank_dx(clora_tensor *dx, const clora_tensor *du, const lowrank *lr);
+/* dx (M,K) = du (M,R) * A alone: for dropout, where the mask stands between the two terms of dx, and for a second term;
+ * overwritten, or accumulates when `accumulate` */
+clora_status op_lowrank_dx(clora_tensor *dx, const clora_tensor *du, const lowrank *lr, bool accumulate);
 
 /* da (panels like lr->a) accumulates += du^T * x
  * db (panels like lr->b) accumulates += dy^T * u */

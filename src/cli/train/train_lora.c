@@ -16,7 +16,7 @@ static const char *const fresh[] = {"init",
                                     "layers-pattern",
                                     NULL};
 static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
-static const char *const inits[] = {"gaussian", "kaiming", "peft-gaussian", "random", NULL};
+static const char *const inits[] = {"gaussian", "kaiming", "peft-gaussian", "pissa", "olora", "random", NULL};
 
 static const opt options[] = {
     {.name = "rank",
@@ -87,8 +87,10 @@ static const opt options[] = {
      .offset = ADAPTER(init),
      .value = "KIND",
      .choices = inits,
-     .help = "initialisation of A: gaussian (std 1/sqrt(inputs)), kaiming (PEFT's default) or peft-gaussian "
-             "(std 1/rank); B begins at zero. With --method full, random: MODEL's weights are made anew"},
+     .help =
+         "initialisation of A: gaussian (std 1/sqrt(inputs)), kaiming (PEFT's default) or peft-gaussian "
+         "(std 1/rank); B begins at zero. pissa and olora: A and B begin as a part of W0, by singular values or QR; "
+         "the file is plain LoRA of twice the rank. With --method full, random: MODEL's weights are made anew"},
     {.name = "adapter-dtype",
      .type = OPT_CHOICE,
      .offset = offsetof(train_args, adapter_dtype),

@@ -32,7 +32,7 @@ static bool is_init(const opt *o) {
 
 /* --init random is of the model and not of an adapter. */
 static int choose_start(const cli_state *cli, train_args *args) {
-    enum { RANDOM = CLORA_INIT_PEFT_GAUSSIAN + 1 };
+    enum { RANDOM = CLORA_INIT_OLORA + 1 };
 
     if ((int)args->adapter.init != RANDOM)
         return CLI_DONE;
