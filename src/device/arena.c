@@ -20,9 +20,36 @@ void arena_finish(arena *a) {
     *a = (arena){0};
 }
 
+/* The place after those so far: in a new buffer where the present one would become too large. */
+static clora_status find_place(arena *a, size_t bytes, size_t largest) {
+    clora_status status = CLORA_OK;
+    size_t *grown;
+
+    if (a->chunks > 0 && a->next.used + bytes > largest)
+        a->next = (arena_mark){.chunk = a->next.chunk + 1};
+    if (a->next.chunk < a->chunks)
+        return CLORA_OK;
+    grown = realloc(a->chunk_bytes, (size_t)(a->chunks + 1) * sizeof(*grown));
+    if (!grown)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an arena"));
+    a->chunk_bytes = grown;
+    a->chunk_bytes[a->chunks++] = 0;
+done:
+    return status;
+}
+
+static void take_place(arena *a, size_t bytes) {
+    size_t *end = &a->chunk_bytes[a->next.chunk];
+
+    a->next.used += bytes;
+    if (a->next.used > *end) {
+        a->total += a->next.used - *end;
+        *end = a->next.used;
+    }
+}
+
 clora_status arena_add(arena *a, clora_tensor *view, clora_dtype dtype, int rows, int cols) {
     const size_t align = a->context->address_align, largest = a->context->info.max_allocation;
-    const int last = a->chunks - 1;
     size_t elements, bytes;
     clora_status status = CLORA_OK;
 
@@ -37,20 +64,16 @@ clora_status arena_add(arena *a, clora_tensor *view, clora_dtype dtype, int rows
             "batch or length",
             rows, cols, bytes >> 20, largest >> 20);
     TRY(alloc_grow((void **)&a->request, &a->capacity, a->count + 1, sizeof(*a->request)));
-    if (a->chunks == 0 || a->chunk_bytes[last] + bytes > largest) {
-        size_t *grown = realloc(a->chunk_bytes, (size_t)(a->chunks + 1) * sizeof(*grown));
-        if (!grown)
-            return clora_fail(CLORA_ERROR_MEMORY, "no memory for an arena");
-        a->chunk_bytes = grown;
-        a->chunk_bytes[a->chunks++] = 0;
-    }
-    size_t *used = &a->chunk_bytes[a->chunks - 1];
-    a->request[a->count++] = (arena_request){view, *used, bytes, a->chunks - 1};
-    *used += bytes;
-    a->total += bytes;
+    TRY(find_place(a, bytes, largest));
+    a->request[a->count++] = (arena_request){view, a->next.used, bytes, a->next.chunk};
+    take_place(a, bytes);
     *view = (clora_tensor){.context = a->context, .dtype = dtype, .ndim = 2, .shape = {rows, cols}, .stride = cols};
 done:
     return status;
+}
+
+void arena_return(arena *a, arena_mark mark) {
+    a->next = mark;
 }
 
 clora_status arena_commit(arena *a) {

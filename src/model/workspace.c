@@ -125,24 +125,32 @@ done:
     return status;
 }
 
-static clora_status plan_backward(workspace *ws, const model_config *c, const workspace_options *o) {
-    clora_status status = CLORA_OK;
+/* What the head's backward pass needs as well. */
+static clora_status plan_head_backward(workspace *ws, const model_config *c, const workspace_options *o) {
     const int most = largest(o->ranks, c->layers * c->family->projections + 1);
-    const int parts = op_attention_parts(ws->model->context);
-    int wide = 0;
     const int widest = largest((int[]){c->hidden, c->ffn, c->heads * c->head_dim}, 3);
+    clora_status status = CLORA_OK;
+
+    TRY(add_floats(ws, &ws->dnorm, c->hidden));
+    TRY(add_floats(ws, &ws->du, most ? most : 1));
+    if (o->dropout)
+        TRY(add_floats(ws, &ws->dropped, widest));
+done:
+    return status;
+}
+
+static clora_status plan_layers_backward(workspace *ws, const model_config *c, const workspace_options *o) {
+    const int parts = op_attention_parts(ws->model->context);
+    clora_status status = CLORA_OK;
+    int wide = 0;
 
     TRY(add_floats(ws, &ws->dstream, c->hidden));
-    TRY(add_floats(ws, &ws->dnorm, c->hidden));
     TRY(add_floats(ws, &ws->dact, c->ffn));
     TRY(add_floats(ws, &ws->dqkv, (c->heads + 2 * c->kv_heads) * c->head_dim));
     TRY(add_floats(ws, &ws->datt, c->heads * c->head_dim));
     TRY(add_floats(ws, &ws->delta, c->heads));
     if (parts > 0)
         TRY(add_floats(ws, &ws->dq_parts, parts * c->heads * c->head_dim));
-    TRY(add_floats(ws, &ws->du, most ? most : 1));
-    if (o->dropout)
-        TRY(add_floats(ws, &ws->dropped, widest));
     for (int kind = 0; kind < SUBLAYERS; kind++)
         wide = largest((int[]){wide, workspace_bottleneck_width(o->adapter, kind, 0, c->layers - 1)}, 2);
     if (wide > 0)
@@ -166,7 +174,8 @@ done:
     return status;
 }
 
-static clora_status plan_loss(workspace *ws, const model_config *c, const workspace_options *o) {
+/* What the head uses: logits, and rows that are picked for them. */
+static clora_status plan_head(workspace *ws, const model_config *c) {
     clora_status status = CLORA_OK;
     size_t chunk = logits_limit / (sizeof(float) * (size_t)c->vocab);
 
@@ -174,13 +183,20 @@ static clora_status plan_loss(workspace *ws, const model_config *c, const worksp
     if (chunk > (size_t)ws->max_rows)
         chunk = (size_t)ws->max_rows;
     TRY(arena_add(&ws->memory, &ws->logits, CLORA_DTYPE_F32, (int)chunk, c->vocab));
+    TRY(plan_picked(ws, c, (int)chunk));
+done:
+    return status;
+}
+
+static clora_status plan_loss(workspace *ws, const workspace_options *o) {
+    clora_status status = CLORA_OK;
+
     TRY(add_floats(ws, &ws->nll, 1));
     TRY(add_floats(ws, &ws->hit, 1));
     if (o->weights)
         TRY(add_floats(ws, &ws->weights, 1));
     TRY(add_rows(ws, &ws->targets, CLORA_DTYPE_I32, 1));
     TRY(arena_add(&ws->memory, &ws->learnt, CLORA_DTYPE_I32, ws->max_rows, 1));
-    TRY(plan_picked(ws, c, (int)chunk));
 done:
     return status;
 }
@@ -199,12 +215,12 @@ static clora_status plan_prefix(workspace *ws, const model_config *c, const work
     TRY(arena_add(&ws->memory, &ws->kv, CLORA_DTYPE_F32, rows, width));
     if (o->train)
         TRY(arena_add(&ws->memory, &ws->dkv, CLORA_DTYPE_F32, rows, width));
-    TRY(arena_add(&ws->memory, &ws->past_prefix, CLORA_DTYPE_I32, o->B, 1));
 done:
     return status;
 }
 
-static clora_status plan_all(workspace *ws, const model_config *c, const workspace_options *o) {
+/* What lasts from the forward pass to the backward pass, and what the head uses. */
+static clora_status plan_lasting(workspace *ws, const model_config *c, const workspace_options *o) {
     const int head = c->layers * c->family->projections;
     clora_status status = CLORA_OK;
 
@@ -214,19 +230,52 @@ static clora_status plan_all(workspace *ws, const model_config *c, const workspa
     TRY(add_rows(ws, &ws->last, CLORA_DTYPE_I32, 1));
     TRY(arena_add(&ws->memory, &ws->past, CLORA_DTYPE_I32, o->B, 1));
     TRY(arena_add(&ws->memory, &ws->rope, CLORA_DTYPE_F32, o->positions + adapter_past(o->adapter), c->head_dim));
-    TRY(plan_prefix(ws, c, o));
+    if (ws->prefix > 0)
+        TRY(arena_add(&ws->memory, &ws->past_prefix, CLORA_DTYPE_I32, o->B, 1));
     TRY(plan_stream(ws, c));
-    TRY(plan_attention(ws, c));
-    TRY(plan_layers(ws, c, o->ranks, o->adapter));
+    if (workspace_keeps_attention(ws))
+        TRY(plan_attention(ws, c));
+    if (workspace_keeps_layers(ws))
+        TRY(plan_layers(ws, c, o->ranks, o->adapter));
     TRY(add_floats(ws, &ws->rstd_final, 1));
     TRY(add_floats(ws, &ws->normed, c->hidden));
-    TRY(add_floats(ws, &ws->act, c->ffn));
     if (o->ranks && o->ranks[head] > 0)
         TRY(add_floats(ws, &ws->u_head, o->ranks[head]));
     if (o->train)
-        TRY(plan_backward(ws, c, o));
+        TRY(plan_head_backward(ws, c, o));
     if (o->loss)
-        TRY(plan_loss(ws, c, o));
+        TRY(plan_loss(ws, o));
+done:
+    return status;
+}
+
+/* What serves one layer after the other, in either direction. */
+static clora_status plan_passing(workspace *ws, const model_config *c, const workspace_options *o) {
+    clora_status status = CLORA_OK;
+
+    TRY(plan_prefix(ws, c, o));
+    if (!workspace_keeps_attention(ws))
+        TRY(plan_attention(ws, c));
+    if (!workspace_keeps_layers(ws))
+        TRY(plan_layers(ws, c, o->ranks, o->adapter));
+    TRY(add_floats(ws, &ws->act, c->ffn));
+    if (o->train)
+        TRY(plan_layers_backward(ws, c, o));
+done:
+    return status;
+}
+
+static clora_status plan_all(workspace *ws, const model_config *c, const workspace_options *o) {
+    clora_status status = CLORA_OK;
+
+    TRY(plan_lasting(ws, c, o));
+    const arena_mark mark = ws->memory.next;
+    TRY(plan_passing(ws, c, o));
+    ws->passing = ws->memory.next;
+    if (o->loss) { /* no layer is at work while the head is */
+        arena_return(&ws->memory, mark);
+        TRY(plan_head(ws, c));
+    }
 done:
     return status;
 }

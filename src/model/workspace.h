@@ -30,7 +30,7 @@ typedef struct picked_rows {
 } picked_rows;
 
 /* All activations of a step of at most B x T tokens, in one arena. What is recomputed the layers share one set of;
- * without `train` they share all, the stream too. */
+ * without `train` they share all, the stream too. Logits lie where layers have what they share. */
 typedef struct workspace {
     arena memory;
     const clora_model *model;
@@ -45,6 +45,7 @@ typedef struct workspace {
     clora_tensor rstd_final, normed, act, u_head;
     clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped, dsublayer;
     clora_tensor logits;            /* (chunk, V): the head works through the rows chunk by chunk */
+    arena_mark passing;             /* the end of what layers share, which begins where logits do */
     clora_tensor nll, hit, weights; /* weights: how much each row's loss counts, where that is asked for */
     clora_tensor learnt; /* i32 (max_rows): the numbers of the step's rows with targets, `learnt_rows` of them */
     int learnt_rows;
@@ -78,6 +79,14 @@ clora_status workspace_plan(workspace **out, const clora_model *model, const wor
 clora_status workspace_commit(workspace *ws);
 void workspace_free(workspace *ws);
 size_t workspace_bytes(const workspace *ws);
+
+/*
+ * Memory that nothing needs any more when the backward pass comes to a layer: what those above it kept, or logits. Of
+ * some pieces the i-th as floats, of a workspace that has no size set yet; one without a buffer where there is nothing.
+ * (workspace_spare.c)
+ */
+enum { WORKSPACE_SPARES = 3 };
+clora_tensor workspace_spare(workspace *ws, int layer, int i);
 
 /* Set the size of the step in hand, whose rows all count as learnt. */
 void workspace_set_shape(workspace *ws, int B, int T);
