@@ -125,7 +125,7 @@ static void check_round_trip(clora_dtype dtype, int K, const int N[3], bool tran
     weight_free(w);
 }
 
-/* Packed some rows at a time, the last first, it is what it is packed at once. */
+/* Packed some rows at a time, the last first, it is what it is packed at once; and it is read back so. */
 static void check_rows(clora_dtype dtype, int K, const int N[3]) {
     weight *w;
 
@@ -140,6 +140,12 @@ static void check_rows(clora_dtype dtype, int K, const int N[3]) {
         }
         assert_ok(weight_unpack(w, i, back));
         assert_memory_equal(back, data, bytes);
+        for (int n = 0; n < N[i]; n += step) {
+            const int rows = N[i] - n < step ? N[i] - n : step;
+            assert_ok(weight_unpack_rows(w, i, n, rows, back));
+            assert_memory_equal(back, data + (size_t)n * row, (size_t)rows * row);
+        }
+        assert_int_equal(weight_unpack_rows(w, i, 0, N[i] + 1, back), CLORA_ERROR_ARGUMENT);
         assert_int_equal(weight_pack_rows(w, i, 0, N[i] + 1, data, dtype), CLORA_ERROR_ARGUMENT);
         if (step > 1)
             assert_int_equal(weight_pack_rows(w, i, 1, N[i] - 1, data, dtype), CLORA_ERROR_ARGUMENT);

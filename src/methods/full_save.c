@@ -8,7 +8,7 @@
 #include "methods/full.h"
 #include "methods/merge_files.h"
 
-enum { CONFIG_BYTES = 16 << 20 };
+enum { CONFIG_BYTES = 16 << 20, STAGED = 1 << 17 /* values */ };
 static const size_t SHARD_BYTES = 5000000000u; /* as transformers does */
 
 /* The tensors from `first` to before `last` are one file's. */
@@ -25,48 +25,71 @@ static size_t bytes_of(const own_tensor *t) {
     return elements_of(t) * dtype_size(t->file);
 }
 
-/* A tensor's values from the device, in the type of its file. */
-static clora_status read_values(void **out, const own_tensor *t) {
-    const size_t n = elements_of(t);
-    const clora_dtype type = t->weight ? t->weight->storage->element : CLORA_DTYPE_F32;
-    void *stored = alloc_array(n, t->weight ? dtype_size(type) : sizeof(float));
-    float *wide = NULL;
+/* ---- values, some rows at a time ---- */
+
+static int rows_of(const own_tensor *t) {
+    return t->weight ? t->weight->module[t->module].N : 1;
+}
+
+/* Rows that are staged at once: whole units of a weight. */
+static int rows_at_once(const own_tensor *t) {
+    if (!t->weight)
+        return 1;
+    const int step = weight_row_step(t->weight), units = STAGED / t->weight->K / step;
+    return step * (units > 0 ? units : 1);
+}
+
+static clora_dtype type_of(const own_tensor *t) {
+    return t->weight ? t->weight->storage->element : CLORA_DTYPE_F32;
+}
+
+/* n values from the device, which become the type of the file in place; both rooms are for f32. */
+static clora_status read_rows(void *values, float *wide, const own_tensor *t, int row, int rows, size_t n) {
+    const clora_dtype type = type_of(t);
     clora_status status = CLORA_OK;
 
-    *out = NULL;
-    if (!stored)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to save %s", t->name));
-    TRY(t->weight ? weight_unpack(t->weight, t->module, stored) : clora_tensor_read(&t->vector, stored));
+    TRY(t->weight ? weight_unpack_rows(t->weight, t->module, row, rows, values)
+                  : clora_tensor_read(&t->vector, values));
     if (type != t->file) {
-        wide = alloc_array(n, sizeof(*wide));
-        if (!wide)
-            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to save %s", t->name));
-        dtype_to_f32(wide, stored, type, n);
-        dtype_from_f32(stored, t->file, wide, n);
+        dtype_to_f32(wide, values, type, n);
+        dtype_from_f32(values, t->file, wide, n);
     }
-    if (!dtype_all_finite(stored, t->file, n))
+    if (!dtype_all_finite(values, t->file, n))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "a value of %s is not finite in %s; a smaller learning rate may help",
                        t->name, dtype_name(t->file)));
-    *out = stored;
-    stored = NULL;
 done:
-    free(wide);
-    free(stored);
     return status;
 }
 
-static clora_status write_tensors(safetensors_writer *writer, const own_tensor *tensors) {
+static clora_status write_tensor(safetensors_writer *writer, const own_tensor *t) {
+    const int all = rows_of(t), most = rows_at_once(t) < all ? rows_at_once(t) : all;
+    const size_t width = elements_of(t) / (size_t)all;
+    float *values = alloc_array((size_t)most * width, sizeof(*values));
+    float *wide = alloc_array((size_t)most * width, sizeof(*wide));
     clora_status status = CLORA_OK;
-    void *values = NULL;
 
-    while (writer->next < writer->count) {
-        const own_tensor *t = &tensors[writer->order[writer->next]];
-        free(values);
-        TRY(read_values(&values, t));
-        TRY(safetensors_writer_tensor(writer, values, bytes_of(t)));
+    if (!values || !wide)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to save %s", t->name));
+    for (int row = 0; row < all; row += most) {
+        const int rows = all - row < most ? all - row : most;
+        const size_t n = (size_t)rows * width;
+        TRY(read_rows(values, wide, t, row, rows, n));
+        TRY(safetensors_writer_tensor(writer, values, n * dtype_size(t->file)));
     }
 done:
+    free(wide);
     free(values);
+    return status;
+}
+
+/* ---- files ---- */
+
+static clora_status write_tensors(safetensors_writer *writer, const own_tensor *tensors) {
+    clora_status status = CLORA_OK;
+
+    while (writer->next < writer->count)
+        TRY(write_tensor(writer, &tensors[writer->order[writer->next]]));
+done:
     return status;
 }
 

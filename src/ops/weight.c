@@ -306,26 +306,35 @@ done:
     return status;
 }
 
+/* Whether a module has these rows and they are whole units, and the image's sizes for them. */
+static clora_status frame(weight_image *image, const weight *w, int module, int row, int rows) {
+    const int step = weight_row_step(w), N = module >= 0 && module < w->modules ? w->module[module].N : -1;
+
+    if (N < 0)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "module %d of %d of a weight", module, w->modules);
+    if (row < 0 || rows < 0 || rows > N - row || row % step != 0 || (rows % step != 0 && row + rows != N))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "rows %d to %d of a weight of %d, in steps of %d", row, row + rows, N,
+                          step);
+    image->storage = w->storage;
+    image->plain = w->layout == WEIGHT_PLAIN;
+    image->first_row = row;
+    image->N = N;
+    image->K = w->K;
+    image->NR = w->NR;
+    return CLORA_OK;
+}
+
 static clora_status pack(weight *w, int module, int row, int rows, const void *data, clora_dtype dtype,
                          bool transposed) {
-    if (module < 0 || module >= w->modules || dtype == CLORA_DTYPE_I32)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "weight_pack: module %d of %d, type %s", module, w->modules,
-                          dtype_name(dtype));
-    const int N = w->module[module].N, step = weight_row_step(w);
-    if (row < 0 || rows < 0 || rows > N - row || row % step != 0 || (rows % step != 0 && row + rows != N))
-        return clora_fail(CLORA_ERROR_ARGUMENT, "weight_pack: rows %d to %d of %d, in steps of %d", row, row + rows, N,
-                          step);
-    weight_image image = {.pack = true,
-                          .source = data,
-                          .source_row = row,
-                          .source_dtype = dtype,
-                          .transposed = transposed,
-                          .storage = w->storage,
-                          .plain = w->layout == WEIGHT_PLAIN,
-                          .N = N,
-                          .K = w->K,
-                          .NR = w->NR};
-    return transfer(w, module, row, rows, &image);
+    weight_image image = {.pack = true, .source = data, .source_dtype = dtype, .transposed = transposed};
+    clora_status status = CLORA_OK;
+
+    if (dtype == CLORA_DTYPE_I32)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "weight_pack: type %s", dtype_name(dtype));
+    TRY(frame(&image, w, module, row, rows));
+    TRY(transfer(w, module, row, rows, &image));
+done:
+    return status;
 }
 
 clora_status weight_pack(weight *w, int module, const void *data, clora_dtype dtype, bool transposed) {
@@ -336,16 +345,18 @@ clora_status weight_pack_rows(weight *w, int module, int row, int rows, const vo
     return pack(w, module, row, rows, data, dtype, false);
 }
 
+clora_status weight_unpack_rows(const weight *w, int module, int row, int rows, void *data) {
+    weight_image image = {.rows = data};
+    clora_status status = CLORA_OK;
+
+    TRY(frame(&image, w, module, row, rows));
+    TRY(transfer(w, module, row, rows, &image));
+done:
+    return status;
+}
+
 clora_status weight_unpack(const weight *w, int module, void *data) {
-    if (module < 0 || module >= w->modules)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "weight_unpack: module %d of %d", module, w->modules);
-    weight_image image = {.rows = data,
-                          .storage = w->storage,
-                          .plain = w->layout == WEIGHT_PLAIN,
-                          .N = w->module[module].N,
-                          .K = w->K,
-                          .NR = w->NR};
-    return transfer(w, module, 0, w->module[module].N, &image);
+    return weight_unpack_rows(w, module, 0, module >= 0 && module < w->modules ? w->module[module].N : 0, data);
 }
 
 clora_status weight_set_bias(weight *w, int module, const float *bias) {

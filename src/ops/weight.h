@@ -105,8 +105,10 @@ clora_status weight_pack(weight *w, int module, const void *data, clora_dtype dt
 clora_status weight_pack_rows(weight *w, int module, int row, int rows, const void *data, clora_dtype dtype);
 int weight_row_step(const weight *w);
 
-/* Read one module back: its plain rows, the bytes that were packed where the types are the same. */
+/* Read one module back, or as many rows of it as weight_pack_rows takes: its plain rows, the bytes that were packed
+ * where the types are the same. */
 clora_status weight_unpack(const weight *w, int module, void *data);
+clora_status weight_unpack_rows(const weight *w, int module, int row, int rows, void *data);
 
 /*
  * Consecutive panels (or plain rows) of one part, such as those of a module there. What a weight that trains has

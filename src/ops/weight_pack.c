@@ -22,7 +22,7 @@ static const void *row_at(const weight_image *image, float gathered[COLUMNS], in
     const char *source = image->source;
 
     if (!image->transposed)
-        return source + ((size_t)(n - image->source_row) * K + (size_t)k) * size;
+        return source + ((size_t)(n - image->first_row) * K + (size_t)k) * size;
     for (size_t i = 0; i < (size_t)count; i++)
         memcpy((char *)gathered + i * size, source + (((size_t)k + i) * N + (size_t)n) * size, size);
     return gathered;
@@ -108,7 +108,8 @@ static void panel_unpack(const weight_image *image, const unsigned char *panel, 
     const size_t row = storage_row_elements(s, image->K) * dtype_size(s->element);
 
     for (int lane = 0; lane < image->NR && unit * image->NR + lane < image->N; lane++)
-        lane_unpack(image, (unsigned char *)image->rows + (size_t)(unit * image->NR + lane) * row, panel, lane);
+        lane_unpack(image, (unsigned char *)image->rows + (size_t)(unit * image->NR + lane - image->first_row) * row,
+                    panel, lane);
 }
 
 static bool row_pack(const weight_image *image, unsigned char *row, int unit) {
@@ -143,7 +144,7 @@ static void *work(void *argument) {
         if (image->pack)
             s->finite &= image->plain ? row_pack(image, unit, index) : panel_pack(image, unit, index);
         else if (image->plain)
-            memcpy((char *)image->rows + (size_t)index * row, unit, row);
+            memcpy((char *)image->rows + (size_t)(index - image->first_row) * row, unit, row);
         else
             panel_unpack(image, unit, index);
     }

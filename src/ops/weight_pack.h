@@ -12,9 +12,9 @@ typedef struct weight_image {
     int first, count; /* which of the module's units */
     int N, K, NR;     /* of the module */
     const storage *storage;
+    int first_row; /* the module's row that comes first in host memory */
 
     const void *source; /* pack: row major (N, K), or (K, N) when transposed */
-    int source_row;     /* the module's row that comes first in it */
     clora_dtype source_dtype;
     bool transposed;
 
