@@ -38,13 +38,22 @@ static clora_model *load(const char *directory, int storage) {
     return model;
 }
 
-static run begin(const clora_full_options *options, int storage, int recompute) {
+/* Gradients that last until the update, which clips nothing, or that are used up in the backward pass. */
+static const float LAST = 1e30f, USED_UP = 0.0f;
+
+static run begin_as(const clora_full_options *options, int storage, int recompute, float clip) {
     run r = {.model = load(fixture_path(family), storage)};
 
     fixture_read_batch(&batch, family);
+    clora_train_options train = fixture_options(&batch, recompute);
+    train.clip = clip;
     assert_ok(clora_full_create(&r.adapter, r.model, options));
-    r.trainer = fixture_trainer(r.model, r.adapter, &r.dataset, &batch, recompute);
+    r.trainer = fixture_trainer_with(r.model, r.adapter, &r.dataset, &batch, &train);
     return r;
+}
+
+static run begin(const clora_full_options *options, int storage, int recompute) {
+    return begin_as(options, storage, recompute, LAST);
 }
 
 static void end(run *r) {
@@ -73,6 +82,25 @@ static void to_rows(float *rows, const float *values, const own_tensor *t) {
     for (int n = 0; n < N; n++)
         for (int k = 0; k < w->K; k++)
             rows[n * w->K + k] = values[(n / NR * w->K + k) * NR + n % NR];
+}
+
+static void *read_tensor(const own_tensor *t) {
+    void *values = calloc(elements(t), sizeof(float));
+
+    assert_non_null(values);
+    assert_ok(t->weight ? weight_unpack(t->weight, t->module, values) : clora_tensor_read(&t->vector, values));
+    return values;
+}
+
+static void assert_same_model(const clora_model *a, const clora_model *b) {
+    assert_int_equal(a->tensors, b->tensors);
+    for (int i = 0; i < a->tensors; i++) {
+        void *x = read_tensor(&a->tensor[i]), *y = read_tensor(&b->tensor[i]);
+        assert_string_equal(a->tensor[i].name, b->tensor[i].name);
+        assert_memory_equal(x, y, elements(&a->tensor[i]) * sizeof(float));
+        free(x);
+        free(y);
+    }
 }
 
 /* The gradient of a full_value as the files lay it out; false where it does not train. */
@@ -139,12 +167,54 @@ static void test_ten_steps_are_those_of_pytorch(void **state) {
     end(&r);
 }
 
-static void *read_tensor(const own_tensor *t) {
-    void *values = calloc(elements(t), sizeof(float));
+/* What three steps leave of a model, either way, and that gradients take less than a model's worth of memory. */
+static void check_used_up(clora_storage storage, int recompute) {
+    clora_full_options options = CLORA_FULL_OPTIONS_INIT;
 
-    assert_non_null(values);
-    assert_ok(t->weight ? weight_unpack(t->weight, t->module, values) : clora_tensor_read(&t->vector, values));
-    return values;
+    options.master = CLORA_FULL_MASTER_NONE;
+    run a = begin_as(&options, (int)storage, recompute, LAST), b = begin_as(&options, (int)storage, recompute, USED_UP);
+    const size_t all = parameters_scalars(&a.trainer->parameters) * sizeof(float);
+    const size_t last = clora_trainer_plan(a.trainer).gradients, passing = clora_trainer_plan(b.trainer).gradients;
+
+    assert_true(passing < all && (recompute == CLORA_RECOMPUTE_LAYER || last < all));
+    for (int i = 0; i < 3; i++) {
+        clora_train_step x, y;
+        assert_ok(clora_trainer_step(a.trainer, &x));
+        assert_ok(clora_trainer_step(b.trainer, &y));
+        assert_true(x.loss == y.loss && x.grad_norm == y.grad_norm);
+    }
+    assert_same_model(a.model, b.model);
+    end(&a);
+    end(&b);
+}
+
+static void test_gradients_that_are_used_up_give_the_same_bits(void **state) {
+    (void)state;
+    check_used_up(CLORA_STORAGE_F32, CLORA_RECOMPUTE_NONE);
+    check_used_up(CLORA_STORAGE_F32, CLORA_RECOMPUTE_LAYER);
+    check_used_up(CLORA_STORAGE_BF16, CLORA_RECOMPUTE_NONE);
+}
+
+/* After a loss that is not finite all is as it was. A loss may be finite whose gradient is not: then weights may have
+ * followed it, and no status says that they are as they were. */
+static void test_nothing_follows_a_loss_that_is_not_finite(void **state) {
+    clora_train_step done;
+    run r = begin_as(NULL, -1, 0, USED_UP);
+    const own_tensor *first = &r.model->tensor[2]; /* a projection of the first layer */
+
+    (void)state;
+    assert_ok(tensor_write_part(r.model->norm, 0, 1, &(float){INFINITY}));
+    void *before = read_tensor(first);
+    assert_refused(clora_trainer_step(r.trainer, &done), CLORA_ERROR_FORMAT, "step 1: the loss is not finite");
+    void *after = read_tensor(first);
+    assert_memory_equal(before, after, elements(first) * sizeof(float));
+    free(before);
+    free(after);
+    end(&r);
+    r = begin_as(NULL, -1, 0, USED_UP);
+    assert_ok(tensor_write_part(r.model->norm, 0, 1, &(float){1e30f}));
+    assert_refused(clora_trainer_step(r.trainer, &done), CLORA_ERROR_ARGUMENT, "step 1: the gradient is not finite");
+    end(&r);
 }
 
 /* Which tensors change in a step, by a word in their names; their gradients are PyTorch's. */
@@ -298,17 +368,6 @@ static void test_16_bits_learn_with_and_without_a_master(void **state) {
 
 /* ---- files ---- */
 
-static void assert_same_model(const clora_model *a, const clora_model *b) {
-    assert_int_equal(a->tensors, b->tensors);
-    for (int i = 0; i < a->tensors; i++) {
-        void *x = read_tensor(&a->tensor[i]), *y = read_tensor(&b->tensor[i]);
-        assert_string_equal(a->tensor[i].name, b->tensor[i].name);
-        assert_memory_equal(x, y, elements(&a->tensor[i]) * sizeof(float));
-        free(x);
-        free(y);
-    }
-}
-
 static void test_a_trained_model_is_saved_and_read_again(void **state) {
     run r = begin(NULL, -1, 0);
 
@@ -325,6 +384,20 @@ static void test_a_trained_model_is_saved_and_read_again(void **state) {
                                                                     : "tiny-qwen2/generation_config.json"));
     assert_refused(clora_adapter_save(r.adapter, scratch_path("out"), NULL), CLORA_ERROR_ARGUMENT, "out");
     assert_refused(clora_adapter_save(r.adapter, fixture_path(family), NULL), CLORA_ERROR_ARGUMENT, "never written to");
+    clora_model_free(again);
+    end(&r);
+}
+
+/* Weights of 16 bits go into files of 32 and come back as they were. */
+static void test_a_model_in_16_bits_is_saved_in_the_type_of_its_files(void **state) {
+    run r = begin(NULL, CLORA_STORAGE_BF16, 0);
+
+    (void)state;
+    step(&r);
+    assert_ok(clora_adapter_save(r.adapter, scratch_path("out"), NULL));
+    clora_model *again = load(scratch_path("out"), CLORA_STORAGE_BF16);
+    assert_int_equal(again->tensor[0].file, CLORA_DTYPE_F32);
+    assert_same_model(r.model, again);
     clora_model_free(again);
     end(&r);
 }
@@ -442,6 +515,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients_of_every_parameter_are_those_of_pytorch),
         cmocka_unit_test(test_ten_steps_are_those_of_pytorch),
+        cmocka_unit_test(test_gradients_that_are_used_up_give_the_same_bits),
+        cmocka_unit_test(test_nothing_follows_a_loss_that_is_not_finite),
         cmocka_unit_test(test_norms_train_alone),
         cmocka_unit_test(test_biases_train_alone_where_there_are_some),
         cmocka_unit_test(test_a_part_trains_that_a_regular_expression_names),
@@ -449,6 +524,8 @@ int main(void) {
         cmocka_unit_test(test_a_master_keeps_what_16_bits_lose),
         cmocka_unit_test(test_16_bits_learn_with_and_without_a_master),
         cmocka_unit_test_setup_teardown(test_a_trained_model_is_saved_and_read_again, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_a_model_in_16_bits_is_saved_in_the_type_of_its_files, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(test_a_large_model_is_saved_in_shards, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_fresh_weights_are_as_transformers_makes_them),
         cmocka_unit_test_setup_teardown(test_a_configuration_says_how_weights_begin, scratch_setup, scratch_teardown),

@@ -301,7 +301,7 @@ static void test_shapes_that_do_not_fit_are_refused(void **state) {
     assert_int_equal(op_cross_entropy(a, a, b, a, NULL, 0.0f, false), CLORA_ERROR_SHAPE);
     assert_int_equal(op_dropout(a, b, 0.1f, 0, 0), CLORA_ERROR_SHAPE);
     assert_int_equal(op_add(a, b), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_sum_squares(a, 12, b), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_sum_squares(a, 0, a, b), CLORA_ERROR_SHAPE);
     assert_int_equal(op_rope_store(a, b, a, a, a, (attention_shape){1, 2, 3, 1, 1, 2, 0, false}), CLORA_ERROR_SHAPE);
     assert_int_equal(op_attention(a, NULL, a, b, b, a, a, NULL, (attention_shape){1, 2, 3, 3, 2, 2, 0, false}),
                      CLORA_ERROR_SHAPE);

@@ -16,6 +16,7 @@
 #include "support/fixture.h"
 #include "support/fresh_context.h"
 #include "support/scratch.h"
+#include "ops/ops.h"
 #include "train/optimizer.h"
 
 /* Four parameters in two buffers: the first three lie side by side. */
@@ -167,7 +168,7 @@ static void test_the_bytes_of_a_scalar_are_those_that_are_taken(void **state) {
     begin(alike);
     clora_context_memory(context, &after, NULL);
     assert_int_equal(parameters_scalars(&list), sizes[0] + sizes[1]);
-    const size_t own = (BUFFERS + 2) * sizeof(float); /* sums and scale */
+    const size_t own = (BUFFERS + SQUARE_PARTS + 2) * sizeof(float); /* sums, their parts and scale */
     assert_int_equal(after - before, 4 * sizeof(float) * parameters_scalars(&list) + own);
     assert_int_equal(optimizer_bytes(adamw), 2 * sizeof(float) * parameters_scalars(&list) + own);
 }
@@ -311,7 +312,7 @@ static void test_moments_of_8_bits_take_a_quarter(void **state) {
     o.optimizer = CLORA_OPTIMIZER_ADAMW8BIT;
     follow_fixture(&o);
     const size_t large = BLOCKS * (2 * 256 + 2 * sizeof(float)), small = 2 * SMALL * sizeof(float);
-    assert_int_equal(optimizer_bytes(adamw), large + small + (BUFFERS + 2) * sizeof(float));
+    assert_int_equal(optimizer_bytes(adamw), large + small + (BUFFERS + SQUARE_PARTS + 2) * sizeof(float));
 }
 
 static void follow_sgd(const char *key, float momentum, int states) {

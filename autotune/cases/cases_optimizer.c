@@ -137,10 +137,11 @@ enum { SLOTS = 3, SLOT = 1 };
 static void sum_squares_setup(case_run *run) {
     case_dense(run, "sums", CASE_INOUT, CLORA_DTYPE_F32, 1, SLOTS);
     case_dense(run, "x", CASE_IN, CLORA_DTYPE_F32, run->shape.M, run->shape.K);
+    case_dense(run, "parts", CASE_SCRATCH, CLORA_DTYPE_F32, 1, SQUARE_PARTS);
 }
 
 static clora_status sum_squares_launch(case_run *run) {
-    return op_sum_squares(tensor(run, 0), SLOT, tensor(run, 1));
+    return op_sum_squares(tensor(run, 0), SLOT, tensor(run, 2), tensor(run, 1));
 }
 
 static void sum_squares_reference(case_run *run) {

@@ -180,7 +180,8 @@ CLORA_API clora_status clora_train_plan(clora_memory_plan *out, clora_model *mod
  * @param[out]    out      overwritten: what the update was
  *
  * @return CLORA_OK; CLORA_ERROR_FORMAT when the loss or a gradient is not finite: the message names step and tensor,
- * and the adapter is as it was before the step; CLORA_ERROR_NOT_FOUND when the run is over
+ * and the adapter is as it was before the step; CLORA_ERROR_ARGUMENT when without clipping a gradient of a model's own
+ * weights is not finite, which some have followed then (docs/optimizers.md); CLORA_ERROR_NOT_FOUND when the run is over
  */
 CLORA_API clora_status clora_trainer_step(clora_trainer *trainer, clora_train_step *out);
 

@@ -130,16 +130,28 @@ done:
     return status;
 }
 
+static clora_status span_gradient(const weight *w, weight_span span, const selection *s, const clora_tensor *dy,
+                                  const clora_tensor *x) {
+    const clora_tensor stored = span.count > 0 ? weight_span_view(w, span) : (clora_tensor){0};
+    clora_tensor dw = span.count > 0 ? parameters_gradient(s->trains, &stored) : stored;
+    clora_status status = CLORA_OK;
+
+    if (!dw.buffer)
+        return CLORA_OK;
+    TRY(parameters_begin_gradient(s->trains, &stored));
+    TRY(op_matmul_dw(&dw, dy, x, w, span));
+    TRY(parameters_end_gradient(s->trains, &stored));
+done:
+    return status;
+}
+
 /* Those of W0's modules that train, and of their biases. */
 static clora_status own_gradients(const weight *w, const selection *s, const clora_tensor *dy, const clora_tensor *x) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < w->modules; i++) {
-        for (int part = 0; part < w->parts; part++) {
-            clora_tensor dw = weight_gradient(s->trains, w, i, part);
-            if (dw.buffer)
-                TRY(op_matmul_dw(&dw, dy, x, w, weight_module_span(w, i, part)));
-        }
+        for (int part = 0; part < w->parts; part++)
+            TRY(span_gradient(w, weight_module_span(w, i, part), s, dy, x));
         clora_tensor dbias = bias_gradient(s->trains, w, i);
         const clora_tensor columns = tensor_view(dy, 0, (int)tensor_rows(dy), w->module[i].col, w->module[i].N);
         if (dbias.buffer)

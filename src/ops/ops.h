@@ -229,8 +229,10 @@ clora_status op_dropout_add(clora_tensor *y, const clora_tensor *x, float p, uin
 
 /* ---- updates of parameters (update.c) ---- */
 
-/* sums f32 (tensors): sums[slot] overwritten = sum of squares of x, dense, in a fixed order */
-clora_status op_sum_squares(clora_tensor *sums, int slot, const clora_tensor *x);
+/* sums f32 (tensors): sums[slot] overwritten = sum of squares of x, dense, in a fixed order; parts f32 (SQUARE_PARTS)
+ * are overwritten */
+enum { SQUARE_PARTS = 256 /* work-groups of square_parts: the kernel's PARTS */ };
+clora_status op_sum_squares(clora_tensor *sums, int slot, clora_tensor *parts, const clora_tensor *x);
 
 /* scale f32 (2) overwritten:
  *   scale[1] = norm = sqrt(sum of sums[0 .. n-1]) * factor

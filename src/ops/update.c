@@ -3,8 +3,6 @@
 #include "ops/launch.h"
 #include "ops/ops.h"
 
-enum { PARTS = 256 /* work-groups of square_parts: the kernel's PARTS */ };
-
 static clora_status square_parts(clora_tensor *parts, const clora_tensor *x) {
     launch l;
 
@@ -15,7 +13,7 @@ static clora_status square_parts(clora_tensor *parts, const clora_tensor *x) {
     launch_tensor(&l, parts);
     launch_tensor(&l, x);
     launch_ulong(&l, clora_tensor_count(x));
-    return launch_run(&l, PARTS * group, 1, 1, group, 1, 1);
+    return launch_run(&l, SQUARE_PARTS * group, 1, 1, group, 1, 1);
 }
 
 static clora_status square_total(clora_tensor *sums, int slot, const clora_tensor *parts) {
@@ -30,18 +28,16 @@ static clora_status square_total(clora_tensor *sums, int slot, const clora_tenso
     return launch_run(&l, 1, 1, 1, 1, 1, 1);
 }
 
-clora_status op_sum_squares(clora_tensor *sums, int slot, const clora_tensor *x) {
+clora_status op_sum_squares(clora_tensor *sums, int slot, clora_tensor *parts, const clora_tensor *x) {
     clora_status status = CLORA_OK;
-    clora_tensor *parts = NULL;
 
-    if (slot < 0 || (size_t)slot >= clora_tensor_count(sums) || !tensor_is_dense(sums) || !tensor_is_dense(x))
-        return clora_fail(CLORA_ERROR_SHAPE, "sum_squares: slot %d of sums%s x%s", slot, tensor_shape_text(sums),
-                          tensor_shape_text(x));
-    TRY(tensor_new(&parts, x->context, CLORA_DTYPE_F32, 1, PARTS));
+    if (slot < 0 || (size_t)slot >= clora_tensor_count(sums) || clora_tensor_count(parts) != SQUARE_PARTS ||
+        !tensor_is_dense(sums) || !tensor_is_dense(x))
+        return clora_fail(CLORA_ERROR_SHAPE, "sum_squares: slot %d of sums%s parts%s x%s", slot,
+                          tensor_shape_text(sums), tensor_shape_text(parts), tensor_shape_text(x));
     TRY(square_parts(parts, x));
     TRY(square_total(sums, slot, parts));
 done:
-    clora_tensor_free(parts); /* OpenCL keeps the buffer until both kernels are done */
     return status;
 }
 

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -82,4 +83,10 @@ clora_status batch_results(const workspace *ws, float *staging, double *nll, dou
         TRY(sum(hits, &ws->hit, staging));
 done:
     return status;
+}
+
+clora_status batch_check_loss(float loss, int step) {
+    if (isfinite(loss))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_FORMAT, "step %d: the loss is not finite; a smaller learning rate may help", step);
 }

@@ -50,12 +50,18 @@ static size_t attached_bytes(const clora_trainer *t) {
     return bytes;
 }
 
+static size_t gradient_bytes(const clora_trainer *t) {
+    const size_t passing = t->passing ? clora_tensor_count(t->passing) * sizeof(float) : 0;
+
+    return parameters_gradient_bytes(&t->parameters) + passing;
+}
+
 clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
     if (!t)
         return (clora_memory_plan){0};
     clora_memory_plan plan = {.weights = t->model->info.device_bytes,
                               .adapter = attached_bytes(t),
-                              .gradients = parameters_scalars(&t->parameters) * sizeof(float),
+                              .gradients = gradient_bytes(t),
                               .optimizer = optimizer_bytes(t->optimizer),
                               .activations = workspace_bytes(t->ws),
                               .scratch = scratch_bytes(t->model->context)};

@@ -104,6 +104,7 @@ clora_status optimizer_create(optimizer **out, const optimizer_rule *rule, const
     for (int i = 0; i < parameters->buffers * OPTIMIZER_STATES; i++)
         TRY(create_state(o, i / OPTIMIZER_STATES, i % OPTIMIZER_STATES));
     TRY(tensor_new(&o->sums, context, CLORA_DTYPE_F32, 1, parameters->buffers));
+    TRY(tensor_new(&o->parts, context, CLORA_DTYPE_F32, 1, SQUARE_PARTS));
     TRY(tensor_new(&o->scale, context, CLORA_DTYPE_F32, 1, 2));
     *out = o;
     o = NULL;
@@ -120,12 +121,13 @@ void optimizer_free(optimizer *o) {
     free(o->state);
     free(o->run);
     clora_tensor_free(o->sums);
+    clora_tensor_free(o->parts);
     clora_tensor_free(o->scale);
     free(o);
 }
 
 size_t optimizer_bytes(const optimizer *o) {
-    size_t elements = clora_tensor_count(o->sums) + clora_tensor_count(o->scale);
+    size_t elements = clora_tensor_count(o->sums) + clora_tensor_count(o->parts) + clora_tensor_count(o->scale);
 
     for (int i = 0; i < o->parameters->buffers * OPTIMIZER_STATES; i++)
         elements += clora_tensor_count(o->state[i]);
@@ -138,7 +140,8 @@ clora_status optimizer_norm(optimizer *o, float *norm, float factor, float clip)
     float scale[2];
 
     for (int i = 0; i < buffers; i++)
-        TRY(op_sum_squares(o->sums, i, o->parameters->gradient[i]));
+        if (!parameters_uses_up(o->parameters, i))
+            TRY(op_sum_squares(o->sums, i, o->parts, o->parameters->gradient[i]));
     TRY(op_clip_scale(o->scale, o->sums, buffers, factor, clip));
     TRY(clora_tensor_read(o->scale, scale));
     *norm = scale[1];
@@ -146,16 +149,44 @@ done:
     return status;
 }
 
+static clora_status update_run(optimizer *o, optimizer_run *run, const clora_train_options *options, float lr,
+                               int step) {
+    clora_status status = CLORA_OK;
+
+    run->span.lr = lr * o->parameters->list[run->first].group.lr_factor;
+    TRY(parameters_fetch(o->parameters, buffer_of(o, run)));
+    TRY(run->rule->update(&run->span, o->scale, options, step));
+    TRY(parameters_keep(o->parameters, buffer_of(o, run)));
+done:
+    return status;
+}
+
 clora_status optimizer_update(optimizer *o, const clora_train_options *options, float lr, int step) {
     clora_status status = CLORA_OK;
 
-    for (size_t i = 0; i < o->runs; i++) {
-        optimizer_run *run = &o->run[i];
-        run->span.lr = lr * o->parameters->list[run->first].group.lr_factor;
-        TRY(parameters_fetch(o->parameters, buffer_of(o, run)));
-        TRY(run->rule->update(&run->span, o->scale, options, step));
-        TRY(parameters_keep(o->parameters, buffer_of(o, run)));
-    }
+    for (size_t i = 0; i < o->runs; i++)
+        if (!parameters_uses_up(o->parameters, buffer_of(o, &o->run[i])))
+            TRY(update_run(o, &o->run[i], options, lr, step));
+done:
+    return status;
+}
+
+clora_status optimizer_begin(optimizer *o, float factor) {
+    clora_status status = CLORA_OK;
+
+    TRY(clora_tensor_zero(o->sums));
+    TRY(op_clip_scale(o->scale, o->sums, o->parameters->buffers, factor, 0.0f));
+done:
+    return status;
+}
+
+clora_status optimizer_update_buffer(optimizer *o, int buffer, const clora_train_options *options, float lr, int step) {
+    clora_status status = CLORA_OK;
+
+    TRY(op_sum_squares(o->sums, buffer, o->parts, o->parameters->gradient[buffer]));
+    for (size_t i = 0; i < o->runs; i++)
+        if (buffer_of(o, &o->run[i]) == buffer)
+            TRY(update_run(o, &o->run[i], options, lr, step));
 done:
     return status;
 }

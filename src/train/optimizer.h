@@ -59,6 +59,7 @@ typedef struct optimizer {
     size_t runs;
     clora_tensor **state; /* OPTIMIZER_STATES for each buffer, of all its runs; NULL where there is nothing */
     clora_tensor *sums;   /* (buffers): sum of squares of each gradient */
+    clora_tensor *parts;  /* what one of them is summed up from */
     clora_tensor *scale;  /* (2): what gradients are multiplied by, and their norm */
 } optimizer;
 
@@ -74,6 +75,13 @@ clora_status optimizer_norm(optimizer *o, float *norm, float factor, float clip)
 
 /* One update of all parameters, number step from 1. */
 clora_status optimizer_update(optimizer *o, const clora_train_options *options, float lr, int step);
+
+/*
+ * Without clipping the factor is all of the scale, and a gradient can be used up as soon as it is made: begin before
+ * the backward pass, and then update those buffers. optimizer_norm and optimizer_update do the rest.
+ */
+clora_status optimizer_begin(optimizer *o, float factor);
+clora_status optimizer_update_buffer(optimizer *o, int buffer, const clora_train_options *options, float lr, int step);
 
 /* The rule that parameter i follows, and what is kept for it under the name of the rule's state `which`: a view. */
 const optimizer_rule *optimizer_rule_of(const optimizer *o, size_t i);

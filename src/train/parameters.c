@@ -18,19 +18,45 @@ void parameters_finish(parameters *p) {
     *p = (parameters){0};
 }
 
+/* A view that owns none of its memory. */
+static clora_status make_lent(clora_tensor **out, clora_tensor view) {
+    const clora_status status = tensor_split(out, &view, 0, 1, tensor_cols(&view));
+
+    if (status == CLORA_OK)
+        (*out)->owned = 0;
+    return status;
+}
+
+static bool is_lent(const parameters *p, int buffer) {
+    return p->gradient[buffer]->owned == 0;
+}
+
+static clora_status make_gradient(clora_tensor **out, const parameters *p, const clora_tensor *value,
+                                  const clora_tensor *stored) {
+    const int n = tensor_cols(value);
+    const clora_tensor lent = p->lender ? p->lender->lend(p->lender->user, stored, n) : (clora_tensor){0};
+    clora_status status = CLORA_OK;
+
+    if (lent.buffer)
+        return make_lent(out, lent);
+    TRY(tensor_new(out, value->context, CLORA_DTYPE_F32, 1, n));
+    TRY(clora_tensor_zero(*out));
+done:
+    return status;
+}
+
 clora_status parameters_add_stored(parameters *p, clora_tensor *value, parameter_home home) {
     const size_t needed = (size_t)p->buffers + 1;
     clora_status status = CLORA_OK;
-    clora_tensor *gradient;
 
     TRY(alloc_grow((void **)&p->value, &p->value_capacity, needed, sizeof(*p->value)));
     TRY(alloc_grow((void **)&p->gradient, &p->gradient_capacity, needed, sizeof(*p->gradient)));
     TRY(alloc_grow((void **)&p->home, &p->home_capacity, needed, sizeof(*p->home)));
-    TRY(tensor_new(&gradient, value->context, CLORA_DTYPE_F32, 1, tensor_cols(value)));
     p->value[p->buffers] = value;
     p->home[p->buffers] = home;
-    p->gradient[p->buffers++] = gradient;
-    TRY(clora_tensor_zero(gradient));
+    p->gradient[p->buffers] = NULL;
+    status = make_gradient(&p->gradient[p->buffers], p, value, home.keep ? &home.stored : value);
+    p->buffers += p->gradient[p->buffers] != NULL;
 done:
     return status;
 }
@@ -103,6 +129,22 @@ clora_tensor parameters_gradient(const parameters *p, const clora_tensor *value)
     return view;
 }
 
+clora_status parameters_begin_gradient(const parameters *p, const clora_tensor *value) {
+    const int buffer = find_buffer(p, value);
+
+    return buffer < p->buffers && is_lent(p, buffer) ? clora_tensor_zero(p->gradient[buffer]) : CLORA_OK;
+}
+
+clora_status parameters_end_gradient(const parameters *p, const clora_tensor *value) {
+    const int buffer = find_buffer(p, value);
+
+    return buffer < p->buffers && parameters_uses_up(p, buffer) ? p->lender->use(p->lender->user, buffer) : CLORA_OK;
+}
+
+bool parameters_uses_up(const parameters *p, int buffer) {
+    return is_lent(p, buffer) && p->lender->use;
+}
+
 size_t parameters_scalars(const parameters *p) {
     size_t n = 0;
 
@@ -111,11 +153,20 @@ size_t parameters_scalars(const parameters *p) {
     return n;
 }
 
+size_t parameters_gradient_bytes(const parameters *p) {
+    size_t n = 0;
+
+    for (int i = 0; i < p->buffers; i++)
+        n += p->gradient[i]->owned;
+    return n;
+}
+
 clora_status parameters_zero_gradients(const parameters *p) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < p->buffers; i++)
-        TRY(clora_tensor_zero(p->gradient[i]));
+        if (!is_lent(p, i))
+            TRY(clora_tensor_zero(p->gradient[i]));
 done:
     return status;
 }

@@ -32,20 +32,33 @@ typedef struct parameter_home {
     clora_status (*keep)(const void *user, const clora_tensor *value); /* back, after it; NULL: there is no such home */
 } parameter_home;
 
+/*
+ * Memory that gradients are lent for as long as they are needed: those that a backward pass makes in one go and no
+ * other adds to. It serves others before, and after where each is used up as soon as it is made.
+ */
+typedef struct gradient_lender {
+    void *user;
+    /* A dense view for the n gradients of a buffer, given what passes read; without a buffer: none is lent. */
+    clora_tensor (*lend)(void *user, const clora_tensor *stored, int n);
+    /* Use up the gradient of a buffer; NULL: gradients last until the next forward pass. */
+    clora_status (*use)(void *user, int buffer);
+} gradient_lender;
+
 /* All zero: empty. The buffers are f32 (1, n). */
 typedef struct parameters {
     parameter *list; /* in the order of buffers and offsets */
     size_t count, capacity;
     int buffers;
-    clora_tensor **value;    /* borrowed: trained in place */
-    clora_tensor **gradient; /* one for each value, of its size: backward passes accumulate */
-    parameter_home *home;    /* one for each */
+    clora_tensor **value;          /* borrowed: trained in place */
+    clora_tensor **gradient;       /* one for each value, of its size: backward passes accumulate */
+    parameter_home *home;          /* one for each */
+    const gradient_lender *lender; /* borrowed; NULL: all gradients have memory of their own */
     size_t value_capacity, gradient_capacity, home_capacity;
 } parameters;
 
 void parameters_finish(parameters *p);
 
-/* A buffer whose parameters are to be added. Makes its gradient, which is zero. */
+/* A buffer whose parameters are to be added. Makes its gradient, which is zero unless it is lent. */
 clora_status parameters_add_buffer(parameters *p, clora_tensor *value);
 
 /* The same for values with a home elsewhere, which is what parameters_add and parameters_gradient are asked by: as a
@@ -64,12 +77,22 @@ clora_status parameters_add(parameters *p, char *name, const clora_tensor *value
  * nothing trains, and the view has no buffer. */
 clora_tensor parameters_gradient(const parameters *p, const clora_tensor *value);
 
-/* Scalars of all buffers. */
-size_t parameters_scalars(const parameters *p);
+/* Before and after a backward pass makes the gradient of a value in one go: where it is lent memory, zero it, and use
+ * it up. */
+clora_status parameters_begin_gradient(const parameters *p, const clora_tensor *value);
+clora_status parameters_end_gradient(const parameters *p, const clora_tensor *value);
 
+/* Is the gradient of a buffer gone when the pass is over? */
+bool parameters_uses_up(const parameters *p, int buffer);
+
+/* Scalars of all buffers, and the bytes of gradients that are not lent. */
+size_t parameters_scalars(const parameters *p);
+size_t parameters_gradient_bytes(const parameters *p);
+
+/* Those that are not lent. */
 clora_status parameters_zero_gradients(const parameters *p);
 
-/* Name the first parameter whose gradient is not finite in a CLORA_ERROR_FORMAT. Waits. */
+/* Name the first parameter whose gradient is not finite in a CLORA_ERROR_FORMAT. None is used up. Waits. */
 clora_status parameters_blame(const parameters *p, int step);
 
 #endif

@@ -150,6 +150,7 @@ done:
 static clora_status make_optimizer(clora_trainer *t) {
     clora_status status = CLORA_OK;
 
+    TRY(trainer_lend_gradients(t));
     TRY(t->adapter->method->list_parameters(&t->parameters, t->adapter, &t->options));
     TRY(optimizer_create(&t->optimizer, optimizer_find(&t->options), &t->parameters));
 done:
@@ -233,6 +234,8 @@ void clora_trainer_free(clora_trainer *t) {
     own_objective_finish(&t->own);
     optimizer_free(t->optimizer);
     parameters_finish(&t->parameters);
+    clora_tensor_free(t->passing);
+    free(t->lent);
     preference_free(t->preference);
     reference_scores_free(t->references);
     workspace_free(t->ws);
@@ -277,6 +280,7 @@ static clora_status micro_batch(clora_trainer *t, objective_sums *sums) {
     TRY(batch_upload(t->ws, batch));
     TRY(model_forward(t->ws, &select, NULL));
     TRY(objective_run(t->objective, t->ws, &select, NULL, true));
+    TRY(trainer_begin_use(t, batch));
     TRY(model_backward(t->ws, &select));
     TRY(batch_results(t->ws, t->staging, &nll, NULL));
     sums->loss += nll;
@@ -285,6 +289,16 @@ static clora_status micro_batch(clora_trainer *t, objective_sums *sums) {
     sums->learnt += (int)batch->learnt;
 done:
     return status;
+}
+
+/* A norm that is not finite: of gradients that are still there, or of some that weights have followed. */
+static clora_status blame(const clora_trainer *t) {
+    if (!t->lender.use)
+        return parameters_blame(&t->parameters, t->step + 1);
+    return clora_fail(CLORA_ERROR_ARGUMENT,
+                      "step %d: the gradient is not finite, and without clipping weights have followed it: train again "
+                      "with clipping or a smaller learning rate",
+                      t->step + 1);
 }
 
 static clora_status update(clora_trainer *t, clora_train_step *out) {
@@ -297,6 +311,7 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
         return clora_fail(CLORA_ERROR_NOT_FOUND, "the run is over after %d updates", t->steps);
     if (t->preference && t->adapter->changes_model && t->batches == 0)
         TRY(look_ahead(t));
+    out->lr = t->lr = schedule_rate(&t->options, t->step, t->steps);
     TRY(parameters_zero_gradients(&t->parameters));
     for (int i = 0; i < t->options.accumulate && (!t->batches_total || t->batches < t->batches_total); i++)
         TRY(micro_batch(t, &sums));
@@ -305,13 +320,10 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
     out->learnt = sums.learnt;
     if (t->preference)
         out->rewards = preference_rewards(t->preference, &sums);
-    out->lr = schedule_rate(&t->options, t->step, t->steps);
-    if (!isfinite(out->loss))
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "step %d: the loss is not finite; a smaller learning rate may help",
-                       out->step));
+    TRY(batch_check_loss(out->loss, out->step));
     TRY(optimizer_norm(t->optimizer, &out->grad_norm, 1.0f / (float)sums.units, t->options.clip));
     if (!isfinite(out->grad_norm))
-        TRY(parameters_blame(&t->parameters, out->step));
+        TRY(blame(t));
     TRY(optimizer_update(t->optimizer, &t->options, out->lr, ++t->step));
     out->epoch = (double)t->batches / (double)batches_per_epoch(t);
     out->seconds = clock_seconds() - start;

@@ -19,6 +19,14 @@ clora_status batch_upload(workspace *ws, const clora_batch *batch);
 /* Sums of nll and hits over the rows of the step in hand. Waits. (batch.c) */
 clora_status batch_results(const workspace *ws, float *staging, double *nll, double *hits);
 
+/* CLORA_ERROR_FORMAT for a loss that is not finite. (batch.c) */
+clora_status batch_check_loss(float loss, int step);
+
+/* Lend memory to gradients that are to be listed; without clipping they are used up in the backward pass, which
+ * trainer_begin_use then comes before. (lend_gradients.c) */
+clora_status trainer_lend_gradients(clora_trainer *t);
+clora_status trainer_begin_use(clora_trainer *t, const clora_batch *batch);
+
 /* The arena of an evaluation, planned. (evaluate.c) */
 clora_status evaluation_plan(workspace **out, const clora_model *model, const clora_adapter *adapter, int batch_size,
                              int length);
@@ -34,8 +42,12 @@ struct clora_trainer {
     objective objective;
     own_objective own; /* where it is the program's own */
     parameters parameters;
+    gradient_lender lender; /* of some of their gradients: */
+    size_t *lent;           /* floats of each layer's spare places; or else */
+    clora_tensor *passing;  /* the one place of all */
     optimizer *optimizer;
     float *staging; /* max_rows floats */
+    float lr;       /* of the update in hand */
     int step, steps;
     int64_t batches, batches_total; /* micro-batches so far, and of the whole run (0: no such limit) */
 };

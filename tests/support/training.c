@@ -10,11 +10,8 @@
 #include "support/scratch.h"
 #include "support/training.h"
 
-clora_trainer *fixture_trainer(clora_model *model, clora_adapter *adapter, clora_dataset **dataset,
-                               const fixture_batch *batch, int recompute) {
+clora_train_options fixture_options(const fixture_batch *batch, int recompute) {
     clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
-    clora_trainer *trainer = NULL;
-    const int lengths[4] = {batch->T, batch->T, batch->T, batch->T};
 
     options.steps = 10;
     options.batch_size = batch->B;
@@ -23,9 +20,24 @@ clora_trainer *fixture_trainer(clora_model *model, clora_adapter *adapter, clora
     options.weight_decay = 0.01f;
     options.clip = 0.0f;
     options.recompute = recompute;
+    return options;
+}
+
+clora_trainer *fixture_trainer_with(clora_model *model, clora_adapter *adapter, clora_dataset **dataset,
+                                    const fixture_batch *batch, const clora_train_options *options) {
+    clora_trainer *trainer = NULL;
+    const int lengths[4] = {batch->T, batch->T, batch->T, batch->T};
+
     assert_ok(clora_dataset_from_ids(dataset, batch->ids, batch->labels, lengths, batch->B));
-    assert_ok(clora_trainer_create(&trainer, model, adapter, *dataset, &options));
+    assert_ok(clora_trainer_create(&trainer, model, adapter, *dataset, options));
     return trainer;
+}
+
+clora_trainer *fixture_trainer(clora_model *model, clora_adapter *adapter, clora_dataset **dataset,
+                               const fixture_batch *batch, int recompute) {
+    const clora_train_options options = fixture_options(batch, recompute);
+
+    return fixture_trainer_with(model, adapter, dataset, batch, &options);
 }
 
 void assert_factors(clora_adapter *adapter, const parameters *gradients, float factor, const fixture_tensors *f,

@@ -10,6 +10,11 @@
 clora_trainer *fixture_trainer(clora_model *model, clora_adapter *adapter, clora_dataset **dataset,
                                const fixture_batch *batch, int recompute);
 
+/* The same with options that are nearly those. */
+clora_train_options fixture_options(const fixture_batch *batch, int recompute);
+clora_trainer *fixture_trainer_with(clora_model *model, clora_adapter *adapter, clora_dataset **dataset,
+                                    const fixture_batch *batch, const clora_train_options *options);
+
 /* Compare each module's A and B, or their gradients, times `factor` with tensors named prefix + PEFT's name. */
 void assert_factors(clora_adapter *adapter, const parameters *gradients, float factor, const fixture_tensors *f,
                     const char *prefix, double limit);
