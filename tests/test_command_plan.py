@@ -44,6 +44,15 @@ class Plan(CommandTest):
         self.assertFalse(any("--master" in choice["options"] for choice in
                              self.gives_json("plan", MODEL, "--method", "full", "--dtype", "f32")["choices"]))
 
+    def test_gradients_of_a_whole_model_take_less_where_they_are_used_up_at_once(self):
+        def gradients(*options):
+            return self.gives_json("plan", MODEL, "--method", "full", "--recompute", *options)["device"]["gradients"]
+
+        embedding = 4 * 2048 * 128
+        self.assertLess(gradients("--clip", "0"), embedding + 4 * 352 * 128 + 16384)
+        self.assertGreater(gradients(), gradients("--clip", "0"))
+        self.assertEqual(gradients("--clip", "0", "--accumulate", "2"), gradients("--accumulate", "2"))
+
     def test_a_budget_lists_what_fits(self):
         plan = self.gives_json("plan", MODEL, *LARGE)
         budget = plan["choices"][1]["bytes"] + plan["compiler"] + (8 << 20)

@@ -40,7 +40,7 @@ static const opt size_options[] = {
 };
 
 /* Those of train's options that change what is kept. */
-static const char *const kept_names[] = {"accumulate", "optimizer", "momentum", "recompute"};
+static const char *const kept_names[] = {"accumulate", "optimizer", "momentum", "recompute", "clip"};
 enum { KEPT = sizeof(kept_names) / sizeof(kept_names[0]) };
 
 static void pick(opt out[KEPT + 1]) {
