@@ -427,7 +427,7 @@ static void test_a_wrong_line_is_refused_with_its_number(void **state) {
     }
     assert_not_loaded("d.jsonl", "{\"text\": \"ok\"}\n\0\n", 17, NULL, CLORA_ERROR_FORMAT, "line 2: holds a NUL");
     static const char chat[] = "{\"text\": \"ok\"}\n{\"messages\": []}";
-    assert_not_loaded("d.jsonl", chat, strlen(chat), NULL, CLORA_ERROR_UNSUPPORTED, "line 2: chat \"messages\"");
+    assert_not_loaded("d.jsonl", chat, strlen(chat), NULL, CLORA_ERROR_UNSUPPORTED, "line 2: chat messages");
 }
 
 static void test_an_empty_target_is_learnt_by_its_eos_or_refused(void **state) {

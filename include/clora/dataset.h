@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <clora/chat.h>
 #include <clora/status.h>
 #include <clora/tokenizer.h>
 
@@ -49,11 +50,13 @@ typedef struct clora_dataset_options {
     clora_data_kind kind;      /**< what the rows are (default CLORA_DATA_PAIRS) */
     const char *const *labels; /**< of texts with labels: the names that there may be, NULL-terminated, such as those of
                                     an adapter (default NULL: all that the file has, sorted) */
+    const clora_chat *chat;    /**< of conversations: the template that makes them text; used during the call (default
+                                    NULL: a conversation is an error) */
 } clora_dataset_options;
 
 /** The defaults of clora_dataset_options. */
 #define CLORA_DATASET_OPTIONS_INIT \
-    { 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS, NULL }
+    { 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS, NULL, NULL }
 
 /** What is in a dataset, and what did not fit into it. */
 typedef struct clora_dataset_stats {
@@ -84,7 +87,9 @@ typedef struct clora_dataset_stats {
  * - `.jsonl`, `.ndjson`, `.json`: an object a line, or one array of objects over any number of lines. An object has the
  * strings "context" and "target"; or "prompt" and "completion"; or "instruction" and "output", where a non-empty
  * "input" joins the instruction on a new line; or "text", a target with an empty context. Other keys are ignored, blank
- * lines are skipped.
+ * lines are skipped. An object with "messages" or "conversations" is a conversation (clora_chat_encode()): its text is
+ * the chat template's, without a bos or an eos that the template does not write, and what is learnt are the assistant's
+ * turns. One longer than max_length loses ids from its right.
  * - `.csv`, `.tsv`: RFC 4180 with a header row; commas, semicolons or tabs separate columns, as the header row tells;
  *   `columns` says what to read: names (in quotes as in CSV where they hold commas) or numbers from 1.
  * - `.txt`: one long text, encoded once and cut into windows of max_length ids. The first begins with the bos, the last
@@ -112,7 +117,8 @@ typedef struct clora_dataset_stats {
  * @param[in]  options    NULL for the defaults
  *
  * @return CLORA_OK; CLORA_ERROR_NOT_FOUND without such a file, CLORA_ERROR_FORMAT for wrong content (the message names
- * the line) and for a file without sequences, CLORA_ERROR_UNSUPPORTED for chat messages, CLORA_ERROR_ARGUMENT for
+ * the line) and for a file without sequences, CLORA_ERROR_UNSUPPORTED for conversations without a template,
+ * CLORA_ERROR_ARGUMENT for
  * options that do not fit, CLORA_ERROR_IO when the system cannot read the file
  */
 CLORA_API clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
@@ -144,6 +150,17 @@ typedef int (*clora_row_callback)(void *user, const char *text, size_t size, siz
  * CLORA_ERROR_FORMAT for wrong content (the message names the line), after calls for the rows before it
  */
 CLORA_API clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_callback callback, void *user);
+
+/**
+ * The rows of a JSON file as they are, one after the other.
+ *
+ * @param[in] path      the file, whatever its name ends in; "-": standard input
+ * @param[in] callback  called for every row in order, with its JSON text
+ * @param[in] user      handed to the callback; borrowed
+ *
+ * @return as clora_dataset_read_texts()
+ */
+CLORA_API clora_status clora_dataset_read_rows(const char *path, clora_row_callback callback, void *user);
 
 /**
  * Make a dataset of ids that you have, for any objective.

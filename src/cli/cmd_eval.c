@@ -120,6 +120,7 @@ static int load_data(eval_run *run, const eval_args *args, const clora_model_inf
 
     find_labels(&adapter, &args->adapter);
     data.labels = (const char *const *)adapter.labels;
+    data.model = args->path;
     if (data.labels && args->objective == 0)
         data.kind = CLORA_DATA_LABELS;
     const int status = data_load(run->cli, &data, data.data, run->tokenizer, info, max_length, &run->data);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <clora/chat.h>
 #include <clora/tokenizer.h>
 
 #include "cli/cli.h"
@@ -14,7 +15,8 @@
 
 typedef struct tokenize_args {
     const char *jsonl;
-    int special, decode, tokens;
+    const char *template;
+    int special, decode, tokens, chat, generation_prompt;
 } tokenize_args;
 
 static const opt options[] = {
@@ -38,6 +40,20 @@ static const opt options[] = {
      .type = OPT_SET,
      .offset = offsetof(tokenize_args, decode),
      .help = "the other way: TEXT is a list of ids, such as \"[5, 17]\" or \"5 17\"; prints their text"},
+    {.name = "chat",
+     .type = OPT_SET,
+     .offset = offsetof(tokenize_args, chat),
+     .help = "the rows of --jsonl are conversations (\"messages\"): prints {\"text\",\"ids\",\"target\"} for each; "
+             "target is 1 where an id is the assistant's, which training learns"},
+    {.name = "generation-prompt",
+     .type = OPT_SET,
+     .offset = offsetof(tokenize_args, generation_prompt),
+     .help = "with --chat: end each text with what begins an answer"},
+    {.name = "template",
+     .type = OPT_PATH,
+     .offset = offsetof(tokenize_args, template),
+     .value = "FILE",
+     .help = "with --chat: a file with the chat template to use instead of the model's"},
     {.name = NULL},
 };
 
@@ -45,6 +61,7 @@ static const opt options[] = {
 typedef struct tokenize_job {
     const cli_state *cli;
     const clora_tokenizer *tokenizer;
+    const clora_chat *chat;
     const tokenize_args *args;
 } tokenize_job;
 
@@ -94,6 +111,37 @@ static int tokenize_row(void *user, const char *where, const char *text, size_t 
     if (status == OPT_GO_ON)
         status = json_print(job->cli, json_pack("{s:o}", "ids", json_ids(ids, count)));
     free(ids);
+    return status;
+}
+
+static int tokenize_chat(void *user, const char *where, const char *row, size_t size) {
+    const tokenize_job *job = user;
+    clora_chat_options options = CLORA_CHAT_OPTIONS_INIT;
+    json_t *target = json_array();
+    clora_chat_text text;
+
+    options.generation_prompt = job->args->generation_prompt;
+    if (clora_chat_encode(&text, job->chat, job->tokenizer, row, size, &options) != CLORA_OK) {
+        json_decref(target);
+        return cli_fail(job->cli, "%s%s", where, clora_last_error());
+    }
+    for (size_t i = 0; i < text.count; i++)
+        json_push(&target, json_integer(text.learnt[i]));
+    const int status = json_print(job->cli, json_pack("{s:o, s:o, s:o}", "text", json_stringn(text.text, text.size),
+                                                      "ids", json_ids(text.ids, text.count), "target", target));
+    clora_chat_text_finish(&text);
+    return status;
+}
+
+/* Every conversation of a file. */
+static int work_on_chats(tokenize_job *job, const char *model) {
+    clora_chat *chat = NULL;
+
+    if (clora_chat_load(&chat, model, job->args->template) != CLORA_OK)
+        return cli_fail_library(job->cli);
+    job->chat = chat;
+    const int status = jsonl_read_rows(job->cli, job->args->jsonl, tokenize_chat, job);
+    clora_chat_free(chat);
     return status;
 }
 
@@ -175,12 +223,19 @@ static int run(cli_state *cli, int argc, char **argv) {
         return status;
     if (args.jsonl && (words[1] || args.decode || args.tokens))
         return cli_misuse(cli, "--jsonl goes with neither TEXT nor --decode nor --tokens");
+    if (args.chat && (!args.jsonl || args.special))
+        return cli_misuse(cli,
+                          "--chat takes conversations from --jsonl FILE, and has no --special: the template has all");
+    if (!args.chat && (args.template || args.generation_prompt))
+        return cli_misuse(cli, "--template and --generation-prompt are for --chat");
     if (args.tokens && (args.decode || cli->json))
         return cli_misuse(cli, "--tokens goes with neither --decode nor --json");
     if (clora_tokenizer_load(&tokenizer, words[0]) != CLORA_OK)
         return cli_fail_library(cli);
-    tokenize_job job = {cli, tokenizer, &args};
-    status = args.jsonl ? jsonl_read(cli, args.jsonl, 0, tokenize_row, &job) : work_on_text(&job, words[1]);
+    tokenize_job job = {cli, tokenizer, NULL, &args};
+    status = args.chat    ? work_on_chats(&job, words[0])
+             : args.jsonl ? jsonl_read(cli, args.jsonl, 0, tokenize_row, &job)
+                          : work_on_text(&job, words[1]);
     clora_tokenizer_free(tokenizer);
     return status;
 }
@@ -188,7 +243,7 @@ static int run(cli_state *cli, int argc, char **argv) {
 const command command_tokenize = {
     .name = "tokenize",
     .summary = "turn text into token ids, or ids into text",
-    .usage = "MODEL [TEXT | --jsonl FILE] [options]",
+    .usage = "MODEL [TEXT | [--chat] --jsonl FILE] [options]",
     .about =
         "Prints the token ids of TEXT, or of standard input, as a JSON array. Special tokens that are written in the "
         "text, such as </s>, become their ids. The tokens that begin and end a sequence are added only with --special. "

@@ -85,6 +85,9 @@ clora_status dataset_add_pair(dataset_builder *builder, dataset_text context, da
 /* Read a whole data file as clora_dataset_load() does, but only count. columns is that of its options. */
 clora_status dataset_count(dataset_tally *out, const char *path, const char *columns);
 
+/* Characters (code points) of a text. */
+int64_t dataset_characters(dataset_text text);
+
 /* An error about one line of the file: "PATH: line N: ...". */
 clora_status dataset_fail(const dataset_builder *builder, size_t line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -86,7 +86,7 @@ done:
     return status;
 }
 
-static int64_t count_characters(dataset_text text) {
+int64_t dataset_characters(dataset_text text) {
     int64_t count = 0;
 
     for (size_t i = 0; i < text.size; i++)
@@ -95,7 +95,7 @@ static int64_t count_characters(dataset_text text) {
 }
 
 static void tally_pair(dataset_tally *tally, dataset_text context, dataset_text target) {
-    const int64_t before = count_characters(context), after = count_characters(target);
+    const int64_t before = dataset_characters(context), after = dataset_characters(target);
 
     tally->pairs++;
     tally->context_characters += before;

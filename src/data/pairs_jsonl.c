@@ -7,6 +7,8 @@
 #include "base/alloc.h"
 #include "base/file_error.h"
 #include "files/directory.h"
+#include "chat/chat.h"
+#include "data/chat_rows.h"
 #include "data/pairs_row.h"
 
 /* The names a pair goes by; the first row whose two keys are both there is taken. */
@@ -119,18 +121,16 @@ static clora_status add_object(void *user, const json_t *object, size_t line) {
 
     if (names < NAMES_COUNT)
         return add_named(builder, &r, names);
+    if (conversation_is_in(object))
+        return dataset_add_chat(builder, object, line);
     for (size_t i = 0; i < NAMES_COUNT; i++)
         if (json_object_get(object, NAMES[i].context) || json_object_get(object, NAMES[i].target))
             return fail_half(&r, i);
     if (json_object_get(object, "text"))
         return add_text(builder, &r);
-    if (json_object_get(object, "messages"))
-        return clora_fail(CLORA_ERROR_UNSUPPORTED,
-                          "%s: line %zu: chat \"messages\" are not supported; write \"context\" and \"target\"",
-                          builder->path, line);
     return dataset_fail(builder, line,
                         "needs \"context\" and \"target\" (or \"prompt\" and \"completion\", "
-                        "\"instruction\" and \"output\", or \"text\")");
+                        "\"instruction\" and \"output\", \"text\", or \"messages\")");
 }
 
 clora_status rows_read(dataset_builder *builder, dataset_text text, json_row add) {
@@ -193,22 +193,46 @@ done:
     return status;
 }
 
-clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_callback callback, void *user) {
-    NEED(path);
-    NEED(callback);
+static clora_status take_whole(void *user, const json_t *object, size_t line) {
+    text_reader *reader = user;
+    char *text = json_text(object, JSON_COMPACT);
+
+    if (!text)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a row of %s", reader->builder.path);
+    reader->stopped = reader->callback(reader->user, text, strlen(text), line) != 0;
+    free(text);
+    return reader->stopped ? CLORA_ERROR_ARGUMENT : CLORA_OK; /* no failure: it ends the reading */
+}
+
+/* A file, or standard input. */
+static clora_status read_all(text_reader *reader, const char *path, json_row take) {
     const bool standard = strcmp(path, "-") == 0;
-    text_reader reader = {.builder = {.path = standard ? "standard input" : path},
-                          .prompts = prompts != 0,
-                          .callback = callback,
-                          .user = user};
     clora_status status = standard ? CLORA_OK : directory_not_data(path);
+
     if (status != CLORA_OK)
         return status;
     FILE *stream = standard ? stdin : fopen(path, "rbe");
     if (!stream)
         return file_error_read(path, errno);
-    status = json_rows_read(stream, reader.builder.path, take_text, &reader);
+    reader->builder.path = standard ? "standard input" : path;
+    status = json_rows_read(stream, reader->builder.path, take, reader);
     if (!standard)
         fclose(stream);
-    return reader.stopped ? CLORA_OK : status;
+    return reader->stopped ? CLORA_OK : status;
+}
+
+clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_callback callback, void *user) {
+    text_reader reader = {.prompts = prompts != 0, .callback = callback, .user = user};
+
+    NEED(path);
+    NEED(callback);
+    return read_all(&reader, path, take_text);
+}
+
+clora_status clora_dataset_read_rows(const char *path, clora_row_callback callback, void *user) {
+    text_reader reader = {.callback = callback, .user = user};
+
+    NEED(path);
+    NEED(callback);
+    return read_all(&reader, path, take_whole);
 }

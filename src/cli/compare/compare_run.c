@@ -55,6 +55,7 @@ static int load(training *t) {
         clora_model_load(&s->model, s->context, t->args.model_path, &options) != CLORA_OK)
         return cli_fail_library(cli);
     const clora_model_info *info = clora_model_get_info(s->model);
+    t->args.data.model = t->args.model_path;
     int status = data_max_length(cli, d, info, &s->max_length);
     if (status == CLI_DONE)
         status = data_load(cli, d, d->data, s->tokenizer, info, s->max_length, &s->data);

@@ -10,156 +10,12 @@
 #include "cli/inputs/adapters.h"
 #include "cli/inputs/ends.h"
 #include "cli/ui/json_out.h"
-#include "cli/options/model_options.h"
-#include "cli/options/opt.h"
 #include "cli/ui/profile_out.h"
 #include "cli/ui/progress.h"
+#include "cli/generate/generate_options.h"
 #include "cli/generate/prompt.h"
-#include "cli/generate/requests.h"
 #include "cli/ui/text.h"
 #include "cli/inputs/tokenizer_ahead.h"
-
-typedef struct generate_args {
-    const char *prompt;
-    const char *jsonl;
-    opt_list adapter;
-    model_args model;
-    clora_generate_options generate;
-    requests_args requests;
-    opt_list stop;
-    int batch_size;
-    int stats, profile;
-} generate_args;
-
-#define SAMPLE(field) offsetof(generate_args, generate.sample.field)
-
-static const opt text_options[] = {
-    {.name = "prompt",
-     .type = OPT_TEXT,
-     .offset = offsetof(generate_args, prompt),
-     .value = "TEXT",
-     .standard = "standard input without its final newline",
-     .help = "text to continue; special tokens in it, such as </s>, become their ids"},
-    {.name = "jsonl",
-     .type = OPT_PATH,
-     .offset = offsetof(generate_args, jsonl),
-     .value = "FILE",
-     .help =
-         "continue the \"context\" (\"prompt\", \"instruction\", \"text\") of every row of a file as --data of train "
-         "has them, lines or one array ('-' is standard input)"},
-    {.name = "batch-size",
-     .type = OPT_INT,
-     .offset = offsetof(generate_args, batch_size),
-     .value = "N",
-     .low = 1,
-     .high = 65536,
-     .help = "lines of --jsonl that are continued side by side"},
-    {.name = "max-tokens",
-     .type = OPT_INT,
-     .offset = offsetof(generate_args, generate.max_tokens),
-     .value = "N",
-     .low = 1,
-     .high = 2147483647,
-     .help = "new tokens at most"},
-    {.name = "stop",
-     .type = OPT_LIST,
-     .offset = offsetof(generate_args, stop),
-     .value = "TEXT",
-     .help = "end before this text, which may hold special tokens; may be given several times"},
-    {.name = "stats",
-     .type = OPT_SET,
-     .offset = offsetof(generate_args, stats),
-     .help = "print tokens per second of prompt and new text on standard error; the first run on a machine "
-             "also compiles kernels"},
-    {.name = "profile", .type = OPT_SET, .offset = offsetof(generate_args, profile), .help = PROFILE_HELP},
-    {.name = NULL},
-};
-
-static const opt sample_options[] = {
-    {.name = "temperature",
-     .type = OPT_FLOAT,
-     .offset = SAMPLE(temperature),
-     .value = "X",
-     .low = 0,
-     .high = 1000,
-     .help = "divides the logits; 0 always takes the likeliest token"},
-    {.name = "top-k",
-     .type = OPT_INT,
-     .offset = SAMPLE(top_k),
-     .value = "N",
-     .low = 0,
-     .high = 2147483647,
-     .help = "keep the N likeliest tokens; 0 is off"},
-    {.name = "top-p",
-     .type = OPT_FLOAT,
-     .offset = SAMPLE(top_p),
-     .value = "X",
-     .low = 0,
-     .high = 1,
-     .flags = OPT_ABOVE,
-     .help = "keep the likeliest tokens that together have this probability; 1 is off"},
-    {.name = "min-p",
-     .type = OPT_FLOAT,
-     .offset = SAMPLE(min_p),
-     .value = "X",
-     .low = 0,
-     .high = 1,
-     .help = "drop tokens less likely than X times the likeliest; 0 is off"},
-    {.name = "repetition-penalty",
-     .type = OPT_FLOAT,
-     .offset = SAMPLE(repetition_penalty),
-     .value = "X",
-     .low = 0,
-     .high = 1000,
-     .flags = OPT_ABOVE,
-     .help = "make tokens that are already there less likely; 1 is off"},
-    {.name = "seed",
-     .type = OPT_SEED,
-     .offset = SAMPLE(seed),
-     .value = "N",
-     .help = "the same seed gives the same text"},
-    {.name = NULL},
-};
-
-static const opt search_options[] = {
-    {.name = "beams",
-     .type = OPT_INT,
-     .offset = offsetof(generate_args, generate.beams),
-     .value = "N",
-     .low = 1,
-     .high = 1024,
-     .help = "follow N texts side by side to find the most probable one (beam search); 1 is off"},
-    {.name = "length-penalty",
-     .type = OPT_FLOAT,
-     .offset = offsetof(generate_args, generate.length_penalty),
-     .value = "X",
-     .low = -1000,
-     .high = 1000,
-     .help = "with --beams: a text's score is log(probability) / tokens^X"},
-    {.name = "no-repeat-ngram",
-     .type = OPT_INT,
-     .offset = SAMPLE(no_repeat_ngram),
-     .value = "N",
-     .low = 0,
-     .high = 2147483647,
-     .help = "no N tokens in a row come twice, in prompt and new text together; 0 is off"},
-    {.name = NULL},
-};
-
-static const opt model_part[] = {
-    {.name = "adapter",
-     .type = OPT_PATHS,
-     .offset = offsetof(generate_args, adapter),
-     .value = "DIR",
-     .help = ADAPTERS_HELP},
-    {.name = "dtype",
-     .type = OPT_CHOICE,
-     .offset = offsetof(generate_args, model.dtype),
-     .value = "TYPE",
-     .choices = model_dtypes,
-     .help = MODEL_DTYPE_HELP},
-    {.name = NULL},
-};
 
 /* All that generating needs, in the order in which it is made. */
 typedef struct generate_run {
@@ -192,6 +48,18 @@ static int start(generate_run *run, const char *path) {
     return CLI_DONE;
 }
 
+/* By the chat template. */
+static int add_chats(generate_run *run, const char *path, const generate_args *args) {
+    clora_chat *chat = NULL;
+
+    if (clora_chat_load(&chat, path, args->template) != CLORA_OK)
+        return cli_fail_library(run->cli);
+    const int status = args->jsonl ? prompt_add_chats(run->cli, &run->prompts, run->tokenizer, chat, args->jsonl)
+                                   : prompt_add_message(run->cli, &run->prompts, run->tokenizer, chat, args->prompt);
+    clora_chat_free(chat);
+    return status;
+}
+
 static int add_prompts(generate_run *run, const generate_args *args) {
     if (args->jsonl)
         return prompt_add_jsonl(run->cli, &run->prompts, run->tokenizer, args->jsonl);
@@ -200,8 +68,8 @@ static int add_prompts(generate_run *run, const generate_args *args) {
     return prompt_add_input(run->cli, &run->prompts, run->tokenizer);
 }
 
-static int read_prompts(generate_run *run, const generate_args *args) {
-    const int status = add_prompts(run, args);
+static int read_prompts(generate_run *run, const char *path, const generate_args *args) {
+    const int status = args->chat ? add_chats(run, path, args) : add_prompts(run, args);
 
     if (status == CLI_DONE)
         ends_note_own(run->cli, NULL, run->tokenizer, clora_tokenizer_bos(run->tokenizer), run->prompts.own_bos);
@@ -408,6 +276,11 @@ static int check(const cli_state *cli, const generate_args *args, const opt_grou
         return cli_misuse(cli, "--beams continues one line after the other: it has no --batch-size");
     if (!args->jsonl && opt_given(groups, count, "batch-size"))
         return cli_misuse(cli, "--batch-size is for the lines of --jsonl FILE");
+    if (args->chat && !args->prompt && !args->jsonl)
+        return cli_misuse(cli,
+                          "--chat answers --prompt TEXT or the conversations of --jsonl FILE (clora chat: a talk)");
+    if (args->template && !args->chat)
+        return cli_misuse(cli, "--template is for --chat");
     if (args->prompt && args->jsonl)
         return cli_misuse(cli, "--prompt and --jsonl both say what to continue: give one");
     for (int i = 0; i < args->stop.count; i++)
@@ -421,7 +294,7 @@ static int check(const cli_state *cli, const generate_args *args, const opt_grou
 
 /* --prompt, --jsonl or standard input. */
 static int continue_prompts(generate_run *run, const char *path, const generate_args *args) {
-    int status = read_prompts(run, args);
+    int status = read_prompts(run, path, args);
 
     if (status == CLI_DONE)
         status = load(run, path, args);
@@ -452,11 +325,11 @@ static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", NULL};
     const char *path;
     generate_args args = {.generate = CLORA_GENERATE_OPTIONS_INIT, .batch_size = 8, .requests = REQUESTS_ARGS_INIT};
-    opt_group groups[] = {{.heading = "Text", .options = text_options, .values = &args},
+    opt_group groups[] = {{.heading = "Text", .options = generate_text, .values = &args},
                           {.heading = "Requests", .options = requests_options, .values = &args.requests},
-                          {.heading = "Choice of tokens", .options = sample_options, .values = &args},
-                          {.heading = "Search", .options = search_options, .values = &args},
-                          {.heading = "Model", .options = model_part, .values = &args}};
+                          {.heading = "Choice of tokens", .options = generate_choice, .values = &args},
+                          {.heading = "Search", .options = generate_search, .values = &args},
+                          {.heading = "Model", .options = generate_model, .values = &args}};
     generate_run work = {.cli = cli};
     enum { GROUPS = sizeof(groups) / sizeof(groups[0]) };
     int status = opt_parse(cli, groups, GROUPS, names, 1, &path, argc, argv);
@@ -481,7 +354,7 @@ static int run(cli_state *cli, int argc, char **argv) {
 const command command_generate = {
     .name = "generate",
     .summary = "continue a prompt, with or without an adapter",
-    .usage = "MODEL [--adapter DIR] [--prompt TEXT | --jsonl FILE] [options]\n"
+    .usage = "MODEL [--adapter DIR] [--chat] [--prompt TEXT | --jsonl FILE] [options]\n"
              "       clora generate MODEL --requests FILE [--adapters DIR] [options]",
     .about =
         "Continues a prompt and prints the new text as it comes. It ends at an end token of the model, at a --stop "

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "cli/inputs/input.h"
 #include "cli/inputs/jsonl.h"
 #include "cli/ui/text.h"
@@ -79,6 +81,7 @@ typedef struct jsonl_prompts {
     const cli_state *cli;
     prompt_list *list;
     const clora_tokenizer *tokenizer;
+    const clora_chat *chat; /* of conversations */
 } jsonl_prompts;
 
 static int add_row(void *user, const char *where, const char *text, size_t size) {
@@ -87,13 +90,61 @@ static int add_row(void *user, const char *where, const char *text, size_t size)
     return prompt_add(to->cli, to->list, to->tokenizer, where, text, size);
 }
 
-int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path) {
-    jsonl_prompts to = {cli, list, tokenizer};
-    const int status = jsonl_read(cli, path, 1, add_row, &to);
-
-    if (status == CLI_DONE && list->count == 0)
-        return cli_fail(cli, "%s holds no rows", strcmp(path, "-") == 0 ? "standard input" : path);
+static int need_rows(const jsonl_prompts *to, const char *path, int status) {
+    if (status == CLI_DONE && to->list->count == 0)
+        return cli_fail(to->cli, "%s holds no rows", strcmp(path, "-") == 0 ? "standard input" : path);
     return status;
+}
+
+int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path) {
+    jsonl_prompts to = {cli, list, tokenizer, NULL};
+
+    return need_rows(&to, path, jsonl_read(cli, path, 1, add_row, &to));
+}
+
+/* ---- Conversations ---- */
+
+/* The template writes all that stands before an answer, a bos too. */
+static int add_chat(void *user, const char *where, const char *row, size_t size) {
+    const jsonl_prompts *to = user;
+    clora_chat_options options = CLORA_CHAT_OPTIONS_INIT;
+    prompt *p = next_item(to->list);
+    clora_chat_text text;
+
+    options.generation_prompt = 1;
+    options.learn = 0;
+    if (!p)
+        return cli_fail(to->cli, "no memory for a prompt");
+    if (clora_chat_encode(&text, to->chat, to->tokenizer, row, size, &options) != CLORA_OK)
+        return cli_fail(to->cli, "%s%s", where, clora_last_error());
+    p->ids = text.ids;
+    p->count = text.count;
+    text.ids = NULL;
+    clora_chat_text_finish(&text);
+    if (p->count == 0)
+        return cli_fail(to->cli, "%sthe template makes an empty text of the conversation", where);
+    if (p->count > to->list->longest)
+        to->list->longest = p->count;
+    return CLI_DONE;
+}
+
+int prompt_add_message(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer,
+                       const clora_chat *chat, const char *text) {
+    jsonl_prompts to = {cli, list, tokenizer, chat};
+    json_t *row = json_pack("{s:[{s:s, s:s}]}", "messages", "role", "user", "content", text);
+    char *shown = row ? json_dumps(row, JSON_COMPACT) : NULL;
+    const int status = shown ? add_chat(&to, "", shown, strlen(shown)) : cli_fail(cli, "the prompt is not UTF-8");
+
+    free(shown);
+    json_decref(row);
+    return status;
+}
+
+int prompt_add_chats(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const clora_chat *chat,
+                     const char *path) {
+    jsonl_prompts to = {cli, list, tokenizer, chat};
+
+    return need_rows(&to, path, jsonl_read_rows(cli, path, add_chat, &to));
 }
 
 void prompt_list_finish(prompt_list *list) {

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include <clora/chat.h>
 #include <clora/tokenizer.h>
 
 #include "cli/cli.h"
@@ -30,6 +31,12 @@ int prompt_add_input(const cli_state *cli, prompt_list *list, const clora_tokeni
 
 /* The context of every line of a JSONL file, under the names that training data has. */
 int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path);
+
+/* A message to the assistant, and every conversation of a JSONL file: as the chat template asks for an answer. */
+int prompt_add_message(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer,
+                       const clora_chat *chat, const char *text);
+int prompt_add_chats(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const clora_chat *chat,
+                     const char *path);
 
 void prompt_list_finish(prompt_list *list);
 

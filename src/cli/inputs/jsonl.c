@@ -28,3 +28,11 @@ int jsonl_read(const cli_state *cli, const char *path, int prompts, jsonl_row ro
         return cli_fail_library(cli);
     return reader.status;
 }
+
+int jsonl_read_rows(const cli_state *cli, const char *path, jsonl_row row, void *user) {
+    row_reader reader = {strcmp(path, "-") == 0 ? "standard input" : path, row, user, CLI_DONE};
+
+    if (clora_dataset_read_rows(path, take_row, &reader) != CLORA_OK)
+        return cli_fail_library(cli);
+    return reader.status;
+}

@@ -11,4 +11,7 @@ typedef int (*jsonl_row)(void *user, const char *where, const char *text, size_t
  * Returns CLI_DONE, or the first other status. */
 int jsonl_read(const cli_state *cli, const char *path, int prompts, jsonl_row row, void *user);
 
+/* The same of rows as they are: each as JSON. */
+int jsonl_read_rows(const cli_state *cli, const char *path, jsonl_row row, void *user);
+
 #endif

@@ -50,6 +50,11 @@ static const opt data_part[] = {
      .value = "C,T",
      .standard = DATA_COLUMNS_STANDARD,
      .help = DATA_COLUMNS_HELP},
+    {.name = "template",
+     .type = OPT_PATH,
+     .offset = offsetof(inspect_args, data.template),
+     .value = "FILE",
+     .help = DATA_TEMPLATE_HELP},
     {.name = NULL},
 };
 

@@ -59,8 +59,9 @@ static int count_tokens(const cli_state *cli, const inspect_args *args, data_vie
         clora_tokenizer_load(&v->tokenizer, args->model_path) != CLORA_OK)
         return cli_fail_library(cli);
     const int status = data_max_length(cli, &args->data, &info, &v->length);
-    return status != CLI_DONE ? status
-                              : data_load(cli, &args->data, args->path, v->tokenizer, &info, v->length, &v->dataset);
+    data_args data = args->data;
+    data.model = args->model_path;
+    return status != CLI_DONE ? status : data_load(cli, &data, args->path, v->tokenizer, &info, v->length, &v->dataset);
 }
 
 int inspect_data(const cli_state *cli, const inspect_args *args) {

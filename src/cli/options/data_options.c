@@ -1,5 +1,6 @@
 #include "cli/options/data_options.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/inputs/ends.h"
@@ -15,7 +16,8 @@ const opt data_options[] = {
      .offset = offsetof(data_args, data),
      .value = "FILE",
      .flags = OPT_REQUIRED,
-     .help = "pairs of context and target: .jsonl or .json, .csv or .tsv with a header row, or .txt (one long target)"},
+     .help = "pairs of context and target, or conversations: .jsonl or .json; pairs as .csv or .tsv with a header row; "
+             "or .txt (one long target)"},
     {.name = "columns",
      .type = OPT_TEXT,
      .offset = offsetof(data_args, columns),
@@ -50,7 +52,12 @@ const opt data_options[] = {
     {.name = "learn-context",
      .type = OPT_SET,
      .offset = offsetof(data_args, learn_context),
-     .help = "compute the loss on the contexts as well"},
+     .help = "compute the loss on the contexts as well; of conversations, on all that is said"},
+    {.name = "template",
+     .type = OPT_PATH,
+     .offset = offsetof(data_args, template),
+     .value = "FILE",
+     .help = DATA_TEMPLATE_HELP},
     {.name = NULL},
 };
 
@@ -84,7 +91,16 @@ static void note_oddities(const cli_state *cli, const char *path, const clora_to
 int data_load(const cli_state *cli, const data_args *args, const char *path, const clora_tokenizer *tokenizer,
               const clora_model_info *model, int max_length, clora_dataset **out) {
     clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+    char why[1024] = "";
+    clora_chat *chat = NULL;
 
+    /* A model without a template is fine as long as there are no conversations. */
+    if (args->model && clora_chat_load(&chat, args->model, args->template) != CLORA_OK) {
+        if (args->template)
+            return cli_fail_library(cli);
+        snprintf(why, sizeof(why), "%s", clora_last_error());
+    }
+    options.chat = chat;
     options.columns = args->columns;
     options.max_length = max_length;
     options.eos = args->eos == 0;
@@ -93,7 +109,11 @@ int data_load(const cli_state *cli, const data_args *args, const char *path, con
     options.labels = args->labels;
     if (clora_tokenizer_eos(tokenizer) < 0 && model->eos_count > 0)
         options.eos_id = model->eos[0];
-    if (clora_dataset_load(out, path, tokenizer, &options) != CLORA_OK)
+    const clora_status loaded = clora_dataset_load(out, path, tokenizer, &options);
+    clora_chat_free(chat);
+    if (loaded == CLORA_ERROR_UNSUPPORTED && why[0] && strstr(clora_last_error(), "chat template"))
+        return cli_fail(cli, "%s: %s", clora_last_error(), why);
+    if (loaded != CLORA_OK)
         return cli_fail_library(cli);
     const int32_t largest = clora_dataset_get_stats(*out).largest_id;
     if (largest >= model->vocab)

@@ -15,18 +15,22 @@ typedef struct data_args {
     int batch_size, pack;
     int eos; /* index into always, never */
     int learn_context;
+    const char *template;      /* of conversations; NULL: the model's */
+    const char *model;         /* no option: the directory of the model whose template that is */
     clora_data_kind kind;      /* no option: what the command wants */
     const char *const *labels; /* nor this: of texts with labels, the names that there may be; NULL: any */
 } data_args;
 
 #define DATA_ARGS_INIT(batch) \
-    { NULL, NULL, 0, (batch), 0, 0, 0, CLORA_DATA_PAIRS, NULL }
+    { NULL, NULL, 0, (batch), 0, 0, 0, NULL, NULL, CLORA_DATA_PAIRS, NULL }
 
 #define DATA_COLUMNS_HELP                                                                                             \
     "of a .csv or .tsv file, the columns of context and target, or the target's alone, by name or by number from 1; " \
     "a "                                                                                                              \
     "name that holds a comma stands in double quotes"
 #define DATA_COLUMNS_STANDARD "context,target"
+#define DATA_TEMPLATE_HELP \
+    "of conversations (\"messages\"): a file with the chat template to use instead of the model's"
 #define DATA_LENGTH_STANDARD "512, or less where the model ends earlier"
 
 extern const opt data_options[];

@@ -19,6 +19,7 @@ static int load_files(train_state *state, const clora_model_info *info) {
         clora_inspect_adapter(&continued, args->init_adapter) != CLORA_OK)
         return cli_fail_library(state->cli);
     data.labels = (const char *const *)continued.labels;
+    data.model = args->model_path;
     int status = data_load(state->cli, &data, data.data, state->tokenizer, info, state->max_length, &state->data);
     data.labels = clora_dataset_labels(state->data, NULL);
     if (status == CLI_DONE && args->val)

@@ -1,0 +1,79 @@
+#include "data/chat_rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "chat/chat.h"
+#include "data/dataset_store.h"
+
+/* Without a template nobody knows the text: what is said counts, the assistant's as targets. */
+static void tally_messages(dataset_tally *tally, const json_t *row) {
+    const char *key = json_object_get(row, "messages") ? "messages" : "conversations";
+    int64_t before = 0, learnt = 0;
+    const json_t *message;
+    size_t i;
+
+    json_array_foreach (json_object_get(row, key), i, message) {
+        const json_t *role = json_object_get(message, "role"), *content = json_object_get(message, "content");
+        role = role ? role : json_object_get(message, "from");
+        content = content ? content : json_object_get(message, "value");
+        const dataset_text text = {json_string_value(content), json_string_length(content)};
+        const char *name = json_is_string(role) ? json_string_value(role) : "";
+        *(strcmp(name, "assistant") == 0 || strcmp(name, "gpt") == 0 ? &learnt : &before) += dataset_characters(text);
+    }
+    tally->pairs++;
+    tally->context_characters += before;
+    tally->target_characters += learnt;
+    if (before + learnt > tally->longest)
+        tally->longest = before + learnt;
+}
+
+/* The ids that fit, from the first on. */
+static clora_status add_ids(dataset_builder *builder, const clora_chat_text *text, size_t line) {
+    const size_t most = (size_t)builder->options.max_length, n = text->count < most ? text->count : most;
+    clora_dataset *dataset = builder->dataset;
+    int32_t *labels = alloc_array(n + 1, sizeof(*labels));
+    clora_status status = CLORA_OK;
+    size_t learnt = 0;
+
+    if (!labels)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a conversation");
+    for (size_t i = 0; i < n; i++)
+        labels[i] = text->learnt[i] || builder->options.learn_context ? text->ids[i] : -1;
+    TRY(dataset_push(dataset, text->ids, labels, n));
+    TRY(dataset_close_sequence(dataset, &learnt));
+    dataset->stats.truncated_targets += n < text->count;
+    if (learnt > 0)
+        goto done;
+    dataset->stats.skipped++;
+    builder->first_skipped = builder->first_skipped ? builder->first_skipped : line;
+done:
+    free(labels);
+    return status;
+}
+
+clora_status dataset_add_chat(dataset_builder *builder, const json_t *object, size_t line) {
+    const clora_chat_options options = CLORA_CHAT_OPTIONS_INIT;
+    clora_status status = CLORA_OK;
+    clora_chat_text text = {0};
+    size_t dropped = 0;
+
+    if (builder->tally) {
+        tally_messages(builder->tally, object);
+        return CLORA_OK;
+    }
+    if (!builder->options.chat)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "%s: line %zu: chat messages become text by a model's chat template, and there is none",
+                          builder->path, line);
+    status = chat_encode(&text, builder->options.chat, builder->tokenizer, object, &options);
+    if (status != CLORA_OK)
+        return clora_fail_within(status, "%s: line %zu", builder->path, line);
+    TRY(clora_tokenizer_count_dropped(builder->tokenizer, text.text, text.size, &dropped));
+    builder->dataset->stats.dropped += (int64_t)dropped;
+    TRY(add_ids(builder, &text, line));
+done:
+    clora_chat_text_finish(&text);
+    return status;
+}
