@@ -19,6 +19,7 @@ NEEDED = {
     "train": ["m", "--data", "d.jsonl", "--out", "o"],
     "eval": ["m", "--data", "d.jsonl"],
     "generate": ["m", "--prompt", "p"],
+    "chat": ["m"],
     "merge": ["m", "a", "--out", "o"],
     "combine": ["a", "--out", "o"],
     "convert": ["a", "--to", "peft", "--out", "o"],

@@ -76,6 +76,32 @@ class Tokenize(ChatTest):
 
 
 @needs_device
+class Show(ChatTest):
+    def shown(self, *arguments):
+        status, out, err = clora("inspect", self.rows, "--model", MODEL, "--template", self.template, "--show", "1",
+                                 *arguments)
+        self.assertEqual((status, err), (0, ""))
+        return out
+
+    def test_what_is_learnt_is_marked(self):
+        out = self.shown()
+        marked = TEXT.replace("Hello there</s>\n", "[[Hello there</s>\n]]").replace("Good bye</s>\n", "[[Good bye</s>\n]]")
+        self.assertIn(f"learnt\n{marked}\n", out)
+        self.assertNotIn("sequence 2", out)
+
+    def test_ids_are_told_on_request(self):
+        row = self.encoded()[0]
+        ids = " ".join(map(str, row["ids"]))
+        self.assertIn(f"ids {ids}", self.shown("--ids").replace("[[", "").replace("]]", ""))
+        told = json.loads(self.shown("--json"))["rows"]
+        self.assertEqual([(r["ids"], r["target"]) for r in told], [(row["ids"], row["target"])])
+
+    def test_it_needs_a_model(self):
+        self.assertEqual(clora("inspect", self.rows, "--show", "1")[0], 2)
+        self.assertEqual(clora("inspect", self.rows, "--model", MODEL, "--ids")[0], 2)
+
+
+@needs_device
 class Use(ChatTest):
     def test_training_and_evaluation_take_conversations(self):
         model, adapter = self.model(), self.folder / "adapter"
@@ -93,6 +119,21 @@ class Use(ChatTest):
         messages = self.write("ask.jsonl", json.dumps({"messages": TALK[:3]}) + "\n")
         status, out, err = clora(*answer, "--jsonl", messages)
         self.assertEqual((status, out), (0, "Good bye\n"))
+        self.talks(model, adapter)
+
+    def talks(self, model, adapter):
+        """A conversation whose second turn sees the first, and whose first after /reset sees nothing."""
+        saved = self.folder / "said.jsonl"
+        lines = f"Hi\n\nBye\n/save {saved}\n/reset\nHi\n/what\n/quit\nHi\n"
+        status, out, err = clora("chat", model, "--adapter", adapter, "--max-tokens", "20", stdin=lines)
+        self.assertEqual((status, out), (0, "Hello there\nGood bye\nHello there\n"))
+        self.assertIn("/what: there are /reset, /save FILE and /quit", err)
+        self.assertEqual(json.loads(saved.read_text(encoding="utf-8")), {"messages": TALK})
+        status, out, _ = clora("chat", model, "--adapter", adapter, "--json", "--system", "S", stdin="Hi")
+        self.assertEqual((status, json.loads(out)["role"]), (0, "assistant"))
+        status, out, err = clora("chat", model, "--max-length", "8", stdin="Hi, a long line that does not fit\n")
+        self.assertEqual((status, out), (0, ""))
+        self.assertIn("more than 8: /reset begins a new one", err)
 
     def test_data_without_a_template_says_what_is_missing(self):
         status, _, err = clora("train", MODEL, "--data", self.rows, "--out", self.folder / "adapter")

@@ -20,7 +20,8 @@ typedef struct command {
 } command;
 
 extern const command command_devices, command_tune, command_plan, command_train, command_eval, command_generate,
-    command_merge, command_combine, command_convert, command_inspect, command_tokenize, command_bench, command_compare;
+    command_chat, command_merge, command_combine, command_convert, command_inspect, command_tokenize, command_bench,
+    command_compare;
 
 /* What every command is told in the same way. */
 struct cli_state {

@@ -25,7 +25,7 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
 SECONDS = 3600 if os.environ.get("CLORA_TEST_LONG") else 240  # of one command, at most: GPUs that are none are slow
 
 MEMORY = "weights", "adapter", "gradients", "optimizer", "activations", "evaluation", "scratch"  # of a plan
-COMMANDS = ["devices", "tune", "plan", "train", "eval", "generate", "merge", "combine", "convert", "inspect",
+COMMANDS = ["devices", "tune", "plan", "train", "eval", "generate", "chat", "merge", "combine", "convert", "inspect",
             "tokenize", "bench", "compare"]
 
 

@@ -44,6 +44,16 @@ static const opt data_part[] = {
      .offset = offsetof(inspect_args, model_path),
      .value = "MODEL",
      .help = "count the tokens that the file becomes for this model"},
+    {.name = "show",
+     .type = OPT_INT,
+     .offset = offsetof(inspect_args, show),
+     .value = "N",
+     .standard = "",
+     .low = 1,
+     .high = 1000000,
+     .help =
+         "with --model: print the first N sequences, what is learnt of them in colour on a terminal, else in [[ ]]"},
+    {.name = "ids", .type = OPT_SET, .offset = offsetof(inspect_args, ids), .help = "with --show: print their ids too"},
     {.name = "columns",
      .type = OPT_TEXT,
      .offset = offsetof(inspect_args, data.columns),
@@ -140,6 +150,10 @@ static int run(cli_state *cli, int argc, char **argv) {
                           {.heading = "A data file", .options = data_part, .values = &args}};
     const int status = opt_parse(cli, groups, 2, names, 1, &args.path, argc, argv);
 
+    if (status == OPT_GO_ON && args.show > 0 && !args.model_path)
+        return cli_misuse(cli, "--show prints what a file becomes for a model: give --model MODEL");
+    if (status == OPT_GO_ON && args.ids && args.show == 0)
+        return cli_misuse(cli, "--ids is for --show N");
     return status == OPT_GO_ON ? inspect(cli, &args, &groups[0], &groups[1]) : status;
 }
 

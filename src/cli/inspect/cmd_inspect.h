@@ -14,6 +14,7 @@ typedef struct inspect_args {
     const char *path;
     const char *model_path; /* --model: for the tokens of a data file */
     int rank;
+    int show, ids; /* rows of a data file to print, and whether with their ids */
     data_args data;
     model_args model;
 } inspect_args;

@@ -2,6 +2,7 @@
 
 #include "cli/options/device.h"
 #include "cli/inspect/cmd_inspect.h"
+#include "cli/inspect/inspect_show.h"
 #include "cli/ui/json_out.h"
 #include "cli/ui/text.h"
 
@@ -14,7 +15,7 @@ typedef struct data_view {
     int length;
 } data_view;
 
-static json_t *data_json(const data_view *v) {
+static json_t *data_json(const inspect_args *args, const data_view *v) {
     const clora_inspected_data *c = &v->counts;
     json_t *object = json_pack("{s:s, s:I, s:I, s:I, s:I}", "kind", "data", "pairs", (json_int_t)c->pairs,
                                "context_characters", (json_int_t)c->context_characters, "target_characters",
@@ -35,10 +36,12 @@ static json_t *data_json(const data_view *v) {
         object = NULL;
     }
     json_decref(tokens);
+    if (args->show > 0)
+        json_put(&object, "rows", inspect_show_json(v->dataset, v->tokenizer, args->show));
     return object;
 }
 
-static void print_data(const inspect_args *args, const data_view *v) {
+static int print_data(const cli_state *cli, const inspect_args *args, const data_view *v) {
     const clora_inspected_data *c = &v->counts;
 
     printf("data         %s\n", args->path);
@@ -47,6 +50,9 @@ static void print_data(const inspect_args *args, const data_view *v) {
            text_count(c->target_characters), text_count(c->longest));
     if (v->dataset)
         data_print_stats(stdout, "tokens       ", args->model_path, v->dataset);
+    if (args->show > 0 && !inspect_show(v->dataset, v->tokenizer, args->show, args->ids))
+        return cli_fail_library(cli);
+    return CLI_DONE;
 }
 
 static int count_tokens(const cli_state *cli, const inspect_args *args, data_view *v) {
@@ -73,9 +79,9 @@ int inspect_data(const cli_state *cli, const inspect_args *args) {
     if (args->model_path)
         status = count_tokens(cli, args, &view);
     if (status == CLI_DONE && cli->json)
-        status = json_print(cli, data_json(&view));
+        status = json_print(cli, data_json(args, &view));
     else if (status == CLI_DONE)
-        print_data(args, &view);
+        status = print_data(cli, args, &view);
     clora_dataset_free(view.dataset);
     clora_tokenizer_free(view.tokenizer);
     clora_context_free(view.context);
