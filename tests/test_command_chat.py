@@ -85,7 +85,9 @@ class Show(ChatTest):
 
     def test_what_is_learnt_is_marked(self):
         out = self.shown()
-        marked = TEXT.replace("Hello there</s>\n", "[[Hello there</s>\n]]").replace("Good bye</s>\n", "[[Good bye</s>\n]]")
+        marked = TEXT
+        for said in "Hello there</s>\n", "Good bye</s>\n":
+            marked = marked.replace(said, f"[[{said}]]")
         self.assertIn(f"learnt\n{marked}\n", out)
         self.assertNotIn("sequence 2", out)
 
