@@ -1,7 +1,7 @@
 // Products with one factor of a low-rank term, in explicit vectors: for CPUs. The factor f has R rows over the C
 // columns of x, in panels: element (r, c) at (c / NR * R + r) * NR + c % NR; lanes past C are zero and stay zero.
 //
-//   lowrank_panel_down   u (M, R) = scales (R) * x (M, C) * f^T; NORM: of rmsnorm(x), for few rows
+//   lowrank_panel_down   u (M, R) = scales (R) * x (M, C) * f^T
 //   lowrank_panel_grad   f (R, C) += d (M, R)^T * x (M, C)
 //
 // down: a work-item makes MB rows by RB ranks, DM x DR dot products at a time in vectors along C, summed over their
@@ -18,9 +18,6 @@
 #define DR 4 // ranks of a register tile of down; DM * DR vectors are held
 #endif
 #define MOST_DR 16
-#ifndef NORM
-#define NORM 0
-#endif
 #ifndef GR
 #define GR 6 // ranks of a register tile of grad; GR * NR / VW vectors are held
 #endif
@@ -41,19 +38,14 @@ static inline V load_some(__global const float *p, const int lanes) {
     return LOAD(lane);
 }
 
-// u's rows from begin to end and ranks from first to last, `tile` at a time; norm and tile are constants of the caller.
+// u's rows from begin to end and ranks from first to last, `tile` at a time; tile is a constant of the caller.
 INLINE void lowrank_down(__global float *u, const int u_stride, __global const float *x, const int x_stride,
                          __global const float *f, __global const float *scales, const int C, const int R,
-                         const int begin, const int end, const int first, const int last, __global const float *gain,
-                         const float eps, const int norm, const int tile) {
+                         const int begin, const int end, const int first, const int last, const int tile) {
     const int whole = C / NR * NR;
     for (int m = begin; m < end; m += DM) {
-        float factor_of[DM];
         size_t row[DM];
-        UNROLL for (int i = 0; i < DM; i++) {
-            row[i] = (size_t)min(m + i, end - 1) * x_stride;
-            factor_of[i] = norm ? row_factor(x + row[i], C, eps) : 1.0f;
-        }
+        UNROLL for (int i = 0; i < DM; i++) row[i] = (size_t)min(m + i, end - 1) * x_stride;
         for (int r = first; r < last; r += tile) {
             V sum[DM][MOST_DR];
             size_t rank[MOST_DR];
@@ -62,11 +54,7 @@ INLINE void lowrank_down(__global float *u, const int u_stride, __global const f
             for (int c = 0; c < whole; c += NR)
                 UNROLL for (int e = 0; e < NR; e += VW) {
                     V part[DM];
-                    UNROLL for (int i = 0; i < DM; i++) {
-                        part[i] = LOAD(x + row[i] + c + e);
-                        if (norm)
-                            part[i] *= LOAD(gain + c + e);
-                    }
+                    UNROLL for (int i = 0; i < DM; i++) part[i] = LOAD(x + row[i] + c + e);
                     UNROLL for (int j = 0; j < tile; j++) {
                         const V factor = LOAD(f + (size_t)c * R + rank[j] + e);
                         UNROLL for (int i = 0; i < DM; i++) sum[i][j] = fma(part[i], factor, sum[i][j]);
@@ -74,14 +62,12 @@ INLINE void lowrank_down(__global float *u, const int u_stride, __global const f
                 }
             for (int e = 0; whole + e < C; e += VW)
                 for (int i = 0; i < DM; i++) {
-                    V part = load_some(x + row[i] + whole + e, C - whole - e);
-                    if (norm)
-                        part *= load_some(gain + whole + e, C - whole - e);
+                    const V part = load_some(x + row[i] + whole + e, C - whole - e);
                     for (int j = 0; j < tile; j++)
                         sum[i][j] = fma(part, LOAD(f + (size_t)whole * R + rank[j] + e), sum[i][j]);
                 }
             UNROLL for (int i = 0; i < DM; i++) UNROLL for (int j = 0; j < tile; j++) if (m + i < end && r + j < last)
-                u[(size_t)(m + i) * u_stride + r + j] = scales[r + j] * factor_of[i] * sum_lanes(sum[i][j]);
+                u[(size_t)(m + i) * u_stride + r + j] = scales[r + j] * sum_lanes(sum[i][j]);
         }
     }
 }
@@ -89,15 +75,13 @@ INLINE void lowrank_down(__global float *u, const int u_stride, __global const f
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 lowrank_panel_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x), const int x_stride,
                    TENSOR(const float, f), TENSOR(const float, scales), const int M, const int C, const int R,
-                   const int MB, const int RB, TENSOR(const float, gain), const float eps) {
+                   const int MB, const int RB) {
     AT(u);
     AT(x);
     AT(f);
     AT(scales);
-    AT(gain);
     const int begin = get_global_id(0) * MB, first = get_global_id(1) * RB;
-    lowrank_down(u, u_stride, x, x_stride, f, scales, C, R, begin, min(M, begin + MB), first, min(R, first + RB), gain,
-                 eps, NORM, DR);
+    lowrank_down(u, u_stride, x, x_stride, f, scales, C, R, begin, min(M, begin + MB), first, min(R, first + RB), DR);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void

@@ -1,5 +1,5 @@
 // GEMV of few rows, y (M, N) = [residual] + x (M, K) * W0^T + bias + u (M, R) * B^T, in explicit vectors: for CPUs.
-// norm: of rmsnorm(x). gated: y (M, N/2) = silu(g) * u of the product's halves g and u, which are modules of W0.
+// gated: y (M, N/2) = silu(g) * u of the product's halves g and u, which are modules of W0.
 //
 // As panel.cl says, all rows at a time. Few rows read W0 once and wait for memory: no blocks, weights widened in
 // registers. A core asks for more at once when it reads several panels side by side, so a work-item makes some streams
@@ -21,16 +21,14 @@ enum { LINE = 64 }; // bytes of a cache line
 // module. `first` is the panel of W0's first in this part, which has `panels`: of a gated weight pairs of panels.
 typedef struct {
     __global float *y;
-    __global const float *x, *residual, *bias, *u, *b, *gain;
+    __global const float *x, *residual, *bias, *u, *b;
     __global const stored *w;
     __global const int *columns, *table;
     int y_stride, x_stride, residual_stride, u_stride;
     int M, N, K, R, first, panels;
-    float eps;
 } product;
 
-// sum += x[k] * W0[k] of every stream, x's column COLUMN(k). The input is normalised but for the factor of its row,
-// which the sums are multiplied by.
+// sum += x[k] * W0[k] of every stream, x's column COLUMN(k).
 #define VECTOR_STEPS(sum, k, COLUMN)                                                                    \
     UNROLL for (int s = first; s < last; s++) {                                                         \
         V now[STEPS][NV];                                                                               \
@@ -38,7 +36,7 @@ typedef struct {
         UNROLL for (int e = 0; e < STEPS; e++) {                                                        \
             const int at = COLUMN((k) + e);                                                             \
             UNROLL for (int i = 0; i < ROWS; i++) {                                                     \
-                const V value = (V)(norm ? x[i][at] * in->gain[at] : x[i][at]);                         \
+                const V value = (V)(x[i][at]);                                                          \
                 UNROLL for (int j = 0; j < NV; j++) sum[s][i][j] = fma(value, now[e][j], sum[s][i][j]); \
             }                                                                                           \
         }                                                                                               \
@@ -56,74 +54,68 @@ typedef struct {
 #define ASK_AHEAD(panel, k)
 #endif
 
-// c = what stream s gives panel q, FORWARD_PANEL's.
-#define RESULT(c, s)                                                                                                \
-    {                                                                                                               \
-        __global const float *start = in->residual ? in->residual + col : 0, *plus = in->bias ? in->bias + col : 0; \
-        size_t at[ROWS];                                                                                            \
-        ROWS_FROM(at, ROWS, 0, in->M, in->residual_stride);                                                         \
-        START(c, ROWS, start, at, plus, lanes);                                                                     \
-        UNROLL for (int h = 0; h < chains; h++) UNROLL for (int i = 0; i < ROWS; i++)                               \
-            UNROLL for (int j = 0; j < NV; j++) c[i][j] = fma(sums->sum[h][s][i][j], sums->factor_of[i], c[i][j]);  \
-        ROWS_FROM(at, ROWS, 0, in->M, in->u_stride);                                                                \
-        MULTIPLY(c, ROWS, in->u + u_col, at, factor, rank);                                                         \
-    }
-
-// What `streams` streams sum: panels from `begin` on, or with `gated` half as many pairs, of each half one.
+// The sums of `streams` streams: panels from `begin` on, or with `gated` half as many pairs, of each half one.
 typedef struct {
-    V sum[2][ALL_STREAMS][ROWS][NV];
-    float factor_of[ROWS];
+    V sum[ALL_STREAMS][ROWS][NV];
 } stream_sums;
 
-// Few sums alternate between two, so that adding is not the limit.
-#define CHAINS(streams) (ROWS * (streams) > 2 ? 1 : 2)
+// What of a product FORWARD_PANEL asks for.
+#define PRODUCT_PANEL                                              \
+    const int K = in->K, N = in->N, R = in->R, first = in->first;  \
+    __global const stored *w = in->w;                              \
+    __global const float *b = in->b;                               \
+    __global const int *columns = in->columns, *table = in->table; \
+    FORWARD_PANEL
 
-// The sums of streams first to last - 1, which stay in registers: all constants but `from` and `x`.
-INLINE void sum_streams(stream_sums *out, const product *in, __global const stored *const *from,
-                        __global const float *const *x, const int first, const int last, const int chains,
-                        const int norm) {
-    const int K = in->K;
-    int k = 0;
-    UNROLL for (int h = 0; h < chains; h++) UNROLL for (int s = first; s < last; s++)
-        UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) out->sum[h][s][i][j] = (V)(0.0f);
-    for (; k + 2 * STEPS <= K; k += 2 * STEPS) {
-        UNROLL for (int s = first; s < last; s++) ASK_AHEAD(from[s], k);
-        VECTOR_STEPS(out->sum[0], k, ANY_COLUMN);
-        VECTOR_STEPS(out->sum[chains - 1], k + STEPS, ANY_COLUMN);
-    }
-    for (; k < K; k += STEPS) // steps past the end are zero
-        VECTOR_STEPS(out->sum[0], k, LAST_COLUMN);
+// Panel q's residual and bias, to which W0's steps are added one after the other, as matmul_panel does.
+INLINE void start_stream(V c[ROWS][NV], const product *in, const int q) {
+    PRODUCT_PANEL;
+    __global const float *start = in->residual ? in->residual + col : 0, *plus = in->bias ? in->bias + col : 0;
+    size_t at[ROWS];
+    ROWS_FROM(at, ROWS, 0, in->M, in->residual_stride);
+    START(c, ROWS, start, at, plus, lanes);
 }
 
-// First the sums of W0, then y. begin, streams, norm and gated are the same in both, all but begin constants.
-INLINE void matvec_sum(stream_sums *out, const product *in, const int begin, const int streams, const int norm,
-                       const int gated) {
+// The sums of streams first to last - 1, which stay in registers: all constants but `panel` and `x`.
+INLINE void sum_streams(stream_sums *out, const product *in, const int *panel, __global const float *const *x,
+                        const int first, const int last) {
+    const int K = in->K;
     __global const stored *from[ALL_STREAMS];
+    int k = 0;
+    UNROLL for (int s = first; s < last; s++) {
+        from[s] = in->w + panel[s] * panel_size(K);
+        start_stream(out->sum[s], in, panel[s]);
+    }
+    for (; k + 2 * STEPS <= K; k += 2 * STEPS) {
+        UNROLL for (int s = first; s < last; s++) ASK_AHEAD(from[s], k);
+        VECTOR_STEPS(out->sum, k, ANY_COLUMN);
+        VECTOR_STEPS(out->sum, k + STEPS, ANY_COLUMN);
+    }
+    for (; k < K; k += STEPS) // steps past the end are zero
+        VECTOR_STEPS(out->sum, k, LAST_COLUMN);
+}
+
+// First the sums of W0, then y. begin, streams and gated are the same in both, all but begin constants.
+INLINE void matvec_sum(stream_sums *out, const product *in, const int begin, const int streams, const int gated) {
     __global const float *x[ROWS];
-    UNROLL for (int s = 0; s < streams; s++) { // past the last panel the last one again, which is not stored
-        const int q = min(begin + (s >> gated), in->panels - 1) + (gated ? s % 2 * in->panels : 0);
-        from[s] = in->w + q * panel_size(in->K);
-    }
-    UNROLL for (int i = 0; i < ROWS; i++) {
-        x[i] = in->x + (size_t)min(i, in->M - 1) * in->x_stride;
-        out->factor_of[i] = norm ? row_factor(x[i], in->K, in->eps) : 1.0f;
-    }
+    int panel[ALL_STREAMS];
+    UNROLL for (int s = 0; s < streams; s++) // past the last panel the last one again, which is not stored
+        panel[s] = min(begin + (s >> gated), in->panels - 1) + (gated ? s % 2 * in->panels : 0);
+    UNROLL for (int i = 0; i < ROWS; i++) x[i] = in->x + (size_t)min(i, in->M - 1) * in->x_stride;
     if (streams <= HELD_STREAMS)
-        sum_streams(out, in, from, x, 0, streams, CHAINS(streams), norm);
+        sum_streams(out, in, panel, x, 0, streams);
     else { // a pair
-        sum_streams(out, in, from, x, 0, 1, CHAINS(streams), norm);
-        sum_streams(out, in, from, x, 1, 2, CHAINS(streams), norm);
+        sum_streams(out, in, panel, x, 0, 1);
+        sum_streams(out, in, panel, x, 1, 2);
     }
 }
 
 INLINE void matvec_finish(const stream_sums *sums, const product *in, const int begin, const int streams,
                           const int gated) {
-    const int chains = CHAINS(streams), K = in->K, N = in->N, R = in->R, first = in->first, panels = in->panels;
-    __global const stored *w = in->w;
-    __global const float *b = in->b;
-    __global const int *columns = in->columns, *table = in->table;
-    size_t row[ROWS];
+    const int panels = in->panels;
+    size_t row[ROWS], at[ROWS];
     ROWS_FROM(row, ROWS, 0, in->M, in->y_stride);
+    ROWS_FROM(at, ROWS, 0, in->M, in->u_stride);
     UNROLL for (int s = 0; s < streams; s += 1 + gated) {
         const int pair = begin + (s >> gated);
         V c[2][ROWS][NV];
@@ -132,14 +124,16 @@ INLINE void matvec_finish(const stream_sums *sums, const product *in, const int 
             break;
         UNROLL for (int half_of = gated; half_of >= 0; half_of--) {
             const int q = pair + half_of * panels;
-            FORWARD_PANEL;
-            RESULT(c[half_of], s + half_of);
+            PRODUCT_PANEL;
+            UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) c[half_of][i][j] =
+                sums->sum[s + half_of][i][j];
+            MULTIPLY(c[half_of], ROWS, in->u + u_col, at, factor, rank);
             y_col = col;
             y_lanes = lanes;
         }
         if (gated)
-            UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) c[0][i][j] *=
-                sigmoid(c[0][i][j]) * c[1][i][j];
+            UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) c[0][i][j] =
+                c[0][i][j] * sigmoid(c[0][i][j]) * c[1][i][j];
         FINISH(c[0], ROWS, in->y + y_col, row, in->M, y_lanes);
     }
 }

@@ -3,24 +3,18 @@
 #ifndef STREAMS
 #define STREAMS 1 // panels side by side
 #endif
-#ifndef NORM
-#define NORM 0
-#endif
 #ifndef GATED
 #define GATED 0 // 1: streams in pairs, of each half one
 #endif
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWARD_ARGUMENTS, TENSOR(const float, gain),
-                                                                          const float eps) {
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWARD_ARGUMENTS) {
     FORWARD_BEGIN;
-    AT(gain);
     const product p = {.y = y,
                        .x = x,
                        .residual = accumulate ? y : residual,
                        .bias = bias,
                        .u = u,
                        .b = b,
-                       .gain = gain,
                        .w = w,
                        .columns = columns,
                        .table = table,
@@ -33,10 +27,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matvec_panel(FORWAR
                        .K = K,
                        .R = R,
                        .first = first,
-                       .panels = panels,
-                       .eps = eps};
+                       .panels = panels};
     const int begin = get_global_id(0) * (STREAMS >> GATED);
     stream_sums sums;
-    matvec_sum(&sums, &p, begin, STREAMS, NORM, GATED);
+    matvec_sum(&sums, &p, begin, STREAMS, GATED);
     matvec_finish(&sums, &p, begin, STREAMS, GATED);
 }

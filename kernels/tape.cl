@@ -8,7 +8,7 @@
 
 // PRODUCT_0 to PRODUCT_4 and DOWN_0 to DOWN_4: the variants in use, as tape_phase.h makes them.
 #ifndef PRODUCT_0
-#define PRODUCT_0 TAPE_PRODUCT_VARIANT(1, 0, 0)
+#define PRODUCT_0 TAPE_PRODUCT_VARIANT(1, 0)
 #endif
 #if WG != 1
 #error "groups of one work-item"
@@ -79,7 +79,7 @@ static inline void run_embedding(tickets *t, __global const tape_phase *phase, s
 
 // The variant is a constant of the caller. A product's low-rank term is waited for once W0 has been read.
 INLINE void run_product(tickets *counter, __global const tape_phase *phase, slots buffers, const int variant) {
-    const int streams = TAPE_STREAMS(variant), norm = TAPE_NORM(variant), gated = TAPE_GATED(variant);
+    const int streams = TAPE_STREAMS(variant), gated = TAPE_GATED(variant);
     __global const tape_product *p = &phase->call.product;
     const product in = {.y = PLACE(float, p->y),
                         .x = FLOATS(p->x),
@@ -87,7 +87,6 @@ INLINE void run_product(tickets *counter, __global const tape_phase *phase, slot
                         .bias = FLOATS(p->bias),
                         .u = FLOATS(p->u),
                         .b = FLOATS(p->b),
-                        .gain = FLOATS(p->gain),
                         .w = PLACE(const stored, p->w),
                         .columns = INTS(p->columns),
                         .table = INTS(p->table),
@@ -100,14 +99,13 @@ INLINE void run_product(tickets *counter, __global const tape_phase *phase, slot
                         .K = p->K,
                         .R = p->R,
                         .first = p->first,
-                        .panels = p->panels,
-                        .eps = p->eps};
+                        .panels = p->panels};
     tickets t = *counter;
     EACH_TASK(&t, phase) {
         const int begin = TASK(&t, phase) * (streams >> gated);
         stream_sums sums;
         await(&t, phase->early);
-        matvec_sum(&sums, &in, begin, streams, norm, gated);
+        matvec_sum(&sums, &in, begin, streams, gated);
         await(&t, phase->late);
         matvec_finish(&sums, &in, begin, streams, gated);
     }
@@ -115,14 +113,14 @@ INLINE void run_product(tickets *counter, __global const tape_phase *phase, slot
 }
 
 INLINE void run_down(tickets *counter, __global const tape_phase *phase, slots buffers, const int variant) {
-    const int ranks = TAPE_RANKS(variant), norm = TAPE_NORM(variant);
+    const int ranks = TAPE_RANKS(variant);
     __global const tape_down *p = &phase->call.down;
     tickets t = *counter;
     EACH_TASK(&t, phase) {
         const int r = TASK(&t, phase) * ranks;
         await(&t, phase->early);
         lowrank_down(PLACE(float, p->u), p->u_stride, FLOATS(p->x), p->x_stride, FLOATS(p->a), FLOATS(p->scales), p->K,
-                     p->R, 0, p->M, r, min(p->R, r + ranks), FLOATS(p->gain), p->eps, norm, ranks);
+                     p->R, 0, p->M, r, min(p->R, r + ranks), ranks);
     }
     *counter = t;
 }

@@ -31,15 +31,14 @@ enum {
     TAPE_ADD
 };
 
-// A product's variant: panels that a task reads side by side, and whether it normalises its input and gates its output.
-#define TAPE_PRODUCT_VARIANT(streams, norm, gated) ((streams) << 2 | (norm) << 1 | (gated))
-#define TAPE_STREAMS(variant) ((variant) >> 2)
-#define TAPE_NORM(variant) ((variant) >> 1 & 1)
+// A product's variant: panels that a task reads side by side, and whether it gates its output.
+#define TAPE_PRODUCT_VARIANT(streams, gated) ((streams) << 1 | (gated))
+#define TAPE_STREAMS(variant) ((variant) >> 1)
 #define TAPE_GATED(variant) ((variant)&1)
 
 // Of u = s x A^T: ranks in a task.
-#define TAPE_DOWN_VARIANT(ranks, norm) ((ranks) << 2 | (norm) << 1)
-#define TAPE_RANKS(variant) ((variant) >> 2)
+#define TAPE_DOWN_VARIANT(ranks) ((ranks) << 1)
+#define TAPE_RANKS(variant) ((variant) >> 1)
 
 // The arguments of the functions that make a phase, in embedding, matvec, lowrank_panel, norm, rope, attention_row,
 // bottleneck and convert.cl.
@@ -49,15 +48,13 @@ typedef struct {
 } tape_embedding;
 
 typedef struct {
-    tape_place y, x, residual, bias, u, b, gain, w, columns, table;
+    tape_place y, x, residual, bias, u, b, w, columns, table;
     int y_stride, x_stride, residual_stride, u_stride, M, N, K, R, first, panels;
-    float eps;
 } tape_product;
 
 typedef struct {
-    tape_place u, x, a, scales, gain;
+    tape_place u, x, a, scales;
     int u_stride, x_stride, M, K, R;
-    float eps;
 } tape_down;
 
 typedef struct {

@@ -160,9 +160,11 @@ CLORA_API clora_status clora_engine_admit(clora_request **out, clora_engine *eng
  * Where the texts of neighbouring slots have different adapters, or one of them none, the weights are still read once
  * for all; the low-rank terms come in launches of their own.
  *
- * A request's tokens depend on its prompt, its options and its seed alone, but for rounding: kernels for more rows add
- * up in another order, and a step has as many rows as there are slots up to the last one that runs. The same requests
- * admitted and cancelled between the same steps give the same bits.
+ * On the kernels for CPUs a request's logits and tokens depend bit by bit on its prompt, its options, its seed and the
+ * capacity alone, whatever runs beside it: a step adds up each row in one order. Two exceptions: bf16 weights where the
+ * processor multiplies pairs of bf16, in steps of more than 16 texts (CLORA_BF16_DOT=off has none), and parameters
+ * tuned for some numbers of rows. On the kernels for GPUs few rows are added up in another order than many: the same
+ * requests admitted and cancelled between the same steps give the same bits.
  *
  * @param[in,out] engine  its requests go on
  *

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/ints.h"
 #include "model/family.h"
 #include "model/head.h"
 #include "ops/ops.h"
@@ -41,7 +42,8 @@ done:
 clora_status clora_session_create(clora_session **out, clora_model *model, int batch, int capacity) {
     clora_status status = CLORA_OK;
     clora_session *s;
-    const int share = batch < 1 || batch > PREFILL ? 1 : PREFILL / batch, prefill = capacity < share ? capacity : share;
+    const int share = batch < 1 || batch > PREFILL ? 1 : divide_up(PREFILL, batch);
+    const int prefill = capacity < share ? capacity : share;
 
     NEED(out);
     *out = NULL;
@@ -328,7 +330,7 @@ done:
 }
 
 static clora_status forward(clora_session *s, float *logits, const piece *p, bool all) {
-    const int longest = s->ws->max_rows / p->B;
+    const int longest = p->B < PREFILL ? least(PREFILL, s->ws->max_rows) / p->B : 1;
     const size_t sizes = (size_t)s->cache.B * sizeof(*s->length);
     clora_status status = CLORA_OK;
 

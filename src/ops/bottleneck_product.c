@@ -77,7 +77,7 @@ clora_status op_bottleneck(clora_tensor *y, clora_tensor *z, clora_tensor *a, co
     if (!matmul_is_shape(y, M, b->C) || !matmul_is_shape(x, M, b->C) || !matmul_is_shape(z, M, b->R) || !has_values(b))
         return clora_fail(CLORA_ERROR_SHAPE, "bottleneck: y%s x%s z%s of %d columns for %d", tensor_shape_text(y),
                           tensor_shape_text(x), tensor_shape_text(z), b->R, b->C);
-    if (!tape_note_down(z, x, &b->values.down, NULL, NULL, 0.0f))
+    if (!tape_note_down(z, x, &b->values.down, NULL))
         TRY(lowrank_factor_down(z, x, &b->values.down, b->ones));
     TRY(op_activate(a, z, b));
     TRY(add_product(y, x, a, &b->values.up, b));

@@ -11,7 +11,7 @@ static int cores(const clora_context *context) {
 }
 
 clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
-                                const clora_tensor *scales, const clora_tensor *gain, float eps) {
+                                const clora_tensor *scales) {
     enum { ITEMS_PER_CORE = 8 };
     clora_context *context = u->context;
     const int M = (int)tensor_rows(u), R = tensor_cols(u);
@@ -24,7 +24,6 @@ clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const cl
     launch_define(&l, "NR", kernel_panel_width(context));
     launch_define(&l, "DM", DM);
     launch_define(&l, "DR", DR);
-    launch_define(&l, "NORM", gain != NULL);
     launch_tensor(&l, u);
     launch_int(&l, u->stride);
     launch_tensor(&l, x);
@@ -36,8 +35,6 @@ clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const cl
     launch_int(&l, R);
     launch_int(&l, MB);
     launch_int(&l, RB);
-    launch_tensor(&l, gain ? gain : u);
-    launch_float(&l, eps);
     return launch_run(&l, (size_t)blocks, (size_t)divide_up(R, RB), 1, 1, 1, 1);
 }
 

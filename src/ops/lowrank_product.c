@@ -3,8 +3,7 @@
 
 clora_status lowrank_factor_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
                                  const clora_tensor *scales) {
-    return matmul_uses_tile(u->context) ? lowrank_tile_down(u, x, f, scales)
-                                        : lowrank_panel_down(u, x, f, scales, NULL, 0.0f);
+    return matmul_uses_tile(u->context) ? lowrank_tile_down(u, x, f, scales) : lowrank_panel_down(u, x, f, scales);
 }
 
 clora_status lowrank_factor_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x) {
@@ -33,7 +32,7 @@ clora_status op_lowrank_down(clora_tensor *u, const clora_tensor *x, const lowra
     if (!matmul_is_shape(u, M, lr->R) || !matmul_is_shape(x, M, lr->base->K) || !matmul_is_factor(&lr->a, lr->a_count))
         return clora_fail(CLORA_ERROR_SHAPE, "lowrank_down: u%s x%s a(%d,%d)", tensor_shape_text(u),
                           tensor_shape_text(x), lr->R, lr->base->K);
-    return tape_note_down(u, x, &lr->a, lr, NULL, 0.0f) ? CLORA_OK : lowrank_factor_down(u, x, &lr->a, lr->scales);
+    return tape_note_down(u, x, &lr->a, lr) ? CLORA_OK : lowrank_factor_down(u, x, &lr->a, lr->scales);
 }
 
 clora_status op_lowrank_down_grad(clora_tensor *du, const clora_tensor *dy, const lowrank *lr) {

@@ -29,8 +29,6 @@ typedef struct forward_product {
     const weight *w;   /* panels, or NULL */
     const lowrank *lr; /* whose b and table these are, or NULL */
     int M, N, K, R, panels;
-    const clora_tensor *gain; /* GEMV on a CPU: the input is rmsnorm(x) with this gain and eps */
-    float eps;
     bool gated; /* GEMV on a CPU: y (M, N/2) = swiglu of the product, of the weight's two equal modules */
 } forward_product;
 
@@ -56,9 +54,6 @@ bool matmul_is_gemv(const forward_product *p);
 
 /* Rows and panels whose sums the GEMV kernels hold in registers, multiplied; kernels/matvec.cl says the same. */
 int matmul_gemv_sums(const clora_context *context);
-
-/* Rows that the GEMV kernels normalise on the way: with more it costs more than a kernel of its own. */
-enum { GEMV_NORMED_ROWS = 4 };
 
 /* Rows that a GEMV program is made for, at least M: not for each M its own, as texts side by side end one by one. */
 int matmul_program_rows(int M);
@@ -97,13 +92,12 @@ clora_status matmul_clblast_dx(clora_tensor *dx, const clora_tensor *dy, const w
 clora_status matmul_clblast_dw(clora_tensor *dw, const clora_tensor *dy, const clora_tensor *x, const weight *w,
                                weight_span span);
 
-/* u (M,R) = scales * x * f^T, by panels with a gain (or NULL) of rmsnorm(x), and f += d^T * x for one factor f of R
- * rows in panels over the columns of x. By the context's family: */
+/* u (M,R) = scales * x * f^T, and f += d^T * x for one factor f of R rows in panels over the columns of x. By the context's family: */
 clora_status lowrank_factor_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
                                  const clora_tensor *scales);
 clora_status lowrank_factor_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x);
 clora_status lowrank_panel_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
-                                const clora_tensor *scales, const clora_tensor *gain, float eps);
+                                const clora_tensor *scales);
 clora_status lowrank_tile_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
                                const clora_tensor *scales);
 clora_status lowrank_panel_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x);

@@ -36,19 +36,13 @@ clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weigh
     if (!matmul_is_shape(x, M, w->K) || !fits(y, x, w, f) || !matmul_is_term(lr, u, w, M))
         return clora_fail(CLORA_ERROR_SHAPE, "matmul_fused: y%s x%s w(%d,%d) u%s gu%s", tensor_shape_text(y),
                           tensor_shape_text(x), w->N, w->K, tensor_shape_text(u), tensor_shape_text(f->gu));
-    const bool one = fuses(&p, f), normed = f->gain && !(one && M <= GEMV_NORMED_ROWS);
-    if (normed) {
+    if (f->gain) {
         TRY(op_rmsnorm(f->normed, NULL, x, f->gain, f->eps));
         p.x = f->normed;
         if (lr)
             TRY(op_lowrank_down(u, f->normed, lr));
-    } else if (f->gain) {
-        p.gain = f->gain;
-        p.eps = f->eps;
-        if (lr && !tape_note_down(u, x, &lr->a, lr, f->gain, f->eps))
-            TRY(lowrank_panel_down(u, x, &lr->a, lr->scales, f->gain, f->eps));
     }
-    if (one) {
+    if (fuses(&p, f)) {
         p.gated = f->gu != NULL;
         return matmul_forward(&p);
     }

@@ -97,7 +97,6 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
         each.panels = matmul_panels_together(context, launch_parameter(&l, "MOST_STREAMS"), p, panels);
         launch_define(&l, "ROWS", matmul_program_rows(p->M));
         launch_define(&l, "STREAMS", each.panels * (p->gated ? 2 : 1));
-        launch_define(&l, "NORM", p->gain != NULL);
         launch_define(&l, "GATED", p->gated);
     } else {
         const int MR = tile_rows(&l, p->M);
@@ -111,10 +110,6 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
     launch_int(&l, each.rows);
     launch_int(&l, each.panels);
     launch_int(&l, block);
-    if (gemv) {
-        launch_tensor(&l, p->gain ? p->gain : p->y);
-        launch_float(&l, p->eps);
-    }
     return launch_run(&l, (size_t)divide_up(panels, each.panels), (size_t)divide_up(p->M, each.rows), 1, 1, 1, 1);
 }
 

@@ -176,7 +176,7 @@ void tape_need(tape_launch *l, int *have, int value) {
 }
 
 int tape_variant(tape_launch *l, int *have, int *count, int variant) {
-    enum { FLAGS = 3 };
+    enum { FLAGS = 1 };
 
     for (int i = 0; i < *count; i++)
         if (have[i] == variant)

@@ -108,8 +108,8 @@ static void fill_product(tape *t, tape_launch *l, tape_phase *phase, const void 
         tape_need(l, &program->storage, (int)p->w->storage->id + 1);
     tape_need(l, &program->rows, matmul_program_rows(p->M));
     need_ahead(program, p, c->ahead);
-    const int variant = tape_variant(l, program->product, &program->products,
-                                     TAPE_PRODUCT_VARIANT(c->streams, p->gain != NULL, p->gated));
+    const int variant =
+        tape_variant(l, program->product, &program->products, TAPE_PRODUCT_VARIANT(c->streams, p->gated));
     phase->kind = TAPE_PRODUCT + variant;
     phase->end = divide_up(panels, TAPE_STREAMS(program->product[variant]) / each);
     phase->call.product = (tape_product){.y = tape_place_of(l, p->y),
@@ -118,7 +118,6 @@ static void fill_product(tape *t, tape_launch *l, tape_phase *phase, const void 
                                          .bias = tape_place_of(l, p->bias),
                                          .u = tape_place_of(l, p->u),
                                          .b = tape_place_of(l, p->b),
-                                         .gain = tape_place_of(l, p->gain),
                                          .w = tape_place_of(l, c->part ? c->part->data : NULL),
                                          .columns = p->w ? columns_of(t, l, p->w) : 0,
                                          .table = table_of(t, l, p->lr),
@@ -131,8 +130,7 @@ static void fill_product(tape *t, tape_launch *l, tape_phase *phase, const void 
                                          .K = p->K,
                                          .R = p->R,
                                          .first = c->part ? c->part->panel : 0,
-                                         .panels = panels,
-                                         .eps = p->eps};
+                                         .panels = panels};
     phase->early = early_of(t, l, phase);
 }
 
@@ -171,8 +169,6 @@ static tape_place scales_of(tape *t, tape_launch *l, const lowrank *lr, int R) {
 typedef struct down_call {
     const clora_tensor *u, *x, *a;
     const lowrank *lr;
-    const clora_tensor *gain;
-    float eps;
 } down_call;
 
 static void fill_down(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
@@ -181,29 +177,26 @@ static void fill_down(tape *t, tape_launch *l, tape_phase *phase, const void *da
     tape_program *program = &l->program;
 
     tape_need(l, &program->rows, matmul_program_rows(M));
-    const int variant = tape_variant(l, program->down, &program->downs, TAPE_DOWN_VARIANT(ranks, c->gain != NULL));
+    const int variant = tape_variant(l, program->down, &program->downs, TAPE_DOWN_VARIANT(ranks));
     phase->kind = TAPE_DOWN + variant;
     phase->end = divide_up(R, TAPE_RANKS(program->down[variant]));
     phase->call.down = (tape_down){.u = tape_place_of(l, c->u),
                                    .x = tape_place_of(l, c->x),
                                    .a = tape_place_of(l, c->a),
                                    .scales = scales_of(t, l, c->lr, R),
-                                   .gain = tape_place_of(l, c->gain),
                                    .u_stride = c->u->stride,
                                    .x_stride = c->x->stride,
                                    .M = M,
                                    .K = tensor_cols(c->x),
-                                   .R = R,
-                                   .eps = c->eps};
+                                   .R = R};
 }
 
-bool tape_note_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *a, const lowrank *lr,
-                    const clora_tensor *gain, float eps) {
+bool tape_note_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *a, const lowrank *lr) {
     tape *t = tape_open();
 
     if (!t)
         return false;
-    tape_append(t, fill_down, &(down_call){u, x, a, lr, gain, eps});
+    tape_append(t, fill_down, &(down_call){u, x, a, lr});
     return true;
 }
 

@@ -16,8 +16,7 @@ bool tape_note_embedding(clora_tensor *y, const clora_tensor *ids, const weight 
 bool tape_note_product(const forward_product *p, const weight_part *part, int streams, int ahead);
 
 /* Of a factor a, with the scales of a low-rank term, or NULL: all 1. */
-bool tape_note_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *a, const lowrank *lr,
-                    const clora_tensor *gain, float eps);
+bool tape_note_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *a, const lowrank *lr);
 bool tape_note_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps);
 bool tape_note_activate(clora_tensor *a, const clora_tensor *z, const bottleneck *b);
 bool tape_note_add(clora_tensor *y, const clora_tensor *x);

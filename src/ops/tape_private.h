@@ -47,7 +47,7 @@ tape_place tape_constant(tape *t, tape_launch *l, const int32_t *values, size_t 
 void tape_need(tape_launch *l, int *have, int value);
 
 /* The place of a variant among the program's: this one's, or where all are taken, that of one with the same flags (the
- * low two bits), for how work is shared changes no bits. */
+ * lowest bit), for how work is shared changes no bits. */
 int tape_variant(tape_launch *l, int *have, int *count, int variant);
 
 #endif
