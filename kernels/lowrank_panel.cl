@@ -38,7 +38,8 @@ static inline V load_some(__global const float *p, const int lanes) {
     return LOAD(lane);
 }
 
-// u's rows from begin to end and ranks from first to last, `tile` at a time; tile is a constant of the caller.
+// u's rows from begin to end and ranks from first to last, `tile` at a time, a constant of the caller; scales may be
+// null.
 INLINE void lowrank_down(__global float *u, const int u_stride, __global const float *x, const int x_stride,
                          __global const float *f, __global const float *scales, const int C, const int R,
                          const int begin, const int end, const int first, const int last, const int tile) {
@@ -67,7 +68,7 @@ INLINE void lowrank_down(__global float *u, const int u_stride, __global const f
                         sum[i][j] = fma(part, LOAD(f + (size_t)whole * R + rank[j] + e), sum[i][j]);
                 }
             UNROLL for (int i = 0; i < DM; i++) UNROLL for (int j = 0; j < tile; j++) if (m + i < end && r + j < last)
-                u[(size_t)(m + i) * u_stride + r + j] = scales[r + j] * sum_lanes(sum[i][j]);
+                u[(size_t)(m + i) * u_stride + r + j] = (scales ? scales[r + j] : 1.0f) * sum_lanes(sum[i][j]);
         }
     }
 }

@@ -1,5 +1,9 @@
 #include "cases/product.h"
 
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "ops/lowrank_each.h"
 #include "ref/ref.h"
 
 static const op_shape lowrank_shapes[] = {
@@ -59,6 +63,76 @@ static void up_reference(case_run *run) {
     for (int i = 0; i < p->modules; i++)
         ref_lowrank_up(p->y->expected + p->col[i], s->N, p->u->host + p->row[i], p->R, p->b[i], s->M, p->N[i],
                        p->rank[i]);
+}
+
+/* ---- y += s * x * A^T * B^T of rows that have terms of their own: here two of three have the one there is ---- */
+
+static bool has_term(int row) {
+    return row % 3 != 1;
+}
+
+static void each_setup(case_run *run) {
+    product *p = product_setup(run, CASE_IN, CASE_IN);
+
+    p->y = case_matrix(run, "y", CASE_INOUT, run->shape.M, run->shape.N);
+    p->x = case_matrix(run, "x", CASE_IN, run->shape.M, run->shape.K);
+}
+
+/* By the launches of single terms where the device has no others. */
+static clora_status launch_singly(const product *p, const clora_tensor *u, const case_run *run) {
+    clora_status status = CLORA_OK;
+
+    for (int m = 0; m < run->shape.M; m++) {
+        clora_tensor y = tensor_view(&p->y->tensor, m, 1, 0, run->shape.N), row = tensor_view(u, m, 1, 0, p->R);
+        const clora_tensor x = tensor_view(&p->x->tensor, m, 1, 0, run->shape.K);
+        if (!has_term(m))
+            continue;
+        TRY(op_lowrank_down(&row, &x, run->lr));
+        TRY(op_lowrank_up(&y, &row, run->lr));
+    }
+done:
+    return status;
+}
+
+static clora_status each_launch(case_run *run) {
+    const int M = run->shape.M;
+    const product *p = run->data;
+    int32_t *rows = alloc_array((size_t)M, EACH_INTS * sizeof(*rows));
+    clora_tensor *table = NULL, *u = NULL;
+    clora_status status = CLORA_OK;
+    each_buffers buffers = {.count = 0};
+
+    if (!rows)
+        return CLORA_ERROR_MEMORY;
+    TRY(tensor_new(&u, run->context, CLORA_DTYPE_F32, M, p->R));
+    if (!lowrank_each_can(run->context))
+        TRY(launch_singly(p, u, run));
+    else {
+        for (int m = 0; m < M; m++)
+            (void)lowrank_each_describe(rows + m * EACH_INTS, &buffers, has_term(m) ? run->lr : NULL);
+        TRY(tensor_new(&table, run->context, CLORA_DTYPE_I32, M, EACH_INTS));
+        TRY(clora_tensor_write(table, rows));
+        TRY(op_lowrank_each(&p->y->tensor, &p->x->tensor, u, run->w, table, &buffers));
+    }
+done:
+    free(rows);
+    clora_tensor_free(table);
+    clora_tensor_free(u);
+    return status;
+}
+
+static void each_reference(case_run *run) {
+    const op_shape *s = &run->shape;
+    const product *p = run->data;
+    float *u = case_memory(run, (size_t)p->R, sizeof(*u));
+
+    for (int m = 0; u && m < s->M; m++)
+        for (int i = 0; i < p->modules && has_term(m); i++) {
+            ref_lowrank_down(u + p->row[i], p->R, p->x->host + (size_t)m * (size_t)s->K, p->a[i], p->scale[i], 1, s->K,
+                             p->rank[i]);
+            ref_lowrank_up(p->y->expected + (size_t)m * (size_t)s->N + p->col[i], s->N, u + p->row[i], p->R, p->b[i], 1,
+                           p->N[i], p->rank[i]);
+        }
 }
 
 /* ---- du = s * dy * B ---- */
@@ -170,6 +244,7 @@ static double n_bytes(const op_shape *s) {
 const op_case cases_lowrank[] = {
     {"lowrank_down", SHAPES, down_setup, down_launch, down_reference, k_flops, k_bytes, 4e-6f},
     {"lowrank_up", SHAPES, up_setup, up_launch, up_reference, n_flops, n_bytes, 4e-6f},
+    {"lowrank_each", SHAPES, each_setup, each_launch, each_reference, k_flops, k_bytes, 4e-6f},
     {"lowrank_down_grad", SHAPES, down_grad_setup, down_grad_launch, down_grad_reference, n_flops, n_bytes, 4e-6f},
     {"lowrank_dx", SHAPES, dx_setup, dx_launch, dx_reference, k_flops, k_bytes, 4e-6f},
     {"lowrank_grad_a", SHAPES, grad_a_setup, grad_a_launch, grad_a_reference, k_flops, k_bytes, 4e-6f},

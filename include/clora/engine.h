@@ -158,7 +158,8 @@ CLORA_API clora_status clora_engine_admit(clora_request **out, clora_engine *eng
  * runs. Waits. Without requests it does nothing.
  *
  * Where the texts of neighbouring slots have different adapters, or one of them none, the weights are still read once
- * for all; the low-rank terms come in launches of their own.
+ * for all; the low-rank terms come in two launches more for each weight, whatever their ranks (on the kernels for GPUs
+ * and for more than 32 adapters at once: in two for each run of neighbours with the same).
  *
  * On the kernels for CPUs a request's logits and tokens depend bit by bit on its prompt, its options, its seed and the
  * capacity alone, whatever runs beside it: a step adds up each row in one order. Two exceptions: bf16 weights where the

@@ -177,6 +177,10 @@ int rule_down_rows(const kernel_at *at) {
 int rule_down_ranks(const kernel_at *at) {
     return has_many_registers(at) && 2 * at->key->M <= rule_down_rows(at) ? 8 : 4;
 }
+/* Of one row: a vector of sums each. */
+int rule_each_ranks(const kernel_at *at) {
+    return has_many_registers(at) ? 16 : 8;
+}
 int rule_grad_ranks(const kernel_at *at) {
     return has_many_registers(at) ? 8 : 6;
 }

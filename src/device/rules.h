@@ -65,6 +65,7 @@ int rule_merge_block(const kernel_at *at);
 /* Low-rank products on panels: rows and ranks in registers, of the way down and of the gradients. */
 int rule_down_rows(const kernel_at *at);
 int rule_down_ranks(const kernel_at *at);
+int rule_each_ranks(const kernel_at *at);
 int rule_grad_ranks(const kernel_at *at);
 
 /* Cache lines that a core asks for in advance. */

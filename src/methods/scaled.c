@@ -33,8 +33,8 @@ done:
 static clora_status check(const clora_adapter *adapter, float scale) {
     if (!isfinite(scale))
         return clora_fail(CLORA_ERROR_ARGUMENT, "an adapter's scale is %g; a finite number is needed", (double)scale);
-    if (!adapter->term || adapter->sublayer || adapter->classifier || adapter->saved || adapter->embedding ||
-        adapter->origin || adapter->prefix || adapter->prompt || adapter->changes_model)
+    if (!adapter->term || adapter->origin || adapter->sublayer || adapter->classifier || adapter->saved ||
+        adapter->embedding || adapter->origin || adapter->prefix || adapter->prompt || adapter->changes_model)
         return clora_fail(CLORA_ERROR_ARGUMENT, "an adapter of method %s has no scale: low-rank terms alone have one",
                           adapter->method->name);
     return CLORA_OK;
@@ -56,6 +56,7 @@ clora_status clora_adapter_scale(clora_adapter **out, clora_adapter *adapter, fl
     s->original = adapter;
     s->adapter.parameters = adapter->parameters;
     s->adapter.dropout = adapter->dropout;
+    s->adapter.saved = adapter->saved;
     s->adapter.term = alloc_array((size_t)adapter->base.projections + 1, sizeof(lowrank *));
     if (!s->adapter.term)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter"));

@@ -8,6 +8,7 @@
 typedef struct selection {
     const clora_adapter *adapter;     /* of all sequences; NULL: the base alone */
     const clora_adapter *const *each; /* of each of the step's sequences, never in training; NULL: `adapter` of all */
+    const struct each_terms *terms;   /* of `each`, on the device (model/each_terms.h); NULL: they are not there */
     const parameters *trains;         /* whose gradients a backward pass adds to; NULL outside training */
     float dropout;                    /* 0 outside training */
     uint64_t dropout_seed;            /* new for each micro-batch */

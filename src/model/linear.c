@@ -1,6 +1,7 @@
 #include "model/linear.h"
 
 #include "methods/lora.h"
+#include "model/each_terms.h"
 #include "model/own.h"
 #include "model/own_gradients.h"
 
@@ -48,6 +49,16 @@ done:
     return status;
 }
 
+/* y += the terms of sequences that have an adapter each, all at once. */
+static clora_status add_each_term(const each_terms *t, int p, clora_tensor *y, const clora_tensor *x, const weight *w,
+                                  const clora_tensor *u_space) {
+    if (t->ranks[p] == 0)
+        return CLORA_OK;
+    clora_tensor u = tensor_slice(u_space, 0, (int)tensor_rows(x), t->ranks[p]);
+    const clora_tensor table = each_terms_table(t, p);
+    return op_lowrank_each(y, x, &u, w, &table, &t->buffers);
+}
+
 /* What sequences have that have an adapter each: y of those with a head of their own, y += the terms. Those side by
  * side that share one go together. */
 static clora_status add_each(workspace *ws, const selection *s, int p, clora_tensor *y, const clora_tensor *x,
@@ -84,7 +95,9 @@ clora_status linear_forward(workspace *ws, const selection *s, int p, clora_tens
 
     TRY(lora_forward(y, x, weight_of(ws, s, p), residual, lr, &u, &drop));
     TRY(add_origin(ws, s->adapter, p, y, x, u_space));
-    if (s->each)
+    if (s->each && s->terms && !is_head(ws, p))
+        TRY(add_each_term(s->terms, p, y, x, ws->model->projection[p].weight, u_space));
+    else if (s->each)
         TRY(add_each(ws, s, p, y, x, u_space));
 done:
     return status;

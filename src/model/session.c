@@ -81,6 +81,7 @@ void clora_session_free(clora_session *s) {
         return;
     clora_context_finish(s->model->context);
     tape_free(s->tape);
+    each_terms_free(s->terms);
     workspace_free(s->ws);
     arena_finish(&s->memory);
     clora_tensor_free(s->u);
@@ -199,6 +200,21 @@ static clora_status run_step(clora_session *s, const selection *select) {
     if (tape_begin(s->tape, key))
         tape_end(s->tape, model_forward(s->ws, select, &s->cache));
     return tape_holds(s->tape, key) ? tape_run(s->tape) : model_forward(s->ws, select, &s->cache);
+}
+
+/* The selection of a piece, with the tables of its terms where each sequence has its own. */
+static clora_status select_terms(selection *out, clora_session *s, const piece *p) {
+    clora_status status = CLORA_OK;
+
+    *out = *p->select;
+    if (!out->each)
+        return CLORA_OK;
+    if (!s->terms)
+        TRY(each_terms_create(&s->terms, s->model, s->cache.B));
+    TRY(each_terms_set(s->terms, out->each, p->B));
+    out->terms = s->terms->whole ? s->terms : NULL;
+done:
+    return status;
 }
 
 /* T tokens for every sequence of the piece, from column t0 of its ids. */
@@ -329,7 +345,9 @@ done:
     return status;
 }
 
-static clora_status forward(clora_session *s, float *logits, const piece *p, bool all) {
+static clora_status forward(clora_session *s, float *logits, const piece *asked, bool all) {
+    selection select;
+    piece whole = *asked, *p = &whole;
     const int longest = p->B < PREFILL ? least(PREFILL, s->ws->max_rows) / p->B : 1;
     const size_t sizes = (size_t)s->cache.B * sizeof(*s->length);
     clora_status status = CLORA_OK;
@@ -338,6 +356,8 @@ static clora_status forward(clora_session *s, float *logits, const piece *p, boo
     TRY(merged_check_selection(&s->model->merged, p->select, p->B));
     TRY(check(s, p));
     TRY(begin(s, p));
+    TRY(select_terms(&select, s, p));
+    p->select = &select;
     for (int t0 = 0; t0 < p->T; t0 += longest) {
         TRY(feed(s, p, t0, p->T - t0 < longest ? p->T - t0 : longest));
         if (all)

@@ -4,6 +4,7 @@
 #include <clora/generate.h>
 
 #include "methods/selection.h"
+#include "model/each_terms.h"
 #include "ops/tape.h"
 #include "model/kvcache.h"
 #include "model/workspace.h"
@@ -16,6 +17,7 @@ struct clora_session {
     tape *tape;             /* of the last short step */
     uint64_t taped;         /* the number of the adapter whose terms may be on it; 0: none */
     unsigned taped_changes; /* of the model's weights then */
+    each_terms *terms;      /* of the last step of sequences with an adapter each; NULL before the first */
     arena memory;           /* of the cache and the logits */
     clora_tensor *kv;       /* views, one a layer */
     clora_tensor logits;    /* (rows, V) */

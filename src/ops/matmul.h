@@ -92,7 +92,8 @@ clora_status matmul_clblast_dx(clora_tensor *dx, const clora_tensor *dy, const w
 clora_status matmul_clblast_dw(clora_tensor *dw, const clora_tensor *dy, const clora_tensor *x, const weight *w,
                                weight_span span);
 
-/* u (M,R) = scales * x * f^T, and f += d^T * x for one factor f of R rows in panels over the columns of x. By the context's family: */
+/* u (M,R) = scales * x * f^T, and f += d^T * x for one factor f of R rows in panels over the columns of x. By the
+ * context's family: */
 clora_status lowrank_factor_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *f,
                                  const clora_tensor *scales);
 clora_status lowrank_factor_grad(clora_tensor *f, const clora_tensor *d, const clora_tensor *x);
