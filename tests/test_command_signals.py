@@ -125,6 +125,8 @@ class Status(SignalTest):
 
     @needs_device
     def test_a_training_that_has_not_begun_leaves_nothing(self):
+        self.data = self.folder / "pipe"  # nobody writes: the command waits here, its device open
+        os.mkfifo(self.data)
         for number, condition in zip(SIGNALS, (has_begun, has_driver, has_driver)):
             with self.subTest(number.name):
                 self.ends(number, condition, *self.training(1000000))
