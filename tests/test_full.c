@@ -521,8 +521,6 @@ int main(void) {
         cmocka_unit_test(test_biases_train_alone_where_there_are_some),
         cmocka_unit_test(test_a_part_trains_that_a_regular_expression_names),
         cmocka_unit_test(test_what_cannot_train_is_refused),
-        cmocka_unit_test(test_a_master_keeps_what_16_bits_lose),
-        cmocka_unit_test(test_16_bits_learn_with_and_without_a_master),
         cmocka_unit_test_setup_teardown(test_a_trained_model_is_saved_and_read_again, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_a_model_in_16_bits_is_saved_in_the_type_of_its_files, scratch_setup,
                                         scratch_teardown),
@@ -530,12 +528,18 @@ int main(void) {
         cmocka_unit_test(test_fresh_weights_are_as_transformers_makes_them),
         cmocka_unit_test_setup_teardown(test_a_configuration_says_how_weights_begin, scratch_setup, scratch_teardown),
     };
+    /* Of one family: another takes the same steps. */
+    const struct CMUnitTest of_storage[] = {
+        cmocka_unit_test(test_a_master_keeps_what_16_bits_lose),
+        cmocka_unit_test(test_16_bits_learn_with_and_without_a_master),
+    };
     if (clora_context_create(&context, NULL) != CLORA_OK) {
         fprintf(stderr, "skipped: %s\n", clora_last_error());
         return 77;
     }
     const int failed = cmocka_run_group_tests_name("llama", tests, use_llama, NULL) +
-                       cmocka_run_group_tests_name("qwen2", tests, use_qwen2, NULL);
+                       cmocka_run_group_tests_name("qwen2", tests, use_qwen2, NULL) +
+                       cmocka_run_group_tests_name("storage", of_storage, use_llama, NULL);
     clora_context_free(context);
     return failed;
 }
