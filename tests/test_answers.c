@@ -248,7 +248,8 @@ static void test_an_epoch_has_every_prompt_once_with_both_answers(void **state) 
         assert_int_equal(answer_loader_batches_per_epoch(loader), 3);
         for (int i = 0; i < 6; i++) { /* two epochs */
             const answer_batch *batch;
-            answer_loader_next(loader, &batch);
+            answer_loader_peek(loader, &(answer_view){0}, &batch);
+            answer_loader_advance(loader);
             assert_int_equal(batch->count, i % 3 == 2 ? 2 : 6);
             assert_int_equal(batch->rows.B, batch->count / 2); /* a prompt's answers share a row */
             assert_batch_is_sound(batch, d, learn_prompts != 0);
@@ -277,7 +278,7 @@ static void test_mismatched_prompts_have_the_answers_before_theirs(void **state)
     assert_true(B == 3 && T == 3 + 4); /* the longest answer may follow the longest prompt */
     for (int round = 0; round < 2; round++) {
         const int from = 3 * round, n = round == 0 ? 3 : 2;
-        answer_loader_mismatched(loader, &batch);
+        answer_loader_peek(loader, &(answer_view){.mismatched = true}, &batch);
         assert_int_equal(batch->count, n);
         for (int i = 0; i < n; i++) {
             const int p = from + i, other = from + (i + n - 1) % n; /* whose answer it is */
@@ -287,9 +288,43 @@ static void test_mismatched_prompts_have_the_answers_before_theirs(void **state)
             assert_int_equal(a->answer.count, 1 + other % 4);
             assert_int_equal(batch->rows.targets[a->answer.begin], 100 * (other + 1));
         }
-        answer_loader_next(loader, &batch);
+        answer_loader_peek(loader, &(answer_view){0}, &batch);
+        answer_loader_advance(loader);
         assert_batch_is_sound(batch, d, false);
         assert_int_equal(batch->answer[0].sequence, from);
+    }
+    answer_loader_free(loader);
+    clora_dataset_free(d);
+}
+
+static void test_a_learnt_prompt_stands_before_both_answers(void **state) {
+    (void)state;
+    enum { V = 2, FIRST = 5000 };
+    clora_dataset *d = counted(CLORA_DATA_PREFERENCE, 2);
+    answer_loader *loader = make_loader(
+        d, (answer_loader_options){.batch_size = 2, .learn_prompts = true, .prompt = V, .prompt_id = FIRST});
+    const answer_batch *batch;
+    size_t tokens;
+
+    answer_loader_peek(loader, &(answer_view){0}, &batch);
+    tokens = batch->rows.tokens;
+    answer_loader_peek(loader, &(answer_view){.prompt = V}, &batch);
+    assert_int_equal(batch->rows.tokens, tokens);
+    assert_int_equal(batch->rows.prompt, V);
+    for (size_t i = 0; i < batch->count; i++) {
+        const batch_answer *a = &batch->answer[i];
+        const int row = (int)(i / 2) * batch->rows.T, P = d->answer[i].prompt;
+        const int32_t *ids;
+        clora_dataset_sequence(d, i, &ids, NULL);
+        for (int t = 0; t < V; t++) {
+            assert_int_equal(batch->rows.ids[row + t], FIRST + t);
+            assert_int_equal(batch->rows.targets[row + t], t == V - 1 ? ids[0] : -1);
+        }
+        assert_int_equal(a->prompt.begin, row + V - 1);
+        assert_int_equal(a->prompt.count, P); /* its first id too is predicted now */
+        assert_int_equal(batch->rows.positions[a->answer.begin], V + P - 1);
+        assert_int_equal(batch->rows.ids[a->answer.begin], ids[P - 1]);
+        assert_int_equal(batch->rows.targets[a->answer.begin], ids[P]);
     }
     answer_loader_free(loader);
     clora_dataset_free(d);
@@ -318,6 +353,7 @@ int main(void) {
         SCRATCH_TEST(test_refuses_other_files_and_kinds),
         SCRATCH_TEST(test_a_prompt_that_fills_the_length_drops_its_row),
         cmocka_unit_test(test_an_epoch_has_every_prompt_once_with_both_answers),
+        cmocka_unit_test(test_a_learnt_prompt_stands_before_both_answers),
         cmocka_unit_test(test_mismatched_prompts_have_the_answers_before_theirs),
     };
     return cmocka_run_group_tests(tests, load_tokenizer, free_tokenizer);

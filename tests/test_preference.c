@@ -321,32 +321,60 @@ static void test_refuses_what_does_not_fit(void **state) {
     refuse(&options, CLORA_DATA_PREFERENCE, "number 9");
 }
 
-/* A policy that begins as its reference, with the same prefix or with one where the model has none. */
-static void test_prefixes_stand_before_both_answers(void **state) {
+/* ---- What stands before both answers ---- */
+
+/* The log-probability of all answers together, as an evaluation of them one by one has it. */
+static double log_probability(clora_adapter *adapter) {
+    clora_dataset *data = load_data(CLORA_DATA_PREFERENCE);
+    clora_eval_result result;
+
+    data->kind = CLORA_DATA_PAIRS;
+    assert_ok(clora_evaluate(&result, model, adapter, data, 3, 0, 0, NULL, NULL));
+    clora_dataset_free(data);
+    return -result.loss * (double)result.learnt;
+}
+
+/* An adapter that the model as it was is compared with, or the same adapter is. */
+static void learn_with(const char *fixture) {
     clora_train_options o = options_of(CLORA_PREFERENCE_DPO);
     clora_dataset *data = load_data(CLORA_DATA_PREFERENCE);
-    clora_adapter *prefix[2] = {NULL}, *prompt = NULL;
+    clora_adapter *adapter = NULL, *same = NULL;
     clora_trainer *trainer = NULL;
-    clora_train_step step;
+    clora_train_step step[2];
 
-    (void)state;
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path(fixture)));
+    assert_ok(clora_adapter_load(&same, model, fixture_path(fixture)));
+    const double ratio = log_probability(adapter) - log_probability(NULL);
+    o.batch_size = (int)data->count / 2;
+    o.optimizer = CLORA_OPTIMIZER_SGD;
+    o.weight_decay = 0.0f;
+    o.lr = 1e-3f;
+    assert_ok(clora_trainer_create(&trainer, model, adapter, data, &o));
     for (int i = 0; i < 2; i++)
-        assert_ok(clora_adapter_load(&prefix[i], model, fixture_path("tiny-llama-prefix")));
-    for (int i = 0; i < 2; i++) {
-        o.reference = i ? prefix[1] : NULL;
-        assert_ok(clora_trainer_create(&trainer, model, prefix[0], data, &o));
-        assert_ok(clora_trainer_step(trainer, &step));
-        assert_int_equal(fabs((double)step.loss - log(2.0)) < 1e-5, i);
-        clora_trainer_free(trainer);
-        clora_adapter_free(prefix[0]);
-        assert_ok(clora_adapter_load(&prefix[0], model, fixture_path("tiny-llama-prefix")));
-    }
-    assert_ok(clora_adapter_load(&prompt, model, fixture_path("tiny-llama-prompt")));
-    assert_refused(clora_trainer_create(&trainer, model, prompt, data, &o), CLORA_ERROR_UNSUPPORTED, "with prompts");
-    clora_adapter_free(prompt);
-    clora_adapter_free(prefix[0]);
-    clora_adapter_free(prefix[1]);
+        assert_ok(clora_trainer_step(trainer, &step[i]));
+    assert_true(fabs((double)(step[0].rewards.chosen + step[0].rewards.rejected) * o.batch_size -
+                     (double)o.beta * ratio) < 1e-4);
+    /* a small step along the gradient takes its squared length times the rate from the loss */
+    const double less = (double)o.lr * (double)step[0].grad_norm * (double)step[0].grad_norm;
+    if (!(fabs((double)step[0].loss - (double)step[1].loss - less) <= 0.02 * less))
+        fail_msg("%s: the loss fell by %g, not by %g", fixture, (double)step[0].loss - (double)step[1].loss, less);
+    clora_trainer_free(trainer);
+    clora_adapter_free(adapter);
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path(fixture)));
+    o.reference = same;
+    assert_ok(clora_trainer_create(&trainer, model, adapter, data, &o));
+    assert_ok(clora_trainer_step(trainer, &step[0]));
+    assert_true(fabs((double)step[0].loss - log(2.0)) < 1e-5);
+    clora_trainer_free(trainer);
+    clora_adapter_free(adapter);
+    clora_adapter_free(same);
     clora_dataset_free(data);
+}
+
+static void test_prefixes_and_prompts_stand_before_both_answers(void **state) {
+    (void)state;
+    learn_with("tiny-llama-prefix");
+    learn_with("tiny-llama-prompt");
 }
 
 int main(void) {
@@ -359,7 +387,7 @@ int main(void) {
         cmocka_unit_test(test_the_reference_scores_an_answer_once),
         cmocka_unit_test(test_a_model_that_changes_is_evaluated_against_itself_as_it_was),
         cmocka_unit_test(test_refuses_what_does_not_fit),
-        cmocka_unit_test(test_prefixes_stand_before_both_answers),
+        cmocka_unit_test(test_prefixes_and_prompts_stand_before_both_answers),
     };
     reference = json_load_file(fixture_path("reference/preferences.json"), 0, NULL);
     if (clora_context_create(&context, NULL) != CLORA_OK) {

@@ -26,26 +26,30 @@ static int larger(int a, int b) {
 /* The ids of a prompt and an answer to it. */
 typedef struct sequence {
     const int32_t *prompt, *answer;
-    int P, n; /* ids of the prompt, and of all */
+    int learnt; /* ids that are put before it, of a prompt that is learnt */
+    int P, n;   /* ids of both prompts, and of all */
     size_t index;
     bool desirable;
 } sequence;
 
-/* The prompt of one sequence of the dataset and the answer of another, or its own. */
-static sequence sequence_of(const clora_dataset *d, size_t prompt, size_t answer) {
+/* The prompt of one sequence of the dataset and the answer of another, or its own, after `learnt` ids. */
+static sequence sequence_of(const clora_dataset *d, size_t prompt, size_t answer, int learnt) {
     const int P = d->answer[prompt].prompt, own = d->answer[answer].prompt;
-    sequence s = {.P = P, .index = prompt, .desirable = d->answer[prompt].desirable};
+    sequence s = {.learnt = learnt, .P = learnt + P, .index = prompt, .desirable = d->answer[prompt].desirable};
 
     s.prompt = d->ids + d->start[prompt];
     s.answer = d->ids + d->start[answer] + own;
     s.n = P + (int)(d->start[answer + 1] - d->start[answer]) - own;
     if (d->max_length > 0 && s.n > d->max_length)
         s.n = d->max_length;
+    s.n += learnt;
     return s;
 }
 
-static int32_t id_at(const sequence *s, int t) {
-    return t < s->P ? s->prompt[t] : s->answer[t - s->P];
+static int32_t id_at(const answer_loader *l, const sequence *s, int t) {
+    if (t < s->learnt)
+        return l->options.prompt_id + t;
+    return t < s->P ? s->prompt[t - s->learnt] : s->answer[t - s->P];
 }
 
 static void pad(clora_batch *rows, size_t row, int at) {
@@ -67,20 +71,22 @@ static int rows_before(const sequence *s) {
 static int place(answer_loader *l, batch_answer *out, int row, int at, int skip, const sequence *s) {
     clora_batch *rows = &l->batch.rows;
     const int before = rows_before(s), end = at + s->n - skip;
-    const int learnt = l->options.learn_prompts && s->desirable ? 0 : before;
+    const int first = s->learnt > 0 ? s->learnt - 1 : 0; /* that predicts an id of the dataset */
+    const int learnt = l->options.learn_prompts && s->desirable ? first : before;
 
     for (int t = skip; t < s->n; t++) {
         const int e = row + at + t - skip;
-        rows->ids[e] = id_at(s, t);
+        rows->ids[e] = id_at(l, s, t);
         rows->positions[e] = t;
-        rows->targets[e] = t >= learnt && t + 1 < s->n ? id_at(s, t + 1) : -1;
+        rows->targets[e] = t >= learnt && t + 1 < s->n ? id_at(l, s, t + 1) : -1;
         rows->first[e] = 0;
         rows->last[e] = end - 1;
         rows->learnt += rows->targets[e] >= 0;
     }
-    rows->tokens += (size_t)(s->n - (at > 0 ? s->P : 0));
+    rows->tokens += (size_t)(s->n - (at > 0 ? s->P : s->learnt));
     rows->sequences++;
-    *out = (batch_answer){{row, before}, {row + at + before - skip, s->n - 1 - before}, s->index, s->desirable};
+    *out = (batch_answer){
+        {row + first, before - first}, {row + at + before - skip, s->n - 1 - before}, s->index, s->desirable};
     return end;
 }
 
@@ -98,7 +104,8 @@ static void start_epoch(answer_loader *l, uint32_t epoch) {
 static sequence pick(const answer_loader *l, size_t i, size_t n, size_t shift) {
     const size_t *order = l->order + l->next * (size_t)l->options.batch_size, j = (i + n - shift) % n;
 
-    return sequence_of(l->dataset, order[i / l->per] * l->per + i % l->per, order[j / l->per] * l->per + j % l->per);
+    return sequence_of(l->dataset, order[i / l->per] * l->per + i % l->per, order[j / l->per] * l->per + j % l->per,
+                       l->batch.rows.prompt);
 }
 
 /*
@@ -130,10 +137,11 @@ static int row_length(const answer_loader *l, int b, size_t n, size_t shift) {
     return l->per == 2 ? s.n + pick(l, i + 1, n, shift).n - rows_before(&s) : s.n;
 }
 
-static void fill(answer_loader *l, size_t shift) {
+void answer_loader_peek(answer_loader *l, const answer_view *view, const answer_batch **out) {
     const size_t size = (size_t)l->options.batch_size;
     answer_batch *batch = &l->batch;
     clora_batch *rows = &batch->rows;
+    const size_t shift = view->mismatched;
 
     if (l->next == answer_loader_batches_per_epoch(l))
         start_epoch(l, l->epoch + 1);
@@ -141,22 +149,17 @@ static void fill(answer_loader *l, size_t shift) {
     batch->count = prompts * l->per;
     rows->B = (int)prompts;
     rows->T = 0;
+    rows->prompt = view->prompt;
     rows->tokens = rows->learnt = rows->sequences = 0;
     for (int b = 0; b < rows->B; b++)
         rows->T = larger(rows->T, row_length(l, b, batch->count, shift));
     for (int b = 0; b < rows->B; b++)
         fill_row(l, b, batch->count, shift);
+    *out = batch;
 }
 
-void answer_loader_next(answer_loader *loader, const answer_batch **out) {
-    fill(loader, 0);
+void answer_loader_advance(answer_loader *loader) {
     loader->next++;
-    *out = &loader->batch;
-}
-
-void answer_loader_mismatched(answer_loader *loader, const answer_batch **out) {
-    fill(loader, 1);
-    *out = &loader->batch;
 }
 
 void answer_loader_rewind(answer_loader *loader) {
@@ -181,8 +184,8 @@ static int longest_pair(const clora_dataset *d) {
     int longest = 0;
 
     for (size_t i = 0; i + 1 < d->count; i += 2) {
-        const sequence s = sequence_of(d, i, i);
-        longest = larger(longest, s.n + sequence_of(d, i + 1, i + 1).n - rows_before(&s));
+        const sequence s = sequence_of(d, i, i, 0);
+        longest = larger(longest, s.n + sequence_of(d, i + 1, i + 1, 0).n - rows_before(&s));
     }
     return longest;
 }
@@ -208,7 +211,7 @@ static clora_status allocate(answer_loader *l) {
     size_t n = 0;
 
     answer_loader_shape(l, &B, &T);
-    if (!size_mul((size_t)B, (size_t)T, &n) || n > INT_MAX)
+    if (!size_mul((size_t)B, (size_t)T + (size_t)l->options.prompt, &n) || n > INT_MAX)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d rows of %d ids are too many for a batch", B, T);
     l->order = alloc_array(l->count, sizeof(*l->order));
     l->batch.answer = alloc_array((size_t)B * l->per, sizeof(*l->batch.answer));

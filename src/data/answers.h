@@ -27,7 +27,9 @@ typedef struct answer_loader_options {
     int shuffle;    /* 1: a new order each epoch, from seed and epoch alone */
     uint64_t seed;
     bool learn_prompts; /* those of desirable answers */
-    bool mismatch;      /* answer_loader_mismatched() will be called */
+    bool mismatch;      /* they will be looked at with the answers of others */
+    int prompt;         /* at most so many ids are put before a sequence: prompt_id, prompt_id + 1, ... */
+    int32_t prompt_id;
 } answer_loader_options;
 
 /* Walks over a dataset of preferences, batch by batch and epoch by epoch. */
@@ -38,12 +40,17 @@ clora_status answer_loader_create(answer_loader **out, const clora_dataset *data
                                   const answer_loader_options *options);
 void answer_loader_free(answer_loader *loader); /* NULL is allowed */
 
-/* The next batch, borrowed until the next call; after an epoch's last comes the next epoch's first. */
-void answer_loader_next(answer_loader *loader, const answer_batch **out);
+/* How a batch is laid out. */
+typedef struct answer_view {
+    bool mismatched; /* each prompt with the answer that belongs to the one before it, the first with the last's */
+    int prompt;      /* ids put before each sequence */
+} answer_view;
 
-/* The batch that comes next, each prompt with the answer that belongs to the one before it, the first with the last's.
- * Borrowed until the next call. */
-void answer_loader_mismatched(answer_loader *loader, const answer_batch **out);
+/* The batch that comes next, borrowed until the next call; after an epoch's last comes the next epoch's first. */
+void answer_loader_peek(answer_loader *loader, const answer_view *view, const answer_batch **out);
+
+/* Go on to the one after it. */
+void answer_loader_advance(answer_loader *loader);
 
 /* Back to the first batch of the first epoch. */
 void answer_loader_rewind(answer_loader *loader);

@@ -29,16 +29,21 @@ static clora_status check(const preference_rule *rule, const clora_dataset *data
     return CLORA_OK;
 }
 
-/* Batches of preferences have no rows for a prompt, and a workspace room for prefixes of one length. */
-static clora_status check_past(const clora_adapter *adapter, const clora_adapter *reference) {
-    const int own = adapter_prefix_length(adapter), other = adapter_prefix_length(reference);
-
-    if (adapter_prompt_length(adapter) || adapter_prompt_length(reference))
-        return clora_fail(CLORA_ERROR_UNSUPPORTED, "preferences are not learnt with prompts: take a prefix");
+/* A workspace has room for what stands before sequences in one length. */
+static clora_status check_length(const char *what, int own, int other) {
     if (other > 0 && other != own)
-        return clora_fail(CLORA_ERROR_UNSUPPORTED, "the reference's prefix has %d positions, the adapter's %d", other,
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "the reference's %s has %d positions, the adapter's %d", what, other,
                           own);
     return CLORA_OK;
+}
+
+static clora_status check_past(const clora_adapter *adapter, const clora_adapter *reference) {
+    clora_status status = CLORA_OK;
+
+    TRY(check_length("prefix", adapter_prefix_length(adapter), adapter_prefix_length(reference)));
+    TRY(check_length("prompt", adapter_prompt_length(adapter), adapter_prompt_length(reference)));
+done:
+    return status;
 }
 
 /* The passes of both policies share a workspace. */
@@ -82,7 +87,9 @@ clora_status preference_create(preference **out, const clora_adapter *adapter, c
                                                       .shuffle = options->shuffle,
                                                       .seed = options->seed,
                                                       .learn_prompts = rule->learns_prompts,
-                                                      .mismatch = rule->kl}));
+                                                      .mismatch = rule->kl,
+                                                      .prompt = adapter_prompt_length(adapter),
+                                                      .prompt_id = adapter ? adapter->base.vocab : 0}));
     *out = p;
     p = NULL;
 done:
@@ -144,15 +151,23 @@ done:
     return status;
 }
 
-/* The reference policy's pass, unless all is `known`: NULL for answers that belong to other prompts. */
-static clora_status score_reference(preference *p, const answer_batch *batch, reference_scores *known) {
+/* The batch that comes next, as a policy is to see it. */
+static clora_status lay_out(preference *p, const answer_batch **out, const clora_adapter *policy, bool mismatched) {
+    answer_loader_peek(p->loader, &(answer_view){mismatched, adapter_prompt_length(policy)}, out);
+    return batch_upload(p->ws, &(*out)->rows);
+}
+
+/* The reference policy's pass, unless it is known what it gives: never of answers that belong to other prompts. */
+static clora_status score_reference(preference *p, bool mismatched) {
     const selection reference = {.adapter = p->reference};
+    const answer_batch *batch;
     clora_status status = CLORA_OK;
 
-    if (!known || !reference_scores_hold(known, batch))
+    TRY(lay_out(p, &batch, p->reference, mismatched));
+    if (mismatched || !reference_scores_hold(p->known, batch))
         TRY(score(p, batch, &reference, true, false));
-    for (size_t i = 0; known && i < batch->count; i++) {
-        double *score = &known->score[batch->answer[i].sequence];
+    for (size_t i = 0; !mismatched && i < batch->count; i++) {
+        double *score = &p->known->score[batch->answer[i].sequence];
         if (isnan(*score))
             *score = p->scored[i].reference;
         p->scored[i].reference = *score;
@@ -161,30 +176,30 @@ done:
     return status;
 }
 
-/* What the reference makes of them, if the loss wants it, then the policy's pass, which leaves what its backward pass
- * needs. */
-static clora_status score_both(preference *p, const answer_batch *batch, const selection *policy,
-                               reference_scores *known, bool gradient) {
+/* What the reference makes of a batch, if the loss wants it, then the policy's pass, which leaves what its backward
+ * pass needs. */
+static clora_status score_both(preference *p, const answer_batch **out, const selection *policy, bool mismatched,
+                               bool gradient) {
     clora_status status = CLORA_OK;
 
-    for (size_t i = 0; i < batch->count; i++)
-        p->scored[i] = (scored_answer){.count = batch->answer[i].answer.count, .desirable = batch->answer[i].desirable};
-    TRY(batch_upload(p->ws, &batch->rows));
     if (p->rule->reference)
-        TRY(score_reference(p, batch, known));
-    TRY(score(p, batch, policy, false, gradient));
+        TRY(score_reference(p, mismatched));
+    TRY(lay_out(p, out, policy->adapter, mismatched));
+    for (size_t i = 0; i < (*out)->count; i++) {
+        p->scored[i].count = (*out)->answer[i].answer.count;
+        p->scored[i].desirable = (*out)->answer[i].desirable;
+    }
+    TRY(score(p, *out, policy, false, gradient));
 done:
     return status;
 }
 
 clora_status preference_look_ahead(preference *p, size_t batches) {
-    const answer_batch *batch;
     clora_status status = CLORA_OK;
 
     for (size_t i = 0; p->rule->reference && i < batches; i++) {
-        answer_loader_next(p->loader, &batch);
-        TRY(batch_upload(p->ws, &batch->rows));
-        TRY(score_reference(p, batch, p->known));
+        TRY(score_reference(p, false));
+        answer_loader_advance(p->loader);
     }
     answer_loader_rewind(p->loader);
 done:
@@ -197,8 +212,7 @@ static clora_status measure_kl(preference *p, const selection *policy) {
     double sum = 0.0;
     clora_status status = CLORA_OK;
 
-    answer_loader_mismatched(p->loader, &batch);
-    TRY(score_both(p, batch, policy, NULL, false));
+    TRY(score_both(p, &batch, policy, true, false));
     for (size_t i = 0; i < batch->count; i++)
         sum += p->scored[i].policy - p->scored[i].reference;
     p->options.kl = fmax(0.0, sum / (double)batch->count);
@@ -265,9 +279,9 @@ clora_status preference_judge(preference *p, const selection *policy, bool gradi
 
     if (p->rule->kl)
         TRY(measure_kl(p, policy));
-    answer_loader_next(p->loader, &batch);
-    TRY(score_both(p, batch, policy, p->known, gradient));
+    TRY(score_both(p, &batch, policy, false, gradient));
     judge(p, batch, sums);
+    answer_loader_advance(p->loader);
 done:
     return status;
 }
