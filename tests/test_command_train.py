@@ -232,6 +232,19 @@ class Train(TrainTest):
         self.fails(1, "train", MODEL, "--data", self.data, "--out", self.folder / "x", "--method", "prefix",
                    "--prefix-tokens", "60000", says="60000 positions before every sequence")
 
+    def test_a_prefix_stays_without_what_made_it(self):
+        made = json.loads(self.train("--method", "prefix", "--prefix-tokens", "2", "--prefix-projection", "8",
+                                     "--steps", "3", "--val", self.val, "--json"))
+        shown = self.gives_json("inspect", self.out)
+        self.assertEqual((shown["method"], shown["positions"], shown["tensors"]), ("prefix", 2, 1))
+        self.assertNotEqual(shown["parameters"], made["trainable_parameters"])
+        evaluated = self.gives_json("eval", MODEL, "--adapter", self.out, "--data", self.val)
+        self.assertAlmostEqual(evaluated["loss"], made["val_loss"], places=4)
+        self.fails(1, "train", MODEL, "--data", self.data, "--out", self.folder / "x", "--init-adapter", self.out,
+                   says="it cannot be trained further")
+        self.fails(1, "train", MODEL, "--data", self.data, "--out", self.folder / "x", "--method", "prefix",
+                   "--prefix-projection", "8", "--prefix-text", "a", says="begins at random")
+
     def test_low_rank_terms_and_bottlenecks_are_trained_at_once(self):
         self.train("--method", "lora,adapter", "--rank", "2", "--bottleneck", "4", "--steps", "4", "--lr", "0.01")
         parts = [argument for name in ("lora", "adapter") for argument in ("--adapter", self.out / name)]

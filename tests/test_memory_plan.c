@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <clora/full.h>
+#include <clora/prefix.h>
 
 #include "support/assert.h"
 #include "support/fixture.h"
@@ -42,6 +43,7 @@ static clora_dataset *make_dataset(void) {
 typedef struct method_use {
     const clora_adapter_options *lora; /* else NULL */
     const clora_full_options *full;
+    const clora_prefix_options *prefix;
 } method_use;
 
 static clora_adapter *make_adapter(clora_model *model, const method_use *method) {
@@ -49,6 +51,8 @@ static clora_adapter *make_adapter(clora_model *model, const method_use *method)
 
     if (method->full)
         assert_ok(clora_full_create(&adapter, model, method->full));
+    else if (method->prefix)
+        assert_ok(clora_prefix_create(&adapter, model, method->prefix));
     else
         assert_ok(clora_adapter_create(&adapter, model, method->lora));
     return adapter;
@@ -130,6 +134,21 @@ static void test_a_plan_is_what_a_run_takes(void **state) {
         }
 }
 
+/* Of what makes it the projection is the adapter's, and the prefix has a gradient too. */
+static void test_a_plan_of_a_projected_prefix_is_what_a_run_takes(void **state) {
+    (void)state;
+    clora_prefix_options prefix = CLORA_PREFIX_OPTIONS_INIT;
+    clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
+
+    options.batch_size = BATCH;
+    prefix.tokens = 3;
+    prefix.projection = 20;
+    const method_use method = {.prefix = &prefix};
+    const clora_memory_plan made = plan_of_run(fixture_path(models[0]), NULL, &method, &options);
+    const clora_memory_plan planned = plan_of_outline(fixture_path(models[0]), NULL, &method, &options, 0);
+    assert_same_plan(&planned, &made);
+}
+
 /* A model's own weights train in place in f32; in 16 bits with or without a copy in f32. */
 static void test_a_plan_of_a_whole_model_is_what_a_run_takes(void **state) {
     (void)state;
@@ -153,8 +172,8 @@ static void test_a_plan_of_a_whole_model_is_what_a_run_takes(void **state) {
 static void test_a_validation_has_an_arena_of_its_own(void **state) {
     (void)state;
     const clora_memory_plan without =
-        plan_of_outline(fixture_path(models[0]), NULL, &(method_use){NULL, NULL}, NULL, 0);
-    const clora_memory_plan with = plan_of_outline(fixture_path(models[0]), NULL, &(method_use){NULL, NULL}, NULL, 1);
+        plan_of_outline(fixture_path(models[0]), NULL, &(method_use){.lora = NULL}, NULL, 0);
+    const clora_memory_plan with = plan_of_outline(fixture_path(models[0]), NULL, &(method_use){.lora = NULL}, NULL, 1);
     assert_int_equal(without.evaluation, 0);
     assert_true(with.evaluation > 0 && with.evaluation < with.activations);
     assert_int_equal(with.total, without.total + with.evaluation);
@@ -166,7 +185,7 @@ static void test_a_plan_may_be_larger_than_the_device(void **state) {
 
     (void)state;
     context->info.global_memory = 1000;
-    const clora_memory_plan plan = plan_of_outline(fixture_path(models[0]), NULL, &(method_use){NULL, NULL}, NULL, 0);
+    const clora_memory_plan plan = plan_of_outline(fixture_path(models[0]), NULL, &(method_use){.lora = NULL}, NULL, 0);
     context->info.global_memory = all;
     assert_true(plan.total > 1000);
 }
@@ -193,8 +212,11 @@ static void test_a_model_with_weights_has_no_plan(void **state) {
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fresh_context_setup, fresh_context_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_a_plan_is_what_a_run_takes),           TEST(test_a_plan_of_a_whole_model_is_what_a_run_takes),
-        TEST(test_a_validation_has_an_arena_of_its_own), TEST(test_a_plan_may_be_larger_than_the_device),
+        TEST(test_a_plan_of_a_projected_prefix_is_what_a_run_takes),
+        TEST(test_a_plan_is_what_a_run_takes),
+        TEST(test_a_plan_of_a_whole_model_is_what_a_run_takes),
+        TEST(test_a_validation_has_an_arena_of_its_own),
+        TEST(test_a_plan_may_be_larger_than_the_device),
         TEST(test_a_model_with_weights_has_no_plan),
     };
     clora_device_info *devices = NULL;

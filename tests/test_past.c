@@ -13,6 +13,7 @@
 
 #include <clora/clora.h>
 
+#include "methods/past_adapter.h"
 #include "model/session.h"
 #include "support/fixture.h"
 #include "support/scratch.h"
@@ -280,6 +281,11 @@ static void test_impossible_beginnings_are_refused(void **state) {
     options.ids = NULL;
     options.init = (clora_prefix_init)2;
     assert_refused(clora_prefix_create(&adapter, models[0], &options), CLORA_ERROR_ARGUMENT, "number 2");
+    options.projection = -1;
+    assert_refused(clora_prefix_create(&adapter, models[0], &options), CLORA_ERROR_ARGUMENT, "of -1 columns");
+    options.projection = 1;
+    options.ids = strange;
+    assert_refused(clora_prefix_create(&adapter, models[0], &options), CLORA_ERROR_ARGUMENT, "begins at random");
 }
 
 /* ---- files ---- */
@@ -300,6 +306,81 @@ static void test_saved_values_are_those_loaded(void **state) {
         clora_adapter_free(adapter);
         clora_adapter_free(again);
     }
+}
+
+/* ---- a prefix that a projection makes ---- */
+
+enum { PROJECTED = CASES - 1, TOKENS = 3, WIDTH = 16, BETWEEN = 12, COLUMNS = 64 };
+static float *begin(const fixture_tensors *f, const char *name, size_t n) {
+    char key[64];
+
+    snprintf(key, sizeof(key), "begin.%s", name);
+    return (float *)(uintptr_t)fixture_tensor(f, key, n);
+}
+
+static clora_adapter *projected(const fixture_tensors *f) {
+    const projection_values values = {.D = WIDTH,
+                                      .H = BETWEEN,
+                                      .e = begin(f, "embedding.weight", TOKENS * WIDTH),
+                                      .w1 = begin(f, "transform.0.weight", BETWEEN * WIDTH),
+                                      .b1 = begin(f, "transform.0.bias", BETWEEN),
+                                      .w2 = begin(f, "transform.2.weight", COLUMNS * BETWEEN),
+                                      .b2 = begin(f, "transform.2.bias", COLUMNS)};
+    const base_model base = model_as_base(models[0]);
+    clora_adapter *adapter = NULL;
+
+    assert_ok(prefix_create_projected(&adapter, &base, TOKENS, &values));
+    assert_int_equal(adapter->parameters, TOKENS * WIDTH + BETWEEN * (WIDTH + 1) + COLUMNS * (BETWEEN + 1));
+    return adapter;
+}
+
+static void assert_gradient(const parameters *p, const char *name, float factor, const fixture_tensors *f) {
+    char key[64];
+    size_t i = 0;
+
+    while (i < p->count && strcmp(p->list[i].name, name) != 0)
+        i++;
+    assert_true(i < p->count);
+    const parameter *one = &p->list[i];
+    const clora_tensor value = tensor_slice(p->value[one->buffer], one->offset, 1, (int)one->count);
+    snprintf(key, sizeof(key), "grad.%s", name);
+    assert_values(&value, p, factor, f, key, tolerance);
+}
+
+static void test_a_projection_trains_as_pefts(void **state) {
+    const char *name = cases[PROJECTED].name;
+    fixture_tensors *f = fixture_open(name);
+    clora_adapter *adapter = projected(f), *again = NULL;
+    static float a[TOKENS * COLUMNS], b[TOKENS * COLUMNS];
+    clora_dataset *dataset = NULL;
+    clora_train_step done;
+    fixture_batch batch;
+
+    (void)state;
+    fixture_read_batch(&batch, name);
+    clora_trainer *trainer = fixture_trainer(models[0], adapter, &dataset, &batch, CLORA_RECOMPUTE_NONE);
+    for (int step = 0; step < 10; step++) {
+        assert_ok(clora_trainer_step(trainer, &done));
+        const double expected = fixture_number(name, "loss_trace", step);
+        if (!(fabs((double)done.loss - expected) <= 1e-4))
+            fail_msg("%s: step %d: loss %g, expected %g", name, step, (double)done.loss, expected);
+        for (int i = 0; step == 0 && i < 3; i++)
+            assert_gradient(&trainer->parameters,
+                            (const char *const[]){"embedding.weight", "transform.0.bias", "transform.2.bias"}[i],
+                            1.0f / (float)batch.learnt, f);
+    }
+    assert_values(adapter->prefix, NULL, 1.0f, f, "final.prompt_embeddings", 1e-3);
+    assert_ok(clora_adapter_save(adapter, scratch_path("projected"), NULL));
+    assert_ok(clora_adapter_load(&again, models[0], scratch_path("projected"))); /* without the projection */
+    assert_int_equal(again->parameters, TOKENS * COLUMNS);
+    read_values(a, adapter);
+    read_values(b, again);
+    assert_memory_equal(a, b, sizeof(a));
+    clora_trainer_free(trainer);
+    clora_adapter_free(again);
+    clora_adapter_free(adapter);
+    clora_dataset_free(dataset);
+    fixture_close(f);
 }
 
 static void test_what_a_projection_made_does_not_train(void **state) {
@@ -500,6 +581,7 @@ int main(void) {
         cmocka_unit_test(test_beginnings_follow_their_seed),
         cmocka_unit_test(test_impossible_beginnings_are_refused),
         cmocka_unit_test_setup_teardown(test_saved_values_are_those_loaded, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_a_projection_trains_as_pefts, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_what_a_projection_made_does_not_train),
         cmocka_unit_test_setup_teardown(test_files_that_do_not_fit_are_refused, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_a_sequence_that_leaves_no_room_is_refused),

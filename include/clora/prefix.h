@@ -37,21 +37,26 @@ typedef struct clora_prefix_options {
                                  them, so that it does what the text before every sequence would do */
     size_t id_count;        /**< (default 0) */
     uint64_t seed;          /**< of random numbers (default 0) */
+    int projection;         /**< of a prefix: columns of the layer between, where a projection makes it while it trains,
+                                 which begins at random (Li and Liang's re-parametrisation); 0: none (default) */
 } clora_prefix_options;
 
 /** The defaults of clora_prefix_options. */
 #define CLORA_PREFIX_OPTIONS_INIT \
-    { sizeof(clora_prefix_options), 16, CLORA_PREFIX_INIT_VOCABULARY, NULL, 0, 0 }
+    { sizeof(clora_prefix_options), 16, CLORA_PREFIX_INIT_VOCABULARY, NULL, 0, 0, 0 }
 
 /**
- * Make a fresh prefix: keys and values in every layer, tokens * layers * 2 * kv_heads * head_dim scalars. Waits.
+ * Make a fresh prefix: keys and values in every layer, tokens * layers * 2 * kv_heads * head_dim scalars. With a
+ * projection these are tanh(e * W1^T + b1) * W2^T + b2 in training, and what trains is e (tokens, kv_heads * head_dim)
+ * and the two layers, which no file keeps. Waits.
  *
  * @param[out] out      yours to free with clora_adapter_free()
  * @param[in]  model    kept until the adapter is freed
  * @param[in]  options  NULL for the defaults
  *
  * @return CLORA_OK; CLORA_ERROR_ARGUMENT for fewer than 1 position or as many as the model has, for an id outside the
- * vocabulary and for ids that are none; CLORA_ERROR_MEMORY, CLORA_ERROR_OPENCL when the device computes wrongly
+ * vocabulary, for ids that are none and for ids of a prefix with a projection; CLORA_ERROR_MEMORY, CLORA_ERROR_OPENCL
+ * when the device computes wrongly
  */
 CLORA_API clora_status clora_prefix_create(clora_adapter **out, clora_model *model,
                                            const clora_prefix_options *options);

@@ -10,8 +10,9 @@ typedef struct past_adapter {
     clora_adapter adapter;
     past_layout layout;
     json_t *config;
-    clora_tensor *values; /* f32 (1, n): what trains */
-    clora_tensor matrix;  /* the same as (tokens, width): the attach point */
+    clora_tensor *values;          /* f32 (1, n): what trains */
+    clora_tensor matrix;           /* the same as (tokens, width): the attach point */
+    prefix_projection *projection; /* what trains in their place, or NULL */
 } past_adapter;
 
 static past_adapter *of(const clora_adapter *adapter) {
@@ -33,7 +34,7 @@ static clora_status allocate(past_adapter **out, const base_model *base, const m
     return CLORA_OK;
 }
 
-/* From settings to values on the device. */
+/* From settings to values on the device; NULL: they are yet to come. */
 static clora_status build(past_adapter *p, const float *values) {
     const int tokens = past_config_tokens(p->config), width = p->layout.width;
     clora_status status = CLORA_OK;
@@ -42,7 +43,8 @@ static clora_status build(past_adapter *p, const float *values) {
     if (__builtin_mul_overflow(tokens, width, &n))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%d positions of %d values are too many", tokens, width));
     TRY(tensor_new(&p->values, p->adapter.base.context, CLORA_DTYPE_F32, 1, n));
-    TRY(clora_tensor_write(p->values, values));
+    if (values)
+        TRY(clora_tensor_write(p->values, values));
     p->matrix = tensor_slice(p->values, 0, tokens, width);
     p->adapter.parameters = n;
     if (p->layout.is_prefix)
@@ -53,15 +55,20 @@ done:
     return status;
 }
 
+/* Of values, or of those of a projection. */
 static clora_status create(clora_adapter **out, const base_model *base, const method *m, int tokens,
-                           const float *values) {
+                           const float *values, const projection_values *projection) {
     clora_status status = CLORA_OK;
     past_adapter *p;
 
     *out = NULL;
     TRY(allocate(&p, base, m));
-    TRY(past_config_create(&p->config, base, &p->layout, tokens, 0));
+    TRY(past_config_create(&p->config, base, &p->layout, tokens, projection ? projection->H : 0));
     TRY(build(p, values));
+    if (projection) {
+        TRY(prefix_projection_create(&p->projection, base, &p->matrix, projection));
+        p->adapter.parameters = prefix_projection_scalars(p->projection);
+    }
     *out = &p->adapter;
     p = NULL;
 done:
@@ -71,11 +78,20 @@ done:
 }
 
 clora_status prefix_create(clora_adapter **out, const base_model *base, int tokens, const float *values) {
-    return create(out, base, &method_prefix, tokens, values);
+    return create(out, base, &method_prefix, tokens, values, NULL);
 }
 
 clora_status prompt_create(clora_adapter **out, const base_model *base, int tokens, const float *values) {
-    return create(out, base, &method_prompt, tokens, values);
+    return create(out, base, &method_prompt, tokens, values, NULL);
+}
+
+clora_status prefix_create_projected(clora_adapter **out, const base_model *base, int tokens,
+                                     const projection_values *values) {
+    return create(out, base, &method_prefix, tokens, NULL, values);
+}
+
+int prefix_token_width(const base_model *base) {
+    return past_layout_of(base, true).token_dim;
 }
 
 int prefix_width(const base_model *base) {
@@ -136,6 +152,8 @@ static clora_status list_parameters(parameters *out, const clora_adapter *adapte
     const parameter_group group = {1.0f, options->weight_decay};
     clora_status status = CLORA_OK;
 
+    if (p->projection)
+        return prefix_projection_list(out, p->projection, group);
     if (past_config_projection(p->config) > 0)
         TRY(clora_fail(
             CLORA_ERROR_UNSUPPORTED,
@@ -150,6 +168,7 @@ done:
 static void destroy(clora_adapter *adapter) {
     past_adapter *p = of(adapter);
 
+    prefix_projection_free(p->projection);
     clora_tensor_free(p->values);
     json_decref(p->config);
     free(p);

@@ -2,6 +2,7 @@
 #define CLORA_METHODS_PAST_ADAPTER_H
 
 #include "methods/adapter.h"
+#include "methods/prefix_projection.h"
 
 /*
  * What stands before each sequence's own tokens and is learnt:
@@ -13,6 +14,13 @@
 /* values (tokens, width): see adapter.h's prefix and prompt. */
 clora_status prefix_create(clora_adapter **out, const base_model *base, int tokens, const float *values);
 clora_status prompt_create(clora_adapter **out, const base_model *base, int tokens, const float *values);
+
+/* A prefix that a projection makes while it trains. */
+clora_status prefix_create_projected(clora_adapter **out, const base_model *base, int tokens,
+                                     const projection_values *values);
+
+/* Of a prefix, what e's rows of a projection have. */
+int prefix_token_width(const base_model *base);
 
 /* Columns of values. */
 int prefix_width(const base_model *base);

@@ -128,13 +128,42 @@ done:
     return clora_keep_cause(status);
 }
 
+/* ---- a prefix that a projection makes ---- */
+
+static clora_status check_projection(const clora_model *m, const clora_prefix_options *o) {
+    if (o->projection < 0)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a projection of %d columns; 0 (none) or more is possible",
+                          o->projection);
+    if (o->ids)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a prefix that a projection makes begins at random, not as a text");
+    return check(m, o);
+}
+
+static clora_status create_projected(clora_adapter **out, clora_model *model, const clora_prefix_options *o) {
+    const base_model base = model_as_base(model);
+    const int N = prefix_width(&base);
+    projection_values values = {0};
+    clora_status status = CLORA_OK;
+
+    TRY(check_projection(model, o));
+    TRY(model_self_check(model, SELF_CHECK_PAST | SELF_CHECK_WEIGHTS));
+    TRY(projection_values_init(&values, o->tokens, prefix_token_width(&base), o->projection, N));
+    projection_values_fill(&values, o->tokens, N, o->seed);
+    TRY(prefix_create_projected(out, &base, o->tokens, &values));
+done:
+    projection_values_finish(&values);
+    return clora_keep_cause(status);
+}
+
 clora_status clora_prefix_create(clora_adapter **out, clora_model *model, const clora_prefix_options *options) {
     static const past_kind prefix = {prefix_width, run_ids, prefix_create};
+    clora_prefix_options o = CLORA_PREFIX_OPTIONS_INIT;
 
     NEED(out);
     *out = NULL;
     NEED(model);
-    return create(out, model, options, &prefix);
+    OPTIONS_TAKE(o, options);
+    return o.projection ? create_projected(out, model, &o) : create(out, model, &o, &prefix);
 }
 
 clora_status clora_prompt_create(clora_adapter **out, clora_model *model, const clora_prefix_options *options) {

@@ -39,7 +39,7 @@ static size_t buffer_bytes(const parameters *p, int i) {
 
 /* What is attached to the model: the values that train, and the tables of low-rank terms. */
 static size_t attached_bytes(const clora_trainer *t) {
-    size_t bytes = 0;
+    size_t bytes = t->parameters.product.bytes;
 
     for (int i = 0; i < t->parameters.buffers; i++)
         if (!is_of_model(t->model, t->parameters.value[i]->buffer))

@@ -11,6 +11,7 @@ void parameters_finish(parameters *p) {
         free(p->list[i].name);
     for (int i = 0; i < p->buffers; i++)
         clora_tensor_free(p->gradient[i]);
+    clora_tensor_free(p->product.gradient);
     free(p->list);
     free(p->value);
     free(p->gradient);
@@ -82,17 +83,18 @@ static const clora_tensor *read_of(const parameters *p, int buffer) {
     return p->home[buffer].keep ? &p->home[buffer].stored : p->value[buffer];
 }
 
+static bool is_in(const clora_tensor *whole, const clora_tensor *view) {
+    return whole->buffer == view->buffer && whole->offset <= view->offset &&
+           view->offset + clora_tensor_count(view) <= whole->offset + clora_tensor_count(whole);
+}
+
 /* The buffer that a view lies in, or the number of buffers. */
 static int find_buffer(const parameters *p, const clora_tensor *view) {
-    const size_t end = view->offset + clora_tensor_count(view);
+    int i = 0;
 
-    for (int i = 0; i < p->buffers; i++) {
-        const clora_tensor *value = read_of(p, i);
-        if (value->buffer == view->buffer && value->offset <= view->offset &&
-            end <= value->offset + clora_tensor_count(value))
-            return i;
-    }
-    return p->buffers;
+    while (i < p->buffers && !is_in(read_of(p, i), view))
+        i++;
+    return i;
 }
 
 clora_status parameters_add(parameters *p, char *name, const clora_tensor *value, parameter_group group) {
@@ -115,11 +117,39 @@ done:
     return status;
 }
 
+clora_status parameters_add_product(parameters *p, parameter_product product) {
+    clora_status status = CLORA_OK;
+
+    assert(!p->product.gradient && tensor_is_dense(&product.value));
+    TRY(tensor_new(&product.gradient, product.value.context, CLORA_DTYPE_F32, 1, tensor_cols(&product.value)));
+    p->product = product;
+    TRY(clora_tensor_zero(product.gradient));
+done:
+    return status;
+}
+
+clora_status parameters_back_product(const parameters *p) {
+    const parameter_product *one = &p->product;
+
+    return one->gradient ? one->back(one->user, p, one->gradient) : CLORA_OK;
+}
+
+clora_status parameters_make_product(const parameters *p) {
+    return p->product.gradient ? p->product.make(p->product.user) : CLORA_OK;
+}
+
 clora_tensor parameters_gradient(const parameters *p, const clora_tensor *value) {
     const int buffer = p ? find_buffer(p, value) : 0;
     clora_tensor view = *value;
 
-    if (!p || buffer == p->buffers)
+    if (!p)
+        return (clora_tensor){0};
+    if (p->product.gradient && is_in(&p->product.value, value)) {
+        view.buffer = p->product.gradient->buffer;
+        view.offset = p->product.gradient->offset + (value->offset - p->product.value.offset);
+        return view;
+    }
+    if (buffer == p->buffers)
         return (clora_tensor){0};
     const clora_tensor *gradient = p->gradient[buffer];
     if (p->home[buffer].keep)
@@ -154,7 +184,7 @@ size_t parameters_scalars(const parameters *p) {
 }
 
 size_t parameters_gradient_bytes(const parameters *p) {
-    size_t n = 0;
+    size_t n = p->product.gradient ? p->product.gradient->owned : 0;
 
     for (int i = 0; i < p->buffers; i++)
         n += p->gradient[i]->owned;
@@ -167,6 +197,8 @@ clora_status parameters_zero_gradients(const parameters *p) {
     for (int i = 0; i < p->buffers; i++)
         if (!is_lent(p, i))
             TRY(clora_tensor_zero(p->gradient[i]));
+    if (p->product.gradient)
+        TRY(clora_tensor_zero(p->product.gradient));
 done:
     return status;
 }

@@ -44,8 +44,20 @@ typedef struct gradient_lender {
     clora_status (*use)(void *user, int buffer);
 } gradient_lender;
 
+/* A value that passes read and parameters are made into: f32 (1, n). Whoever has such a one makes it before the first
+ * step. */
+typedef struct parameters parameters;
+typedef struct parameter_product {
+    clora_tensor value;
+    size_t bytes;           /* of it, and of what else is there to make it */
+    clora_tensor *gradient; /* to which backward passes add; the list's */
+    const void *user;
+    clora_status (*make)(const void *user);
+    clora_status (*back)(const void *user, const parameters *p, const clora_tensor *gradient); /* overwrites theirs */
+} parameter_product;
+
 /* All zero: empty. The buffers are f32 (1, n). */
-typedef struct parameters {
+struct parameters {
     parameter *list; /* in the order of buffers and offsets */
     size_t count, capacity;
     int buffers;
@@ -54,7 +66,8 @@ typedef struct parameters {
     parameter_home *home;          /* one for each */
     const gradient_lender *lender; /* borrowed; NULL: all gradients have memory of their own */
     size_t value_capacity, gradient_capacity, home_capacity;
-} parameters;
+    parameter_product product; /* without a gradient: there is none */
+};
 
 void parameters_finish(parameters *p);
 
@@ -73,8 +86,17 @@ clora_status parameters_keep(const parameters *p, int buffer);
  * is one that there was no memory for. */
 clora_status parameters_add(parameters *p, char *name, const clora_tensor *value, parameter_group group);
 
-/* The gradient of a value that lies in one of the buffers: the view at its place. Elsewhere, or where p is NULL,
- * nothing trains, and the view has no buffer. */
+/* The one value that is made of parameters. Its gradient is made here. */
+clora_status parameters_add_product(parameters *p, parameter_product product);
+
+/* After all backward passes of an update: what the product's gradient makes of those of its parameters. */
+clora_status parameters_back_product(const parameters *p);
+
+/* After an update. */
+clora_status parameters_make_product(const parameters *p);
+
+/* The gradient of a value that lies in one of the buffers or in the product: the view at its place. Elsewhere, or where
+ * p is NULL, nothing trains, and the view has no buffer. */
 clora_tensor parameters_gradient(const parameters *p, const clora_tensor *value);
 
 /* Before and after a backward pass makes the gradient of a value in one go: where it is lent memory, zero it, and use
@@ -85,11 +107,12 @@ clora_status parameters_end_gradient(const parameters *p, const clora_tensor *va
 /* Is the gradient of a buffer gone when the pass is over? */
 bool parameters_uses_up(const parameters *p, int buffer);
 
-/* Scalars of all buffers, and the bytes of gradients that are not lent. */
+/* Scalars of all buffers, and the bytes of gradients that are not lent, the product's too. */
 size_t parameters_scalars(const parameters *p);
 size_t parameters_gradient_bytes(const parameters *p);
 
 /* Those that are not lent. */
+
 clora_status parameters_zero_gradients(const parameters *p);
 
 /* Name the first parameter whose gradient is not finite in a CLORA_ERROR_FORMAT. None is used up. Waits. */

@@ -315,6 +315,7 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
     TRY(parameters_zero_gradients(&t->parameters));
     for (int i = 0; i < t->options.accumulate && (!t->batches_total || t->batches < t->batches_total); i++)
         TRY(micro_batch(t, &sums));
+    TRY(parameters_back_product(&t->parameters));
     out->loss = (float)(sums.loss / sums.units);
     out->tokens = sums.tokens;
     out->learnt = sums.learnt;
@@ -325,6 +326,7 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
     if (!isfinite(out->grad_norm))
         TRY(blame(t));
     TRY(optimizer_update(t->optimizer, &t->options, out->lr, ++t->step));
+    TRY(parameters_make_product(&t->parameters));
     out->epoch = (double)t->batches / (double)batches_per_epoch(t);
     out->seconds = clock_seconds() - start;
 done:

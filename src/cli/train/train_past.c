@@ -10,32 +10,39 @@
 /* In the order of the library's. */
 static const char *const inits[] = {"vocabulary", "random", NULL};
 
-#define OPTIONS(method, what)                                                                      \
-    {.name = #method "-tokens",                                                                    \
-     .type = OPT_INT,                                                                              \
-     .offset = offsetof(train_args, method.options.tokens),                                        \
-     .value = "N",                                                                                 \
-     .low = 1,                                                                                     \
-     .high = 65536,                                                                                \
-     .help = "positions before every sequence"},                                                   \
-        {.name = #method "-init",                                                                  \
-         .type = OPT_CHOICE,                                                                       \
-         .offset = offsetof(train_args, method.options.init),                                      \
-         .value = "KIND",                                                                          \
-         .choices = inits,                                                                         \
-         .help = "how " what " begin: as tokens drawn from the vocabulary, or normal with std 1"}, \
-        {.name = #method "-text",                                                                  \
-         .type = OPT_TEXT,                                                                         \
-         .offset = offsetof(train_args, method.text),                                              \
-         .value = "TEXT",                                                                          \
-         .help = "they begin as this text, repeated or cut off to fill the positions"},            \
-    {                                                                                              \
-        .name = NULL                                                                               \
+#define OPTIONS(method, what)                                                                                    \
+    {.name = #method "-tokens",                                                                                  \
+     .type = OPT_INT,                                                                                            \
+     .offset = offsetof(train_args, method.options.tokens),                                                      \
+     .value = "N",                                                                                               \
+     .low = 1,                                                                                                   \
+     .high = 65536,                                                                                              \
+     .help = "positions before every sequence"},                                                                 \
+        {.name = #method "-init",                                                                                \
+         .type = OPT_CHOICE,                                                                                     \
+         .offset = offsetof(train_args, method.options.init),                                                    \
+         .value = "KIND",                                                                                        \
+         .choices = inits,                                                                                       \
+         .help = "how " what " begin: as tokens drawn from the vocabulary, or normal with std 1"},               \
+    {                                                                                                            \
+        .name = #method "-text", .type = OPT_TEXT, .offset = offsetof(train_args, method.text), .value = "TEXT", \
+        .help = "they begin as this text, repeated or cut off to fill the positions"                             \
     }
 
-static const opt prefix_options[] = {OPTIONS(prefix, "keys and values")};
-static const opt prompt_options[] = {OPTIONS(prompt, "rows")};
-static const char *const prefix_fresh[] = {"prefix-tokens", "prefix-init", "prefix-text", NULL};
+static const opt prefix_options[] = {
+    OPTIONS(prefix, "keys and values"),
+    {.name = "prefix-projection",
+     .type = OPT_INT,
+     .offset = offsetof(train_args, prefix.options.projection),
+     .value = "N",
+     .low = 0,
+     .high = 65536,
+     .help = "make them by two layers with N columns between, which begin at random and go after training (Li and "
+             "Liang's re-parametrisation); 0 is off"},
+    {.name = NULL},
+};
+static const opt prompt_options[] = {OPTIONS(prompt, "rows"), {.name = NULL}};
+static const char *const prefix_fresh[] = {"prefix-tokens", "prefix-init", "prefix-text", "prefix-projection", NULL};
 static const char *const prompt_fresh[] = {"prompt-tokens", "prompt-init", "prompt-text", NULL};
 
 typedef clora_status (*creator)(clora_adapter **out, clora_model *model, const clora_prefix_options *options);
