@@ -41,6 +41,11 @@ static clora_status choose_by(bool *out, const char *entry, const base_tensor *t
     return CLORA_OK;
 }
 
+/* The head of labels, which the settings of an adapter that has one name as PEFT looks for it. */
+static bool is_of_labels(const json_t *config, const char *entry) {
+    return json_object_get(config, "id2label") && (strcmp(entry, "classifier") == 0 || strcmp(entry, "score") == 0);
+}
+
 clora_status peft_saved_choose(bool *out, const json_t *config, const base_tensor *tensors, int count, bool strict) {
     const json_t *entry, *saved = json_object_get(config, "modules_to_save");
     clora_status status = CLORA_OK;
@@ -49,7 +54,8 @@ clora_status peft_saved_choose(bool *out, const json_t *config, const base_tenso
     for (int t = 0; t < count; t++)
         out[t] = false;
     json_array_foreach ((json_t *)(uintptr_t)saved, i, entry)
-        TRY(choose_by(out, json_string_value(entry), tensors, count, strict));
+        if (!is_of_labels(config, json_string_value(entry)))
+            TRY(choose_by(out, json_string_value(entry), tensors, count, strict));
 done:
     return status;
 }

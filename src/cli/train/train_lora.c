@@ -216,7 +216,7 @@ static void describe(FILE *out, const train_state *state, const clora_adapter *a
     fprintf(out, "rank %d, alpha %g%s%s on %s (%s)", a.rank, (double)a.alpha, a.rslora ? " (rank-stabilised)" : "",
             state->args->init_adapter ? ", continued," : "", text_amount(a.modules, "module", "modules"),
             a.target_modules);
-    if (a.modules_to_save && *a.modules_to_save)
+    if (!a.labels && a.modules_to_save && *a.modules_to_save) /* else the head of labels is named among them */
         fprintf(out, ", copies of %s", a.modules_to_save);
     if (a.dropout > 0)
         fprintf(out, ", dropout %g", (double)a.dropout);
