@@ -28,6 +28,11 @@ typedef struct sample {
 } sample;
 
 static const sample SAMPLES[] = {
+    {"line ends of texts",
+     "{{ 'a\\r\\nb\\x0bc\\u2028d\\n' | indent(2) }}|{{ '' | indent(2, first=true) }}|{{ "
+     "'ab\\u2028c\\r\\rd\\n'.splitlines() }}",
+     "a\n  b\n  c\n  d\n|  |['ab', 'c', '', 'd']"},
+    {"sharp s", "{{ 'straße' | upper }} {{ 'ßa' | capitalize }}", "STRASSE Ssa"},
     {"trim_blocks", "{% if true %}\n  a\n{% endif %}\nb\n", "  a\nb"},
     {"lstrip", "x\n   {% if true %}y{% endif %}  \n  z", "x\ny  \n  z"},
     {"minus", "a  {%- if true -%}  b  {%- endif -%}  c {{- 1 -}} d", "abc1d"},
@@ -202,6 +207,7 @@ static const sample ERRORS[] = {
     {"function", "{{ joiner() }}", "'joiner' is not supported"},
     {"loop", "{% for a in list %}{{ loop.cycle(1) }}{% endfor %}", "loop.cycle is not supported"},
     {"recursive", "{% for a in list recursive %}{% endfor %}", "recursive loops are not supported"},
+    {"case", "{{ 'ﬁ' | upper }}", "the other case of U+FB01 is not supported"},
     {"power", "{{ 2 ** 3 }}", "the operator ** is not supported"},
     {"format", "{{ '%s' % 1 }}", "formatting with % is not supported"},
     {"argument", "{{ x | tojson(default=1) }}", "the argument 'default' of 'tojson' is not supported"},
@@ -361,6 +367,7 @@ static void test_texts_may_hold_nul_and_must_be_utf8(void **state) {
     template_result_finish(&result);
     template_free(t);
     json_decref(none);
+    assert_refused(template_parse(&t, "t", "{{ \0 }}", 7), CLORA_ERROR_FORMAT, "a character that begins nothing");
     assert_refused(template_parse(&t, "t", "a\xff", 2), CLORA_ERROR_FORMAT, "t: not UTF-8: byte 1");
 }
 

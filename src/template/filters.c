@@ -203,23 +203,18 @@ static clora_status run_indent(value *out, render *r, const call *c) {
     const bool first = given(&c->in[1]) && value_truth(&c->in[1]), blank = given(&c->in[2]) && value_truth(&c->in[2]);
     text_out text = {.pool = r->pool};
     clora_status status = CLORA_OK;
+    span indent, line;
     value subject;
-    span indent;
 
     TRY(get_indent(&indent, r, &c->in[0]));
     TRY(text_of_value(&subject, r, &c->subject));
-    const char *at = subject.text.data, *end = at + subject.text.size;
-    for (bool is_first = true; is_first || at <= end; is_first = false) {
-        const char *stop = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-        const span line = {at, (size_t)((stop ? stop : end) - at)};
+    for (bool is_first = true, more = true; more; is_first = false) {
+        more = text_take_line(&line, &subject.text);
         if (!is_first)
             TRY(text_put(&text, SPAN("\n")));
         if (is_first ? first : line.size > 0 || blank)
             TRY(text_put(&text, indent));
         TRY(text_put(&text, line));
-        if (!stop)
-            break;
-        at = stop + 1;
     }
     *out = value_text(text_of(&text));
 done:

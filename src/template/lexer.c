@@ -237,7 +237,7 @@ done:
 /* Brackets must match, and %} or }} within them ends no tag. */
 static clora_status balance(lexer *l, char c) {
     static const char pairs[] = "()[]{}";
-    const char *found = strchr(pairs, c);
+    const char *found = c ? strchr(pairs, c) : NULL;
 
     if (!found)
         return CLORA_OK;
@@ -259,7 +259,7 @@ static clora_status read_sign(lexer *l) {
 
     for (size_t i = 0; pairs[i]; i++)
         size = begins(l, pairs[i]) ? 2 : size;
-    if (size == 1 && !strchr("+-*/%~()[]{}<>=.:,|", *l->at))
+    if (size == 1 && (!*l->at || !strchr("+-*/%~()[]{}<>=.:,|", *l->at)))
         return fail(l, "a character that begins nothing");
     TRY(balance(l, *l->at));
     TRY(push(l, (token){.kind = TOKEN_SIGN, .text = {l->at, size}}));

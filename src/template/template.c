@@ -8,7 +8,7 @@
 #include "template/parser.h"
 #include "template/render.h"
 
-enum { SOURCE_MAX = 1 << 20, PARSED_MAX = 256 << 20, RENDERED_MAX = 256 << 20, STEPS_MAX = 100 * 1000 * 1000 };
+enum { SOURCE_MAX = 1 << 20, PARSED_MAX = 128 << 20, RENDERED_MAX = 128 << 20, STEPS_MAX = 100 * 1000 * 1000 };
 
 struct template {
     pool pool;

@@ -85,6 +85,27 @@ bool text_has_ending(span text, span with) {
     return text.size >= with.size && span_equal((span){text.data + text.size - with.size, with.size}, with);
 }
 
+static bool ends_line(uint32_t c) {
+    return (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+}
+
+bool text_take_line(span *line, span *text) {
+    for (size_t at = 0; at < text->size;) {
+        uint32_t c;
+        const size_t begin = at;
+        at += utf8_decode(text->data + at, &c);
+        if (!ends_line(c))
+            continue;
+        at += c == '\r' && at < text->size && text->data[at] == '\n';
+        *line = (span){text->data, begin};
+        *text = (span){text->data + at, text->size - at};
+        return true;
+    }
+    *line = *text;
+    *text = (span){text->data + text->size, 0};
+    return false;
+}
+
 /* ---- Texts that grow ---- */
 
 clora_status text_put(text_out *out, span text) {
@@ -205,6 +226,14 @@ done:
     return status;
 }
 
+/* Characters that Python writes as several, or by what follows them: utf8proc knows one for one. */
+static bool has_own_case(uint32_t c, bool upper) {
+    if (!upper)
+        return c == 0x130 || c == 0x3a3;
+    return c == 0x149 || c == 0x1f0 || c == 0x390 || c == 0x3b0 || c == 0x587 || (c >= 0x1e96 && c <= 0x1e9e) ||
+           (c >= 0x1f50 && c <= 0x1ffc) || (c >= 0xfb00 && c <= 0xfb17);
+}
+
 clora_status text_put_case(text_out *out, span text, text_case how) {
     clora_status status = CLORA_OK;
     bool begins = true;
@@ -214,8 +243,10 @@ clora_status text_put_case(text_out *out, span text, text_case how) {
         at += utf8_decode(text.data + at, &c);
         const bool is_first = begins && (how == CASE_CAPITAL || how == CASE_TITLE);
         const int32_t in = (int32_t)c;
-        if (how == CASE_UPPER && c == 0xdf)
-            TRY(text_put(out, SPAN("SS")));
+        if (has_own_case(c, how == CASE_UPPER || is_first))
+            TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "the other case of U+%04X is not supported", (unsigned)c));
+        if (c == 0xdf && (how == CASE_UPPER || is_first))
+            TRY(text_put(out, how == CASE_UPPER ? SPAN("SS") : SPAN("Ss")));
         else if (is_first)
             TRY(text_put_char(out, (uint32_t)utf8proc_totitle(in)));
         else

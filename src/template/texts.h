@@ -17,6 +17,9 @@ const char *text_find_last(span text, span part);
 bool text_has_beginning(span text, span with);
 bool text_has_ending(span text, span with);
 
+/* Take the first line off a text, without its end as str.splitlines() knows them; false when it has none. */
+bool text_take_line(span *line, span *text);
+
 /* A text that grows in a pool. Zeroed but for its pool is empty. */
 typedef struct text_out {
     pool *pool;

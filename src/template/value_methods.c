@@ -324,31 +324,18 @@ done:
     return status;
 }
 
-static bool ends_line(uint32_t c) {
-    return (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
-}
-
 static clora_status run_splitlines(value *out, render *r, const call *c) {
-    const span text = c->subject.text;
     clora_status status = CLORA_OK;
+    span text = c->subject.text, line;
     parts p = {.room = 0};
-    size_t from = 0;
 
     TRY(value_list_new(&p.list, r->pool, VALUE_LIST, 0));
     if (given(&c->in[0]) && value_truth(&c->in[0]))
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "splitlines() that keeps line ends is not supported");
-    for (size_t at = 0; at < text.size;) {
-        uint32_t character;
-        const size_t begin = at;
-        at += utf8_decode(text.data + at, &character);
-        if (!ends_line(character))
-            continue;
-        TRY(add_part(&p, r, c, (span){text.data + from, begin - from}));
-        at += character == '\r' && at < text.size && text.data[at] == '\n';
-        from = at;
+    while (text.size > 0) {
+        text_take_line(&line, &text);
+        TRY(add_part(&p, r, c, line));
     }
-    if (from < text.size)
-        TRY(add_part(&p, r, c, (span){text.data + from, text.size - from}));
     *out = p.list;
 done:
     return status;

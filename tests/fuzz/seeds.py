@@ -332,6 +332,7 @@ TEMPLATES = {
     "large": "{% set n = namespace(t='x') %}{% for a in range(99) %}{% set n.t = n.t + n.t %}{% endfor %}",
     "shared": "{% set n = namespace(a=[]) %}{% for i in range(60) %}{% set n.a = [n.a, n.a] %}{% endfor %}{{ n.a }}",
     "nested": "{{ " + "(" * 500,
+    "nul": "{% macro %\0f() %}{% endmacro %}{{ \0 }}",
 }
 TEMPLATE_VALUES = {"messages": [{"role": "u", "content": " a\u00e9 "}, {"role": "a", "content": ""}],
                    "s": "ab,c\u65e5",
