@@ -111,10 +111,6 @@ static clora_status put_repr(text_out *out, const value *v, int depth) {
     return clora_fail(CLORA_ERROR_UNSUPPORTED, "a %s as text is not supported", v->markup ? "Markup" : value_type(v));
 }
 
-clora_status text_put_repr(text_out *out, const value *v) {
-    return put_repr(out, v, 0);
-}
-
 clora_status text_put_value(text_out *out, const value *v) {
     if (v->kind == VALUE_TEXT)
         return text_put(out, v->text);

@@ -35,9 +35,8 @@ static inline span text_of(const text_out *out) {
     return (span){out->data ? out->data : "", out->size};
 }
 
-/* As Python's str() and repr(); a value that has no such text that a template should show is an error. */
+/* As Python's str(); a value whose text no template should show is an error. */
 clora_status text_put_value(text_out *out, const value *v);
-clora_status text_put_repr(text_out *out, const value *v);
 
 /* With & < > " ' as HTML writes them: what `safe` makes of a text that is added to one. */
 clora_status text_put_escaped(text_out *out, span text);

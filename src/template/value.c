@@ -39,12 +39,6 @@ const value *value_dict_find(const value_dict *dict, const value *key) {
     return NULL;
 }
 
-const value *value_dict_get(const value_dict *dict, span key) {
-    const value text = value_text(key);
-
-    return value_dict_find(dict, &text);
-}
-
 static clora_status add_pair(value_dict *dict, pool *p, const value *key, const value *v) {
     clora_status status = CLORA_OK;
 

@@ -101,7 +101,6 @@ clora_status value_list_new(value *out, pool *p, value_kind kind, size_t count);
 clora_status value_dict_new(value *out, pool *p);
 clora_status value_dict_set(value_dict *dict, pool *p, const value *key, const value *v); /* a key is no list */
 const value *value_dict_find(const value_dict *dict, const value *key); /* NULL when it is not there */
-const value *value_dict_get(const value_dict *dict, span key);
 
 /* As Python's bool() and type(v).__name__. */
 bool value_truth(const value *v);
