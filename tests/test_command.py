@@ -111,7 +111,7 @@ class Mistakes(CommandTest):
         self.wrong("train", "m", "--learning-rate", "1", says="unknown option '--learning-rate'")
 
     def test_names_of_options_are_written_out(self):
-        self.wrong("generate", "m", "--temp", "1", says=["unknown option '--temp'", "'--temperature'?"])
+        self.wrong("generate", "m", "--temper", "1", says=["unknown option '--temper'", "'--temperature'?"])
         self.wrong("train", "m", "--pac", says="did you mean '--pack'?")
 
     def test_every_option_with_a_value_needs_one(self):
