@@ -33,7 +33,7 @@ class Job:
     rank: int = 8
     targets: str = "all-linear"
     sequences: int = 1
-    recompute: bool = False
+    recompute: str = ""  # what: layer or attention
     cold: bool = False
     layer: tuple = ()  # (N, K) of one linear layer
 
@@ -76,18 +76,21 @@ class Bench:
         result = self.clora_bench("--only", "train", "--dtype", j.dtype, *sizes, *more)
         return result["training"] | {"planned_bytes": result["training"]["plan"]["total"]}
 
-    def clora_full(self, j):
+    def clora_full(self, j, *more):
         data, log = self.work / "text.txt", self.work / "log.jsonl"
         data.write_text(TEXT * 4, encoding="utf-8")
         log.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(dir=self.work) as out:
             sizes = ["--batch-size", j.batch, "--max-length", j.length, "--steps", self.o.steps + 1, "--dtype", j.dtype]
             files = ["--data", data, "--out", out, "--log", log]
-            more = ["--recompute"] if j.recompute else []
-            command = [self.o.clora, "train", self.o.model, "--method", "full", *files, *sizes, *more, "--json"]
+            again = ["--recompute", j.recompute] if j.recompute else []
+            command = [self.o.clora, "train", self.o.model, "--method", "full", *files, *sizes, *again, *more, "--json"]
             result = self.measure(*command)
         steps = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         return result | {"tokens_per_second": max(step["tokens_per_second"] for step in steps)}
+
+    def clora_full_unclipped(self, j):
+        return self.clora_full(j, "--clip", 0)
 
     def clora_prefill(self, j):
         return self.clora_bench("--only", "prefill", "--dtype", j.dtype, "--max-length", j.length)["prefill"]
@@ -144,9 +147,12 @@ class Bench:
         more = ["--checkpointing"] if j.recompute else []
         return self.torch("train", j, "--rank", j.rank, "--target-modules", j.targets, *more)
 
-    def torch_full(self, j):
-        more = ["--checkpointing"] if j.recompute else []
-        return self.torch("train", j, "--method", "full", *more)
+    def torch_full(self, j, *more):
+        again = ["--checkpointing"] if j.recompute else []
+        return self.torch("train", j, "--method", "full", *again, *more)
+
+    def torch_full_unclipped(self, j):
+        return self.torch_full(j, "--clip", 0)
 
     def torch_prefill(self, j):
         return self.torch("prefill", j)

@@ -41,7 +41,7 @@ class Line:
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
 
-def trainer(side, dtype, step, rank, targets=ALL, recompute=False):
+def trainer(side, dtype, step, rank, targets=ALL, recompute=""):
     return Job(side, "train", dtype, *step, rank, targets, recompute=recompute)
 
 
@@ -59,13 +59,20 @@ def training(o):
 
 
 def full(o):
-    """Full fine-tuning: every weight, with its gradient and two moments."""
+    """Full fine-tuning: every weight, with its gradient and two moments; both sides clip, or neither does."""
     step, shape = o.shapes[0], "{} x {}".format(*o.shapes[0])
-    mine, again = (Job("clora", "full", "f32", *step, recompute=again) for again in (False, True))
-    theirs = Job("torch", "full", "f32", *step)
-    yield Line(f"full fine-tuning f32, {shape}: PyTorch", mine, RATE, theirs, least=1.5)
-    yield Line("its peak resident memory: PyTorch", mine, RESIDENT, theirs, most=0.5)
-    yield Line("its peak resident memory with recompute: PyTorch without", again, RESIDENT, theirs, most=0.4)
+
+    def trains(side, what="full", recompute=""):
+        return Job(side, what, "f32", *step, recompute=recompute)
+
+    theirs, free = trains("torch"), trains("torch", "full_unclipped")
+    yield Line(f"full fine-tuning f32, {shape}: PyTorch", trains("clora"), RATE, theirs, least=1.5)
+    yield Line("its peak resident memory: PyTorch", trains("clora"), RESIDENT, theirs)
+    some = trains("clora", recompute="attention")
+    yield Line("the same with recomputed attention: PyTorch", some, RATE, theirs, least=1.5)
+    yield Line("its peak resident memory: PyTorch", some, RESIDENT, theirs, most=0.5)
+    again = trains("clora", "full_unclipped", "layer")
+    yield Line("peak without clipping, recomputed: PyTorch without clipping", again, RESIDENT, free, most=0.4)
 
 
 def layers(model):
@@ -103,8 +110,8 @@ def memory(o):
 
 def recompute(o):
     step = o.shapes[0]
-    mine = trainer("clora", "f32", step, 8, recompute=True)
-    plain, theirs = (trainer("torch", "f32", step, 8, recompute=again) for again in (False, True))
+    mine = trainer("clora", "f32", step, 8, recompute="layer")
+    plain, theirs = (trainer("torch", "f32", step, 8, recompute=again) for again in ("", "layer"))
     yield Line("peak resident memory with recompute: PEFT without", mine, RESIDENT, plain, most=0.25)
     yield Line("training with recompute: PEFT with checkpointing", mine, RATE, theirs, least=1.2)
 

@@ -52,7 +52,8 @@ def train(o):
     for _ in range(o.rounds + o.warm_up):
         begin = time.perf_counter()
         model(input_ids=ids, labels=ids).loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        if o.clip > 0:
+            torch.nn.utils.clip_grad_norm_(parameters, o.clip)
         optimizer.step()
         optimizer.zero_grad()
         seconds.append(time.perf_counter() - begin)
@@ -113,6 +114,7 @@ def arguments():
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--method", choices=("lora", "full"), default="lora")
+    parser.add_argument("--clip", type=float, default=1.0)
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--layer", type=int, nargs=2, metavar=("N", "K"))
     parser.add_argument("--target-modules", default="all-linear")
