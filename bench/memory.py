@@ -4,7 +4,8 @@
 For each method and size: the prediction, the peak that the kernel counted for the process, and their ratio; then a run
 with --memory at some of the prediction, which is killed when it takes more. A limit of the address space would not do:
 PoCL and its compiler reserve gigabytes that they never touch. So the parent reads the process's high-water mark, which
-forgets nothing, and kills it there. Ends with status 1 when a prediction is off by more than 5 % or a limit is passed.
+forgets nothing, and kills it there. Ends with status 1 when a run takes more than 5 % less than predicted or 1 % more,
+or passes a limit.
 """
 
 import argparse
@@ -19,7 +20,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIZES = [(1, 64), (2, 128), (4, 128), (4, 256)]  # sequences, tokens
-ALLOWED = 0.05
+ALLOWED = 0.05  # below the prediction
+OVER = 0.01  # above it: memory comes in pages
 SHARES = [0.9, 0.7]  # of what the run as asked for would take
 MEBI = 2**20
 
@@ -82,7 +84,7 @@ class Bench:
         self.train(arguments)  # compiles
         taken, _ = self.train(arguments)
         ratio = taken / plan["bytes"]
-        bad = not 1 - ALLOWED <= ratio <= 1
+        bad = not 1 - ALLOWED <= ratio <= 1 + OVER
         print(f"{' '.join(method):32} {batch} x {length:4}  predicted {plan['bytes'] / MEBI:8.1f} MiB  "
               f"measured {taken / MEBI:8.1f}  {ratio:.3f}{'  WRONG' if bad else ''}", flush=True)
         self.failed |= bad

@@ -37,7 +37,7 @@ static size_t resident_now(void) {
 /* What the process has now, and what it will have besides: compiled kernels, threads. The compiler's share is what
  * PoCL's takes on top of a run whose kernels it has not compiled before. */
 static void measure_process(memory_choices *out, const train_state *state) {
-    const size_t kernels = (size_t)28 << 20, compiler = (size_t)160 << 20;
+    const size_t kernels = (size_t)12 << 20, compiler = (size_t)160 << 20;
 
     if (strcmp(clora_context_device(state->context)->type, "cpu") != 0)
         return;
