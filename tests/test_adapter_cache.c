@@ -171,6 +171,100 @@ static void test_without_memory_an_adapter_is_refused_and_texts_go_on(void **sta
     clora_request_free(request);
 }
 
+/* ---- under load ---- */
+
+/* A text in a slot, and what it must begin like. */
+typedef struct running {
+    clora_request *request;
+    const clora_generation *expected;
+    size_t wanted; /* tokens */
+} running;
+
+static clora_generation of_each[ADAPTERS + 1][PROMPTS]; /* the last is the base alone */
+
+static void generate_each(void) {
+    clora_session *session;
+
+    assert_ok(clora_session_create(&session, model, 1, CAPACITY));
+    for (int a = 0; a <= ADAPTERS; a++) {
+        clora_adapter *adapter = a < ADAPTERS ? get(a) : NULL;
+        assert_ok(clora_session_select(session, adapter));
+        clora_adapter_free(adapter);
+        for (int i = 0; i < PROMPTS; i++)
+            slots_alone(&of_each[a][i], session, i);
+    }
+    clora_session_free(session);
+}
+
+/* The i-th request, whose adapter and length are drawn. False: its adapter has to wait. */
+static bool admit(running *r, uint64_t i) {
+    const int a = (int)((ADAPTERS + 1) * rng_uniform(9, 0, i)) % (ADAPTERS + 1), which = (int)(i % PROMPTS);
+    clora_request_options options = slots_usual();
+    clora_adapter *adapter = NULL;
+
+    if (a < ADAPTERS) {
+        const clora_status status = clora_adapter_cache_get(&adapter, cache, names[a]);
+        if (status == CLORA_ERROR_MEMORY && clora_engine_running(engine) > 0)
+            return false;
+        assert_ok(status);
+    }
+    options.adapter = adapter;
+    options.max_tokens = 2 + i % 7;
+    *r = (running){slots_admit(which, &options), &of_each[a][which], options.max_tokens};
+    clora_adapter_free(adapter);
+    return true;
+}
+
+/* Its ids are those of the text alone. True: it has ended. */
+static bool settle(running *r) {
+    size_t n;
+
+    if (!r->request || clora_request_finish(r->request) == CLORA_FINISH_RUNNING)
+        return false;
+    const int32_t *ids = clora_request_ids(r->request, &n);
+    assert_true(n == r->wanted || n == (size_t)r->expected->count); /* or its end token came */
+    assert_memory_equal(ids, r->expected->ids, n * sizeof(*ids));
+    clora_request_free(r->request);
+    r->request = NULL;
+    return true;
+}
+
+/* Of device memory that is not the cache's, nothing comes to stay. */
+static void assert_flat(size_t *others) {
+    const clora_adapter_cache_info info = clora_adapter_cache_get_info(cache);
+    size_t now;
+
+    clora_context_memory(context, &now, NULL);
+    assert_true(info.bytes <= ROOM * largest);
+    if (*others == 0)
+        *others = now - (size_t)info.bytes;
+    assert_int_equal(now - info.bytes, *others);
+}
+
+static void test_adapters_come_and_go_under_load(void **state) {
+    const uint64_t count = getenv("CLORA_TEST_LONG") ? 10000 : 80, settled = 40;
+    running slot[SLOTS] = {{NULL, NULL, 0}};
+    uint64_t begun = 0, ended = 0;
+    size_t others = 0;
+
+    (void)state;
+    generate_each();
+    while (ended < count) {
+        for (int s = 0; s < SLOTS; s++)
+            if (!slot[s].request && begun < count && admit(&slot[s], begun))
+                begun++;
+        assert_ok(clora_engine_step(engine));
+        for (int s = 0; s < SLOTS; s++)
+            ended += settle(&slot[s]);
+        if (ended > settled)
+            assert_flat(&others);
+    }
+    assert_true(clora_adapter_cache_get_info(cache).evictions > 5);
+    for (int a = 0; a <= ADAPTERS; a++)
+        for (int i = 0; i < PROMPTS; i++)
+            clora_generation_free(&of_each[a][i]);
+}
+
 /* ---- strength ---- */
 
 static void generate_with(clora_generation *out, clora_adapter *adapter) {
@@ -253,6 +347,7 @@ int main(void) {
         WITH_CACHE(test_memory_is_what_it_may_be),
         WITH_CACHE(test_names_are_no_paths),
         WITH_CACHE(test_without_memory_an_adapter_is_refused_and_texts_go_on),
+        WITH_CACHE(test_adapters_come_and_go_under_load),
         WITH_CACHE(test_a_scale_is_a_factor_of_the_low_rank_terms),
         WITH_CACHE(test_scales_that_cannot_be_are_refused),
     };
