@@ -35,6 +35,8 @@ COMMANDS = [
     ("inspect adapter as JSON", ["inspect", FIXTURES / "tiny-llama-patterns", "--json"], HOST),
     ("inspect data", ["inspect", ROOT / "data/validation.jsonl"], HOST),
     ("merge", ["merge", FIXTURES / "tiny-llama", FIXTURES / "tiny-llama-lora", "--out", "out", "--quiet"], HOST),
+    ("combine", ["combine", FIXTURES / "tiny-llama-lora", FIXTURES / "tiny-llama-patterns:-2", "--out", "out"], HOST),
+    ("convert", ["convert", FIXTURES / "tiny-llama-patterns", "--to", "mlx", "--out", "out", "--quiet"], HOST),
     ("inspect model", ["inspect", ROOT / "models/tiny"], DEVICE),
     ("generate", ["generate", ROOT / "models/tiny", "--prompt", "name :", "--max-tokens", "6", "--quiet"], DEVICE),
     ("train", ["train", ROOT / "models/tiny", "--data", ROOT / "data/validation.jsonl", "--out", "out", "--steps", "2",

@@ -117,6 +117,7 @@ class Combine(ExchangeTest):
                 made = factors(self.out)
                 self.assertEqual(result["modules"], len(made))
                 self.assertEqual(len(made), 6)
+                self.assertIsNone(settings(self.out)["layers_to_transform"])
                 for module, (a, b, scale) in made.items():
                     wanted_a, wanted_b = (floats(reference[f"{case}/{module}.lora_{f}"]) for f in "AB")
                     self.assertEqual(scale, 1)
@@ -205,7 +206,10 @@ class Combine(ExchangeTest):
         other = self.change_tensors(self.adapter("other"), lambda tensors: {
             name: (t[0], [t[1][0] // 2, t[1][1]], t[2][:len(t[2]) // 2]) if "v_proj.lora_B" in name else t
             for name, t in tensors.items()})
+        small = self.change_tensors(self.adapter("small"), lambda tensors: {
+            name: t for name, t in tensors.items() if ".layers.0." in name})
         for arguments, says in (
+            ([LORA, small], ["different bases", "they have 6 and 3 modules"]),
             ([LORA, PATTERNS, "--method", "sum"], ["ranks 4 and 2", "q_proj", "combine with svd or cat"]),
             ([LORA, other], ["different bases", "self_attn.v_proj is (16, 32) in one and (8, 32) in the other"]),
             ([LORA, FIXTURES / "tiny-llama-dora"], ["tiny-llama-dora"]),

@@ -9,7 +9,7 @@
 #include "cli/options/opt.h"
 #include "cli/ui/json_out.h"
 
-enum { MOST_ADAPTERS = 32, PATH_ROOM = 4096 };
+enum { MOST_ADAPTERS = 32 };
 
 typedef struct combine_args {
     const char *out;
@@ -75,8 +75,7 @@ static const opt options[] = {
 };
 
 typedef struct weighted {
-    char room[MOST_ADAPTERS][PATH_ROOM];
-    const char *path[MOST_ADAPTERS];
+    char *path[MOST_ADAPTERS];
     float weight[MOST_ADAPTERS];
     size_t count;
 } weighted;
@@ -84,45 +83,45 @@ typedef struct weighted {
 /* "PATH:0.7", or a path alone: weight 1. A colon before anything but a number belongs to the path. */
 static int take_weighted(const cli_state *cli, weighted *out, const char *word) {
     const char *colon = strrchr(word, ':');
-    char *end = NULL;
+    char *path = strdup(word), *end = NULL;
     const float weight = colon && colon[1] ? strtof(colon + 1, &end) : 1.0f;
-    const size_t n = end && *end == '\0' ? (size_t)(colon - word) : strlen(word);
-    char *path = out->room[out->count];
+    const bool weighs = end && *end == '\0';
 
-    if (n == 0 || n >= PATH_ROOM)
-        return cli_misuse(cli, "'%s' is not ADAPTER:WEIGHT", word);
-    if (!isfinite(weight))
-        return cli_misuse(cli, "'%s': the weight must be a finite number", word);
-    memcpy(path, word, n);
-    path[n] = '\0';
+    if (!path)
+        return cli_fail(cli, "no memory for a path");
     out->path[out->count] = path;
-    out->weight[out->count++] = n == strlen(word) ? 1.0f : weight;
+    out->weight[out->count++] = weighs ? weight : 1.0f;
+    if (weighs)
+        path[colon - word] = '\0';
+    if (*path == '\0')
+        return cli_misuse(cli, "'%s' is not ADAPTER:WEIGHT", word);
+    if (weighs && !isfinite(weight))
+        return cli_misuse(cli, "'%s': the weight must be a finite number", word);
     return OPT_GO_ON;
 }
 
 static int check_methods(const cli_state *cli, const opt_group *group, int method) {
+    enum { SVD = 1 << CLORA_COMBINE_SVD, TIES = 1 << CLORA_COMBINE_TIES, DARE = 1 << CLORA_COMBINE_DARE };
+    enum { DARE_TIES = 1 << CLORA_COMBINE_DARE_TIES };
     static const struct {
-        const char *option, *goes_with;
-    } rules[] = {{"rank", "svd"},
-                 {"density", "ties dare dare_ties"},
-                 {"majority-sign", "ties dare_ties"},
-                 {"seed", "dare dare_ties"}};
+        const char *option;
+        int methods; /* that it goes with */
+    } rules[] = {{"rank", SVD},
+                 {"density", TIES | DARE | DARE_TIES},
+                 {"majority-sign", TIES | DARE_TIES},
+                 {"seed", DARE | DARE_TIES}};
 
-    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-        const char *found = strstr(rules[i].goes_with, methods[method]);
-        const size_t n = strlen(methods[method]);
-        while (found && ((found > rules[i].goes_with && found[-1] != ' ') || (found[n] && found[n] != ' ')))
-            found = strstr(found + 1, methods[method]);
-        if (!found && opt_given(group, 1, rules[i].option))
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+        if (opt_given(group, 1, rules[i].option) && !(rules[i].methods >> method & 1))
             return cli_misuse(cli, "--%s has no effect with --method %s", rules[i].option, methods[method]);
-    }
     return OPT_GO_ON;
 }
 
 static int combine(const cli_state *cli, const weighted *from, const combine_args *args) {
     clora_combine_report report;
 
-    if (clora_adapter_combine(from->path, from->weight, from->count, args->out, &args->how, &report) != CLORA_OK)
+    if (clora_adapter_combine((const char *const *)from->path, from->weight, from->count, args->out, &args->how,
+                              &report) != CLORA_OK)
         return cli_fail_library(cli);
     if (cli->json)
         return json_print(cli, json_pack("{s:o, s:i, s:i, s:o}", "out", json_path(args->out), "modules", report.modules,
@@ -140,7 +139,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     const char *names[MOST_ADAPTERS + 1] = {NULL}, *words[MOST_ADAPTERS];
     combine_args args = {.how = CLORA_COMBINE_OPTIONS_INIT};
     opt_group group = {.heading = "Combining", .options = options, .values = &args};
-    static weighted from; /* large */
+    weighted from = {.count = 0};
     int status;
 
     for (int i = 0; i < MOST_ADAPTERS; i++)
@@ -148,14 +147,15 @@ static int run(cli_state *cli, int argc, char **argv) {
     status = opt_parse(cli, &group, 1, names, 1, words, argc, argv);
     if (status == OPT_GO_ON)
         status = check_methods(cli, &group, args.method);
-    from.count = 0;
     for (int i = 0; i < MOST_ADAPTERS && words[i] && status == OPT_GO_ON; i++)
         status = take_weighted(cli, &from, words[i]);
-    if (status != OPT_GO_ON)
-        return status;
     args.how.method = (clora_combination)args.method;
     args.how.majority = (clora_majority)args.majority;
-    return combine(cli, &from, &args);
+    if (status == OPT_GO_ON)
+        status = combine(cli, &from, &args);
+    for (size_t i = 0; i < from.count; i++)
+        free(from.path[i]);
+    return status;
 }
 
 const command command_combine = {

@@ -195,6 +195,10 @@ done:
     return status;
 }
 
+static bool is_unset(const json_t *value) {
+    return !value || json_is_off(value);
+}
+
 /* Do all adapters name their modules in the same way? Then the first's settings do for the combined one. */
 static bool same_targets(const combination *c) {
     static const char *const keys[] = {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"};
@@ -203,10 +207,21 @@ static bool same_targets(const combination *c) {
         for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
             const json_t *a = json_object_get(c->list[0].settings, keys[k]),
                          *b = json_object_get(c->list[i].settings, keys[k]);
-            if (!(json_is_off(a) && json_is_off(b)) && !json_equal(a, b))
+            if (!(is_unset(a) && is_unset(b)) && !json_equal(a, b))
                 return false;
         }
     return true;
+}
+
+/* Who names modules alike and has other ones has another base. */
+static clora_status check_modules(const combination *c) {
+    for (size_t i = 1; i < c->count; i++)
+        if (c->list[i].count != c->list[0].count)
+            return clora_fail(CLORA_ERROR_ARGUMENT,
+                              "%s and %s are adapters of different bases: with the same targets they have %zu and %zu "
+                              "modules",
+                              c->directory[0], c->directory[i], c->list[0].count, c->list[i].count);
+    return CLORA_OK;
 }
 
 static clora_status check_options(const clora_combine_options *o) {
@@ -240,9 +255,12 @@ clora_status clora_adapter_combine(const char *const *directories, const float *
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "no adapters to combine"));
     TRY(check_options(&all));
     TRY(read_all(&c));
+    const bool alike = same_targets(&c);
+    if (alike)
+        TRY(check_modules(&c));
     TRY(combine_all(&c));
     c.out.settings = json_incref(c.list[0].settings);
-    TRY(term_settings(&c.out, 0, same_targets(&c)));
+    TRY(term_settings(&c.out, 0, alike));
     TRY(peft_terms_write(&c.out, out, (clora_dtype)all.dtype));
     if (report)
         *report = (clora_combine_report){(int)c.out.count, term_list_rank(&c.out),
