@@ -49,6 +49,11 @@ done:
     return status;
 }
 
+static bool is_factor(const char *name) {
+    return (strstr(name, ".lora_A.") || strstr(name, ".lora_B.")) && c_locale_ends_with(name, ".weight");
+}
+
+/* Nothing but pairs of factors: whatever else an adapter may have would be lost. */
 static clora_status list_modules(module_list *list, const char *directory) {
     clora_status status = CLORA_OK;
     peft_keys keys = {.count = 0};
@@ -61,6 +66,11 @@ static clora_status list_modules(module_list *list, const char *directory) {
     if (!list->module || file->count > INT_MAX)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the layers of %s", directory));
     for (size_t i = 0; i < file->count; i++) {
+        if (!is_factor(file->tensors[i].name))
+            TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
+                           "%s: tensor %s is no factor of a linear layer's low-rank term: only plain LoRA can be "
+                           "combined and converted",
+                           file->path, file->tensors[i].name));
         TRY(peft_keys_module(&name, &file->tensors[i]));
         if (name)
             TRY(add_module(list, file, &keys, &file->tensors[i], name));
@@ -69,23 +79,6 @@ done:
     peft_keys_finish(&keys);
     safetensors_close(file);
     return status;
-}
-
-static bool is_factor(const char *name) {
-    return (strstr(name, ".lora_A.") || strstr(name, ".lora_B.")) && c_locale_ends_with(name, ".weight");
-}
-
-/* Nothing but pairs of factors: whatever else an adapter may have would be lost. */
-static clora_status check_all_factors(const peft_adapter *adapter) {
-    for (size_t i = 0; i < adapter->file->count; i++) {
-        const char *name = adapter->file->tensors[i].name;
-        if (!is_factor(name))
-            return clora_fail(CLORA_ERROR_UNSUPPORTED,
-                              "%s: tensor %s is no factor of a low-rank term: only plain LoRA can be combined and "
-                              "converted",
-                              adapter->file->path, name);
-    }
-    return CLORA_OK;
 }
 
 static clora_status read_term(term_list *out, const peft_adapter *adapter, const target_module *module, int i) {
@@ -122,7 +115,6 @@ clora_status peft_terms_read(term_list *out, const char *directory) {
     TRY(check_settings(directory));
     TRY(list_modules(&list, directory));
     TRY(peft_open(&adapter, directory, &(peft_base){list.module, list.count, NULL, 0}));
-    TRY(check_all_factors(&adapter));
     for (int i = 0; i < list.count; i++)
         TRY(read_term(out, &adapter, &list.module[i], i));
     TRY(term_list_sort(out, directory));
