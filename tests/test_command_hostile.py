@@ -131,6 +131,7 @@ class Ggufs(HostileTest):
             (gguf.packed({}, {"a" * 64: ("F32", [1], bytes(4))}), "more than 63 bytes"),
             (gguf.packed({}, {"a\0b": ("F32", [1], bytes(4))}), "NUL"),
             (gguf.packed({"general.alignment": 24}, {}), "power of two"),
+            (gguf.packed({"general.alignment": 0}, {}), "power of two"),
             (gguf.packed({"general.alignment": "32"}, {}), "not a number"),
             (gguf.packed({"a": 1, "b": 1}, {}).replace(b"b", b"a"), "there twice"),
             (gguf.packed({}, {"n": ("F32", [1], bytes(4)), "m": ("F32", [1], bytes(4))}).replace(b"m", b"n"),

@@ -274,7 +274,7 @@ static clora_status read_tensors(gguf *file, cursor *c, uint64_t count) {
 
     TRY(gguf_get_number(&alignment, file, "general.alignment", GGUF_ALIGNMENT));
     const uint32_t step = alignment >= 1 && alignment <= 1 << 20 ? (uint32_t)alignment : 0;
-    if ((double)step != alignment || (step & (step - 1)) != 0)
+    if (step == 0 || (double)step != alignment || (step & (step - 1)) != 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"general.alignment\" is %g; it must be a power of two", file->path,
                        alignment));
     if (count > left(c) / LEAST_TENSOR)
