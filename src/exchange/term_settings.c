@@ -111,22 +111,23 @@ done:
     return status;
 }
 
+/* In place: jansson's copies leave out what there is no memory for, and say nothing. */
 clora_status term_settings(term_list *list, int layers, bool keep_targets) {
     clora_status status = CLORA_OK;
-    json_t *settings = list->settings ? json_copy(list->settings) : json_pack("{s:s}", "task_type", "CAUSAL_LM");
     json_t *complete = NULL;
 
-    set_numbers(&settings, list);
+    if (!list->settings)
+        list->settings = json_pack("{s:s}", "task_type", "CAUSAL_LM");
+    set_numbers(&list->settings, list);
     if (!keep_targets)
-        TRY(set_targets(&settings, list, layers));
-    json_put(&settings, "init_lora_weights", json_true());
-    if (!settings)
+        TRY(set_targets(&list->settings, list, layers));
+    json_put(&list->settings, "init_lora_weights", json_true());
+    if (!list->settings)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings"));
-    TRY(peft_config_complete(&complete, settings));
+    TRY(peft_config_complete(&complete, list->settings));
     json_decref(list->settings);
     list->settings = complete;
     list->told = true;
 done:
-    json_decref(settings);
     return status;
 }
