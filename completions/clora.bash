@@ -36,7 +36,7 @@ _clora() {
         --nonlinearity) words="auto relu swish" ;;
         --bottleneck-init) words="bert mam" ;;
         --init) words="gaussian kaiming peft-gaussian pissa olora random" ;;
-        --only) words="all train prefill decode" ;;
+        --only) words="all train prefill decode switch" ;;
         --for) words="train generate train,generate" ;;
         --optimizer) words="adamw adamw8bit sgd" ;;
         --order) words="input finished" ;;

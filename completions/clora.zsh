@@ -18,7 +18,7 @@ _clora() {
     --nonlinearity) compadd auto relu swish ;;
     --bottleneck-init) compadd bert mam ;;
     --init) compadd gaussian kaiming peft-gaussian random ;;
-    --only) compadd all train prefill decode ;;
+    --only) compadd all train prefill decode switch ;;
     --for) compadd train generate train,generate ;;
     --optimizer) compadd adamw adamw8bit sgd ;;
     --order) compadd input finished ;;

@@ -30,7 +30,29 @@
 #error "NR must be a multiple of NV * VW, FACTOR_NR of RK, RK of STEPS, BLOCK of FACTOR_NR and 32"
 #endif
 
+// What builtins.cl has not, for compilers that are kept from their own declarations (src/device/program.c).
+#ifdef _OPENCL_H_
+#define OVERLOADED __attribute__((overloadable))
+#define DECLARE(n)                                                          \
+    uint##n OVERLOADED __attribute__((const)) max(uint##n, uint##n);        \
+    int##n OVERLOADED __attribute__((const)) convert_int##n(float##n);      \
+    ushort##n OVERLOADED __attribute__((const)) convert_ushort##n(uint##n); \
+    float##n OVERLOADED __attribute__((const)) round(float##n);             \
+    int OVERLOADED __attribute__((const)) any(int##n);                      \
+    void OVERLOADED vstore##n(ushort##n, size_t, __global ushort *);        \
+    void OVERLOADED vstore_half##n##_rte(float##n, size_t, __global half *);
+DECLARE(4)
+DECLARE(8)
+DECLARE(16)
+int OVERLOADED __attribute__((const)) convert_int(float);
+ushort OVERLOADED __attribute__((const)) convert_ushort(uint);
+float OVERLOADED __attribute__((const)) round(float);
+void OVERLOADED vstore_half_rte(float, size_t, __global half *);
+int OVERLOADED atomic_or(volatile __global int *, int);
+#endif
+
 #if VW == 1
+#define ushort1 ushort
 #define TO_USHORTS(v) convert_ushort(v)
 #define TO_INTS(v) convert_int(v)
 #else
@@ -48,20 +70,32 @@
 #endif
 #define SIZE_OF(v) (AS_VU(v) & 0x7fffffffu)
 
-// Drivers make one instruction of eight; rounded_f16 takes five times as long.
-#define put_halves1(v, p) vstore_half_rte(v, 0, p)
-#define put_halves4(v, p) vstore_half4_rte(v, 0, p)
-#define put_halves8(v, p) vstore_half8_rte(v, 0, p)
-#define put_halves16(v, p) (vstore_half8_rte((v).lo, 0, p), vstore_half8_rte((v).hi, 1, p))
+// Past the caches where the compiler has a way: w is larger than they are, and is not read before it is written.
+#if defined(__clang__) && VW > 1
+#define STREAM(v, type, p) __builtin_nontemporal_store(v, (__global type *)(p))
+#else
+#define STREAM(v, type, p) *(__global type *)(p) = (v)
+#endif
+
+// f16 by the drivers' own instruction, which makes eight: rounded_f16 takes five times as long.
+#if STORAGE == 1
+#define halves_rounded1(v, p) vstore_half_rte(v, 0, p)
+#define halves_rounded4(v, p) vstore_half4_rte(v, 0, p)
+#define halves_rounded8(v, p) vstore_half8_rte(v, 0, p)
+#define halves_rounded16(v, p) (vstore_half8_rte((v).lo, 0, p), vstore_half8_rte((v).hi, 1, p))
+static inline void put_halves(__global stored *to, const V x) {
+    JOIN(halves_rounded, VW)(x, (__global half *)to);
+}
+#endif
 
 // STEPS values from column k on, a multiple of STEPS, of VW lanes from `lane` on.
 #if STORAGE == 0
-#define PUT(panel, k, lane, x) STORE((x)[0], (panel) + (size_t)(k)*NR + (lane))
+#define PUT(panel, k, lane, x) STREAM((x)[0], V, (panel) + (size_t)(k)*NR + (lane))
 #elif STORAGE == 1
-#define PUT(panel, k, lane, x) JOIN(put_halves, VW)((x)[0], (__global half *)((panel) + (size_t)(k)*NR + (lane)))
+#define PUT(panel, k, lane, x) put_halves((panel) + (size_t)(k)*NR + (lane), (x)[0])
 #elif STORAGE == 2
 #define PUT(panel, k, lane, x) \
-    STORE(rounded_bf16((x)[0]) | rounded_bf16((x)[1]) << 16u, (__global uint *)((panel) + (size_t)(k)*NR) + (lane))
+    STREAM(rounded_bf16((x)[0]) | rounded_bf16((x)[1]) << 16u, VU, (__global uint *)((panel) + (size_t)(k)*NR) + (lane))
 #endif
 
 // A block of q8_0, as src/ops/storage.c packs it: the scale is rounded after it has served. Returns LIMIT where the

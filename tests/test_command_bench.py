@@ -54,6 +54,25 @@ class Bench(BenchTest):
             result = self.gives_json("bench", MODEL, *SMALL, "--only", part)
             self.assertEqual([p for p in ("training", "prefill", "decode") if result[p]], [part])
 
+    def test_switches_are_timed_and_leave_the_weights_as_they_were(self):
+        options = ["--rounds", "2", "--target-modules", "q_proj", "--dtype", "bf16"]
+        result = self.gives_json("bench", MODEL, *options, "--only", "switch")
+        self.assertIsNone(result["training"])
+        ranks, drift = result["switch"]["ranks"], result["switch"]["drift"]
+        self.assertEqual([one["rank"] for one in ranks], [4, 8, 16, 64])
+        for one in ranks:
+            for times in ("seconds", "copy_seconds", "upload_seconds"):
+                self.assertEqual(len(one[times]), 2)
+        self.assertAlmostEqual(ranks[1]["flops"], 2 * ranks[0]["flops"])
+        self.assertEqual(drift["module"], "model.layers.0.self_attn.q_proj")
+        self.assertEqual(drift["switched"], 0)
+        self.assertGreater(drift["subtracted_bf16"], drift["subtracted_f16"])
+        self.assertGreater(drift["subtracted_f16"], 0)
+        self.assertLess(drift["subtracted_bf16"], drift["largest_weight"])
+        out = self.succeeds("bench", MODEL, *options, "--only", "switch")
+        self.assertRegex(out, r"(?m)^ +16 +[\d.]+ ms +[\d.]+ ms +[\d.]+ +[\d.]+ +[\d.]+ ms$")
+        self.assertRegex(out, r"switching 0$")
+
     def test_one_step_of_the_breakdown_is_one_step(self):
         result = self.gives_json("bench", MODEL, *SMALL, "--only", "train", "--target-modules", "q_proj")
         launches = self.is_profile(result["training"]["profile"])

@@ -69,6 +69,17 @@ CLORA_API clora_status clora_tensor_write(clora_tensor *tensor, const void *data
 CLORA_API clora_status clora_tensor_read(const clora_tensor *tensor, void *data);
 
 /**
+ * Copy a tensor on the device. Enqueued.
+ *
+ * @param[out] to    overwritten; as many elements as `from` has and of its type, none of them in the same place
+ * @param[in]  from  not changed
+ *
+ * @return CLORA_OK; CLORA_ERROR_SHAPE for another number or type of elements, or rows that do not lie one after the
+ * other; CLORA_ERROR_OPENCL when the device fails
+ */
+CLORA_API clora_status clora_tensor_copy(clora_tensor *to, const clora_tensor *from);
+
+/**
  * Set every element to zero. Enqueued.
  *
  * @param[out] tensor  overwritten; what lies between its rows is not

@@ -155,7 +155,7 @@ const kernel_row kernel_rows[] = {
      "storage rounding weight_merge",
      {{"VW", rule_width, {16, 8, 4, 1}},
       {"NV", rule_merge_vectors, {1, 2}},
-      {"RK", NULL, {4, 8, 2}},
+      {"RK", rule_merge_columns, {4, 8, 2}},
       {"BLOCK", rule_merge_block, {32, 64, 128, 256, 512}}}},
     {"weight_merge_plain", "storage rounding weight_merge", {ELEMENT_GROUP}},
     {"weight_round", "storage rounding weight_values", {ELEMENT_GROUP, BLOCK}},

@@ -169,6 +169,11 @@ int rule_merge_block(const kernel_at *at) {
     return has_vectors(at) ? 256 : 32;
 }
 
+/* Of the merged weight, with their vectors: the more, the less often the factors are read. */
+int rule_merge_columns(const kernel_at *at) {
+    return has_vectors(at) && has_many_registers(at) ? 8 : 4;
+}
+
 int rule_down_rows(const kernel_at *at) {
     return has_many_registers(at) ? 6 : 3;
 }

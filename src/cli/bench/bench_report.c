@@ -65,6 +65,22 @@ static void print_training(const bench_state *s) {
     printf("\n");
 }
 
+static void print_switches(const bench_state *s) {
+    const bench_drift *d = &s->switches.drift;
+
+    printf("switch    an adapter merged into %s of weights in the place of another:\n", text_bytes(s->switches.bytes));
+    printf("%6s %12s %14s %8s %12s %18s\n", "rank", "switch", "a copy takes", "ratio", "GFLOP/s", "upload of A and B");
+    for (int i = 0; i < s->switches.count; i++) {
+        const bench_switch_time *t = &s->switches.rank[i];
+        printf("%6d %9.2f ms %11.2f ms %8.2f %12.1f %15.2f ms\n", t->rank, 1e3 * best(&t->merged),
+               1e3 * best(&t->copied), best(&t->merged) / best(&t->copied), t->flops / best(&t->merged) * 1e-9,
+               1e3 * best(&t->uploaded));
+    }
+    printf("drift     of %s (largest weight %.3g) after %s to another adapter and back:\n"
+           "          subtracting and adding in bf16 %.3g, in f16 %.3g; switching %.3g\n",
+           d->module, d->largest, text_amount(d->cycles, "cycle", "cycles"), d->bf16, d->f16, d->switched);
+}
+
 /* ---- JSON; a part that was not measured is null ---- */
 
 static json_t *times_json(const bench_times *t) {
@@ -108,19 +124,41 @@ static json_t *decode_json(const bench_state *s) {
     return array;
 }
 
+static json_t *rank_json(const bench_switch_time *t) {
+    return json_pack("{s:i, s:o, s:o, s:o, s:o}", "rank", t->rank, "seconds", times_json(&t->merged), "copy_seconds",
+                     times_json(&t->copied), "upload_seconds", times_json(&t->uploaded), "flops",
+                     json_number(t->flops));
+}
+
+static json_t *switches_json(const bench_state *s) {
+    const bench_drift *d = &s->switches.drift;
+    json_t *ranks = json_array();
+
+    if (s->switches.count == 0) {
+        json_decref(ranks);
+        return json_null();
+    }
+    for (int i = 0; ranks && i < s->switches.count; i++)
+        (void)json_array_append_new(ranks, rank_json(&s->switches.rank[i]));
+    return json_pack("{s:I, s:o, s:{s:s, s:i, s:o, s:o, s:o, s:o}}", "bytes", (json_int_t)s->switches.bytes, "ranks",
+                     ranks, "drift", "module", d->module, "cycles", d->cycles, "largest_weight",
+                     json_number(d->largest), "subtracted_bf16", json_number(d->bf16), "subtracted_f16",
+                     json_number(d->f16), "switched", json_number(d->switched));
+}
+
 static int print_json(const bench_state *s) {
     const clora_adapter_info a = clora_adapter_get_info(s->adapter);
 
     return json_print(
         s->cli,
-        json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "model", s->args->path,
+        json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "model", s->args->path,
                   "device", clora_context_device(s->context)->name, "dtype", clora_model_get_info(s->model)->dtype,
                   "batch_size", s->args->batch_size, "max_length", s->args->max_length, "new_tokens",
                   s->args->new_tokens, "rank", a.rank, "target_modules", a.target_modules, "load_seconds",
                   json_number(s->load_seconds), "training", training_json(s), "prefill",
                   s->prefill[0].count > 0 ? generation_json(s->args->max_length, s->prefill) : json_null(), "decode",
-                  bench_wants(s->args, BENCH_DECODE) ? decode_json(s) : json_null(), "peak_resident_bytes",
-                  (json_int_t)s->resident, "peak_device_bytes", (json_int_t)s->device));
+                  bench_wants(s->args, BENCH_DECODE) ? decode_json(s) : json_null(), "switch", switches_json(s),
+                  "peak_resident_bytes", (json_int_t)s->resident, "peak_device_bytes", (json_int_t)s->device));
 }
 
 int bench_report(const bench_state *s) {
@@ -130,6 +168,8 @@ int bench_report(const bench_state *s) {
     if (s->train.count > 0)
         print_training(s);
     print_generation(s);
+    if (s->switches.count > 0)
+        print_switches(s);
     if (s->train.count > 0) {
         printf("\na training step by kernel:\n");
         profile_print(stdout, s->profile);

@@ -13,8 +13,7 @@ static int32_t random_id(uint64_t *seed, int vocab) {
     return (int32_t)((*seed >> 33) % (uint64_t)vocab);
 }
 
-/* So many random tokens; the caller frees. */
-static int32_t *random_ids(const bench_state *state, size_t count) {
+int32_t *bench_random_ids(const bench_state *state, size_t count) {
     const int vocab = clora_model_get_info(state->model)->vocab;
     int32_t *ids = malloc(count * sizeof(*ids));
     uint64_t seed = 1;
@@ -33,7 +32,7 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static void sort_times(bench_times *times) {
+void bench_sort(bench_times *times) {
     qsort(times->seconds, (size_t)times->count, sizeof(double), by_size);
 }
 
@@ -55,7 +54,7 @@ static size_t peak_resident(void) {
 static int make_data(const bench_state *state, clora_dataset **out) {
     const bench_args *args = state->args;
     const size_t rows = (size_t)args->batch_size, length = (size_t)args->max_length;
-    int32_t *ids = random_ids(state, rows * length);
+    int32_t *ids = bench_random_ids(state, rows * length);
     int *lengths = malloc(rows * sizeof(*lengths)), status = CLI_DONE;
 
     for (size_t i = 0; lengths && i < rows; i++)
@@ -105,7 +104,7 @@ static int time_training(bench_state *state, clora_trainer *trainer) {
 
     for (int i = 0; i < state->args->rounds && status == CLI_DONE; i++)
         status = time_step(state, trainer, &state->train.seconds[state->train.count++]);
-    sort_times(&state->train);
+    bench_sort(&state->train);
     state->plan = clora_trainer_plan(trainer);
     state->train_resident = peak_resident();
     return status == CLI_DONE ? profile_step(state, trainer) : status;
@@ -148,7 +147,7 @@ static int feed(const bench_state *state, clora_session *session, float *logits,
 static int time_session(const bench_state *state, clora_session *session, int batch, int T, int times,
                         bench_times result[2]) {
     float *logits = malloc((size_t)batch * (size_t)clora_model_get_info(state->model)->vocab * sizeof(*logits));
-    int32_t *ids = random_ids(state, (size_t)batch * (size_t)T);
+    int32_t *ids = bench_random_ids(state, (size_t)batch * (size_t)T);
     int status = logits && ids ? CLI_DONE : no_memory(state);
 
     for (int round = -1; round < state->args->rounds && status == CLI_DONE; round++)
@@ -161,8 +160,8 @@ static int time_session(const bench_state *state, clora_session *session, int ba
                 status = feed(state, session, logits, ids, T, round < 0 ? 1 : times, seconds);
             result[with].count = round + 1;
         }
-    sort_times(&result[0]);
-    sort_times(&result[1]);
+    bench_sort(&result[0]);
+    bench_sort(&result[1]);
     free(logits);
     free(ids);
     return status;
@@ -215,6 +214,8 @@ int bench_run(bench_state *state) {
         status = generate(state, 1, args->max_length, 1, state->prefill);
     for (int i = 0; i < args->sequences_count && status == CLI_DONE && bench_wants(args, BENCH_DECODE); i++)
         status = generate(state, args->sequences[i], 1, args->new_tokens, state->decode[i]);
+    if (status == CLI_DONE && bench_wants(args, BENCH_SWITCH))
+        status = bench_switch(state);
     state->resident = peak_resident();
     if (status == CLI_DONE)
         clora_context_memory(state->context, NULL, &state->device);

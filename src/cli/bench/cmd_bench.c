@@ -3,7 +3,7 @@
 #include "cli/bench/cmd_bench.h"
 #include "cli/options/opt.h"
 
-static const char *const parts[] = {"all", "train", "prefill", "decode", NULL};
+static const char *const parts[] = {"all", "train", "prefill", "decode", "switch", NULL};
 
 static const opt size_options[] = {
     {.name = "batch-size",
@@ -44,7 +44,7 @@ static const opt size_options[] = {
      .offset = offsetof(bench_args, only),
      .value = "PART",
      .choices = parts,
-     .help = "all, train, prefill or decode"},
+     .help = "all (but switch), train, prefill, decode, or switch: adapters merged into the weights in turns"},
     {.name = NULL},
 };
 
