@@ -295,17 +295,20 @@ static void test_a_merged_model_launches_what_the_base_does_in_sessions_that_go_
 static void test_training_wants_the_own_weights(void **state) {
     (void)state;
     clora_model *model = load_tiny(-1);
-    clora_adapter *adapter = adapter_on(model, "q_proj", 2, 5), *full;
+    clora_adapter *adapter = adapter_on(model, "q_proj", 2, 5), *full, *begun;
+    clora_adapter_options part = CLORA_ADAPTER_OPTIONS_INIT;
     clora_train_step first;
     clora_trainer *trainer, *late;
     clora_dataset *data;
 
     assert_ok(clora_dataset_from_ids(&data, (const int32_t[]){1, 2, 3, 4}, NULL, (const int[]){4}, 1));
+    part.init = CLORA_INIT_PISSA;
     assert_ok(clora_trainer_create(&trainer, model, adapter, data, NULL));
     assert_ok(clora_adapter_merge(model, adapter, NULL));
     assert_refused(clora_trainer_create(&late, model, adapter, data, NULL), CLORA_ERROR_ARGUMENT, "unmerge");
     assert_refused(clora_trainer_step(trainer, &first), CLORA_ERROR_ARGUMENT, "clora_adapter_unmerge() first");
     assert_refused(clora_full_create(&full, model, NULL), CLORA_ERROR_ARGUMENT, "unmerge");
+    assert_refused(clora_adapter_create(&begun, model, &part), CLORA_ERROR_ARGUMENT, "unmerge");
     assert_ok(clora_adapter_unmerge(model));
     assert_ok(clora_trainer_step(trainer, &first));
     assert_int_equal(first.step, 1);

@@ -117,6 +117,9 @@ clora_status lora_origin_build(lora_adapter *lora) {
     lora->frozen = alloc_array((size_t)projections + 1, sizeof(clora_tensor *));
     if (!m.b || !lora->adapter.origin || !lora->frozen)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for what an adapter begins as"));
+    if (lora->adapter.base.merged->any)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "an adapter is merged into the model's weights, and this one begins as a "
+                                             "part of its own: clora_adapter_unmerge() first"));
     TRY(check_targets(lora));
     TRY(lora_adapter_build(lora, make, &m));
     for (int p = 0; p < projections; p++)
