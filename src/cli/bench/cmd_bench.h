@@ -85,6 +85,7 @@ int bench_report(const bench_state *state);
 int bench_switch(bench_state *state);                            /* bench_switch.c: as bench_run */
 int bench_drift_measure(bench_drift *out, const bench_state *s); /* bench_drift.c */
 
+/* bench_rounds.c */
 void bench_sort(bench_times *times);
 int32_t *bench_random_ids(const bench_state *state, size_t count); /* the caller frees */
 
