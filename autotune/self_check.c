@@ -14,9 +14,9 @@
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
-enum { GROUPS = 11 };
+enum { GROUPS = 12 };
 static const char *const group_names[GROUPS] = {"products",  "term", "factors", "model",      "loss", "backward",
-                                                "adamw8bit", "sgd",  "weights", "bottleneck", "past"};
+                                                "adamw8bit", "sgd",  "weights", "bottleneck", "past", "columns"};
 
 /*
  * Few cases, at odd sizes. What they compile, which is nearly all of what they cost, is what a run compiles too: hence
@@ -72,6 +72,9 @@ static const struct {
     {SELF_CHECK_PAST, "past_embed_backward", {.M = 19, .N = 7, .R = 4, .K = 77}},
     {SELF_CHECK_PAST, "attention", {.B = 2, .T = 67, .S = 70, .H = 3, .G = 1, .option = 6}},
     {SELF_CHECK_PAST, "attention_backward", {.B = 2, .T = 67, .S = 70, .H = 3, .G = 1, .option = 6}},
+    {SELF_CHECK_COLUMNS, "lowrank_norms", {.N = 131, .K = 201, .R = 3, .modules = 2}},
+    {SELF_CHECK_COLUMNS, "scale_columns", {.M = 3, .K = 577, .pad = 1}},
+    {SELF_CHECK_COLUMNS, "column_dots", {.M = 67, .K = 577, .pad = 1}},
 };
 
 /* What is to be checked. */

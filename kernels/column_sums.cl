@@ -2,6 +2,7 @@
 //
 //   matmul_dbias   dbias (C) += sum of dy
 //   rmsnorm_dg     dg (C) += sum of dy * x * rstd
+//   column_dots    d (C) += factors * sum of dy * [x]
 //
 // A group takes LANES vectors of columns; SLICES items share the rows of a vector, and their sums meet in local memory,
 // in a fixed order. Bandwidth bound.
@@ -67,4 +68,21 @@ rmsnorm_dg(TENSOR(float, dg), TENSOR(const float, dy), const int dy_stride, TENS
     sum = fma(load_some(dy + (size_t)m * dy_stride + c, lanes),
               load_some(x + (size_t)m * x_stride + c, lanes) * rstd[m], sum);
     add_slices(dg + c, sum, lanes, space);
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+column_dots(TENSOR(float, d), TENSOR(const float, dy), const int dy_stride, TENSOR(const float, x), const int x_stride,
+            TENSOR(const float, factors), const int M, const int C, const int has_x) {
+    AT(d);
+    AT(dy);
+    AT(x);
+    AT(factors);
+    COLUMNS_BEGIN;
+    FOR_ROWS(m) {
+        const V one = load_some(dy + (size_t)m * dy_stride + c, lanes);
+        sum = has_x ? fma(one, load_some(x + (size_t)m * x_stride + c, lanes), sum) : sum + one;
+    }
+    if (lanes > 0)
+        sum *= load_some(factors + c, lanes);
+    add_slices(d + c, sum, lanes, space);
 }

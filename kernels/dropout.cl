@@ -2,6 +2,7 @@
 //
 //   dropout:     y (M, C)  = x * mask / (1 - p)
 //   dropout_add: y (M, C) += x * mask / (1 - p)
+//   dropout_rest: y (M, C) = x - x * mask / (1 - p)
 //
 // The mask of element i = m*C + c is uniform(i) >= p, where uniform(i) is the upper 24 bits of word i % 4 of
 // Philox-4x32-10 (Salmon et al. 2011) at counter (i / 4, stream) under the key seed: bit for bit the numbers of
@@ -110,3 +111,4 @@ static inline void factors_of(float *factor, const ulong block, const uint strea
 
 DROPOUT(dropout, LOAD(x + c) * LOAD(factor + skip + c), x[c] * factor[skip + c])
 DROPOUT(dropout_add, fma(LOAD(x + c), LOAD(factor + skip + c), LOAD(y + c)), fma(x[c], factor[skip + c], y[c]))
+DROPOUT(dropout_rest, fma(-LOAD(x + c), LOAD(factor + skip + c), LOAD(x + c)), fma(-x[c], factor[skip + c], x[c]))

@@ -15,7 +15,7 @@
 
 #include "base/rng.h"
 #include "files/safetensors.h"
-#include "methods/adapter.h"
+#include "methods/method.h"
 
 enum { B = 2, T = 11, V = 97 };
 
@@ -70,6 +70,11 @@ static const exchange CASES[] = {
       .alpha_pattern = "q_proj=9.5",
       .init = CLORA_INIT_GAUSSIAN,
       .seed = 5}},
+    {"tiny-llama", "tiny-llama-dora", true, {.rank = 0}},
+    {"tiny-llama", "dora", false, {.rank = 3, .alpha = 6.0f, .target_modules = "all-linear", .seed = 7, .dora = 1}},
+    {"tiny-llama", "dora-head", false, {.rank = 2, .alpha = 6.0f, .target_modules = "lm_head", .seed = 8, .dora = 1}},
+    {"tiny-qwen2", "tiny-qwen2-dora", true, {.rank = 0}},
+    {"tiny-qwen2", "tiny-qwen2-lora-bias", true, {.rank = 0}},
     {"tiny-llama", "tiny-llama-saved", true, {.rank = 0}},
     {"tiny-llama",
      "saved",
@@ -121,7 +126,7 @@ static clora_status fill_b(clora_adapter *adapter, uint64_t seed) {
         if (status != CLORA_OK)
             break;
     }
-    return status;
+    return status == CLORA_OK ? method_derive(adapter) : status;
 }
 
 static clora_status write_logits(const char *path, const float *logits) {

@@ -158,6 +158,27 @@ class Train(TrainTest):
                     "alpha_pattern": {"v_proj": 12}, "init_lora_weights": True, "base_model_name_or_path": str(MODEL)}
         self.assertEqual({key: settings[key] for key in expected}, expected)
 
+    def test_dora_and_a_bias_of_the_second_factor_are_trained_and_used(self):
+        base = self.gives_json("eval", MODEL, "--data", self.data)["loss"]
+        for option, key, part in (("--dora", "use_dora", ".lora_magnitude_vector"),
+                                  ("--lora-bias", "lora_bias", ".lora_B.bias")):
+            with self.subTest(option):
+                out = self.folder / key
+                self.train("--steps", "12", "--lr", "1e-3", "--dropout", "0.1", option, "--quiet", out=out)
+                self.assertIs(json.loads(out.joinpath(FILES[0]).read_text(encoding="utf-8"))[key], True)
+                self.assertIn(part.encode(), out.joinpath(FILES[1]).read_bytes())
+                adapted = self.gives_json("eval", MODEL, "--data", self.data, "--adapter", out)["loss"]
+                self.assertLess(adapted, base - 0.3)
+                self.train("--steps", "1", option, "--init-adapter", out, "--quiet", out=self.folder / f"{key}-more")
+        merged = self.folder / "merged"
+        self.succeeds("merge", MODEL, self.folder / "use_dora", "--out", merged)
+        self.assertAlmostEqual(self.gives_json("eval", merged, "--data", self.data)["loss"],
+                               self.gives_json("eval", MODEL, "--data", self.data, "--adapter",
+                                               self.folder / "use_dora")["loss"], delta=1e-4)
+        self.fails(1, "merge", MODEL, self.folder / "lora_bias", "--out", self.folder / "never", says="lora_bias")
+        self.fails(1, "train", MODEL, "--data", self.data, "--out", self.folder / "both", "--dora", "--lora-bias",
+                   says="choose one")
+
     def test_the_second_factor_may_learn_at_a_rate_of_its_own(self):
         plan = {}
         for ratio in ("none", "1", "16"):
@@ -307,6 +328,8 @@ class Continue(TrainTest):
 
     def test_other_settings_are_refused(self):
         self.refuses("--rank", "8", says=["--rank 8", "rank 4"])
+        self.refuses("--dora", says="no magnitudes")
+        self.refuses("--lora-bias", says="no bias")
         self.refuses("--alpha", "16", says=["--alpha 16", "alpha 8"])
         self.refuses("--rslora", says="not rank-stabilised")
         self.refuses("--target-modules", "q_proj", says=["--target-modules q_proj", "q_proj,v_proj"])
@@ -474,7 +497,6 @@ class Eval(TrainTest):
     def test_an_adapter_that_is_not_there_or_of_another_model_is_said(self):
         self.fails(1, "eval", MODEL, "--data", self.val, "--adapter", self.folder, says="adapter_config.json")
         self.fails(1, "eval", MODEL, "--data", self.val, "--adapter", FIXTURES / "tiny-llama-lora", says="lora_")
-        self.fails(1, "eval", MODEL, "--data", self.val, "--adapter", FIXTURES / "tiny-llama-dora", says="dora")
 
 
 if __name__ == "__main__":

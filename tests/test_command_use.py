@@ -249,7 +249,7 @@ class Merge(UseTest):
 
     def test_what_cannot_be_merged_leaves_nothing(self):
         out = self.folder / "merged"
-        for adapter, says in ((FIXTURES / "tiny-llama-lora", "lora_"), (FIXTURES / "tiny-llama-dora", "dora"),
+        for adapter, says in ((FIXTURES / "tiny-llama-lora", "lora_"), (FIXTURES / "tiny-llama-dora", "lora_"),
                               (self.folder, "adapter_config.json")):
             self.fails(1, "merge", MODEL, adapter, "--out", out, says=says)
             self.assertFalse(out.exists())
@@ -283,14 +283,17 @@ class Inspect(UseTest):
         self.fails(1, "inspect", MODEL, "--max-length", "257", says="256 positions")
 
     def test_an_adapter_is_described(self):
-        for name in ("tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns"):
+        for name in ("tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns", "tiny-llama-dora",
+                     "tiny-qwen2-lora-bias"):
             with self.subTest(name):
                 settings = json.loads((FIXTURES / name / "adapter_config.json").read_text(encoding="utf-8"))
                 tensors = header(FIXTURES / name / "adapter_model.safetensors")
                 result = self.gives_json("inspect", FIXTURES / name)
                 self.assertEqual((result["kind"], result["rank"], result["alpha"], result["rslora"]),
                                  ("adapter", settings["r"], settings["lora_alpha"], settings["use_rslora"]))
-                self.assertEqual(result["modules"], len(tensors) / 2)
+                self.assertEqual((result["dora"], result["lora_bias"]), (settings["use_dora"], settings["lora_bias"]))
+                vectors = settings["use_dora"] or settings["lora_bias"]
+                self.assertEqual(result["modules"], len(tensors) / (3 if vectors else 2))
                 self.assertEqual(result["parameters"], sum(math.prod(t["shape"]) for t in tensors.values()))
                 self.assertIn(f"rank         {settings['r']}, alpha", self.succeeds("inspect", FIXTURES / name))
 
@@ -310,7 +313,6 @@ class Inspect(UseTest):
                 self.assertFalse((self.folder / "merged").exists())
 
     def test_adapters_of_other_kinds_are_refused_by_name(self):
-        self.fails(1, "inspect", FIXTURES / "tiny-llama-dora", says="use_dora")
         copy = self.folder / "copy"
         shutil.copytree(FIXTURES / "tiny-llama-lora", copy)
         for path in [copy, *copy.iterdir()]:

@@ -326,7 +326,7 @@ static void test_every_kind_of_adapter_goes_as_one(void **state) {
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         if (strncmp(entry->d_name, "tiny-llama-", strlen("tiny-llama-")) != 0 || strstr(entry->d_name, "dora") ||
             strstr(entry->d_name, "classify"))
-            continue; /* DoRA is refused, and who tells labels does not decode */
+            continue; /* DoRA goes by launches, and who tells labels does not decode */
         clora_adapter *adapter = fixture_adapter(model, entry->d_name);
         print_message("%s\n", entry->d_name);
         check(model, adapter, (text){1, 1, 3}, SOME);

@@ -30,11 +30,12 @@ static const double tolerance = 1e-4;
 typedef struct tenant {
     const char *model;
     int count;
-    const char *adapter[3];
+    const char *adapter[4];
 } tenant;
 
-static const tenant LLAMA = {"tiny-llama", 3, {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns"}};
-static const tenant QWEN2 = {"tiny-qwen2", 1, {"tiny-qwen2-lora"}};
+static const tenant LLAMA = {
+    "tiny-llama", 4, {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns", "tiny-llama-dora"}};
+static const tenant QWEN2 = {"tiny-qwen2", 3, {"tiny-qwen2-lora", "tiny-qwen2-dora", "tiny-qwen2-lora-bias"}};
 static const tenant *family;
 
 /* Logits (B, T, V) of the fixture's batch. */

@@ -98,6 +98,9 @@ static void test_merged_weights_are_those_of_peft(void **state) {
     assert_merged_as_peft("tiny-llama", "tiny-llama-rslora", 6);
     assert_merged_as_peft("tiny-llama", "tiny-llama-patterns", 6);
     assert_merged_as_peft("tiny-qwen2", "tiny-qwen2-lora", 21);
+    assert_merged_as_peft("tiny-llama", "tiny-llama-dora", 6);
+    assert_merged_as_peft("tiny-qwen2", "tiny-qwen2-dora", 21);
+    assert_merged_as_peft("tiny-qwen2", "tiny-qwen2-lora-bias", 12);
 }
 
 static void test_the_other_files_come_along(void **state) {
@@ -518,13 +521,6 @@ static void test_an_adapter_for_another_base_is_refused(void **state) {
     assert_int_equal(scratch_entries(scratch_path("out")), -1);
 }
 
-static void test_dora_is_refused_by_name(void **state) {
-    (void)state;
-    assert_refused(merge(fixture("tiny-llama"), fixture("tiny-llama-dora"), scratch_path("out")),
-                   CLORA_ERROR_UNSUPPORTED, "\"use_dora\"");
-    assert_int_equal(scratch_entries(scratch_path("out")), -1);
-}
-
 static void test_models_that_cannot_be_merged_into_are_named(void **state) {
     (void)state;
     write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
@@ -582,7 +578,6 @@ int main(void) {
         TEST(test_an_output_that_holds_files_is_refused_and_kept),
         TEST(test_a_full_disk_leaves_nothing),
         TEST(test_an_adapter_for_another_base_is_refused),
-        TEST(test_dora_is_refused_by_name),
         TEST(test_models_that_cannot_be_merged_into_are_named),
         TEST(test_a_weight_of_another_type_is_refused_by_name),
     };

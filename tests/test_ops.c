@@ -63,8 +63,8 @@ static void begin_way(way_before *before, const case_way *way) {
         fail_msg("%s", clora_last_error());
 }
 
-static const op_case *const products[] = {cases_matmul,     cases_fused, cases_lowrank,
-                                          cases_bottleneck, cases_merge, cases_grad};
+static const op_case *const products[] = {cases_matmul, cases_fused, cases_lowrank, cases_bottleneck,
+                                          cases_merge,  cases_dora,  cases_grad};
 enum { PRODUCTS = sizeof(products) / sizeof(products[0]) };
 
 /* Weights are merged in panels. */

@@ -61,18 +61,25 @@ static void test_factors_are_the_values_of_the_file(void **state) {
     float a[4 * 56];
 
     assert_ok(open_path(&p, fixture("tiny-llama-lora")));
-    assert_ok(peft_read(a, &p, p.a[7 + DOWN]));
-    assert_string_equal(p.a[7 + DOWN]->name, "base_model.model.model.layers.1.mlp.down_proj.lora_A.weight");
-    assert_memory_equal(a, p.a[7 + DOWN]->data, sizeof(a));
+    assert_ok(peft_read(a, &p, p.part[PEFT_A][7 + DOWN]));
+    assert_string_equal(p.part[PEFT_A][7 + DOWN]->name, "base_model.model.model.layers.1.mlp.down_proj.lora_A.weight");
+    assert_memory_equal(a, p.part[PEFT_A][7 + DOWN]->data, sizeof(a));
     assert_true(a[0] != 0.0f);
     peft_close(&p);
 }
 
-static void test_dora_is_refused_by_name(void **state) {
+static void test_dora_has_magnitudes(void **state) {
     (void)state;
     peft_adapter p;
+    float m[32];
 
-    assert_refused(open_path(&p, fixture("tiny-llama-dora")), CLORA_ERROR_UNSUPPORTED, "\"use_dora\"");
+    assert_ok(open_path(&p, fixture("tiny-llama-dora")));
+    assert_string_equal(p.part[PEFT_MAGNITUDE][7 + DOWN]->name,
+                        "base_model.model.model.layers.1.mlp.down_proj.lora_magnitude_vector");
+    assert_ok(peft_read(m, &p, p.part[PEFT_MAGNITUDE][7 + DOWN]));
+    assert_true(m[0] > 0.0f);
+    assert_null(p.part[PEFT_BIAS][7 + DOWN]);
+    peft_close(&p);
 }
 
 /* ---- files ---- */
@@ -231,7 +238,7 @@ static void refuse_values(tensor_change change) {
     copy_settings("tiny-llama-lora");
     write_changed("tiny-llama-lora", change, NULL);
     assert_ok(open_path(&p, scratch_path("bad")));
-    assert_refused(peft_read(b, &p, p.b[7 + V]), CLORA_ERROR_FORMAT, CHOSEN);
+    assert_refused(peft_read(b, &p, p.part[PEFT_B][7 + V]), CLORA_ERROR_FORMAT, CHOSEN);
     peft_close(&p);
 }
 
@@ -269,9 +276,26 @@ static void test_a_copy_of_a_base_weight_is_refused(void **state) {
     refuse_extra("base_model.model.lm_head.base_layer.bias", "save_embedding_layers=False");
 }
 
-static void test_a_dora_magnitude_is_refused(void **state) {
+static void test_magnitudes_that_the_settings_do_not_name_are_refused(void **state) {
     (void)state;
-    refuse_extra("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "DoRA");
+    refuse_extra("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "\"use_dora\"");
+}
+
+static void test_a_bias_of_b_that_the_settings_do_not_name_is_refused(void **state) {
+    (void)state;
+    refuse_extra("base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias", "\"lora_bias\"");
+}
+
+static void test_magnitudes_that_are_missing_or_of_another_size_are_named(void **state) {
+    (void)state;
+    static const char name[] = "model.layers.0.self_attn.q_proj.lora_magnitude_vector";
+    peft_adapter p;
+
+    copy_settings("tiny-llama-dora");
+    write_changed("tiny-llama-lora", keep, NULL);
+    assert_refused(open_path(&p, scratch_path("bad")), CLORA_ERROR_FORMAT, name);
+    write_changed("tiny-llama-lora", keep, "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector");
+    assert_refused(open_path(&p, scratch_path("bad")), CLORA_ERROR_FORMAT, "the base makes it (32)");
 }
 
 static void test_ranks_of_settings_and_tensors_must_agree(void **state) {
@@ -292,8 +316,8 @@ static void test_half_precision_is_widened_exactly(void **state) {
     write_changed("tiny-llama-lora", narrow_f16, NULL);
     assert_ok(open_path(&p, scratch_path("bad")));
     assert_ok(open_path(&wide, fixture("tiny-llama-lora")));
-    assert_ok(peft_read(b, &p, p.b[V]));
-    assert_ok(peft_read(expected, &wide, wide.b[V]));
+    assert_ok(peft_read(b, &p, p.part[PEFT_B][V]));
+    assert_ok(peft_read(expected, &wide, wide.part[PEFT_B][V]));
     for (int i = 0; i < 16 * 4; i++)
         assert_true(b[i] == dtype_f16_to_f32(dtype_f32_to_f16(expected[i])));
     peft_close(&p);
@@ -347,10 +371,10 @@ static void test_settings_that_are_not_json_are_refused(void **state) {
 
 /* ---- writing ---- */
 
-static clora_status from_file(void *user, float *out, int module, bool is_b) {
+static clora_status from_file(void *user, float *out, int module, peft_part part) {
     const peft_adapter *p = user;
 
-    return peft_read(out, p, is_b ? p->b[module] : p->a[module]);
+    return peft_read(out, p, p->part[part][module]);
 }
 
 static clora_status copy_adapter(const char *to, const char *from, const char *base_name) {
@@ -367,9 +391,10 @@ static clora_status copy_adapter(const char *to, const char *from, const char *b
 
 static void test_what_peft_wrote_keeps_its_tensors_bytes(void **state) {
     (void)state;
-    static const char *const names[] = {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns"};
+    static const char *const names[] = {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns",
+                                        "tiny-llama-dora"};
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         char path[128];
         assert_ok(copy_adapter(scratch_path(names[i]), fixture(names[i]), NULL));
         snprintf(path, sizeof(path), "%s/adapter_model.safetensors", names[i]);
@@ -462,7 +487,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_ranks_and_scales_follow_the_settings),
         TEST(test_factors_are_the_values_of_the_file),
-        TEST(test_dora_is_refused_by_name),
+        TEST(test_dora_has_magnitudes),
         TEST(test_a_missing_tensor_is_refused_by_name),
         TEST(test_a_mis_shaped_tensor_is_refused_by_name),
         TEST(test_a_tensor_with_other_dimensions_is_refused_by_name),
@@ -472,7 +497,9 @@ int main(void) {
         TEST(test_a_tensor_of_a_layer_that_is_not_targeted_is_refused),
         TEST(test_a_tensor_of_a_layer_that_is_not_there_is_refused),
         TEST(test_a_copy_of_a_base_weight_is_refused),
-        TEST(test_a_dora_magnitude_is_refused),
+        TEST(test_magnitudes_that_the_settings_do_not_name_are_refused),
+        TEST(test_a_bias_of_b_that_the_settings_do_not_name_is_refused),
+        TEST(test_magnitudes_that_are_missing_or_of_another_size_are_named),
         TEST(test_ranks_of_settings_and_tensors_must_agree),
         TEST(test_half_precision_is_widened_exactly),
         TEST(test_a_pickle_is_refused_with_its_remedy),

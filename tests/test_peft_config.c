@@ -41,8 +41,6 @@ static clora_status check_settings(json_t **out, const char *key, const char *va
 static void test_settings_that_are_not_plain_lora_are_refused_by_key(void **state) {
     (void)state;
     static const char *const cases[][2] = {
-        {"use_dora", "true"},
-        {"lora_bias", "true"},
         {"layer_replication", "[[0, 1]]"},
         {"use_qalora", "true"},
         {"target_parameters", "[\"experts.up\"]"},

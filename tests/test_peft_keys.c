@@ -55,10 +55,10 @@ static void write_renamed(const char *form, const char *from, const char *to, co
     write_forms(form, form, from, to, extra);
 }
 
-static clora_status from_file(void *user, float *out, int module, bool is_b) {
+static clora_status from_file(void *user, float *out, int module, peft_part part) {
     const peft_adapter *p = user;
 
-    return peft_read(out, p, is_b ? p->b[module] : p->a[module]);
+    return peft_read(out, p, p->part[part][module]);
 }
 
 /* Loaded and saved, the names are PEFT's and the bytes the fixture's. */

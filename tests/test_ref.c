@@ -75,6 +75,69 @@ static void test_gradients_of_an_adapted_product_are_its_slopes(void **state) {
     assert_gradient(adapted_loss, b, db, N * R);
 }
 
+/* ---- DoRA: y = residual + bias + g (x W0^T + s (x A^T) B^T), g = m / norms, which are constant ---- */
+
+static float magnitude[N], inverse[N], scaled[M * N];
+
+static void scale_by_magnitude(float *y) {
+    float u[M * R], g[N];
+
+    ref_matmul(scaled, x, w, NULL, NULL, M, N, K);
+    ref_lowrank_down(u, R, x, a, lora_scale, M, K, R);
+    ref_lowrank_up(scaled, N, u, R, b, M, N, R);
+    for (int n = 0; n < N; n++)
+        g[n] = magnitude[n] * inverse[n];
+    ref_scale_columns(y, scaled, residual, bias, g, M, N);
+}
+
+static double scaled_loss(void) {
+    float y[M * N];
+
+    scale_by_magnitude(y);
+    return weighted(y, M * N);
+}
+
+static void test_gradients_of_magnitudes_and_of_what_they_scale_are_slopes(void **state) {
+    float y[M * N], dy[M * N], dz[M * N], g[N], dx[M * K], du[M * R], dm[N] = {0}, dbias[N] = {0}, ones[N];
+
+    (void)state;
+    fill_products();
+    fill(magnitude, N, 22);
+    ref_lowrank_norms(inverse, w, a, b, lora_scale, N, K, R);
+    for (int n = 0; n < N; n++) {
+        inverse[n] = 1.0f / inverse[n];
+        g[n] = magnitude[n] * inverse[n];
+        ones[n] = 1.0f;
+    }
+    weights(dy, M * N);
+    scale_by_magnitude(y);
+    ref_column_dots(dm, dy, scaled, inverse, M, N);
+    ref_column_dots(dbias, dy, NULL, ones, M, N);
+    ref_scale_columns(dz, dy, NULL, NULL, g, M, N);
+    ref_matmul_dx(dx, dz, w, false, M, N, K);
+    ref_lowrank_down_grad(du, R, dz, N, b, lora_scale, M, N, R);
+    ref_lowrank_dx(dx, du, R, a, M, K, R);
+    assert_gradient(scaled_loss, magnitude, dm, N);
+    assert_gradient(scaled_loss, bias, dbias, N);
+    assert_gradient(scaled_loss, x, dx, M * K);
+}
+
+static void test_norms_are_those_of_the_merged_rows(void **state) {
+    float merged[N * K], norms[N];
+
+    (void)state;
+    fill_products();
+    memcpy(merged, w, sizeof(merged));
+    ref_lowrank_merge(merged, a, b, lora_scale, N, K, R);
+    ref_lowrank_norms(norms, w, a, b, lora_scale, N, K, R);
+    for (int n = 0; n < N; n++) {
+        double squares = 0.0;
+        for (int k = 0; k < K; k++)
+            squares += (double)merged[n * K + k] * (double)merged[n * K + k];
+        assert_true(fabs(sqrt(squares) - (double)norms[n]) < 1e-6);
+    }
+}
+
 static void test_gradients_of_a_weight_and_its_bias_are_their_slopes_and_accumulate(void **state) {
     float dy[M * N], dw[N * K], dbias[N];
 
@@ -440,6 +503,17 @@ static void test_dropout_keeps_the_mean_and_adds_the_same_mask(void **state) {
 
 /* ---- optimizer ---- */
 
+static void test_what_dropout_leaves_out_and_what_it_keeps_are_all(void **state) {
+    float kept[64], rest[64], all[64];
+
+    (void)state;
+    fill(all, 64, 23);
+    ref_dropout(kept, all, 0.3f, 5, 6, 64);
+    ref_dropout_rest(rest, all, 0.3f, 5, 6, 64);
+    for (int i = 0; i < 64; i++)
+        assert_true(fabsf(kept[i] + rest[i] - all[i]) < 1e-6f);
+}
+
 static void test_adamw_takes_the_steps_of_its_equation(void **state) {
     const ref_adamw_options options = {.lr = 0.1f, .beta1 = 0.5f, .beta2 = 0.75f, .eps = 0.0f, .weight_decay = 0.5f};
     const float gradient = 4.0f;
@@ -489,6 +563,8 @@ int main(void) {
         cmocka_unit_test(test_gradients_of_an_adapted_product_are_its_slopes),
         cmocka_unit_test(test_gradients_of_a_weight_and_its_bias_are_their_slopes_and_accumulate),
         cmocka_unit_test(test_gradients_of_factors_accumulate),
+        cmocka_unit_test(test_gradients_of_magnitudes_and_of_what_they_scale_are_slopes),
+        cmocka_unit_test(test_norms_are_those_of_the_merged_rows),
         cmocka_unit_test(test_an_embedding_is_a_row_of_the_weight),
         cmocka_unit_test(test_the_gradient_of_an_embedding_is_its_slope_and_accumulates),
         cmocka_unit_test(test_the_gradient_of_rmsnorm_is_its_slope_and_accumulates),
@@ -506,6 +582,7 @@ int main(void) {
         cmocka_unit_test(test_equal_logits_cost_the_logarithm_of_their_number),
         cmocka_unit_test(test_the_lowest_of_equal_logits_is_the_hit),
         cmocka_unit_test(test_dropout_keeps_the_mean_and_adds_the_same_mask),
+        cmocka_unit_test(test_what_dropout_leaves_out_and_what_it_keeps_are_all),
         cmocka_unit_test(test_adamw_takes_the_steps_of_its_equation),
         cmocka_unit_test(test_adamw_does_nothing_without_a_scale),
         cmocka_unit_test(test_clipping_scales_to_the_wanted_norm),

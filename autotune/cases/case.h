@@ -136,6 +136,7 @@ extern const op_case cases_fused[];
 extern const op_case cases_lowrank[];
 extern const op_case cases_bottleneck[];
 extern const op_case cases_merge[];
+extern const op_case cases_dora[];
 extern const op_case cases_grad[];
 extern const op_case cases_layout[];
 extern const op_case cases_nn[];

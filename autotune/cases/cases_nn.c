@@ -274,6 +274,15 @@ static void dropout_add_reference(case_run *run) {
     ref_dropout_add(run->buffer[0].expected, run->buffer[1].host, dropout_p(run), SEED, STREAM, count(&run->buffer[1]));
 }
 
+static clora_status dropout_rest_launch(case_run *run) {
+    return op_dropout_rest(tensor(run, 0), tensor(run, 1), dropout_p(run), SEED, STREAM);
+}
+
+static void dropout_rest_reference(case_run *run) {
+    ref_dropout_rest(run->buffer[0].expected, run->buffer[1].host, dropout_p(run), SEED, STREAM,
+                     count(&run->buffer[1]));
+}
+
 /* ---- y += x ---- */
 
 static clora_status add_launch(case_run *run) {
@@ -454,6 +463,8 @@ const op_case cases_nn[] = {
      1e-6f},
     {"dropout_add", CASE_SHAPES(dropout_shapes), dropout_add_setup, dropout_add_launch, dropout_add_reference,
      few_flops, moves_3, 1e-6f},
+    {"dropout_rest", CASE_SHAPES(dropout_shapes), dropout_setup, dropout_rest_launch, dropout_rest_reference, few_flops,
+     moves_2, 1e-6f},
     {"add", CASE_SHAPES(rows), dropout_add_setup, add_launch, add_reference, few_flops, moves_3, 1e-6f},
     {"scale_rows", CASE_SHAPES(rows), scale_rows_setup, scale_rows_launch, scale_rows_reference, few_flops, moves_2,
      1e-6f},

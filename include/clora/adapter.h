@@ -62,11 +62,13 @@ typedef struct clora_adapter_options {
                                         then; NULL for all */
     const char *layers_pattern;      /**< names, with commas, after which a layer's number stands; NULL: after the
                                         second part of a name */
+    int dora;      /**< 1: rows of W0 + s B A are scaled to norms that train, PEFT's use_dora (default 0) */
+    int lora_bias; /**< 1: B has a bias, y += s bias; not with dora (default 0) */
 } clora_adapter_options;
 
 /** The defaults of clora_adapter_options. */
 #define CLORA_ADAPTER_OPTIONS_INIT \
-    { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0, NULL, NULL, NULL, NULL, NULL }
+    { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0, NULL, NULL, NULL, NULL, NULL, 0, 0 }
 
 /** What an adapter is. */
 typedef struct clora_adapter_info {
@@ -74,6 +76,8 @@ typedef struct clora_adapter_info {
     float alpha;                 /**< numerator of the scale, where no pattern says otherwise */
     float dropout;               /**< on the adapter's input while training */
     int rslora;                  /**< 1: s = alpha / sqrt(R) */
+    int dora;                    /**< 1: rows of W0 + s B A are scaled to norms that train */
+    int lora_bias;               /**< 1: B has a bias */
     int modules;                 /**< adapted linear layers, and the embedding */
     int64_t parameters;          /**< trainable scalars */
     const char *target_modules;  /**< as text: a list with commas, or the regular expression; borrowed */
@@ -89,7 +93,8 @@ typedef struct clora_adapter_info {
  * @param[in]  options  NULL for the defaults
  *
  * @return CLORA_OK; CLORA_ERROR_NOT_FOUND when a target matches no module (the message lists what there is),
- * CLORA_ERROR_ARGUMENT for a rank below 1, a dropout outside [0, 1) or a broken regular expression,
+ * CLORA_ERROR_ARGUMENT for a rank below 1, a dropout outside [0, 1), DoRA and a bias of B at once or a broken regular
+ * expression,
  * CLORA_ERROR_UNSUPPORTED when one module's A and B are larger than one buffer may be, CLORA_ERROR_OPENCL when the
  * device computes wrongly
  */
@@ -99,8 +104,8 @@ CLORA_API clora_status clora_adapter_create(clora_adapter **out, clora_model *mo
 /**
  * Read a PEFT directory. Waits.
  *
- * Every tensor must be there, belong to a module and have its shape; kinds that clora cannot apply exactly (DoRA,
- * modules_to_save of linear layers but the head, other peft types) are refused by name. Names that tensors have in
+ * Every tensor must be there, belong to a module and have its shape; kinds that clora cannot apply exactly
+ * (modules_to_save of linear layers but the head, other peft types) are refused by name. Names that tensors have in
  * memory (lora_A.default.weight, wrappers of PyTorch, no base_model.model.) are understood.
  *
  * @param[out] out        yours to free with clora_adapter_free()
@@ -134,7 +139,8 @@ CLORA_API clora_status clora_adapter_join(clora_adapter **out, clora_adapter *co
  * @param[in]  adapter  with low-rank terms alone; kept until the other is freed
  * @param[in]  scale    finite; 1 is the adapter as it is, 0 the base
  *
- * @return CLORA_OK; CLORA_ERROR_ARGUMENT for an adapter that has no scale, or a scale that is not finite
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for an adapter that has no scale, or a scale that is not finite;
+ * CLORA_ERROR_UNSUPPORTED for one with DoRA or a bias of B
  */
 CLORA_API clora_status clora_adapter_scale(clora_adapter **out, clora_adapter *adapter, float scale);
 
@@ -250,7 +256,7 @@ CLORA_API clora_status clora_adapter_module(clora_adapter *adapter, int i, const
 /** What a merge did. */
 typedef struct clora_merge_report {
     int modules;               /**< merged weights */
-    double max_change;         /**< largest |s B A| */
+    double max_change;         /**< largest |W - W0| before rounding */
     double max_rounding_error; /**< largest |stored - exact|, from rounding to the weight's type once */
     int own_head;              /**< of the whole: the base has a head that differs from the embedding, although its
                                     config.json ties the two; the merged config.json does not */
@@ -267,8 +273,9 @@ typedef struct clora_merge_report {
 typedef void (*clora_merge_callback)(void *user, const char *kind, const clora_merge_report *report);
 
 /**
- * Write a complete model directory whose weights are W0 + s B A, so that inference costs exactly what the base costs.
- * Works tensor by tensor on the host and needs no device; products in float, rounding once. Any thread.
+ * Write a complete model directory whose weights are W0 + s B A, with DoRA scaled row by row, so that inference costs
+ * exactly what the base costs. Works tensor by tensor on the host and needs no device; products in float, rounding
+ * once. Any thread.
  *
  * @param[in]  model_directory    never written to
  * @param[in]  adapter_directory  a PEFT directory
@@ -280,7 +287,8 @@ typedef void (*clora_merge_callback)(void *user, const char *kind, const clora_m
  *
  * @return CLORA_OK; CLORA_ERROR_FORMAT when a merged value is not finite or a file is not what it says,
  * CLORA_ERROR_NOT_FOUND for a missing file, CLORA_ERROR_ARGUMENT when out_directory is not empty or lies in
- * model_directory, CLORA_ERROR_UNSUPPORTED for a model_type that clora does not know, a quantized base and a link that
+ * model_directory, CLORA_ERROR_UNSUPPORTED for a model_type that clora does not know, a quantized base, a bias of B
+ * where the base has none and a link that
  * leads out of model_directory to a file that would be copied, CLORA_ERROR_IO when the system cannot write. After any
  * failure nothing is left in out_directory; what a process that was killed had written there goes when the next one
  * writes to it

@@ -69,6 +69,8 @@ typedef struct clora_inspected_adapter {
     int reads_stream;     /**< `adapter`: as in clora_bottleneck_info */
     char **labels;        /**< `lora`: names of the labels that it tells, NULL-terminated; NULL: it tells none */
     int positions;        /**< `prefix`, `prompt`: before every sequence */
+    int dora;             /**< use_dora */
+    int lora_bias;        /**< lora_bias */
 } clora_inspected_adapter;
 
 /**

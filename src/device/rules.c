@@ -174,6 +174,10 @@ int rule_merge_columns(const kernel_at *at) {
     return has_vectors(at) && has_many_registers(at) ? 8 : 4;
 }
 
+int rule_norm_slices(const kernel_at *at) {
+    return has_vectors(at) ? 1 : rule_slices(at);
+}
+
 int rule_down_rows(const kernel_at *at) {
     return has_many_registers(at) ? 6 : 3;
 }

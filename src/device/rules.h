@@ -62,6 +62,7 @@ int rule_dot_panels(const kernel_at *at);
 int rule_merge_vectors(const kernel_at *at);
 int rule_merge_block(const kernel_at *at);
 int rule_merge_columns(const kernel_at *at);
+int rule_norm_slices(const kernel_at *at);
 
 /* Low-rank products on panels: rows and ranks in registers, of the way down and of the gradients. */
 int rule_down_rows(const kernel_at *at);

@@ -37,7 +37,7 @@ static clora_status add_module(module_list *list, const safetensors *file, const
 
     list->module[list->count++] =
         (target_module){.name = name, .kind = strcmp(name, "lm_head") == 0 ? TARGET_HEAD : TARGET_LINEAR};
-    TRY(peft_keys_find(&b, keys, name, true));
+    TRY(peft_keys_find(&b, keys, name, PEFT_B));
     if (!b)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: there is no lora_B to the tensor %s", file->path, a->name));
     if (!is_matrix(a) || !is_matrix(b))
@@ -87,8 +87,8 @@ static clora_status read_term(term_list *out, const peft_adapter *adapter, const
 
     TRY(term_list_add(&term, out, module->name, module->N, module->K, adapter->choice[i].R));
     term->scale = adapter->choice[i].scale;
-    TRY(peft_read(term->a, adapter, adapter->a[i]));
-    TRY(peft_read(term->b, adapter, adapter->b[i]));
+    TRY(peft_read(term->a, adapter, adapter->part[PEFT_A][i]));
+    TRY(peft_read(term->b, adapter, adapter->part[PEFT_B][i]));
 done:
     return status;
 }

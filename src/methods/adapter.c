@@ -57,6 +57,13 @@ size_t adapter_bytes(const clora_adapter *adapter) {
     return bytes;
 }
 
+bool adapter_has_columns(const clora_adapter *adapter) {
+    for (int p = 0; adapter->term && p < adapter->base.projections; p++)
+        if (adapter->term[p] && adapter->term[p]->applied.buffer)
+            return true;
+    return false;
+}
+
 clora_tensor adapter_prefix_of(const clora_adapter *adapter, int l) {
     if (!adapter || !adapter->prefix)
         return (clora_tensor){0};

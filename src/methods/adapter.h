@@ -62,6 +62,9 @@ static inline const embedding_term *adapter_embedding_term(const clora_adapter *
     return adapter ? adapter->embedding : NULL;
 }
 
+/* Has it more than a sum with W0's product somewhere on linear layers: magnitudes (DoRA) or a bias of B? */
+bool adapter_has_columns(const clora_adapter *adapter);
+
 /* The bottleneck after a sublayer, or NULL: also without an adapter. */
 static inline const bottleneck *adapter_sublayer(const clora_adapter *adapter, int sublayer) {
     return adapter && adapter->sublayer ? adapter->sublayer[sublayer] : NULL;

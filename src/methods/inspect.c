@@ -15,7 +15,6 @@
 #include "methods/classifier.h"
 #include "methods/peft.h"
 #include "methods/peft_config.h"
-#include "methods/peft_keys.h"
 
 static clora_stored_type *find_type(clora_stored *out, const char *dtype) {
     for (int i = 0; i < out->types; i++)
@@ -108,6 +107,8 @@ static clora_status read_settings(clora_inspected_adapter *out, const json_t *co
     out->alpha = (float)alpha;
     out->dropout = (float)dropout;
     out->rslora = rslora;
+    out->dora = peft_vector(config) == PEFT_MAGNITUDE;
+    out->lora_bias = peft_vector(config) == PEFT_BIAS;
     out->base = plain_text(base);
     out->target_modules = target_modules_text(json_object_get(config, "target_modules"));
     out->rank_pattern = target_pattern_text(json_object_get(config, "rank_pattern"));

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "methods/dora.h"
 #include "methods/method.h"
 
 /* Several adapters as one: each attach point is that of the part which has it. */
@@ -75,6 +76,19 @@ done:
     return status;
 }
 
+/* DoRA's norms are those of a frozen weight. */
+static clora_status check_frozen(const joined *j) {
+    bool trains = false;
+
+    for (size_t i = 0; i < j->count; i++)
+        trains = trains || j->part[i]->method == &method_full;
+    for (int p = 0; trains && p < j->adapter.base.projections; p++)
+        if (dora_is(adapter_term(&j->adapter, p)))
+            return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                              "an adapter with DoRA scales weights that train themselves: join plain LoRA");
+    return CLORA_OK;
+}
+
 clora_status clora_adapter_join(clora_adapter **out, clora_adapter *const *parts, size_t count) {
     clora_status status = CLORA_OK;
     joined *j = NULL;
@@ -100,6 +114,7 @@ clora_status clora_adapter_join(clora_adapter **out, clora_adapter *const *parts
         shared_hold(&parts[i]->shared);
         j->part[j->count++] = parts[i];
     }
+    TRY(check_frozen(j));
     *out = &j->adapter;
     j = NULL;
 done:
@@ -113,6 +128,15 @@ static clora_status list_parameters(parameters *out, const clora_adapter *adapte
 
     for (size_t i = 0; i < of(adapter)->count; i++)
         TRY(of(adapter)->part[i]->method->list_parameters(out, of(adapter)->part[i], options));
+done:
+    return status;
+}
+
+static clora_status derive(const clora_adapter *adapter) {
+    clora_status status = CLORA_OK;
+
+    for (size_t i = 0; i < of(adapter)->count; i++)
+        TRY(method_derive(of(adapter)->part[i]));
 done:
     return status;
 }
@@ -137,5 +161,6 @@ const method method_joined = {
     .name = "joined",
     .save = save,
     .list_parameters = list_parameters,
+    .derive = derive,
     .destroy = destroy,
 };

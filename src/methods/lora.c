@@ -1,7 +1,6 @@
 #include "methods/lora.h"
 
-/* drop(x) in the scratch, or x itself when dropout is off. */
-static clora_status dropped(clora_tensor *out, const clora_tensor *x, const lora_dropout *drop) {
+clora_status lora_drop(clora_tensor *out, const clora_tensor *x, const lora_dropout *drop) {
     if (drop->p == 0.0f) {
         *out = *x;
         return CLORA_OK;
@@ -17,7 +16,7 @@ clora_status lora_forward(clora_tensor *y, const clora_tensor *x, const weight *
 
     if (!lr)
         return op_matmul(y, x, w, residual, NULL, NULL, false);
-    TRY(dropped(&xd, x, drop));
+    TRY(lora_drop(&xd, x, drop));
     TRY(op_lowrank_down(u, &xd, lr));
     if (y)
         TRY(op_matmul(y, x, w, residual, lr, u, drop->p > 0.0f));
@@ -68,7 +67,7 @@ clora_status lora_gradient_a(clora_tensor *da, const clora_tensor *du, const clo
     clora_status status = CLORA_OK;
     clora_tensor xd;
 
-    TRY(dropped(&xd, x, drop));
+    TRY(lora_drop(&xd, x, drop));
     TRY(op_lowrank_grad_a(da, du, &xd, lr));
 done:
     return status;

@@ -13,6 +13,9 @@ typedef struct lora_dropout {
     clora_tensor scratch; /* at least (M, K) floats in all; used when p > 0 */
 } lora_dropout;
 
+/* *out: drop(x) in the scratch, or x itself when dropout is off. */
+clora_status lora_drop(clora_tensor *out, const clora_tensor *x, const lora_dropout *drop);
+
 /*
  * y (M,N) overwritten = [residual] + x W0^T + bias + s (drop(x) A^T) B^T
  * lr NULL: W0 alone. u (M,R) overwritten = s drop(x) A^T, which the backward pass needs. y NULL: u alone.

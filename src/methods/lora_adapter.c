@@ -6,7 +6,9 @@
 
 #include "base/alloc.h"
 #include "base/rng.h"
+#include "methods/dora.h"
 #include "methods/lora_parts.h"
+#include "methods/lora_terms.h"
 #include "methods/peft_config.h"
 
 /* The projections' modules one after the other, and the embedding. */
@@ -58,6 +60,7 @@ void lora_adapter_destroy(clora_adapter *adapter) {
 
     for (int i = 0; i < lora->chunks; i++)
         clora_tensor_free(lora->chunk[i]);
+    clora_tensor_free(lora->derived);
     for (int p = 0; adapter->term && p < adapter->base.projections; p++)
         lowrank_free(adapter->term[p]);
     for (int p = 0; adapter->origin && p < adapter->base.projections; p++)
@@ -88,6 +91,8 @@ clora_status lora_adapter_read_options(lora_adapter *lora, clora_init init, uint
         .rank = (int)json_integer_value(json_object_get(config, "r")),
         .alpha = (float)json_number_value(json_object_get(config, "lora_alpha")),
         .rslora = json_is_true(json_object_get(config, "use_rslora")),
+        .dora = peft_vector(config) == PEFT_MAGNITUDE,
+        .lora_bias = peft_vector(config) == PEFT_BIAS,
         .dropout = (float)json_number_value(json_object_get(config, "lora_dropout")),
         .target_modules = target_modules_text(json_object_get(config, "target_modules")),
         .rank_pattern = target_pattern_text(json_object_get(config, "rank_pattern")),
@@ -97,81 +102,11 @@ clora_status lora_adapter_read_options(lora_adapter *lora, clora_init init, uint
         .seed = seed,
     };
     lora->adapter.dropout = lora->options.dropout;
+    lora->vector = peft_vector(config);
     if (!lora->options.target_modules || !lora->options.rank_pattern || !lora->options.alpha_pattern ||
         !lora->options.modules_to_save)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings");
     return CLORA_OK;
-}
-
-/* One term for each projection that has an adapted module. */
-static clora_status create_terms(lora_adapter *lora) {
-    const target_choice *choice = lora->choice;
-    const target_module *target = lora->target;
-    const base_model *base = &lora->adapter.base;
-    clora_status status = CLORA_OK;
-
-    for (int p = 0; p < base->projections; p++) {
-        const weight *w = base->projection[p].weight;
-        float scale[WEIGHT_MODULES] = {0};
-        int R[WEIGHT_MODULES] = {0}, any = 0;
-        for (int m = 0; m < w->modules; m++, choice++, target++) {
-            R[m] = choice->R;
-            scale[m] = choice->scale;
-            any |= R[m] > 0;
-            lora->modules += R[m] > 0;
-            lora->adapter.parameters += (int64_t)R[m] * ((int64_t)target->N + target->K);
-        }
-        if (any)
-            TRY(lowrank_create(&lora->adapter.term[p], w, R, scale));
-    }
-done:
-    return status;
-}
-
-static clora_status add_chunk(lora_adapter *lora, size_t elements) {
-    const clora_status status =
-        tensor_new(&lora->chunk[lora->chunks], lora->adapter.base.context, CLORA_DTYPE_F32, 1, (int)elements);
-
-    lora->chunks += status == CLORA_OK;
-    return status;
-}
-
-/* A chunk for the terms from projection p on, each of which gets its place; it ends where the device's largest
- * allocation would be passed. Returns the projection after the last in *next. */
-static clora_status fill_chunk(int *next, lora_adapter *lora, int p) {
-    const base_model *base = &lora->adapter.base;
-    const size_t largest = base->context->info.max_allocation / sizeof(float);
-    const size_t limit = largest < INT32_MAX ? largest : INT32_MAX;
-    clora_status status = CLORA_OK;
-    size_t used = 0;
-    int end;
-
-    for (end = p; end < base->projections; end++) {
-        const lowrank *term = lora->adapter.term[end];
-        const size_t n = term ? term->a_count + term->b_count : 0;
-        if (n > limit)
-            TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
-                           "the adapter of %s takes %zu bytes, more than one buffer may have on this device; lower the "
-                           "rank",
-                           base->projection[end].names[0], n * sizeof(float)));
-        if (used + n > limit)
-            break;
-        used += n;
-    }
-    if (used > 0)
-        TRY(add_chunk(lora, used));
-    used = 0;
-    for (int i = p; i < end; i++) {
-        lowrank *term = lora->adapter.term[i];
-        if (!term)
-            continue;
-        term->a = tensor_slice(lora->chunk[lora->chunks - 1], used, 1, (int)term->a_count);
-        term->b = tensor_slice(lora->chunk[lora->chunks - 1], used + term->a_count, 1, (int)term->b_count);
-        used += term->a_count + term->b_count;
-    }
-    *next = end;
-done:
-    return status;
 }
 
 /* The name that stands for a term of several modules. */
@@ -183,9 +118,9 @@ static const char *first_adapted(const clora_adapter *adapter, int p) {
     return adapter->base.projection[p].names[m];
 }
 
-/* A's and B's are a group each; as in PEFT's LoRA+, copies of tables are in that of A's, those of gains in that of B's.
- * Modules that share a projection are one parameter, named after the first adapted:
- * "model.layers.0.self_attn.q_proj.lora_A". */
+/* A's and B's are a group each; as in PEFT's LoRA+, copies of tables are in that of A's, those of gains and what
+ * trains for each column in that of B's. Modules that share a projection are one parameter, named after the first
+ * adapted: "model.layers.0.self_attn.q_proj.lora_A". */
 clora_status lora_adapter_list_parameters(parameters *out, const clora_adapter *adapter,
                                           const clora_train_options *options) {
     const parameter_group a = {1.0f, options->weight_decay}, b = {options->lora_plus_ratio, options->weight_decay};
@@ -200,6 +135,10 @@ clora_status lora_adapter_list_parameters(parameters *out, const clora_adapter *
         const char *name = first_adapted(adapter, p);
         TRY(parameters_add(out, alloc_format("%s.lora_A", name), &term->a, a));
         TRY(parameters_add(out, alloc_format("%s.lora_B", name), &term->b, b));
+        if (dora_is(term))
+            TRY(parameters_add(out, alloc_format("%s.lora_magnitude_vector", name), &term->magnitude, b));
+        if (term->bias.buffer)
+            TRY(parameters_add(out, alloc_format("%s.lora_B.bias", name), &term->bias, b));
     }
     if (adapter->classifier) {
         TRY(parameters_add_buffer(out, adapter->classifier->values));
@@ -232,6 +171,16 @@ clora_status lora_adapter_add_saved(lora_adapter *lora, bool strict) {
     return status;
 }
 
+clora_status lora_adapter_derive(const clora_adapter *adapter) {
+    clora_status status = CLORA_OK;
+
+    for (int p = 0; p < adapter->base.projections; p++)
+        if (adapter->term[p])
+            TRY(dora_derive(adapter->term[p], false));
+done:
+    return status;
+}
+
 /* The embedding's term, where the settings choose it. */
 static clora_status add_embedding(lora_adapter *lora, peft_source source, void *user) {
     const target_module *target = &lora->target[lora->embedding];
@@ -242,6 +191,9 @@ static clora_status add_embedding(lora_adapter *lora, peft_source source, void *
 
     if (choice->R == 0)
         return CLORA_OK;
+    if (lora->vector != PEFT_NONE)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "DoRA or a bias of B on %s: clora has them on linear layers alone",
+                       target->name));
     TRY(embedding_term_create(&adapter->embedding, &adapter->base, choice->R, choice->scale));
     lora->modules++;
     adapter->parameters += (int64_t)choice->R * ((int64_t)target->N + target->K);
@@ -251,7 +203,7 @@ static clora_status add_embedding(lora_adapter *lora, peft_source source, void *
     if (!values)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", target->name));
     for (int is_b = 0; is_b < 2; is_b++) {
-        TRY(source(user, values, lora->embedding, is_b != 0));
+        TRY(source(user, values, lora->embedding, is_b ? PEFT_B : PEFT_A));
         TRY(embedding_term_write(adapter->embedding, is_b != 0, values));
     }
 done:
@@ -259,16 +211,16 @@ done:
     return status;
 }
 
-clora_status lora_adapter_build(lora_adapter *lora, peft_source source, void *user) {
+clora_status lora_adapter_build(lora_adapter *lora, peft_source source, void *user, bool fresh) {
     const base_model *base = &lora->adapter.base;
     clora_status status = CLORA_OK;
 
-    TRY(create_terms(lora));
-    for (int p = 0; p < base->projections;)
-        TRY(fill_chunk(&p, lora, p));
+    TRY(lora_create_terms(lora));
     for (int p = 0, first = 0; p < base->projections; p++) {
-        if (lora->adapter.term[p])
+        if (lora->adapter.term[p]) {
             TRY(lora_upload(lora, p, first, source, user));
+            TRY(dora_derive(lora->adapter.term[p], fresh));
+        }
         first += base->projection[p].weight->modules;
     }
     TRY(add_embedding(lora, source, user));
@@ -288,6 +240,8 @@ clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter) {
                                 .alpha = o->alpha,
                                 .dropout = o->dropout,
                                 .rslora = o->rslora,
+                                .dora = o->dora,
+                                .lora_bias = o->lora_bias,
                                 .modules = lora->modules,
                                 .parameters = adapter->parameters,
                                 .target_modules = o->target_modules,
@@ -337,9 +291,9 @@ clora_status clora_adapter_module(clora_adapter *adapter, int i, const char **na
     if (scale)
         *scale = lora->choice[at].scale;
     if (a)
-        TRY(lora_download(lora, a, at, false));
+        TRY(lora_download(lora, a, at, PEFT_A));
     if (b)
-        TRY(lora_download(lora, b, at, true));
+        TRY(lora_download(lora, b, at, PEFT_B));
 done:
     return status;
 }

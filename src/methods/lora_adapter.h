@@ -6,8 +6,9 @@
 #include "methods/target.h"
 
 /*
- * Low-rank terms on linear layers: PEFT's LoRA. All factors live in a few flat f32 buffers (chunks, one unless the
- * device's largest allocation is passed), so that the optimizer is one launch a chunk.
+ * Low-rank terms on linear layers: PEFT's LoRA, with DoRA's magnitudes or a bias of B. All that trains lives in a few
+ * flat f32 buffers (chunks, one unless the device's largest allocation is passed), so that the optimizer is one launch
+ * a chunk.
  */
 typedef struct lora_adapter {
     clora_adapter adapter;         /* its terms' factors are views of the chunks */
@@ -15,6 +16,8 @@ typedef struct lora_adapter {
     int chunks;
     clora_tensor **chunk;  /* f32 (1, n) */
     clora_tensor **frozen; /* f32 (1, n), one a projection: factors of what is taken away (lora_origin.h); or NULL */
+    peft_part vector;      /* what trains besides A and B, or PEFT_NONE */
+    clora_tensor *derived; /* f32 (1, n): all terms' applied and slope; NULL without such */
     int modules;
     json_t *config; /* what adapter_config.json says (methods/peft_config.h) */
     int targets;    /* modules of all projections, in order, and the embedding: adapted or not */
@@ -39,8 +42,8 @@ clora_status lora_adapter_read_options(lora_adapter *lora, clora_init init, uint
 /* The copies that the settings name, whose values are yet to come. */
 clora_status lora_adapter_add_saved(lora_adapter *lora, bool strict);
 
-/* From checked settings and choices to factors on the device. */
-clora_status lora_adapter_build(lora_adapter *lora, peft_source source, void *user);
+/* From checked settings and choices to what trains on the device. fresh: magnitudes begin as norms. */
+clora_status lora_adapter_build(lora_adapter *lora, peft_source source, void *user, bool fresh);
 
 /* The head and the labels that it tells apart, whose names are taken over. Its weight is yet to come. */
 clora_status lora_adapter_add_classifier(lora_adapter *lora, char **names);
@@ -48,6 +51,7 @@ clora_status lora_adapter_add_classifier(lora_adapter *lora, char **names);
 /* Of the method's row (lora_files.c). */
 clora_status lora_adapter_list_parameters(parameters *out, const clora_adapter *adapter,
                                           const clora_train_options *options);
+clora_status lora_adapter_derive(const clora_adapter *adapter);
 void lora_adapter_destroy(clora_adapter *adapter);
 
 clora_status lora_adapter_create(clora_adapter **out, const base_model *base, const clora_adapter_options *options);

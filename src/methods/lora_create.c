@@ -8,17 +8,19 @@
 /* Streams of A's random numbers: one a module, apart from the small numbers that other users of a seed count from. */
 static const uint32_t STREAM = 0x41000000u;
 
-/* A fresh factor: a value depends on the seed, the module and its place alone, not on what else is adapted. */
-static clora_status make_fresh(void *user, float *out, int module, bool is_b) {
+/* A fresh part: a value depends on the seed, the module and its place alone, not on what else is adapted. Magnitudes
+ * follow from the others. */
+static clora_status make_fresh(void *user, float *out, int module, peft_part part) {
     const lora_adapter *lora = user;
     const int K = lora->target[module].K, R = lora->choice[module].R;
-    const size_t n = (size_t)R * (size_t)(is_b ? lora->target[module].N : K);
+    const size_t n =
+        part == PEFT_A ? (size_t)R * (size_t)K : (size_t)lora->target[module].N * (part == PEFT_B ? (size_t)R : 1);
     const uint64_t seed = lora->options.seed;
     const uint32_t stream = STREAM + (uint32_t)module;
     const float spread = 1.0f / sqrtf((float)K), peft = 1.0f / (float)R;
 
     for (size_t i = 0; i < n; i++) {
-        if (is_b)
+        if (part != PEFT_A)
             out[i] = 0.0f;
         else if (module == lora->embedding) /* whose input is one row of the identity: as in PEFT */
             out[i] = rng_normal(seed, stream, i);
@@ -43,7 +45,7 @@ clora_status lora_adapter_create(clora_adapter **out, const base_model *base, co
     TRY(lora_adapter_add_saved(lora, true));
     TRY(target_resolve(lora->choice, lora->config, lora->target, lora->targets, true));
     TRY(lora_adapter_read_options(lora, options->init, options->seed));
-    TRY(options->init >= CLORA_INIT_PISSA ? lora_origin_build(lora) : lora_adapter_build(lora, make_fresh, lora));
+    TRY(options->init >= CLORA_INIT_PISSA ? lora_origin_build(lora) : lora_adapter_build(lora, make_fresh, lora, true));
     if (options->labels) {
         TRY(lora_adapter_add_classifier(lora, label_names_copy(options->labels)));
         TRY(classifier_begin(lora->adapter.classifier, options->seed));

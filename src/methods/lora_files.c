@@ -8,10 +8,10 @@
 
 /* ---- reading ---- */
 
-static clora_status read_file(void *user, float *out, int module, bool is_b) {
+static clora_status read_file(void *user, float *out, int module, peft_part part) {
     const peft_adapter *file = user;
 
-    return peft_read_factor(out, file, module, is_b);
+    return peft_read_part(out, file, module, part);
 }
 
 /* Of the file that is open, if it has a head. */
@@ -101,7 +101,7 @@ static clora_status load(clora_adapter **out, const base_model *base, const char
     memcpy(lora->choice, file.choice, (size_t)lora->targets * sizeof(*file.choice));
     lora->config = json_incref(file.config);
     TRY(lora_adapter_read_options(lora, CLORA_INIT_GAUSSIAN, 0));
-    TRY(lora_adapter_build(lora, read_file, &file));
+    TRY(lora_adapter_build(lora, read_file, &file, false));
     TRY(load_classifier(lora, &file));
     TRY(load_saved(lora, &file));
     *out = &lora->adapter;
@@ -128,13 +128,13 @@ static int list_wholes(base_tensor *out, const clora_adapter *adapter) {
     return count;
 }
 
-static clora_status give(void *user, float *out, int module, bool is_b) {
+static clora_status give(void *user, float *out, int module, peft_part part) {
     const clora_adapter *adapter = user;
     const classifier *labels = adapter->classifier;
     const int whole = -1 - module;
 
     if (module >= 0)
-        return (adapter->origin ? lora_origin_download : lora_download)(lora_of(adapter), out, module, is_b);
+        return (adapter->origin ? lora_origin_download : lora_download)(lora_of(adapter), out, module, part);
     if (labels && whole == 0)
         return classifier_read(out, labels);
     return saved_modules_read(out, adapter->saved, whole - (labels != NULL));
@@ -174,5 +174,6 @@ const method method_lora = {
     .load = load,
     .save = save,
     .list_parameters = lora_adapter_list_parameters,
+    .derive = lora_adapter_derive,
     .destroy = lora_adapter_destroy,
 };

@@ -26,7 +26,7 @@ static const weight *weight_of(int *at, const lora_adapter *lora, int module) {
     return base->projection[p].weight;
 }
 
-static clora_status make(void *user, float *out, int module, bool is_b) {
+static clora_status make(void *user, float *out, int module, peft_part part) {
     made *m = user;
     const lora_adapter *lora = m->lora;
     const target_module *target = &lora->target[module];
@@ -35,7 +35,7 @@ static clora_status make(void *user, float *out, int module, bool is_b) {
     int at;
     const weight *w = weight_of(&at, lora, module);
 
-    if (is_b) {
+    if (part == PEFT_B) {
         memcpy(out, m->b[module], n * sizeof(*out));
         free(m->b[module]);
         m->b[module] = NULL;
@@ -121,7 +121,7 @@ clora_status lora_origin_build(lora_adapter *lora) {
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "an adapter is merged into the model's weights, and this one begins as a "
                                              "part of its own: clora_adapter_unmerge() first"));
     TRY(check_targets(lora));
-    TRY(lora_adapter_build(lora, make, &m));
+    TRY(lora_adapter_build(lora, make, &m, true));
     for (int p = 0; p < projections; p++)
         if (lora->adapter.term[p])
             TRY(take_away(lora, p));
@@ -168,17 +168,17 @@ clora_status lora_origin_settings(json_t **config, target_choice **choice, const
     return ok ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory to save an adapter");
 }
 
-clora_status lora_origin_download(void *user, float *out, int module, bool is_b) {
+clora_status lora_origin_download(void *user, float *out, int module, peft_part part) {
     lora_adapter *lora = user;
-    const size_t R = (size_t)lora->choice[module].R, N = is_b ? (size_t)lora->target[module].N : 1;
-    const size_t row = is_b ? R : R * (size_t)lora->target[module].K; /* of A all is one */
+    const size_t R = (size_t)lora->choice[module].R, N = part == PEFT_B ? (size_t)lora->target[module].N : 1;
+    const size_t row = part == PEFT_B ? R : R * (size_t)lora->target[module].K; /* of A all is one */
     float *now = alloc_array(N, row * sizeof(*now)), *then = alloc_array(N, row * sizeof(*then));
     clora_status status = CLORA_OK;
 
     if (!now || !then)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", lora->target[module].name));
-    TRY(lora_download(lora, now, module, is_b));
-    TRY(lora_download_term(then, lora, lora->adapter.origin, module, is_b));
+    TRY(lora_download(lora, now, module, part));
+    TRY(lora_download_term(then, lora, lora->adapter.origin, module, part));
     for (size_t n = 0; n < N; n++) {
         memcpy(out + 2 * n * row, now + n * row, row * sizeof(*out));
         memcpy(out + (2 * n + 1) * row, then + n * row, row * sizeof(*out));

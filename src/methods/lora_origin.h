@@ -17,6 +17,6 @@ clora_status lora_origin_build(lora_adapter *lora);
 
 /* Settings, choices and factors as they are on disk; the caller frees the first two. */
 clora_status lora_origin_settings(json_t **config, target_choice **choice, const lora_adapter *lora);
-clora_status lora_origin_download(void *lora, float *out, int module, bool is_b);
+clora_status lora_origin_download(void *lora, float *out, int module, peft_part part);
 
 #endif

@@ -247,6 +247,7 @@ static void merge_finish(merge *m) {
     free(m->module);
     free(m->tensor);
     free(m->base);
+    free(m->bias);
     free(m->kinds);
     peft_close(&m->adapter);
     model_files_close(m->set);
@@ -275,6 +276,7 @@ static clora_status run(merge *m, const char *adapter_directory, const char *out
                        m->adapter.score->name));
     TRY(check_types(m));
     TRY(check_own(m));
+    TRY(merge_find_biases(m, adapter_directory));
     m->splits = splits(m);
     m->total = count_bytes(m->set) + (m->splits && !m->tables.copy ? (int64_t)m->tables.embedding->size : 0);
     TRY(merge_check_others(m->model));

@@ -50,6 +50,18 @@ static void make_delta(double *delta, const merge_factors *factors, int n) {
     }
 }
 
+/* delta becomes what takes row n, w (K), to w + delta scaled to its magnitude. */
+static void scale_delta(double *delta, const merge_factors *factors, const float *w, int n) {
+    const size_t K = (size_t)factors->K;
+    double squares = 0.0;
+
+    for (size_t k = 0; k < K; k++)
+        squares += ((double)w[k] + delta[k]) * ((double)w[k] + delta[k]);
+    const double factor = squares == 0.0 ? 0.0 : (double)factors->magnitude[n] / sqrt(squares);
+    for (size_t k = 0; k < K; k++)
+        delta[k] = factor * ((double)w[k] + delta[k]) - (double)w[k];
+}
+
 /* The larger one; a NaN in x is passed over. Unlike fmax() it is compiled in line. */
 static inline double larger(double max, double x) {
     return x > max ? x : max;
@@ -63,6 +75,8 @@ static bool merge_row(unsigned char *out, share *s, const unsigned char *w, int 
 
     make_delta(delta, s->factors, n);
     dtype_to_f32(values, w, s->from, K);
+    if (s->factors->magnitude)
+        scale_delta(delta, s->factors, values, n);
     for (size_t k = 0; k < K; k++) {
         change = larger(change, fabs(delta[k]));
         delta[k] += (double)values[k]; /* the exact sum from here on */

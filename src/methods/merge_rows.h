@@ -4,15 +4,17 @@
 #include "base/dtype.h"
 #include "base/status.h"
 
-/* W' (N, K) = W + scale * B (N, R) * A (R, K), row by row; R = 0 only changes the type. */
+/* W' (N, K) = W + scale * B (N, R) * A (R, K), row by row; R = 0 only changes the type. With magnitudes (DoRA) each row
+ * is then scaled to its own; rows of zeros stay. */
 typedef struct merge_factors {
     int K, R;
     float scale;
     const float *a, *b;
+    const float *magnitude; /* (N) or NULL */
 } merge_factors;
 
 typedef struct merge_change {
-    double change;   /* largest |scale * B * A| so far */
+    double change;   /* largest |W' - W| so far, before rounding */
     double rounding; /* largest |stored - exact| so far */
 } merge_change;
 

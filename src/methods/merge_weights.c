@@ -38,22 +38,50 @@ static clora_status kind_of(merge_kind **out, merge *m, const char *module) {
     return CLORA_OK;
 }
 
-/* The factors of a module on the host; all zero for -1. */
-static clora_status read_factors(merge_factors *out, float **a, float **b, merge *m, int module) {
+/* A part of a module on the host, to be freed. */
+static clora_status read_part(float **out, const merge *m, int module, peft_part part) {
+    const stored_tensor *t = m->adapter.part[part][module];
+
+    *out = alloc_array(stored_elements(t), sizeof(**out));
+    return *out ? peft_read_part(*out, &m->adapter, module, part)
+                : clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", m->module[module].name);
+}
+
+/* What the adapter does to a weight, on the host; nothing for module -1. */
+typedef struct change {
+    merge_factors factors;
+    float *a, *b, *magnitude; /* owned */
+} change;
+
+static void finish_change(change *c) {
+    free(c->a);
+    free(c->b);
+    free(c->magnitude);
+}
+
+static clora_status read_change(change *out, const merge *m, int module, int K) {
     clora_status status = CLORA_OK;
 
+    *out = (change){.factors = {.K = K}};
     if (module < 0)
         return CLORA_OK;
-    const target_module *target = &m->module[module];
+    TRY(read_part(&out->a, m, module, PEFT_A));
+    TRY(read_part(&out->b, m, module, PEFT_B));
+    if (m->adapter.part[PEFT_MAGNITUDE][module])
+        TRY(read_part(&out->magnitude, m, module, PEFT_MAGNITUDE));
     const target_choice *choice = &m->adapter.choice[module];
-    *a = alloc_array((size_t)target->K, (size_t)choice->R * sizeof(float));
-    *b = alloc_array((size_t)target->N, (size_t)choice->R * sizeof(float));
-    if (!*a || !*b)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the factors of %s", target->name));
-    TRY(peft_read_factor(*a, &m->adapter, module, false));
-    TRY(peft_read_factor(*b, &m->adapter, module, true));
-    *out = (merge_factors){out->K, choice->R, choice->scale, *a, *b};
+    out->factors = (merge_factors){K, choice->R, choice->scale, out->a, out->b, out->magnitude};
 done:
+    return status;
+}
+
+/* The same of its bias (N, 1): + scale * B's bias. */
+static clora_status read_bias_change(change *out, const merge *m, int module) {
+    static const float one = 1.0f;
+
+    *out = (change){.factors = {.K = 1}};
+    const clora_status status = read_part(&out->b, m, module, PEFT_BIAS);
+    out->factors = (merge_factors){1, 1, m->adapter.choice[module].scale, &one, out->b, NULL};
     return status;
 }
 
@@ -70,6 +98,7 @@ typedef struct task {
     const stored_tensor *source;
     int module;
     const stored_tensor *copy;
+    bool is_bias; /* of the module */
     bool convert;
 } task;
 
@@ -97,32 +126,31 @@ static clora_status report(merge *m, const task *t, const merge_change *change) 
     if (t->copy || t->module < 0)
         return CLORA_OK;
     TRY(kind_of(&group, m, m->module[t->module].name));
-    group->report.modules++;
+    group->report.modules += !t->is_bias;
     add_to_report(&group->report, change);
 done:
     return status;
 }
 
-/* W + s B A in type `to`, some rows at a time; without a module W alone. */
-static clora_status write_matrix(merge *m, safetensors_writer *writer, const task *t, clora_dtype to) {
+/* A weight (N, K), or a bias (N), as the adapter makes it, in type `to`, some rows at a time. */
+static clora_status write_changed(merge *m, safetensors_writer *writer, const task *t, clora_dtype to) {
     enum { BLOCK = 8 << 20 }; /* bytes in memory */
     const stored_tensor *from = t->copy ? t->copy : t->source;
     const size_t N = (size_t)from->shape[0], K = stored_elements(from) / N;
     const size_t in = K * dtype_size(from->dtype), out = K * dtype_size(to);
     const size_t block = BLOCK / out < 1 ? 1 : BLOCK / out > N ? N : BLOCK / out;
-    merge_factors factors = {.K = (int)K};
-    merge_change change = {0, 0};
+    merge_change seen = {0, 0};
     clora_status status = CLORA_OK;
-    float *a = NULL, *b = NULL;
+    change c = {.a = NULL};
     void *rows = alloc_array(block, out), *w = alloc_array(block, in);
 
     if (!rows || !w)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to merge %s", from->name));
-    TRY(read_factors(&factors, &a, &b, m, t->module));
+    TRY(t->is_bias ? read_bias_change(&c, m, t->module) : read_change(&c, m, t->module, (int)K));
     for (size_t n = 0; n < N; n += block) {
         const size_t some = N - n < block ? N - n : block;
         TRY(read_rows(w, m, t, n * in, some * in));
-        status = merge_rows(rows, &change, w, from->dtype, to, (int)n, (int)some, &factors);
+        status = merge_rows(rows, &seen, w, from->dtype, to, (int)n, (int)some, &c.factors);
         if (status != CLORA_OK) {
             status = clora_fail_within(status, "%s: tensor %s",
                                        t->copy ? m->adapter.file->path : source_path(m, t->source), from->name);
@@ -131,12 +159,11 @@ static clora_status write_matrix(merge *m, safetensors_writer *writer, const tas
         TRY(safetensors_writer_tensor(writer, rows, some * out));
         TRY(merge_advance(m, t->source->size / N * some));
     }
-    TRY(report(m, t, &change));
+    TRY(report(m, t, &seen));
 done:
+    finish_change(&c);
     free(rows);
     free(w);
-    free(a);
-    free(b);
     return status;
 }
 
@@ -176,7 +203,7 @@ static void plan_tensor(safetensors_entry *entry, task *out, const merge *m, con
                         const stored_tensor *source, int module) {
     const bool convert = m->dtype >= 0 && source->supported && merge_is_matrix(source);
 
-    *out = (task){source, module, merge_copy_of(m, name), convert};
+    *out = (task){source, module, merge_copy_of(m, name), false, convert};
     *entry = (safetensors_entry){.name = name,
                                  .dtype = convert ? (clora_dtype)m->dtype : source->dtype,
                                  .dtype_text = convert ? NULL : source->dtype_text,
@@ -186,6 +213,55 @@ static void plan_tensor(safetensors_entry *entry, task *out, const merge *m, con
 
 static int compare_name(const void *name, const void *tensor) {
     return strcmp(name, (*(const stored_tensor *const *)tensor)->name);
+}
+
+static int compare_bias(const void *a, const void *b) {
+    const uintptr_t x = (uintptr_t)((const merge_bias *)a)->tensor, y = (uintptr_t)((const merge_bias *)b)->tensor;
+
+    return (x > y) - (x < y);
+}
+
+static clora_status find_bias(const stored_tensor **out, const merge *m, const target_module *module,
+                              const char *adapter) {
+    char *name = alloc_format("%s.bias", module->name);
+
+    *out = name ? model_files_find(m->set, name) : NULL;
+    free(name);
+    if (!name)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of biases");
+    if (!*out || (*out)->ndim != 1 || (*out)->shape[0] != module->N || !(*out)->supported)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "%s: the adapter has a bias (lora_bias) at %s, where %s has none to merge it into: use it "
+                          "unmerged, with --adapter",
+                          adapter, module->name, m->model);
+    return CLORA_OK;
+}
+
+clora_status merge_find_biases(merge *m, const char *adapter) {
+    clora_status status = CLORA_OK;
+
+    if (peft_vector(m->adapter.config) != PEFT_BIAS)
+        return CLORA_OK;
+    m->bias = alloc_array((size_t)m->modules + 1, sizeof(*m->bias));
+    if (!m->bias)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of biases");
+    for (int i = 0; i < m->modules; i++) {
+        if (m->adapter.choice[i].R == 0)
+            continue;
+        m->bias[m->biases].module = i;
+        TRY(find_bias(&m->bias[m->biases++].tensor, m, &m->module[i], adapter));
+    }
+    qsort(m->bias, m->biases, sizeof(*m->bias), compare_bias);
+done:
+    return status;
+}
+
+/* The module that a tensor is the bias of, if the adapter changes it. */
+static int biased_module(const merge *m, const stored_tensor *t) {
+    const merge_bias wanted = {.tensor = t};
+    const merge_bias *found = m->biases ? bsearch(&wanted, m->bias, m->biases, sizeof(wanted), compare_bias) : NULL;
+
+    return found ? found->module : -1;
 }
 
 /* The module that a tensor is the weight of, if the adapter changes it: one of the first, which are in the order of
@@ -211,6 +287,8 @@ static size_t plan_file(safetensors_entry *entries, task *tasks, const merge *m,
         const bool table = m->splits && t == tables->embedding, head = m->splits && t == tables->copy;
         plan_tensor(&entries[n], &tasks[n], m, table ? MODEL_EMBEDDING : t->name, head ? tables->embedding : t,
                     head ? head_module : adapted_module(m, t));
+        if (tasks[n].module < 0 && (tasks[n].module = biased_module(m, t)) >= 0)
+            tasks[n].is_bias = true;
         n++;
         if (table && !tables->copy) {
             plan_tensor(&entries[n], &tasks[n], m, MODEL_HEAD, t, head_module);
@@ -228,7 +306,7 @@ static clora_status write_tensors(merge *m, safetensors_writer *writer, const sa
         const size_t i = writer->order[writer->next];
         m->bytes += writer->bytes[writer->next];
         if (tasks[i].module >= 0 || tasks[i].convert || tasks[i].copy)
-            TRY(write_matrix(m, writer, &tasks[i], entries[i].dtype));
+            TRY(write_changed(m, writer, &tasks[i], entries[i].dtype));
         else
             TRY(write_copy(m, writer, tasks[i].source));
     }

@@ -13,6 +13,12 @@ typedef struct merge_kind {
     clora_merge_report report;
 } merge_kind;
 
+/* A bias that the adapter's changes, by lora_bias. */
+typedef struct merge_bias {
+    const stored_tensor *tensor;
+    int module;
+} merge_bias;
+
 typedef struct merge {
     const char *model; /* its directory */
     int dtype;         /* of the matrices, or -1 */
@@ -24,6 +30,8 @@ typedef struct merge {
     int modules;
     base_tensor *base; /* its tensors that an adapter may have whole copies of, by name: with both of tied tables */
     int bases;
+    merge_bias *bias; /* by their addresses */
+    size_t biases;
     model_tables tables;
     bool own_head; /* beside an embedding that config.json ties it to */
     int sorted;    /* modules in the order of their weights' names; those after them have the embedding table: */
@@ -38,6 +46,9 @@ typedef struct merge {
     const clora_merge_options *options;
     int64_t done, total; /* bytes of the base's tensors */
 } merge;
+
+/* The biases that the adapter changes; where the base has none, a refusal that names the layer. */
+clora_status merge_find_biases(merge *m, const char *adapter);
 
 /* Write one of the base's files again, its adapted weights merged: tensor by tensor, some rows in memory. */
 clora_status merge_write_file(merge *m, size_t file);

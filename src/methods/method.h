@@ -21,6 +21,9 @@ typedef struct method {
     /* Add what trains to a list whose values are the adapter's own. */
     clora_status (*list_parameters)(parameters *out, const clora_adapter *adapter, const clora_train_options *options);
 
+    /* What follows from the values, made anew: they have changed. NULL: nothing does. */
+    clora_status (*derive)(const clora_adapter *adapter);
+
     /* The adapter has no holder any more: free what is the method's, and the struct. What every adapter has goes by
      * itself. */
     void (*destroy)(clora_adapter *adapter);
@@ -32,6 +35,9 @@ extern const method method_full, method_bias, method_norms; /* full.c: no files 
 extern const method method_prefix, method_prompt;           /* past_adapter.c */
 extern const method method_joined;                          /* joined.c */
 extern const method method_scaled;                          /* scaled.c */
+
+/* The adapter's derive, if it has one. */
+clora_status method_derive(const clora_adapter *adapter);
 
 /* Read an adapter of whatever method its settings name. */
 clora_status method_load(clora_adapter **out, const base_model *base, const char *directory);

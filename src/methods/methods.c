@@ -39,3 +39,7 @@ done:
     free(path);
     return status;
 }
+
+clora_status method_derive(const clora_adapter *adapter) {
+    return adapter->method->derive ? adapter->method->derive(adapter) : CLORA_OK;
+}

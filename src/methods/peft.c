@@ -9,19 +9,12 @@
 #include "files/directory.h"
 #include "files/model_tables.h"
 #include "methods/peft_config.h"
-#include "methods/peft_keys.h"
+#include "methods/peft_parts.h"
 
 static const char CONFIG_NAME[] = "adapter_config.json";
 static const char TENSORS_NAME[] = "adapter_model.safetensors";
 static const char PICKLE_NAME[] = "adapter_model.bin";
 static const char SCORE_NAME[] = "base_model.model." PEFT_SCORE;
-
-/* The adapter's own name is in no tensor's name on disk; PEFT puts it in when it loads. */
-static char *tensor_name(const target_module *module, bool is_b) {
-    if (module->kind == TARGET_EMBEDDING)
-        return alloc_format("base_model.model.%s.lora_embedding_%c", module->name, is_b ? 'A' : 'B');
-    return alloc_format("base_model.model.%s.lora_%c.weight", module->name, is_b ? 'B' : 'A');
-}
 
 clora_status peft_open_tensors(safetensors **out, const char *directory) {
     char *path = file_join(directory, TENSORS_NAME);
@@ -35,31 +28,40 @@ clora_status peft_open_tensors(safetensors **out, const char *directory) {
     return status;
 }
 
-static clora_status check_factor(const safetensors *file, const stored_tensor *t, int rows, int cols, int rank) {
+static clora_status check_part(const safetensors *file, const stored_tensor *t, const target_module *module, int R,
+                               peft_part part) {
     char text[STORED_SHAPE_TEXT];
+    int rows, cols;
 
+    peft_part_shape(&rows, &cols, module, R, part);
     if (!t->supported)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 and BF16 are supported",
                           file->path, t->name, t->dtype_text);
-    if (t->ndim != 2 || t->shape[0] != rows || t->shape[1] != cols)
+    if (part > PEFT_B && (t->ndim != 1 || t->shape[0] != cols))
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is %s; the base makes it (%d)", file->path, t->name,
+                          stored_shape_text(text, t->ndim, t->shape), cols);
+    if (part <= PEFT_B && (t->ndim != 2 || t->shape[0] != rows || t->shape[1] != cols))
         return clora_fail(CLORA_ERROR_FORMAT,
                           "%s: tensor %s is %s; the base and rank %d of adapter_config.json make it (%d, %d)",
-                          file->path, t->name, stored_shape_text(text, t->ndim, t->shape), rank, rows, cols);
+                          file->path, t->name, stored_shape_text(text, t->ndim, t->shape), R, rows, cols);
     return CLORA_OK;
 }
 
-static clora_status find_factor(const stored_tensor **out, const safetensors *file, const peft_keys *keys,
-                                const target_module *module, int R, bool is_b) {
-    const bool transposed = module->kind == TARGET_EMBEDDING;
-    const int rows = is_b ? module->N : R, cols = is_b ? R : module->K;
-    clora_status status = transposed ? peft_keys_find_embedding(out, keys, module->name, !is_b)
-                                     : peft_keys_find(out, keys, module->name, is_b);
+static clora_status find_part(const stored_tensor **out, const safetensors *file, const peft_keys *keys,
+                              const target_module *module, int R, peft_part part) {
+    const bool embedding = module->kind == TARGET_EMBEDDING;
 
+    if (embedding && part > PEFT_B)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "%s: the adapter has DoRA or a bias of B on %s: clora has them on linear layers alone",
+                          file->path, module->name);
+    clora_status status = embedding ? peft_keys_find_embedding(out, keys, module->name, part == PEFT_A)
+                                    : peft_keys_find(out, keys, module->name, part);
     if (status != CLORA_OK)
         return status;
     if (*out)
-        return check_factor(file, *out, transposed ? cols : rows, transposed ? rows : cols, R);
-    char *name = tensor_name(module, is_b);
+        return check_part(file, *out, module, R, part);
+    char *name = peft_part_tensor(module, part);
     status =
         name ? clora_fail(CLORA_ERROR_FORMAT,
                           "%s: tensor %s is missing, although adapter_config.json targets that layer", file->path, name)
@@ -68,7 +70,7 @@ static clora_status find_factor(const stored_tensor **out, const safetensors *fi
     return status;
 }
 
-/* The first tensor that is no factor; NULL when all are. */
+/* The first tensor that is no part; NULL when all are. */
 static clora_status find_left_over(const stored_tensor **out, const peft_adapter *p) {
     const stored_tensor *tensors = p->file->tensors;
     bool *used = alloc_array(p->file->count, sizeof(*used));
@@ -77,9 +79,10 @@ static clora_status find_left_over(const stored_tensor **out, const peft_adapter
     *out = NULL;
     if (!used)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", p->file->path);
-    for (int i = 0; i < p->count; i++)
-        if (p->choice[i].R > 0)
-            used[p->a[i] - tensors] = used[p->b[i] - tensors] = true;
+    for (int part = PEFT_A; part < PEFT_PARTS; part++)
+        for (int i = 0; i < p->count; i++)
+            if (p->part[part][i])
+                used[p->part[part][i] - tensors] = true;
     if (p->score)
         used[p->score - tensors] = true;
     for (int i = 0; i < p->tensors; i++) {
@@ -104,7 +107,9 @@ static clora_status refuse_left_over(const peft_adapter *p) {
     if (status != CLORA_OK || !t)
         return status;
     if (strstr(t->name, "lora_magnitude_vector"))
-        reason = "DoRA is not supported";
+        reason = "adapter_config.json has no \"use_dora\"";
+    else if (strstr(t->name, ".lora_B") && strstr(t->name, ".bias"))
+        reason = "adapter_config.json has no \"lora_bias\"";
     else if (!strstr(t->name, ".lora_"))
         reason =
             "modules_to_save of adapter_config.json names no such module; what belongs to the base is not saved with "
@@ -212,6 +217,7 @@ done:
 }
 
 static clora_status find_tensors(peft_adapter *p, const peft_base *base) {
+    const peft_part_list parts = peft_parts_of(p->config);
     clora_status status = CLORA_OK;
     peft_keys keys;
 
@@ -219,8 +225,8 @@ static clora_status find_tensors(peft_adapter *p, const peft_base *base) {
     for (int i = 0; i < p->count; i++) {
         if (p->choice[i].R == 0)
             continue;
-        TRY(find_factor(&p->a[i], p->file, &keys, &base->module[i], p->choice[i].R, false));
-        TRY(find_factor(&p->b[i], p->file, &keys, &base->module[i], p->choice[i].R, true));
+        for (const peft_part *part = parts.part; *part != PEFT_NONE; part++)
+            TRY(find_part(&p->part[*part][i], p->file, &keys, &base->module[i], p->choice[i].R, *part));
     }
     TRY(peft_find_score(&p->score, p->file, p->config));
     TRY(find_copies(p, &keys, base->tensor));
@@ -228,6 +234,16 @@ static clora_status find_tensors(peft_adapter *p, const peft_base *base) {
 done:
     peft_keys_finish(&keys);
     return status;
+}
+
+static bool allocate_parts(peft_adapter *out) {
+    bool ok = true;
+
+    for (int part = PEFT_A; part < PEFT_PARTS; part++) {
+        out->part[part] = alloc_array((size_t)out->count + 1, sizeof(*out->part[part]));
+        ok = ok && out->part[part];
+    }
+    return ok;
 }
 
 clora_status peft_open(peft_adapter *out, const char *directory, const peft_base *base) {
@@ -240,11 +256,9 @@ clora_status peft_open(peft_adapter *out, const char *directory, const peft_base
     for (int i = 0; i < count; i++)
         out->embedding = modules[i].kind == TARGET_EMBEDDING ? i : out->embedding;
     out->choice = alloc_array((size_t)count + 1, sizeof(*out->choice));
-    out->a = alloc_array((size_t)count + 1, sizeof(*out->a));
-    out->b = alloc_array((size_t)count + 1, sizeof(*out->b));
     out->saved = alloc_array((size_t)base->tensors + 1, sizeof(*out->saved));
     out->own = alloc_array((size_t)base->tensors + 1, sizeof(*out->own));
-    if (!path || !out->choice || !out->a || !out->b || !out->saved || !out->own)
+    if (!path || !out->choice || !out->saved || !out->own || !allocate_parts(out))
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
     TRY(directory_need_adapter(directory));
     TRY(peft_config_load(&out->config, path, modules, count));
@@ -265,8 +279,8 @@ void peft_close(peft_adapter *adapter) {
     json_decref(adapter->config);
     safetensors_close(adapter->file);
     free(adapter->choice);
-    free(adapter->a);
-    free(adapter->b);
+    for (int part = PEFT_A; part < PEFT_PARTS; part++)
+        free(adapter->part[part]);
     free(adapter->saved);
     free(adapter->own);
     *adapter = (peft_adapter){.count = 0};
@@ -301,8 +315,8 @@ static void transpose(float *out, const float *in, int rows, int cols) {
             out[j * (size_t)rows + i] = in[i * (size_t)cols + j];
 }
 
-clora_status peft_read_factor(float *out, const peft_adapter *adapter, int module, bool is_b) {
-    const stored_tensor *t = is_b ? adapter->b[module] : adapter->a[module];
+clora_status peft_read_part(float *out, const peft_adapter *adapter, int module, peft_part part) {
+    const stored_tensor *t = adapter->part[part][module];
     clora_status status = CLORA_OK;
     float *values = NULL;
 
@@ -327,7 +341,8 @@ static void free_entries(safetensors_entry *entries, size_t n) {
 /* Which tensor an entry is, as peft_source is asked for it. */
 typedef struct entry_of {
     int module;
-    bool is_b, transposed;
+    peft_part part;
+    bool transposed;
 } entry_of;
 
 /* rows 0: a vector. Takes over the name. */
@@ -340,27 +355,24 @@ static clora_status add_entry(safetensors_entry *entries, size_t *n, char *name,
 }
 
 static clora_status describe(safetensors_entry **entries, entry_of **index, size_t *n, const peft_contents *c) {
-    const size_t most = 2 * (size_t)c->modules + (size_t)c->wholes + 1;
+    const size_t most = PEFT_PARTS * (size_t)c->modules + (size_t)c->wholes + 1;
+    const peft_part_list parts = peft_parts_of(c->config);
     clora_status status = CLORA_OK;
+    int rows, cols;
 
     *entries = alloc_array(most, sizeof(**entries));
     *index = alloc_array(most, sizeof(**index));
     if (!*entries || !*index)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of an adapter's tensors");
-    for (int i = 0; i < c->modules; i++) {
-        const target_module *m = &c->module[i];
-        const int R = c->choice[i].R;
-        if (R == 0)
-            continue;
-        const bool transposed = m->kind == TARGET_EMBEDDING;
-        (*index)[*n] = (entry_of){i, false, transposed};
-        TRY(add_entry(*entries, n, tensor_name(m, false), transposed ? m->K : R, transposed ? R : m->K));
-        (*index)[*n] = (entry_of){i, true, transposed};
-        TRY(add_entry(*entries, n, tensor_name(m, true), transposed ? R : m->N, transposed ? m->N : R));
-    }
+    for (int i = 0; i < c->modules; i++)
+        for (const peft_part *part = parts.part; c->choice[i].R > 0 && *part != PEFT_NONE; part++) {
+            peft_part_shape(&rows, &cols, &c->module[i], c->choice[i].R, *part);
+            (*index)[*n] = (entry_of){i, *part, c->module[i].kind == TARGET_EMBEDDING};
+            TRY(add_entry(*entries, n, peft_part_tensor(&c->module[i], *part), rows, cols));
+        }
     for (int i = 0; i < c->wholes; i++) {
         const base_tensor *t = &c->whole[i];
-        (*index)[*n] = (entry_of){-1 - i, false, false};
+        (*index)[*n] = (entry_of){-1 - i, PEFT_NONE, false};
         TRY(add_entry(*entries, n, alloc_format("base_model.model.%s", t->name), t->N, t->K));
     }
 done:
@@ -381,7 +393,7 @@ static clora_status write_tensor(safetensors_writer *writer, const peft_contents
 
     if (!values || !turned || !stored)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", entry->name));
-    TRY(c->source(c->user, turned, of.module, of.is_b));
+    TRY(c->source(c->user, turned, of.module, of.part));
     if (of.transposed)
         transpose(values, turned, (int)entry->shape[1], (int)entry->shape[0]);
     dtype_from_f32(stored, entry->dtype, values, n);

@@ -4,6 +4,7 @@
 #include <clora/adapter.h>
 
 #include "files/safetensors.h"
+#include "methods/peft_parts.h"
 #include "methods/peft_saved.h"
 #include "methods/target.h"
 
@@ -14,12 +15,12 @@ typedef struct peft_adapter {
     safetensors *file;
     int count; /* modules, adapted or not */
     target_choice *choice;
-    const stored_tensor **a, **b; /* (R, K) and (N, R), but transposed for an embedding; NULL where choice[i].R is 0 */
-    int embedding;                /* which of the modules it is, or -1 */
-    const stored_tensor *score;   /* (labels, hidden) of a head that classifies; NULL: there is none */
-    int tensors;                  /* of the base, saved whole or not */
-    const stored_tensor **saved;  /* their copies; NULL where there is none */
-    const stored_tensor **own;    /* the base's own tables, which PEFT saves with factors on them: to be found equal */
+    const stored_tensor **part[PEFT_PARTS]; /* those that it has, an embedding's transposed; NULL where the rank is 0 */
+    int embedding;                          /* which of the modules it is, or -1 */
+    const stored_tensor *score;             /* (labels, hidden) of a head that classifies; NULL: there is none */
+    int tensors;                            /* of the base, saved whole or not */
+    const stored_tensor **saved;            /* their copies; NULL where there is none */
+    const stored_tensor **own; /* the base's own tables, which PEFT saves with factors on them: to be found equal */
 } peft_adapter;
 
 /* The base's linear layers and embedding, and its tensors that may be saved whole. */
@@ -31,8 +32,8 @@ typedef struct peft_base {
 } peft_base;
 
 /*
- * Check adapter_config.json and the header of adapter_model.safetensors against the base: every adapted module has both
- * factors, in shape, saved modules have their tensors, and no tensor is left over.
+ * Check adapter_config.json and the header of adapter_model.safetensors against the base: every adapted module has its
+ * parts, in shape, saved modules have their tensors, and no tensor is left over.
  */
 clora_status peft_open(peft_adapter *out, const char *directory, const peft_base *base);
 void peft_close(peft_adapter *adapter);
@@ -47,9 +48,9 @@ clora_status peft_find_score(const stored_tensor **out, const safetensors *file,
 clora_status peft_read_tensor(float *out, const safetensors *file, const stored_tensor *tensor);
 clora_status peft_read(float *out, const peft_adapter *adapter, const stored_tensor *factor);
 
-/* A (R, K) or B (N, R) of an adapted module. An embedding's are what PEFT calls lora_embedding_B^T and _A^T: its W0
+/* A part of an adapted module. An embedding's factors are what PEFT calls lora_embedding_B^T and _A^T: its W0
  * (N, K) changes by s B A as any other does. */
-clora_status peft_read_factor(float *out, const peft_adapter *adapter, int module, bool is_b);
+clora_status peft_read_part(float *out, const peft_adapter *adapter, int module, peft_part part);
 
 /* A table of `own` that is not the base's. */
 clora_status peft_refuse_own(const peft_adapter *adapter, const stored_tensor *table);
@@ -57,10 +58,10 @@ clora_status peft_refuse_own(const peft_adapter *adapter, const stored_tensor *t
 /* What the head of labels is called, as a tensor of the base. */
 #define PEFT_SCORE "score.weight"
 
-/* Gives factor A (R, K) or B (N, R) of module i as floats; the i-th whole tensor in the place of module -1 - i. */
-typedef clora_status (*peft_source)(void *user, float *out, int module, bool is_b);
+/* Gives a part of module i as floats; the i-th whole tensor in the place of module -1 - i. */
+typedef clora_status (*peft_source)(void *user, float *out, int module, peft_part part);
 
-/* What is written: the settings, factors of every module whose rank is not 0, and tensors as a whole. */
+/* What is written: the settings, the parts of every module whose rank is not 0, and tensors as a whole. */
 typedef struct peft_contents {
     const json_t *config;
     const target_module *module;

@@ -27,6 +27,7 @@ static const char *const KNOWN[] = {
     "layers_to_transform",
     "loftq_config",
     "lora_alpha",
+    "lora_bias",
     "lora_dropout",
     "lora_ga_config",
     "megatron_core",
@@ -40,6 +41,7 @@ static const char *const KNOWN[] = {
     "runtime_config",
     "target_modules",
     "task_type",
+    "use_dora",
     "use_rslora",
 };
 
@@ -99,7 +101,7 @@ done:
     return status;
 }
 
-/* All others must be off (use_dora, ensure_weight_tying, ...): they may change what the adapter computes. */
+/* All others must be off (use_qalora, ensure_weight_tying, ...): they may change what the adapter computes. */
 static clora_status check_other_keys(const json_t *root, const char *path) {
     const char *key;
     json_t *value;
@@ -107,7 +109,7 @@ static clora_status check_other_keys(const json_t *root, const char *path) {
     json_object_foreach ((json_t *)root, key, value) {
         if (!is_known(key) && !json_is_off(value))
             return clora_fail(CLORA_ERROR_UNSUPPORTED,
-                              "%s: \"%s\" is set, and clora applies plain LoRA only: the adapter would not do what it "
+                              "%s: \"%s\" is set, which clora cannot apply: the adapter would not do what it "
                               "was trained for",
                               path, key);
     }
@@ -152,7 +154,7 @@ done:
 }
 
 static clora_status check_flags(const json_t *root, const char *path) {
-    static const char *const flags[] = {"fan_in_fan_out", "inference_mode", "use_rslora"};
+    static const char *const flags[] = {"fan_in_fan_out", "inference_mode", "lora_bias", "use_dora", "use_rslora"};
     static const char *const texts[] = {"base_model_name_or_path", "revision", "task_type"};
     clora_status status = CLORA_OK;
     const char *text;
@@ -162,6 +164,9 @@ static clora_status check_flags(const json_t *root, const char *path) {
         TRY(json_get_bool(&flag, root, flags[i], false, path));
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         TRY(json_get_text(&text, root, texts[i], NULL, path));
+    if (json_is_true(json_object_get(root, "use_dora")) && json_is_true(json_object_get(root, "lora_bias")))
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "%s: \"use_dora\" and \"lora_bias\" are set: PEFT has no such adapter", path);
 done:
     return status;
 }

@@ -12,8 +12,8 @@
 
 /*
  * What clora writes: the keys of PEFT's first releases with patterns, so that old versions, which stop at a key that
- * they do not know, load the files too. exclude_modules is younger and written only when it is set, and so are the
- * names of labels, which are transformers'.
+ * they do not know, load the files too. exclude_modules, lora_bias and use_dora are younger and written only when they
+ * are set, and so are the names of labels, which are transformers'.
  */
 static const char *const KEYS[] = {
     "alpha_pattern",
@@ -28,6 +28,7 @@ static const char *const KEYS[] = {
     "layers_pattern",
     "layers_to_transform",
     "lora_alpha",
+    "lora_bias",
     "lora_dropout",
     "modules_to_save",
     "peft_type",
@@ -36,13 +37,19 @@ static const char *const KEYS[] = {
     "revision",
     "target_modules",
     "task_type",
+    "use_dora",
     "use_rslora",
 };
 
 enum { KEY_COUNT = sizeof(KEYS) / sizeof(KEYS[0]) };
 
 static bool is_optional(const char *key) {
-    return strcmp(key, "exclude_modules") == 0 || strcmp(key, "id2label") == 0 || strcmp(key, "label2id") == 0;
+    static const char *const optional[] = {"exclude_modules", "id2label", "label2id", "lora_bias", "use_dora"};
+
+    for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+        if (strcmp(key, optional[i]) == 0)
+            return true;
+    return false;
 }
 
 /* A copy with exactly clora's keys in their order; what `from` lacks or has as null comes from `defaults`. */
@@ -158,6 +165,11 @@ static clora_status check_options(const clora_adapter_options *o) {
         return clora_fail(CLORA_ERROR_ARGUMENT, "alpha %g: it must be above 0", (double)o->alpha);
     if (!(o->dropout >= 0 && o->dropout < 1))
         return clora_fail(CLORA_ERROR_ARGUMENT, "dropout %g: it must be from 0 to below 1", (double)o->dropout);
+    if (o->dora && o->lora_bias)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "DoRA and a bias of B: PEFT has no adapters with both; choose one");
+    if ((o->dora || o->lora_bias) && o->init >= CLORA_INIT_PISSA)
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "DoRA and a bias of B go with random beginnings of A, not with pissa and olora");
     if ((int)o->init < CLORA_INIT_GAUSSIAN || o->init > CLORA_INIT_OLORA)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no initialisation of A with number %d", (int)o->init);
     return CLORA_OK;
@@ -222,6 +234,8 @@ clora_status peft_config_create(json_t **out, const clora_adapter_options *optio
     set(&ok, given, "lora_alpha", number(options->alpha, true));
     set(&ok, given, "lora_dropout", number(options->dropout, false));
     set(&ok, given, "use_rslora", json_boolean(options->rslora));
+    set(&ok, given, "use_dora", json_boolean(options->dora));
+    set(&ok, given, "lora_bias", json_boolean(options->lora_bias));
     set(&ok, given, "inference_mode", json_true());
     set(&ok, given, "task_type", json_string("CAUSAL_LM"));
     set(&ok, given, "init_lora_weights", is_gaussian(options->init) ? json_string("gaussian") : json_true());

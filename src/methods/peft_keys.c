@@ -5,10 +5,25 @@
 
 #include "base/alloc.h"
 
+/* How the parts are named: PATH.NAME.ENDING, or in memory PATH.NAME.ADAPTER.ENDING. Magnitudes have an ending there
+ * alone. */
+static const struct {
+    const char *name, *ending, *on_disk;
+} parts[PEFT_PARTS] = {
+    [PEFT_A] = {".lora_A", ".weight", ".lora_A.weight"},
+    [PEFT_B] = {".lora_B", ".weight", ".lora_B.weight"},
+    [PEFT_BIAS] = {".lora_B", ".bias", ".lora_B.bias"},
+    [PEFT_MAGNITUDE] = {".lora_magnitude_vector", ".weight", ".lora_magnitude_vector"},
+};
+
+const char *peft_part_name(peft_part part) {
+    return parts[part].on_disk;
+}
+
 enum { COPY = '~' /* begins what is no factor; in order after all that are */ };
 
 typedef struct peft_key {
-    char *meaning; /* "layers.0.self_attn.q_proj.lora_A", or after a COPY "norm.weight" */
+    char *meaning; /* "layers.0.self_attn.q_proj.lora_A.weight", or after a COPY "norm.weight" */
     const char *adapter;
     size_t adapter_length; /* 0: the key names none, or PEFT's "default" */
     const stored_tensor *tensor;
@@ -48,32 +63,44 @@ static char *unwrap(char *out, const char *path, size_t length, const char *cons
     return out;
 }
 
-/* "PATH.lora_A.weight" or "PATH.lora_A.ADAPTER.weight"; key->meaning stays NULL for a tensor that is no factor. */
+/* The part that a name is of; *rest: what follows PATH.NAME, without the ending, to *end. */
+static peft_part part_of(const char *name, const char **at, const char **rest, const char **end) {
+    const char *stop = name + strlen(name);
+
+    for (int i = PEFT_A; i < PEFT_PARTS; i++) {
+        const size_t ending = strlen(parts[i].ending);
+        const bool ends = (size_t)(stop - name) >= ending && strcmp(stop - ending, parts[i].ending) == 0;
+        *at = strstr(name, parts[i].name);
+        if (!*at || (!ends && i != PEFT_MAGNITUDE))
+            continue;
+        *rest = *at + strlen(parts[i].name);
+        *end = ends ? stop - ending : stop;
+        if (*rest <= *end)
+            return (peft_part)i;
+    }
+    return PEFT_NONE;
+}
+
+/* key->meaning stays NULL for a tensor that is no part. */
 static clora_status read_key(peft_key *key, const stored_tensor *tensor) {
-    static const char ending[] = ".weight", a[] = ".lora_A", b[] = ".lora_B";
-    const char *name = tensor->name;
-    const size_t n = strlen(name);
-    const char *end = n >= strlen(ending) ? name + n - strlen(ending) : name;
-    const char *factor = strstr(name, a) ? strstr(name, a) : strstr(name, b);
+    const char *name = tensor->name, *at, *rest, *end;
+    const peft_part part = part_of(name, &at, &rest, &end);
 
     *key = (peft_key){.tensor = tensor};
-    if (!factor || strcmp(end, ending) != 0)
-        return CLORA_OK;
-    const char *rest = factor + strlen(a);
-    if (rest < end ? *rest != '.' : rest > end)
+    if (part == PEFT_NONE || (rest < end && *rest != '.'))
         return CLORA_OK;
     if (rest < end) {
         key->adapter = rest + 1;
         key->adapter_length = (size_t)(end - key->adapter);
         if (memchr(key->adapter, '.', key->adapter_length))
             return CLORA_OK;
-        if (strncmp(key->adapter, "default.", 8) == 0)
+        if (key->adapter_length == strlen("default") && strncmp(key->adapter, "default", key->adapter_length) == 0)
             key->adapter_length = 0;
     }
-    key->meaning = alloc_array(n + 1, 1);
+    key->meaning = alloc_array(strlen(name) + sizeof(".lora_magnitude_vector"), 1);
     if (!key->meaning)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the names of an adapter's tensors");
-    memcpy(unwrap(key->meaning, name, (size_t)(factor - name), OUTER), factor + 1, strlen(a + 1));
+    strcpy(unwrap(key->meaning, name, (size_t)(at - name), OUTER), parts[part].on_disk + 1);
     return CLORA_OK;
 }
 
@@ -194,8 +221,8 @@ static clora_status find(const stored_tensor **out, const peft_keys *keys, char 
     return CLORA_OK;
 }
 
-clora_status peft_keys_find(const stored_tensor **out, const peft_keys *keys, const char *module, bool is_b) {
-    return find(out, keys, 0, module, strlen(module), is_b ? "lora_B" : "lora_A");
+clora_status peft_keys_find(const stored_tensor **out, const peft_keys *keys, const char *module, peft_part part) {
+    return find(out, keys, 0, module, strlen(module), parts[part].on_disk + 1);
 }
 
 clora_status peft_keys_find_embedding(const stored_tensor **out, const peft_keys *keys, const char *module, bool is_b) {
@@ -208,13 +235,17 @@ clora_status peft_keys_find_copy(const stored_tensor **out, const peft_keys *key
     return find(out, keys, COPY, name, (size_t)(leaf - name), leaf);
 }
 
+static bool is_factor_a(const peft_key *key) {
+    return key->meaning[0] != COPY && strstr(key->meaning, parts[PEFT_A].on_disk + 1);
+}
+
 clora_status peft_keys_module(char **out, const stored_tensor *tensor) {
     static const char prefix[] = "base_model.model.";
     peft_key key;
     const clora_status status = read_key(&key, tensor);
 
     *out = NULL;
-    if (status != CLORA_OK || !key.meaning || key.meaning[strlen(key.meaning) - 1] != 'A') {
+    if (status != CLORA_OK || !key.meaning || !is_factor_a(&key)) {
         free(key.meaning);
         return status;
     }
@@ -231,6 +262,6 @@ int peft_keys_modules(const peft_keys *keys) {
     int modules = 0;
 
     for (size_t i = 0; i < keys->count; i++)
-        modules += keys->key[i].meaning[0] != COPY && keys->key[i].meaning[strlen(keys->key[i].meaning) - 1] == 'A';
+        modules += is_factor_a(&keys->key[i]);
     return modules;
 }

@@ -37,6 +37,9 @@ static clora_status check(const clora_adapter *adapter, float scale) {
         adapter->embedding || adapter->origin || adapter->prefix || adapter->prompt || adapter->changes_model)
         return clora_fail(CLORA_ERROR_ARGUMENT, "an adapter of method %s has no scale: low-rank terms alone have one",
                           adapter->method->name);
+    if (adapter_has_columns(adapter))
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "an adapter with DoRA or a bias of B has no other scale than its own: use it at 1");
     return CLORA_OK;
 }
 

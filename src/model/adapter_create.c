@@ -8,10 +8,13 @@
 #include "methods/lora_adapter.h"
 #include "model/model.h"
 
-/* What an adapter needs besides terms, whose copies are f32 whatever the model is. */
+/* What an adapter needs besides terms, whose copies are f32 whatever the model is. Norms are those of the model's own
+ * weights. */
 static clora_status check_rest(const clora_model *model, const clora_adapter *adapter) {
     clora_status status = CLORA_OK;
 
+    if (adapter_has_columns(adapter))
+        TRY(merged_check_none(&model->merged));
     if (adapter->saved)
         TRY(self_check(model->context, SELF_CHECK_PRODUCTS | SELF_CHECK_MODEL | SELF_CHECK_WEIGHTS, CLORA_STORAGE_F32,
                        model->config.head_dim));

@@ -1,6 +1,6 @@
 #include "model/linear.h"
 
-#include "methods/lora.h"
+#include "methods/dora.h"
 #include "model/each_terms.h"
 #include "model/own.h"
 #include "model/own_gradients.h"
@@ -86,6 +86,44 @@ done:
     return status;
 }
 
+/* Has a sequence a term that is more than something to add to W0's product? */
+static bool any_columns(const workspace *ws, const selection *s, int p) {
+    for (int b = 0; s->each && b < ws->B; b++) {
+        const lowrank *lr = adapter_term(s->each[b], p);
+        if (dora_is(lr) || (lr && lr->bias.buffer))
+            return true;
+    }
+    return false;
+}
+
+/* The whole projection for sequences that have an adapter each, by those side by side that share one. */
+static clora_status forward_runs(workspace *ws, const selection *s, int p, clora_tensor *y, const clora_tensor *x,
+                                 const clora_tensor *residual, clora_tensor *u_space) {
+    const int rows = (int)tensor_rows(x) / ws->B; /* of a sequence */
+    clora_status status = CLORA_OK;
+
+    for (int b = 0, n; b < ws->B; b += n) {
+        const selection one = {.adapter = s->each[b]};
+        n = selection_run(s, b, ws->B);
+        clora_tensor out = tensor_view(y, b * rows, n * rows, 0, tensor_cols(y)), before;
+        const clora_tensor in = tensor_view(x, b * rows, n * rows, 0, tensor_cols(x));
+        if (residual)
+            before = tensor_view(residual, b * rows, n * rows, 0, tensor_cols(residual));
+        TRY(linear_forward(ws, &one, p, &out, &in, residual ? &before : NULL, u_space));
+    }
+done:
+    return status;
+}
+
+/* With magnitudes. What is scaled is kept where the workspace has room for it: for a backward pass. */
+static clora_status forward_scaled(workspace *ws, const selection *s, int p, clora_tensor *y, const clora_tensor *x,
+                                   const clora_tensor *residual, clora_tensor *u) {
+    const lora_dropout drop = dropout(ws, s, p);
+    clora_tensor z = workspace_scaled(ws, p, (int)tensor_rows(x));
+
+    return dora_forward(y, x, weight_of(ws, s, p), residual, selection_term(s, p), u, z.buffer ? &z : y, &drop);
+}
+
 clora_status linear_forward(workspace *ws, const selection *s, int p, clora_tensor *y, const clora_tensor *x,
                             const clora_tensor *residual, clora_tensor *u_space) {
     const lowrank *lr = selection_term(s, p);
@@ -93,6 +131,10 @@ clora_status linear_forward(workspace *ws, const selection *s, int p, clora_tens
     clora_tensor u = columns_of(u_space, x, lr);
     clora_status status = CLORA_OK;
 
+    if (dora_is(lr))
+        return forward_scaled(ws, s, p, y, x, residual, &u);
+    if (any_columns(ws, s, p))
+        return forward_runs(ws, s, p, y, x, residual, u_space);
     TRY(lora_forward(y, x, weight_of(ws, s, p), residual, lr, &u, &drop));
     TRY(add_origin(ws, s->adapter, p, y, x, u_space));
     if (s->each && s->terms && !is_head(ws, p))
@@ -107,7 +149,7 @@ clora_status linear_forward_normed(workspace *ws, const selection *s, int p, clo
                                    const clora_tensor *x, const clora_tensor *gain, clora_tensor *rstd,
                                    clora_tensor *u_space) {
     const lowrank *lr = selection_term(s, p);
-    const bool apart = ws->train || s->dropout > 0.0f || s->each || adapter_origin(s->adapter, p);
+    const bool apart = ws->train || s->dropout > 0.0f || s->each || adapter_origin(s->adapter, p) || dora_is(lr);
     const matmul_fusion fusion = {.gain = adapter_gain(s->adapter, gain),
                                   .eps = ws->model->config.norm_eps,
                                   .normed = &ws->normed,
@@ -134,9 +176,19 @@ clora_status linear_backward_input(workspace *ws, const selection *s, int p, clo
     if (!lr)
         return lora_backward(dx, NULL, dy, w, NULL, NULL, NULL, &drop);
     clora_tensor u = columns_of(u_space, dy, lr), du = columns_of(&ws->du, dy, lr);
-    clora_tensor db = parameters_gradient(s->trains, &lr->b);
+    clora_tensor db = parameters_gradient(s->trains, &lr->b), dvector;
     clora_status status = CLORA_OK;
 
+    if (dora_is(lr)) {
+        const clora_tensor z = workspace_scaled(ws, p, (int)tensor_rows(dy));
+        clora_tensor dz = workspace_scaled_gradient(ws, p, (int)tensor_rows(dy));
+        dvector = parameters_gradient(s->trains, &lr->magnitude);
+        TRY(dora_scale_backward(&dz, &dvector, dy, &z, lr));
+        return dora_backward(dx, &db, dy, &dz, lr, &u, &du, &drop);
+    }
+    dvector = parameters_gradient(s->trains, &lr->bias);
+    if (dvector.buffer)
+        TRY(op_column_dots(&dvector, dy, NULL, &lr->slope));
     TRY(lora_backward(dx, &db, dy, w, lr, &u, &du, &drop));
     TRY(add_origin_backward(s, p, dx, dy, u_space));
 done:

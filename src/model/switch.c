@@ -27,6 +27,11 @@ static clora_status check_method(const clora_adapter *a) {
     if (a->origin)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "the adapter takes away what it began as (pissa, olora) while it "
                                                    "trains: save it, and merge what was saved");
+    if (adapter_has_columns(a))
+        return clora_fail(
+            CLORA_ERROR_UNSUPPORTED,
+            "an adapter with DoRA or a bias of B is not merged into a running model: clora_merge() writes "
+            "a model with it");
     if (a->classifier)
         return clora_fail(CLORA_ERROR_UNSUPPORTED,
                           "the adapter classifies: its head has no place in the model's weights");

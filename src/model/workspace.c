@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "methods/dora.h"
 #include "model/family.h"
 #include "model/rope_table.h"
 
@@ -64,6 +65,46 @@ done:
     return status;
 }
 
+/* Columns of projection p where the adapter scales them, or 0. */
+static int scaled_columns(const clora_adapter *adapter, int p) {
+    const lowrank *lr = adapter_term(adapter, p);
+
+    return dora_is(lr) ? lr->base->N : 0;
+}
+
+/* Room for what is scaled in layers `first` to `last`, which share it. */
+static clora_status plan_scaled(workspace *ws, layer_activations *a, const clora_adapter *adapter, int first,
+                                int last) {
+    const int projections = ws->model->config.family->projections;
+    clora_status status = CLORA_OK;
+
+    for (int kind = 0; ws->train && kind < projections; kind++)
+        for (int l = first; l <= last; l++) {
+            const int columns = scaled_columns(adapter, l * projections + kind);
+            if (columns == 0)
+                continue;
+            TRY(add_floats(ws, &a->z[kind], columns));
+            break;
+        }
+done:
+    return status;
+}
+
+static bool is_head(const workspace *ws, int p) {
+    return p == ws->model->config.layers * ws->model->config.family->projections;
+}
+
+clora_tensor workspace_scaled(workspace *ws, int p, int rows) {
+    const int projections = ws->model->config.family->projections;
+    const clora_tensor *z = is_head(ws, p) ? &ws->z_head : &workspace_layer(ws, p / projections)->z[p % projections];
+
+    return z->buffer ? tensor_view(z, 0, rows, 0, tensor_cols(z)) : (clora_tensor){0};
+}
+
+clora_tensor workspace_scaled_gradient(const workspace *ws, int p, int rows) {
+    return tensor_slice(is_head(ws, p) ? &ws->dz_head : &ws->dz, 0, rows, ws->model->projection[p].weight->N);
+}
+
 static clora_status plan_layer(workspace *ws, layer_activations *a, const model_config *c, const int *ranks) {
     clora_status status = CLORA_OK;
 
@@ -112,6 +153,7 @@ static clora_status plan_layers(workspace *ws, const model_config *c, const int 
     if (each) {
         for (int l = 0; l < c->layers; l++) {
             TRY(plan_layer(ws, &ws->layer[l], c, ranks ? ranks + l * projections : NULL));
+            TRY(plan_scaled(ws, &ws->layer[l], adapter, l, l));
             TRY(plan_sublayers(ws, &ws->layer[l], adapter, l, l));
         }
         return CLORA_OK;
@@ -120,6 +162,7 @@ static clora_status plan_layers(workspace *ws, const model_config *c, const int 
         if (ranks[i] > shared[i % projections])
             shared[i % projections] = ranks[i];
     TRY(plan_layer(ws, &ws->layer[0], c, shared));
+    TRY(plan_scaled(ws, &ws->layer[0], adapter, 0, c->layers - 1));
     TRY(plan_sublayers(ws, &ws->layer[0], adapter, 0, c->layers - 1));
 done:
     return status;
@@ -142,8 +185,10 @@ done:
 static clora_status plan_layers_backward(workspace *ws, const model_config *c, const workspace_options *o) {
     const int parts = op_attention_parts(ws->model->context);
     clora_status status = CLORA_OK;
-    int wide = 0;
+    int wide = 0, scaled = 0;
 
+    for (int i = 0; i < c->layers * c->family->projections; i++)
+        scaled = largest((int[]){scaled, scaled_columns(o->adapter, i)}, 2);
     TRY(add_floats(ws, &ws->dstream, c->hidden));
     TRY(add_floats(ws, &ws->dact, c->ffn));
     TRY(add_floats(ws, &ws->dqkv, (c->heads + 2 * c->kv_heads) * c->head_dim));
@@ -151,6 +196,8 @@ static clora_status plan_layers_backward(workspace *ws, const model_config *c, c
     TRY(add_floats(ws, &ws->delta, c->heads));
     if (parts > 0)
         TRY(add_floats(ws, &ws->dq_parts, parts * c->heads * c->head_dim));
+    if (scaled > 0)
+        TRY(add_floats(ws, &ws->dz, scaled));
     for (int kind = 0; kind < SUBLAYERS; kind++)
         wide = largest((int[]){wide, workspace_bottleneck_width(o->adapter, kind, 0, c->layers - 1)}, 2);
     if (wide > 0)
@@ -175,7 +222,7 @@ done:
 }
 
 /* What the head uses: logits, and rows that are picked for them. */
-static clora_status plan_head(workspace *ws, const model_config *c) {
+static clora_status plan_head(workspace *ws, const model_config *c, const workspace_options *o) {
     clora_status status = CLORA_OK;
     size_t chunk = logits_limit / (sizeof(float) * (size_t)c->vocab);
 
@@ -183,6 +230,10 @@ static clora_status plan_head(workspace *ws, const model_config *c) {
     if (chunk > (size_t)ws->max_rows)
         chunk = (size_t)ws->max_rows;
     TRY(arena_add(&ws->memory, &ws->logits, CLORA_DTYPE_F32, (int)chunk, c->vocab));
+    if (ws->train && scaled_columns(o->adapter, c->layers * c->family->projections)) {
+        TRY(arena_add(&ws->memory, &ws->z_head, CLORA_DTYPE_F32, (int)chunk, c->vocab));
+        TRY(arena_add(&ws->memory, &ws->dz_head, CLORA_DTYPE_F32, (int)chunk, c->vocab));
+    }
     TRY(plan_picked(ws, c, (int)chunk));
 done:
     return status;
@@ -274,7 +325,7 @@ static clora_status plan_all(workspace *ws, const model_config *c, const workspa
     ws->passing = ws->memory.next;
     if (o->loss) { /* no layer is at work while the head is */
         arena_return(&ws->memory, mark);
-        TRY(plan_head(ws, c));
+        TRY(plan_head(ws, c, o));
     }
 done:
     return status;

@@ -19,6 +19,7 @@ typedef struct layer_activations {
     clora_tensor rstd_mlp;             /* (M, 1) */
     clora_tensor gu;                   /* (M, 2F) gate and up; the backward pass overwrites it with its gradient */
     clora_tensor u[LAYER_PROJECTIONS]; /* (M, R) of adapted projections */
+    clora_tensor z[LAYER_PROJECTIONS]; /* (M, N) of those with DoRA: what is scaled (methods/dora.h) */
     clora_tensor sublayer[SUBLAYERS];  /* (M, C + 2R + 1) of one with a bottleneck: what it reads, before and after its
                                           activation, one after the other (sublayer.c) */
 } layer_activations;
@@ -44,9 +45,10 @@ typedef struct workspace {
     clora_tensor *stream; /* (M, C) the residual stream before each layer and after the last */
     clora_tensor rstd_final, normed, act, u_head;
     clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped, dsublayer;
-    clora_tensor logits;            /* (chunk, V): the head works through the rows chunk by chunk */
-    arena_mark passing;             /* the end of what layers share, which begins where logits do */
-    clora_tensor nll, hit, weights; /* weights: how much each row's loss counts, where that is asked for */
+    clora_tensor z_head, dz_head, dz; /* (chunk, V) and (M, widest N) where projections have DoRA */
+    clora_tensor logits;              /* (chunk, V): the head works through the rows chunk by chunk */
+    arena_mark passing;               /* the end of what layers share, which begins where logits do */
+    clora_tensor nll, hit, weights;   /* weights: how much each row's loss counts, where that is asked for */
     clora_tensor learnt; /* i32 (max_rows): the numbers of the step's rows with targets, `learnt_rows` of them */
     int learnt_rows;
     picked_rows picked;                                      /* those of a chunk, side by side */
@@ -69,7 +71,7 @@ typedef struct workspace_options {
     bool weights;
     bool dropout;
     const int *ranks;             /* columns of u per projection (0: none), or NULL */
-    const clora_adapter *adapter; /* whose bottlenecks, prefix and prompt find room, or NULL */
+    const clora_adapter *adapter; /* whose bottlenecks, magnitudes, prefix and prompt find room, or NULL */
 } workspace_options;
 
 /* Plan; nothing is allocated. The model may be one that only has a configuration. */
@@ -111,6 +113,10 @@ static inline attention_activations *workspace_attention(workspace *ws, int l) {
 static inline clora_tensor *workspace_sublayer(workspace *ws, int sublayer) {
     return &workspace_layer(ws, sublayer / SUBLAYERS)->sublayer[sublayer % SUBLAYERS];
 }
+
+/* The room for what DoRA scales of projection p, of `rows` rows, and for its gradient; without one no buffer. */
+clora_tensor workspace_scaled(workspace *ws, int p, int rows);
+clora_tensor workspace_scaled_gradient(const workspace *ws, int p, int rows);
 
 /* What the widest of an adapter's bottlenecks keeps of a row, of one kind of sublayer of the layers first to last; 0
  * without any. */

@@ -52,3 +52,24 @@ clora_status op_rmsnorm_dg(clora_tensor *dg, const clora_tensor *dy, const clora
     launch_int(&l, tensor_cols(dy));
     return run_columns(&l, tensor_cols(dy));
 }
+
+clora_status op_column_dots(clora_tensor *d, const clora_tensor *dy, const clora_tensor *x,
+                            const clora_tensor *factors) {
+    launch l;
+
+    if (!is_sum_of(d, dy) || !is_sum_of(factors, dy) ||
+        (x && (tensor_rows(x) != tensor_rows(dy) || tensor_cols(x) != tensor_cols(dy))))
+        return clora_fail(CLORA_ERROR_SHAPE, "column_dots: d%s dy%s x%s factors%s", tensor_shape_text(d),
+                          tensor_shape_text(dy), tensor_shape_text(x), tensor_shape_text(factors));
+    do {
+        launch_begin(&l, dy->context, "column_dots", key_of(dy));
+    } while (launch_again(&l));
+    launch_tensor(&l, d);
+    launch_matrix(&l, dy);
+    launch_matrix(&l, x ? x : dy);
+    launch_tensor(&l, factors);
+    launch_int(&l, (int)tensor_rows(dy));
+    launch_int(&l, tensor_cols(dy));
+    launch_int(&l, x != NULL);
+    return run_columns(&l, tensor_cols(dy));
+}

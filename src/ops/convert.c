@@ -58,3 +58,32 @@ clora_status op_scale_rows(clora_tensor *x, const clora_tensor *factors) {
     launch_int(&l, C);
     return launch_run(&l, divide_up_size((size_t)C, block), M, 1, group, 1, 1);
 }
+
+static bool fits_columns(const clora_tensor *vector, int C) {
+    return clora_tensor_count(vector) == (size_t)C && tensor_is_dense(vector);
+}
+
+clora_status op_scale_columns(clora_tensor *y, const clora_tensor *x, const clora_tensor *residual,
+                              const clora_tensor *bias, const clora_tensor *factors) {
+    enum { RESIDUAL = 2, BIAS = 4 }; /* as in kernels/common.cl */
+    const size_t M = tensor_rows(x);
+    const int C = tensor_cols(x);
+    launch l;
+
+    if (tensor_rows(y) != M || tensor_cols(y) != C || !fits_columns(factors, C) || (bias && !fits_columns(bias, C)) ||
+        (residual && (tensor_rows(residual) != M || tensor_cols(residual) != C)))
+        return clora_fail(CLORA_ERROR_SHAPE, "scale_columns: y%s x%s residual%s factors%s", tensor_shape_text(y),
+                          tensor_shape_text(x), tensor_shape_text(residual), tensor_shape_text(factors));
+    do {
+        launch_begin(&l, y->context, "scale_columns", (kernel_key){.M = (int)M, .K = C});
+    } while (launch_again(&l));
+    const size_t group = (size_t)launch_parameter(&l, "WG"), block = (size_t)launch_parameter(&l, "BLOCK");
+    launch_matrix(&l, y);
+    launch_matrix(&l, x);
+    launch_matrix(&l, residual ? residual : x);
+    launch_tensor(&l, bias ? bias : factors);
+    launch_tensor(&l, factors);
+    launch_int(&l, C);
+    launch_int(&l, (residual ? RESIDUAL : 0) | (bias ? BIAS : 0));
+    return launch_run(&l, divide_up_size((size_t)C, block), M, 1, group, 1, 1);
+}

@@ -32,3 +32,7 @@ clora_status op_dropout(clora_tensor *y, const clora_tensor *x, float p, uint64_
 clora_status op_dropout_add(clora_tensor *y, const clora_tensor *x, float p, uint64_t seed, uint32_t stream) {
     return run("dropout_add", y, x, p, seed, stream);
 }
+
+clora_status op_dropout_rest(clora_tensor *y, const clora_tensor *x, float p, uint64_t seed, uint32_t stream) {
+    return run("dropout_rest", y, x, p, seed, stream);
+}

@@ -28,10 +28,15 @@ typedef struct lowrank {
     lowrank_module module[WEIGHT_MODULES];
     size_t a_count, b_count; /* elements of a and b, padding included */
     clora_tensor a, b;       /* views that the owner sets: f32, dense */
-    clora_tensor *table;     /* i32 (panels, 3): first element in b, rank, first column of u for each panel of W0 */
-    clora_tensor *scales;    /* f32 (R) */
-    bool uses_scratch;       /* counted among the users of the context's scratch */
-    bool merged;             /* the term is in the base's values already: it is not to be added */
+    /* What a term may have besides for each column of the product, views f32 (1, N) too; no buffer: it has not. */
+    clora_tensor magnitude; /* DoRA's: the norms that the rows of W0 + s B A are scaled to */
+    clora_tensor bias;      /* B's: y += s * bias */
+    clora_tensor applied;   /* of the one: magnitude / norm; of the other: W0's bias + s * bias (methods/dora.h) */
+    clora_tensor slope;     /* d applied / d magnitude or bias: 1 / norm, s; 0 in modules without an adapter */
+    clora_tensor *table;    /* i32 (panels, 3): first element in b, rank, first column of u for each panel of W0 */
+    clora_tensor *scales;   /* f32 (R) */
+    bool uses_scratch;      /* counted among the users of the context's scratch */
+    bool merged;            /* the term is in the base's values already: it is not to be added */
 } lowrank;
 
 /* Describe the term: ranks and scales per module of base; sets counts and tables, not the storage a and b. Where the

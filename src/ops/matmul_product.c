@@ -20,11 +20,18 @@ static bool is_same(const clora_tensor *a, const clora_tensor *b) {
     return a == b || (a && b && a->buffer == b->buffer && a->offset == b->offset && a->stride == b->stride);
 }
 
+/* W0's bias, with the term's own; none where columns are yet to be scaled. */
+static const clora_tensor *bias_of(const weight *w, const lowrank *lr) {
+    if (lr && lr->magnitude.buffer)
+        return NULL;
+    return lr && lr->bias.buffer ? &lr->applied : w->bias;
+}
+
 forward_product matmul_product(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
                                const lowrank *lr, const clora_tensor *u) {
     forward_product p = {.y = y,
                          .residual = is_same(residual, y) ? y : residual,
-                         .bias = w->bias,
+                         .bias = bias_of(w, lr),
                          .columns = w->columns,
                          .x = x,
                          .w = w,

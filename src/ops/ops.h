@@ -25,6 +25,7 @@
 
 /* y (M,N) overwritten = [residual (M,N)] + x (M,K) * W0^T + bias + [u (M,R) * B^T]
  * residual: NULL, or the same tensor as y (then y accumulates).
+ * bias: W0's, or what a term with a bias of its own makes of it; none with magnitudes (op_scale_columns adds it).
  * lr, u: both NULL, or the term and op_lowrank_down's output for this x, or with `dropped` for another one. */
 clora_status op_matmul(clora_tensor *y, const clora_tensor *x, const weight *w, const clora_tensor *residual,
                        const lowrank *lr, const clora_tensor *u, bool dropped);
@@ -86,6 +87,12 @@ clora_status op_lowrank_merge(clora_tensor *merged, const lowrank *lr, int part,
  * (weight_merge.c) */
 clora_status op_weight_merge(const weight *w, const clora_tensor *base, const lowrank *lr, int module, int part,
                              const clora_tensor *outside);
+
+/* scale (N) overwritten = magnitude (N) / norm, inverse (N) overwritten = 1 / norm, with the norms of the rows of
+ * W0 + s * B * A. begin: magnitude overwritten = the norms. Both are 0 for a row of zeros; a module without an adapter
+ * has scale 1, inverse 0. (lowrank_norms.c) */
+clora_status op_lowrank_norms(clora_tensor *scale, clora_tensor *inverse, clora_tensor *magnitude, const lowrank *lr,
+                              bool begin);
 
 /* ---- embedding (embedding.c) ---- */
 
@@ -227,6 +234,9 @@ clora_status op_dropout(clora_tensor *y, const clora_tensor *x, float p, uint64_
 /* y (M,C) accumulates += x * mask / (1 - p), the same mask */
 clora_status op_dropout_add(clora_tensor *y, const clora_tensor *x, float p, uint64_t seed, uint32_t stream);
 
+/* y (M,C) overwritten = x - x * mask / (1 - p), what the others leave out; may be x itself */
+clora_status op_dropout_rest(clora_tensor *y, const clora_tensor *x, float p, uint64_t seed, uint32_t stream);
+
 /* ---- updates of parameters (update.c) ---- */
 
 /* sums f32 (tensors): sums[slot] overwritten = sum of squares of x, dense, in a fixed order; parts f32 (SQUARE_PARTS)
@@ -294,6 +304,14 @@ clora_status op_add(clora_tensor *y, const clora_tensor *x);
 
 /* x (M,C) in place *= factors f32 (M), row by row */
 clora_status op_scale_rows(clora_tensor *x, const clora_tensor *factors);
+
+/* y (M,C) overwritten = [residual] + [bias (C)] + factors (C) * x, column by column; y may be x or the residual */
+clora_status op_scale_columns(clora_tensor *y, const clora_tensor *x, const clora_tensor *residual,
+                              const clora_tensor *bias, const clora_tensor *factors);
+
+/* d (C) accumulates += factors (C) * sum over rows of dy * [x] (column_sums.c) */
+clora_status op_column_dots(clora_tensor *d, const clora_tensor *dy, const clora_tensor *x,
+                            const clora_tensor *factors);
 
 /* ---- rows by their numbers (rows.c): f32 or i32, rows i32 (n), which all differ ---- */
 

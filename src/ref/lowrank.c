@@ -1,5 +1,7 @@
 #include "ref/ref.h"
 
+#include <math.h>
+
 /* Element (row, col) of a matrix whose rows are `stride` apart. */
 static size_t place(int row, int stride, int col) {
     return (size_t)row * (size_t)stride + (size_t)col;
@@ -74,4 +76,18 @@ void ref_lowrank_merge(float *w, const float *a, const float *b, float s, int N,
                 sum += (double)b[place(n, R, r)] * (double)a[place(r, K, k)];
             w[place(n, K, k)] = (float)((double)w[place(n, K, k)] + (double)s * sum);
         }
+}
+
+void ref_lowrank_norms(float *norms, const float *w, const float *a, const float *b, float s, int N, int K, int R) {
+    for (int n = 0; n < N; n++) {
+        double squares = 0.0;
+        for (int k = 0; k < K; k++) {
+            double sum = 0.0;
+            for (int r = 0; r < R; r++)
+                sum += (double)b[place(n, R, r)] * (double)a[place(r, K, k)];
+            sum = (double)w[place(n, K, k)] + (double)s * sum;
+            squares += sum * sum;
+        }
+        norms[n] = (float)sqrt(squares);
+    }
 }

@@ -48,6 +48,18 @@ void ref_lowrank_grad_b(float *db, const float *dy, int dy_stride, const float *
 /* w (N,K) accumulates += s * b * a, rounded once */
 void ref_lowrank_merge(float *w, const float *a, const float *b, float s, int N, int K, int R);
 
+/* norms (N) overwritten: of the rows of w + s * b * a */
+void ref_lowrank_norms(float *norms, const float *w, const float *a, const float *b, float s, int N, int K, int R);
+
+/* ---- columns (columns.c) ---- */
+
+/* y (M,C) overwritten = [residual] + [bias (C)] + factors (C) * x; y may be x or the residual */
+void ref_scale_columns(float *y, const float *x, const float *residual, const float *bias, const float *factors, int M,
+                       int C);
+
+/* d (C) accumulates += factors (C) * sum over rows of dy * [x] */
+void ref_column_dots(float *d, const float *dy, const float *x, const float *factors, int M, int C);
+
 /* ---- embedding (embedding.c) ---- */
 
 /* y (M,K) overwritten: row m is row ids[m] of w (N,K), NaN where ids[m] is none */
@@ -144,6 +156,7 @@ void ref_cross_entropy(float *nll, float *hit, float *logits, const int32_t *tar
 
 void ref_dropout(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);
 void ref_dropout_add(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);
+void ref_dropout_rest(float *y, const float *x, float p, uint64_t seed, uint32_t stream, size_t n);
 
 /* ---- updates of parameters (update.c) ---- */
 

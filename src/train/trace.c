@@ -80,6 +80,7 @@ static clora_status train_once(clora_model *model, clora_adapter *adapter, const
     TRY(model_backward(ws, &select));
     TRY(optimizer_norm(o, &norm, 1.0f, options.clip));
     TRY(optimizer_update(o, &options, options.lr, 1));
+    TRY(method_derive(adapter));
 done:
     optimizer_free(o);
     parameters_finish(&parameters);

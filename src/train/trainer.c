@@ -327,6 +327,7 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
         TRY(blame(t));
     TRY(optimizer_update(t->optimizer, &t->options, out->lr, ++t->step));
     TRY(parameters_make_product(&t->parameters));
+    TRY(method_derive(t->adapter));
     out->epoch = (double)t->batches / (double)batches_per_epoch(t);
     out->seconds = clock_seconds() - start;
 done:

@@ -16,12 +16,12 @@ static const target_module modules[] = {{"model.layers.0.self_attn.q_proj", 4, 4
 enum { MODULES = sizeof(modules) / sizeof(modules[0]) };
 static const peft_base base = {modules, MODULES, NULL, 0};
 
-static clora_status factor(void *user, float *out, int module, bool is_b) {
+static clora_status factor(void *user, float *out, int module, peft_part part) {
     const peft_adapter *adapter = user;
 
     if (module < 0)
         return peft_read(out, adapter, adapter->score);
-    return peft_read(out, adapter, is_b ? adapter->b[module] : adapter->a[module]);
+    return peft_read(out, adapter, adapter->part[part][module]);
 }
 
 static void check_factors(const peft_adapter *adapter) {
@@ -29,8 +29,10 @@ static void check_factors(const peft_adapter *adapter) {
         const size_t R = (size_t)adapter->choice[i].R;
         if (R == 0)
             continue;
-        FUZZ_CHECK(stored_elements(adapter->a[i]) == R * (size_t)modules[i].K);
-        FUZZ_CHECK(stored_elements(adapter->b[i]) == R * (size_t)modules[i].N);
+        FUZZ_CHECK(stored_elements(adapter->part[PEFT_A][i]) == R * (size_t)modules[i].K);
+        FUZZ_CHECK(stored_elements(adapter->part[PEFT_B][i]) == R * (size_t)modules[i].N);
+        for (int part = PEFT_BIAS; part < PEFT_PARTS; part++)
+            FUZZ_CHECK(!adapter->part[part][i] || stored_elements(adapter->part[part][i]) == (size_t)modules[i].N);
     }
 }
 

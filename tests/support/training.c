@@ -40,6 +40,34 @@ clora_trainer *fixture_trainer(clora_model *model, clora_adapter *adapter, clora
     return fixture_trainer_with(model, adapter, dataset, batch, &options);
 }
 
+/* Magnitudes, or the bias of B, of a projection's modules. */
+static void assert_vectors(const lowrank *lr, const char *const *names, const parameters *gradients, float factor,
+                           const fixture_tensors *f, const char *prefix, double limit) {
+    const bool scaled = lr->magnitude.buffer != NULL;
+    const clora_tensor *vector = scaled ? &lr->magnitude : &lr->bias;
+    float *values = malloc((size_t)lr->base->N * sizeof(float));
+
+    if (vector->buffer) {
+        const clora_tensor t = gradients ? parameters_gradient(gradients, vector) : *vector;
+        assert_ok(clora_tensor_read(&t, values));
+    }
+    for (int m = 0; vector->buffer && m < lr->modules; m++) {
+        const size_t n = (size_t)lr->base->module[m].N;
+        float *own = values + lr->base->module[m].col;
+        char key[256];
+        if (lr->module[m].R == 0)
+            continue;
+        snprintf(key, sizeof(key), "%sbase_model.model.%s%s", prefix, names[m],
+                 scaled ? ".lora_magnitude_vector" : ".lora_B.bias");
+        for (size_t i = 0; i < n; i++)
+            own[i] *= factor;
+        const double error = relative_error(own, fixture_tensor(f, key, n), n);
+        if (!(error <= limit))
+            fail_msg("%s: relative error %g", key, error);
+    }
+    free(values);
+}
+
 void assert_factors(clora_adapter *adapter, const parameters *gradients, float factor, const fixture_tensors *f,
                     const char *prefix, double limit) {
     for (int p = 0; p < adapter->base.projections; p++) {
@@ -73,6 +101,7 @@ void assert_factors(clora_adapter *adapter, const parameters *gradients, float f
             }
             free(values);
         }
+        assert_vectors(lr, adapter->base.projection[p].names, gradients, factor, f, prefix, limit);
         free(pa);
         free(pb);
     }

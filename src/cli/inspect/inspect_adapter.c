@@ -34,13 +34,13 @@ static json_t *labels_json(const clora_inspected_adapter *a) {
 }
 
 static json_t *lora_json(const clora_inspected_adapter *a) {
-    return json_pack("{s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o}", "kind",
-                     "adapter", "method", a->method, "rank", a->rank, "alpha", json_float(a->alpha), "rslora",
+    return json_pack("{s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o, s:b, s:b}",
+                     "kind", "adapter", "method", a->method, "rank", a->rank, "alpha", json_float(a->alpha), "rslora",
                      a->rslora, "scale", json_number(scale_of(a)), "dropout", json_float(a->dropout), "base", a->base,
                      "target_modules", a->target_modules, "rank_pattern", a->rank_pattern, "alpha_pattern",
                      a->alpha_pattern, "modules", a->modules, "parameters", (json_int_t)a->stored.elements, "tensors",
                      a->stored.tensors, "bytes", (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored),
-                     "labels", labels_json(a));
+                     "labels", labels_json(a), "dora", a->dora, "lora_bias", a->lora_bias);
 }
 
 /* Names come from a file: in quotes, and nothing of them disturbs the terminal. */
@@ -84,6 +84,8 @@ static void print_lora(const char *path, const clora_inspected_adapter *a) {
         printf("base         %s\n", a->base);
     printf("rank         %d, alpha %g, scale %g%s\n", a->rank, (double)a->alpha, scale_of(a),
            a->rslora ? " (rank-stabilised)" : "");
+    if (a->dora || a->lora_bias)
+        printf("besides      %s\n", a->dora ? "magnitudes of rows (DoRA)" : "a bias of B");
     if (*a->rank_pattern)
         printf("other ranks  %s\n", a->rank_pattern);
     if (*a->alpha_pattern)

@@ -38,6 +38,14 @@ static const opt options[] = {
      .type = OPT_SET,
      .offset = ADAPTER(rslora),
      .help = "rank-stabilised: the scale is alpha / sqrt(rank)"},
+    {.name = "dora",
+     .type = OPT_SET,
+     .offset = ADAPTER(dora),
+     .help = "weight-decomposed: the norms of the adapted weights' rows train besides (DoRA)"},
+    {.name = "lora-bias",
+     .type = OPT_SET,
+     .offset = ADAPTER(lora_bias),
+     .help = "the second factor has a bias, which trains too; not with --dora"},
     {.name = "dropout",
      .type = OPT_FLOAT,
      .offset = ADAPTER(dropout),
@@ -183,6 +191,12 @@ static int check_continued(const train_state *state, clora_adapter *adapter) {
     if (given(state, "rslora") && !info.rslora)
         return cli_misuse(state->cli, "--rslora, but the adapter %s is not rank-stabilised: leave --rslora out",
                           args->init_adapter);
+    if (given(state, "dora") && !info.dora)
+        return cli_misuse(state->cli, "--dora, but the adapter %s has no magnitudes: leave --dora out",
+                          args->init_adapter);
+    if (given(state, "lora-bias") && !info.lora_bias)
+        return cli_misuse(state->cli, "--lora-bias, but the adapter %s has no bias: leave --lora-bias out",
+                          args->init_adapter);
     if (given(state, "target-modules") && !same_targets(state, &info))
         return cli_misuse(state->cli, "--target-modules %s, but the adapter %s is on %s: leave --target-modules out",
                           args->adapter.target_modules, args->init_adapter, info.target_modules);
@@ -213,7 +227,10 @@ static int count_labels(const char *const *labels) {
 static void describe(FILE *out, const train_state *state, const clora_adapter *adapter) {
     const clora_adapter_info a = clora_adapter_get_info(adapter);
 
-    fprintf(out, "rank %d, alpha %g%s%s on %s (%s)", a.rank, (double)a.alpha, a.rslora ? " (rank-stabilised)" : "",
+    fprintf(out, "rank %d, alpha %g%s%s%s on %s (%s)", a.rank, (double)a.alpha, a.rslora ? " (rank-stabilised)" : "",
+            a.dora        ? ", DoRA"
+            : a.lora_bias ? ", bias"
+                          : "",
             state->args->init_adapter ? ", continued," : "", text_amount(a.modules, "module", "modules"),
             a.target_modules);
     if (!a.labels && a.modules_to_save && *a.modules_to_save) /* else the head of labels is named among them */
