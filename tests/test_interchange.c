@@ -13,6 +13,7 @@
 
 #include <clora/clora.h>
 
+#include "files/stamp.h"
 #include "methods/peft_config.h"
 #include "model/session.h"
 #include "support/fixture.h"
@@ -307,6 +308,37 @@ static void refuse_embedding(change change, const char *words) {
         CLORA_ERROR_FORMAT, words);
 }
 
+/* The file that is there when its header is read is another one before its values are. */
+static int replace_adapter(void *user, int64_t done, int64_t total) {
+    bool *replaced = user;
+
+    (void)done;
+    (void)total;
+    if (!*replaced)
+        scratch_copy("changed/adapter_model.safetensors", fixture_path("tiny-llama-saved/adapter_model.safetensors"));
+    *replaced = true;
+    return 0;
+}
+
+static void test_a_directory_that_changes_while_it_is_read_is_refused(void **state) {
+    clora_merge_options options = CLORA_MERGE_OPTIONS_INIT;
+    bool replaced = false;
+
+    (void)state;
+    scratch_mkdir("changed");
+    scratch_copy("changed/adapter_config.json", fixture_path("tiny-llama-saved/adapter_config.json"));
+    scratch_copy("changed/adapter_model.safetensors", fixture_path("tiny-llama-saved/adapter_model.safetensors"));
+    const stamp before = stamp_adapter(scratch_path("changed"));
+    assert_ok(stamp_check(&before, scratch_path("changed")));
+    options.progress = replace_adapter;
+    options.user = &replaced;
+    assert_refused(
+        clora_merge_with(fixture_path("tiny-llama"), scratch_path("changed"), scratch_path("merged"), &options, NULL),
+        CLORA_ERROR_IO, "changed while it was read");
+    assert_int_equal(scratch_entries(scratch_path("merged")), -1);
+    assert_refused(stamp_check(&before, scratch_path("changed")), CLORA_ERROR_IO, "changed while it was read");
+}
+
 static void test_factors_on_an_embedding_are_checked_by_name(void **state) {
     static float expected[MOST], logits[MOST];
     clora_adapter *adapter = load(2), *again = NULL;
@@ -480,6 +512,8 @@ static bool named_in_memory(safetensors_entry *entry, float *values) {
         entry->name = "_orig_mod.base_model.model.model.norm.modules_to_save.default.weight";
     if (strcmp(entry->name, "base_model.model.lm_head.weight") == 0)
         entry->name = "lm_head.weight";
+    if (strcmp(entry->name, "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight") == 0)
+        entry->name = "module.model.layers.0.self_attn.q_proj.lora_A.default.weight";
     return true;
 }
 
@@ -504,13 +538,23 @@ static void test_damaged_copies_are_refused_by_name(void **state) {
     refuse_changed(with_nan, "not finite");
 }
 
+static char noted[512];
+
+static void keep_note(void *user, const char *text) {
+    (void)user;
+    snprintf(noted, sizeof(noted), "%s", text);
+}
+
 static void test_names_from_memory_are_understood(void **state) {
     clora_adapter *adapter = NULL;
 
     (void)state;
     scratch_mkdir("changed");
     copy_changed(0, named_in_memory);
+    clora_set_note(keep_note, NULL);
     assert_ok(clora_adapter_load(&adapter, models[0], scratch_path("changed")));
+    clora_set_note(NULL, NULL);
+    assert_non_null(strstr(noted, "module.model.layers.0.self_attn.q_proj.lora_A.default.weight is read as"));
     save(adapter, scratch_path("again"), CLORA_DTYPE_F32);
     assert_same_file(scratch_path("again/adapter_model.safetensors"),
                      fixture_path("tiny-llama-saved/adapter_model.safetensors"));
@@ -526,6 +570,7 @@ int main(void) {
         IN_SCRATCH(test_what_peft_wrote_is_saved_in_the_same_bytes),
         IN_SCRATCH(test_files_of_16_bits_hold_the_nearest_values),
         IN_SCRATCH(test_merged_models_are_the_same_function),
+        IN_SCRATCH(test_a_directory_that_changes_while_it_is_read_is_refused),
         IN_SCRATCH(test_factors_on_an_embedding_are_checked_by_name),
         cmocka_unit_test(test_a_fresh_adapter_of_the_embedding_changes_nothing),
         cmocka_unit_test(test_a_fresh_copy_is_the_models_own),

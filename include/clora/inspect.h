@@ -52,25 +52,26 @@ CLORA_API clora_status clora_inspect_model(clora_stored *out, const char *direct
 
 /** What an adapter_config.json says. */
 typedef struct clora_inspected_adapter {
-    int rank;             /**< r */
-    float alpha;          /**< lora_alpha */
-    float dropout;        /**< lora_dropout */
-    int rslora;           /**< use_rslora */
-    int modules;          /**< adapted linear layers, by their tensors */
-    char *base;           /**< base_model_name_or_path; "" when it is not set */
-    char *target_modules; /**< a list with commas, or a regular expression */
-    char *rank_pattern;   /**< "name=value,name=value"; "" for none */
-    char *alpha_pattern;  /**< "name=value,name=value"; "" for none */
-    clora_stored stored;  /**< its tensors */
-    const char *method;   /**< as clora_adapter_method() has it; of the fields above, `lora` has all, others have base,
+    int rank;              /**< r */
+    float alpha;           /**< lora_alpha */
+    float dropout;         /**< lora_dropout */
+    int rslora;            /**< use_rslora */
+    int modules;           /**< adapted linear layers, by their tensors */
+    char *base;            /**< base_model_name_or_path; "" when it is not set */
+    char *target_modules;  /**< a list with commas, or a regular expression */
+    char *rank_pattern;    /**< "name=value,name=value"; "" for none */
+    char *alpha_pattern;   /**< "name=value,name=value"; "" for none */
+    clora_stored stored;   /**< its tensors */
+    const char *method;    /**< as clora_adapter_method() has it; of the fields above, `lora` has all, others have base,
                                modules and stored, and texts that are "" */
-    int columns;          /**< `adapter`: of the bottleneck in the first layer that has one */
-    int swish;            /**< `adapter`: 1: the nonlinearity is swish, 0: relu */
-    int reads_stream;     /**< `adapter`: as in clora_bottleneck_info */
-    char **labels;        /**< `lora`: names of the labels that it tells, NULL-terminated; NULL: it tells none */
-    int positions;        /**< `prefix`, `prompt`: before every sequence */
-    int dora;             /**< use_dora */
-    int lora_bias;        /**< lora_bias */
+    int columns;           /**< `adapter`: of the bottleneck in the first layer that has one */
+    int swish;             /**< `adapter`: 1: the nonlinearity is swish, 0: relu */
+    int reads_stream;      /**< `adapter`: as in clora_bottleneck_info */
+    char **labels;         /**< `lora`: names of the labels that it tells, NULL-terminated; NULL: it tells none */
+    int positions;         /**< `prefix`, `prompt`: before every sequence */
+    char *modules_to_save; /**< `lora`: modules of which it has whole copies, with commas; "" or NULL for none */
+    int dora;              /**< use_dora */
+    int lora_bias;         /**< lora_bias */
 } clora_inspected_adapter;
 
 /**

@@ -97,9 +97,15 @@ done:
 static clora_status check_settings(const char *directory) {
     char *path = file_join(directory, "adapter_config.json");
     json_t *config = NULL;
-    const clora_status status = path ? peft_config_load(&config, path, NULL, 0)
-                                     : clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory);
+    clora_status status = CLORA_OK;
 
+    if (!path)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
+    TRY(peft_config_load(&config, path, NULL, 0));
+    if (!json_is_off(json_object_get(config, "modules_to_save")))
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
+                       "%s: \"modules_to_save\" is set: only plain LoRA can be combined and converted", path));
+done:
     json_decref(config);
     free(path);
     return status;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/transpose.h"
 #include "ops/ops.h"
 
 /* ---- making one ---- */
@@ -90,12 +91,6 @@ void embedding_term_free(embedding_term *e) {
 
 /* ---- values: the term's B has the rows that A has as columns ---- */
 
-static void transpose(float *out, const float *in, int rows, int cols) {
-    for (size_t i = 0; i < (size_t)rows; i++)
-        for (size_t j = 0; j < (size_t)cols; j++)
-            out[j * (size_t)rows + i] = in[i * (size_t)cols + j];
-}
-
 static clora_status exchange_a(float *read, const float *write, const embedding_term *e) {
     const int C = e->shape->N;
     float *turned = alloc_array((size_t)C * (size_t)e->R, sizeof(*turned));
@@ -105,13 +100,13 @@ static clora_status exchange_a(float *read, const float *write, const embedding_
     if (!turned || !panels)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the embedding's term"));
     if (write) {
-        transpose(turned, write, e->R, C);
+        transpose_rows(turned, write, e->R, C);
         lowrank_pack_b(e->term, 0, panels, turned);
         TRY(clora_tensor_write(e->values, panels));
     } else {
         TRY(clora_tensor_read(e->values, panels));
         lowrank_unpack_b(e->term, 0, turned, panels);
-        transpose(read, turned, C, e->R);
+        transpose_rows(read, turned, C, e->R);
     }
 done:
     free(turned);

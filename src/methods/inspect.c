@@ -113,7 +113,8 @@ static clora_status read_settings(clora_inspected_adapter *out, const json_t *co
     out->target_modules = target_modules_text(json_object_get(config, "target_modules"));
     out->rank_pattern = target_pattern_text(json_object_get(config, "rank_pattern"));
     out->alpha_pattern = target_pattern_text(json_object_get(config, "alpha_pattern"));
-    if (!out->base || !out->target_modules || !out->rank_pattern || !out->alpha_pattern)
+    out->modules_to_save = target_modules_text(json_object_get(config, "modules_to_save"));
+    if (!out->base || !out->target_modules || !out->rank_pattern || !out->alpha_pattern || !out->modules_to_save)
         status = clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path);
 done:
     return status;
@@ -244,6 +245,7 @@ void clora_inspected_adapter_finish(clora_inspected_adapter *adapter) {
     free(adapter->target_modules);
     free(adapter->rank_pattern);
     free(adapter->alpha_pattern);
+    free(adapter->modules_to_save);
     label_names_free(adapter->labels);
     *adapter = (clora_inspected_adapter){0};
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "files/stamp.h"
 
 /* ---- reading ---- */
 
@@ -87,6 +88,7 @@ done:
 static clora_status load(clora_adapter **out, const base_model *base, const char *directory) {
     clora_status status = CLORA_OK;
     lora_adapter *lora = NULL;
+    const stamp before = stamp_adapter(directory);
     peft_adapter file = {.count = 0};
     base_tensor *tensors = NULL;
     int count;
@@ -104,6 +106,7 @@ static clora_status load(clora_adapter **out, const base_model *base, const char
     TRY(lora_adapter_build(lora, read_file, &file, false));
     TRY(load_classifier(lora, &file));
     TRY(load_saved(lora, &file));
+    TRY(stamp_check(&before, directory));
     *out = &lora->adapter;
     lora = NULL;
 done:

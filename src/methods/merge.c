@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "files/quantized.h"
+#include "files/stamp.h"
 #include "methods/merge_weights.h"
 
 static const char INDEX_NAME[] = "model.safetensors.index.json";
@@ -263,6 +264,7 @@ static int64_t count_bytes(const model_files *set) {
 }
 
 static clora_status run(merge *m, const char *adapter_directory, const char *out_directory) {
+    const stamp before = stamp_adapter(adapter_directory);
     clora_status status = CLORA_OK;
 
     TRY(model_files_open(&m->set, m->model));
@@ -282,6 +284,7 @@ static clora_status run(merge *m, const char *adapter_directory, const char *out
     TRY(merge_check_others(m->model));
     TRY(merge_output_open(&m->output, out_directory, m->model));
     TRY(write_directory(m));
+    TRY(stamp_check(&before, adapter_directory));
 done:
     outdir_close(&m->output, status == CLORA_OK);
     return status;

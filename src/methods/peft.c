@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/note.h"
 #include "base/outdir.h"
+#include "base/transpose.h"
 #include "files/directory.h"
 #include "files/model_tables.h"
 #include "methods/peft_config.h"
@@ -216,6 +218,22 @@ done:
     return status;
 }
 
+/* A line about names that are not those on disk, of which the first factor's stands for all. */
+static clora_status note_names(const peft_adapter *p, const peft_base *base) {
+    int i = 0;
+
+    while (i < p->count && p->choice[i].R == 0)
+        i++;
+    char *name = i < p->count ? peft_part_tensor(&base->module[i], PEFT_A) : alloc_string("");
+    if (!name)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", p->file->path);
+    if (i < p->count && strcmp(name, p->part[PEFT_A][i]->name) != 0)
+        note("%s: its tensors have names as another trainer leaves them: %s is read as %s", p->file->path,
+             p->part[PEFT_A][i]->name, name);
+    free(name);
+    return CLORA_OK;
+}
+
 static clora_status find_tensors(peft_adapter *p, const peft_base *base) {
     const peft_part_list parts = peft_parts_of(p->config);
     clora_status status = CLORA_OK;
@@ -231,6 +249,7 @@ static clora_status find_tensors(peft_adapter *p, const peft_base *base) {
     TRY(peft_find_score(&p->score, p->file, p->config));
     TRY(find_copies(p, &keys, base->tensor));
     TRY(refuse_left_over(p));
+    TRY(note_names(p, base));
 done:
     peft_keys_finish(&keys);
     return status;
@@ -308,13 +327,6 @@ clora_status peft_read(float *out, const peft_adapter *adapter, const stored_ten
     return peft_read_tensor(out, adapter->file, factor);
 }
 
-/* out (cols, rows) = in (rows, cols) */
-static void transpose(float *out, const float *in, int rows, int cols) {
-    for (size_t i = 0; i < (size_t)rows; i++)
-        for (size_t j = 0; j < (size_t)cols; j++)
-            out[j * (size_t)rows + i] = in[i * (size_t)cols + j];
-}
-
 clora_status peft_read_part(float *out, const peft_adapter *adapter, int module, peft_part part) {
     const stored_tensor *t = adapter->part[part][module];
     clora_status status = CLORA_OK;
@@ -326,7 +338,7 @@ clora_status peft_read_part(float *out, const peft_adapter *adapter, int module,
     if (!values)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the tensor %s", t->name));
     TRY(peft_read(values, adapter, t));
-    transpose(out, values, (int)t->shape[0], (int)t->shape[1]);
+    transpose_rows(out, values, (int)t->shape[0], (int)t->shape[1]);
 done:
     free(values);
     return status;
@@ -395,7 +407,7 @@ static clora_status write_tensor(safetensors_writer *writer, const peft_contents
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", entry->name));
     TRY(c->source(c->user, turned, of.module, of.part));
     if (of.transposed)
-        transpose(values, turned, (int)entry->shape[1], (int)entry->shape[0]);
+        transpose_rows(values, turned, (int)entry->shape[1], (int)entry->shape[0]);
     dtype_from_f32(stored, entry->dtype, values, n);
     if (!dtype_all_finite(stored, entry->dtype, n))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "a value of %s is not finite in %s", entry->name, dtype_name(entry->dtype)));

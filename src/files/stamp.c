@@ -1,0 +1,34 @@
+#include "files/stamp.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+
+static file_stamp take(const char *directory, const char *name) {
+    char *path = file_join(directory, name);
+    file_stamp out = {.size = 0};
+    struct stat s;
+
+    if (path && stat(path, &s) == 0)
+        out = (file_stamp){s.st_dev, s.st_ino, (unsigned long long)s.st_size, s.st_mtim};
+    free(path);
+    return out;
+}
+
+stamp stamp_adapter(const char *directory) {
+    return (stamp){take(directory, "adapter_config.json"), take(directory, "adapter_model.safetensors")};
+}
+
+static bool same(const file_stamp *a, const file_stamp *b) {
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
+}
+
+clora_status stamp_check(const stamp *before, const char *directory) {
+    const stamp now = stamp_adapter(directory);
+
+    if (same(&before->settings, &now.settings) && same(&before->tensors, &now.tensors))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_IO, "%s: the adapter changed while it was read; try again", directory);
+}
