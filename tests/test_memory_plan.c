@@ -149,6 +149,24 @@ static void test_a_plan_of_a_projected_prefix_is_what_a_run_takes(void **state) 
     assert_same_plan(&planned, &made);
 }
 
+/* Beside factors on linear layers: on the embedding, whole copies, and terms that do not train. */
+static void test_a_plan_counts_all_that_an_adapter_has(void **state) {
+    const clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
+    clora_adapter_options methods[2] = {CLORA_ADAPTER_OPTIONS_INIT, CLORA_ADAPTER_OPTIONS_INIT};
+
+    (void)state;
+    methods[0].target_modules = "embed_tokens,q_proj";
+    methods[0].modules_to_save = "lm_head,norm";
+    methods[1].init = CLORA_INIT_PISSA;
+    for (int i = 0; i < 2; i++)
+        for (int m = 0; m < MODELS; m++) {
+            const method_use method = {.lora = &methods[i]};
+            const clora_memory_plan made = plan_of_run(fixture_path(models[m]), NULL, &method, &options);
+            const clora_memory_plan planned = plan_of_outline(fixture_path(models[m]), NULL, &method, &options, 0);
+            assert_same_plan(&planned, &made);
+        }
+}
+
 /* A model's own weights train in place in f32; in 16 bits with or without a copy in f32. */
 static void test_a_plan_of_a_whole_model_is_what_a_run_takes(void **state) {
     (void)state;
@@ -212,8 +230,9 @@ static void test_a_model_with_weights_has_no_plan(void **state) {
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fresh_context_setup, fresh_context_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_a_plan_of_a_projected_prefix_is_what_a_run_takes),
         TEST(test_a_plan_is_what_a_run_takes),
+        TEST(test_a_plan_counts_all_that_an_adapter_has),
+        TEST(test_a_plan_of_a_projected_prefix_is_what_a_run_takes),
         TEST(test_a_plan_of_a_whole_model_is_what_a_run_takes),
         TEST(test_a_validation_has_an_arena_of_its_own),
         TEST(test_a_plan_may_be_larger_than_the_device),

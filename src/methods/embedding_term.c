@@ -137,12 +137,17 @@ done:
     return status;
 }
 
+size_t embedding_term_fixed_bytes(const embedding_term *e) {
+    return e->term->a_count * sizeof(float) + lowrank_bytes(e->term) +
+           weight_bytes(e->shape->context, CLORA_STORAGE_F32, e->R, 1, &e->shape->N) + weight_table_bytes(e->rows);
+}
+
 size_t embedding_term_bytes(const embedding_term *e) {
-    size_t values = e->term->a_count + e->term->b_count + (size_t)e->shape->N * (size_t)e->R;
+    size_t values = e->term->b_count;
 
     for (int i = 0; i < e->rows->parts; i++)
         values += clora_tensor_count(&e->parts[i]);
-    return values * sizeof(float) + lowrank_bytes(e->term);
+    return values * sizeof(float) + embedding_term_fixed_bytes(e);
 }
 
 /* ---- both passes ---- */

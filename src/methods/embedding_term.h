@@ -32,7 +32,10 @@ clora_status embedding_term_read(float *values, const embedding_term *e, bool is
 
 clora_status embedding_term_parameters(parameters *out, const embedding_term *e, const char *module,
                                        parameter_group group);
+
+/* Device memory: all of it, and what does not train. */
 size_t embedding_term_bytes(const embedding_term *e);
+size_t embedding_term_fixed_bytes(const embedding_term *e);
 
 /* y (M, C) accumulates. room (M, >= 2 R): scratch, overwritten with g and u side by side */
 clora_status embedding_term_forward(clora_tensor *y, clora_tensor *room, const clora_tensor *ids,

@@ -237,13 +237,21 @@ done:
     return status;
 }
 
+size_t saved_modules_fixed_bytes(const saved_modules *s) {
+    size_t bytes = 0;
+
+    for (int i = 0; i < s->count; i++)
+        bytes += s->module[i].weight ? weight_table_bytes(s->module[i].weight) : 0;
+    return bytes;
+}
+
 size_t saved_modules_bytes(const saved_modules *s) {
     size_t values = s->gains ? clora_tensor_count(s->gains) : 0;
 
     for (int i = 0; i < s->count; i++)
         for (int part = 0; s->module[i].weight && part < s->module[i].weight->parts; part++)
             values += clora_tensor_count(&s->module[i].parts[part]);
-    return values * sizeof(float);
+    return values * sizeof(float) + saved_modules_fixed_bytes(s);
 }
 
 const clora_tensor *saved_modules_gain(const saved_modules *s, const clora_tensor *of) {

@@ -47,8 +47,9 @@ clora_status saved_modules_parameters(parameters *out, const saved_modules *s, p
 /* Are these (V, C) the values of the base's table of this name, as it stores them? Waits. */
 clora_status saved_modules_compare(bool *same, const base_model *base, const char *name, const float *values);
 
-/* Device memory. */
+/* Device memory: all of it, and what does not train. */
 size_t saved_modules_bytes(const saved_modules *s);
+size_t saved_modules_fixed_bytes(const saved_modules *s);
 
 /* The copy of a gain of the model, or NULL; s may be NULL. */
 const clora_tensor *saved_modules_gain(const saved_modules *s, const clora_tensor *of);

@@ -92,8 +92,11 @@ size_t weight_bytes(const clora_context *context, clora_storage type, int K, int
 
     if (weight_describe(&w, (clora_context *)(uintptr_t)context, type, K, modules, N) != CLORA_OK)
         return 0;
-    return (size_t)units(&w) * unit_elements(&w) * dtype_size(w.storage->element) +
-           (size_t)w.panels * 2 * sizeof(int32_t);
+    return (size_t)units(&w) * unit_elements(&w) * dtype_size(w.storage->element) + weight_table_bytes(&w);
+}
+
+size_t weight_table_bytes(const weight *w) {
+    return (size_t)w->panels * 2 * sizeof(int32_t);
 }
 
 /* Elements of the scratch that this weight needs: all of it, or as many whole rows as 64 MB and one buffer hold. */

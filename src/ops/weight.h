@@ -87,6 +87,9 @@ clora_status weight_describe(weight *w, clora_context *context, clora_storage ty
 /* Bytes of device memory weight_create would take. */
 size_t weight_bytes(const clora_context *context, clora_storage type, int K, int modules, const int *N);
 
+/* Of these, what its table of columns takes. */
+size_t weight_table_bytes(const weight *w);
+
 /* Bytes of the context's scratch (device/scratch.h) that a weight is widened into on the CLBlast path: the
  * largest answer of any weight counts. Zero on the other paths and for f32. */
 size_t weight_scratch_bytes(const clora_context *context, clora_storage type, int K, int modules, const int *N);

@@ -37,16 +37,22 @@ static size_t buffer_bytes(const parameters *p, int i) {
     return end;
 }
 
-/* What is attached to the model: the values that train, and the tables of low-rank terms. */
+/* What is attached to the model: the values that train, the tables of low-rank terms, and what does not train. */
 static size_t attached_bytes(const clora_trainer *t) {
     size_t bytes = t->parameters.product.bytes;
 
     for (int i = 0; i < t->parameters.buffers; i++)
         if (!is_of_model(t->model, t->parameters.value[i]->buffer))
             bytes += buffer_bytes(&t->parameters, i);
-    for (int p = 0; p < t->model->projections; p++)
-        if (adapter_term(t->adapter, p))
-            bytes += lowrank_bytes(adapter_term(t->adapter, p));
+    for (int p = 0; p < t->model->projections; p++) {
+        const lowrank *term = adapter_term(t->adapter, p), *origin = adapter_origin(t->adapter, p);
+        bytes += term ? lowrank_bytes(term) : 0;
+        bytes += origin ? (origin->a_count + origin->b_count) * sizeof(float) + lowrank_bytes(origin) : 0;
+    }
+    if (t->adapter->saved)
+        bytes += saved_modules_fixed_bytes(t->adapter->saved);
+    if (adapter_embedding_term(t->adapter))
+        bytes += embedding_term_fixed_bytes(adapter_embedding_term(t->adapter));
     return bytes;
 }
 
