@@ -34,14 +34,14 @@ static json_t *labels_json(const clora_inspected_adapter *a) {
 }
 
 static json_t *lora_json(const clora_inspected_adapter *a) {
-    return json_pack("{s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o, s:b, s:b, s:s}",
-                     "kind", "adapter", "method", a->method, "rank", a->rank, "alpha", json_float(a->alpha), "rslora",
-                     a->rslora, "scale", json_number(scale_of(a)), "dropout", json_float(a->dropout), "base", a->base,
-                     "target_modules", a->target_modules, "rank_pattern", a->rank_pattern, "alpha_pattern",
-                     a->alpha_pattern, "modules", a->modules, "parameters", (json_int_t)a->stored.elements, "tensors",
-                     a->stored.tensors, "bytes", (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored),
-                     "labels", labels_json(a), "dora", a->dora, "lora_bias", a->lora_bias, "modules_to_save",
-                     a->modules_to_save);
+    return json_pack(
+        "{s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:i, s:I, s:o, s:o, s:b, s:b, s:s}", "kind",
+        "adapter", "method", a->method, "rank", a->rank, "alpha", json_float(a->alpha), "rslora", a->rslora, "scale",
+        json_number(scale_of(a)), "dropout", json_float(a->dropout), "base", a->base, "target_modules",
+        a->target_modules, "rank_pattern", a->rank_pattern, "alpha_pattern", a->alpha_pattern, "modules", a->modules,
+        "parameters", (json_int_t)a->stored.elements, "tensors", a->stored.tensors, "bytes",
+        (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored), "labels", labels_json(a), "dora",
+        a->dora, "lora_bias", a->lora_bias, "modules_to_save", a->modules_to_save);
 }
 
 /* Names come from a file: in quotes, and nothing of them disturbs the terminal. */
