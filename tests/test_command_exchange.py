@@ -102,6 +102,16 @@ class ExchangeTest(CommandTest):
         return folder
 
 
+class Refused(ExchangeTest):
+    def test_what_is_more_than_two_factors_is_named(self):
+        for name, key in (("tiny-qwen2-dora", "use_dora"), ("tiny-qwen2-lora-bias", "lora_bias"),
+                          ("tiny-llama-saved", "modules_to_save")):
+            for command in (["combine"], ["convert", "--to", "mlx"], ["convert", "--to", "gguf"]):
+                with self.subTest(key, command=command):
+                    self.fails(1, *command, FIXTURES / name, "--out", self.out, says=f'"{key}" is set: only plain LoRA')
+                    self.assertFalse(self.out.exists())
+
+
 class Combine(ExchangeTest):
     def combine(self, *arguments):
         result = self.gives_json("combine", *arguments, "--out", self.out)
@@ -215,7 +225,7 @@ class Combine(ExchangeTest):
             ([LORA, FIXTURES / "tiny-llama-dora"], ["tiny-llama-dora"]),
             ([LORA, FIXTURES / "tiny-llama-prefix"], ["PREFIX_TUNING"]),
             ([LORA, FIXTURES / "tiny-llama-pfeiffer"], ["bottleneck"]),
-            ([LORA, FIXTURES / "tiny-llama-classify"], ["score.weight"]),
+            ([LORA, FIXTURES / "tiny-llama-classify"], ["modules_to_save"]),
             ([LORA, self.adapter("biased", bias="all")], ['"bias" is "all"']),
             ([LORA, self.folder / "absent"], ["absent"]),
         ):
@@ -370,7 +380,7 @@ class Convert(ExchangeTest):
             ([LORA, "--to", "gguf"], ["name the model (--model)"]),
             ([QWEN2, "--to", "gguf", "--model", LLAMA_BASE / "absent"], ["absent"]),
             ([FIXTURES / "tiny-llama-prompt", "--to", "mlx"], ["PROMPT_TUNING"]),
-            ([FIXTURES / "tiny-llama-classify", "--to", "gguf", "--model", LLAMA_BASE], ["score.weight"]),
+            ([FIXTURES / "tiny-llama-classify", "--to", "gguf", "--model", LLAMA_BASE], ["modules_to_save"]),
             ([self.folder / "absent", "--to", "mlx"], ["absent"]),
         ):
             with self.subTest(says):

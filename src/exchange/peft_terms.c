@@ -95,6 +95,7 @@ done:
 
 /* First of all: what kind of adapter it is says more than what its files lack. */
 static clora_status check_settings(const char *directory) {
+    static const char *const more[] = {"lora_bias", "modules_to_save", "use_dora"};
     char *path = file_join(directory, "adapter_config.json");
     json_t *config = NULL;
     clora_status status = CLORA_OK;
@@ -102,9 +103,12 @@ static clora_status check_settings(const char *directory) {
     if (!path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
     TRY(peft_config_load(&config, path, NULL, 0));
-    if (!json_is_off(json_object_get(config, "modules_to_save")))
-        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
-                       "%s: \"modules_to_save\" is set: only plain LoRA can be combined and converted", path));
+    for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+        const json_t *value = json_object_get(config, more[i]);
+        if (value && !json_is_off(value))
+            TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"%s\" is set: only plain LoRA can be combined and converted",
+                           path, more[i]));
+    }
 done:
     json_decref(config);
     free(path);
