@@ -12,8 +12,11 @@
 #ifndef FACTOR_NR
 #define FACTOR_NR NR
 #endif
+#if NR == 1 && !defined(NV)
+#define NV 1
+#endif
 #ifndef NV
-#define NV 1 // vectors of an item; NV * VW divides NR
+#define NV 2 // vectors of an item; NV * VW divides NR
 #endif
 #ifndef RK
 #define RK 4 // columns k at a time; divides FACTOR_NR

@@ -30,7 +30,7 @@ NEEDED = {
 }
 NOT_INTEGERS = ["", "x", "1x", "1.5", "1e3", " 1", "0x10", "--1", "nan"]
 NOT_NUMBERS = ["", "x", "1x", "1,5", "nan", "inf", "-inf", "0x1p3", " 1", "1e999", "1e", "."]
-LEAST_IS_ZERO = {"--no-repeat-ngram", "--warmup", "--top-k", "--seed"}
+LEAST_IS_ZERO = {"--no-repeat-ngram", "--prefix-projection", "--warmup", "--top-k", "--seed"}
 WORDS = {"--dtype": "f64", "--eos": "sometimes", "--init": "zero", "--schedule": "steps", "--only": "some",
          "--optimizer": "adam"}
 

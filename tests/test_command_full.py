@@ -64,13 +64,18 @@ class Full(CommandTest):
         self.assertIn("--init is an option of --method lora",
                       self.fails(2, *run, "--method", "full", "--init", "kaiming", "--out", self.folder / "c"))
 
-    def test_a_reference_policy_is_not_there_any_more(self):
+    def test_a_reference_policy_is_there_before_the_first_step_alone(self):
         pairs = [{"prompt": "one", "chosen": " two", "rejected": " three"}] * 2
         data = self.write("pairs.jsonl", "".join(json.dumps(pair) + "\n" for pair in pairs))
-        run = ["train", MODEL, "--data", data, "--steps", "1", "--out", self.folder / "policy"]
-        self.assertIn("dpo compares with the model as it was",
-                      self.fails(1, *run, "--method", "norms", "--objective", "dpo"))
-        self.succeeds(*run, "--method", "norms", "--objective", "orpo")
+        judged = self.write("judged.jsonl", "".join(
+            json.dumps({"prompt": "one", "completion": answer, "label": answer == " two"}) + "\n"
+            for answer in (" two", " three")))
+        run = ["train", MODEL, "--steps", "1", "--method", "norms"]
+        self.assertIn("kto compares each batch with the model as it was",
+                      self.fails(1, *run, "--data", judged, "--out", self.folder / "kto", "--objective", "kto"))
+        self.assertFalse((self.folder / "kto").exists())
+        for objective in ("dpo", "orpo"):
+            self.succeeds(*run, "--data", data, "--out", self.folder / objective, "--objective", objective)
 
     def test_what_cannot_train_is_refused(self):
         self.refused("models of type llama have no biases", "--method", "bias")

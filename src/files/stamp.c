@@ -5,6 +5,9 @@
 
 #include "base/file.h"
 
+static const char SETTINGS_NAME[] = "adapter_config.json";
+static const char TENSORS_NAME[] = "adapter_model.safetensors";
+
 static file_stamp take(const char *directory, const char *name) {
     char *path = file_join(directory, name);
     file_stamp out = {.size = 0};
@@ -17,7 +20,7 @@ static file_stamp take(const char *directory, const char *name) {
 }
 
 stamp stamp_adapter(const char *directory) {
-    return (stamp){take(directory, "adapter_config.json"), take(directory, "adapter_model.safetensors")};
+    return (stamp){take(directory, SETTINGS_NAME), take(directory, TENSORS_NAME)};
 }
 
 static bool same(const file_stamp *a, const file_stamp *b) {
@@ -27,8 +30,11 @@ static bool same(const file_stamp *a, const file_stamp *b) {
 
 clora_status stamp_check(const stamp *before, const char *directory) {
     const stamp now = stamp_adapter(directory);
+    const char *changed = !same(&before->tensors, &now.tensors)     ? TENSORS_NAME
+                          : !same(&before->settings, &now.settings) ? SETTINGS_NAME
+                                                                    : NULL;
 
-    if (same(&before->settings, &now.settings) && same(&before->tensors, &now.tensors))
+    if (!changed)
         return CLORA_OK;
-    return clora_fail(CLORA_ERROR_IO, "%s: the adapter changed while it was read; try again", directory);
+    return clora_fail(CLORA_ERROR_IO, "%s/%s: the adapter changed while it was read; try again", directory, changed);
 }
