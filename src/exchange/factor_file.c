@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/transpose.h"
 #include "files/safetensors.h"
 
 const factor_layout peft_factors = {"base_model.model.", {".lora_A.weight", ".lora_B.weight"}, false};
@@ -20,12 +21,6 @@ clora_status factor_narrow(void **out, const float *values, size_t n, clora_dtyp
     *out = NULL;
     return clora_fail(CLORA_ERROR_ARGUMENT, "%s has a value that is too large for %s%s", what, dtype_name(dtype),
                       dtype == CLORA_DTYPE_F16 ? ": write bf16 or f32" : "");
-}
-
-void factor_transpose(float *out, const float *in, int rows, int cols) {
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < cols; j++)
-            out[(size_t)j * (size_t)rows + (size_t)i] = in[(size_t)i * (size_t)cols + (size_t)j];
 }
 
 static void free_entries(safetensors_entry *entries, size_t n) {
@@ -66,7 +61,7 @@ static clora_status write_factor(safetensors_writer *writer, const lowrank_term 
         turned = alloc_array(n, sizeof(*turned));
         if (!turned)
             TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", name));
-        factor_transpose(turned, values, rows, cols);
+        transpose_rows(turned, values, rows, cols);
     }
     TRY(factor_narrow(&bytes, turned ? turned : values, n, dtype, name));
     TRY(safetensors_writer_tensor(writer, bytes, n * dtype_size(dtype)));

@@ -20,7 +20,4 @@ clora_status factor_file_write(const char *path, const term_list *list, const fa
 /* values (n) in dtype, yours to free; an error that names `what` when one becomes infinite. */
 clora_status factor_narrow(void **out, const float *values, size_t n, clora_dtype dtype, const char *what);
 
-/* out (cols, rows) = transposed in (rows, cols) */
-void factor_transpose(float *out, const float *in, int rows, int cols);
-
 #endif

@@ -7,6 +7,7 @@
 #include "base/c_locale.h"
 #include "base/file.h"
 #include "base/outdir.h"
+#include "base/transpose.h"
 #include "exchange/adapter_format.h"
 #include "exchange/factor_file.h"
 #include "files/safetensors.h"
@@ -83,7 +84,7 @@ static clora_status read_turned(float *out, const safetensors *file, const store
     if (!values)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the tensor %s", t->name));
     TRY(peft_read_tensor(values, file, t));
-    factor_transpose(out, values, (int)t->shape[0], (int)t->shape[1]);
+    transpose_rows(out, values, (int)t->shape[0], (int)t->shape[1]);
 done:
     free(values);
     return status;

@@ -34,7 +34,7 @@ static clora_status check(const clora_adapter *adapter, float scale) {
     if (!isfinite(scale))
         return clora_fail(CLORA_ERROR_ARGUMENT, "an adapter's scale is %g; a finite number is needed", (double)scale);
     if (!adapter->term || adapter->origin || adapter->sublayer || adapter->classifier || adapter->saved ||
-        adapter->embedding || adapter->origin || adapter->prefix || adapter->prompt || adapter->changes_model)
+        adapter->embedding || adapter->prefix || adapter->prompt || adapter->changes_model)
         return clora_fail(CLORA_ERROR_ARGUMENT, "an adapter of method %s has no scale: low-rank terms alone have one",
                           adapter->method->name);
     if (adapter_has_columns(adapter))
