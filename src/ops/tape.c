@@ -209,6 +209,10 @@ static clora_status create_data(tape *t, size_t elements) {
     TRY(tensor_new(&t->data, t->context, CLORA_DTYPE_I32, 1, (int)elements));
     TRY(clora_tensor_zero(t->data));
 done:
+    if (status != CLORA_OK) { /* with other counters than zeros groups would wait for ever */
+        clora_tensor_free(t->data);
+        t->data = NULL;
+    }
     return status;
 }
 
