@@ -116,12 +116,53 @@ static void test_a_call_that_fails_appends_nothing(void **state) {
     free(logits);
 }
 
+enum { NEW = 3 };
+
+/* Two ids, then NEW steps of one: logits (NEW, V). The first error ends it. */
+static clora_status write_some(float *logits, clora_session *session) {
+    const int vocab = clora_model_get_info(model)->vocab;
+    clora_status status = CLORA_OK;
+
+    clora_session_reset(session);
+    TRY(clora_session_forward(session, logits, (const int32_t[]){1, 2}, 2, 0));
+    for (int s = 0; s < NEW; s++)
+        TRY(clora_session_forward(session, logits + s * vocab, (const int32_t[]){3 + s}, 1, 0));
+done:
+    return status;
+}
+
+/* Whatever fails while a step is recorded, no later step goes by half a recording. */
+static void test_steps_after_any_call_that_fails_are_right(void **state) {
+    (void)state;
+    const size_t n = (size_t)NEW * (size_t)clora_model_get_info(model)->vocab;
+    float *expected = malloc(n * sizeof(*expected)), *logits = malloc(n * sizeof(*logits));
+    clora_session *session;
+    bool failed = true;
+
+    assert_ok(clora_session_create(&session, model, 1, 2 + NEW));
+    assert_ok(write_some(expected, session));
+    clora_session_free(session);
+    for (long at = 0; failed; at++) {
+        assert_ok(clora_session_create(&session, model, 1, 2 + NEW));
+        failing_from("opencl", at, false);
+        (void)write_some(logits, session);
+        failed = failing_count() > at;
+        failing_from(NULL, 0, false);
+        assert_ok(write_some(logits, session));
+        assert_memory_equal(logits, expected, n * sizeof(*logits));
+        clora_session_free(session);
+    }
+    free(expected);
+    free(logits);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_call_without_logits_appends_nothing),
         cmocka_unit_test(test_an_adapter_of_another_model_is_refused_where_it_is_given),
         cmocka_unit_test(test_prompts_that_are_not_there_are_refused),
         cmocka_unit_test(test_a_call_that_fails_appends_nothing),
+        cmocka_unit_test(test_steps_after_any_call_that_fails_are_right),
     };
 
     if (clora_context_create(&context, NULL) != CLORA_OK) {
