@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.command import CLORA, FIXTURES, MODEL, VALIDATION, CommandTest, main, needs_device
-from support.processes import has_begun, has_driver, needs_proc, start, wait_for
+from support.processes import has_begun, has_driver, has_steps, needs_proc, needs_stop_at, start, stop_at, wait_for
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -73,12 +73,12 @@ class Ignored(SignalTest):
         self.assertEqual((process.returncode, out[:1]), (0, b"["))
 
     def test_a_shell_in_which_they_are_trapped_and_nohup(self):
+        log = self.folder / "log.jsonl"
         for words in (["sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh"], ["nohup"]):
             if not shutil.which(words[0]):
                 continue
-            with self.subTest(words[0]), start(*words, CLORA, *self.training(1000000)) as process:
-                wait_for(process, lambda _: self.out.exists())
-                wait_for(process, has_driver)
+            with self.subTest(words[0]), start(*words, CLORA, *self.training(1000000), "--log", log) as process:
+                wait_for(process, has_steps(log))
                 for _ in range(20):
                     process.send_signal(signal.SIGHUP)
                     time.sleep(0.02)
@@ -87,6 +87,7 @@ class Ignored(SignalTest):
                 _, err = process.communicate(timeout=120)
                 self.assertEqual(process.returncode, 128 + signal.SIGTERM, err)
             shutil.rmtree(self.out, ignore_errors=True)
+            log.unlink()
 
 
 @needs_proc
@@ -124,13 +125,16 @@ class Status(SignalTest):
                 self.assertRegex(err, rb"clora tune: interrupted; what was found is kept[^\n]*\n\Z")
 
     @needs_device
+    @needs_stop_at
     def test_a_training_that_has_not_begun_leaves_nothing(self):
-        self.data = self.folder / "pipe"  # nobody writes: the command waits here, its device open
-        os.mkfifo(self.data)
-        for number, condition in zip(SIGNALS, (has_begun, has_driver, has_driver)):
-            with self.subTest(number.name):
-                self.ends(number, condition, *self.training(1000000))
-                self.assertFalse(self.out.exists())
+        # the directory is tried; the device is open and the data are next
+        for call, path, after in (("mkdir", self.out, False), ("mkdir", self.out, True), ("open", self.data, False)):
+            for number in SIGNALS:
+                with self.subTest(f"{number.name} {call} {after}"):
+                    process = subprocess.run([CLORA, *map(str, self.training(1000000))], capture_output=True,
+                                             timeout=120, env=stop_at(1, call, path, number, after))
+                    self.assertEqual(process.returncode, 128 + number, process.stderr)
+                    self.assertFalse(self.out.exists())
 
 
 if __name__ == "__main__":

@@ -55,9 +55,17 @@ def has_begun(process):
 
 
 def has_driver(process):
-    """An OpenCL driver is there, and with PoCL LLVM, which installs handlers."""
+    """A driver that the OpenCL loader knows is there; with PoCL comes LLVM, which installs handlers."""
+    vendors = pathlib.Path(os.environ.get("OCL_ICD_VENDORS", "/etc/OpenCL/vendors"))
+    files = vendors.glob("*.icd") if vendors.is_dir() else [vendors]
+    names = [pathlib.Path(file.read_text(encoding="utf-8").strip()).name for file in files if file.is_file()]
     maps = proc(process, "maps")
-    return "libLLVM" in maps if "libpocl" in maps else "libOpenCL" in maps and has_begun(process)
+    return any(name in maps for name in names)
+
+
+def has_steps(log):
+    """A training has written a step to this log."""
+    return lambda _: log.exists() and '"step"' in log.read_text(encoding="utf-8")
 
 
 def has_stopped(process):

@@ -1,16 +1,19 @@
 /*
  * Preloaded into the command: it stops, or is killed, at an exact point of its writing.
  *
- *   STOP_CALL   rename, fsync or unlink        STOP_PATH   a part of the path of the calls that count
+ *   STOP_CALL   mkdir, open, rename, fsync or unlink
+ *   STOP_PATH   a part of the path of the calls that count
  *   STOP_AT     the number of the call, from 1; before it, or after it with STOP_AFTER=1
  *   STOP_WITH   the number of the signal that the process sends itself
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,6 +42,21 @@ static int end(bool is_it, int result) {
 int rename(const char *from, const char *to) {
     const bool is_it = begin("rename", to);
     return end(is_it, renameat(AT_FDCWD, from, AT_FDCWD, to));
+}
+
+int mkdir(const char *path, mode_t mode) {
+    const bool is_it = begin("mkdir", path);
+    return end(is_it, mkdirat(AT_FDCWD, path, mode));
+}
+
+int open(const char *path, int flags, ...) {
+    const bool is_it = begin("open", path);
+    va_list list;
+
+    va_start(list, flags);
+    const mode_t mode = flags & O_CREAT ? va_arg(list, mode_t) : 0;
+    va_end(list);
+    return end(is_it, openat(AT_FDCWD, path, flags, mode));
 }
 
 int unlink(const char *path) {

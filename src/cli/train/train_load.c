@@ -4,6 +4,7 @@
 
 #include "cli/options/device.h"
 #include "cli/inputs/ends.h"
+#include "cli/ui/interrupt.h"
 #include "cli/ui/text.h"
 #include "cli/inputs/tokenizer_ahead.h"
 #include "cli/train/cmd_train.h"
@@ -107,8 +108,16 @@ static int start(train_state *state) {
     return made == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
 }
 
+/* A directory that is not there is made and removed, to see whether it can be. */
+static int check_output(const train_state *state) {
+    interrupt_hold();
+    const clora_status status = clora_inspect_output(state->args->out);
+    interrupt_let();
+    return status == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
+}
+
 int train_load(train_state *state) {
-    int status = clora_inspect_output(state->args->out) == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
+    int status = check_output(state);
 
     state->report = state->cli->json ? stderr : stdout;
     state->val_step = -1;

@@ -59,6 +59,24 @@ void interrupt_begin(void) {
     handle_with(on_signal);
 }
 
+static void mask(int how) {
+    sigset_t watched;
+
+    sigemptyset(&watched);
+    for (int i = 0; i < WATCHED; i++)
+        if (!sigismember(&ignored, numbers[i]))
+            sigaddset(&watched, numbers[i]);
+    pthread_sigmask(how, &watched, NULL);
+}
+
+void interrupt_hold(void) {
+    mask(SIG_BLOCK);
+}
+
+void interrupt_let(void) {
+    mask(SIG_UNBLOCK);
+}
+
 void interrupt_discard(const char *file) {
     unused_file = file;
 }

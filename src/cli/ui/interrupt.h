@@ -14,6 +14,10 @@ void interrupt_begin(void);
 /* An empty file that goes when a signal ends the program before the run begins; borrowed. */
 void interrupt_discard(const char *file);
 
+/* Between these two a signal waits, while what is made is taken away again. Before the program has a second thread. */
+void interrupt_hold(void);
+void interrupt_let(void);
+
 /*
  * The run begins: from here on a signal only raises a flag and prints `notice`; one more ends the program at once.
  * To be called after the driver is loaded, whose handlers this replaces.
