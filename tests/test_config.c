@@ -27,7 +27,7 @@ static clora_status load(model_config *out, const char *text) {
 }
 
 /* The largest difference of row `position` of the table from what these frequencies make of it. */
-static double difference(const model_config *config, const json_t *wanted, int position) {
+static double difference(const model_config *config, int which, const json_t *wanted, int position) {
     enum { HALF = 16, POSITIONS = 512 };
     static float table[POSITIONS * 2 * HALF];
     double largest = 0;
@@ -35,7 +35,7 @@ static double difference(const model_config *config, const json_t *wanted, int p
     assert_int_equal(config->head_dim, 2 * HALF);
     assert_int_equal(json_array_size(wanted), HALF);
     assert_true(position < POSITIONS);
-    rope_table(table, config, position + 1);
+    rope_table(table, &config->rope[which], config->head_dim, position + 1);
     for (int i = 0; i < HALF; i++) {
         const float angle = (float)position * (float)json_number_value(json_array_get(wanted, (size_t)i));
         const float *row = &table[position * 2 * HALF];
@@ -56,7 +56,7 @@ static void test_rope_is_found_where_transformers_finds_it(void **state) {
         char *text = json_dumps(json_object_get(form, "config"), 0);
         assert_ok(load(&config, text));
         for (int position = 1; position < 512; position += 299)
-            if (!(difference(&config, json_object_get(form, "inv_freq"), position) <= 1e-4))
+            if (!(difference(&config, ROPE_FIRST, json_object_get(form, "inv_freq"), position) <= 1e-4))
                 fail_msg("other frequencies than transformers': %s", text);
         free(text);
     }
@@ -120,8 +120,8 @@ static void test_a_rope_setting_of_null_is_not_set(void **state) {
     assert_ok(load(
         &config, "{" SIZES ", \"rope_theta\": null, \"head_dim\": null, \"rope_scaling\": "
                  "{\"rope_theta\": null, \"unused\": NaN, \"rope_type\": null, \"type\": \"linear\", \"factor\": 2}}"));
-    assert_float_equal(config.rope_theta, 10000.0f, 0.0f);
-    assert_int_equal(config.scaling, ROPE_LINEAR);
+    assert_float_equal(config.rope[ROPE_FIRST].theta, 10000.0f, 0.0f);
+    assert_int_equal(config.rope[ROPE_FIRST].kind, ROPE_LINEAR);
     assert_int_equal(config.head_dim, 32);
 }
 
@@ -210,7 +210,7 @@ static void test_what_a_file_leaves_out_is_the_family_s_own(void **state) {
     assert_int_equal(config.max_positions, 2048);
     assert_ok(load(&config, "{" QWEN2 "}"));
     assert_int_equal(config.max_positions, 32768);
-    assert_float_equal(config.rope_theta, 10000.0f, 0.0f);
+    assert_float_equal(config.rope[ROPE_FIRST].theta, 10000.0f, 0.0f);
     assert_int_equal(config.head_dim, 32);
     assert_false(config.tied);
 }

@@ -110,6 +110,29 @@ static void test_cached_steps_give_the_logits_of_one_pass(void **state) {
     clora_session_free(session);
 }
 
+/* A session's rotations are made of the configuration as it is then. */
+static void test_each_layer_is_rotated_by_its_own_settings_or_not_at_all(void **state) {
+    model_config *c = &model->config;
+    const model_config usual = *c;
+    fixture_batch batch;
+    static float first[64 * V], other[64 * V];
+
+    fixture_read_batch(&batch, family->model);
+    forward(first, &batch, model, NULL);
+    c->rope[ROPE_SECOND] = c->rope[ROPE_FIRST];
+    c->rope[ROPE_FIRST].theta = 7.0f;
+    memset(c->layer_rope, ROPE_SECOND, (size_t)c->layers);
+    forward(other, &batch, model, NULL);
+    assert_memory_equal(first, other, sizeof(float) * (size_t)(batch.B * batch.T) * V);
+    c->layer_rope[0] = ROPE_FIRST;
+    forward(other, &batch, model, NULL);
+    assert_true(relative_error(other, first, (size_t)batch.T * V) > 1e-3);
+    test_cached_steps_give_the_logits_of_one_pass(state);
+    c->layer_rope[1] = ROPE_NONE;
+    test_cached_steps_give_the_logits_of_one_pass(state);
+    *c = usual;
+}
+
 static void test_sequences_of_different_lengths_go_on_side_by_side(void **state) {
     (void)state;
     fixture_batch batch;
@@ -269,6 +292,7 @@ int main(void) {
         cmocka_unit_test(test_base_logits_are_those_of_pytorch),
         cmocka_unit_test(test_adapter_logits_are_those_of_peft),
         cmocka_unit_test(test_cached_steps_give_the_logits_of_one_pass),
+        cmocka_unit_test(test_each_layer_is_rotated_by_its_own_settings_or_not_at_all),
         cmocka_unit_test(test_sequences_of_different_lengths_go_on_side_by_side),
         cmocka_unit_test(test_greedy_texts_are_those_of_transformers),
         cmocka_unit_test(test_a_skeleton_has_the_weights_and_biases_of_its_model),

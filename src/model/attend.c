@@ -26,6 +26,11 @@ static attention_shape shape_of(const workspace *ws, int S) {
     return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim, 0, ws->forked};
 }
 
+/* The rotations of layer l. */
+static const clora_tensor *rope_of(const workspace *ws, int l) {
+    return &ws->rope[ws->model->config.layer_rope[l]];
+}
+
 /* ---- with a cache ---- */
 
 /* The rows of the step's sequences in a layer's keys and values. */
@@ -40,7 +45,7 @@ static clora_status attend_cached(workspace *ws, attention_activations *a, const
     const clora_tensor k = half_of(&kv, 0), v = half_of(&kv, 1);
     clora_status status = CLORA_OK;
 
-    TRY(op_rope_store(&kv, &a->qkv, &ws->positions, &ws->rope, &ws->past, shape));
+    TRY(op_rope_store(&kv, &a->qkv, &ws->positions, rope_of(ws, l), &ws->past, shape));
     TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, NULL, shape));
 done:
     return status;
@@ -65,10 +70,16 @@ static clora_status find_keys(keys *out, workspace *ws, const clora_tensor *pref
     return op_past_join(&ws->kv, prefix, &p->kv, ws->B);
 }
 
-/* Rotations of the positions after the prefix. */
-static clora_tensor rope_after(const workspace *ws, const clora_tensor *prefix) {
+/* q and k of layer l by their positions, or back: by those after the prefix. */
+static clora_status rotate(clora_tensor *qk, const workspace *ws, const clora_tensor *prefix, int l, bool inverse) {
+    const model_config *c = &ws->model->config;
+    const clora_tensor *all = rope_of(ws, l);
     const int P = prefix->buffer ? ws->prefix : 0;
-    return tensor_view(&ws->rope, P, ws->rope.shape[0] - P, 0, tensor_cols(&ws->rope));
+    const clora_tensor rope = tensor_view(all, P, all->shape[0] - P, 0, tensor_cols(all));
+
+    if (c->layer_rope[l] == ROPE_NONE)
+        return CLORA_OK;
+    return op_rope(qk, &ws->positions, &rope, c->heads + c->kv_heads, inverse);
 }
 
 clora_status attend(workspace *ws, const selection *s, attention_activations *a, kv_cache *cache, int l) {
@@ -79,8 +90,8 @@ clora_status attend(workspace *ws, const selection *s, attention_activations *a,
 
     if (cache)
         return attend_cached(ws, a, &p, cache, l);
-    const clora_tensor prefix = adapter_prefix_of(s->adapter, l), rope = rope_after(ws, &prefix);
-    TRY(op_rope(&p.qk, &ws->positions, &rope, c->heads + c->kv_heads, false));
+    const clora_tensor prefix = adapter_prefix_of(s->adapter, l);
+    TRY(rotate(&p.qk, ws, &prefix, l, false));
     TRY(find_keys(&in, ws, &prefix, &p));
     TRY(op_attention(&a->att, ws->train ? &a->lse : NULL, &p.q, &in.k, &in.v, in.past, &ws->first, &ws->last,
                      in.shape));
@@ -92,7 +103,7 @@ clora_status attend_backward(workspace *ws, const selection *s, const attention_
     const model_config *c = &ws->model->config;
     const qkv_views p = split_qkv(&a->qkv, c);
     qkv_views d = split_qkv(&ws->dqkv, c);
-    const clora_tensor prefix = adapter_prefix_of(s->adapter, l), rope = rope_after(ws, &prefix);
+    const clora_tensor prefix = adapter_prefix_of(s->adapter, l);
     clora_tensor dprefix = prefix.buffer ? parameters_gradient(s->trains, &prefix) : prefix;
     clora_tensor dk = prefix.buffer ? half_of(&ws->dkv, 0) : d.k, dv = prefix.buffer ? half_of(&ws->dkv, 1) : d.v;
     clora_status status = CLORA_OK;
@@ -103,7 +114,7 @@ clora_status attend_backward(workspace *ws, const selection *s, const attention_
                               &a->lse, in.past, &ws->first, &ws->last, in.shape));
     if (prefix.buffer)
         TRY(op_past_split(dprefix.buffer ? &dprefix : NULL, &d.kv, &ws->dkv, ws->prefix, ws->B));
-    TRY(op_rope(&d.qk, &ws->positions, &rope, c->heads + c->kv_heads, true));
+    TRY(rotate(&d.qk, ws, &prefix, l, true));
 done:
     return status;
 }

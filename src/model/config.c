@@ -1,137 +1,16 @@
 #include "model/config.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/json.h"
-#include "base/json_literal.h"
 #include "files/directory.h"
 #include "files/quantized.h"
+#include "model/config_values.h"
 #include "model/family.h"
 
-enum { CONFIG_LIMIT = 1 << 20, SIZE_LIMIT = 1 << 24 };
-
-static bool is_set(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-
-    return value && !json_is_null(value);
-}
-
-/* object[key] as a size from 1 to SIZE_LIMIT; fallback 0 means that the key is required. */
-static clora_status get_size(int *out, const json_t *object, const char *key, int fallback, const char *path) {
-    int64_t value;
-    const clora_status status = json_get_int(&value, object, key, fallback, path);
-
-    if (status != CLORA_OK)
-        return status;
-    if (fallback == 0 && !is_set(object, key))
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: the key \"%s\" is missing", path, key);
-    if (value < 1 || value > SIZE_LIMIT)
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" is %lld; 1 to %d are possible", path, key, (long long)value,
-                          SIZE_LIMIT);
-    *out = (int)value;
-    return CLORA_OK;
-}
-
-/* object[key] as a positive finite float; fallback 0 means that the key is required. */
-static clora_status get_positive(float *out, const json_t *object, const char *key, double fallback, const char *path) {
-    double value;
-    const clora_status status = json_get_real(&value, object, key, fallback, path);
-
-    if (status != CLORA_OK)
-        return status;
-    if (fallback == 0.0 && !is_set(object, key))
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: the key \"%s\" is missing", path, key);
-    if (!((float)value > 0.0f) || !isfinite((float)value))
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" is %g; it must be positive", path, key, value);
-    *out = (float)value;
-    return CLORA_OK;
-}
-
-/* The object that tells of RoPE: rope_scaling where it says something, else rope_parameters, else NULL. */
-static clora_status find_rope(const json_t **out, const model_config *c, const json_t *root, const char *path) {
-    static const char *const names[] = {"rope_scaling", "rope_parameters"};
-    const char *key;
-    json_t *value;
-
-    *out = NULL;
-    for (size_t i = 0; i < 2 && !*out; i++) {
-        const json_t *found = json_object_get(root, names[i]);
-        if (!found || json_is_off(found))
-            continue;
-        if (!json_is_object(found) || json_literal(found))
-            return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" must be an object", path, names[i]);
-        json_object_foreach ((json_t *)found, key, value) {
-            if (json_is_object(value) && !json_literal(value))
-                return clora_fail(CLORA_ERROR_UNSUPPORTED,
-                                  "%s: \"%s\" has settings of its own for \"%s\"; a %s model has one RoPE for all "
-                                  "its layers",
-                                  path, names[i], key, c->family->model_type);
-        }
-        *out = found;
-    }
-    return CLORA_OK;
-}
-
-/* "rope_type", or "type" of older files. */
-static clora_status read_rope_kind(const char **out, const json_t *rope, const char *path) {
-    const clora_status status = json_get_text(out, rope, "rope_type", NULL, path);
-
-    return status != CLORA_OK || *out ? status : json_get_text(out, rope, "type", "default", path);
-}
-
-/* transformers rotates by fewer frequencies then, or ignores it, according to its version. */
-static clora_status refuse_partial_rope(const json_t *object, const char *path) {
-    double part;
-    const clora_status status = json_get_real(&part, object, "partial_rotary_factor", 1.0, path);
-
-    if (status != CLORA_OK || part == 1.0)
-        return status;
-    return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"partial_rotary_factor\" is %g; only 1 is supported", path, part);
-}
-
-static clora_status read_llama3(model_config *c, const json_t *root, const json_t *rope, const char *path) {
-    static const char original[] = "original_max_position_embeddings";
-    clora_status status = CLORA_OK;
-
-    TRY(get_positive(&c->scaling_low, rope, "low_freq_factor", 0.0, path));
-    TRY(get_positive(&c->scaling_high, rope, "high_freq_factor", 0.0, path));
-    /* unlike rope_theta, it goes before the object's own */
-    TRY(get_size(&c->scaling_original, is_set(root, original) ? root : rope, original, c->max_positions, path));
-    if (!(c->scaling_high > c->scaling_low))
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"high_freq_factor\" must be above \"low_freq_factor\"", path));
-done:
-    return status;
-}
-
-/* As transformers 5 reads the files of all its versions, and those that are half converted. */
-static clora_status read_rope(model_config *c, const json_t *root, const char *path) {
-    clora_status status = CLORA_OK;
-    const json_t *rope;
-    const char *kind;
-
-    TRY(find_rope(&rope, c, root, path));
-    TRY(get_positive(&c->rope_theta, is_set(rope, "rope_theta") ? rope : root, "rope_theta", 10000.0, path));
-    TRY(refuse_partial_rope(root, path));
-    if (!rope)
-        return CLORA_OK;
-    TRY(refuse_partial_rope(rope, path));
-    TRY(read_rope_kind(&kind, rope, path));
-    if (strcmp(kind, "default") == 0)
-        return CLORA_OK;
-    if (strcmp(kind, "linear") != 0 && strcmp(kind, "llama3") != 0)
-        return clora_fail(CLORA_ERROR_UNSUPPORTED,
-                          "%s: rope scaling \"%s\" is not supported (default, linear and llama3 are)", path, kind);
-    c->scaling = kind[1] == 'i' ? ROPE_LINEAR : ROPE_LLAMA3;
-    TRY(get_positive(&c->scaling_factor, rope, "factor", 0.0, path));
-    if (c->scaling == ROPE_LLAMA3)
-        TRY(read_llama3(c, root, rope, path));
-done:
-    return status;
-}
+enum { CONFIG_LIMIT = 1 << 20 };
 
 /* eos_token_id: an id, a list of ids or null. An id that the model cannot give (-1 is a habit) is passed over; a list
  * that is left empty changes nothing. */
@@ -165,17 +44,17 @@ static clora_status read_eos(model_config *c, const json_t *root, const char *pa
 static clora_status read_sizes(model_config *c, const json_t *root, const char *path) {
     clora_status status = CLORA_OK;
 
-    TRY(get_size(&c->layers, root, "num_hidden_layers", 0, path));
-    TRY(get_size(&c->hidden, root, "hidden_size", 0, path));
-    TRY(get_size(&c->ffn, root, "intermediate_size", 0, path));
-    TRY(get_size(&c->heads, root, "num_attention_heads", 0, path));
-    TRY(get_size(&c->kv_heads, root, "num_key_value_heads", c->heads, path));
-    TRY(get_size(&c->vocab, root, "vocab_size", 0, path));
-    TRY(get_size(&c->max_positions, root, "max_position_embeddings", c->family->max_positions, path));
-    if (!is_set(root, "head_dim") && c->hidden % c->heads != 0)
+    TRY(config_size(&c->layers, root, "num_hidden_layers", 0, path));
+    TRY(config_size(&c->hidden, root, "hidden_size", 0, path));
+    TRY(config_size(&c->ffn, root, "intermediate_size", 0, path));
+    TRY(config_size(&c->heads, root, "num_attention_heads", 0, path));
+    TRY(config_size(&c->kv_heads, root, "num_key_value_heads", c->heads, path));
+    TRY(config_size(&c->vocab, root, "vocab_size", 0, path));
+    TRY(config_size(&c->max_positions, root, "max_position_embeddings", c->family->max_positions, path));
+    if (!config_is_set(root, "head_dim") && c->hidden % c->heads != 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"hidden_size\" %d is no multiple of \"num_attention_heads\" %d", path,
                        c->hidden, c->heads));
-    TRY(get_size(&c->head_dim, root, "head_dim", c->hidden >= c->heads ? c->hidden / c->heads : 1, path));
+    TRY(config_size(&c->head_dim, root, "head_dim", c->hidden >= c->heads ? c->hidden / c->heads : 1, path));
     if (c->heads % c->kv_heads != 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT,
                        "%s: \"num_attention_heads\" %d is no multiple of \"num_key_value_heads\" %d", path, c->heads,
@@ -183,7 +62,8 @@ static clora_status read_sizes(model_config *c, const json_t *root, const char *
     if (c->head_dim % 2 != 0 || c->head_dim > 256)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: a head size of %d; even sizes up to 256 are supported", path,
                        c->head_dim));
-    if ((int64_t)c->heads * c->head_dim > SIZE_LIMIT || (int64_t)c->ffn * 2 > SIZE_LIMIT || c->layers > 4096)
+    if ((int64_t)c->heads * c->head_dim > CONFIG_SIZE_LIMIT || (int64_t)c->ffn * 2 > CONFIG_SIZE_LIMIT ||
+        c->layers > CONFIG_LAYERS)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: sizes beyond any model", path));
 done:
     return status;
@@ -206,7 +86,7 @@ static clora_status read_config(model_config *c, const json_t *root, const char 
     c->norm_eps = (float)eps;
     TRY(json_get_bool(&c->tied, root, "tie_word_embeddings", false, path));
     TRY(c->family->read_config(c, root, path));
-    TRY(read_rope(c, root, path));
+    TRY(config_read_rope(c, root, path));
     TRY(read_eos(c, root, path));
 done:
     return status;

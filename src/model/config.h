@@ -4,14 +4,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/status.h"
-
-typedef enum rope_scaling { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3 } rope_scaling;
+#include "base/json.h"
+#include "model/rope_table.h"
 
 /* The widths that a layer's projections connect. */
 typedef enum config_width { WIDTH_HIDDEN, WIDTH_FFN, WIDTH_QUERIES, WIDTH_KEYS } config_width;
 
-enum { CONFIG_EOS = 8 };
+enum { CONFIG_EOS = 8, CONFIG_LAYERS = 4096 };
+
+/* Which of its model's rotations a layer has: the first, as all layers of most models, the second or none. */
+enum { ROPE_FIRST, ROPE_SECOND, ROPE_NONE, ROPES };
 
 /* config.json and generation_config.json of a Hugging Face directory (docs/formats.md), checked. */
 typedef struct model_config {
@@ -21,11 +23,9 @@ typedef struct model_config {
     bool tied;
     bool own_head;   /* tied in config.json, but not in the files, which decide (model_files_check) */
     unsigned biases; /* bit k: the k-th of a layer's projections (model/family.h) has biases */
-    float rope_theta;
-    rope_scaling scaling;
-    float scaling_factor, scaling_low, scaling_high;
-    int scaling_original; /* positions of the model that was scaled */
-    int eos_count;        /* ids that end a generation */
+    rope_settings rope[ROPES];
+    uint8_t layer_rope[CONFIG_LAYERS]; /* ROPE_FIRST, where the family does not say otherwise */
+    int eos_count;                     /* ids that end a generation */
     int32_t eos[CONFIG_EOS];
     int eos_ignored; /* ids in the files that are outside the vocabulary */
 } model_config;
@@ -35,6 +35,12 @@ clora_status config_load(model_config *out, const char *directory);
 /* Rows N of each module of a layer's k-th projection, WEIGHT_MODULES at most, and its inputs K. Returns how many there
  * are. */
 int model_projection_shape(const model_config *c, int k, int *N, int *K);
+
+/* Whether a layer has this rotation: ROPE_FIRST, ROPE_SECOND or ROPE_NONE. */
+bool config_has_rope(const model_config *c, int which);
+
+/* All of them, for a family's layers. (config_rope.c) */
+clora_status config_read_rope(model_config *c, const json_t *root, const char *path);
 
 /* Whether a layer's k-th projection has biases. */
 bool model_projection_bias(const model_config *c, int k);

@@ -3,38 +3,39 @@
 #include <math.h>
 
 /* Llama 3.1's scaling: long waves are stretched by the factor, short ones kept, those between blended. */
-static float llama3_frequency(const model_config *c, float f) {
-    const float pi2 = 6.283185307179586f, original = (float)c->scaling_original;
+static float llama3_frequency(const rope_settings *s, float f) {
+    const float pi2 = 6.283185307179586f, original = (float)s->original;
     const float wavelength = pi2 / f;
 
-    if (wavelength < original / c->scaling_high)
+    if (wavelength < original / s->high)
         return f;
-    if (wavelength > original / c->scaling_low)
-        return f / c->scaling_factor;
-    const float smooth = (original / wavelength - c->scaling_low) / (c->scaling_high - c->scaling_low);
-    return (1.0f - smooth) * f / c->scaling_factor + smooth * f;
+    if (wavelength > original / s->low)
+        return f / s->factor;
+    const float smooth = (original / wavelength - s->low) / (s->high - s->low);
+    return (1.0f - smooth) * f / s->factor + smooth * f;
 }
 
-static float frequency(const model_config *c, int i) {
-    const float f = 1.0f / powf(c->rope_theta, (float)(2 * i) / (float)c->head_dim);
+static float frequency(const rope_settings *s, int width, int i) {
+    const float f = 1.0f / powf(s->theta, (float)(2 * i) / (float)width);
 
-    switch (c->scaling) {
-    case ROPE_LINEAR: return f / c->scaling_factor;
-    case ROPE_LLAMA3: return llama3_frequency(c, f);
+    switch (s->kind) {
+    case ROPE_LINEAR: return f / s->factor;
+    case ROPE_LLAMA3: return llama3_frequency(s, f);
+    case ROPE_STILL: return 0.0f;
     case ROPE_DEFAULT: break;
     }
     return f;
 }
 
-void rope_table(float *table, const model_config *config, int positions) {
-    const int half = config->head_dim / 2;
+void rope_table(float *table, const rope_settings *s, int width, int positions) {
+    const int half = width / 2;
 
     for (int i = 0; i < half; i++) {
-        const float f = frequency(config, i);
+        const float f = frequency(s, width, i);
         for (int p = 0; p < positions; p++) {
             const double angle = (double)((float)p * f);
-            table[(long)p * config->head_dim + i] = (float)cos(angle);
-            table[(long)p * config->head_dim + half + i] = (float)sin(angle);
+            table[(long)p * width + i] = (float)cos(angle);
+            table[(long)p * width + half + i] = (float)sin(angle);
         }
     }
 }

@@ -270,6 +270,16 @@ done:
     return status;
 }
 
+static clora_status plan_rope(workspace *ws, const model_config *c, int positions) {
+    clora_status status = CLORA_OK;
+
+    for (int i = 0; i < ROPES; i++)
+        if (config_has_rope(c, i))
+            TRY(arena_add(&ws->memory, &ws->rope[i], CLORA_DTYPE_F32, positions, c->head_dim));
+done:
+    return status;
+}
+
 /* What lasts from the forward pass to the backward pass, and what the head uses. */
 static clora_status plan_lasting(workspace *ws, const model_config *c, const workspace_options *o) {
     const int head = c->layers * c->family->projections;
@@ -280,7 +290,7 @@ static clora_status plan_lasting(workspace *ws, const model_config *c, const wor
     TRY(add_rows(ws, &ws->first, CLORA_DTYPE_I32, 1));
     TRY(add_rows(ws, &ws->last, CLORA_DTYPE_I32, 1));
     TRY(arena_add(&ws->memory, &ws->past, CLORA_DTYPE_I32, o->B, 1));
-    TRY(arena_add(&ws->memory, &ws->rope, CLORA_DTYPE_F32, o->positions + adapter_past(o->adapter), c->head_dim));
+    TRY(plan_rope(ws, c, o->positions + adapter_past(o->adapter)));
     if (ws->prefix > 0)
         TRY(arena_add(&ws->memory, &ws->past_prefix, CLORA_DTYPE_I32, o->B, 1));
     TRY(plan_stream(ws, c));
@@ -371,20 +381,29 @@ done:
     return status;
 }
 
+static clora_status write_rope(clora_tensor *rope, const rope_settings *settings) {
+    float *table = alloc_array(clora_tensor_count(rope), sizeof(*table));
+    clora_status status = CLORA_OK;
+
+    if (!table)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the rotation's table"));
+    rope_table(table, settings, tensor_cols(rope), rope->shape[0]);
+    TRY(clora_tensor_write(rope, table));
+done:
+    free(table);
+    return status;
+}
+
 clora_status workspace_commit(workspace *ws) {
     clora_status status = CLORA_OK;
-    float *table = NULL;
 
     TRY(arena_commit(&ws->memory));
     if (ws->prefix > 0)
         TRY(write_prefix(ws));
-    table = alloc_array(clora_tensor_count(&ws->rope), sizeof(float));
-    if (!table)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the rotation's table"));
-    rope_table(table, &ws->model->config, ws->rope.shape[0]);
-    TRY(clora_tensor_write(&ws->rope, table));
+    for (int i = 0; i < ROPES; i++)
+        if (ws->rope[i].buffer)
+            TRY(write_rope(&ws->rope[i], &ws->model->config.rope[i]));
 done:
-    free(table);
     return status;
 }
 

@@ -53,7 +53,7 @@ typedef struct workspace {
     int learnt_rows;
     picked_rows picked;                                      /* those of a chunk, side by side */
     clora_tensor ids, targets, positions, first, last, past; /* i32 */
-    clora_tensor rope;                                       /* (positions, D) */
+    clora_tensor rope[ROPES];                                /* (positions, D) of each rotation that a layer has */
     bool has_prompt; /* among the ids of the step in hand are some of a prompt's rows: from the vocabulary's size on */
     int prefix;      /* keys and values that may stand before each sequence's own, in a step without a cache */
     clora_tensor kv, dkv;     /* (B*(prefix + T), 2*G*D) theirs and the sequence's; no memory without a prefix */
