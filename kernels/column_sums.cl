@@ -2,6 +2,7 @@
 //
 //   matmul_dbias   dbias (C) += sum of dy
 //   rmsnorm_dg     dg (C) += sum of dy * x * rstd
+//   layernorm_dg   dg (C) += sum of dy * (x - mean) * rstd
 //   column_dots    d (C) += factors * sum of dy * [x]
 //
 // A group takes LANES vectors of columns; SLICES items share the rows of a vector, and their sums meet in local memory,
@@ -67,6 +68,20 @@ rmsnorm_dg(TENSOR(float, dg), TENSOR(const float, dy), const int dy_stride, TENS
     FOR_ROWS(m)
     sum = fma(load_some(dy + (size_t)m * dy_stride + c, lanes),
               load_some(x + (size_t)m * x_stride + c, lanes) * rstd[m], sum);
+    add_slices(dg + c, sum, lanes, space);
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+layernorm_dg(TENSOR(float, dg), TENSOR(const float, dy), const int dy_stride, TENSOR(const float, x),
+             const int x_stride, TENSOR(const float, moments), const int M, const int C) {
+    AT(dg);
+    AT(dy);
+    AT(x);
+    AT(moments);
+    COLUMNS_BEGIN;
+    FOR_ROWS(m)
+    sum = fma(load_some(dy + (size_t)m * dy_stride + c, lanes),
+              (load_some(x + (size_t)m * x_stride + c, lanes) - moments[2 * m]) * moments[2 * m + 1], sum);
     add_slices(dg + c, sum, lanes, space);
 }
 

@@ -1,6 +1,6 @@
 // The calls of a step that decodes, in one launch: for CPUs, where a launch takes as long as a small kernel's work.
 // The host records them as phases (tape_phase.h); what a phase makes is said where its function is: embedding, matvec,
-// lowrank_panel, norm, rope, attention_row, bottleneck and convert .cl.
+// lowrank_panel, norm, rope, attention_row, bottleneck, convert, layernorm and gelu .cl.
 //
 // The work is a list of tasks, numbered on from phase to phase. Groups draw tickets for them in order. A task waits
 // until those of the phases before are done, which other groups hold that are running already: no group waits for one
@@ -194,6 +194,33 @@ static inline void run_add(tickets *t, __global const tape_phase *phase, slots b
     }
 }
 
+INLINE void run_layernorm(tickets *t, __global const tape_phase *phase, slots buffers, __local float *space) {
+    __global const tape_layernorm *p = &phase->call.layernorm;
+    EACH_TASK(t, phase) {
+        const size_t m = TASK(t, phase);
+        __global const float *x = FLOATS(p->x) + m * p->x_stride;
+        float mean, r;
+        await(t, phase->early);
+        row_moments(&mean, &r, x, p->C, p->eps, space);
+        centre_row(PLACE(float, p->y) + m * p->y_stride, x, mean, r, FLOATS(p->gain), FLOATS(p->bias), p->C);
+        if (p->moments) {
+            PLACE(float, p->moments)[2 * m] = mean;
+            PLACE(float, p->moments)[2 * m + 1] = r;
+        }
+    }
+}
+
+static inline void run_gelu(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_gelu *p = &phase->call.gelu;
+    EACH_TASK(t, phase) {
+        const int parts = (p->F + p->columns - 1) / p->columns, from = TASK(t, phase) % parts * p->columns;
+        const size_t m = TASK(t, phase) / parts;
+        await(t, phase->early);
+        gelu_row(PLACE(float, p->y) + m * p->y_stride, FLOATS(p->x) + m * p->x_stride, from,
+                 min(p->F, from + p->columns));
+    }
+}
+
 #define PRODUCT_CASE(i)                               \
     case TAPE_PRODUCT + i:                            \
         run_product(&t, phase, buffers, PRODUCT_##i); \
@@ -256,6 +283,8 @@ tape(const int from, const int count, FOUR_SLOTS(1, 2, 3, 4), FOUR_SLOTS(5, 6, 7
         case TAPE_ATTENTION: run_attention(&t, phase, buffers, query, out, p, space); break;
         case TAPE_ACTIVATE: run_activate(&t, phase, buffers); break;
         case TAPE_ADD: run_add(&t, phase, buffers); break;
+        case TAPE_LAYERNORM: run_layernorm(&t, phase, buffers, space); break;
+        case TAPE_GELU: run_gelu(&t, phase, buffers); break;
         }
     }
     close_counters(&t);

@@ -28,7 +28,9 @@ enum {
     TAPE_ROPE_STORE,
     TAPE_ATTENTION,
     TAPE_ACTIVATE,
-    TAPE_ADD
+    TAPE_ADD,
+    TAPE_LAYERNORM,
+    TAPE_GELU
 };
 
 // A product's variant: panels that a task reads side by side, and whether it gates its output.
@@ -41,7 +43,7 @@ enum {
 #define TAPE_RANKS(variant) ((variant) >> 1)
 
 // The arguments of the functions that make a phase, in embedding, matvec, lowrank_panel, norm, rope, attention_row,
-// bottleneck and convert.cl.
+// bottleneck, convert, layernorm and gelu.cl.
 typedef struct {
     tape_place y, ids, w;
     int y_stride, N, K, begin, end, columns; // of a task
@@ -85,6 +87,17 @@ typedef struct {
 } tape_add;
 
 typedef struct {
+    tape_place y, x, gain, bias, moments;
+    int y_stride, x_stride, C;
+    float eps;
+} tape_layernorm;
+
+typedef struct {
+    tape_place y, x;
+    int y_stride, x_stride, F, columns; // of a task
+} tape_gelu;
+
+typedef struct {
     int kind, early, late;
     int first, end; // its tasks
     union {
@@ -96,5 +109,7 @@ typedef struct {
         tape_attention attention;
         tape_activate activate;
         tape_add add;
+        tape_layernorm layernorm;
+        tape_gelu gelu;
     } call;
 } tape_phase;

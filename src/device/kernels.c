@@ -42,6 +42,12 @@ const kernel_row kernel_rows[] = {
     {"embedding", "storage embedding", {{"WG", NULL, {64, 32, 128, 256}}}},
     {"embedding_dw", "embedding_dw", {ELEMENT_GROUP}},
     {"gather_rows", "rows", {ROW_GROUP}},
+    {"gelu", "gelu", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"gelu_backward", "gelu", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"layernorm", "norm layernorm", {VECTOR, ROW_GROUP}},
+    {"layernorm_apply", "norm layernorm", {VECTOR, ROW_GROUP}},
+    {"layernorm_backward", "norm layernorm", {VECTOR, ROW_GROUP}},
+    {"layernorm_dg", "column_sums", {VECTOR, ROW_GROUP}},
     {"lowrank_each_down",
      "storage panel lowrank_panel lowrank_each",
      {{"VW", rule_panel_vector, {4, 8, 16}}, {"RANKS", rule_each_ranks, {4, 8, 16}}}},
@@ -157,7 +163,8 @@ const kernel_row kernel_rows[] = {
     {"swiglu", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"swiglu_backward", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"tape",
-     "norm storage panel matvec lowrank_panel rope attention_row embedding bottleneck convert tape_phase.h tape",
+     "norm layernorm gelu storage panel matvec lowrank_panel rope attention_row embedding bottleneck convert "
+     "tape_phase.h tape",
      {{"VW", rule_panel_vector, {0}}}}, /* else those of its parts, and never while these are tuned */
     {"weight_layout", NULL, {{"LAYOUT", rule_layout, {LAYOUT_PANEL, LAYOUT_PLAIN}, .tries = tries_layout}}},
     {"weight_merge",

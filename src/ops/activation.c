@@ -1,5 +1,6 @@
 #include "ops/launch.h"
 #include "ops/ops.h"
+#include "ops/tape_note.h"
 
 static clora_status run_blocks(launch *l, size_t M, int F) {
     const size_t block = (size_t)launch_parameter(l, "BLOCK"), group = (size_t)launch_parameter(l, "WG");
@@ -40,4 +41,42 @@ clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_
     launch_int(&l, F);
     launch_int(&l, y != NULL);
     return run_blocks(&l, tensor_rows(dy), F);
+}
+
+static bool same_size(const clora_tensor *a, const clora_tensor *b) {
+    return tensor_rows(a) == tensor_rows(b) && tensor_cols(a) == tensor_cols(b);
+}
+
+clora_status op_gelu(clora_tensor *y, const clora_tensor *x) {
+    launch l;
+
+    if (!same_size(y, x))
+        return clora_fail(CLORA_ERROR_SHAPE, "gelu: y%s x%s", tensor_shape_text(y), tensor_shape_text(x));
+    if (tape_note_gelu(y, x))
+        return CLORA_OK;
+    do {
+        launch_begin(&l, y->context, "gelu", (kernel_key){.M = (int)tensor_rows(y), .K = tensor_cols(y)});
+    } while (launch_again(&l));
+    launch_matrix(&l, y);
+    launch_matrix(&l, x);
+    launch_int(&l, tensor_cols(y));
+    return run_blocks(&l, tensor_rows(y), tensor_cols(y));
+}
+
+clora_status op_gelu_backward(clora_tensor *dx, clora_tensor *y, const clora_tensor *dy, const clora_tensor *x) {
+    launch l;
+
+    if (!same_size(dx, x) || !same_size(dy, x) || (y && !same_size(y, x)))
+        return clora_fail(CLORA_ERROR_SHAPE, "gelu_backward: dx%s y%s dy%s x%s", tensor_shape_text(dx),
+                          y ? tensor_shape_text(y) : "()", tensor_shape_text(dy), tensor_shape_text(x));
+    do {
+        launch_begin(&l, dy->context, "gelu_backward", (kernel_key){.M = (int)tensor_rows(dy), .K = tensor_cols(dy)});
+    } while (launch_again(&l));
+    launch_matrix(&l, dx);
+    launch_matrix(&l, y ? y : dx);
+    launch_matrix(&l, dy);
+    launch_matrix(&l, x);
+    launch_int(&l, tensor_cols(dy));
+    launch_int(&l, y != NULL);
+    return run_blocks(&l, tensor_rows(dy), tensor_cols(dy));
 }

@@ -53,6 +53,26 @@ clora_status op_rmsnorm_dg(clora_tensor *dg, const clora_tensor *dy, const clora
     return run_columns(&l, tensor_cols(dy));
 }
 
+clora_status op_layernorm_dg(clora_tensor *dg, const clora_tensor *dy, const clora_tensor *x,
+                             const clora_tensor *moments) {
+    launch l;
+
+    if (!is_sum_of(dg, dy) || tensor_rows(x) != tensor_rows(dy) || tensor_cols(x) != tensor_cols(dy) ||
+        clora_tensor_count(moments) != 2 * tensor_rows(x) || !tensor_is_dense(moments))
+        return clora_fail(CLORA_ERROR_SHAPE, "layernorm_dg: dg%s dy%s x%s moments%s", tensor_shape_text(dg),
+                          tensor_shape_text(dy), tensor_shape_text(x), tensor_shape_text(moments));
+    do {
+        launch_begin(&l, dy->context, "layernorm_dg", key_of(dy));
+    } while (launch_again(&l));
+    launch_tensor(&l, dg);
+    launch_matrix(&l, dy);
+    launch_matrix(&l, x);
+    launch_tensor(&l, moments);
+    launch_int(&l, (int)tensor_rows(dy));
+    launch_int(&l, tensor_cols(dy));
+    return run_columns(&l, tensor_cols(dy));
+}
+
 clora_status op_column_dots(clora_tensor *d, const clora_tensor *dy, const clora_tensor *x,
                             const clora_tensor *factors) {
     launch l;

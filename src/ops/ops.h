@@ -120,6 +120,24 @@ clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const
 /* dg (C) accumulates += sum over rows of dy * x * rstd (column_sums.c) */
 clora_status op_rmsnorm_dg(clora_tensor *dg, const clora_tensor *dy, const clora_tensor *x, const clora_tensor *rstd);
 
+/* y (M,C) overwritten = (x - mean) * rstd * g + b
+ * moments (M,2) overwritten = each row's mean and rstd = 1 / sqrt(mean((x - mean)^2) + eps); may be NULL
+ * g, b (C) */
+clora_status op_layernorm(clora_tensor *y, clora_tensor *moments, const clora_tensor *x, const clora_tensor *g,
+                          const clora_tensor *b, float eps);
+
+/* y (M,C) overwritten = (x - mean) * rstd * g + b, with the moments of the forward pass */
+clora_status op_layernorm_apply(clora_tensor *y, const clora_tensor *x, const clora_tensor *moments,
+                                const clora_tensor *g, const clora_tensor *b);
+
+/* dx (M,C) accumulates += rstd * (g * dy - mean(g * dy) - n * mean(g * dy * n)), where n = (x - mean) * rstd */
+clora_status op_layernorm_backward(clora_tensor *dx, const clora_tensor *dy, const clora_tensor *x,
+                                   const clora_tensor *moments, const clora_tensor *g);
+
+/* dg (C) accumulates += sum over rows of dy * (x - mean) * rstd (column_sums.c). b's is op_matmul_dbias. */
+clora_status op_layernorm_dg(clora_tensor *dg, const clora_tensor *dy, const clora_tensor *x,
+                             const clora_tensor *moments);
+
 /* ---- rotary position embedding (rope.c) ---- */
 
 /* x (M, heads*D) in place: per head, halves (a, b) become (a cos - b sin, b cos + a sin) at positions[m] (i32 (M)).
@@ -187,7 +205,7 @@ clora_status op_past_embed(clora_tensor *x, const clora_tensor *past, const clor
 /* dpast (P, W) accumulates += dx's rows (M, W) that came from each, in order */
 clora_status op_past_embed_backward(clora_tensor *dpast, const clora_tensor *dx, const clora_tensor *ids, int N);
 
-/* ---- gated activation (activation.c) ---- */
+/* ---- activations (activation.c) ---- */
 
 /* y (M,F) overwritten = silu(g) * u, where gu (M,2F) holds g then u */
 clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu);
@@ -195,6 +213,13 @@ clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu);
 /* dgu (M,2F) overwritten; may be gu itself.
  * y (M,F) overwritten = the forward pass's, or NULL; may be dy itself. */
 clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_tensor *dy, const clora_tensor *gu);
+
+/* y (M,F) overwritten = gelu(x) = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */
+clora_status op_gelu(clora_tensor *y, const clora_tensor *x);
+
+/* dx (M,F) overwritten = dy * gelu'(x); may be x itself.
+ * y (M,F) overwritten = the forward pass's, or NULL; may be dy itself. */
+clora_status op_gelu_backward(clora_tensor *dx, clora_tensor *y, const clora_tensor *dy, const clora_tensor *x);
 
 /* ---- bottleneck adapter (bottleneck_product.c): act is relu or swish, the rest as in ops/bottleneck.h ---- */
 

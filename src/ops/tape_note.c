@@ -232,6 +232,65 @@ bool tape_note_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *
     return true;
 }
 
+typedef struct layernorm_call {
+    const clora_tensor *y, *moments, *x, *g, *b;
+    float eps;
+} layernorm_call;
+
+static void fill_layernorm(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const layernorm_call *c = data;
+
+    (void)t;
+    phase->kind = TAPE_LAYERNORM;
+    phase->end = (int)tensor_rows(c->x);
+    phase->call.layernorm = (tape_layernorm){.y = tape_place_of(l, c->y),
+                                             .x = tape_place_of(l, c->x),
+                                             .gain = tape_place_of(l, c->g),
+                                             .bias = tape_place_of(l, c->b),
+                                             .moments = tape_place_of(l, c->moments),
+                                             .y_stride = c->y->stride,
+                                             .x_stride = c->x->stride,
+                                             .C = tensor_cols(c->x),
+                                             .eps = c->eps};
+}
+
+bool tape_note_layernorm(clora_tensor *y, clora_tensor *moments, const clora_tensor *x, const clora_tensor *g,
+                         const clora_tensor *b, float eps) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_layernorm, &(layernorm_call){y, moments, x, g, b, eps});
+    return true;
+}
+
+typedef struct gelu_call {
+    const clora_tensor *y, *x;
+} gelu_call;
+
+static void fill_gelu(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const gelu_call *c = data;
+    const int F = tensor_cols(c->x), columns = divide_up(F, cores(tape_context(t)));
+
+    phase->kind = TAPE_GELU;
+    phase->end = (int)tensor_rows(c->x) * divide_up(F, columns);
+    phase->call.gelu = (tape_gelu){.y = tape_place_of(l, c->y),
+                                   .x = tape_place_of(l, c->x),
+                                   .y_stride = c->y->stride,
+                                   .x_stride = c->x->stride,
+                                   .F = F,
+                                   .columns = columns};
+}
+
+bool tape_note_gelu(clora_tensor *y, const clora_tensor *x) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_gelu, &(gelu_call){y, x});
+    return true;
+}
+
 typedef struct activate_call {
     const clora_tensor *a, *z;
     const bottleneck *b;

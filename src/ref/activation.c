@@ -25,3 +25,22 @@ void ref_swiglu_backward(float *dgu, const float *dy, const float *gu, int M, in
             dgu[i + (size_t)F] = (float)(d * g * s);
         }
 }
+
+/* gelu by its tanh is x/2 * (1 + tanh(c * (x + a * x^3))) = x * sigmoid(2 * c * (x + a * x^3)), which loses no digits
+ * where it is nearly 0. */
+static const double GELU_LINEAR = 1.5957691216057308 /* 2 * sqrt(2 / pi) */, GELU_CUBIC = 0.044715;
+
+void ref_gelu(float *y, const float *x, int M, int F) {
+    for (size_t i = 0; i < (size_t)M * (size_t)F; i++) {
+        const double v = (double)x[i];
+        y[i] = (float)(v * sigmoid(GELU_LINEAR * (v + GELU_CUBIC * v * v * v)));
+    }
+}
+
+void ref_gelu_backward(float *dx, const float *dy, const float *x, int M, int F) {
+    for (size_t i = 0; i < (size_t)M * (size_t)F; i++) {
+        const double v = (double)x[i], s = sigmoid(GELU_LINEAR * (v + GELU_CUBIC * v * v * v));
+        const double slope = GELU_LINEAR * (1.0 + 3.0 * GELU_CUBIC * v * v);
+        dx[i] = (float)((double)dy[i] * (s + v * s * (1.0 - s) * slope));
+    }
+}

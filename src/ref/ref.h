@@ -79,6 +79,17 @@ void ref_rmsnorm_backward(float *dx, const float *dy, const float *x, const floa
 /* dg (C) accumulates += sum over rows of dy * x * rstd */
 void ref_rmsnorm_dg(float *dg, const float *dy, const float *x, const float *rstd, int M, int C);
 
+/* moments (M,2): of each row mean and rstd, or NULL */
+void ref_layernorm(float *y, float *moments, const float *x, const float *g, const float *b, float eps, int M, int C);
+void ref_layernorm_apply(float *y, const float *x, const float *moments, const float *g, const float *b, int M, int C);
+
+/* dx accumulates */
+void ref_layernorm_backward(float *dx, const float *dy, const float *x, const float *moments, const float *g, int M,
+                            int C);
+
+/* dg (C) accumulates += sum over rows of dy * (x - mean) * rstd */
+void ref_layernorm_dg(float *dg, const float *dy, const float *x, const float *moments, int M, int C);
+
 /* ---- rotary position embedding (rope.c) ---- */
 
 /* x (M, heads*D) in place */
@@ -114,11 +125,17 @@ void ref_attention_backward(float *dq, float *dk, float *dv, float *delta, const
                             const float *q, const float *k, const float *v, const float *lse, const int32_t *past,
                             const int32_t *first, const int32_t *last, ref_attention_shape shape);
 
-/* ---- gated activation (activation.c) ---- */
+/* ---- activations (activation.c) ---- */
 
 /* gu (M, 2F) holds g then u */
 void ref_swiglu(float *y, const float *gu, int M, int F);
 void ref_swiglu_backward(float *dgu, const float *dy, const float *gu, int M, int F);
+
+/* y (M,F) overwritten = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */
+void ref_gelu(float *y, const float *x, int M, int F);
+
+/* dx (M,F) overwritten; may be x */
+void ref_gelu_backward(float *dx, const float *dy, const float *x, int M, int F);
 
 /* ---- bottleneck adapter (bottleneck.c): swish or relu between two small products ---- */
 
