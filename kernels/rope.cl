@@ -1,19 +1,23 @@
 // Rotary position embedding (Su et al. 2021; halves as in the Hugging Face models).
 //
-//   per head, halves a and b:  (a, b) -> (a cos - b sin, b cos + a sin) at positions[m]
+//   per head, halves a and b of its first ROTATED columns:  (a, b) -> (a cos - b sin, b cos + a sin) at positions[m]
 //
 //   rope:       x (M, heads*D) in place; sign = -1 rotates back: the gradient
 //   rope_store: of qkv (B*T, (H+2G)*D) q in place, k into the cache and v as it is after it:
 //               cache row b*S + past[b] + t of (B*S, 2G*D). Rows past the capacity S are not written.
 //
-// table (P, D) holds cos (D/2) then sin (D/2) of every position. One work-group makes one row; each of its WG items
-// takes vectors of VW pairs in turn. Bandwidth bound.
+// table (P, ROTATED) holds cos (ROTATED/2) then sin (ROTATED/2) of every position. One work-group makes one row; each
+// of its WG items takes vectors of VW pairs in turn. Bandwidth bound.
 
 #ifndef D
 #define D 64 // head size
 #endif
+#ifndef ROTATED
+#define ROTATED D // up to D, even
+#endif
 
-enum { PAIRS = D / 2, PAIR_VECTORS = PAIRS / VW, SINGLE_PAIRS = PAIRS - PAIR_VECTORS * VW }; // of a head
+// of a head
+enum { KEPT = D - ROTATED, PAIRS = ROTATED / 2, PAIR_VECTORS = PAIRS / VW, SINGLE_PAIRS = PAIRS - PAIR_VECTORS * VW };
 
 // No restrict: `to` may be `from`. A pair is read before it is written.
 static inline void rotate_heads(__global float *to, __global const float *from, __global const float *cosine,
@@ -41,7 +45,7 @@ rope(TENSOR(float, x), const int x_stride, TENSOR(const int, positions), TENSOR(
     AT(table);
     const size_t m = get_group_id(0);
     x += m * x_stride;
-    rotate_heads(x, x, table + (size_t)positions[m] * D, heads, sign);
+    rotate_heads(x, x, table + (size_t)positions[m] * ROTATED, heads, sign);
 }
 
 // Row t of sequence b for rope_store.
@@ -50,13 +54,17 @@ static inline void store_row(__global float *cache, const int cache_stride, __gl
                              const int T, const int S, const int H, const int G, const int t, const int b) {
     const int place = past[b] + t;
     const size_t m = (size_t)b * T + t;
-    __global const float *turn = table + (size_t)positions[m] * D;
+    __global const float *turn = table + (size_t)positions[m] * ROTATED;
     qkv += m * qkv_stride;
     rotate_heads(qkv, qkv, turn, H, 1.0f);
     if (place < 0 || place >= S)
         return;
     cache += ((size_t)b * S + place) * cache_stride;
     rotate_heads(cache, qkv + H * D, turn, G, 1.0f);
+    for (int i = get_local_id(0); i < G * KEPT; i += WG) {
+        const int c = i / max(KEPT, 1) * D + ROTATED + i % max(KEPT, 1);
+        cache[c] = qkv[H * D + c];
+    }
     const int width = G * D, whole = width / VW * VW;
     __global const float *v = qkv + (H + G) * D;
     for (int c = get_local_id(0) * VW; c < whole; c += WG * VW)

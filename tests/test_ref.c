@@ -270,19 +270,21 @@ static void test_rmsnorm_makes_rows_of_mean_square_one(void **state) {
     }
 }
 
-/* ---- rope ---- */
+/* ---- rope, of whole heads and of their first columns ---- */
 
 enum { HEADS = 2, HEAD = 6, ROPE = M * HEADS * HEAD, PLACES = 9 };
 static float turned[ROPE], table[PLACES * HEAD];
 static const int32_t places[M] = {8, 0, 3};
+static int rotated;
 
-static void fill_rope(void) {
+static void fill_rope(int width) {
+    rotated = width;
     fill(turned, ROPE, 12);
     for (int p = 0; p < PLACES; p++)
-        for (int i = 0; i < HEAD / 2; i++) {
-            const double angle = p * pow(100.0, -2.0 * i / HEAD);
-            table[p * HEAD + i] = (float)cos(angle);
-            table[p * HEAD + HEAD / 2 + i] = (float)sin(angle);
+        for (int i = 0; i < width / 2; i++) {
+            const double angle = p * pow(100.0, -2.0 * i / width);
+            table[p * width + i] = (float)cos(angle);
+            table[p * width + width / 2 + i] = (float)sin(angle);
         }
 }
 
@@ -290,7 +292,7 @@ static double rope_loss(void) {
     float y[ROPE];
 
     memcpy(y, turned, sizeof(y));
-    ref_rope(y, places, table, M, HEADS, HEAD, false);
+    ref_rope(y, places, table, M, HEADS, HEAD, rotated, false);
     return weighted(y, ROPE);
 }
 
@@ -298,21 +300,24 @@ static void test_the_gradient_of_rope_is_the_inverse_rotation(void **state) {
     float d[ROPE];
 
     (void)state;
-    fill_rope();
-    weights(d, ROPE);
-    ref_rope(d, places, table, M, HEADS, HEAD, true);
-    assert_gradient(rope_loss, turned, d, ROPE);
+    for (int width = HEAD; width > 0; width -= 2) {
+        fill_rope(width);
+        weights(d, ROPE);
+        ref_rope(d, places, table, M, HEADS, HEAD, rotated, true);
+        assert_gradient(rope_loss, turned, d, ROPE);
+    }
 }
 
 static void test_rope_back_and_forth_changes_nothing(void **state) {
     float y[ROPE];
 
     (void)state;
-    fill_rope();
+    fill_rope(4);
     memcpy(y, turned, sizeof(y));
-    ref_rope(y, places, table, M, HEADS, HEAD, false);
-    assert_true(fabsf(y[0] - turned[0]) > 1e-3f);
-    ref_rope(y, places, table, M, HEADS, HEAD, true);
+    ref_rope(y, places, table, M, HEADS, HEAD, rotated, false);
+    for (int i = 0; i < HEADS * HEAD; i++) /* at position 8 */
+        assert_int_equal(fabsf(y[i] - turned[i]) > 1e-6f, i % HEAD < 4);
+    ref_rope(y, places, table, M, HEADS, HEAD, rotated, true);
     for (int i = 0; i < ROPE; i++)
         assert_true(fabsf(y[i] - turned[i]) < 1e-6f);
 }

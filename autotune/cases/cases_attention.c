@@ -142,7 +142,7 @@ static void attention_backward_reference(case_run *run) {
                            ref_shape_of(&run->shape));
 }
 
-/* ---- rotated queries, rotated keys and values into the cache ---- */
+/* ---- rotated queries, rotated keys (K columns of each head, or all) and values into the cache ---- */
 
 static void rope_store_setup(case_run *run) {
     const op_shape *s = &run->shape;
@@ -151,7 +151,7 @@ static void rope_store_setup(case_run *run) {
     case_matrix(run, "cache", CASE_INOUT, s->B * s->S, 2 * s->G * s->D);
     case_matrix(run, "qkv", CASE_INOUT, M, (s->H + 2 * s->G) * s->D);
     case_buffer *positions = case_dense(run, "positions", CASE_IN, CLORA_DTYPE_I32, M, 1);
-    case_dense(run, "table", CASE_IN, CLORA_DTYPE_F32, s->S, s->D);
+    case_dense(run, "table", CASE_IN, CLORA_DTYPE_F32, s->S, s->K ? s->K : s->D);
     int32_t *past = case_dense(run, "past", CASE_IN, CLORA_DTYPE_I32, s->B, 1)->ids;
     fill_past(run, past);
     for (int m = 0; m < M && run->status == CLORA_OK; m++)
@@ -179,7 +179,7 @@ static void rope_store_reference(case_run *run) {
     if (run->status != CLORA_OK)
         return;
     copy_columns(qk, q + kv, b[1].host, all, M, q + kv);
-    ref_rope(qk, b[2].ids, b[3].host, M, s->H + s->G, s->D, false);
+    ref_rope(qk, b[2].ids, b[3].host, M, s->H + s->G, s->D, s->K ? s->K : s->D, false);
     copy_columns(b[1].expected, all, qk, q + kv, M, q);
     copy_columns(row, 2 * kv, qk + q, q + kv, M, kv);
     copy_columns(row + kv, 2 * kv, b[1].host + q + kv, all, M, kv);
@@ -241,6 +241,7 @@ static const op_shape store_shapes[] = {
     {.B = 3, .T = 1, .S = 9, .H = 3, .G = 1, .D = 34, .pad = 3},
     {.B = 2, .T = 5, .S = 11, .H = 4, .G = 2, .D = 64},
     {.B = 1, .T = 4, .S = 4, .H = 2, .G = 2, .D = 6, .pad = 1},
+    {.B = 2, .T = 1, .S = 5, .H = 2, .G = 2, .D = 64, .K = 50, .pad = 1},
 };
 
 const op_case cases_attention[] = {

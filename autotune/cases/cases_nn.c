@@ -112,22 +112,23 @@ static void dbias_reference(case_run *run) {
     ref_matmul_dbias(run->buffer[0].expected, run->buffer[1].host, run->shape.M, run->shape.K);
 }
 
-/* ---- rope: M rows at positions 0..P-1, option 1 rotates back ---- */
+/* ---- rope: M rows at positions 0..P-1, K of each head's columns, or all; option 1 rotates back ---- */
 
 enum { POSITIONS = 19 };
 
 static void rope_setup(case_run *run) {
     const op_shape *s = &run->shape;
+    const int W = s->K ? s->K : s->D;
 
     case_matrix(run, "x", CASE_INOUT, s->M, s->H * s->D);
     case_buffer *positions = case_dense(run, "positions", CASE_IN, CLORA_DTYPE_I32, s->M, 1);
-    case_buffer *table = case_dense(run, "table", CASE_IN, CLORA_DTYPE_F32, POSITIONS, s->D);
+    case_buffer *table = case_dense(run, "table", CASE_IN, CLORA_DTYPE_F32, POSITIONS, W);
     for (int m = 0; m < s->M && run->status == CLORA_OK; m++)
         positions->ids[m] = (m * 7 + 3) % POSITIONS;
-    for (int i = 0; i < POSITIONS * s->D && run->status == CLORA_OK; i++) {
-        const int pair = i % s->D % (s->D / 2);
-        const double angle = i / s->D * pow(10000.0, -2.0 * pair / s->D);
-        table->host[i] = (float)(i % s->D < s->D / 2 ? cos(angle) : sin(angle));
+    for (int i = 0; i < POSITIONS * W && run->status == CLORA_OK; i++) {
+        const int pair = i % W % (W / 2);
+        const double angle = i / W * pow(10000.0, -2.0 * pair / W);
+        table->host[i] = (float)(i % W < W / 2 ? cos(angle) : sin(angle));
     }
 }
 
@@ -136,8 +137,10 @@ static clora_status rope_launch(case_run *run) {
 }
 
 static void rope_reference(case_run *run) {
-    ref_rope(run->buffer[0].expected, run->buffer[1].ids, run->buffer[2].host, run->shape.M, run->shape.H, run->shape.D,
-             run->shape.option != 0);
+    const op_shape *s = &run->shape;
+
+    ref_rope(run->buffer[0].expected, run->buffer[1].ids, run->buffer[2].host, s->M, s->H, s->D, s->K ? s->K : s->D,
+             s->option != 0);
 }
 
 /* ---- gated activation: the backward pass makes y too, but in option 2; option 1 works in place ---- */
@@ -413,6 +416,7 @@ static const op_shape rope_shapes[] = {
     {.M = 3, .H = 9, .D = 64, .pad = 384},
     {.M = 2, .H = 1, .D = 256, .option = 1, .pad = 1},
     {.M = 4, .H = 5, .D = 6},
+    {.M = 3, .H = 3, .D = 64, .K = 50, .option = 1},
 };
 static const op_shape loss_shapes[] = {
     {.M = 1, .V = 1},

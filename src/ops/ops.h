@@ -140,8 +140,9 @@ clora_status op_layernorm_dg(clora_tensor *dg, const clora_tensor *dy, const clo
 
 /* ---- rotary position embedding (rope.c) ---- */
 
-/* x (M, heads*D) in place: per head, halves (a, b) become (a cos - b sin, b cos + a sin) at positions[m] (i32 (M)).
- * table f32 (P, D): cos (D/2) then sin (D/2) of each position.
+/* x (M, heads*D) in place: per head, halves (a, b) of its first W columns become (a cos - b sin, b cos + a sin) at
+ * positions[m] (i32 (M)).
+ * table f32 (P, W): cos (W/2) then sin (W/2) of each position, W up to D.
  * inverse: the transposed rotation, which is the gradient. */
 clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora_tensor *table, int heads,
                      bool inverse);

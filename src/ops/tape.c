@@ -262,6 +262,8 @@ static void define(launch *l, const tape_program *p) {
     launch_define(l, "DM", p->rows ? p->rows : 1);
     if (p->head_dim)
         launch_define(l, "D", p->head_dim);
+    if (p->rotated && p->rotated < p->head_dim)
+        launch_define(l, "ROTATED", p->rotated);
     if (p->heads) {
         launch_define(l, "HEADS", p->heads);
         launch_define(l, "BK", p->keys);

@@ -356,6 +356,7 @@ static void fill_rope_store(tape *t, tape_launch *l, tape_phase *phase, const vo
 
     (void)t;
     tape_need(l, &l->program.head_dim, c->s.D);
+    tape_need(l, &l->program.rotated, tensor_cols(c->table));
     phase->kind = TAPE_ROPE_STORE;
     phase->end = c->s.B * c->s.T;
     phase->call.rope_store = (tape_rope_store){.cache = tape_place_of(l, c->cache),

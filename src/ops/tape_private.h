@@ -8,7 +8,7 @@
 typedef struct tape_program {
     int storage; /* a clora_storage, counted from 1 */
     int rows;    /* matmul_program_rows */
-    int head_dim, heads, keys, columns;
+    int head_dim, rotated, heads, keys, columns;
     int ahead;
     size_t longest; /* elements of the weight that `ahead` is of */
     int product[TAPE_VARIANTS], products, down[TAPE_VARIANTS], downs;

@@ -92,8 +92,8 @@ void ref_layernorm_dg(float *dg, const float *dy, const float *x, const float *m
 
 /* ---- rotary position embedding (rope.c) ---- */
 
-/* x (M, heads*D) in place */
-void ref_rope(float *x, const int32_t *positions, const float *table, int M, int heads, int D, bool inverse);
+/* x (M, heads*D) in place, the first W columns of each head; table (P, W) */
+void ref_rope(float *x, const int32_t *positions, const float *table, int M, int heads, int D, int W, bool inverse);
 
 /* row past[b] + t of the sequence's S rows in cache (B*S, W) overwritten = row b*T + t of x (B*T, W) */
 void ref_cache_store(float *cache, const float *x, const int32_t *past, int B, int T, int S, int W);

@@ -2,16 +2,16 @@
 
 #include <string.h>
 
-void ref_rope(float *x, const int32_t *positions, const float *table, int M, int heads, int D, bool inverse) {
+void ref_rope(float *x, const int32_t *positions, const float *table, int M, int heads, int D, int W, bool inverse) {
     for (int m = 0; m < M; m++)
         for (int h = 0; h < heads; h++) {
             float *head = x + ((size_t)m * (size_t)heads + (size_t)h) * (size_t)D;
-            const float *turn = table + (size_t)positions[m] * (size_t)D;
-            for (int i = 0; i < D / 2; i++) {
-                const double a = (double)head[i], b = (double)head[i + D / 2], c = (double)turn[i],
-                             s = (double)(inverse ? -turn[i + D / 2] : turn[i + D / 2]);
+            const float *turn = table + (size_t)positions[m] * (size_t)W;
+            for (int i = 0; i < W / 2; i++) {
+                const double a = (double)head[i], b = (double)head[i + W / 2], c = (double)turn[i],
+                             s = (double)(inverse ? -turn[i + W / 2] : turn[i + W / 2]);
                 head[i] = (float)(a * c - b * s);
-                head[i + D / 2] = (float)(b * c + a * s);
+                head[i + W / 2] = (float)(b * c + a * s);
             }
         }
 }
