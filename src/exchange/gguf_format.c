@@ -63,7 +63,7 @@ static bool is_gguf(const char *path) {
     return is || (!file_is_directory(path) && c_locale_ends_with(path, ".gguf"));
 }
 
-static clora_status check_kind(double *alpha, bool *interleaved, const gguf *file, const base_shape *base) {
+static clora_status check_kind(double *alpha, const gguf_family **of, const gguf *file, const base_shape *base) {
     const char *general, *type, *architecture;
     clora_status status = CLORA_OK;
 
@@ -80,8 +80,8 @@ static clora_status check_kind(double *alpha, bool *interleaved, const gguf *fil
                        file->path));
     if (!isfinite((float)*alpha))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"adapter.lora.alpha\" is %g", file->path, *alpha));
-    *interleaved = gguf_is_interleaved(architecture);
-    if (*interleaved && !base->directory)
+    *of = gguf_family_of(architecture);
+    if (*of && (*of)->interleaved && !base->directory)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT,
                        "%s: files of architecture %s order the rows of q and k by heads: name the model (--model), "
                        "whose number of heads is needed",
@@ -148,7 +148,7 @@ done:
 }
 
 /* The module that a tensor is factor A of; NULL for a factor B. Anything else is refused. */
-static clora_status module_of(char **out, const gguf *file, const stored_tensor *t) {
+static clora_status module_of(char **out, const gguf *file, const stored_tensor *t, const gguf_family *family) {
     const bool is_a = c_locale_ends_with(t->name, A_ENDING), is_b = c_locale_ends_with(t->name, B_ENDING);
     char *name = is_a ? alloc_string_n(t->name, strlen(t->name) - strlen(A_ENDING)) : NULL;
     clora_status status = CLORA_OK;
@@ -157,7 +157,7 @@ static clora_status module_of(char **out, const gguf *file, const stored_tensor 
     if (is_a && !name)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the name of %s", t->name);
     if (name)
-        TRY(gguf_module_of(out, name));
+        TRY(gguf_module_of(out, name, family));
     if (!*out && !is_b)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s is no factor of a linear layer that clora knows",
                        file->path, t->name));
@@ -168,18 +168,18 @@ done:
 
 static clora_status read_terms(term_list *out, const gguf *file, const base_shape *base) {
     clora_status status = CLORA_OK;
-    bool interleaved;
+    const gguf_family *family;
     char *module = NULL;
     double alpha;
 
-    TRY(check_kind(&alpha, &interleaved, file, base));
+    TRY(check_kind(&alpha, &family, file, base));
     for (size_t i = 0; i < file->count; i++) {
         free(module);
-        TRY(module_of(&module, file, &file->tensors[i]));
+        TRY(module_of(&module, file, &file->tensors[i], family));
         if (!module)
             continue;
         TRY(read_term(out, file, &file->tensors[i], module, alpha));
-        if (interleaved)
+        if (family && family->interleaved)
             TRY(rotate_term(&out->term[out->count - 1], base, true));
     }
     if (2 * out->count != file->count || out->count == 0)

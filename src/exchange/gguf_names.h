@@ -9,18 +9,17 @@
 typedef struct gguf_family {
     const char *model_type, *architecture;
     bool interleaved; /* rows of q and k that RoPE rotates together are neighbours, not halves of a head apart */
+    bool fused;       /* q, k and v are one tensor, and so are gate and up, which has the name of up */
 } gguf_family;
 
-/* By config.json's model_type; NULL when unknown. */
+/* By config.json's model_type, or by the file's architecture, which families may share; NULL when unknown. */
 const gguf_family *gguf_family_find(const char *model_type);
+const gguf_family *gguf_family_of(const char *architecture);
 
-/* Do files of this architecture hold interleaved rows? */
-bool gguf_is_interleaved(const char *architecture);
-
-/* "blk.0.attn_q" of "model.layers.0.self_attn.q_proj", and back; yours to free, NULL (with CLORA_OK) when GGUF has no
- * such name. */
+/* "blk.0.attn_q" of "model.layers.0.self_attn.q_proj", and back (family NULL: as most have it); yours to free, NULL
+ * (with CLORA_OK) when GGUF has no such name. */
 clora_status gguf_name_of(char **out, const char *module);
-clora_status gguf_module_of(char **out, const char *name);
+clora_status gguf_module_of(char **out, const char *name, const gguf_family *family);
 
 /* Is it a module whose rows are interleaved? heads: of q or of k. */
 int gguf_rotated_heads(const char *module, int heads, int kv_heads);
