@@ -11,11 +11,13 @@ from support import checkpoint, gguf
 from support.command import FIXTURES, CommandTest, main
 
 LORA, RSLORA, PATTERNS = (FIXTURES / f"tiny-llama-{kind}" for kind in ("lora", "rslora", "patterns"))
-QWEN2 = FIXTURES / "tiny-qwen2-lora"
+QWEN2, PHI3 = FIXTURES / "tiny-qwen2-lora", FIXTURES / "tiny-phi3-lora"
 LLAMA_BASE, QWEN2_BASE = FIXTURES / "tiny-llama", FIXTURES / "tiny-qwen2"
+PHI3_BASE = FIXTURES / "tiny-phi3"
 GGUF_PARTS = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
               "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
               "ffn_down": "mlp.down_proj"}
+FUSED_PARTS = GGUF_PARTS | {"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}
 # those of tests/fixtures/make_combined.py
 CASES = {
     "svd": ([LORA, RSLORA, PATTERNS], [0.7, -0.3, 0.5], ["--rank", "5"]),
@@ -272,8 +274,9 @@ def halves(rows, heads):
     return [rows[h * d + 2 * i + p] for h in range(heads) for p in range(2) for i in range(d // 2)]
 
 
-def gguf_deltas(path, heads=None):
+def gguf_deltas(path, heads=None, parts=None):
     """What llama.cpp adds: alpha / rank times b a, or b a where alpha is 0. heads: of q and k, where rows moved."""
+    parts = parts or GGUF_PARTS
     values, tensors = gguf.read(path)
     assert (values["general.type"], values["adapter.type"]) == ("adapter", "lora")
     found = {}
@@ -284,7 +287,7 @@ def gguf_deltas(path, heads=None):
             if heads and part in ("attn_q", "attn_k"):
                 b = halves(b, heads[part == "attn_k"])
             alpha = values["adapter.lora.alpha"]
-            found[f"model.layers.{layer}.{GGUF_PARTS[part]}"] = product(b, a, alpha / len(a) if alpha else 1)
+            found[f"model.layers.{layer}.{parts[part]}"] = product(b, a, alpha / len(a) if alpha else 1)
     return found
 
 
@@ -301,8 +304,10 @@ class Convert(ExchangeTest):
                 self.assert_same_deltas(mlx_deltas(out), deltas(adapter))
 
     def test_gguf_adds_the_same_with_rows_in_its_order(self):
-        for adapter, base, heads, alpha in ((LORA, LLAMA_BASE, (4, 2), 8), (RSLORA, LLAMA_BASE, (4, 2), 16),
-                                            (PATTERNS, LLAMA_BASE, (4, 2), 0), (QWEN2, QWEN2_BASE, None, 6)):
+        for adapter, base, heads, alpha, architecture in (
+                (LORA, LLAMA_BASE, (4, 2), 8, "llama"), (RSLORA, LLAMA_BASE, (4, 2), 16, "llama"),
+                (PATTERNS, LLAMA_BASE, (4, 2), 0, "llama"), (QWEN2, QWEN2_BASE, None, 6, "qwen2"),
+                (PHI3, PHI3_BASE, None, 6, "phi3")):
             with self.subTest(adapter.name):
                 out = self.folder / f"{adapter.name}.gguf"
                 result = self.convert(adapter, "gguf", out, "--model", base)
@@ -310,8 +315,9 @@ class Convert(ExchangeTest):
                                  ("gguf", alpha == 0, len(deltas(adapter))))
                 values, _ = gguf.read(out)
                 self.assertEqual((values["general.architecture"], values["adapter.lora.alpha"]),
-                                 ("qwen2" if heads is None else "llama", alpha))
-                self.assert_same_deltas(gguf_deltas(out, heads), deltas(adapter))
+                                 (architecture, alpha))
+                parts = FUSED_PARTS if adapter == PHI3 else GGUF_PARTS
+                self.assert_same_deltas(gguf_deltas(out, heads, parts), deltas(adapter))
 
     def test_ranks_of_their_own_need_no_folding_where_alpha_is_one(self):
         adapter = self.adapter("ranks", PATTERNS, alpha_pattern={})
@@ -323,7 +329,8 @@ class Convert(ExchangeTest):
         self.assert_same_deltas(deltas(back), deltas(adapter))
 
     def test_there_and_back_is_the_same(self):
-        for adapter, base in ((LORA, LLAMA_BASE), (RSLORA, LLAMA_BASE), (PATTERNS, LLAMA_BASE), (QWEN2, QWEN2_BASE)):
+        for adapter, base in ((LORA, LLAMA_BASE), (RSLORA, LLAMA_BASE), (PATTERNS, LLAMA_BASE), (QWEN2, QWEN2_BASE),
+                              (PHI3, PHI3_BASE)):
             for way in ("mlx", "gguf", "peft"):
                 with self.subTest((adapter.name, way)):
                     there, back = (self.folder / f"{adapter.name}-{way}-{end}" for end in ("there", "back"))
@@ -331,7 +338,7 @@ class Convert(ExchangeTest):
                     result = self.convert(there, "peft", back, "--model", base)
                     self.assertEqual((result["from"], result["folded"]), (way, False))
                     self.assert_same_deltas(deltas(back), deltas(adapter))
-                    self.assertEqual(folded, adapter == PATTERNS and way != "peft")
+                    self.assertEqual(folded, adapter == PATTERNS and way != "peft" or adapter == PHI3 and way == "mlx")
                     if not folded:
                         self.assertEqual((back / "adapter_model.safetensors").read_bytes(),
                                          (adapter / "adapter_model.safetensors").read_bytes())

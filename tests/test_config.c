@@ -27,39 +27,56 @@ static clora_status load(model_config *out, const char *text) {
 }
 
 /* The largest difference of row `position` of the table from what these frequencies make of it. */
-static double difference(const model_config *config, int which, const json_t *wanted, int position) {
-    enum { HALF = 16, POSITIONS = 512 };
-    static float table[POSITIONS * 2 * HALF];
+static double difference(const rope_settings *s, bool longer, const json_t *wanted, double attention, int position) {
+    enum { MOST_WIDTH = 32, POSITIONS = 512 };
+    static float table[POSITIONS * MOST_WIDTH];
+    const int half = s->width / 2;
     double largest = 0;
 
-    assert_int_equal(config->head_dim, 2 * HALF);
-    assert_int_equal(json_array_size(wanted), HALF);
-    assert_true(position < POSITIONS);
-    rope_table(table, &config->rope[which], config->head_dim, position + 1);
-    for (int i = 0; i < HALF; i++) {
+    assert_true(s->width <= MOST_WIDTH && position < POSITIONS);
+    assert_int_equal(json_array_size(wanted), half);
+    rope_table(table, s, position + 1, longer);
+    for (int i = 0; i < half; i++) {
         const float angle = (float)position * (float)json_number_value(json_array_get(wanted, (size_t)i));
-        const float *row = &table[position * 2 * HALF];
-        largest = fmax(largest, fabs((double)row[i] - cos((double)angle)));
-        largest = fmax(largest, fabs((double)row[HALF + i] - sin((double)angle)));
+        const float *row = &table[position * s->width];
+        largest = fmax(largest, fabs((double)row[i] - attention * cos((double)angle)));
+        largest = fmax(largest, fabs((double)row[half + i] - attention * sin((double)angle)));
     }
     return largest;
+}
+
+/* A form names the frequencies of its layers, and of longer texts, under these keys. */
+static const struct {
+    const char *key;
+    int which;
+    bool longer;
+} wanted[] = {
+    {"inv_freq", ROPE_FIRST, false}, {"long_inv_freq", ROPE_FIRST, true}, {"sliding_inv_freq", ROPE_SECOND, 0}};
+
+static void assert_form(const json_t *form) {
+    char *text = json_dumps(json_object_get(form, "config"), 0);
+    const json_t *attention = json_object_get(form, "attention");
+    model_config config;
+
+    assert_ok(load(&config, text));
+    for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++) {
+        const json_t *frequencies = json_object_get(form, wanted[k].key);
+        for (int position = 1; frequencies && position < 512; position += 299)
+            if (!(difference(&config.rope[wanted[k].which], wanted[k].longer, frequencies,
+                             attention ? json_number_value(attention) : 1.0, position) <= 1e-4))
+                fail_msg("another %s than transformers': %s", wanted[k].key, text);
+    }
+    free(text);
 }
 
 static void test_rope_is_found_where_transformers_finds_it(void **state) {
     (void)state;
     json_t *forms = json_load_file(fixture_path("reference/rope_forms.json"), 0, NULL), *form;
-    model_config config;
     size_t i;
 
     assert_true(json_array_size(forms) > 30);
-    json_array_foreach (forms, i, form) {
-        char *text = json_dumps(json_object_get(form, "config"), 0);
-        assert_ok(load(&config, text));
-        for (int position = 1; position < 512; position += 299)
-            if (!(difference(&config, ROPE_FIRST, json_object_get(form, "inv_freq"), position) <= 1e-4))
-                fail_msg("other frequencies than transformers': %s", text);
-        free(text);
-    }
+    json_array_foreach (forms, i, form)
+        assert_form(form);
     json_decref(forms);
 }
 
@@ -79,7 +96,17 @@ static void test_rope_that_cannot_be_meant_is_refused_by_key(void **state) {
         {"\"rope_scaling\": \"linear\"", CLORA_ERROR_FORMAT, "\"rope_scaling\""},
         {"\"rope_scaling\": [1]", CLORA_ERROR_FORMAT, "\"rope_scaling\""},
         {"\"rope_parameters\": true", CLORA_ERROR_FORMAT, "\"rope_parameters\""},
-        {"\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2}", CLORA_ERROR_UNSUPPORTED, "\"yarn\""},
+        {"\"rope_scaling\": {\"type\": \"ntk\", \"factor\": 2}", CLORA_ERROR_UNSUPPORTED, "\"ntk\""},
+        {"\"rope_theta\": 1, \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2}", CLORA_ERROR_FORMAT,
+         "\"rope_theta\" is 1"},
+        {"\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2, \"beta_fast\": 1, \"beta_slow\": 2}",
+         CLORA_ERROR_FORMAT, "\"beta_fast\" must be above"},
+        {"\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2, \"attention_factor\": -1}", CLORA_ERROR_FORMAT,
+         "\"attention_factor\" is -1"},
+        {"\"rope_scaling\": {\"type\": \"longrope\", \"factor\": 2}", CLORA_ERROR_FORMAT,
+         "\"short_factor\" must be a list of 16 numbers"},
+        {"\"rope_scaling\": {\"type\": \"su\", \"short_factor\": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]}",
+         CLORA_ERROR_FORMAT, "\"short_factor\" holds something"},
         {"\"rope_scaling\": {\"rope_type\": null, \"type\": \"dynamic\"}", CLORA_ERROR_UNSUPPORTED, "\"dynamic\""},
         {"\"rope_parameters\": {\"rope_type\": 3}", CLORA_ERROR_FORMAT, "\"rope_type\""},
         {"\"rope_parameters\": {\"rope_theta\": {}}", CLORA_ERROR_UNSUPPORTED, "\"rope_theta\""},

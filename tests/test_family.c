@@ -36,6 +36,7 @@ typedef struct tenant {
 static const tenant LLAMA = {
     "tiny-llama", 4, {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns", "tiny-llama-dora"}};
 static const tenant QWEN2 = {"tiny-qwen2", 3, {"tiny-qwen2-lora", "tiny-qwen2-dora", "tiny-qwen2-lora-bias"}};
+static const tenant PHI3 = {"tiny-phi3", 1, {"tiny-phi3-lora"}};
 static const tenant *family;
 
 /* Logits (B, T, V) of the fixture's batch. */
@@ -281,6 +282,11 @@ static int load_qwen2(void **state) {
     return load(&QWEN2);
 }
 
+static int load_phi3(void **state) {
+    (void)state;
+    return load(&PHI3);
+}
+
 static int free_model(void **state) {
     (void)state;
     clora_model_free(model);
@@ -305,7 +311,8 @@ int main(void) {
         return 77;
     }
     const int failed = cmocka_run_group_tests_name("llama", tests, load_llama, free_model) +
-                       cmocka_run_group_tests_name("qwen2", tests, load_qwen2, free_model);
+                       cmocka_run_group_tests_name("qwen2", tests, load_qwen2, free_model) +
+                       cmocka_run_group_tests_name("phi3", tests, load_phi3, free_model);
     clora_context_free(context);
     return failed;
 }

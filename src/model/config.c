@@ -98,6 +98,8 @@ static int width_of(const model_config *c, config_width width) {
     case WIDTH_FFN: return c->ffn;
     case WIDTH_QUERIES: return c->heads * c->head_dim;
     case WIDTH_KEYS: return c->kv_heads * c->head_dim;
+    case WIDTH_QKV: return (c->heads + 2 * c->kv_heads) * c->head_dim;
+    case WIDTH_GATE_UP: return 2 * c->ffn;
     }
     return 0;
 }

@@ -8,7 +8,14 @@
 #include "model/rope_table.h"
 
 /* The widths that a layer's projections connect. */
-typedef enum config_width { WIDTH_HIDDEN, WIDTH_FFN, WIDTH_QUERIES, WIDTH_KEYS } config_width;
+typedef enum config_width {
+    WIDTH_HIDDEN,
+    WIDTH_FFN,
+    WIDTH_QUERIES,
+    WIDTH_KEYS,
+    WIDTH_QKV,    /* queries, keys and values as one module */
+    WIDTH_GATE_UP /* both halves of a gated MLP as one */
+} config_width;
 
 enum { CONFIG_EOS = 8, CONFIG_LAYERS = 4096 };
 

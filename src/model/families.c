@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/config_values.h"
 #include "model/decoder.h"
 #include "model/family.h"
 
@@ -19,6 +20,14 @@ static const family_projection decoder_projections[] = {
                       {"self_attn.v_proj", WIDTH_KEYS}}},
     [DECODER_OUT] = {WIDTH_QUERIES, 1, {{"self_attn.o_proj", WIDTH_HIDDEN}}},
     [DECODER_GATE_UP] = {WIDTH_HIDDEN, 2, {{"mlp.gate_proj", WIDTH_FFN}, {"mlp.up_proj", WIDTH_FFN}}},
+    [DECODER_DOWN] = {WIDTH_FFN, 1, {{"mlp.down_proj", WIDTH_HIDDEN}}},
+};
+
+/* The same with q, k and v, and gate and up, as one module each. */
+static const family_projection fused_projections[] = {
+    [DECODER_QKV] = {WIDTH_HIDDEN, 1, {{"self_attn.qkv_proj", WIDTH_QKV}}},
+    [DECODER_OUT] = {WIDTH_QUERIES, 1, {{"self_attn.o_proj", WIDTH_HIDDEN}}},
+    [DECODER_GATE_UP] = {WIDTH_HIDDEN, 1, {{"mlp.gate_up_proj", WIDTH_GATE_UP}}},
     [DECODER_DOWN] = {WIDTH_FFN, 1, {{"mlp.down_proj", WIDTH_HIDDEN}}},
 };
 
@@ -67,6 +76,22 @@ done:
     return status;
 }
 
+/* transformers knows other defaults of it. */
+static clora_status read_phi3(model_config *c, const json_t *root, const char *path) {
+    int window = c->max_positions;
+    clora_status status = CLORA_OK;
+
+    if (!config_is_set(root, "rms_norm_eps"))
+        c->norm_eps = 1e-5f;
+    if (config_is_set(root, "sliding_window"))
+        TRY(config_size(&window, root, "sliding_window", 0, path));
+    if (window < c->max_positions)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"sliding_window\" is %d; only full attention is supported", path,
+                       window));
+done:
+    return status;
+}
+
 static clora_status read_qwen2(model_config *c, const json_t *root, const char *path) {
     c->biases = 1u << DECODER_QKV;
     return refuse_windows(c, root, path);
@@ -74,13 +99,18 @@ static clora_status read_qwen2(model_config *c, const json_t *root, const char *
 
 /* ---- the families ---- */
 
-#define DECODER                                                                        \
-    .norms = DECODER_NORMS, .norm = decoder_norms, .projections = DECODER_PROJECTIONS, \
-    .projection = decoder_projections, .forward = decoder_forward, .backward = decoder_backward
+#define DECODER(PROJECTIONS)                                                                                      \
+    .norms = DECODER_NORMS, .norm = decoder_norms, .projections = DECODER_PROJECTIONS, .projection = PROJECTIONS, \
+    .forward = decoder_forward, .backward = decoder_backward
 
 static const model_family families[] = {
-    {.model_type = "llama", .max_positions = 2048, .read_config = read_llama, DECODER},
-    {.model_type = "qwen2", .max_positions = 32768, .read_config = read_qwen2, DECODER},
+    {.model_type = "llama", .max_positions = 2048, .read_config = read_llama, DECODER(decoder_projections)},
+    {.model_type = "qwen2", .max_positions = 32768, .read_config = read_qwen2, DECODER(decoder_projections)},
+    {.model_type = "phi3",
+     .max_positions = 4096,
+     .partial_rope = true,
+     .read_config = read_phi3,
+     DECODER(fused_projections)},
 };
 
 const model_family *family_at(size_t i) {

@@ -24,6 +24,7 @@ typedef struct model_family {
     const char *model_type; /* in config.json */
     int max_positions;      /* where config.json names none */
     float rope_theta;       /* likewise; 0: 10000 */
+    bool partial_rope;      /* may rotate a part of each head's columns */
     int norms;              /* of each layer, and their names within it */
     const char *const *norm;
     int projections; /* of each layer, in the order of the forward pass */

@@ -39,6 +39,21 @@ done:
     return status;
 }
 
+/* A text that becomes longer goes through the model again, by other rotations. */
+static clora_status keep_texts(clora_session *s) {
+    const size_t batch = (size_t)s->cache.B, capacity = (size_t)s->cache.capacity;
+
+    if (!s->ws->longer)
+        return CLORA_OK;
+    s->text = alloc_array(batch, sizeof(*s->text));
+    s->text_ids = alloc_array(batch * capacity, sizeof(*s->text_ids));
+    if (!s->text || !s->text_ids)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a session");
+    for (size_t b = 0; b < batch; b++)
+        s->text[b].ids = s->text_ids + b * capacity;
+    return CLORA_OK;
+}
+
 clora_status clora_session_create(clora_session **out, clora_model *model, int batch, int capacity) {
     clora_status status = CLORA_OK;
     clora_session *s;
@@ -61,6 +76,7 @@ clora_status clora_session_create(clora_session **out, clora_model *model, int b
     TRY(plan_cache(s, batch, capacity));
     TRY(workspace_plan(&s->ws, model, &(workspace_options){.B = batch, .T = prefill, .positions = capacity}));
     TRY(workspace_commit(s->ws));
+    TRY(keep_texts(s));
     TRY(tape_create(&s->tape, model->context));
     TRY(clora_tensor_zero(&s->ws->first)); /* every query sees its sequence from the start */
     *out = s;
@@ -90,6 +106,8 @@ void clora_session_free(clora_session *s) {
     free(s->host);
     free(s->length);
     free(s->before);
+    free(s->text);
+    free(s->text_ids);
     let_go(s->select.adapter);
     shared_let_go(&s->model->shared);
     free(s);
@@ -230,8 +248,14 @@ static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     s->cache.first = p->first;
     TRY(clora_context_finish(s->model->context)); /* the step before has read what the host sent */
     for (int i = 0; i < B * T; i++) {
+        const int at = length[i / T] + i % T;
         ids[i] = p->ids[(size_t)(i / T) * (size_t)p->T + (size_t)(t0 + i % T)];
-        positions[i] = length[i / T] + i % T;
+        positions[i] = at;
+        if (s->text) {
+            session_text *text = &s->text[p->first + i / T];
+            text->ids[at] = ids[i];
+            positions[i] = workspace_rope_row(ws, at, text->longer);
+        }
     }
     for (int b = 0; b < B; b++)
         past[b] = length[b];
@@ -345,6 +369,52 @@ done:
     return status;
 }
 
+/* The ids of a sequence once more, from its first. When this fails the sequence is empty. */
+static clora_status feed_again(clora_session *s, const clora_adapter *adapter, int sequence, bool longer) {
+    session_text *text = &s->text[sequence];
+    const selection select = {.adapter = adapter};
+    const int longest = s->ws->max_rows, length = s->length[sequence];
+    const piece again = {.select = &select,
+                         .first = sequence,
+                         .B = 1,
+                         .ids = text->ids + text->before,
+                         .T = length - text->before,
+                         .begins = true};
+    clora_status status = CLORA_OK;
+
+    if (text->before != adapter_past(adapter))
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "a text that began after %d positions of an adapter cannot become longer after %d of another",
+                          text->before, adapter_past(adapter));
+    text->longer = longer;
+    session_forget(s, sequence);
+    s->before[sequence] = 0;
+    TRY(begin(s, &again));
+    for (int t0 = 0; t0 < again.T; t0 += longest)
+        TRY(feed(s, &again, t0, least(again.T - t0, longest)));
+    s->before[sequence] = length;
+done:
+    return status;
+}
+
+/* By what each sequence of the piece is rotated: how long it will be decides. */
+static clora_status choose_rotations(clora_session *s, const piece *p) {
+    clora_status status = CLORA_OK;
+
+    for (int b = 0; s->text && b < p->B; b++) {
+        const clora_adapter *adapter = p->select->each ? p->select->each[b] : p->select->adapter;
+        session_text *text = &s->text[p->first + b];
+        const bool longer = workspace_is_longer(s->ws, length_before(s, p, b) + p->T);
+        if (s->length[p->first + b] == 0)
+            text->before = p->begins ? adapter_past(adapter) : 0;
+        else if (longer != text->longer)
+            TRY(feed_again(s, adapter, p->first + b, longer));
+        text->longer = longer;
+    }
+done:
+    return status;
+}
+
 static clora_status forward(clora_session *s, float *logits, const piece *asked, bool all) {
     selection select;
     piece whole = *asked, *p = &whole;
@@ -355,6 +425,7 @@ static clora_status forward(clora_session *s, float *logits, const piece *asked,
     memcpy(s->before, s->length, sizes);
     TRY(merged_check_selection(&s->model->merged, p->select, p->B));
     TRY(check(s, p));
+    TRY(choose_rotations(s, p));
     TRY(begin(s, p));
     TRY(select_terms(&select, s, p));
     p->select = &select;
@@ -398,6 +469,11 @@ clora_status session_copy(clora_session *s, int to, int from) {
         TRY(tensor_copy(&copy, &original));
     }
     s->length[to] = rows;
+    if (s->text) {
+        memcpy(s->text[to].ids, s->text[from].ids, (size_t)rows * sizeof(*s->text_ids));
+        s->text[to].before = s->text[from].before;
+        s->text[to].longer = s->text[from].longer;
+    }
 done:
     return status;
 }

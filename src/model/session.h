@@ -9,6 +9,13 @@
 #include "model/kvcache.h"
 #include "model/workspace.h"
 
+/* A sequence's text, of a model whose rotations depend on its length. */
+typedef struct session_text {
+    int32_t *ids; /* of each of its positions; those before its tokens are not read */
+    int before;   /* positions that its adapter had before its tokens */
+    bool longer;  /* rotated as longer texts are */
+} session_text;
+
 struct clora_session {
     clora_model *model;
     workspace *ws;
@@ -26,6 +33,8 @@ struct clora_session {
     int32_t *host;          /* staging for ids, positions, past */
     int *length;            /* positions of each sequence in the cache, with what its adapter has before its tokens */
     int *before;            /* the lengths before a call, for when it fails */
+    session_text *text;     /* of each sequence; NULL where rotations do not depend on the length */
+    int32_t *text_ids;
 };
 
 /*

@@ -270,12 +270,16 @@ done:
     return status;
 }
 
+/* Longer texts have rotations of their own with longrope, which only the first of a model's settings may be. */
 static clora_status plan_rope(workspace *ws, const model_config *c, int positions) {
+    const rope_settings *first = &c->rope[ROPE_FIRST];
     clora_status status = CLORA_OK;
 
+    if (first->kind == ROPE_LONGROPE && positions > first->original)
+        ws->longer = positions;
     for (int i = 0; i < ROPES; i++)
         if (config_has_rope(c, i))
-            TRY(arena_add(&ws->memory, &ws->rope[i], CLORA_DTYPE_F32, positions, c->head_dim));
+            TRY(arena_add(&ws->memory, &ws->rope[i], CLORA_DTYPE_F32, positions + ws->longer, c->rope[i].width));
 done:
     return status;
 }
@@ -381,13 +385,14 @@ done:
     return status;
 }
 
-static clora_status write_rope(clora_tensor *rope, const rope_settings *settings) {
+static clora_status write_rope(clora_tensor *rope, const rope_settings *settings, int longer) {
     float *table = alloc_array(clora_tensor_count(rope), sizeof(*table));
     clora_status status = CLORA_OK;
 
     if (!table)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the rotation's table"));
-    rope_table(table, settings, tensor_cols(rope), rope->shape[0]);
+    rope_table(table, settings, rope->shape[0] - longer, false);
+    rope_table(table + (size_t)longer * (size_t)settings->width, settings, longer, true);
     TRY(clora_tensor_write(rope, table));
 done:
     free(table);
@@ -402,7 +407,7 @@ clora_status workspace_commit(workspace *ws) {
         TRY(write_prefix(ws));
     for (int i = 0; i < ROPES; i++)
         if (ws->rope[i].buffer)
-            TRY(write_rope(&ws->rope[i], &ws->model->config.rope[i]));
+            TRY(write_rope(&ws->rope[i], &ws->model->config.rope[i], ws->longer));
 done:
     return status;
 }

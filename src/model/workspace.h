@@ -53,7 +53,9 @@ typedef struct workspace {
     int learnt_rows;
     picked_rows picked;                                      /* those of a chunk, side by side */
     clora_tensor ids, targets, positions, first, last, past; /* i32 */
-    clora_tensor rope[ROPES];                                /* (positions, D) of each rotation that a layer has */
+    clora_tensor rope[ROPES]; /* (positions, W) of each rotation that a layer has; from row `longer` on those of longer
+                                 texts, where these have others */
+    int longer;               /* 0: they do not */
     bool has_prompt; /* among the ids of the step in hand are some of a prompt's rows: from the vocabulary's size on */
     int prefix;      /* keys and values that may stand before each sequence's own, in a step without a cache */
     clora_tensor kv, dkv;     /* (B*(prefix + T), 2*G*D) theirs and the sequence's; no memory without a prefix */
@@ -121,6 +123,15 @@ clora_tensor workspace_scaled_gradient(const workspace *ws, int p, int rows);
 /* What the widest of an adapter's bottlenecks keeps of a row, of one kind of sublayer of the layers first to last; 0
  * without any. */
 int workspace_bottleneck_width(const clora_adapter *adapter, int kind, int first, int last);
+
+/* Whether a text of so many positions is rotated as longer ones are, and the row of the tables for one of them. */
+static inline bool workspace_is_longer(const workspace *ws, int length) {
+    return ws->longer > 0 && length > ws->model->config.rope[ROPE_FIRST].original;
+}
+
+static inline int workspace_rope_row(const workspace *ws, int position, bool longer) {
+    return position + (longer ? ws->longer : 0);
+}
 
 /* The stream before layer l, which is that after layer l - 1. */
 static inline clora_tensor *workspace_stream(workspace *ws, int l) {

@@ -1,10 +1,13 @@
 #include "ops/matmul.h"
 #include "ops/tape_note.h"
 
-/* Both halves are equal and in one part. */
+/* Both halves are equal, in one part, and begin on a panel, as modules do. */
 static bool can_gate(const forward_product *p) {
     const weight *w = p->w;
-    return w->parts == 1 && w->modules == 2 && w->module[0].N == w->module[1].N;
+
+    if (w->parts != 1)
+        return false;
+    return w->modules == 1 ? w->N % (2 * w->NR) == 0 : w->modules == 2 && w->module[0].N == w->module[1].N;
 }
 
 /* Only the GEMV kernel for panels knows how. */

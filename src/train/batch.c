@@ -42,6 +42,42 @@ done:
     return status;
 }
 
+/* One past the last row of the batch whose queries begin to see keys where those of row e do: rows of one text, or of
+ * two answers to one prompt. */
+static size_t text_end(const clora_batch *batch, size_t e) {
+    const size_t T = (size_t)batch->T, end = (e / T + 1) * T;
+    const int32_t first = batch->first[e];
+
+    while (e < end && batch->first[e] == first)
+        e++;
+    return e;
+}
+
+/* Where rotations depend on the length of a text, each text has those of its own. */
+static clora_status upload_positions(workspace *ws, const clora_batch *batch) {
+    const size_t n = (size_t)ws->M;
+    clora_status status = CLORA_OK;
+    int32_t *rows;
+
+    if (!ws->longer)
+        return tensor_write_part(&ws->positions, 0, n, batch->positions);
+    rows = alloc_array(n, sizeof(*rows));
+    if (!rows)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a batch");
+    for (size_t e = 0, end; e < n; e = end) {
+        int length = 0;
+        end = text_end(batch, e);
+        for (size_t i = e; i < end; i++)
+            length = batch->positions[i] >= length ? batch->positions[i] + 1 : length;
+        for (size_t i = e; i < end; i++)
+            rows[i] = workspace_rope_row(ws, batch->positions[i], workspace_is_longer(ws, ws->prefix + length));
+    }
+    TRY(tensor_write_part(&ws->positions, 0, n, rows));
+done:
+    free(rows);
+    return status;
+}
+
 clora_status batch_upload(workspace *ws, const clora_batch *batch) {
     const size_t n = (size_t)batch->B * (size_t)batch->T;
     clora_status status = CLORA_OK;
@@ -55,7 +91,7 @@ clora_status batch_upload(workspace *ws, const clora_batch *batch) {
     TRY(clora_tensor_zero(&ws->past));
     TRY(tensor_write_part(&ws->ids, 0, n, batch->ids));
     TRY(tensor_write_part(&ws->targets, 0, n, batch->targets));
-    TRY(tensor_write_part(&ws->positions, 0, n, batch->positions));
+    TRY(upload_positions(ws, batch));
     TRY(tensor_write_part(&ws->first, 0, n, batch->first));
     TRY(tensor_write_part(&ws->last, 0, n, batch->last));
     TRY(upload_learnt(ws, batch));
