@@ -16,8 +16,8 @@
 #include "support/scratch.h"
 
 /* Each folder has a tokenizer.json and what the `tokenizers` package makes of the texts in texts.json. */
-static const char *const names[] = {"gpt2",      "llama3", "smollm", "qwen",   "llama2",
-                                    "metaspace", "folded", "splits", "affixes"};
+static const char *const names[] = {"gpt2",   "llama3", "smollm",  "qwen", "llama2", "metaspace",
+                                    "folded", "splits", "affixes", "t5",   "xlnet",  "unigram_bytes"};
 enum { NAMES = sizeof(names) / sizeof(names[0]) };
 
 static const char *path_of(const char *name, const char *file) {
@@ -219,13 +219,13 @@ static void test_half_a_character_waits_for_the_other_half(void **state) {
 static void test_a_million_letters_without_a_blank_are_merged(void **state) {
     (void)state;
     enum { SIZE = 1000000 };
-    static const char *const which[] = {"gpt2", "llama3", "llama2", "metaspace"};
+    static const char *const which[] = {"gpt2", "llama3", "llama2", "metaspace", "unigram_bytes"};
     char *text = malloc(SIZE), *back;
     size_t count, size;
     int32_t *ids;
 
     assert_non_null(text);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         clora_tokenizer *t = load(which[i]);
         for (int k = 0; k < 3; k++) {
             memset(text, "ao "[k], SIZE);

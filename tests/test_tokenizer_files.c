@@ -129,10 +129,11 @@ static void test_unknown_parts_are_refused_by_name(void **state) {
     (void)state;
     static const refusal cases[] = {
         {"version", "\"2.0\"", CLORA_ERROR_UNSUPPORTED, "version \"2.0\""},
-        {"model.type", "\"Unigram\"", CLORA_ERROR_UNSUPPORTED, "model: unknown type \"Unigram\""},
+        {"model.type", "\"WordPiece\"", CLORA_ERROR_UNSUPPORTED, "model: unknown type \"WordPiece\""},
+        {"model.type", "\"WordLevel\"", CLORA_ERROR_UNSUPPORTED, "model: unknown type \"WordLevel\""},
         {"model.dropout", "0.1", CLORA_ERROR_UNSUPPORTED, "dropout is 0.1"},
-        {"normalizer", "{\"type\":\"Precompiled\"}", CLORA_ERROR_UNSUPPORTED,
-         "normalizer: unknown type \"Precompiled\""},
+        {"normalizer", "{\"type\":\"BertNormalizer\"}", CLORA_ERROR_UNSUPPORTED,
+         "normalizer: unknown type \"BertNormalizer\""},
         {"pre_tokenizer", "{\"type\":\"BertPreTokenizer\"}", CLORA_ERROR_UNSUPPORTED,
          "pre_tokenizer: unknown type \"BertPreTokenizer\""},
         {"post_processor", "{\"type\":\"RobertaProcessing\"}", CLORA_ERROR_UNSUPPORTED,
@@ -145,6 +146,54 @@ static void test_unknown_parts_are_refused_by_name(void **state) {
          CLORA_ERROR_UNSUPPORTED, "pre_tokenizer: the pattern has an unknown escape"},
     };
     REFUSE(cases);
+}
+
+#define UNIGRAM(unknown, tokens) "{\"type\":\"Unigram\",\"unk_id\":" unknown ",\"vocab\":" tokens "}"
+
+static void test_broken_unigram_vocabularies_are_refused(void **state) {
+    (void)state;
+    static const refusal cases[] = {
+        {"model", UNIGRAM("0", "{\"a\":0}"), CLORA_ERROR_FORMAT, "\"vocab\" must be an array of tokens and scores"},
+        {"model", UNIGRAM("0", "[[\"a\",-1],[\"b\"]]"), CLORA_ERROR_FORMAT,
+         "token 1 of \"vocab\" is not [text, score]"},
+        {"model", UNIGRAM("0", "[[\"a\",\"-1\"]]"), CLORA_ERROR_FORMAT, "token 0 of \"vocab\" is not [text, score]"},
+        {"model", UNIGRAM("0", "[[1,-1]]"), CLORA_ERROR_FORMAT, "token 0 of \"vocab\" is not [text, score]"},
+        {"model", UNIGRAM("0", "[7]"), CLORA_ERROR_FORMAT, "token 0 of \"vocab\" is not [text, score]"},
+        {"model", UNIGRAM("1", "[[\"a\",-1]]"), CLORA_ERROR_FORMAT, "\"unk_id\" is 1, in a vocabulary of 1 tokens"},
+        {"model", UNIGRAM("-2", "[[\"a\",-1]]"), CLORA_ERROR_FORMAT, "\"unk_id\" is -2"},
+        {"model", UNIGRAM("\"a\"", "[[\"a\",-1]]"), CLORA_ERROR_FORMAT, "\"unk_id\" must be"},
+    };
+    char text[4200];
+
+    REFUSE(cases);
+    assert_ok(load_with("model", UNIGRAM("null", "[]")));
+    assert_ok(load_with("model", "{\"unk_id\":0,\"vocab\":[[\"a\",-1]]}")); /* as the oldest files */
+    for (int size = 2048; size <= 2049; size++) {
+        snprintf(text, sizeof(text), UNIGRAM("0", "[[\"%0*d\",-1]]"), size, 0);
+        const clora_status status = load_with("model", text);
+        assert_int_equal(status, size > 2048 ? CLORA_ERROR_UNSUPPORTED : CLORA_OK);
+    }
+    assert_non_null(strstr(clora_last_error(), "has 2049 bytes"));
+}
+
+#define CHARSMAP(text) "{\"type\":\"Precompiled\",\"precompiled_charsmap\":" text "}"
+
+static void test_broken_charsmaps_are_refused(void **state) {
+    (void)state;
+    static const refusal cases[] = {
+        {"normalizer", "{\"type\":\"Precompiled\"}", CLORA_ERROR_FORMAT, "\"precompiled_charsmap\" must be a string"},
+        {"normalizer", CHARSMAP("null"), CLORA_ERROR_FORMAT, "\"precompiled_charsmap\" must be a string"},
+        {"normalizer", CHARSMAP("\"!!!!\""), CLORA_ERROR_FORMAT, "is not base64"},
+        {"normalizer", CHARSMAP("\"AAA\""), CLORA_ERROR_FORMAT, "is not base64"},
+        {"normalizer", CHARSMAP("\"A===\""), CLORA_ERROR_FORMAT, "is not base64"},
+        {"normalizer", CHARSMAP("\"\""), CLORA_ERROR_FORMAT, "is cut short"},
+        {"normalizer", CHARSMAP("\"AAAAAA==\""), CLORA_ERROR_FORMAT, "is cut short"},
+        {"normalizer", CHARSMAP("\"CAAAAAAAAAA=\""), CLORA_ERROR_FORMAT, "is cut short"},
+        {"normalizer", CHARSMAP("\"BAAAAAAAAAD/\""), CLORA_ERROR_FORMAT, "writes what is not UTF-8"},
+    };
+
+    REFUSE(cases);
+    assert_ok(load_with("normalizer", CHARSMAP("\"BAAAAAAAAABhAA==\"")));
 }
 
 static void test_parts_with_wrong_values_are_refused(void **state) {
@@ -263,6 +312,22 @@ static void test_an_unknown_token_outside_the_vocabulary_is_an_error_when_it_is_
     assert_int_equal(count, 3);
     free(ids);
     assert_refused(clora_tokenizer_encode(t, "xyz", 3, 0, &ids, &count), CLORA_ERROR_FORMAT, "<nothing>");
+    clora_tokenizer_free(t);
+}
+
+static void test_a_unigram_without_an_unknown_token_needs_none_until_it_does(void **state) {
+    (void)state;
+    clora_tokenizer *t;
+    size_t count;
+    int32_t *ids;
+
+    write_with("model", UNIGRAM("null", "[[\"a\",-1],[\"b\",-2],[\"ab\",-2.5]]"));
+    assert_ok(clora_tokenizer_load(&t, scratch_path("")));
+    assert_ok(clora_tokenizer_encode(t, "aab", 3, 0, &ids, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(ids[1], 2);
+    free(ids);
+    assert_refused(clora_tokenizer_encode(t, "axb", 3, 0, &ids, &count), CLORA_ERROR_FORMAT, "no \"unk_id\"");
     clora_tokenizer_free(t);
 }
 
@@ -389,12 +454,15 @@ int main(void) {
         SCRATCH_TEST(test_broken_vocabularies_are_refused),
         SCRATCH_TEST(test_broken_merges_are_refused),
         SCRATCH_TEST(test_unknown_parts_are_refused_by_name),
+        SCRATCH_TEST(test_broken_unigram_vocabularies_are_refused),
+        SCRATCH_TEST(test_broken_charsmaps_are_refused),
         SCRATCH_TEST(test_parts_with_wrong_values_are_refused),
         SCRATCH_TEST(test_broken_added_tokens_are_refused),
         SCRATCH_TEST(test_deep_sequences_and_deep_json_are_refused),
         SCRATCH_TEST(test_a_truncated_file_is_refused),
         SCRATCH_TEST(test_a_missing_file_is_not_found),
         SCRATCH_TEST(test_an_unknown_token_outside_the_vocabulary_is_an_error_when_it_is_needed),
+        SCRATCH_TEST(test_a_unigram_without_an_unknown_token_needs_none_until_it_does),
         SCRATCH_TEST(test_the_files_say_which_bos_and_eos),
         SCRATCH_TEST(test_only_llama_s_classes_listen_to_add_bos_token),
         SCRATCH_TEST(test_bos_is_added_where_the_config_says_so),

@@ -336,10 +336,10 @@ static void test_no_two_tables_hash_alike(void **state) {
     assert_ok(load(&one));
     begin_file();
     assert_ok(load(&other));
-    assert_true(one->model.merges.multiplier != other->model.merges.multiplier);
-    assert_true(one->model.vocab.index.seed != other->model.vocab.index.seed);
-    assert_true(one->added.index.seed != one->model.vocab.index.seed);
-    assert_true(one->model.merges.multiplier % 2 == 1);
+    assert_true(one->model.bpe.merges.multiplier != other->model.bpe.merges.multiplier);
+    assert_true(one->model.bpe.vocab.index.seed != other->model.bpe.vocab.index.seed);
+    assert_true(one->added.index.seed != one->model.bpe.vocab.index.seed);
+    assert_true(one->model.bpe.merges.multiplier % 2 == 1);
     clora_tokenizer_free(one);
     clora_tokenizer_free(other);
 }

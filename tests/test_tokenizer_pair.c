@@ -15,8 +15,8 @@
 
 /* ---- What the `tokenizers` package says: pairs.json beside each tokenizer.json ---- */
 
-static const char *const names[] = {"gpt2",      "llama3", "smollm", "qwen",   "llama2",
-                                    "metaspace", "folded", "splits", "affixes"};
+static const char *const names[] = {"gpt2",   "llama3", "smollm",  "qwen", "llama2", "metaspace",
+                                    "folded", "splits", "affixes", "t5",   "xlnet",  "unigram_bytes"};
 
 static const char *path_of(const char *name, const char *file) {
     static char path[1024];

@@ -2,9 +2,9 @@
  * @file clora/tokenizer.h
  * @brief Tier 3: text to token ids and back, as a model's tokenizer.json says.
  *
- * Byte-level BPE (GPT-2, Llama 3, SmolLM) and SentencePiece-style BPE with byte fallback (Llama 2, TinyLlama) are read;
- * ids are those of Hugging Face's `tokenizers` package (docs/formats.md lists what is known to differ). A tokenizer
- * never changes after loading: any number of threads may use it at once.
+ * Byte-level BPE (GPT-2, Llama 3, SmolLM), SentencePiece-style BPE with byte fallback (Llama 2, Gemma) and Unigram (T5,
+ * XLNet) are read; ids are those of Hugging Face's `tokenizers` package (docs/formats.md lists the components). A
+ * tokenizer never changes after loading: any number of threads may use it at once.
  */
 #ifndef CLORA_TOKENIZER_H
 #define CLORA_TOKENIZER_H

@@ -10,11 +10,12 @@
 static clora_status write_token(text_buffer *out, const clora_tokenizer *t, int32_t id) {
     const token_text token = t->tokens[id];
     const bool bytes = pretokenizer_maps_bytes(t->pretokenizer);
+    const int32_t *byte_ids = token_model_bytes(&t->model);
     clora_status status = CLORA_OK;
 
     out->size = 0;
-    for (int byte = 0; byte < 256; byte++)
-        if (t->model.byte_fallback && t->model.bytes[byte] == id)
+    for (int byte = 0; byte_ids && byte < 256; byte++)
+        if (byte_ids[byte] == id)
             return text_append(out, (char[]){(char)byte}, 1);
     for (size_t at = 0; at < token.size;) {
         uint32_t c;

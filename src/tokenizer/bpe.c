@@ -1,6 +1,5 @@
 #include "tokenizer/bpe.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -50,12 +49,8 @@ static clora_status read_text(char **out, size_t *size, const json_t *model, con
 
 static clora_status read_flags(bpe *b, const json_t *model, const char *where) {
     clora_status status = CLORA_OK;
-    const char *type;
     double dropout;
 
-    TRY(json_get_text(&type, model, "type", "BPE", where)); /* the oldest files do not say */
-    if (strcmp(type, "BPE") != 0)
-        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: unknown type \"%s\" (clora knows BPE)", where, type));
     TRY(json_get_real(&dropout, model, "dropout", 0, where));
     if (dropout != 0)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: dropout is %g; clora knows only 0", where, dropout));
@@ -75,17 +70,14 @@ done:
 
 clora_status bpe_init(bpe *b, const json_t *model, const char *where) {
     clora_status status = CLORA_OK;
-    char name[8], character[4];
+    char character[4];
 
     memset(b, 0, sizeof(*b));
     TRY(read_flags(b, model, where));
     TRY(vocab_init(&b->vocab, json_object_get(model, "vocab"), where));
     TRY(merges_init(&b->merges, json_object_get(model, "merges"), &b->vocab, b->prefix_size, where));
     b->unknown_id = b->unknown ? vocab_find(&b->vocab, b->unknown, strlen(b->unknown)) : -1;
-    for (unsigned i = 0; i < 256; i++) {
-        snprintf(name, sizeof(name), "<0x%02X>", i);
-        b->bytes[i] = vocab_find(&b->vocab, name, 6);
-    }
+    vocab_find_bytes(&b->vocab, b->bytes);
     for (uint32_t c = 0; c < BPE_DIRECT; c++)
         b->direct[c] = vocab_find(&b->vocab, character, utf8_write(character, c));
 done:
@@ -180,7 +172,7 @@ static clora_status finish_stretch(reading *r, size_t end) {
     } else {
         TRY(bpe_merge(r->b, workspace));
         if (workspace->border > 0)
-            workspace->before_border = r->out->size + workspace->border;
+            workspace->notes->before_border = r->out->size + workspace->border;
         for (size_t i = 0; i < workspace->count; i++)
             TRY(id_append(r->out, workspace->ids[i]));
         if (place)
@@ -227,7 +219,7 @@ static clora_status unknown_character(reading *r, const char *text, size_t size)
         return CLORA_OK;
     }
     if (!b->unknown) {
-        r->workspace->dropped++;
+        r->workspace->notes->dropped++;
         return CLORA_OK;
     }
     if (b->unknown_id < 0)
@@ -252,8 +244,9 @@ static void meet_border(reading *r, bool known) {
     bpe_workspace *workspace = r->workspace;
 
     workspace->border = workspace->count + r->unknown;
-    workspace->before_border = r->out->size; /* where the stretch begins here: else it is counted when it is merged */
-    workspace->crossed |= r->unknown && !known && (r->b->fuse_unknown || r->b->byte_fallback);
+    workspace->notes->before_border =
+        r->out->size; /* where the stretch begins here: else it is counted when it is merged */
+    workspace->notes->crossed |= r->unknown && !known && (r->b->fuse_unknown || r->b->byte_fallback);
 }
 
 static clora_status read_piece(reading *r) {
@@ -295,14 +288,15 @@ done:
     return status;
 }
 
-clora_status bpe_encode(const bpe *b, id_buffer *out, const piece *text, bpe_workspace *workspace) {
+clora_status bpe_encode(const bpe *b, id_buffer *out, const piece *text, bpe_workspace *workspace, piece_notes *notes) {
     reading r = {.b = b, .out = out, .workspace = workspace, .text = text->text, .size = text->size};
 
+    workspace->notes = notes;
     if (piece_has_border(text))
         r.border = text->marks[PIECE_BORDER];
     if (b->ignore_merges) {
         const int32_t id = vocab_find(&b->vocab, text->text, text->size);
-        workspace->crossed |= id >= 0 && r.border > 0;
+        workspace->notes->crossed |= id >= 0 && r.border > 0;
         if (id >= 0)
             return id_append(out, id);
     }

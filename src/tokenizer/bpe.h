@@ -32,16 +32,14 @@ typedef struct bpe_workspace {
     text_buffer joined;
     struct bpe_cache *cache;
     bool use_cache;
-    size_t dropped;       /* characters without a token, all runs together */
-    size_t border;        /* the symbol at hand that begins after a piece's border; 0: there is none to watch */
-    size_t before_border; /* ids of all pieces up to the border; is written where a piece has one */
-    bool crossed;         /* some token holds text from both sides of it */
+    size_t border; /* the symbol at hand that begins after a piece's border; 0: there is none to watch */
+    piece_notes *notes;
 } bpe_workspace;
 
 void bpe_workspace_finish(bpe_workspace *workspace);
 
 /* Append the ids of one piece, and see whether a token crosses its border. */
-clora_status bpe_encode(const bpe *b, id_buffer *out, const piece *text, bpe_workspace *workspace);
+clora_status bpe_encode(const bpe *b, id_buffer *out, const piece *text, bpe_workspace *workspace, piece_notes *notes);
 
 /* Merge the workspace's symbols until no merge applies. The border's symbol is followed. */
 clora_status bpe_merge(const bpe *b, bpe_workspace *workspace);

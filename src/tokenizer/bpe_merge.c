@@ -17,7 +17,7 @@ static int32_t rank_at(const bpe *b, const int32_t *ids, size_t i) {
 /* The symbol at `gone` became a part of the one before, and those after it move up. */
 static void follow_border(bpe_workspace *workspace, size_t gone) {
     if (workspace->border == gone)
-        workspace->crossed = true;
+        workspace->notes->crossed = true;
     if (workspace->border >= gone)
         workspace->border--;
 }

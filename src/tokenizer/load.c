@@ -30,7 +30,7 @@ static clora_status read_components(clora_tokenizer *t, const json_t *root, cons
     TRY(locate(&where, path, "model"));
     if (!json_is_object(json_object_get(root, "model")))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s must be an object", where));
-    TRY(bpe_init(&t->model, json_object_get(root, "model"), where));
+    TRY(token_model_init(&t->model, json_object_get(root, "model"), where));
     TRY(locate(&where, path, "normalizer"));
     TRY(normalizer_create(&t->normalizer, json_object_get(root, "normalizer"), where));
     TRY(locate(&where, path, "pre_tokenizer"));
@@ -38,8 +38,9 @@ static clora_status read_components(clora_tokenizer *t, const json_t *root, cons
     TRY(locate(&where, path, "decoder"));
     TRY(decode_chain_create(&t->decoder, json_object_get(root, "decoder"), where));
     TRY(locate(&where, path, "added_tokens"));
-    TRY(added_init(&t->added, json_object_get(root, "added_tokens"), &t->model.vocab, t->normalizer, where));
-    t->size = t->model.vocab.size;
+    TRY(added_init(&t->added, json_object_get(root, "added_tokens"), token_model_vocab(&t->model), t->normalizer,
+                   where));
+    t->size = token_model_vocab(&t->model)->size;
     for (size_t i = 0; i < t->added.count; i++)
         if (t->added.tokens[i].id >= t->size)
             t->size = t->added.tokens[i].id + 1;
@@ -51,13 +52,15 @@ done:
 }
 
 static clora_status list_tokens(clora_tokenizer *t) {
+    const vocab *vocab = token_model_vocab(&t->model);
+
     t->tokens = alloc_array((size_t)t->size, sizeof(*t->tokens));
     t->decoded = alloc_array((size_t)t->size, sizeof(*t->decoded));
     t->skipped = alloc_array((size_t)t->size, sizeof(*t->skipped));
     if (!t->tokens || !t->decoded || !t->skipped)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer");
-    for (int32_t id = 0; id < t->model.vocab.size; id++)
-        t->tokens[id] = t->decoded[id] = t->model.vocab.tokens[id];
+    for (int32_t id = 0; id < vocab->size; id++)
+        t->tokens[id] = t->decoded[id] = vocab->tokens[id];
     for (size_t i = 0; i < t->added.count; i++) {
         const added_token *token = &t->added.tokens[i];
         t->tokens[token->id] = (token_text){token->content, token->size};
@@ -130,14 +133,14 @@ done:
 
 /* Is there a character that would leave nothing in the ids? */
 static bool may_drop(const clora_tokenizer *t) {
-    const bpe *model = &t->model;
+    const bpe *model = &t->model.bpe;
     bool bytes = model->byte_fallback, alphabet = pretokenizer_maps_bytes(t->pretokenizer) && !model->affixes;
 
     for (unsigned i = 0; i < 256; i++) {
         bytes = bytes && model->bytes[i] >= 0;
         alphabet = alphabet && model->direct[byte_character((unsigned char)i)] >= 0;
     }
-    return model->unknown_id < 0 && !bytes && !alphabet;
+    return !t->model.is_unigram && model->unknown_id < 0 && !bytes && !alphabet;
 }
 
 static void destroy(shared *object) {
@@ -146,7 +149,7 @@ static void destroy(shared *object) {
     added_finish(&t->added);
     normalizer_free(t->normalizer);
     pretokenizer_free(t->pretokenizer);
-    bpe_finish(&t->model);
+    token_model_finish(&t->model);
     post_finish(&t->post);
     decode_chain_free(t->decoder);
     free(t->tokens);

@@ -4,19 +4,22 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "tokenizer/forms.h"
+#include "tokenizer/charsmap.h"
 #include "tokenizer/components.h"
+#include "tokenizer/forms.h"
 #include "tokenizer/unicode.h"
 
-typedef enum step_kind { STEP_PREPEND, STEP_REPLACE, STEP_LOWERCASE, STEP_STRIP, STEP_FORM } step_kind;
+typedef enum step_kind { STEP_PREPEND, STEP_REPLACE, STEP_CHARACTERS, STEP_STRIP, STEP_FORM, STEP_CHARSMAP } step_kind;
 
 typedef struct step {
     step_kind kind;
     char *content; /* Prepend, Replace */
     size_t content_size;
-    regex *pattern;           /* Replace */
-    bool left, right;         /* Strip */
-    bool compatible, compose; /* Unicode forms */
+    regex *pattern;                                 /* Replace */
+    bool left, right;                               /* Strip */
+    size_t (*rewrite)(uint32_t out[2], uint32_t c); /* each character by itself: up to two take its place */
+    charsmap *map;                                  /* Precompiled */
+    bool compatible, compose;                       /* Unicode forms */
 } step;
 
 struct normalizer {
@@ -54,7 +57,17 @@ static clora_status read_step(step *s, const json_t *specification, const char *
         TRY(read_content(s, specification, "content", where));
         TRY(regex_create_json(&s->pattern, json_object_get(specification, "pattern"), where));
     } else if (strcmp(type, "Lowercase") == 0) {
-        s->kind = STEP_LOWERCASE;
+        s->kind = STEP_CHARACTERS;
+        s->rewrite = unicode_lowercase;
+    } else if (strcmp(type, "StripAccents") == 0) {
+        s->kind = STEP_CHARACTERS;
+        s->rewrite = unicode_without_marks;
+    } else if (strcmp(type, "Nmt") == 0) {
+        s->kind = STEP_CHARACTERS;
+        s->rewrite = unicode_nmt;
+    } else if (strcmp(type, "Precompiled") == 0) {
+        s->kind = STEP_CHARSMAP;
+        TRY(charsmap_create(&s->map, specification, where));
     } else if (strcmp(type, "Strip") == 0) {
         s->kind = STEP_STRIP;
         TRY(component_bool(&s->left, specification, "strip_left", where));
@@ -62,8 +75,8 @@ static clora_status read_step(step *s, const json_t *specification, const char *
     } else {
         TRY(clora_fail(
             CLORA_ERROR_UNSUPPORTED,
-            "%s: unknown type \"%s\" (clora knows Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase "
-            "and Strip)",
+            "%s: unknown type \"%s\" (clora knows Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, "
+            "Lowercase, StripAccents and Strip)",
             where, type));
     }
 done:
@@ -105,6 +118,7 @@ void normalizer_free(normalizer *n) {
     for (size_t i = 0; i < n->count; i++) {
         free(n->steps[i].content);
         regex_free(n->steps[i].pattern);
+        charsmap_free(n->steps[i].map);
     }
     free(n->steps);
     free(n->where);
@@ -156,15 +170,15 @@ done:
     return status;
 }
 
-static clora_status lowercase(text_buffer *out, piece *to, const piece *in) {
+static clora_status rewrite(text_buffer *out, piece *to, const step *s, const piece *in) {
     clora_status status = CLORA_OK;
-    uint32_t c, small[2];
+    uint32_t c, written[2];
 
     for (size_t i = 0; i < in->size;) {
         i += utf8_decode(in->text + i, &c);
-        const size_t n = unicode_lowercase(small, c);
+        const size_t n = s->rewrite(written, c);
         for (size_t k = 0; k < n; k++)
-            TRY(text_append_char(out, small[k]));
+            TRY(text_append_char(out, written[k]));
         piece_replaced(to, in, i, out->size);
     }
 done:
@@ -197,7 +211,8 @@ static clora_status run_step(text_buffer *out, piece *to, const step *s, const p
     switch (s->kind) {
     case STEP_PREPEND: return prepend(out, to, s, in);
     case STEP_REPLACE: return replace(out, to, s, in, workspace, regex_space);
-    case STEP_LOWERCASE: return lowercase(out, to, in);
+    case STEP_CHARACTERS: return rewrite(out, to, s, in);
+    case STEP_CHARSMAP: return charsmap_normalize(out, to, s->map, in, &workspace->crossed);
     case STEP_FORM: return forms_normalize(out, to, in, s->compatible, s->compose, workspace);
     case STEP_STRIP: break; /* needs no room of its own */
     }

@@ -19,6 +19,13 @@ typedef struct piece {
     bool continues;            /* it goes on where another text ended: nothing is put before it */
 } piece;
 
+/* What is to say of encoded pieces besides their ids, all of them together. */
+typedef struct piece_notes {
+    size_t dropped;       /* characters without a token */
+    size_t before_border; /* ids of all pieces up to the border; is written where a piece has one */
+    bool crossed;         /* some token holds text from both sides of it */
+} piece_notes;
+
 /* The bytes start..end of a stretch. */
 static inline piece piece_part(const piece *whole, size_t start, size_t end) {
     piece part = {.text = whole->text + start, .size = end - start, .continues = whole->continues && start == 0};

@@ -16,7 +16,8 @@ typedef struct encoding {
     normalizer_workspace normalizing;
     pretokenizer_workspace splitting;
     regex_workspace searching;
-    bpe_workspace merging;
+    token_model_workspace modelling;
+    piece_notes notes;
 } encoding;
 
 static void encoding_finish(encoding *e) {
@@ -24,7 +25,7 @@ static void encoding_finish(encoding *e) {
     normalizer_workspace_finish(&e->normalizing);
     pretokenizer_workspace_finish(&e->splitting);
     regex_workspace_finish(&e->searching);
-    bpe_workspace_finish(&e->merging);
+    token_model_workspace_finish(&e->modelling);
 }
 
 static clora_status take_token(void *user, int32_t id, const piece *text) {
@@ -43,9 +44,9 @@ static clora_status take_piece(void *user, const piece *text) {
     clora_status status = CLORA_OK;
     encoding *e = user;
 
-    TRY(bpe_encode(&e->tokenizer->model, &e->ids, text, &e->merging));
+    TRY(token_model_encode(&e->tokenizer->model, &e->ids, text, &e->modelling, &e->notes));
     if (text->marks[PIECE_BORDER] > 0)
-        e->before_border = piece_has_border(text) ? e->merging.before_border : e->ids.size;
+        e->before_border = piece_has_border(text) ? e->notes.before_border : e->ids.size;
 done:
     return status;
 }
@@ -75,7 +76,7 @@ static clora_status encode_text(encoding *e, piece text) {
         return CLORA_OK;
     if (!utf8_valid(text.text, text.size, &bad))
         return clora_fail(CLORA_ERROR_FORMAT, "the text is not UTF-8: byte %zu begins no character", bad);
-    e->merging.use_cache = text.size >= CACHE_FROM;
+    e->modelling.bpe.use_cache = text.size >= CACHE_FROM;
     e->normalizing.budget.given += text.size;
     e->splitting.budget.given += text.size;
     text.marks[PIECE_FRONT] = utf8_length(text.text[0]);
@@ -127,14 +128,14 @@ done:
 }
 
 static bool crosses_border(const encoding *e) {
-    return e->crossed || e->normalizing.crossed || e->merging.crossed;
+    return e->crossed || e->normalizing.crossed || e->notes.crossed;
 }
 
 /* The context alone, and the target as what goes on from there. */
 static clora_status encode_apart(encoding *e, const char *text, size_t context, size_t size) {
     clora_status status = CLORA_OK;
 
-    e->ids.size = e->merging.dropped = 0;
+    e->ids.size = e->notes.dropped = 0;
     TRY(encode_text(e, (piece){.text = text, .size = context}));
     e->before_border = e->ids.size;
     TRY(encode_text(e, (piece){.text = text + context, .size = size - context, .continues = true}));
@@ -154,7 +155,7 @@ clora_status tokenizer_encode_pair(const clora_tokenizer *tokenizer, const char 
         TRY(encode_apart(&e, text, context, size));
     TRY(give_ids(&e, &out->ids, &out->count));
     out->context = e.before_border;
-    out->dropped = e.merging.dropped;
+    out->dropped = e.notes.dropped;
 done:
     encoding_finish(&e);
     return status;
@@ -173,7 +174,7 @@ clora_status clora_tokenizer_count_dropped(const clora_tokenizer *tokenizer, con
     if (tokenizer->may_drop)
         status = encode_text(&e, (piece){.text = text, .size = size});
     if (status == CLORA_OK)
-        *dropped = e.merging.dropped;
+        *dropped = e.notes.dropped;
     encoding_finish(&e);
     return status;
 }
@@ -212,5 +213,5 @@ int32_t clora_tokenizer_id(const clora_tokenizer *tokenizer, const char *token, 
         return -1;
     const int32_t id = added_find_text(&tokenizer->added, token, size);
 
-    return id >= 0 ? id : vocab_find(&tokenizer->model.vocab, token, size);
+    return id >= 0 ? id : vocab_find(token_model_vocab(&tokenizer->model), token, size);
 }

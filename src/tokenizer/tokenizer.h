@@ -5,10 +5,10 @@
 
 #include "base/shared.h"
 #include "tokenizer/added.h"
-#include "tokenizer/bpe.h"
 #include "tokenizer/decode.h"
 #include "tokenizer/post.h"
 #include "tokenizer/pretokenize.h"
+#include "tokenizer/token_model.h"
 
 /* In the order of the data: text, added tokens, normalizer, pre-tokenizer, model, post-processor, ids;
  * decoder, text. */
@@ -17,7 +17,7 @@ struct clora_tokenizer {
     added_tokens added;
     normalizer *normalizer;
     pretokenizer *pretokenizer;
-    bpe model;
+    token_model model;
     post_processor post;
     decode_chain *decoder;
     int32_t size;        /* one more than the highest id */

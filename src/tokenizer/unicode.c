@@ -117,3 +117,22 @@ size_t unicode_lowercase(uint32_t out[2], uint32_t c) {
     out[0] = (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
     return 1;
 }
+
+size_t unicode_without_marks(uint32_t out[2], uint32_t c) {
+    out[0] = c;
+    if (c < 0x300 || in_ranges(later_marks, COUNT(later_marks), c))
+        return 1;
+    const bool is_mark = c == 0x1cf2 || c == 0x1cf3 || category(c)[0] == 'M'; /* the two are letters since Unicode 12 */
+    return !is_mark;
+}
+
+size_t unicode_nmt(uint32_t out[2], uint32_t c) {
+    const bool goes =
+        (c >= 0x01 && c <= 0x08) || c == 0x0b || (c >= 0x0e && c <= 0x1f) || c == 0x7f || c == 0x8f || c == 0x9f;
+    const bool blank = c == '\t' || c == '\n' || c == '\f' || c == '\r' || c == 0x1680 ||
+                       (c >= 0x200b && c <= 0x200f) || c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xfeff ||
+                       c == 0xfffd;
+
+    out[0] = blank ? ' ' : c;
+    return !goes;
+}

@@ -30,7 +30,9 @@ bool unicode_is_word(uint32_t c);        /* Alphabetic, M*, Nd, Pc, Join_Control
 /* Normalization leaves this character alone, whatever the tables here say of it. */
 bool unicode_is_inert(uint32_t c);
 
-/* The small form, one or two characters; the return value says how many. */
+/* What takes a character's place; the return value says how many they are, up to two. */
 size_t unicode_lowercase(uint32_t out[2], uint32_t c);
+size_t unicode_without_marks(uint32_t out[2], uint32_t c); /* M* go */
+size_t unicode_nmt(uint32_t out[2], uint32_t c);           /* Nmt: control characters go, breaks become blanks */
 
 #endif

@@ -1,5 +1,6 @@
 #include "tokenizer/vocab.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,8 +49,30 @@ done:
     return status;
 }
 
+static clora_status allocate(vocab *v, size_t bytes) {
+    clora_status status = CLORA_OK;
+
+    TRY(token_index_init(&v->index, (size_t)v->count));
+    v->tokens = alloc_array((size_t)v->size, sizeof(*v->tokens));
+    v->texts = alloc_array(bytes, 1);
+    if (!v->tokens || !v->texts)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a vocabulary"));
+done:
+    return status;
+}
+
+static void add(vocab *v, int32_t id, const char *text, size_t size) {
+    char *to = v->texts + v->texts_size;
+
+    memcpy(to, text, size);
+    to[size] = '\0';
+    v->texts_size += size + 1;
+    v->tokens[id] = (token_text){to, size};
+    token_index_add(&v->index, v->tokens, id);
+}
+
 static clora_status fill(vocab *v, const json_t *object, const char *where) {
-    char *to = v->texts, one[TEXT_EXCERPT], other[TEXT_EXCERPT];
+    char one[TEXT_EXCERPT], other[TEXT_EXCERPT];
     const char *text;
     json_t *value;
     size_t size;
@@ -60,11 +83,7 @@ static clora_status fill(vocab *v, const json_t *object, const char *where) {
             return clora_fail(CLORA_ERROR_FORMAT, "%s: \"%s\" and \"%s\" have the same id %d", where,
                               text_excerpt(one, v->tokens[id].text, v->tokens[id].size),
                               text_excerpt(other, text, size), (int)id);
-        memcpy(to, text, size);
-        to[size] = '\0';
-        v->tokens[id] = (token_text){to, size};
-        token_index_add(&v->index, v->tokens, id);
-        to += size + 1;
+        add(v, id, text, size);
     }
     return CLORA_OK;
 }
@@ -75,12 +94,46 @@ clora_status vocab_init(vocab *v, const json_t *object, const char *where) {
 
     *v = (vocab){0};
     TRY(measure(v, &bytes, object, where));
-    TRY(token_index_init(&v->index, (size_t)v->count));
-    v->tokens = alloc_array((size_t)v->size, sizeof(*v->tokens));
-    v->texts = alloc_array(bytes, 1);
-    if (!v->tokens || !v->texts)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a vocabulary"));
+    TRY(allocate(v, bytes));
     TRY(fill(v, object, where));
+done:
+    if (status != CLORA_OK)
+        vocab_finish(v);
+    return status;
+}
+
+static clora_status measure_list(vocab *v, size_t *bytes, const json_t *list, const char *where) {
+    clora_status status = CLORA_OK;
+    json_t *entry;
+    size_t i;
+
+    if (json_array_size(list) > MOST_TOKENS)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: %zu tokens", where, json_array_size(list)));
+    *bytes = 0;
+    json_array_foreach (list, i, entry) {
+        const json_t *text = json_array_get(entry, 0);
+        if (json_array_size(entry) != 2 || !json_is_string(text) || !json_is_number(json_array_get(entry, 1)))
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: token %zu of \"vocab\" is not [text, score]", where, i));
+        if (!size_add(*bytes, json_string_length(text) + 1, bytes))
+            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a vocabulary"));
+    }
+    v->size = v->count = (int32_t)json_array_size(list);
+done:
+    return status;
+}
+
+clora_status vocab_init_list(vocab *v, const json_t *list, const char *where) {
+    clora_status status = CLORA_OK;
+    json_t *entry;
+    size_t bytes, i;
+
+    *v = (vocab){0};
+    TRY(measure_list(v, &bytes, list, where));
+    TRY(allocate(v, bytes));
+    json_array_foreach (list, i, entry) {
+        const json_t *text = json_array_get(entry, 0);
+        add(v, (int32_t)i, json_string_value(text), json_string_length(text));
+    }
 done:
     if (status != CLORA_OK)
         vocab_finish(v);
@@ -96,4 +149,13 @@ void vocab_finish(vocab *v) {
 
 int32_t vocab_find(const vocab *v, const char *text, size_t size) {
     return token_index_find(&v->index, v->tokens, text, size);
+}
+
+void vocab_find_bytes(const vocab *v, int32_t bytes[256]) {
+    char name[8];
+
+    for (unsigned i = 0; i < 256; i++) {
+        snprintf(name, sizeof(name), "<0x%02X>", i);
+        bytes[i] = vocab_find(v, name, 6);
+    }
 }

@@ -96,6 +96,9 @@ TOKENIZERS = {
     "prefix": (tokenizer(pre_tokenizer=sequence("pretokenizers", [
         {"type": "Metaspace", "replacement": "a", "prepend_scheme": "always", "split": True},
         BYTE_LEVEL | {"add_prefix_space": True}])), "b aa"),
+    "unigram": (tokenizer(model={"type": "Unigram", "unk_id": 0, "byte_fallback": True, "vocab": [
+        ["<unk>", 0], ["a", -1.5], ["aa", -3.0], ["\u00e9", -2.25], ["<0xC3>", -9], ["<0xA9>", -9], ["\u2581a", -2]]},
+        normalizer=sequence("normalizers", [{"type": "Nmt"}, {"type": "StripAccents"}])), "aaaaa \u00e9\u0301 a"),
     "bad regex": (tokenizer(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a|b"}, "behavior": "Removed",
                                            "invert": True}), "ab"),
 }
@@ -120,6 +123,9 @@ GROWING_TOKENIZERS = {
     "many added tokens": (tokenizer(added_tokens=[added(2 + i, f"<t{i}>", special=True) for i in range(100000)]), "a"),
     "a template that multiplies": (tokenizer(post_processor=template(*["x"] * 20000, "A") | {
         "special_tokens": {"x": {"id": "x", "ids": [0] * 20000, "tokens": ["a"]}}}), "a"),
+    "a long way": (tokenizer(model={"type": "Unigram", "unk_id": 0, "vocab": [
+        ["a" * size, -size] for size in range(1, 2049)]}), "a" * 200000),
+    "a long token": (tokenizer(model={"type": "Unigram", "unk_id": 0, "vocab": [["a" * 3000, -1]]}), "a"),
     "brackets": ({"x": [[]] * 300000}, "a"),
 }
 
