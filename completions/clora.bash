@@ -24,6 +24,10 @@ _clora() {
         --modules-to-save) words="embed_tokens lm_head norm" ;;
         --dtype) words="file f32 f16 bf16 q8_0" ;;
         --eos) words="always never" ;;
+        --template) # words, or a file
+            mapfile -t COMPREPLY < <(compgen -W "none alpaca chatml" -f -- "$cur")
+            return
+            ;;
         --master) words="f32 none" ;;
         --method)
             words="lora adapter full bias norms prefix prompt"

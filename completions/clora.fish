@@ -19,6 +19,7 @@ complete -c clora -n '__fish_seen_subcommand_from help' -f -a '(__clora_commands
 complete -c clora -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' -f -a '(__clora_options)'
 complete -c clora -n '__clora_after --dtype' -f -a 'file f32 f16 bf16 q8_0'
 complete -c clora -n '__clora_after --eos' -f -a 'always never'
+complete -c clora -n '__clora_after --template' -a 'none alpaca chatml'
 complete -c clora -n '__clora_after --master' -f -a 'f32 none'
 complete -c clora -n '__clora_after --method' -f -a 'lora adapter full bias norms prefix prompt'
 complete -c clora -n '__clora_after --prefix-init; or __clora_after --prompt-init' -f -a 'vocabulary random'

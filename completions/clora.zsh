@@ -11,6 +11,10 @@ _clora() {
     case $words[CURRENT-1] in
     --dtype) compadd file f32 f16 bf16 q8_0 ;;
     --eos) compadd always never ;;
+    --template)
+        compadd none alpaca chatml
+        _files
+        ;;
     --master) compadd f32 none ;;
     --method) compadd lora adapter full bias norms prefix prompt ;;
     --prefix-init | --prompt-init) compadd vocabulary random ;;

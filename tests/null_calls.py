@@ -19,7 +19,6 @@ OPTIONAL_IN = {
     "clora_dataset_from_ids": {"labels"},
     "clora_evaluate": {"adapter"},
     "clora_evaluate_preferences": {"adapter"},
-    "clora_inspect_data": {"columns"},
     "clora_lowrank_backward": {"dx"},
     "clora_lowrank_forward": {"u", "lowrank"},
     "clora_lowrank_read": {"a", "b"},

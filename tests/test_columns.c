@@ -13,20 +13,24 @@
 /* Rows in which column 1 has one character, column 2 two, and so on: lengths tell which columns were read. */
 
 static void assert_columns(const char *name, const char *text, const char *columns, int context, int target) {
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
     dataset_tally tally;
 
+    options.columns = columns;
     scratch_text(name, text);
-    assert_ok(dataset_count(&tally, scratch_path(name), columns));
+    assert_ok(dataset_count(&tally, scratch_path(name), &options));
     assert_int_equal(tally.pairs, 1);
     assert_int_equal(tally.context_characters, context);
     assert_int_equal(tally.target_characters, target);
 }
 
 static void assert_no_columns(const char *name, const char *text, const char *columns, const char *words) {
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
     dataset_tally tally;
 
+    options.columns = columns;
     scratch_text(name, text);
-    assert_refused(dataset_count(&tally, scratch_path(name), columns), CLORA_ERROR_ARGUMENT, words);
+    assert_refused(dataset_count(&tally, scratch_path(name), &options), CLORA_ERROR_ARGUMENT, words);
 }
 
 static void test_the_header_row_tells_the_separator(void **state) {

@@ -155,8 +155,10 @@ class OwnEnds(DataTest):
         self.fails(1, "generate", MODEL, "--jsonl", rows, says="line 2")
 
     def test_rows_with_their_own_ends_are_counted_and_train_the_same_ids(self):
-        own = self.write("own.jsonl", '{"context": "<s>a", "target": " cat</s>"}\n{"text": "<s>a cat"}\n')
-        without = self.write("without.jsonl", '{"context": "a", "target": " cat"}\n{"text": "a cat"}\n')
+        own = self.write("own.jsonl", '{"context": "<s>a", "target": " cat</s>"}\n'
+                                      '{"context": "", "target": "<s>a cat"}\n')
+        without = self.write("without.jsonl", '{"context": "a", "target": " cat"}\n'
+                                              '{"context": "", "target": "a cat"}\n')
         for command in (["inspect", own, "--model", MODEL], ["eval", MODEL, "--data", own],
                         ["train", MODEL, "--data", own, "--steps", "1", "--out", self.folder / "out"]):
             status, _, err = clora(*command)
@@ -215,13 +217,91 @@ class Rows(DataTest):
             self.fails(1, "inspect", table, says=['"id", "question", "answer, short"', "by name or number"])
 
     def test_what_is_no_text_is_named_with_a_remedy(self):
-        for name, data, says in (("rows.jsonl.gz", gzip.compress(b"{}"), "gzip; unpack it first"),
+        for name, data, says in (("rows.jsonl.gz", gzip.compress(b"{}")[:-5], "what gzip packed is damaged or cut off"),
                                  ("rows.jsonl", '{"text": "a"}'.encode("utf-16"), "UTF-16; convert it"),
                                  ("rows.parquet", b"PAR1\x15\0", "a Parquet table"),
                                  ("rows.json", b'{\n"text": "a"\n}', "must be in one line")):
             path = self.write(name, data)
             self.fails(1, "inspect", path, says=[name, says])
             self.fails(1, "tokenize", MODEL, "--jsonl", path, says=[name, says])
+
+
+@needs_device
+class Forms(DataTest):
+    """Rows by their keys, and the templates around them."""
+
+    ROW = {"instruction": "Name the animal.", "input": "It barks.", "output": "A dog."}
+    PLAIN = "Name the animal.\nIt barks."
+    ALPACA = ("Below is an instruction that describes a task, paired with an input that provides further context. "
+              "Write a response that appropriately completes the request.\n\n### Instruction:\nName the animal.\n\n"
+              "### Input:\nIt barks.\n\n### Response:\n")
+    OWN = ("{% for m in messages %}{{ m.role }}:\n{{ m.content }}\n{% endfor %}"
+           "{% if add_generation_prompt %}assistant:\n{% endif %}")
+
+    def shown(self, rows, *arguments):
+        """The ids of the first row, and what is learnt of them."""
+        status, out, err = clora("inspect", rows, "--model", MODEL, "--show", "1", "--json", *arguments)
+        self.assertEqual(status, 0, err)
+        row = json.loads(out)["rows"][0]
+        return row["ids"], [i for i, target in zip(row["ids"], row["target"]) if target], err
+
+    def ids(self, text):
+        return json.loads(self.succeeds("tokenize", MODEL, text))
+
+    def asked(self, rows, *arguments):
+        out = self.succeeds("generate", MODEL, "--jsonl", rows, "--max-tokens", "1", "--json", *arguments)
+        return json.loads(out)["prompt_ids"]
+
+    def test_what_is_asked_is_what_was_trained_before_the_answer(self):
+        rows, own = self.write("rows.jsonl", json.dumps(self.ROW)), self.write("own.jinja", self.OWN)
+        for template, prompt in ((None, self.PLAIN), ("none", self.PLAIN), ("alpaca", self.ALPACA)):
+            more = ["--template", template] if template else []
+            ids, learnt, err = self.shown(rows, *more)
+            self.assertEqual((ids[0], ids[1:-len(learnt)]), (0, self.ids(prompt)))
+            self.assertEqual(learnt, self.ids("A dog.") + [1])
+            self.assertEqual(self.asked(rows, *more), ids[:-len(learnt)])
+            if template == "alpaca":
+                self.assertEqual(err, "")
+            else:
+                self.one_line(err, "note: ", "rows.jsonl: in 1 pair nothing parts prompt and completion")
+        ids, learnt, err = self.shown(rows, "--template", "chatml")
+        self.one_line(err, "its vocabulary has no token for <|im_start|>")
+        self.assertEqual(self.ids("<|im_start|>user\n" + self.PLAIN)[:12], ids[:12])
+        for template in ["chatml"], [own], [own, "--chat"]:
+            if template == [own, "--chat"]:
+                rows = self.write("talk.jsonl", json.dumps({"messages": [{"role": "user", "content": self.PLAIN}]}))
+            else:
+                ids, learnt, _ = self.shown(rows, "--template", *template)
+            self.assertEqual(clora("generate", MODEL, "--jsonl", rows, "--max-tokens", "1", "--json", "--template",
+                                   *template, "--quiet")[0], 0)
+            self.assertEqual(self.asked(rows, "--template", *template), ids[:-len(learnt)])
+
+    def test_keys_name_what_rows_have(self):
+        rows = self.write("rows.jsonl.gz", gzip.compress(json.dumps({"q": "a", "a": " cat", "text": "no"}).encode()))
+        ids, learnt, err = self.shown(rows, "--keys", "q,a")
+        self.assertEqual((ids, learnt, err), ([0, *self.ids("a cat"), 1], ids[2:], ""))
+        self.assertEqual(self.asked(rows, "--keys", "q,a"), ids[:2])
+        self.assertEqual(self.shown(rows, "--keys", "q")[0], [0, *self.ids("a"), 1])
+        self.fails(1, "eval", MODEL, "--data", rows, "--keys", "q,b", says='line 1: has no "b", which the keys')
+
+    def test_lists_of_messages_are_asked_up_to_the_completion(self):
+        own = self.write("own.jinja", self.OWN)
+        rows = self.write("rows.jsonl", json.dumps({"prompt": [{"role": "user", "content": "Hi"}],
+                                                    "completion": [{"role": "assistant", "content": "Yes"}]}))
+        ids, learnt, err = self.shown(rows, "--template", own)
+        self.assertEqual((ids, err), (self.ids("user:\nHi\nassistant:\nYes\n"), ""))
+        self.assertEqual(self.asked(rows, "--chat", "--template", own), self.ids("user:\nHi\nassistant:\n"))
+        self.assertEqual(self.shown(rows, "--template", own)[1], learnt)
+
+    def test_options_of_rows_are_refused_where_there_are_none(self):
+        rows = self.write("rows.jsonl", json.dumps(self.ROW))
+        for arguments, says in ((["--prompt", "a", "--template", "alpaca"], "--template is for --chat and for the row"),
+                                (["--prompt", "a", "--keys", "q"], "--keys is for the rows of --jsonl"),
+                                (["--chat", "--jsonl", rows, "--keys", "q"], "--keys is for the rows of --jsonl")):
+            self.fails(2, "generate", MODEL, *arguments, says=says)
+        self.fails(1, "eval", MODEL, "--data", self.write("d.txt", "a"), "--template", "alpaca",
+                   says="line 1: a text without a prompt")
+        self.fails(1, "eval", MODEL, "--data", rows, "--template", "alpacca", says="cannot read alpacca")
 
 
 class Swapped(DataTest):

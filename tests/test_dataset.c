@@ -8,116 +8,9 @@
 
 #include <cmocka.h>
 
-#include <jansson.h>
-
 #include "data/dataset.h"
+#include "support/byte_tokenizer.h"
 #include "support/scratch.h"
-
-/* ---- A tokenizer of bytes: the id of a byte is its value, except that byte 4 has no token ---- */
-
-enum { BOS = 256, EOS = 257 };
-
-static clora_tokenizer *plain, *with_bos;
-
-static json_t *added_token(int id, const char *text) {
-    return json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", text, "single_word", 0, "lstrip", 0,
-                     "rstrip", 0, "normalized", 0, "special", 1);
-}
-
-/* GPT-2's names for bytes: printable ones stand for themselves, the others are counted from 256. */
-static json_t *byte_vocabulary(void) {
-    json_t *vocabulary = json_object();
-    int other = 256;
-
-    for (int byte = 0; byte < 256; byte++) {
-        const int printable = (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-        const int c = printable ? byte : other++;
-        const char name[3] = {(char)(c < 128 ? c : 0xc0 | c >> 6), (char)(c < 128 ? 0 : 0x80 | (c & 63)), 0};
-        json_object_set_new(vocabulary, byte == 4 ? "unreachable" : name, json_integer(byte));
-    }
-    return vocabulary;
-}
-
-static clora_tokenizer *make_tokenizer(const char *config) {
-    clora_tokenizer *tokenizer = NULL;
-    json_t *bytes = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1,
-                              "use_regex", 1);
-    json_t *root =
-        json_pack("{s:s, s:n, s:n, s:[o, o], s:n, s:O, s:n, s:o, s:{s:s, s:n, s:n, s:b, s:o, s:[]}}", "version", "1.0",
-                  "truncation", "padding", "added_tokens", added_token(BOS, "<s>"), added_token(EOS, "</s>"),
-                  "normalizer", "pre_tokenizer", bytes, "post_processor", "decoder", bytes, "model", "type", "BPE",
-                  "dropout", "unk_token", "byte_fallback", 0, "vocab", byte_vocabulary(), "merges");
-
-    assert_non_null(root);
-    assert_int_equal(json_dump_file(root, scratch_path("tokenizer.json"), 0), 0);
-    json_decref(root);
-    scratch_text("tokenizer_config.json", config);
-    assert_ok(clora_tokenizer_load(&tokenizer, scratch_path("")));
-    return tokenizer;
-}
-
-static int make_tokenizers(void **state) {
-    scratch_setup(state);
-    plain = make_tokenizer("{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"add_bos_token\": false}");
-    with_bos = make_tokenizer("{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"add_bos_token\": true}");
-    return scratch_teardown(state);
-}
-
-static int free_tokenizers(void **state) {
-    (void)state;
-    clora_tokenizer_free(plain);
-    clora_tokenizer_free(with_bos);
-    return 0;
-}
-
-/* ---- Loading ---- */
-
-static clora_dataset_options options_of_length(int length) {
-    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
-
-    options.max_length = length;
-    return options;
-}
-
-static clora_dataset *load_with(const char *name, const char *text, const clora_tokenizer *tokenizer,
-                                const clora_dataset_options *options) {
-    clora_dataset *dataset = NULL;
-
-    scratch_text(name, text);
-    assert_ok(clora_dataset_load(&dataset, scratch_path(name), tokenizer, options));
-    return dataset;
-}
-
-static clora_dataset *load(const char *name, const char *text) {
-    return load_with(name, text, plain, NULL);
-}
-
-static void assert_not_loaded(const char *name, const void *text, size_t size, const clora_dataset_options *options,
-                              clora_status expected, const char *words) {
-    clora_dataset *dataset = (clora_dataset *)1;
-
-    scratch_write(name, text, size);
-    assert_refused(clora_dataset_load(&dataset, scratch_path(name), plain, options), expected, words);
-    assert_null(dataset);
-}
-
-static void assert_bad(const char *name, const char *text, const char *words) {
-    assert_not_loaded(name, text, strlen(text), NULL, CLORA_ERROR_FORMAT, words);
-}
-
-/* ids as text: ^ is bos, $ is eos; learnt has a + for each learnt id and a - for each other */
-static void assert_sequence(const clora_dataset *dataset, size_t i, const char *text, const char *learnt) {
-    const int32_t *ids, *labels;
-    const int n = clora_dataset_sequence(dataset, i, &ids, &labels);
-
-    assert_int_equal(n, strlen(text));
-    for (int t = 0; t < n; t++) {
-        const int id = text[t] == '^' ? BOS : text[t] == '$' ? EOS : (unsigned char)text[t];
-        if (ids[t] != id || labels[t] != (learnt[t] == '+' ? id : -1))
-            fail_msg("sequence %zu, id %d: %d with label %d; wanted \"%s\" with %s", i, t, ids[t], labels[t], text,
-                     learnt);
-    }
-}
 
 static void test_a_pair_is_context_target_eos_of_which_the_context_is_masked(void **state) {
     (void)state;
@@ -182,7 +75,7 @@ static void test_a_text_with_its_own_bos_or_eos_gets_no_second_one(void **state)
     clora_dataset *d = load_with("d.jsonl",
                                  "{\"context\": \"<s>a\", \"target\": \"b</s>\"}\n"
                                  "{\"context\": \"<s>\", \"target\": \"b\"}\n"
-                                 "{\"text\": \"<s>ab</s>\"}\n"
+                                 "{\"context\": \"\", \"target\": \"<s>ab</s>\"}\n"
                                  "{\"context\": \"a\", \"target\": \"<s>b</s>c\"}\n"
                                  "{\"context\": \"\", \"target\": \"</s>\"}\n",
                                  with_bos, NULL);
@@ -222,21 +115,21 @@ static void test_ends_that_are_not_added_stay_as_the_text_has_them(void **state)
 }
 
 static void test_the_other_names_of_a_pair_are_read(void **state) {
-    (void)state;
-    clora_dataset *d =
-        load("d.jsonl", "{\"prompt\": \"ab\", \"completion\": \"c\"}\n"
-                        "{\"instruction\": \"ab\", \"output\": \"c\"}\n"
-                        "{\"instruction\": \"ab\", \"input\": \"\", \"output\": \"c\"}\n"
-                        "{\"instruction\": \"ab\", \"input\": null, \"output\": \"c\"}\n"
-                        "{\"instruction\": \"ab\", \"input\": \"x\", \"output\": \"c\", \"text\": \"z\"}\n"
-                        "{\"text\": \"abc\"}\n");
+    static const char *const rows[] = {"{\"prompt\": \"ab\", \"completion\": \"c\", \"context\": \"x\"}",
+                                       "{\"instruction\": \"ab\", \"output\": \"c\"}",
+                                       "{\"instruction\": \"ab\", \"input\": \"\", \"output\": \"c\"}",
+                                       "{\"instruction\": \"ab\", \"input\": null, \"output\": \"c\"}",
+                                       "{\"question\": \"ab\", \"answer\": \"c\", \"context\": \"\"}"};
 
-    assert_int_equal(clora_dataset_count(d), 6);
-    for (size_t i = 0; i < 4; i++)
-        assert_sequence(d, i, "abc$", "--++");
-    assert_sequence(d, 4, "ab\nxc$", "----++");
-    assert_sequence(d, 5, "abc$", "-+++");
-    clora_dataset_free(d);
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_only_sequence("d.jsonl", rows[i], NULL, "abc$", "--++");
+    assert_only_sequence("d.jsonl", "{\"instruction\": \"ab\", \"input\": \"x\", \"output\": \"c\", \"text\": \"z\"}",
+                         NULL, "ab\nxc$", "----++");
+    assert_only_sequence("d.jsonl", "{\"text\": \"abc\"}", NULL, "abc$", "-+++");
+    assert_bad("d.jsonl", "{\"context\": \"x\", \"question\": \"ab\", \"answer\": \"c\"}",
+               "line 1: has a \"context\" beside \"question\" and \"answer\"");
+    assert_bad("d.jsonl", "{\"question\": \"ab\", \"text\": \"c\"}", "has \"question\" but no \"answer\"");
 }
 
 static void test_blank_lines_other_keys_and_foreign_line_ends_do_no_harm(void **state) {
@@ -422,11 +315,12 @@ static void test_a_wrong_line_is_refused_with_its_number(void **state) {
     char text[512];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        snprintf(text, sizeof(text), "{\"text\": \"ok\"}\n\n%s\n{\"text\": \"ok\"}\n", cases[i].line);
+        const bool pair = strstr(cases[i].line, "\"target\"") || strstr(cases[i].line, "\"output\"");
+        snprintf(text, sizeof(text), "%s\n\n%s\n{\"text\": \"ok\"}\n", pair ? "" : "{\"text\": \"ok\"}", cases[i].line);
         assert_bad("d.jsonl", text, cases[i].words);
     }
     assert_not_loaded("d.jsonl", "{\"text\": \"ok\"}\n\0\n", 17, NULL, CLORA_ERROR_FORMAT, "line 2: holds a NUL");
-    static const char chat[] = "{\"text\": \"ok\"}\n{\"messages\": []}";
+    static const char chat[] = "\n{\"messages\": []}";
     assert_not_loaded("d.jsonl", chat, strlen(chat), NULL, CLORA_ERROR_UNSUPPORTED, "line 2: chat messages");
 }
 
@@ -444,9 +338,10 @@ static void test_an_empty_target_is_learnt_by_its_eos_or_refused(void **state) {
 
 static void test_pairs_without_anything_to_learn_are_passed_over_and_counted(void **state) {
     (void)state;
-    static const char lines[] = "{\"text\": \"\"}\n{\"context\": \"ab\", \"target\": \"\"}\n"
-                                "{\"context\": \"\", \"target\": \"\"}\n{\"context\": \"a\", \"target\": \"b\"}\n"
-                                "{\"context\": \"a\", \"target\": \"\\u0004\"}\n{\"text\": \"c\"}\n";
+    static const char lines[] =
+        "{\"context\": \"\", \"target\": \"\"}\n{\"context\": \"ab\", \"target\": \"\"}\n"
+        "{\"context\": \"\", \"target\": \"\"}\n{\"context\": \"a\", \"target\": \"b\"}\n"
+        "{\"context\": \"a\", \"target\": \"\\u0004\"}\n{\"context\": \"\", \"target\": \"c\"}\n";
     clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
     clora_dataset *d = load("d.jsonl", lines);
 
@@ -502,7 +397,7 @@ static void test_options_that_fit_nothing_are_refused(void **state) {
     (void)state;
     clora_dataset_options options = options_of_length(1);
     clora_dataset *dataset = NULL;
-    clora_tokenizer *without = make_tokenizer("{}");
+    clora_tokenizer *without = byte_tokenizer("{}");
 
     assert_not_loaded("d.jsonl", "", 0, &options, CLORA_ERROR_ARGUMENT, "a maximum length of 1; the least is 2");
     assert_not_loaded("d.xml", "", 0, NULL, CLORA_ERROR_ARGUMENT, "must end in .jsonl, .json, .csv, .tsv or .txt");
@@ -582,5 +477,5 @@ int main(void) {
         T(test_own_ids_that_make_no_sequence_are_refused),
     };
 
-    return cmocka_run_group_tests(tests, make_tokenizers, free_tokenizers);
+    return cmocka_run_group_tests(tests, byte_tokenizers_make, byte_tokenizers_free);
 }

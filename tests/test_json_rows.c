@@ -27,12 +27,13 @@ static clora_status write_down(void *user, const json_t *object, size_t line) {
 }
 
 static clora_status read_rows(const void *bytes, size_t size) {
-    FILE *stream = fmemopen((void *)(uintptr_t)bytes, size, "r");
+    data_source *source = NULL;
 
     seen[0] = '\0';
-    assert_non_null(stream);
-    const clora_status status = json_rows_read(stream, "d.json", write_down, NULL);
-    fclose(stream);
+    scratch_write("rows.json", bytes, size);
+    assert_ok(data_source_open(&source, scratch_path("rows.json")));
+    const clora_status status = json_rows_read(source, write_down, NULL);
+    data_source_close(source);
     return status;
 }
 
@@ -133,10 +134,12 @@ static void test_an_array_of_many_rows_in_one_line_is_read_row_by_row(void **sta
         fprintf(out, "%c{\"text\": \"%d\"}", i ? ',' : '[', i);
     fputc(']', out);
     fclose(out);
-    FILE *stream = fmemopen(text, size, "r");
-    assert_ok(json_rows_read(stream, "d.json", count, &rows));
+    data_source *source = NULL;
+    scratch_write("d.json", text, size);
+    assert_ok(data_source_open(&source, scratch_path("d.json")));
+    assert_ok(json_rows_read(source, count, &rows));
     assert_int_equal(rows, ROWS);
-    fclose(stream);
+    data_source_close(source);
     free(text);
 }
 
@@ -150,7 +153,7 @@ static void test_a_file_of_another_kind_is_named_with_a_remedy(void **state) {
         size_t size;
         const char *words;
     } cases[] = {
-        {"\x1f\x8b\x08\0\0\0\0\0", 8, "gzip; unpack it first (gunzip)"},
+        {"\x1f\x8b\x08\0\0\0\0\0", 8, "what gzip packed is damaged or cut off"},
         {"\x28\xb5\x2f\xfd\x04\0", 6, "zstd"},
         {"\xfd\x37zXZ\0\0", 7, "xz"},
         {"BZh91AY&SY\0", 11, "bzip2"},
@@ -189,8 +192,8 @@ static void test_pairs_in_an_array_are_those_of_the_lines(void **state) {
     (void)state;
     dataset_tally lines, array;
 
-    scratch_text("d.jsonl", "{\"context\": \"a\", \"target\": \"bc\"}\n{\"instruction\": \"de\", \"output\": \"f\"}\n");
-    scratch_text("d.json", "[\n  {\n \"context\": \"a\",\n \"target\": \"bc\"},\n{\"instruction\": \"de\", \"output\": "
+    scratch_text("d.jsonl", "{\"context\": \"a\", \"target\": \"bc\"}\n{\"context\": \"de\", \"target\": \"f\"}\n");
+    scratch_text("d.json", "[\n  {\n \"context\": \"a\",\n \"target\": \"bc\"},\n{\"context\": \"de\", \"target\": "
                            "\"f\"}\n]\n");
     assert_ok(dataset_count(&lines, scratch_path("d.jsonl"), NULL));
     assert_ok(dataset_count(&array, scratch_path("d.json"), NULL));

@@ -34,6 +34,9 @@ typedef struct clora_chat_options {
     int learn;             /**< 1: say which ids are an assistant's (default 1) */
 } clora_chat_options;
 
+/** In place of a template's file: ChatML, in which each turn is <|im_start|>ROLE, a line's end, CONTENT<|im_end|>. */
+#define CLORA_CHAT_CHATML "chatml"
+
 /** The defaults of clora_chat_options. */
 #define CLORA_CHAT_OPTIONS_INIT \
     { sizeof(clora_chat_options), 0, 1 }
@@ -54,7 +57,7 @@ typedef struct clora_chat_text {
  *
  * @param[out] out              yours to free with clora_chat_free()
  * @param[in]  model_directory  a Hugging Face model directory
- * @param[in]  file             a template to use instead of the model's; NULL: the model's
+ * @param[in]  file             a template to use instead of the model's, or CLORA_CHAT_CHATML; NULL: the model's
  *
  * @return CLORA_OK; CLORA_ERROR_NOT_FOUND where the model has no template, CLORA_ERROR_FORMAT for a wrong one,
  * CLORA_ERROR_UNSUPPORTED for one that needs what clora does not have (the message names line and feature)
@@ -72,12 +75,13 @@ CLORA_API void clora_chat_free(clora_chat *chat);
  * A conversation as text and ids. Any thread.
  *
  * A row is an object with "messages", a list of objects with "role" and "content"; or with "conversations", a list of
- * objects with "from" ("human", "gpt", "system", "tool") and "value". It may have "tools", "documents", and, as
- * "chat_template_kwargs", more values for the template.
+ * objects with "from" ("human", "gpt", "system", "tool") and "value"; or with "prompt" and "completion", both lists of
+ * the former. It may have "tools", "documents", and, as "chat_template_kwargs", more values for the template.
  *
  * The answers of the assistant are what the template marks with {% generation %}; in a template without such marks,
  * what it adds for an answer to the text that asks for it. Where the text before an answer, or the answer itself, is
- * another in the whole conversation (some templates leave out earlier thoughts), that is an error.
+ * another in the whole conversation (some templates leave out earlier thoughts), that is an error. Of "prompt" and
+ * "completion" what the template adds for the latter is learnt, all of it; with a generation prompt it is left out.
  *
  * @param[out] out        the caller's to give to clora_chat_text_finish()
  * @param[in]  chat       the template

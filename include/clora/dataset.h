@@ -40,6 +40,13 @@ typedef enum clora_data_kind {
     CLORA_DATA_LABELS = 3               /**< a text and the name of its label */
 } clora_data_kind;
 
+/** What is put around the two texts of a pair. */
+typedef enum clora_pair_template {
+    CLORA_PAIR_PLAIN = 0,  /**< nothing: the target follows the context */
+    CLORA_PAIR_ALPACA = 1, /**< Stanford Alpaca's text, with or without an input */
+    CLORA_PAIR_CHAT = 2    /**< options.chat: what a user says and what the assistant answers */
+} clora_pair_template;
+
 /** How pairs become sequences. */
 typedef struct clora_dataset_options {
     int max_length;            /**< longest sequence in ids, bos and eos included; at least 2 (default 512) */
@@ -52,11 +59,14 @@ typedef struct clora_dataset_options {
                                     an adapter (default NULL: all that the file has, sorted) */
     const clora_chat *chat;    /**< of conversations: the template that makes them text; used during the call (default
                                     NULL: a conversation is an error) */
+    const char
+        *keys; /**< JSON: "CONTEXT,TARGET", or "TARGET" alone, where rows have keys of their own (default NULL) */
+    clora_pair_template pair_template; /**< of pairs (default CLORA_PAIR_PLAIN) */
 } clora_dataset_options;
 
 /** The defaults of clora_dataset_options. */
 #define CLORA_DATASET_OPTIONS_INIT \
-    { 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS, NULL, NULL }
+    { 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS, NULL, NULL, NULL, CLORA_PAIR_PLAIN }
 
 /** What is in a dataset, and what did not fit into it. */
 typedef struct clora_dataset_stats {
@@ -77,6 +87,7 @@ typedef struct clora_dataset_stats {
     int64_t long_prompts;  /**< rows of preferences whose prompt alone fills max_length: they are no sequences */
     int longest_row; /**< ids of the longest row of a batch: of the longest sequence, of pairs of answers a prompt and
                           both, of single answers the longest prompt and answer, for they are also mismatched */
+    int64_t glued;   /**< pairs without a blank or a line's end where their two texts meet */
 } clora_dataset_stats;
 
 /**
@@ -86,14 +97,20 @@ typedef struct clora_dataset_stats {
  *
  * - `.jsonl`, `.ndjson`, `.json`: an object a line, or one array of objects over any number of lines. An object has the
  * strings "context" and "target"; or "prompt" and "completion"; or "instruction" and "output", where a non-empty
- * "input" joins the instruction on a new line; or "text", a target with an empty context. Other keys are ignored, blank
- * lines are skipped. An object with "messages" or "conversations" is a conversation (clora_chat_encode()): its text is
- * the chat template's, without a bos or an eos that the template does not write, and what is learnt are the assistant's
- * turns. One longer than max_length loses ids from its right.
+ * "input" joins the instruction on a new line; or "question" and "answer"; or "text", a target with an empty context;
+ * or what `keys` names. All rows of a file have one form. Other keys are ignored, blank lines are skipped. An object
+ * with "messages" or "conversations", or with lists of messages as "prompt" and "completion", is a conversation
+ * (clora_chat_encode()): its text is the chat template's, without a bos or an eos that the template does not write, and
+ * what is learnt are the assistant's turns, or the completion. One longer than max_length loses ids from its right.
  * - `.csv`, `.tsv`: RFC 4180 with a header row; commas, semicolons or tabs separate columns, as the header row tells;
  *   `columns` says what to read: names (in quotes as in CSV where they hold commas) or numbers from 1.
  * - `.txt`: one long text, encoded once and cut into windows of max_length ids. The first begins with the bos, the last
  *   ends with the eos, and all is learnt but the first id of each.
+ *
+ * A file that gzip has packed is unpacked while it is read, whatever its name; `pairs.jsonl.gz` ends in `.jsonl`.
+ *
+ * `pair_template` puts something around the texts of pairs. With CLORA_PAIR_CHAT a pair is a conversation of two turns,
+ * with the rules of conversations.
  *
  * Preferences are read from JSON alone. An object has the strings "prompt", "chosen" and "rejected", which become two
  * sequences side by side, the chosen one first; or, of unpaired ones, "prompt", "completion" and "label", true where
@@ -128,7 +145,7 @@ CLORA_API clora_status clora_dataset_load(clora_dataset **out, const char *path,
  * Called with one text of a file.
  *
  * @param[in] user  as handed to clora_dataset_read_texts()
- * @param[in] text  size bytes of UTF-8; borrowed during the call
+ * @param[in] text  size bytes of UTF-8, zero-terminated besides; borrowed during the call
  * @param[in] size  bytes of text
  * @param[in] line  where its row begins, from 1
  *
@@ -150,6 +167,21 @@ typedef int (*clora_row_callback)(void *user, const char *text, size_t size, siz
  * CLORA_ERROR_FORMAT for wrong content (the message names the line), after calls for the rows before it
  */
 CLORA_API clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_callback callback, void *user);
+
+/**
+ * The prompts of the rows of a JSON file, as clora_dataset_load() would put them before what is learnt. A completion
+ * need not be there.
+ *
+ * @param[in] path      the file, whatever its name ends in; "-": standard input
+ * @param[in] options   of which keys, pair_template and chat are used; NULL for the defaults. With CLORA_PAIR_CHAT a
+ *                      text has all that the template writes, so that no bos is to be added
+ * @param[in] callback  called for every row in order
+ * @param[in] user      handed to the callback; borrowed
+ *
+ * @return as clora_dataset_read_texts()
+ */
+CLORA_API clora_status clora_dataset_read_prompts(const char *path, const clora_dataset_options *options,
+                                                  clora_row_callback callback, void *user);
 
 /**
  * The rows of a JSON file as they are, one after the other.

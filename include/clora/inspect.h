@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <clora/dataset.h>
 #include <clora/status.h>
 
 #ifdef __cplusplus
@@ -106,11 +107,13 @@ typedef struct clora_inspected_data {
  *
  * @param[out] out      overwritten
  * @param[in]  path     the data file
- * @param[in]  columns  of a table: "CONTEXT,TARGET", or "TARGET" alone; NULL for "context,target"
+ * @param[in]  options  of which columns, keys and pair_template are used; NULL for the defaults. Of conversations, and
+ *                      of pairs that a chat template makes text, what is said counts
  *
  * @return as clora_dataset_load()
  */
-CLORA_API clora_status clora_inspect_data(clora_inspected_data *out, const char *path, const char *columns);
+CLORA_API clora_status clora_inspect_data(clora_inspected_data *out, const char *path,
+                                          const clora_dataset_options *options);
 
 /**
  * Check that a new adapter or model could be written to a directory. Any thread.

@@ -12,8 +12,7 @@
 #include "base/alloc.h"
 #include "base/file_error.h"
 
-/* A regular file: others (a pipe that nobody writes to, a device without end) would keep us waiting for ever. */
-static clora_status open_regular(int *out, size_t *size, const char *path) {
+clora_status file_open_regular(int *out, size_t *size, const char *path) {
     struct stat info;
     clora_status status = CLORA_OK;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -52,7 +51,7 @@ clora_status file_map_open_keeping(file_map *out, int *fd, const char *path) {
     size_t size;
 
     *out = (file_map){NULL, 0};
-    TRY(open_regular(fd, &size, path));
+    TRY(file_open_regular(fd, &size, path));
     if (size > 0) { /* mmap refuses a length of zero */
         void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, *fd, 0);
         if (data == MAP_FAILED)
@@ -85,9 +84,7 @@ clora_status file_read_at(void *out, int fd, size_t offset, size_t size, const c
     for (size_t done = 0; done < size;) {
         const ssize_t got = pread(fd, (char *)out + done, size - done, (off_t)(offset + done));
         if (got == 0)
-            return clora_fail(CLORA_ERROR_IO,
-                              "cannot read %s: it has become shorter while it was read; is it still being downloaded?",
-                              path);
+            return file_error_shorter(path);
         if (got < 0 && errno != EINTR)
             return file_error_read(path, errno);
         done += got > 0 ? (size_t)got : 0;
@@ -136,7 +133,7 @@ clora_status file_read_text(char **out, size_t *size, const char *path, size_t l
     *out = NULL;
     if (size)
         *size = 0;
-    TRY(open_regular(&fd, &length, path));
+    TRY(file_open_regular(&fd, &length, path));
     status = length > limit
                  ? clora_fail(CLORA_ERROR_FORMAT,
                               "cannot read %s: it is larger than the %zu bytes such a file may have", path, limit)

@@ -7,6 +7,10 @@
 
 #include "base/status.h"
 
+/* A regular file for reading, and its size; fd is yours to close. Others (a pipe that nobody writes to, a device
+ * without end) would keep us waiting for ever. */
+clora_status file_open_regular(int *fd, size_t *size, const char *path);
+
 /* A whole file, mapped read-only. An empty file has data NULL and size 0. */
 typedef struct file_map {
     const unsigned char *data;

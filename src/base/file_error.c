@@ -23,6 +23,11 @@ clora_status file_error_write(const char *path, int error) {
     return clora_fail(CLORA_ERROR_IO, "cannot write %s: %s%s", path, strerror(error), remedy(error));
 }
 
+clora_status file_error_shorter(const char *path) {
+    return clora_fail(CLORA_ERROR_IO,
+                      "cannot read %s: it has become shorter while it was read; is it still being downloaded?", path);
+}
+
 clora_status file_error_read(const char *path, int error) {
     const clora_status code = error == ENOENT || error == ENOTDIR ? CLORA_ERROR_NOT_FOUND : CLORA_ERROR_IO;
     char target[1024];

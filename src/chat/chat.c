@@ -39,17 +39,14 @@ void clora_chat_free(clora_chat *chat) {
         shared_let_go(&chat->shared);
 }
 
-static clora_status encode_text(clora_chat_text *out, const clora_chat *chat, const clora_tokenizer *tokenizer,
-                                template_result *text, json_t *values, bool learn) {
+static clora_status mark_learnt(clora_chat_text *out, const clora_chat *chat, const clora_tokenizer *tokenizer,
+                                template_result *text, json_t *values, size_t prompt) {
     clora_status status = CLORA_OK;
 
-    TRY(clora_tokenizer_encode(tokenizer, text->text, text->size, 0, &out->ids, &out->count));
-    if (!learn)
-        return CLORA_OK;
     out->learnt = alloc_array(out->count + 1, 1);
     if (!out->learnt)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a conversation"));
-    TRY(learnt_find(text, chat, values));
+    TRY(learnt_find(text, chat, values, prompt));
     TRY(learnt_mark(out->learnt, tokenizer, text, out->ids, out->count));
 done:
     return status;
@@ -57,15 +54,19 @@ done:
 
 clora_status chat_encode(clora_chat_text *out, const clora_chat *chat, const clora_tokenizer *tokenizer,
                          const json_t *row, const clora_chat_options *options) {
+    const bool asks = options->generation_prompt != 0;
     template_result text = {0};
     clora_status status = CLORA_OK;
     json_t *values = NULL;
+    size_t prompt;
 
     *out = (clora_chat_text){0};
-    TRY(conversation_read(&values, row));
-    TRY(chat_render(&text, chat, values, SIZE_MAX, options->generation_prompt != 0));
+    TRY(conversation_read(&values, &prompt, row));
+    TRY(chat_render(&text, chat, values, asks && prompt > 0 ? prompt : SIZE_MAX, asks));
     if (tokenizer)
-        TRY(encode_text(out, chat, tokenizer, &text, values, options->learn != 0));
+        TRY(clora_tokenizer_encode(tokenizer, text.text, text.size, 0, &out->ids, &out->count));
+    if (tokenizer && options->learn)
+        TRY(mark_learnt(out, chat, tokenizer, &text, values, prompt));
     out->text = text.text;
     out->size = text.size;
     text.text = NULL;

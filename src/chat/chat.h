@@ -26,8 +26,9 @@ clora_status chat_read_tokens(clora_chat *chat, const char *model_directory);
 bool conversation_is_in(const json_t *row);
 
 /* The values that a template gets of a row: messages as Hugging Face's trainers normalize them, tools, documents, and
- * what chat_template_kwargs names. */
-clora_status conversation_read(json_t **values, const json_t *row);
+ * what chat_template_kwargs names. The messages may also be lists as "prompt" and "completion": then *prompt is how
+ * many the former has, and all after them is to be learnt; else it is 0, and the assistant's turns are. */
+clora_status conversation_read(json_t **values, size_t *prompt, const json_t *row);
 
 /* ---- Text (rendering.c) ---- */
 
@@ -42,8 +43,8 @@ clora_status chat_encode(clora_chat_text *out, const clora_chat *chat, const clo
 
 /* ---- What is learnt (learnt.c, learnt_ids.c) ---- */
 
-/* The text's ranges that are an assistant's, in order. */
-clora_status learnt_find(template_result *text, const clora_chat *chat, json_t *values);
+/* The text's ranges that are learnt, in order: an assistant's, or all after the first `prompt` messages. */
+clora_status learnt_find(template_result *text, const clora_chat *chat, json_t *values, size_t prompt);
 
 /* learnt[i] of the ids of a text: does id i hold any of a range? */
 clora_status learnt_mark(unsigned char *learnt, const clora_tokenizer *tokenizer, const template_result *text,

@@ -9,6 +9,13 @@ enum { LARGEST_TEMPLATE = 1 << 20, LARGEST_CONFIG = 64 << 20 };
 
 /* ---- Templates ---- */
 
+/* The form that many models without a template of their own are taught. */
+static const char chatml[] =
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
 static clora_status read_file(template **out, const char *path) {
     clora_status status = CLORA_OK;
     char *source = NULL;
@@ -79,7 +86,9 @@ clora_status chat_read_template(clora_chat *chat, const char *model_directory, c
     if (!path || !config)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a chat template"));
     TRY(directory_need_tokenizer(model_directory));
-    if (file)
+    if (file && strcmp(file, CLORA_CHAT_CHATML) == 0)
+        TRY(template_parse(&chat->templates, file, chatml, sizeof(chatml) - 1));
+    else if (file)
         TRY(read_file(&chat->templates, file));
     else if (file_exists(path))
         TRY(read_file(&chat->templates, path));

@@ -84,23 +84,40 @@ static clora_status add_message(json_t *messages, const json_t *given, size_t pl
     return CLORA_OK;
 }
 
-static clora_status read_messages(json_t **out, const json_t *row) {
-    const char *key = json_object_get(row, "messages") ? "messages" : "conversations";
+/* The list under a key, after the messages that are there. */
+static clora_status add_messages(json_t *messages, const json_t *row, const char *key) {
     const json_t *list = json_object_get(row, key);
     clora_status status = CLORA_OK;
-    json_t *messages = NULL;
     const json_t *item;
     size_t i;
 
-    if (!list)
-        return clora_fail(CLORA_ERROR_FORMAT, "needs \"messages\", a list of {\"role\": ..., \"content\": ...}");
     if (!json_is_array(list) || json_array_size(list) == 0)
         return clora_fail(CLORA_ERROR_FORMAT, "\"%s\" is not a list of messages, or is an empty one", key);
-    messages = json_array();
+    json_array_foreach (list, i, item)
+        TRY(add_message(messages, item, json_array_size(messages)));
+done:
+    return status;
+}
+
+static clora_status read_messages(json_t **out, size_t *prompt, const json_t *row) {
+    clora_status status = CLORA_OK;
+    json_t *messages = json_array();
+
+    *prompt = 0;
     if (!messages)
         return fail_memory();
-    json_array_foreach (list, i, item)
-        TRY(add_message(messages, item, i));
+    if (json_object_get(row, "messages")) {
+        TRY(add_messages(messages, row, "messages"));
+    } else if (json_object_get(row, "conversations")) {
+        TRY(add_messages(messages, row, "conversations"));
+    } else if (json_is_array(json_object_get(row, "prompt"))) {
+        TRY(add_messages(messages, row, "prompt"));
+        *prompt = json_array_size(messages);
+        if (json_object_get(row, "completion"))
+            TRY(add_messages(messages, row, "completion"));
+    } else {
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "needs \"messages\", a list of {\"role\": ..., \"content\": ...}"));
+    }
     *out = messages;
     messages = NULL;
 done:
@@ -138,7 +155,7 @@ done:
     return status;
 }
 
-clora_status conversation_read(json_t **out, const json_t *row) {
+clora_status conversation_read(json_t **out, size_t *prompt, const json_t *row) {
     const json_t *more = json_object_get(row, "chat_template_kwargs");
     json_t *values = json_object(), *messages = NULL;
     clora_status status = CLORA_OK;
@@ -146,7 +163,7 @@ clora_status conversation_read(json_t **out, const json_t *row) {
     *out = NULL;
     if (!values)
         TRY(fail_memory());
-    TRY(read_messages(&messages, row));
+    TRY(read_messages(&messages, prompt, row));
     if (json_object_set(values, "messages", messages) < 0)
         TRY(fail_memory());
     TRY(add_list(values, row, "tools"));

@@ -66,12 +66,29 @@ done:
     return status;
 }
 
-clora_status learnt_find(template_result *text, const clora_chat *chat, json_t *values) {
+/* All that follows the prompt, whoever says it. */
+static clora_status find_completion(template_result *text, const clora_chat *chat, json_t *values, size_t prompt) {
+    template_result before = {0};
+    clora_status status = CLORA_OK;
+
+    text->learnt_count = 0;
+    TRY(chat_render(&before, chat, values, prompt, true));
+    if (!begins_with(text, &before))
+        TRY(fail_uncertain(prompt, "what is before it"));
+    TRY(add_range(text, before.size, text->size));
+done:
+    template_result_finish(&before);
+    return status;
+}
+
+clora_status learnt_find(template_result *text, const clora_chat *chat, json_t *values, size_t prompt) {
     const bool tools = chat->with_tools && json_is_array(json_object_get(values, "tools"));
     clora_status status = CLORA_OK;
     const json_t *message;
     size_t i;
 
+    if (prompt > 0)
+        return find_completion(text, chat, values, prompt);
     if (template_marks(tools ? chat->with_tools : chat->templates))
         return CLORA_OK;
     json_array_foreach (json_object_get(values, "messages"), i, message) {

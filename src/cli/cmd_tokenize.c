@@ -53,7 +53,7 @@ static const opt options[] = {
      .type = OPT_PATH,
      .offset = offsetof(tokenize_args, template),
      .value = "FILE",
-     .help = "with --chat: a file with the chat template to use instead of the model's"},
+     .help = "with --chat: chatml, or a file with the chat template to use instead of the model's"},
     {.name = NULL},
 };
 
@@ -234,7 +234,7 @@ static int run(cli_state *cli, int argc, char **argv) {
         return cli_fail_library(cli);
     tokenize_job job = {cli, tokenizer, NULL, &args};
     status = args.chat    ? work_on_chats(&job, words[0])
-             : args.jsonl ? jsonl_read(cli, args.jsonl, 0, tokenize_row, &job)
+             : args.jsonl ? jsonl_read(cli, args.jsonl, tokenize_row, &job)
                           : work_on_text(&job, words[1]);
     clora_tokenizer_free(tokenizer);
     return status;

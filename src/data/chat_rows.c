@@ -7,26 +7,39 @@
 #include "chat/chat.h"
 #include "data/dataset_store.h"
 
-/* Without a template nobody knows the text: what is said counts, the assistant's as targets. */
-static void tally_messages(dataset_tally *tally, const json_t *row) {
-    const char *key = json_object_get(row, "messages") ? "messages" : "conversations";
-    int64_t before = 0, learnt = 0;
+/* Characters of what is said; all of it, or by the assistant, is a target. */
+static void tally_messages(int64_t *context, int64_t *target, const json_t *messages, bool all) {
     const json_t *message;
     size_t i;
 
-    json_array_foreach (json_object_get(row, key), i, message) {
+    json_array_foreach (messages, i, message) {
         const json_t *role = json_object_get(message, "role"), *content = json_object_get(message, "content");
         role = role ? role : json_object_get(message, "from");
         content = content ? content : json_object_get(message, "value");
         const dataset_text text = {json_string_value(content), json_string_length(content)};
         const char *name = json_is_string(role) ? json_string_value(role) : "";
-        *(strcmp(name, "assistant") == 0 || strcmp(name, "gpt") == 0 ? &learnt : &before) += dataset_characters(text);
+        *(all || strcmp(name, "assistant") == 0 || strcmp(name, "gpt") == 0 ? target : context) +=
+            dataset_characters(text);
+    }
+}
+
+/* Without a template nobody knows the text: what is said counts. */
+static void tally_row(dataset_tally *tally, const json_t *row) {
+    const char *key = json_object_get(row, "messages") ? "messages" : "conversations";
+    int64_t context = 0, target = 0, prompt = 0;
+
+    if (conversation_is_in(row)) {
+        tally_messages(&context, &target, json_object_get(row, key), false);
+    } else {
+        tally_messages(&prompt, &prompt, json_object_get(row, "prompt"), false);
+        tally_messages(&context, &target, json_object_get(row, "completion"), true);
+        context = prompt;
     }
     tally->pairs++;
-    tally->context_characters += before;
-    tally->target_characters += learnt;
-    if (before + learnt > tally->longest)
-        tally->longest = before + learnt;
+    tally->context_characters += context;
+    tally->target_characters += target;
+    if (context + target > tally->longest)
+        tally->longest = context + target;
 }
 
 /* The ids that fit, from the first on. */
@@ -60,7 +73,7 @@ clora_status dataset_add_chat(dataset_builder *builder, const json_t *object, si
     size_t dropped = 0;
 
     if (builder->tally) {
-        tally_messages(builder->tally, object);
+        tally_row(builder->tally, object);
         return CLORA_OK;
     }
     if (!builder->options.chat)

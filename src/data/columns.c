@@ -7,12 +7,6 @@
 #include "base/alloc.h"
 #include "base/plain.h"
 
-/* One part of options.columns, out of its quotes. */
-typedef struct column_name {
-    dataset_text text;
-    bool quoted;
-} column_name;
-
 typedef struct header {
     const char *path;
     const dataset_text *names;
@@ -28,34 +22,36 @@ static const char *read_name(column_name *out, char *room, const char *at) {
     out->quoted = *at == '"';
     if (!out->quoted) {
         size = strcspn(at, ",");
-        out->text = (dataset_text){at, size};
-        return at + size;
+        memcpy(room, at, size);
+        at += size;
+    } else {
+        for (at++; *at && (*at != '"' || at[1] == '"'); at++) {
+            at += *at == '"'; /* two stand for one */
+            room[size++] = *at;
+        }
+        at = *at ? at + 1 : NULL;
     }
-    for (at++; *at && (*at != '"' || at[1] == '"'); at++) {
-        at += *at == '"'; /* two stand for one */
-        room[size++] = *at;
-    }
+    room[size] = '\0';
     out->text = (dataset_text){room, size};
-    return *at ? at + 1 : NULL;
+    return at;
 }
 
-/* One or two names; room holds as many bytes as columns. */
-static clora_status read_names(column_name out[2], size_t *count, char *room, const char *columns) {
-    const char *at = columns;
+clora_status column_names_read(column_name out[2], size_t *count, char *room, const char *list, const char *what) {
+    const char *at = list;
 
     for (*count = 0; *count < 2; at++) {
         at = read_name(&out[*count], room, at);
         if (!at || (*at && *at != ','))
-            return clora_fail(CLORA_ERROR_ARGUMENT, "columns %s: a quote that does not close a name", columns);
-        room += out[*count].text.size;
+            return clora_fail(CLORA_ERROR_ARGUMENT, "%s %s: a quote that does not close a name", what, list);
+        room += out[*count].text.size + 1;
         ++*count;
         if (!*at)
             return CLORA_OK;
     }
     return clora_fail(CLORA_ERROR_ARGUMENT,
-                      "columns \"%s\": give the context's and the target's name, or one name; one that holds a comma "
+                      "%s \"%s\": give the context's and the target's name, or one name; one that holds a comma "
                       "stands in double quotes",
-                      columns);
+                      what, list);
 }
 
 /* ---- What is there ---- */
@@ -137,7 +133,7 @@ clora_status columns_choose(column_choice *out, const dataset_builder *builder, 
                             size_t count) {
     const char *columns = builder->options.columns ? builder->options.columns : "context,target";
     const header h = {builder->path, names, count};
-    char *room = alloc_array(strlen(columns) + 1, 1);
+    char *room = alloc_array(strlen(columns) + 2, 1);
     clora_status status = CLORA_OK;
     column_name asked[2] = {0};
     size_t wanted = 0, found = 0;
@@ -145,7 +141,7 @@ clora_status columns_choose(column_choice *out, const dataset_builder *builder, 
     if (!room)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", builder->path);
     out->context = COLUMN_NONE;
-    TRY(read_names(asked, &wanted, room, columns));
+    TRY(column_names_read(asked, &wanted, room, columns, "columns"));
     if (wanted == 2) {
         TRY(find_column(&found, &h, &asked[0], wanted));
         out->context = (ptrdiff_t)found;

@@ -3,6 +3,16 @@
 
 #include "data/dataset.h"
 
+/* A name of a list, out of its quotes. */
+typedef struct column_name {
+    dataset_text text; /* zero-terminated besides */
+    bool quoted;
+} column_name;
+
+/* "A,B" or "A", names of columns or keys, as `what` says for messages; one that holds a comma stands in double quotes.
+ * room: strlen(list) + 2 bytes, which the names point into. */
+clora_status column_names_read(column_name out[2], size_t *count, char *room, const char *list, const char *what);
+
 enum { COLUMN_NONE = -1 };
 
 /* Columns of a table, from 0. */

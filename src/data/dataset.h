@@ -14,6 +14,14 @@ static inline bool dataset_is_preference(const clora_dataset *dataset) {
     return dataset_kind(dataset) == CLORA_DATA_PREFERENCE || dataset_kind(dataset) == CLORA_DATA_UNPAIRED_PREFERENCE;
 }
 
+/* Bytes of a data file; borrowed. */
+typedef struct dataset_text {
+    const char *data;
+    size_t size;
+} dataset_text;
+
+typedef struct data_source data_source;
+
 /* Rows of equal length for one step. At position t the model predicts targets[t] from what it sees. */
 typedef struct clora_batch {
     int B, T;           /* rows; length of the longest */
@@ -64,6 +72,13 @@ typedef struct dataset_tally {
     int64_t longest; /* characters of the longest pair */
 } dataset_tally;
 
+/* A form that rows come in, by their keys. */
+typedef struct row_form {
+    const char *prompt;     /* NULL: a text alone, or a conversation */
+    const char *completion; /* or the text; NULL: a conversation */
+    const char *more;       /* of what belongs to the prompt besides where it is not empty, or NULL */
+} row_form;
+
 typedef struct dataset_builder {
     const char *path; /* of the data file, for messages */
     const clora_tokenizer *tokenizer;
@@ -72,18 +87,18 @@ typedef struct dataset_builder {
     int32_t bos, eos; /* -1: sequences have none */
     clora_dataset *dataset;
     size_t first_skipped; /* line of the first pair with nothing to learn, 0 without one */
+    row_form own;         /* that options.keys names; without a completion: none */
+    char *own_keys;       /* its memory */
+    const row_form *form; /* of the file's rows, NULL before the first, which is in form_line */
+    bool form_is_messages;
+    size_t form_line;
 } dataset_builder;
-
-typedef struct dataset_text {
-    const char *data;
-    size_t size;
-} dataset_text;
 
 /* Encode a pair and add it; line is where it begins in the file. */
 clora_status dataset_add_pair(dataset_builder *builder, dataset_text context, dataset_text target, size_t line);
 
-/* Read a whole data file as clora_dataset_load() does, but only count. columns is that of its options. */
-clora_status dataset_count(dataset_tally *out, const char *path, const char *columns);
+/* Read a whole data file as clora_dataset_load() does, but only count. options: NULL for the defaults. */
+clora_status dataset_count(dataset_tally *out, const char *path, const clora_dataset_options *options);
 
 /* Characters (code points) of a text. */
 int64_t dataset_characters(dataset_text text);
@@ -91,6 +106,9 @@ int64_t dataset_characters(dataset_text text);
 /* An error about one line of the file: "PATH: line N: ...". */
 clora_status dataset_fail(const dataset_builder *builder, size_t line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The same of a text alone, for which there is a template. */
+clora_status dataset_refuse_text(const dataset_builder *builder, size_t line);
 
 /* ---- Preferences (preferences.c) ---- */
 
@@ -102,10 +120,10 @@ clora_status dataset_add_unpaired(dataset_builder *builder, dataset_text prompt,
 
 /* ---- Readers ---- */
 
-/* JSON; text is the whole file, and checked here. */
-clora_status dataset_read_jsonl(dataset_builder *builder, dataset_text text);
-clora_status dataset_read_preferences(dataset_builder *builder, dataset_text text);
-clora_status dataset_read_labelled(dataset_builder *builder, dataset_text text);
+/* JSON, row by row; checked here. */
+clora_status dataset_read_jsonl(dataset_builder *builder, data_source *source);
+clora_status dataset_read_preferences(dataset_builder *builder, data_source *source);
+clora_status dataset_read_labelled(dataset_builder *builder, data_source *source);
 
 /* The other kinds of files. text is the whole file: UTF-8, no NUL, no byte order mark. */
 clora_status dataset_read_csv(dataset_builder *builder, dataset_text text);

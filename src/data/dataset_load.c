@@ -1,55 +1,96 @@
 #include "data/dataset.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/c_locale.h"
-#include "base/file.h"
 #include "data/data_bytes.h"
+#include "data/data_source.h"
 #include "data/dataset_store.h"
+#include "data/row_form.h"
 #include "files/directory.h"
 
+/* With gzip's ending or without it, which says nothing of what the file holds. */
+static bool ends_with(const char *path, const char *ending) {
+    char packed[16];
+
+    snprintf(packed, sizeof(packed), "%s.gz", ending);
+    return c_locale_ends_with(path, ending) || c_locale_ends_with(path, packed);
+}
+
 static bool is_json(const char *path) {
-    return c_locale_ends_with(path, ".jsonl") || c_locale_ends_with(path, ".ndjson") ||
-           c_locale_ends_with(path, ".json");
+    return ends_with(path, ".jsonl") || ends_with(path, ".ndjson") || ends_with(path, ".json");
 }
 
 static bool is_table(const char *path) {
-    return c_locale_ends_with(path, ".csv") || c_locale_ends_with(path, ".tsv");
+    return ends_with(path, ".csv") || ends_with(path, ".tsv");
 }
 
 static clora_status read_text(dataset_builder *builder, dataset_text text) {
-    const char *path = builder->path;
     const size_t mark = data_mark_size(text.data, text.size);
     clora_status status = CLORA_OK;
 
-    TRY(data_check_text(path, 1, text.data, text.size));
+    TRY(data_check_text(builder->path, 1, text.data, text.size));
     text = (dataset_text){text.data + mark, text.size - mark};
-    if (is_table(path))
-        return dataset_read_csv(builder, text);
-    if (c_locale_ends_with(path, ".txt"))
-        return dataset_read_windows(builder, text);
-    status = clora_fail(CLORA_ERROR_ARGUMENT,
-                        "%s: what kind of data is it? Its name must end in .jsonl, .json, .csv, .tsv or .txt", path);
+    status = is_table(builder->path) ? dataset_read_csv(builder, text) : dataset_read_windows(builder, text);
 done:
     return status;
 }
 
-static clora_status read_file(dataset_builder *builder, dataset_text text) {
+/* Tables and texts as a whole. */
+static clora_status read_whole(dataset_builder *builder, data_source *source) {
     clora_status status = CLORA_OK;
+    char *bytes = NULL;
+    size_t size;
 
-    TRY(data_check_kind(builder->path, text.data, text.size));
-    if (builder->options.columns && !is_table(builder->path))
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: columns can be chosen in .csv and .tsv files only", builder->path));
-    if (builder->options.kind != CLORA_DATA_PAIRS && !is_json(builder->path))
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s: preferences and labels are read from .jsonl, .ndjson or .json",
-                       builder->path));
-    if (builder->options.kind == CLORA_DATA_LABELS)
-        return dataset_read_labelled(builder, text);
-    if (builder->options.kind != CLORA_DATA_PAIRS)
-        return dataset_read_preferences(builder, text);
-    status = is_json(builder->path) ? dataset_read_jsonl(builder, text) : read_text(builder, text);
+    if (!is_table(builder->path) && !ends_with(builder->path, ".txt"))
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "%s: what kind of data is it? Its name must end in .jsonl, .json, .csv, .tsv or .txt (or "
+                          "one of these and .gz)",
+                          builder->path);
+    TRY(data_source_all(&bytes, &size, source));
+    status = read_text(builder, (dataset_text){bytes ? bytes : "", size});
+done:
+    free(bytes);
+    return status;
+}
+
+static clora_status read_json(dataset_builder *builder, data_source *source) {
+    switch (builder->options.kind) {
+    case CLORA_DATA_PAIRS: return dataset_read_jsonl(builder, source);
+    case CLORA_DATA_LABELS: return dataset_read_labelled(builder, source);
+    default: return dataset_read_preferences(builder, source);
+    }
+}
+
+/* Options that this kind of file or of rows does not have. */
+static clora_status check_options(const dataset_builder *builder) {
+    const clora_dataset_options *o = &builder->options;
+    const char *path = builder->path;
+    const bool pairs = o->kind == CLORA_DATA_PAIRS;
+
+    if (o->columns && !is_table(path))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s: columns can be chosen in .csv and .tsv files only", path);
+    if (o->keys && (!is_json(path) || !pairs))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s: keys can be chosen of pairs in .jsonl, .ndjson and .json only",
+                          path);
+    if (o->pair_template != CLORA_PAIR_PLAIN && !pairs)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s: a template is for pairs; preferences and labels have none", path);
+    if (!pairs && !is_json(path))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s: preferences and labels are read from .jsonl, .ndjson or .json",
+                          path);
+    return CLORA_OK;
+}
+
+static clora_status read_source(dataset_builder *builder, data_source *source) {
+    clora_status status = CLORA_OK;
+    dataset_text beginning;
+
+    TRY(data_source_peek(&beginning, source));
+    TRY(data_check_kind(builder->path, beginning.data, beginning.size));
+    TRY(check_options(builder));
+    TRY(row_form_choose(builder));
+    status = is_json(builder->path) ? read_json(builder, source) : read_whole(builder, source);
 done:
     return status;
 }
@@ -70,40 +111,23 @@ static clora_status choose_ends(dataset_builder *builder) {
     return CLORA_OK;
 }
 
-/* The whole file, yours to free. A copy: a look at a mapping kills where the file has become shorter. */
-static clora_status read_bytes(char **out, size_t *size, const char *path) {
-    clora_status status = CLORA_OK;
-    file_map map = {NULL, 0};
-    int fd = -1;
-
-    TRY(file_map_open_keeping(&map, &fd, path));
-    *size = map.size;
-    *out = alloc_array(map.size + 1, 1);
-    if (!*out)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the %zu bytes of %s", map.size, path));
-    TRY(file_read_at(*out, fd, 0, map.size, path));
-done:
-    file_map_close(&map);
-    if (fd >= 0)
-        close(fd);
-    return status;
-}
-
 static clora_status read_path(dataset_builder *builder) {
     clora_status status = CLORA_OK;
-    char *bytes = NULL;
-    size_t size;
+    data_source *source = NULL;
 
     TRY(directory_not_data(builder->path));
-    TRY(read_bytes(&bytes, &size, builder->path));
-    TRY(read_file(builder, (dataset_text){bytes, size}));
+    TRY(data_source_open(&source, builder->path));
+    TRY(read_source(builder, source));
 done:
-    free(bytes);
+    free(builder->own_keys);
+    builder->own_keys = NULL;
+    data_source_close(source);
     return status;
 }
 
-clora_status dataset_count(dataset_tally *out, const char *path, const char *columns) {
-    dataset_builder builder = {.path = path, .tally = out, .options = {.columns = columns}};
+clora_status dataset_count(dataset_tally *out, const char *path, const clora_dataset_options *options) {
+    static const clora_dataset_options defaults = CLORA_DATASET_OPTIONS_INIT;
+    dataset_builder builder = {.path = path, .tally = out, .options = options ? *options : defaults};
     clora_status status = CLORA_OK;
 
     *out = (dataset_tally){0};

@@ -1,23 +1,21 @@
 #include "data/json_rows.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/file_error.h"
 #include "base/json.h"
 #include "base/json_literal.h"
 #include "data/data_bytes.h"
 
 typedef struct row_reader {
-    FILE *stream;
+    data_source *source;
     const char *name;
     json_row row;
     void *user;
-    char *text; /* the line */
-    size_t size, room;
+    const char *text; /* the line */
+    size_t size;
     size_t line;
     bool in_array;
 } row_reader;
@@ -41,15 +39,13 @@ static const char *skip_blanks_back(const char *begin, const char *end) {
 /* The next line with its end; *more is false after the last. */
 static clora_status next_line(row_reader *r, bool *more) {
     clora_status status = CLORA_OK;
+    dataset_text text;
 
-    errno = 0;
-    const ssize_t n = getline(&r->text, &r->room, r->stream);
-    *more = n > 0;
-    r->size = n > 0 ? (size_t)n : 0;
-    if (n <= 0 && errno == ENOMEM)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a line of %s", r->name);
-    if (n <= 0)
-        return ferror(r->stream) ? file_error_read(r->name, errno ? errno : EIO) : CLORA_OK;
+    TRY(data_source_line(&text, more, r->source));
+    r->text = text.data;
+    r->size = text.size;
+    if (!*more)
+        return CLORA_OK;
     if (++r->line == 1)
         TRY(data_check_kind(r->name, r->text, r->size));
     TRY(data_check_text(r->name, r->line, r->text, r->size));
@@ -220,10 +216,8 @@ done:
     return status;
 }
 
-clora_status json_rows_read(FILE *stream, const char *name, json_row row, void *user) {
-    row_reader r = {.stream = stream, .name = name, .row = row, .user = user};
-    const clora_status status = read_all(&r);
+clora_status json_rows_read(data_source *source, json_row row, void *user) {
+    row_reader r = {.source = source, .name = data_source_name(source), .row = row, .user = user};
 
-    free(r.text);
-    return status;
+    return read_all(&r);
 }

@@ -1,11 +1,9 @@
 #ifndef CLORA_DATA_JSON_ROWS_H
 #define CLORA_DATA_JSON_ROWS_H
 
-#include <stdio.h>
-
 #include <jansson.h>
 
-#include "base/status.h"
+#include "data/data_source.h"
 
 /* One object of a file; line is where it begins. A failure ends the reading. */
 typedef clora_status (*json_row)(void *user, const json_t *object, size_t line);
@@ -15,9 +13,7 @@ typedef clora_status (*json_row)(void *user, const json_t *object, size_t line);
  * No more than a row and a line are held in memory. Blank lines and a byte order mark are passed over. Numbers beyond
  * all sizes, and NaN and Infinity as Python writes them, are no error: they are in keys that nobody reads
  * (base/json_literal.h).
- *
- * `name` is the file's, for messages. The stream stays open.
  */
-clora_status json_rows_read(FILE *stream, const char *name, json_row row, void *user);
+clora_status json_rows_read(data_source *source, json_row row, void *user);
 
 #endif

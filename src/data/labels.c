@@ -156,7 +156,7 @@ done:
     return status;
 }
 
-clora_status dataset_read_labelled(dataset_builder *builder, dataset_text text) {
+clora_status dataset_read_labelled(dataset_builder *builder, data_source *source) {
     clora_dataset *dataset = builder->dataset;
     const char *const *given = builder->options.labels;
     clora_status status = CLORA_OK;
@@ -164,7 +164,7 @@ clora_status dataset_read_labelled(dataset_builder *builder, dataset_text text) 
 
     for (size_t i = 0; given && given[i]; i++)
         TRY(dataset_find_label(&number, dataset, given[i], true));
-    TRY(rows_read(builder, text, add_row));
+    TRY(json_rows_read(source, add_row, builder));
     if (!given)
         TRY(dataset_sort_labels(dataset));
     if (dataset->names == 1)

@@ -18,6 +18,10 @@ clora_status dataset_fail(const dataset_builder *builder, size_t line, const cha
     return clora_fail(CLORA_ERROR_FORMAT, "%s: line %zu: %s", builder->path, line, text);
 }
 
+clora_status dataset_refuse_text(const dataset_builder *builder, size_t line) {
+    return dataset_fail(builder, line, "a text without a prompt: there is nothing to put into the template");
+}
+
 static clora_status encode(dataset_builder *builder, dataset_text text, int32_t **ids, size_t *count) {
     clora_status status = CLORA_OK;
     size_t dropped = 0;
@@ -117,6 +121,16 @@ done:
     return status;
 }
 
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Does nothing part the two texts? */
+static bool are_glued(dataset_text context, dataset_text target) {
+    return context.size > 0 && target.size > 0 && !is_blank(context.data[context.size - 1]) &&
+           !is_blank(target.data[0]);
+}
+
 clora_status dataset_add_pair(dataset_builder *builder, dataset_text context, dataset_text target, size_t line) {
     clora_status status = CLORA_OK;
     pair_ids pair = {0};
@@ -128,6 +142,7 @@ clora_status dataset_add_pair(dataset_builder *builder, dataset_text context, da
         return CLORA_OK;
     }
     clora_dataset_stats *stats = &builder->dataset->stats;
+    stats->glued += are_glued(context, target);
     TRY(encode_pair(builder, context, target, &pair));
     before = (id_span){pair.ids, pair.context};
     after = (id_span){pair.ids + pair.context, pair.count - pair.context};
@@ -165,6 +180,8 @@ clora_status dataset_read_windows(dataset_builder *builder, dataset_text text) {
 
     if (text.size == 0)
         return CLORA_OK;
+    if (builder->options.pair_template != CLORA_PAIR_PLAIN)
+        return dataset_refuse_text(builder, 1);
     if (builder->tally) {
         tally_pair(builder->tally, (dataset_text){"", 0}, text);
         return CLORA_OK;

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/c_locale.h"
 #include "data/columns.h"
+#include "data/pair_template.h"
 
 /* Reads a row at a time: RFC 4180, with LF or CR LF at the ends of rows. */
 typedef struct csv_reader {
@@ -190,6 +191,15 @@ static void skip_empty_lines(csv_reader *reader) {
     }
 }
 
+static clora_status add_row(dataset_builder *builder, const csv_reader *reader, const column_choice *choice) {
+    const dataset_text target = field(reader, choice->target);
+
+    if (choice->context == COLUMN_NONE)
+        return pair_add_text(builder, target, reader->row);
+    const pair_text pair = {.prompt = field(reader, (size_t)choice->context), .more = {"", 0}, .completion = target};
+    return pair_add(builder, &pair, reader->row);
+}
+
 static clora_status read_rows(dataset_builder *builder, csv_reader *reader) {
     clora_status status = CLORA_OK;
     column_choice choice;
@@ -206,9 +216,7 @@ static clora_status read_rows(dataset_builder *builder, csv_reader *reader) {
             break;
         if (reader->count != columns)
             return dataset_fail(builder, reader->row, "%zu fields where the header has %zu", reader->count, columns);
-        const dataset_text before =
-            choice.context == COLUMN_NONE ? (dataset_text){"", 0} : field(reader, (size_t)choice.context);
-        TRY(dataset_add_pair(builder, before, field(reader, choice.target), reader->row));
+        TRY(add_row(builder, reader, &choice));
     }
 done:
     return status;

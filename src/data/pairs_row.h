@@ -3,6 +3,7 @@
 
 #include "data/dataset.h"
 #include "data/json_rows.h"
+#include "data/pair_template.h"
 
 /* An object of a JSON file and where it stands, for messages. */
 typedef struct row {
@@ -17,7 +18,7 @@ clora_status row_get_text(dataset_text *out, const row *r, const char *key);
 /* An error where a key's text holds a NUL. */
 clora_status row_check_nul(const row *r, const char *key, dataset_text text);
 
-/* The rows of a whole file, which get the builder as their user. */
-clora_status rows_read(dataset_builder *builder, dataset_text text, json_row add);
+/* The prompt of a row of this form, with what belongs to it; borrowed. */
+clora_status row_get_pair(pair_text *out, const row *r, const row_form *form);
 
 #endif

@@ -66,6 +66,6 @@ static clora_status add_object(void *user, const json_t *object, size_t line) {
     return builder->options.kind == CLORA_DATA_PREFERENCE ? add_paired(builder, &r) : add_unpaired(builder, &r);
 }
 
-clora_status dataset_read_preferences(dataset_builder *builder, dataset_text text) {
-    return rows_read(builder, text, add_object);
+clora_status dataset_read_preferences(dataset_builder *builder, data_source *source) {
+    return json_rows_read(source, add_object, builder);
 }

@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     options.columns = columns;
     const clora_tokenizer *tokenizer = letters();
     fuzz_write(file, (fuzz_part){data + 1, size - 1});
-    const clora_status inspected = clora_inspect_data(&counted, fuzz_path(file), columns);
+    const clora_status inspected = clora_inspect_data(&counted, fuzz_path(file), &options);
     if (clora_dataset_load(&dataset, fuzz_path(file), tokenizer, &options) != CLORA_OK)
         return 0;
     FUZZ_CHECK(inspected == CLORA_OK && counted.pairs > 0);

@@ -9,6 +9,7 @@
 #include "cli/options/device.h"
 #include "cli/inputs/adapters.h"
 #include "cli/inputs/ends.h"
+#include "cli/inputs/row_template.h"
 #include "cli/ui/json_out.h"
 #include "cli/ui/profile_out.h"
 #include "cli/ui/progress.h"
@@ -60,16 +61,32 @@ static int add_chats(generate_run *run, const char *path, const generate_args *a
     return status;
 }
 
-static int add_prompts(generate_run *run, const generate_args *args) {
+/* Of rows that are no conversations, as training reads them. */
+static int add_rows(generate_run *run, const char *path, const generate_args *args) {
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+    row_template template;
+
+    if (row_template_load(&template, run->cli, path, args->template) != CLI_DONE)
+        return CLI_FAILED;
+    row_template_note(run->cli, args->template, path, run->tokenizer);
+    options.keys = args->keys;
+    options.pair_template = template.pair;
+    options.chat = template.chat;
+    const int status = prompt_add_jsonl(run->cli, &run->prompts, run->tokenizer, args->jsonl, &options);
+    row_template_finish(&template);
+    return status;
+}
+
+static int add_prompts(generate_run *run, const char *path, const generate_args *args) {
     if (args->jsonl)
-        return prompt_add_jsonl(run->cli, &run->prompts, run->tokenizer, args->jsonl);
+        return add_rows(run, path, args);
     if (args->prompt)
         return prompt_add(run->cli, &run->prompts, run->tokenizer, "", args->prompt, strlen(args->prompt));
     return prompt_add_input(run->cli, &run->prompts, run->tokenizer);
 }
 
 static int read_prompts(generate_run *run, const char *path, const generate_args *args) {
-    const int status = args->chat ? add_chats(run, path, args) : add_prompts(run, args);
+    const int status = args->chat ? add_chats(run, path, args) : add_prompts(run, path, args);
 
     if (status == CLI_DONE)
         ends_note_own(run->cli, NULL, run->tokenizer, clora_tokenizer_bos(run->tokenizer), run->prompts.own_bos);
@@ -279,8 +296,10 @@ static int check(const cli_state *cli, const generate_args *args, const opt_grou
     if (args->chat && !args->prompt && !args->jsonl)
         return cli_misuse(cli,
                           "--chat answers --prompt TEXT or the conversations of --jsonl FILE (clora chat: a talk)");
-    if (args->template && !args->chat)
-        return cli_misuse(cli, "--template is for --chat");
+    if (args->template && !args->chat && !args->jsonl)
+        return cli_misuse(cli, "--template is for --chat and for the rows of --jsonl FILE");
+    if (args->keys && (args->chat || !args->jsonl))
+        return cli_misuse(cli, "--keys is for the rows of --jsonl FILE that are no conversations");
     if (args->prompt && args->jsonl)
         return cli_misuse(cli, "--prompt and --jsonl both say what to continue: give one");
     for (int i = 0; i < args->stop.count; i++)

@@ -16,9 +16,15 @@ const opt generate_text[] = {
      .type = OPT_PATH,
      .offset = offsetof(generate_args, jsonl),
      .value = "FILE",
-     .help =
-         "continue the \"context\" (\"prompt\", \"instruction\", \"text\") of every row of a file as --data of train "
-         "has them, lines or one array ('-' is standard input)"},
+     .help = "continue the prompt (\"prompt\", \"context\", \"instruction\", \"question\", \"text\") of every row of a "
+             "file as "
+             "--data of train has them, lines or one array ('-' is standard input)"},
+    {.name = "keys",
+     .type = OPT_TEXT,
+     .offset = offsetof(generate_args, keys),
+     .value = "P,C",
+     .standard = "",
+     .help = "of --jsonl: the key of the prompt where rows have keys of their own, as in training"},
     {.name = "chat",
      .type = OPT_SET,
      .offset = offsetof(generate_args, chat),
@@ -28,8 +34,10 @@ const opt generate_text[] = {
     {.name = "template",
      .type = OPT_PATH,
      .offset = offsetof(generate_args, template),
-     .value = "FILE",
-     .help = "with --chat: a file with the chat template to use instead of the model's"},
+     .value = "NAME",
+     .standard = "none; with --chat the model's own",
+     .help = "what the prompts of --jsonl are put into, as in training: none, alpaca, chatml, or a file with a chat "
+             "template; with --chat the last two"},
     {.name = "batch-size",
      .type = OPT_INT,
      .offset = offsetof(generate_args, batch_size),

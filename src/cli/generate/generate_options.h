@@ -10,7 +10,7 @@
 /* The options of generate but those of --requests, by their headings in the help. */
 typedef struct generate_args {
     const char *prompt;
-    const char *jsonl;
+    const char *jsonl, *keys;
     opt_list adapter;
     model_args model;
     clora_generate_options generate;
@@ -19,7 +19,7 @@ typedef struct generate_args {
     int batch_size;
     int stats, profile;
     int chat;
-    const char *template; /* with chat; NULL: the model's */
+    const char *template; /* of jsonl; with chat NULL is the model's */
 } generate_args;
 
 extern const opt generate_text[], generate_choice[], generate_search[], generate_model[];

@@ -39,8 +39,9 @@ static int put_bos(const cli_state *cli, const char *where, const clora_tokenize
     return CLI_DONE;
 }
 
-int prompt_add(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *where,
-               const char *text, size_t size) {
+/* The ids of a text as they are; bos: with the one that the model expects. */
+static int add_text(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *where,
+                    const char *text, size_t size, bool bos) {
     prompt *p = next_item(list);
     size_t dropped = 0;
 
@@ -49,8 +50,8 @@ int prompt_add(const cli_state *cli, prompt_list *list, const clora_tokenizer *t
     if (clora_tokenizer_encode(tokenizer, text, size, 0, &p->ids, &p->count) != CLORA_OK)
         return cli_fail(cli, "%sthe prompt: %s", where, clora_last_error());
     const bool has_bos = p->count > 0 && p->ids[0] == clora_tokenizer_bos(tokenizer);
-    list->own_bos += clora_tokenizer_adds_bos(tokenizer) && has_bos;
-    if ((clora_tokenizer_adds_bos(tokenizer) && !has_bos) || p->count == 0) {
+    list->own_bos += bos && has_bos;
+    if ((bos && !has_bos) || p->count == 0) {
         const int status = put_bos(cli, where, tokenizer, p);
         if (status != CLI_DONE)
             return status;
@@ -61,6 +62,11 @@ int prompt_add(const cli_state *cli, prompt_list *list, const clora_tokenizer *t
     if (p->count > list->longest)
         list->longest = p->count;
     return CLI_DONE;
+}
+
+int prompt_add(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *where,
+               const char *text, size_t size) {
+    return add_text(cli, list, tokenizer, where, text, size, clora_tokenizer_adds_bos(tokenizer));
 }
 
 int prompt_add_input(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer) {
@@ -90,21 +96,29 @@ static int add_row(void *user, const char *where, const char *text, size_t size)
     return prompt_add(to->cli, to->list, to->tokenizer, where, text, size);
 }
 
+/* A chat template writes all that stands before an answer, a bos too. */
+static int add_templated(void *user, const char *where, const char *text, size_t size) {
+    const jsonl_prompts *to = user;
+
+    return add_text(to->cli, to->list, to->tokenizer, where, text, size, false);
+}
+
 static int need_rows(const jsonl_prompts *to, const char *path, int status) {
     if (status == CLI_DONE && to->list->count == 0)
         return cli_fail(to->cli, "%s holds no rows", strcmp(path, "-") == 0 ? "standard input" : path);
     return status;
 }
 
-int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path) {
+int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path,
+                     const clora_dataset_options *options) {
     jsonl_prompts to = {cli, list, tokenizer, NULL};
+    const jsonl_row add = options->pair_template == CLORA_PAIR_CHAT ? add_templated : add_row;
 
-    return need_rows(&to, path, jsonl_read(cli, path, 1, add_row, &to));
+    return need_rows(&to, path, jsonl_read_prompts(cli, path, options, add, &to));
 }
 
 /* ---- Conversations ---- */
 
-/* The template writes all that stands before an answer, a bos too. */
 static int add_chat(void *user, const char *where, const char *row, size_t size) {
     const jsonl_prompts *to = user;
     clora_chat_options options = CLORA_CHAT_OPTIONS_INIT;

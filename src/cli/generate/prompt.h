@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <clora/chat.h>
+#include <clora/dataset.h>
 #include <clora/tokenizer.h>
 
 #include "cli/cli.h"
@@ -29,8 +30,9 @@ int prompt_add(const cli_state *cli, prompt_list *list, const clora_tokenizer *t
 /* All of standard input as one prompt, without its last line's end. */
 int prompt_add_input(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer);
 
-/* The context of every line of a JSONL file, under the names that training data has. */
-int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path);
+/* The prompt of every row of a JSON file, as training with these options has it. */
+int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path,
+                     const clora_dataset_options *options);
 
 /* A message to the assistant, and every conversation of a JSONL file: as the chat template asks for an answer. */
 int prompt_add_message(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer,

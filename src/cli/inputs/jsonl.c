@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <clora/dataset.h>
-
 typedef struct row_reader {
     const char *name;
     jsonl_row row;
@@ -21,16 +19,29 @@ static int take_row(void *user, const char *text, size_t size, size_t line) {
     return reader->status != CLI_DONE || ferror(stdout); /* a reader who went away ends it */
 }
 
-int jsonl_read(const cli_state *cli, const char *path, int prompts, jsonl_row row, void *user) {
-    row_reader reader = {strcmp(path, "-") == 0 ? "standard input" : path, row, user, CLI_DONE};
+static row_reader reader_of(const char *path, jsonl_row row, void *user) {
+    return (row_reader){strcmp(path, "-") == 0 ? "standard input" : path, row, user, CLI_DONE};
+}
 
-    if (clora_dataset_read_texts(path, prompts, take_row, &reader) != CLORA_OK)
+int jsonl_read(const cli_state *cli, const char *path, jsonl_row row, void *user) {
+    row_reader reader = reader_of(path, row, user);
+
+    if (clora_dataset_read_texts(path, 0, take_row, &reader) != CLORA_OK)
+        return cli_fail_library(cli);
+    return reader.status;
+}
+
+int jsonl_read_prompts(const cli_state *cli, const char *path, const clora_dataset_options *options, jsonl_row row,
+                       void *user) {
+    row_reader reader = reader_of(path, row, user);
+
+    if (clora_dataset_read_prompts(path, options, take_row, &reader) != CLORA_OK)
         return cli_fail_library(cli);
     return reader.status;
 }
 
 int jsonl_read_rows(const cli_state *cli, const char *path, jsonl_row row, void *user) {
-    row_reader reader = {strcmp(path, "-") == 0 ? "standard input" : path, row, user, CLI_DONE};
+    row_reader reader = reader_of(path, row, user);
 
     if (clora_dataset_read_rows(path, take_row, &reader) != CLORA_OK)
         return cli_fail_library(cli);

@@ -3,6 +3,7 @@
 #include "cli/options/device.h"
 #include "cli/inspect/cmd_inspect.h"
 #include "cli/inspect/inspect_show.h"
+#include "cli/inputs/row_template.h"
 #include "cli/ui/json_out.h"
 #include "cli/ui/text.h"
 
@@ -71,10 +72,15 @@ static int count_tokens(const cli_state *cli, const inspect_args *args, data_vie
 }
 
 int inspect_data(const cli_state *cli, const inspect_args *args) {
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
     data_view view = {.context = NULL};
-    int status = CLI_DONE;
+    row_template template;
+    int status = row_template_load(&template, cli, NULL, args->data.template);
 
-    if (clora_inspect_data(&view.counts, args->path, args->data.columns) != CLORA_OK)
+    options.columns = args->data.columns;
+    options.keys = args->data.keys;
+    options.pair_template = template.pair;
+    if (clora_inspect_data(&view.counts, args->path, &options) != CLORA_OK)
         return cli_fail_library(cli);
     if (args->model_path)
         status = count_tokens(cli, args, &view);

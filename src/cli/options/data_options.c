@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/inputs/ends.h"
+#include "cli/inputs/row_template.h"
 #include "cli/ui/text.h"
 
 enum { STANDARD_LENGTH = 512, PREFERENCE_LENGTH = 1024 /* TRL's */ };
@@ -16,8 +17,8 @@ const opt data_options[] = {
      .offset = offsetof(data_args, data),
      .value = "FILE",
      .flags = OPT_REQUIRED,
-     .help = "pairs of context and target, or conversations: .jsonl or .json; pairs as .csv or .tsv with a header row; "
-             "or .txt (one long target)"},
+     .help = "pairs of a prompt and its completion, or conversations: .jsonl or .json; pairs as .csv or .tsv with a "
+             "header row; or .txt (one long text); each also packed by gzip"},
     {.name = "columns",
      .type = OPT_TEXT,
      .offset = offsetof(data_args, columns),
@@ -53,10 +54,17 @@ const opt data_options[] = {
      .type = OPT_SET,
      .offset = offsetof(data_args, learn_context),
      .help = "compute the loss on the contexts as well; of conversations, on all that is said"},
+    {.name = "keys",
+     .type = OPT_TEXT,
+     .offset = offsetof(data_args, keys),
+     .value = "P,C",
+     .standard = "",
+     .help = DATA_KEYS_HELP},
     {.name = "template",
      .type = OPT_PATH,
      .offset = offsetof(data_args, template),
-     .value = "FILE",
+     .value = "NAME",
+     .standard = DATA_TEMPLATE_STANDARD,
      .help = DATA_TEMPLATE_HELP},
     {.name = NULL},
 };
@@ -86,22 +94,24 @@ static void note_oddities(const cli_state *cli, const char *path, const clora_to
     if (s.skipped > 0)
         cli_note(cli, "%s: %s no target token to learn: skipped", path,
                  text_amount(s.skipped, "pair has", "pairs have"));
+    if (s.glued > 0)
+        cli_note(cli,
+                 "%s: in %s nothing parts prompt and completion: begin completions with a blank, or put a --template "
+                 "around them (clora inspect --show 1 shows the text)",
+                 path, text_amount(s.glued, "pair", "pairs"));
 }
 
 int data_load(const cli_state *cli, const data_args *args, const char *path, const clora_tokenizer *tokenizer,
               const clora_model_info *model, int max_length, clora_dataset **out) {
     clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
-    char why[1024] = "";
-    clora_chat *chat = NULL;
+    row_template template;
 
-    /* A model without a template is fine as long as there are no conversations. */
-    if (args->model && clora_chat_load(&chat, args->model, args->template) != CLORA_OK) {
-        if (args->template)
-            return cli_fail_library(cli);
-        snprintf(why, sizeof(why), "%s", clora_last_error());
-    }
-    options.chat = chat;
+    if (row_template_load(&template, cli, args->model, args->template) != CLI_DONE)
+        return CLI_FAILED;
+    options.chat = template.chat;
+    options.pair_template = template.pair;
     options.columns = args->columns;
+    options.keys = args->keys;
     options.max_length = max_length;
     options.eos = args->eos == 0;
     options.learn_context = args->learn_context;
@@ -110,9 +120,9 @@ int data_load(const cli_state *cli, const data_args *args, const char *path, con
     if (clora_tokenizer_eos(tokenizer) < 0 && model->eos_count > 0)
         options.eos_id = model->eos[0];
     const clora_status loaded = clora_dataset_load(out, path, tokenizer, &options);
-    clora_chat_free(chat);
-    if (loaded == CLORA_ERROR_UNSUPPORTED && why[0] && strstr(clora_last_error(), "chat template"))
-        return cli_fail(cli, "%s: %s", clora_last_error(), why);
+    row_template_finish(&template);
+    if (loaded == CLORA_ERROR_UNSUPPORTED && template.why[0] && strstr(clora_last_error(), "chat template"))
+        return cli_fail(cli, "%s: %s", clora_last_error(), template.why);
     if (loaded != CLORA_OK)
         return cli_fail_library(cli);
     const int32_t largest = clora_dataset_get_stats(*out).largest_id;
@@ -120,6 +130,7 @@ int data_load(const cli_state *cli, const data_args *args, const char *path, con
         return cli_fail(cli, "%s: the tokenizer gives the id %d, the model knows %s: they do not belong together", path,
                         (int)largest, text_amount(model->vocab, "token", "tokens"));
     note_oddities(cli, path, tokenizer, options.eos_id, *out);
+    row_template_note(cli, args->template, args->model, tokenizer);
     return CLI_DONE;
 }
 

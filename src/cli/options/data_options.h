@@ -10,27 +10,32 @@
 
 /* The options of train and eval that say what the data is and how it is cut into batches. */
 typedef struct data_args {
-    const char *data, *columns;
+    const char *data, *columns, *keys;
     int max_length; /* 0: min(512, the model's positions) */
     int batch_size, pack;
     int eos; /* index into always, never */
     int learn_context;
-    const char *template;      /* of conversations; NULL: the model's */
+    const char *template;      /* none, alpaca, chatml or a file; NULL: none, of conversations the model's */
     const char *model;         /* no option: the directory of the model whose template that is */
     clora_data_kind kind;      /* no option: what the command wants */
     const char *const *labels; /* nor this: of texts with labels, the names that there may be; NULL: any */
 } data_args;
 
 #define DATA_ARGS_INIT(batch) \
-    { NULL, NULL, 0, (batch), 0, 0, 0, NULL, NULL, CLORA_DATA_PAIRS, NULL }
+    { NULL, NULL, NULL, 0, (batch), 0, 0, 0, NULL, NULL, CLORA_DATA_PAIRS, NULL }
 
 #define DATA_COLUMNS_HELP                                                                                             \
     "of a .csv or .tsv file, the columns of context and target, or the target's alone, by name or by number from 1; " \
     "a "                                                                                                              \
     "name that holds a comma stands in double quotes"
 #define DATA_COLUMNS_STANDARD "context,target"
-#define DATA_TEMPLATE_HELP \
-    "of conversations (\"messages\"): a file with the chat template to use instead of the model's"
+#define DATA_KEYS_HELP                                                                                          \
+    "of JSON rows with keys of their own: those of prompt and completion, or the text's alone; the rest as in " \
+    "--columns"
+#define DATA_TEMPLATE_HELP                                                                                            \
+    "how a prompt and its completion become text: none (one after the other), alpaca, chatml, or a file with a chat " \
+    "template, which conversations (\"messages\") take instead of the model's"
+#define DATA_TEMPLATE_STANDARD "none; of conversations the model's own"
 #define DATA_LENGTH_STANDARD "512, or less where the model ends earlier"
 
 extern const opt data_options[];
