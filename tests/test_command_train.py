@@ -9,12 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.command import (CLORA, FIXTURES, MODEL, TRAIN, VALIDATION, CommandTest, clora, main, needs_device,
                              needs_full_device)
-from support.processes import mind_signals
+from support.processes import cpu_seconds, mind_signals, needs_proc, wait_for
 
 STEP_KEYS = ["step", "loss", "lr", "grad_norm", "tokens", "tokens_per_second"]
 FILES = ["adapter_config.json", "adapter_model.safetensors"]
@@ -366,16 +365,17 @@ class Interrupt(TrainTest):
             for name in FILES:
                 self.out.joinpath(name).unlink()
 
+    @needs_proc
     def test_a_second_signal_ends_it_at_once(self):
         with self.start("--batch-size", "12", "--accumulate", "1000") as process:
-            deadline = time.monotonic() + 120
-            while not self.out.exists() and time.monotonic() < deadline:  # it is made when the first step begins
-                time.sleep(0.05)
-            time.sleep(0.2)
+            process.stdout.readline()  # of the plan, which is shown just before the first step
+            begun = cpu_seconds(process)
+            wait_for(process, lambda process: cpu_seconds(process) > begun + 0.2)
             process.send_signal(signal.SIGINT)
-            time.sleep(0.2)
+            self.assertEqual(process.stderr.readline(), "\n")
+            self.assertIn("once more: end at once", process.stderr.readline())
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=60)
+            process.communicate(timeout=120)
             self.assertEqual(process.returncode, -signal.SIGINT)
         self.assertEqual(os.listdir(self.out), [])
 

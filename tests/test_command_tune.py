@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.command import CLORA, MODEL, ROOT, CommandTest, clora, main, needs_device, needs_panels
-from support.processes import mind_signals
+from support.processes import start, wait_for
 
 SHAPE = ["tune", "--shape", "40,24", "--rank", "2", "--for", "generate", "--max-length", "4"]
 FEW = ["tune", "--shape", "128,24", "--rank", "0", "--for", "generate", "--max-length", "1"]  # one kernel, for one row
@@ -75,9 +75,7 @@ class Entries(Tune):
         self.assertEqual(first["done"], first["shapes"])
         self.assertGreater(first["measured"], 0)
         self.assertGreaterEqual(len(self.entries()), first["shapes"])  # more where a choice left shapes out
-        start = time.monotonic()
         second, _ = self.tuned()
-        self.assertLess(time.monotonic() - start, 5)
         self.assertEqual((second["measured"], second["found_before"]), (0, first["shapes"]))
         status, out, _ = clora(*SHAPE, env=self.environment)
         self.assertEqual(status, 0)
@@ -300,12 +298,10 @@ class Disk(Tune):
         self.assertLess(err.count("ignored"), 2)
 
     def test_ctrl_c_keeps_what_was_found(self):
-        process = subprocess.Popen([CLORA, "tune", MODEL, "--json"], env=self.environment, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, preexec_fn=mind_signals)
-        while not self.entries():
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        with start(CLORA, "tune", MODEL, "--json", env=self.environment) as process:
+            wait_for(process, lambda _: self.entries())
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 128 + signal.SIGINT, err)
         result = json.loads(out)
         self.assertEqual(result["done"], len(self.entries()))

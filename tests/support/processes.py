@@ -68,6 +68,12 @@ def has_steps(log):
     return lambda _: log.exists() and '"step"' in log.read_text(encoding="utf-8")
 
 
+def cpu_seconds(process):
+    """What it has used of the processors until now."""
+    fields = proc(process, "stat").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def has_stopped(process):
     return "\nState:\tT" in proc(process, "status")
 
