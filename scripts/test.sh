@@ -43,15 +43,25 @@ configure() {
     fi
 }
 
-# build FOLDER TARGET OPTION...: configure and compile
-build() {
-    local folder=$1 target=$2 output
-    shift 2
-    output=$(configure "$folder" "$@" 2>&1) || {
+# prepare FOLDER OPTION...: configure, silent when that goes well
+prepare() {
+    local output
+    output=$(configure "$@" 2>&1) || {
         tail -n 12 <<<"$output"
         return 1
     }
-    ninja --quiet -C "$folder" "$target"
+}
+
+# build FOLDER TARGET OPTION...: configure, compile and link
+build() {
+    local folder=$1 target=$2
+    shift 2
+    prepare "$folder" "$@" && ninja --quiet -C "$folder" "$target"
+}
+
+# compile FOLDER OPTION...: configure and compile every file; a compiler has nothing to warn of in linking
+compile() {
+    prepare "$@" && ninja -C "$1" -t targets all | sed -n 's/: c[p]*_COMPILER$//p' | xargs ninja --quiet -C "$1"
 }
 
 # run FOLDER OPTION...: `meson test`, remembered for the sum; its own exit status is in the log
@@ -83,7 +93,8 @@ export TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
 step "gcc, no warnings" build build all -Dtests=true -Dwerror=true && run build --setup "$setup"
 
 step "gcc with sanitizers" build build-asan "$programs" \
-    -Dwerror=true -Dkernel_cache="$kernel_cache" -Dbuildtype=debugoptimized -Db_sanitize=address,undefined &&
+    -Dwerror=true -Dkernel_cache="$kernel_cache" -Ddebug=true -Doptimization=1 -Dc_args=-g1 \
+    -Db_sanitize=address,undefined &&
     run build-asan --suite host --suite failures ${long:+--suite device --suite model}
 
 if [ "$long" ]; then
@@ -94,7 +105,7 @@ if [ "$long" ]; then
         python3 tests/run_failures.py build-asan/tests/clora_failing --long
 fi
 
-CC=clang CXX=clang++ step "clang, no warnings" build build-clang all -Dwerror=true -Dbuildtype=debug
+CC=clang CXX=clang++ step "clang, no warnings" compile build-clang -Dwerror=true -Dbuildtype=debug
 
 echo
 python3 tests/count_tests.py --passed "$passed" --failed "$failed" "${logs[@]}"
