@@ -18,8 +18,8 @@
 
 /* What a plan says is what the context counts, because both are made by the same calls. */
 
-static const char *const models[] = {"tiny-llama", "tiny-qwen2"};
-enum { MODELS = 2, LENGTH = 11, BATCH = 3 };
+static const char *const models[] = {"tiny-llama", "tiny-qwen2", "tiny-phi3"};
+enum { MODELS = 3, LENGTH = 11, BATCH = 3 };
 
 static void assert_same_plan(const clora_memory_plan *a, const clora_memory_plan *b) {
     assert_int_equal(a->weights, b->weights);
@@ -155,7 +155,7 @@ static void test_a_plan_counts_all_that_an_adapter_has(void **state) {
     clora_adapter_options methods[2] = {CLORA_ADAPTER_OPTIONS_INIT, CLORA_ADAPTER_OPTIONS_INIT};
 
     (void)state;
-    methods[0].target_modules = "embed_tokens,q_proj";
+    methods[0].target_modules = "embed_tokens,o_proj";
     methods[0].modules_to_save = "lm_head,norm";
     methods[1].init = CLORA_INIT_PISSA;
     for (int i = 0; i < 2; i++)

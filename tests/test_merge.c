@@ -98,6 +98,7 @@ static void test_merged_weights_are_those_of_peft(void **state) {
     assert_merged_as_peft("tiny-llama", "tiny-llama-rslora", 6);
     assert_merged_as_peft("tiny-llama", "tiny-llama-patterns", 6);
     assert_merged_as_peft("tiny-qwen2", "tiny-qwen2-lora", 21);
+    assert_merged_as_peft("tiny-phi3", "tiny-phi3-lora", 8);
     assert_merged_as_peft("tiny-llama", "tiny-llama-dora", 6);
     assert_merged_as_peft("tiny-qwen2", "tiny-qwen2-dora", 21);
     assert_merged_as_peft("tiny-qwen2", "tiny-qwen2-lora-bias", 12);
