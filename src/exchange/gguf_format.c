@@ -81,7 +81,7 @@ static clora_status check_kind(double *alpha, const gguf_family **of, const gguf
     if (!isfinite((float)*alpha))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"adapter.lora.alpha\" is %g", file->path, *alpha));
     *of = gguf_family_of(architecture);
-    if (*of && (*of)->interleaved && !base->directory)
+    if ((*of)->interleaved && !base->directory)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT,
                        "%s: files of architecture %s order the rows of q and k by heads: name the model (--model), "
                        "whose number of heads is needed",
@@ -179,7 +179,7 @@ static clora_status read_terms(term_list *out, const gguf *file, const base_shap
         if (!module)
             continue;
         TRY(read_term(out, file, &file->tensors[i], module, alpha));
-        if (family && family->interleaved)
+        if (family->interleaved)
             TRY(rotate_term(&out->term[out->count - 1], base, true));
     }
     if (2 * out->count != file->count || out->count == 0)
@@ -251,14 +251,14 @@ done:
 }
 
 /* Entries 2i and 2i + 1 are A and B of the i-th term. */
-static clora_status describe(gguf_entry *entries, const term_list *list, clora_dtype dtype) {
+static clora_status describe(gguf_entry *entries, const term_list *list, const gguf_family *family, clora_dtype dtype) {
     clora_status status = CLORA_OK;
     char *name = NULL;
 
     for (size_t i = 0; i < list->count; i++) {
         const lowrank_term *t = &list->term[i];
         free(name);
-        TRY(gguf_name_of(&name, t->module));
+        TRY(gguf_name_of(&name, t->module, family));
         if (!name)
             TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "GGUF has no name that clora knows for %s", t->module));
         entries[2 * i] = (gguf_entry){alloc_format("%s%s", name, A_ENDING), dtype, 2, {t->R, t->K}};
@@ -283,9 +283,9 @@ done:
     return status;
 }
 
-static clora_status write_file(const char *path, const term_list *list, const char *architecture, float alpha,
+static clora_status write_file(const char *path, const term_list *list, const gguf_family *family, float alpha,
                                clora_dtype dtype) {
-    const gguf_setting settings[] = {{"general.architecture", architecture, 0},
+    const gguf_setting settings[] = {{"general.architecture", family->architecture, 0},
                                      {"general.type", "adapter", 0},
                                      {"adapter.type", "lora", 0},
                                      {"adapter.lora.alpha", NULL, alpha}};
@@ -295,7 +295,7 @@ static clora_status write_file(const char *path, const term_list *list, const ch
 
     if (!entries)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", path));
-    TRY(describe(entries, list, dtype));
+    TRY(describe(entries, list, family, dtype));
     TRY(gguf_writer_begin(&writer, path, settings, sizeof(settings) / sizeof(settings[0]), entries, 2 * list->count));
     for (size_t i = 0; i < list->count; i++) {
         const lowrank_term *t = &list->term[i];
@@ -321,7 +321,7 @@ static clora_status write_gguf(bool *folded, term_list *list, const char *path, 
     if (file_exists(path))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "%s is there already: name another file or remove it", path));
     TRY(prepare(&alpha, folded, list, base, family));
-    TRY(write_file(path, list, family->architecture, alpha, dtype));
+    TRY(write_file(path, list, family, alpha, dtype));
 done:
     return status;
 }

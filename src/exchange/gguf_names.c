@@ -6,24 +6,47 @@
 #include "base/alloc.h"
 #include "exchange/term_list.h"
 
+struct gguf_part {
+    const char *module, *name; /* within a layer; NULL ends a list */
+};
+
+static const gguf_part apart[] = {
+    {"self_attn.q_proj", "attn_q"}, {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"}, {"self_attn.o_proj", "attn_output"},
+    {"mlp.gate_proj", "ffn_gate"},  {"mlp.up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},  {NULL, NULL},
+};
+
+/* q, k and v in one tensor, and gate and up in one, which has the name of up. */
+static const gguf_part fused[] = {
+    {"self_attn.qkv_proj", "attn_qkv"},
+    {"self_attn.o_proj", "attn_output"},
+    {"mlp.gate_up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},
+    {NULL, NULL},
+};
+
+static const gguf_part gpt2[] = {
+    {"attn.c_attn", "attn_qkv"},
+    {"attn.c_proj", "attn_output"},
+    {"mlp.c_fc", "ffn_up"},
+    {"mlp.c_proj", "ffn_down"},
+    {NULL, NULL},
+};
+
+static const char usual[] = "model.layers";
+
 static const gguf_family families[] = {
-    {"llama", "llama", true, false},         {"mistral", "llama", true, false}, {"qwen2", "qwen2", false, false},
-    {"qwen3", "qwen3", false, false},        {"phi3", "phi3", false, true},     {"smollm3", "smollm3", true, false},
-    {"granite", "granite", true, false},     {"gemma", "gemma", false, false},  {"gemma2", "gemma2", false, false},
-    {"gemma3_text", "gemma3", false, false}, {"olmo2", "olmo2", false, false},
+    {"llama", "llama", usual, apart, true},     {"mistral", "llama", usual, apart, true},
+    {"qwen2", "qwen2", usual, apart, false},    {"qwen3", "qwen3", usual, apart, false},
+    {"phi3", "phi3", usual, fused, false},      {"smollm3", "smollm3", usual, apart, true},
+    {"granite", "granite", usual, apart, true}, {"gemma", "gemma", usual, apart, false},
+    {"gemma2", "gemma2", usual, apart, false},  {"gemma3_text", "gemma3", usual, apart, false},
+    {"olmo2", "olmo2", usual, apart, false},    {"gpt2", "gpt2", "transformer.h", gpt2, false},
 };
+static const gguf_family unknown = {NULL, NULL, usual, apart, false};
 
-/* A tensor's name is another module's in a family with fused ones. */
-static const struct {
-    const char *module, *name, *fused;
-} parts[] = {
-    {"self_attn.q_proj", "attn_q", NULL},          {"self_attn.k_proj", "attn_k", NULL},
-    {"self_attn.v_proj", "attn_v", NULL},          {"self_attn.qkv_proj", "attn_qkv", NULL},
-    {"self_attn.o_proj", "attn_output", NULL},     {"mlp.gate_proj", "ffn_gate", NULL},
-    {"mlp.up_proj", "ffn_up", "mlp.gate_up_proj"}, {"mlp.down_proj", "ffn_down", NULL},
-};
-
-enum { FAMILIES = sizeof(families) / sizeof(families[0]), PARTS = sizeof(parts) / sizeof(parts[0]) };
+enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
 
 const gguf_family *gguf_family_find(const char *model_type) {
     for (size_t i = 0; i < FAMILIES; i++)
@@ -36,43 +59,39 @@ const gguf_family *gguf_family_of(const char *architecture) {
     for (size_t i = 0; i < FAMILIES; i++)
         if (strcmp(families[i].architecture, architecture) == 0)
             return &families[i];
-    return NULL;
-}
-
-static bool is_part(size_t i, const char *module) {
-    return strcmp(module, parts[i].module) == 0 || (parts[i].fused && strcmp(module, parts[i].fused) == 0);
+    return &unknown;
 }
 
 static clora_status no_memory(const char *name) {
     return clora_fail(CLORA_ERROR_MEMORY, "no memory for the name of %s", name);
 }
 
-clora_status gguf_name_of(char **out, const char *module) {
-    static const char head[] = "model.layers.";
+clora_status gguf_name_of(char **out, const char *module, const gguf_family *family) {
+    const size_t head = strlen(family->layers);
     const char *rest;
     const int layer = term_layer(&rest, module);
+    const bool in_layer = layer >= 0 && strncmp(module, family->layers, head) == 0 && module[head] == '.';
 
     *out = NULL;
     if (strcmp(module, "lm_head") == 0)
         return (*out = alloc_string("output")) ? CLORA_OK : no_memory(module);
-    for (size_t i = 0; i < PARTS; i++)
-        if (strncmp(module, head, strlen(head)) == 0 && layer >= 0 && is_part(i, rest))
-            return (*out = alloc_format("blk.%d.%s", layer, parts[i].name)) ? CLORA_OK : no_memory(module);
+    for (const gguf_part *p = family->parts; in_layer && p->name; p++)
+        if (strcmp(rest, p->module) == 0)
+            return (*out = alloc_format("blk.%d.%s", layer, p->name)) ? CLORA_OK : no_memory(module);
     return CLORA_OK;
 }
 
 clora_status gguf_module_of(char **out, const char *name, const gguf_family *family) {
     const char *rest;
     const int layer = term_layer(&rest, name);
+    const bool in_layer = layer >= 0 && strncmp(name, "blk.", 4) == 0;
 
     *out = NULL;
     if (strcmp(name, "output") == 0)
         return (*out = alloc_string("lm_head")) ? CLORA_OK : no_memory(name);
-    for (size_t i = 0; i < PARTS; i++) {
-        const char *module = family && family->fused && parts[i].fused ? parts[i].fused : parts[i].module;
-        if (strncmp(name, "blk.", 4) == 0 && layer >= 0 && strcmp(rest, parts[i].name) == 0)
-            return (*out = alloc_format("model.layers.%d.%s", layer, module)) ? CLORA_OK : no_memory(name);
-    }
+    for (const gguf_part *p = family->parts; in_layer && p->name; p++)
+        if (strcmp(rest, p->name) == 0)
+            return (*out = alloc_format("%s.%d.%s", family->layers, layer, p->module)) ? CLORA_OK : no_memory(name);
     return CLORA_OK;
 }
 
