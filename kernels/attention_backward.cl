@@ -148,18 +148,22 @@ INLINE void key_places(size_t *at, const key_lanes *s, const int stride, const i
         at[l] = s->row[l] * stride + g * D;
 }
 
-// Scores s and dp = dy v^T of query t, which sees from <= key <= to at most, and the lanes' keys become p and
-// ds = p * (dp - delta), zero where t does not see.
-INLINE void key_gradients(__local V *s, __local V *dp, const key_lanes *keys, const int t, const int from, const int to,
-                          const float lse, const float delta) {
+// Scores s and dp = dy v^T of query t, which sees from <= key <= to at most and of the prefix from `near` on, and the
+// lanes' keys become p and ds = p * (dp - delta), zero where t does not see.
+INLINE void key_gradients(__local V *s, __local V *dp, const key_lanes *keys, const int t, const int near,
+                          const int from, const int to, const float lse, const float delta) {
     const bool inside = from <= keys->lowest && keys->highest <= to && t < keys->clear_to;
-    const bool clear = inside || keys->highest < keys->prefix;
+    const bool clear = inside || (near <= keys->lowest && keys->highest < keys->prefix);
     FOR_VECTORS(v) {
         V p = exponential(TILE(s, 0, v) - lse), ds = p * (TILE(dp, 0, v) - delta);
         if (!clear) {
             const VI key = LOAD(keys->key + v * VW);
             const VI open = (VI)(t) <= LOAD(keys->last + v * VW);
-            const VI seen = ((key >= (VI)(from)) & (key <= (VI)(to)) & open) | (key < (VI)(keys->prefix));
+            VI ahead = key < (VI)(keys->prefix);
+#if PARTIAL
+            ahead &= key >= (VI)(near);
+#endif
+            const VI seen = ((key >= (VI)(from)) & (key <= (VI)(to)) & open) | ahead;
             p = seen ? p : (V)(0.0f);
             ds = seen ? ds : (V)(0.0f);
         }
@@ -283,8 +287,9 @@ attention_backward(TENSOR(float, dq), const int dq_stride, TENSOR(float, parts),
                 dots(st, query, q_stride, n, kt);
                 dots(dst, gradient, dy_stride, n, vt);
                 for (int j = 0; j < n; j++)
-                    key_gradients(&st[j * NV * WG], &dst[j * NV * WG], &keys, t + j, prefix + first[m + j],
-                                  before + t + j, finite_lse(lse[(m + j) * H + h]), delta[(m + j) * H + h]);
+                    key_gradients(&st[j * NV * WG], &dst[j * NV * WG], &keys, t + j, PREFIX_FIRST(m + j),
+                                  prefix + FIRST(m + j), before + t + j, finite_lse(lse[(m + j) * H + h]),
+                                  delta[(m + j) * H + h]);
                 accumulate(dvt, one, st, n, gradient, dy_stride);
                 accumulate(dkt, one, dst, n, query, q_stride);
 #if WITH_DQ

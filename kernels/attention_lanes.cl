@@ -28,6 +28,9 @@
 #ifndef FORKED
 #define FORKED 0 // 1: keys are hidden from queries after their last
 #endif
+#ifndef PARTIAL
+#define PARTIAL 0 // 1: first has two columns; queries see the prefix from the second's key on
+#endif
 #if BK % MR != 0
 #error "BK must be a multiple of MR"
 #endif
@@ -36,6 +39,12 @@
 #endif
 
 #define LANES (VW * NV * WG)
+#define FIRST(m) first[(m) * (1 + PARTIAL)] // key after the prefix that row m sees
+#if PARTIAL
+#define PREFIX_FIRST(m) first[(m)*2 + 1]
+#else
+#define PREFIX_FIRST(m) 0
+#endif
 #define ITEM ((int)get_local_id(0))
 #define TILE(t, d, v) t[((d)*NV + (v)) * WG + ITEM] // a vector of a tile
 #define LANE(v, i) (((v)*WG + ITEM) * VW + (i))     // the number of lane i of vector v among LANES
@@ -164,6 +173,10 @@ typedef struct {
     int lo[NV * VW], hi[NV * VW]; // first and last visible key of those after it
     int from, to;                 // keys that some lane sees: from <= key < to
     int clear_from, clear_to;     // keys that all lanes see
+#if PARTIAL
+    int near[NV * VW];         // first visible key of the prefix
+    int near_from, near_clear; // that some lane and that all lanes see
+#endif
 #if FORKED
     int past;
     __global const int *last; // query that sees each key after the prefix
@@ -186,12 +199,17 @@ INLINE void find_queries(queries *s, __global const int *first, __global const i
         s->m[l] = (size_t)b * T + t;
         s->head[l] = g * per_group + row % per_group;
         s->real[l] = base + LANE(v, i) < rows;
-        s->lo[l] = prefix + first[s->m[l]];
+        s->lo[l] = prefix + FIRST(s->m[l]);
         s->hi[l] = past + t;
         s->from = min(s->from, s->lo[l]);
         s->to = max(s->to, s->hi[l] + 1);
         s->clear_from = max(s->clear_from, s->lo[l]);
         s->clear_to = min(s->clear_to, s->hi[l] + 1);
+#if PARTIAL
+        s->near[l] = PREFIX_FIRST(s->m[l]);
+        s->near_from = l == 0 ? s->near[l] : min(s->near_from, s->near[l]);
+        s->near_clear = l == 0 ? s->near[l] : max(s->near_clear, s->near[l]);
+#endif
     }
 #if WG > 1
     s->from = s->from / BK * BK; // so that the items of a group read the same keys at a time
@@ -200,7 +218,11 @@ INLINE void find_queries(queries *s, __global const int *first, __global const i
 
 // Blocks of keys: those of the prefix, if there is one, then those from `from` on.
 INLINE int first_block(const queries *s) {
+#if PARTIAL
+    return s->near_from < s->prefix ? s->near_from / BK * BK : s->from;
+#else
     return s->prefix > 0 ? 0 : s->from;
+#endif
 }
 INLINE int next_block(const queries *s, const int key) {
     return key + BK < s->prefix ? key + BK : max(key + BK, s->from);
@@ -229,13 +251,22 @@ INLINE void hide(__local V *s, const queries *r, const int key, const int n) {
 #if FORKED
     hide_closed(s, r, key, n);
 #endif
-    if ((key >= r->clear_from && key + n <= r->clear_to) || key + n <= r->prefix)
+#if PARTIAL
+    const int whole_from = r->near_clear; // of the prefix
+#else
+    const int whole_from = 0;
+#endif
+    if ((key >= r->clear_from && key + n <= r->clear_to) || (key >= whole_from && key + n <= r->prefix))
         return;
     FOR_VECTORS(v) {
         const VI lo = LOAD(r->lo + v * VW), hi = LOAD(r->hi + v * VW);
         for (int j = 0; j < n; j++) {
             const VI k = (VI)(key + j);
-            TILE(s, j, v) = (((k >= lo) & (k <= hi)) | (k < (VI)(r->prefix))) ? TILE(s, j, v) : (V)(-INFINITY);
+            VI ahead = k < (VI)(r->prefix);
+#if PARTIAL
+            ahead &= k >= LOAD(r->near + v * VW);
+#endif
+            TILE(s, j, v) = (((k >= lo) & (k <= hi)) | ahead) ? TILE(s, j, v) : (V)(-INFINITY);
         }
     }
 }

@@ -160,12 +160,17 @@ class Qwen2(ModelTest):
         for name in (n for n in before if n.endswith(".bias")):
             self.assertEqual(after[name], before[name])
 
-    def test_other_biases_and_windows_are_refused_by_name(self):
+    def test_a_window_changes_what_the_last_layers_see(self):
+        whole, most = ({"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 6,
+                        "max_window_layers": first} for first in (99, 1))
+        whole, most = (self.model(str(i), self.biased(0.25), **keys) for i, keys in enumerate((whole, most)))
+        self.assertEqual(self.loss(whole), self.loss(self.model("some", self.biased(0.25), model_type="qwen2")))
+        self.assertGreater(abs(self.loss(most)[0] - self.loss(whole)[0]), 1e-4)
+        self.assertLess(abs(self.loss(most)[0] - self.loss(whole)[0]), 1)
+
+    def test_other_biases_are_refused_by_name(self):
         other = self.model("other", self.biased(0.25, ("q_proj", "k_proj", "v_proj", "o_proj")), model_type="qwen2")
         self.fails(1, "eval", other, "--data", self.data, says=["o_proj.bias", "is a bias"])
-        window = self.model("window", self.biased(0.25), model_type="qwen2", use_sliding_window=True,
-                            max_window_layers=0)
-        self.fails(1, "eval", window, "--data", self.data, says="use_sliding_window")
 
 
 @needs_device

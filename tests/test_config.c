@@ -10,6 +10,7 @@
 
 #include "model/decoder.h"
 #include "model/family.h"
+#include "model/layer_types.h"
 #include "model/rope_table.h"
 #include "support/fixture.h"
 #include "support/scratch.h"
@@ -19,6 +20,7 @@
     "\"hidden_size\": 64, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, " \
     "\"intermediate_size\": 48, \"vocab_size\": 16"
 #define SIZES "\"model_type\": \"llama\", \"max_position_embeddings\": 4096, " NUMBERS
+#define MISTRAL "\"model_type\": \"mistral\", " NUMBERS
 #define QWEN2 "\"model_type\": \"qwen2\", " NUMBERS
 
 static clora_status load(model_config *out, const char *text) {
@@ -165,7 +167,8 @@ static void test_an_unknown_family_is_refused_with_those_there_are(void **state)
     model_config config;
 
     assert_refused(load(&config, "{\"model_type\": \"gpt_neox\"}"), CLORA_ERROR_UNSUPPORTED, "\"gpt_neox\"");
-    assert_refused(load(&config, "{\"model_type\": \"gpt_neox\"}"), CLORA_ERROR_UNSUPPORTED, "these are: llama, qwen2");
+    assert_refused(load(&config, "{\"model_type\": \"gpt_neox\"}"), CLORA_ERROR_UNSUPPORTED,
+                   "these are: llama, mistral, qwen2");
     assert_refused(load(&config, "{\"model_type\": null}"), CLORA_ERROR_FORMAT, "\"model_type\" is missing");
 }
 
@@ -190,25 +193,38 @@ static void test_biases_are_where_the_family_has_them(void **state) {
     assert_biases(&config, true, false, false, false);
 }
 
-static void test_sliding_windows_are_refused_where_qwen2_has_them(void **state) {
-    static const char *const fine[] = {
-        "\"use_sliding_window\": false, \"sliding_window\": 4, \"max_window_layers\": 0",
-        "\"sliding_window\": 4, \"max_window_layers\": 0",
-        "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 1",
-        "\"use_sliding_window\": true",
-        "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0",
-        "\"use_sliding_window\": true, \"max_window_layers\": 0, \"layer_types\": [\"full_attention\"]",
-        "\"layer_types\": null",
+/* Models of one layer. */
+static void test_a_layer_has_the_window_that_its_family_gives_it(void **state) {
+    static const struct {
+        const char *family, *settings;
+        int window;
+    } fine[] = {
+        {QWEN2, "\"use_sliding_window\": false, \"sliding_window\": 4, \"max_window_layers\": 0", 0},
+        {QWEN2, "\"sliding_window\": 4, \"max_window_layers\": 0", 0},
+        {QWEN2, "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 1", 0},
+        {QWEN2, "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 0", 4},
+        {QWEN2, "\"use_sliding_window\": true, \"max_window_layers\": 0", 4096},
+        {QWEN2, "\"use_sliding_window\": true", 0},
+        {QWEN2, "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 0", 0},
+        {QWEN2, "\"use_sliding_window\": true, \"max_window_layers\": 0, \"layer_types\": [\"full_attention\"]", 0},
+        {QWEN2, "\"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\"]", 4096},
+        {QWEN2, "\"layer_types\": null", 0},
+        {MISTRAL, "\"sliding_window\": 7", 7},
+        {MISTRAL, "\"sliding_window\": null", 0},
+        {MISTRAL, "\"sliding_window\": 7, \"layer_types\": [\"full_attention\"]", 0},
+        {MISTRAL, "\"sliding_window\": 4096, \"max_position_embeddings\": 4096", 0}, /* as if there were none */
+        {MISTRAL, "\"attention_dropout\": 0.0", 4096},
     };
     static const struct {
         const char *settings;
         clora_status status;
         const char *words;
     } cases[] = {
-        {"\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 0", CLORA_ERROR_UNSUPPORTED,
-         "\"use_sliding_window\""},
-        {"\"use_sliding_window\": true, \"max_window_layers\": 0", CLORA_ERROR_UNSUPPORTED, "\"use_sliding_window\""},
-        {"\"layer_types\": [\"sliding_attention\"]", CLORA_ERROR_UNSUPPORTED, "\"layer_types\""},
+        {"\"layer_types\": [\"sliding_attention\"]", CLORA_ERROR_FORMAT, "no window"},
+        {"\"layer_types\": [\"chunked_attention\"]", CLORA_ERROR_UNSUPPORTED, "\"layer_types\""},
+        {"\"layer_types\": []", CLORA_ERROR_FORMAT, "lists 0 layers"},
+        {"\"use_sliding_window\": true, \"sliding_window\": 0", CLORA_ERROR_FORMAT, "1 is the least"},
+        {"\"use_sliding_window\": true, \"sliding_window\": 1.5", CLORA_ERROR_FORMAT, "\"sliding_window\""},
         {"\"layer_types\": [7]", CLORA_ERROR_UNSUPPORTED, "\"layer_types\""},
         {"\"layer_types\": \"full_attention\"", CLORA_ERROR_FORMAT, "\"layer_types\" must be a list"},
         {"\"use_sliding_window\": 1", CLORA_ERROR_FORMAT, "\"use_sliding_window\""},
@@ -219,8 +235,10 @@ static void test_sliding_windows_are_refused_where_qwen2_has_them(void **state) 
 
     (void)state;
     for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
-        snprintf(text, sizeof(text), "{" QWEN2 ", %s}", fine[i]);
+        snprintf(text, sizeof(text), "{%s, %s}", fine[i].family, fine[i].settings);
         assert_ok(load(&config, text));
+        assert_int_equal(model_window(&config, 0), fine[i].window);
+        assert_int_equal(model_largest_window(&config), fine[i].window);
     }
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         snprintf(text, sizeof(text), "{" QWEN2 ", %s}", cases[i].settings);
@@ -301,7 +319,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_an_unknown_family_is_refused_with_those_there_are, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_biases_are_where_the_family_has_them, scratch_setup, scratch_teardown),
-        cmocka_unit_test_setup_teardown(test_sliding_windows_are_refused_where_qwen2_has_them, scratch_setup,
+        cmocka_unit_test_setup_teardown(test_a_layer_has_the_window_that_its_family_gives_it, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_what_a_file_leaves_out_is_the_family_s_own, scratch_setup,
                                         scratch_teardown),

@@ -94,7 +94,8 @@ enum { SOME = -1 };
 static void check(clora_model *model, clora_adapter *adapter, text t, int expected) {
     static float apart[STEPS * MOST_B * V], one[STEPS * MOST_B * V];
     const model_config *c = &model->config;
-    const attention_shape shape = {t.B, t.T, capacity_of(model), c->heads, c->kv_heads, c->head_dim, 0, false};
+    const attention_shape shape = {
+        .B = t.B, .T = t.T, .S = capacity_of(model), .H = c->heads, .G = c->kv_heads, .D = c->head_dim};
 
     force("path_tape", TAPE_APART);
     decode(apart, model, adapter, &t);

@@ -11,6 +11,7 @@
 
 #include <clora/clora.h>
 
+#include "base/ints.h"
 #include "model/decoder.h"
 #include "model/session.h"
 #include "support/fixture.h"
@@ -37,6 +38,7 @@ static const tenant LLAMA = {
     "tiny-llama", 4, {"tiny-llama-lora", "tiny-llama-rslora", "tiny-llama-patterns", "tiny-llama-dora"}};
 static const tenant QWEN2 = {"tiny-qwen2", 3, {"tiny-qwen2-lora", "tiny-qwen2-dora", "tiny-qwen2-lora-bias"}};
 static const tenant PHI3 = {"tiny-phi3", 1, {"tiny-phi3-lora"}};
+static const tenant MISTRAL = {"tiny-mistral", 1, {"tiny-mistral-lora"}};
 static const tenant *family;
 
 /* Logits (B, T, V) of the fixture's batch. */
@@ -170,12 +172,12 @@ static void test_greedy_texts_are_those_of_transformers(void **state) {
     clora_session *session = NULL;
 
     fixture_read_batch(&batch, family->model);
-    assert_ok(clora_session_create(&session, model, 1, batch.T + FIXTURE_GREEDY));
+    assert_ok(clora_session_create(&session, model, 1, least(batch.T + FIXTURE_GREEDY, model->config.max_positions)));
     for (int b = 0; b < batch.B; b++) {
-        fixture_greedy(wanted, family->model, b);
+        const int count = fixture_greedy(wanted, family->model, b);
         clora_session_reset(session);
         assert_ok(clora_session_forward(session, logits, batch.ids + b * batch.T, batch.lengths[b], 0));
-        for (int i = 0; i < FIXTURE_GREEDY; i++) {
+        for (int i = 0; i < count; i++) {
             int32_t id = 0;
             for (int32_t v = 1; v < V; v++)
                 id = logits[v] > logits[id] ? v : id;
@@ -287,6 +289,11 @@ static int load_phi3(void **state) {
     return load(&PHI3);
 }
 
+static int load_mistral(void **state) {
+    (void)state;
+    return load(&MISTRAL);
+}
+
 static int free_model(void **state) {
     (void)state;
     clora_model_free(model);
@@ -312,7 +319,8 @@ int main(void) {
     }
     const int failed = cmocka_run_group_tests_name("llama", tests, load_llama, free_model) +
                        cmocka_run_group_tests_name("qwen2", tests, load_qwen2, free_model) +
-                       cmocka_run_group_tests_name("phi3", tests, load_phi3, free_model);
+                       cmocka_run_group_tests_name("phi3", tests, load_phi3, free_model) +
+                       cmocka_run_group_tests_name("mistral", tests, load_mistral, free_model);
     clora_context_free(context);
     return failed;
 }

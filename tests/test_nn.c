@@ -235,7 +235,7 @@ static void test_the_norm_of_gradients_that_overflow_stops_the_update(void **sta
 /* Attention of T = 3 queries on S = 5 keys of one head of 4, of which row `unseen` of k and v is a NaN. */
 static void attend(clora_context *context, float *y, int unseen, const int32_t *first) {
     enum { T = 3, S = 5, D = 4 };
-    const attention_shape shape = {1, T, S, 1, 1, D, 0, false};
+    const attention_shape shape = {.B = 1, .T = T, .S = S, .H = 1, .G = 1, .D = D};
     float values[S * D], lse[T];
 
     case_fill(values, S * D, 3);
@@ -303,10 +303,13 @@ static void test_shapes_that_do_not_fit_are_refused(void **state) {
     assert_int_equal(op_dropout(a, b, 0.1f, 0, 0), CLORA_ERROR_SHAPE);
     assert_int_equal(op_add(a, b), CLORA_ERROR_SHAPE);
     assert_int_equal(op_sum_squares(a, 0, a, b), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_rope_store(a, b, a, a, a, (attention_shape){1, 2, 3, 1, 1, 2, 0, false}), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, NULL, (attention_shape){1, 2, 3, 3, 2, 2, 0, false}),
+    assert_int_equal(op_rope_store(a, b, a, a, a, (attention_shape){.B = 1, .T = 2, .S = 3, .H = 1, .G = 1, .D = 2}),
                      CLORA_ERROR_SHAPE);
-    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, NULL, (attention_shape){1, 2, 3, 3, 2, 2, 3, false}),
+    assert_int_equal(
+        op_attention(a, NULL, a, b, b, a, a, NULL, (attention_shape){.B = 1, .T = 2, .S = 3, .H = 3, .G = 2, .D = 2}),
+        CLORA_ERROR_SHAPE);
+    assert_int_equal(op_attention(a, NULL, a, b, b, a, a, NULL,
+                                  (attention_shape){.B = 1, .T = 2, .S = 3, .H = 3, .G = 2, .D = 2, .prefix = 3}),
                      CLORA_ERROR_SHAPE);
     assert_int_equal(op_past_join(a, b, NULL, 1), CLORA_ERROR_SHAPE);
     assert_int_equal(op_past_split(NULL, a, b, 1, 2), CLORA_ERROR_SHAPE);

@@ -24,7 +24,7 @@ enum { V = 97, MOST = 64 * V };
 static const double tolerance = 1e-4;
 
 static clora_context *context;
-static clora_model *models[2];
+static clora_model *models[3];
 
 /* PEFT's adapters; trained is where PEFT trains them. */
 static const struct {
@@ -36,6 +36,7 @@ static const struct {
     {"tiny-llama-prompt", 0, true},
     {"tiny-qwen2-prefix", 1, true},
     {"tiny-qwen2-prompt", 1, true},
+    {"tiny-mistral-prefix", 2, true}, /* longer than the window */
     {"tiny-llama-prefix-projection", 0, false},
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]), TRAINED = CASES - 1 };
@@ -148,15 +149,15 @@ static void test_training_follows_peft(void **state) {
     train_like_peft(3, CLORA_RECOMPUTE_ATTENTION);
 }
 
+static const int packed_ids[] = {5, 17, 42, 88, 3, 61, 29, 96, 11}, packed_lengths[] = {5, 4};
+
 /* Two short sequences side by side, or in one row: the same losses. */
 static void test_packed_sequences_have_the_loss_of_single_ones(void **state) {
-    static const int32_t ids[] = {5, 17, 42, 88, 3, 61, 29, 96, 11};
-    const int lengths[] = {5, 4};
     clora_eval_result apart, packed;
     clora_dataset *dataset = NULL;
 
     (void)state;
-    assert_ok(clora_dataset_from_ids(&dataset, ids, NULL, lengths, 2));
+    assert_ok(clora_dataset_from_ids(&dataset, packed_ids, NULL, packed_lengths, 2));
     for (int i = 0; i < 2; i++) {
         clora_adapter *adapter = load(i);
         assert_ok(clora_evaluate(&apart, models[0], adapter, dataset, 2, 0, 0, NULL, NULL));
@@ -171,14 +172,12 @@ static void test_packed_sequences_have_the_loss_of_single_ones(void **state) {
 
 /* The gradient of rows that hold several sequences is the sum of theirs. */
 static void test_packed_sequences_have_the_gradient_of_single_ones(void **state) {
-    static const int32_t ids[] = {5, 17, 42, 88, 3, 61, 29, 96, 11};
-    const int lengths[] = {5, 4};
     clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
     clora_dataset *dataset = NULL;
     clora_train_step done;
 
     (void)state;
-    assert_ok(clora_dataset_from_ids(&dataset, ids, NULL, lengths, 2));
+    assert_ok(clora_dataset_from_ids(&dataset, packed_ids, NULL, packed_lengths, 2));
     options.steps = 1;
     options.shuffle = 0;
     for (int i = 0; i < 2; i++) {
@@ -561,13 +560,14 @@ static void test_joined_with_low_rank_terms_it_stays_what_it_is(void **state) {
 static int make(void **state) {
     (void)state;
     return clora_model_load(&models[0], context, fixture_path("tiny-llama"), NULL) != CLORA_OK ||
-           clora_model_load(&models[1], context, fixture_path("tiny-qwen2"), NULL) != CLORA_OK;
+           clora_model_load(&models[1], context, fixture_path("tiny-qwen2"), NULL) != CLORA_OK ||
+           clora_model_load(&models[2], context, fixture_path("tiny-mistral"), NULL) != CLORA_OK;
 }
 
 static int finish(void **state) {
     (void)state;
-    clora_model_free(models[0]);
-    clora_model_free(models[1]);
+    for (int i = 0; i < 3; i++)
+        clora_model_free(models[i]);
     return 0;
 }
 

@@ -19,7 +19,7 @@ static float q[QUERIES], k[KEYS], v[KEYS];
 
 typedef struct windows {
     ref_attention_shape shape;
-    int32_t past[2], first[8];
+    int32_t past[2], first[16];
     const int32_t *last;
 } windows;
 
@@ -30,6 +30,11 @@ static const windows with_prefix = {
 /* Of the keys after the prefix, 1 and 2 of the first row are hidden from query 3, and 0 of the second from 2 and 3. */
 static const int32_t limits[8] = {3, 2, 2, 3, 1, 3, 3, 3};
 static const windows forked = {{.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3, .prefix = 2}, {2, 2}, {0}, limits};
+/* Not all of the prefix: 0 and 1 from there, then what the second columns say. */
+static const windows partial = {{.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3, .prefix = 2, .partial = true},
+                                {2, 2},
+                                {0, 0, 0, 1, 0, 2, 1, 2, 0, 0, 0, 0, 2, 1, 3, 2},
+                                NULL};
 static const windows *seen;
 
 typedef struct attention_gradients {
@@ -78,6 +83,28 @@ static void test_gradients_of_attention_with_a_prefix_are_its_slopes(void **stat
 static void test_gradients_of_forked_attention_are_its_slopes(void **state) {
     (void)state;
     check_attention(&forked);
+}
+
+static void test_gradients_of_attention_with_a_part_of_the_prefix_are_its_slopes(void **state) {
+    (void)state;
+    check_attention(&partial);
+}
+
+static void test_a_query_sees_its_part_of_the_prefix(void **state) {
+    (void)state;
+    float y[QUERIES], moved[QUERIES];
+
+    gradients_of_attention(&partial); /* fills q, k and v */
+    ref_attention(y, NULL, q, k, v, partial.past, partial.first, NULL, partial.shape);
+    v[0] += 1.0f; /* key 0 of the first sequence's prefix */
+    ref_attention(moved, NULL, q, k, v, partial.past, partial.first, NULL, partial.shape);
+    assert_true(y[0] != moved[0]);
+    for (int t = 1; t < 4; t++)
+        assert_true(y[t * 4 * 3] == moved[t * 4 * 3]);
+    v[2 * 3] += 1.0f; /* key 1 */
+    ref_attention(moved, NULL, q, k, v, partial.past, partial.first, NULL, partial.shape);
+    assert_true(y[4 * 3] != moved[4 * 3]);
+    assert_true(y[2 * 4 * 3] == moved[2 * 4 * 3]);
 }
 
 static void test_a_forked_row_hides_keys_from_later_queries(void **state) {
@@ -180,6 +207,8 @@ int main(void) {
         cmocka_unit_test(test_gradients_of_attention_are_its_slopes),
         cmocka_unit_test(test_gradients_of_attention_with_a_prefix_are_its_slopes),
         cmocka_unit_test(test_gradients_of_forked_attention_are_its_slopes),
+        cmocka_unit_test(test_gradients_of_attention_with_a_part_of_the_prefix_are_its_slopes),
+        cmocka_unit_test(test_a_query_sees_its_part_of_the_prefix),
         cmocka_unit_test(test_a_forked_row_hides_keys_from_later_queries),
         cmocka_unit_test(test_packed_queries_see_the_prefix_and_their_own),
         cmocka_unit_test(test_keys_that_nobody_saw_have_no_gradient),

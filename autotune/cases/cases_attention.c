@@ -3,15 +3,17 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/ints.h"
 #include "ref/ref.h"
 
 /*
  * Attention: sequence b of T queries has past[b] = S - T - b % 2 keys before them (0 when S = T). Options: 1 without
  * lse; 2 packed: the queries of a sequence belong to stretches of five, which do not see one another, and no query of a
  * packed sequence sees the past; 4: the S - T keys are a prefix, which every query sees; 8: all of a sequence sees its
- * first stretch, and the others see no other but it.
+ * first stretch, and the others see no other but it; 16: a query sees the WINDOW keys up to its own, of which the
+ * prefix's are the first.
  */
-enum { NO_LSE = 1, PACKED = 2, PREFIX = 4, FORKED = 8, STRETCH = 5 };
+enum { NO_LSE = 1, PACKED = 2, PREFIX = 4, FORKED = 8, SLIDING = 16, STRETCH = 5, WINDOW = 6 };
 
 static clora_tensor *tensor(case_run *run, int i) {
     return &run->buffer[i].tensor;
@@ -21,12 +23,31 @@ static int prefix_of(const op_shape *s) {
     return s->option & PREFIX ? s->S - s->T : 0;
 }
 
+static bool is_partial(const op_shape *s) {
+    return s->option & PREFIX && s->option & SLIDING;
+}
+
 static attention_shape shape_of(const op_shape *s) {
-    return (attention_shape){s->B, s->T, s->S, s->H, s->G, s->D, prefix_of(s), s->option & FORKED};
+    return (attention_shape){.B = s->B,
+                             .T = s->T,
+                             .S = s->S,
+                             .H = s->H,
+                             .G = s->G,
+                             .D = s->D,
+                             .prefix = prefix_of(s),
+                             .forked = s->option & FORKED,
+                             .partial = is_partial(s)};
 }
 
 static ref_attention_shape ref_shape_of(const op_shape *s) {
-    return (ref_attention_shape){s->B, s->T, s->S, s->H, s->G, s->D, prefix_of(s)};
+    return (ref_attention_shape){.B = s->B,
+                                 .T = s->T,
+                                 .S = s->S,
+                                 .H = s->H,
+                                 .G = s->G,
+                                 .D = s->D,
+                                 .prefix = prefix_of(s),
+                                 .partial = is_partial(s)};
 }
 
 static void fill_past(case_run *run, int32_t *past) {
@@ -36,28 +57,43 @@ static void fill_past(case_run *run, int32_t *past) {
         past[b] = s->S - s->T - (s->S > s->T && !(s->option & PREFIX) ? b % 2 : 0);
 }
 
-static int first_of(const op_shape *s, const int32_t *past, int b, int t) {
+/* Where the stretch of query t begins among the keys after the prefix. */
+static int stretch_of(const op_shape *s, const int32_t *past, int b, int t) {
     return s->option & PACKED ? past[b] - prefix_of(s) + t / STRETCH * STRETCH : 0;
 }
 
 static void fill_first(case_run *run, int32_t *first, const int32_t *past) {
     const op_shape *s = &run->shape;
+    const int columns = 1 + is_partial(s);
 
-    for (int i = 0; i < s->B * s->T && run->status == CLORA_OK; i++)
-        first[i] = first_of(s, past, i / s->T, i % s->T);
+    for (int i = 0; i < s->B * s->T && run->status == CLORA_OK; i++) {
+        const int b = i / s->T, t = i % s->T, begin = stretch_of(s, past, b, t), P = prefix_of(s);
+        const int nearest = s->option & SLIDING ? past[b] - P + t - WINDOW + 1 : begin;
+        first[i * columns] = nearest > begin ? nearest : begin;
+        if (is_partial(s))
+            first[i * columns + 1] = nearest - begin + P > 0 ? nearest - begin + P : 0;
+    }
 }
 
-/* The last query that sees key s of sequence b: all from s on, or the last of the key's stretch. */
+static case_buffer *first_buffer(case_run *run) {
+    const op_shape *s = &run->shape;
+    return case_dense(run, "first", CASE_IN, CLORA_DTYPE_I32, s->B * s->T, 1 + is_partial(s));
+}
+
+/* The last query that sees the key that stands where query t does. */
+static int last_of(const op_shape *s, int t) {
+    const bool is_seen_by_all = !(s->option & (PACKED | FORKED)) || (s->option & FORKED && t < STRETCH);
+    const int end = is_seen_by_all ? s->T - 1 : t < 0 ? -1 : least(t / STRETCH * STRETCH + STRETCH, s->T) - 1;
+
+    return s->option & SLIDING ? least(end, t < -WINDOW ? -1 : t + WINDOW - 1) : end;
+}
+
 static void fill_last(case_run *run, int32_t *last, const int32_t *past) {
     const op_shape *s = &run->shape;
-
     const int keys = s->S - prefix_of(s);
 
-    for (int i = 0; i < s->B * keys && run->status == CLORA_OK; i++) {
-        const int b = i / keys, t = i % keys + prefix_of(s) - past[b], end = t / STRETCH * STRETCH + STRETCH - 1;
-        const bool is_seen_by_all = !(s->option & (PACKED | FORKED)) || (s->option & FORKED && t < STRETCH);
-        last[i] = is_seen_by_all ? s->T - 1 : t < 0 ? -1 : end < s->T ? end : s->T - 1;
-    }
+    for (int i = 0; i < s->B * keys && run->status == CLORA_OK; i++)
+        last[i] = last_of(s, i % keys + prefix_of(s) - past[i / keys]);
 }
 
 static void attention_setup(case_run *run) {
@@ -69,7 +105,7 @@ static void attention_setup(case_run *run) {
     case_matrix(run, "k", CASE_IN, s->B * s->S, s->G * s->D);
     case_matrix(run, "v", CASE_IN, s->B * s->S, s->G * s->D);
     case_buffer *past = case_dense(run, "past", CASE_IN, CLORA_DTYPE_I32, s->B, 1);
-    case_buffer *first = case_dense(run, "first", CASE_IN, CLORA_DTYPE_I32, M, 1);
+    case_buffer *first = first_buffer(run);
     fill_past(run, past->ids);
     fill_first(run, first->ids, past->ids);
     case_buffer *last = case_dense(run, "last", CASE_IN, CLORA_DTYPE_I32, s->B * (s->S - prefix_of(s)), 1);
@@ -115,7 +151,7 @@ static void attention_backward_setup(case_run *run) {
     case_matrix(run, "v", CASE_IN, S, kv);
     case_dense(run, "lse", CASE_IN, CLORA_DTYPE_F32, M, s->H);
     case_dense(run, "past", CASE_IN, CLORA_DTYPE_I32, s->B, 1);
-    case_dense(run, "first", CASE_IN, CLORA_DTYPE_I32, M, 1);
+    first_buffer(run);
     case_dense(run, "last", CASE_IN, CLORA_DTYPE_I32, S - s->B * prefix_of(s), 1);
     if (run->status != CLORA_OK)
         return;
@@ -234,6 +270,10 @@ static const op_shape shapes[] = {
     {.B = 2, .T = 17, .S = 17, .H = 4, .G = 2, .D = 12, .option = FORKED},
     {.B = 1, .T = 131, .S = 131, .H = 2, .G = 1, .D = 16, .pad = 3, .option = FORKED},
     {.B = 1, .T = 70, .S = 75, .H = 1, .G = 1, .D = 20, .option = FORKED | PREFIX},
+    {.B = 1, .T = 131, .S = 131, .H = 2, .G = 1, .D = 16, .pad = 3, .option = SLIDING},
+    {.B = 2, .T = 1, .S = 71, .H = 6, .G = 2, .D = 16, .option = SLIDING | NO_LSE},
+    {.B = 2, .T = 17, .S = 20, .H = 4, .G = 2, .D = 12, .option = SLIDING | PREFIX},
+    {.B = 1, .T = 131, .S = 134, .H = 2, .G = 1, .D = 16, .option = SLIDING | PREFIX | PACKED},
 };
 
 static const op_shape store_shapes[] = {

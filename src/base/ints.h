@@ -21,4 +21,8 @@ static inline int least(int a, int b) {
     return a < b ? a : b;
 }
 
+static inline int most(int a, int b) {
+    return a > b ? a : b;
+}
+
 #endif

@@ -20,10 +20,27 @@ static clora_tensor half_of(const clora_tensor *kv, int half) {
     return tensor_view(kv, 0, kv->shape[0], half * width, width);
 }
 
-static attention_shape shape_of(const workspace *ws, int S) {
-    const model_config *c = &ws->model->config;
+/* The keys that the rows of a step see in a layer, and how far they are seen. */
+static const clora_tensor *first_of(const workspace *ws, int l) {
+    return model_window(&ws->model->config, l) > 0 ? &ws->window_first : &ws->first;
+}
 
-    return (attention_shape){ws->B, ws->T, S, c->heads, c->kv_heads, c->head_dim, 0, ws->forked};
+static const clora_tensor *last_of(const workspace *ws, int l) {
+    return model_window(&ws->model->config, l) > 0 ? &ws->window_last : &ws->last;
+}
+
+static attention_shape shape_of(const workspace *ws, int S, int l) {
+    const model_config *c = &ws->model->config;
+    const bool partial = ws->prefix > 0 && model_window(c, l) > 0;
+
+    return (attention_shape){.B = ws->B,
+                             .T = ws->T,
+                             .S = S,
+                             .H = c->heads,
+                             .G = c->kv_heads,
+                             .D = c->head_dim,
+                             .forked = ws->forked,
+                             .partial = partial};
 }
 
 /* The rotations of layer l. */
@@ -41,12 +58,12 @@ static clora_tensor cache_view(const workspace *ws, const kv_cache *cache, int l
 
 static clora_status attend_cached(workspace *ws, attention_activations *a, const qkv_views *p, kv_cache *cache, int l) {
     clora_tensor kv = cache_view(ws, cache, l);
-    const attention_shape shape = shape_of(ws, cache->capacity);
+    const attention_shape shape = shape_of(ws, cache->capacity, l);
     const clora_tensor k = half_of(&kv, 0), v = half_of(&kv, 1);
     clora_status status = CLORA_OK;
 
     TRY(op_rope_store(&kv, &a->qkv, &ws->positions, rope_of(ws, l), &ws->past, shape));
-    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, &ws->first, NULL, shape));
+    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, &ws->past, first_of(ws, l), NULL, shape));
 done:
     return status;
 }
@@ -61,11 +78,11 @@ typedef struct keys {
 } keys;
 
 /* The sequences' own, after those of the prefix, which are the same for all. */
-static clora_status find_keys(keys *out, workspace *ws, const clora_tensor *prefix, const qkv_views *p) {
-    *out = (keys){p->k, p->v, &ws->past, shape_of(ws, ws->T)};
+static clora_status find_keys(keys *out, workspace *ws, const clora_tensor *prefix, const qkv_views *p, int l) {
+    *out = (keys){p->k, p->v, &ws->past, shape_of(ws, ws->T, l)};
     if (!prefix->buffer)
         return CLORA_OK;
-    *out = (keys){half_of(&ws->kv, 0), half_of(&ws->kv, 1), &ws->past_prefix, shape_of(ws, ws->prefix + ws->T)};
+    *out = (keys){half_of(&ws->kv, 0), half_of(&ws->kv, 1), &ws->past_prefix, shape_of(ws, ws->prefix + ws->T, l)};
     out->shape.prefix = ws->prefix;
     return op_past_join(&ws->kv, prefix, &p->kv, ws->B);
 }
@@ -92,8 +109,8 @@ clora_status attend(workspace *ws, const selection *s, attention_activations *a,
         return attend_cached(ws, a, &p, cache, l);
     const clora_tensor prefix = adapter_prefix_of(s->adapter, l);
     TRY(rotate(&p.qk, ws, &prefix, l, false));
-    TRY(find_keys(&in, ws, &prefix, &p));
-    TRY(op_attention(&a->att, ws->train ? &a->lse : NULL, &p.q, &in.k, &in.v, in.past, &ws->first, &ws->last,
+    TRY(find_keys(&in, ws, &prefix, &p, l));
+    TRY(op_attention(&a->att, ws->train ? &a->lse : NULL, &p.q, &in.k, &in.v, in.past, first_of(ws, l), last_of(ws, l),
                      in.shape));
 done:
     return status;
@@ -109,9 +126,9 @@ clora_status attend_backward(workspace *ws, const selection *s, const attention_
     clora_status status = CLORA_OK;
     keys in;
 
-    TRY(find_keys(&in, ws, &prefix, &p));
+    TRY(find_keys(&in, ws, &prefix, &p, l));
     TRY(op_attention_backward(&d.q, &dk, &dv, &ws->delta, &ws->dq_parts, &ws->datt, &a->att, &p.q, &in.k, &in.v,
-                              &a->lse, in.past, &ws->first, &ws->last, in.shape));
+                              &a->lse, in.past, first_of(ws, l), last_of(ws, l), in.shape));
     if (prefix.buffer)
         TRY(op_past_split(dprefix.buffer ? &dprefix : NULL, &d.kv, &ws->dkv, ws->prefix, ws->B));
     TRY(rotate(&d.qk, ws, &prefix, l, true));

@@ -32,10 +32,17 @@ typedef struct model_config {
     unsigned biases; /* bit k: the k-th of a layer's projections (model/family.h) has biases */
     rope_settings rope[ROPES];
     uint8_t layer_rope[CONFIG_LAYERS]; /* ROPE_FIRST, where the family does not say otherwise */
-    int eos_count;                     /* ids that end a generation */
+    int window;                        /* tokens that a sliding layer sees, the query's own with them; 0: none slides */
+    bool slides[CONFIG_LAYERS];
+    int eos_count; /* ids that end a generation */
     int32_t eos[CONFIG_EOS];
     int eos_ignored; /* ids in the files that are outside the vocabulary */
 } model_config;
+
+/* The window of a layer; 0: none, or one that no sequence is longer than. */
+static inline int model_window(const model_config *c, int l) {
+    return c->window < c->max_positions && c->slides[l] ? c->window : 0;
+}
 
 clora_status config_load(model_config *out, const char *directory);
 

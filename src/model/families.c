@@ -4,6 +4,7 @@
 #include "model/config_values.h"
 #include "model/decoder.h"
 #include "model/family.h"
+#include "model/layer_types.h"
 
 /* ---- decoders with a normalisation before each sublayer, rotary positions and a gated MLP (decoder.c) ---- */
 
@@ -45,56 +46,48 @@ done:
     return status;
 }
 
-static clora_status refuse_layer_types(const json_t *types, const char *path) {
-    if (!json_is_array(types))
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: \"layer_types\" must be a list", path);
-    for (size_t i = 0; i < json_array_size(types); i++) {
-        const char *type = json_string_value(json_array_get(types, i));
-        if (!type || strcmp(type, "full_attention") != 0)
-            return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"layer_types\" has another type than \"full_attention\"",
-                              path);
-    }
-    return CLORA_OK;
-}
+/* "layer_types", or else all layers from `first` on have the window. */
+static clora_status read_sliding_layers(model_config *c, const json_t *root, int64_t first, const char *path) {
+    bool listed;
+    const clora_status status = layer_types_read(&listed, c, root, path);
 
-/* No layer may have a sliding window. transformers derives "layer_types" from the other keys where it is not set. */
-static clora_status refuse_windows(const model_config *c, const json_t *root, const char *path) {
-    const json_t *types = json_object_get(root, "layer_types");
-    const bool unlimited = json_is_null(json_object_get(root, "sliding_window"));
-    clora_status status = CLORA_OK;
-    int64_t first;
-    bool slides;
-
-    TRY(json_get_bool(&slides, root, "use_sliding_window", false, path));
-    TRY(json_get_int(&first, root, "max_window_layers", 28, path));
-    if (types && !json_is_null(types))
-        return refuse_layer_types(types, path);
-    if (slides && !unlimited && first < c->layers)
-        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"use_sliding_window\" is set; only full attention is supported",
-                       path));
-done:
+    for (int l = 0; status == CLORA_OK && !listed && l < c->layers; l++)
+        c->slides[l] = c->window > 0 && l >= first;
     return status;
 }
 
 /* transformers knows other defaults of it. */
 static clora_status read_phi3(model_config *c, const json_t *root, const char *path) {
-    int window = c->max_positions;
     clora_status status = CLORA_OK;
 
     if (!config_is_set(root, "rms_norm_eps"))
         c->norm_eps = 1e-5f;
     if (config_is_set(root, "sliding_window"))
-        TRY(config_size(&window, root, "sliding_window", 0, path));
-    if (window < c->max_positions)
-        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"sliding_window\" is %d; only full attention is supported", path,
-                       window));
+        TRY(layer_types_read_window(c, root, 0, path));
+    TRY(read_sliding_layers(c, root, 0, path));
 done:
     return status;
 }
 
 static clora_status read_qwen2(model_config *c, const json_t *root, const char *path) {
+    clora_status status = CLORA_OK;
+    int64_t first;
+    bool slides;
+
     c->biases = 1u << DECODER_QKV;
-    return refuse_windows(c, root, path);
+    TRY(json_get_bool(&slides, root, "use_sliding_window", false, path));
+    TRY(json_get_int(&first, root, "max_window_layers", 28, path));
+    if (slides)
+        TRY(layer_types_read_window(c, root, 4096, path));
+    TRY(read_sliding_layers(c, root, first, path));
+done:
+    return status;
+}
+
+static clora_status read_mistral(model_config *c, const json_t *root, const char *path) {
+    const clora_status status = layer_types_read_window(c, root, 4096, path);
+
+    return status == CLORA_OK ? read_sliding_layers(c, root, 0, path) : status;
 }
 
 /* ---- the families ---- */
@@ -105,6 +98,7 @@ static clora_status read_qwen2(model_config *c, const json_t *root, const char *
 
 static const model_family families[] = {
     {.model_type = "llama", .max_positions = 2048, .read_config = read_llama, DECODER(decoder_projections)},
+    {.model_type = "mistral", .max_positions = 131072, .read_config = read_mistral, DECODER(decoder_projections)},
     {.model_type = "qwen2", .max_positions = 32768, .read_config = read_qwen2, DECODER(decoder_projections)},
     {.model_type = "phi3",
      .max_positions = 4096,

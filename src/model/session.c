@@ -7,13 +7,14 @@
 #include "base/ints.h"
 #include "model/family.h"
 #include "model/head.h"
+#include "model/layer_types.h"
 #include "ops/ops.h"
 
 /* More tokens than these, of all sequences together, are fed in pieces. */
 enum { PREFILL = 512, LOGITS_ROWS = 64 };
 
 /* What goes to the device with each step. */
-enum { UPLOADS = 3 };
+enum { UPLOADS = 4 };
 
 static clora_status plan_cache(clora_session *s, int batch, int capacity) {
     const model_config *c = &s->model->config;
@@ -235,6 +236,18 @@ done:
     return status;
 }
 
+/* The first key that each row of the step sees in layers with a window. */
+static clora_status send_window(clora_session *s, int32_t *first, const int *length) {
+    workspace *ws = s->ws;
+    const int window = model_largest_window(&s->model->config);
+
+    if (window == 0)
+        return CLORA_OK;
+    for (int i = 0; i < ws->M; i++)
+        first[i] = most(0, length[i / ws->T] + i % ws->T - window + 1);
+    return tensor_send(&ws->window_first, (size_t)ws->M, first);
+}
+
 /* T tokens for every sequence of the piece, from column t0 of its ids. */
 static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     workspace *ws = s->ws;
@@ -262,6 +275,7 @@ static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     TRY(tensor_send(&ws->ids, (size_t)(B * T), ids));
     TRY(tensor_send(&ws->positions, (size_t)(B * T), positions));
     TRY(tensor_send(&ws->past, (size_t)B, past));
+    TRY(send_window(s, past + B, length));
     TRY(run_step(s, p->select));
     for (int b = 0; b < B; b++)
         length[b] += T;

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "methods/dora.h"
 #include "model/family.h"
+#include "model/layer_types.h"
 #include "model/rope_table.h"
 
 /* Logits of one chunk of rows stay below this; larger chunks reuse the head's panels better. */
@@ -284,6 +285,20 @@ done:
     return status;
 }
 
+/* Which keys the rows see. */
+static clora_status plan_limits(workspace *ws, const model_config *c) {
+    clora_status status = CLORA_OK;
+
+    TRY(add_rows(ws, &ws->first, CLORA_DTYPE_I32, 1));
+    TRY(add_rows(ws, &ws->last, CLORA_DTYPE_I32, 1));
+    if (model_largest_window(c) > 0) {
+        TRY(add_rows(ws, &ws->window_first, CLORA_DTYPE_I32, ws->prefix > 0 ? 2 : 1));
+        TRY(add_rows(ws, &ws->window_last, CLORA_DTYPE_I32, 1));
+    }
+done:
+    return status;
+}
+
 /* What lasts from the forward pass to the backward pass, and what the head uses. */
 static clora_status plan_lasting(workspace *ws, const model_config *c, const workspace_options *o) {
     const int head = c->layers * c->family->projections;
@@ -291,8 +306,7 @@ static clora_status plan_lasting(workspace *ws, const model_config *c, const wor
 
     TRY(add_rows(ws, &ws->ids, CLORA_DTYPE_I32, 1));
     TRY(add_rows(ws, &ws->positions, CLORA_DTYPE_I32, 1));
-    TRY(add_rows(ws, &ws->first, CLORA_DTYPE_I32, 1));
-    TRY(add_rows(ws, &ws->last, CLORA_DTYPE_I32, 1));
+    TRY(plan_limits(ws, c));
     TRY(arena_add(&ws->memory, &ws->past, CLORA_DTYPE_I32, o->B, 1));
     TRY(plan_rope(ws, c, o->positions + adapter_past(o->adapter)));
     if (ws->prefix > 0)

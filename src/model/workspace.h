@@ -53,6 +53,8 @@ typedef struct workspace {
     int learnt_rows;
     picked_rows picked;                                      /* those of a chunk, side by side */
     clora_tensor ids, targets, positions, first, last, past; /* i32 */
+    clora_tensor window_first, window_last;                  /* i32: those of layers with a window, if there are any;
+                                                                with a prefix window_first has a second column */
     clora_tensor rope[ROPES]; /* (positions, W) of each rotation that a layer has; from row `longer` on those of longer
                                  texts, where these have others */
     int longer;               /* 0: they do not */

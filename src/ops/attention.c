@@ -21,7 +21,7 @@ static clora_status check(const char *op, const clora_tensor *y, const clora_ten
         return clora_fail(CLORA_ERROR_SHAPE, "%s: y%s q%s k%s v%s for B %d T %d S %d H %d G %d D %d", op,
                           tensor_shape_text(y), tensor_shape_text(q), tensor_shape_text(k), tensor_shape_text(v), s.B,
                           s.T, s.S, s.H, s.G, s.D);
-    if (!is_list(past, (size_t)s.B) || !is_list(first, M) || s.prefix < 0 || s.prefix >= s.S)
+    if (!is_list(past, (size_t)s.B) || !is_list(first, s.partial ? 2 * M : M) || s.prefix < 0 || s.prefix >= s.S)
         return clora_fail(CLORA_ERROR_SHAPE, "%s: past%s first%s for B %d T %d, prefix %d of S %d", op,
                           tensor_shape_text(past), tensor_shape_text(first), s.B, s.T, s.prefix, s.S);
     return CLORA_OK;
@@ -56,7 +56,7 @@ static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) 
 bool attention_by_rows(clora_context *context, attention_shape s) {
     const kernel_key key = key_of(s);
     const size_t rows = (size_t)s.T * (size_t)(s.H / s.G);
-    return s.prefix == 0 && !s.forked &&
+    return s.prefix == 0 && !s.forked && !s.partial &&
            rows * 2 <= (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
                                 tuning_value(context, "attention", "VW", &key) *
                                 tuning_value(context, "attention", "ITEMS", &key));
@@ -147,6 +147,8 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
         launch_begin(&l, y->context, "attention", key_of(s));
         lanes = define_lanes(&l, &group, s.D, 2, 1);
         launch_define(&l, "FORKED", s.forked);
+        if (s.partial)
+            launch_define(&l, "PARTIAL", true);
     } while (launch_again(&l));
     launch_forward(&l, y, lse, q, k, v, past, first, s);
     launch_tensor(&l, s.forked ? last : first);
@@ -200,6 +202,8 @@ static clora_status run_dq(clora_tensor *dq, const gradient_inputs *in, attentio
         lanes = define_lanes(&l, &group, s.D, 3, 2);
         launch_define(&l, "PASS", QUERY_GRADIENT);
         launch_define(&l, "FORKED", s.forked);
+        if (s.partial)
+            launch_define(&l, "PARTIAL", true);
     } while (launch_again(&l));
     launch_matrix(&l, dq);
     launch_inputs(&l, in);
@@ -246,6 +250,8 @@ static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_te
         count = parts_of(dk->context, s, blocks);
         launch_define(&l, "PASS", KEY_GRADIENT);
         launch_define(&l, "WITH_DQ", count > 0);
+        if (s.partial)
+            launch_define(&l, "PARTIAL", true);
     } while (launch_again(&l));
     if (l.status == CLORA_OK && count > 1 && !is_list(parts, (size_t)(count - 1) * size))
         l.status = clora_fail(CLORA_ERROR_SHAPE, "attention_backward: parts%s for %d parts of dq%s",

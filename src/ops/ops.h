@@ -157,12 +157,13 @@ clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora
  * first[b*T + t] <= s <= past[b] + t. S is the row distance between sequences in k and v: T in training, the capacity
  * with a cache.
  *   prefix: every query sees the keys s < prefix besides, and first and last count keys from there on
+ *   partial: of the prefix only those s from first's second column on; first is i32 (B*T, 2) then
  *   forked: of the keys, query t sees only those with t <= last[s], so that parts of a row with a beginning in common
  *           do not see one another. Without it last may be NULL in op_attention.
  */
 typedef struct attention_shape {
     int B, T, S, H, G, D, prefix;
-    bool forked;
+    bool forked, partial;
 } attention_shape;
 
 clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,

@@ -8,7 +8,7 @@ typedef struct query {
     size_t q;            /* first element in q and y */
     size_t kv;           /* first element of key 0 in k and v */
     size_t step;         /* elements between keys */
-    int prefix;          /* sees s < prefix */
+    int near, prefix;    /* sees near <= s < prefix */
     int from, to;        /* and from <= s < to, */
     int t;               /* where t <= last[s - prefix], */
     const int32_t *last; /* if there are limits */
@@ -23,8 +23,9 @@ static query query_of(ref_attention_shape n, int b, int t, int h, const int32_t 
         .q = (m * (size_t)n.H + (size_t)h) * D,
         .kv = ((size_t)b * (size_t)n.S * (size_t)n.G + (size_t)(h / (n.H / n.G))) * D,
         .step = (size_t)n.G * D,
+        .near = n.partial ? first[2 * m + 1] : 0,
         .prefix = n.prefix,
-        .from = n.prefix + first[m],
+        .from = n.prefix + first[n.partial ? 2 * m : m],
         .to = past[b] + t + 1,
         .t = t,
         .last = last ? last + (size_t)b * (size_t)(n.S - n.prefix) : NULL,
@@ -32,7 +33,8 @@ static query query_of(ref_attention_shape n, int b, int t, int h, const int32_t 
 }
 
 static bool sees(const query *at, int s) {
-    return s < at->prefix || (s >= at->from && s < at->to && (!at->last || at->t <= at->last[s - at->prefix]));
+    return (s >= at->near && s < at->prefix) ||
+           (s >= at->from && s < at->to && (!at->last || at->t <= at->last[s - at->prefix]));
 }
 
 static double dot(const float *a, const float *b, int n) {

@@ -115,6 +115,7 @@ void ref_past_embed_backward(float *dpast, const float *dx, const int32_t *ids, 
 /* Sizes as in ops.h's attention_shape; a query that sees no key gives y = 0 and lse = -infinity. lse may be NULL. */
 typedef struct ref_attention_shape {
     int B, T, S, H, G, D, prefix;
+    bool partial;
 } ref_attention_shape;
 
 /* last: of each key, or NULL where none is hidden from later queries */

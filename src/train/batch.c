@@ -94,6 +94,7 @@ clora_status batch_upload(workspace *ws, const clora_batch *batch) {
     TRY(upload_positions(ws, batch));
     TRY(tensor_write_part(&ws->first, 0, n, batch->first));
     TRY(tensor_write_part(&ws->last, 0, n, batch->last));
+    TRY(window_upload(ws, batch));
     TRY(upload_learnt(ws, batch));
 done:
     return status;

@@ -16,6 +16,9 @@ clora_status batch_check_ids(const clora_model *model, const clora_adapter *adap
 /* Host staging and upload of a batch; the workspace takes its shape. (batch.c) */
 clora_status batch_upload(workspace *ws, const clora_batch *batch);
 
+/* The keys that the batch's rows see in layers with a window. (window.c) */
+clora_status window_upload(workspace *ws, const clora_batch *batch);
+
 /* Sums of nll and hits over the rows of the step in hand. Waits. (batch.c) */
 clora_status batch_results(const workspace *ws, float *staging, double *nll, double *hits);
 

@@ -80,14 +80,17 @@ double fixture_number(const char *name, const char *key, int index) {
     return number;
 }
 
-void fixture_greedy(int32_t ids[FIXTURE_GREEDY], const char *name, int row) {
+int fixture_greedy(int32_t ids[FIXTURE_GREEDY], const char *name, int row) {
     json_t *root = load(name);
-    const json_t *list = json_array_get(json_object_get(root, "greedy_12_tokens_per_row"), (size_t)row);
+    const json_t *rows = json_object_get(root, "greedy_12_tokens_per_row");
+    const json_t *list = json_array_get(rows ? rows : json_object_get(root, "greedy_64_tokens_per_row"), (size_t)row);
+    const int count = (int)json_array_size(list);
 
-    assert_int_equal(json_array_size(list), FIXTURE_GREEDY);
-    for (size_t i = 0; i < FIXTURE_GREEDY; i++)
-        ids[i] = (int32_t)json_integer_value(json_array_get(list, i));
+    assert_int_equal(count, rows ? 12 : FIXTURE_GREEDY);
+    for (int i = 0; i < count; i++)
+        ids[i] = (int32_t)json_integer_value(json_array_get(list, (size_t)i));
     json_decref(root);
+    return count;
 }
 
 void fixture_make_batch(clora_batch *out, const fixture_batch *from) {

@@ -29,9 +29,10 @@ typedef struct fixture_batch {
 void fixture_read_batch(fixture_batch *out, const char *name);
 double fixture_number(const char *name, const char *key, int index); /* index -1: the key is a number, not a list */
 
-/* What a row of reference/NAME.json's batch goes on with, the most probable id each time. */
-enum { FIXTURE_GREEDY = 12 };
-void fixture_greedy(int32_t ids[FIXTURE_GREEDY], const char *name, int row);
+/* What a row of reference/NAME.json's batch goes on with, the most probable id each time. Returns how many ids these
+ * are: 12, or more where the model has a window. */
+enum { FIXTURE_GREEDY = 64 };
+int fixture_greedy(int32_t ids[FIXTURE_GREEDY], const char *name, int row);
 
 /* A batch as the trainer gets it: targets shifted, one sequence a row. Free with fixture_batch_free. */
 void fixture_make_batch(clora_batch *out, const fixture_batch *from);
