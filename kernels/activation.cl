@@ -3,6 +3,7 @@
 //   swiglu:          y (M, F) = silu(g) * u,  gu (M, 2F) = [g, u],  silu(g) = g * sigmoid(g)
 //   swiglu_backward: dg = dy * u * sigmoid(g) * (1 + g * (1 - sigmoid(g))),  du = dy * silu(g);  dgu may be gu
 //                    with_y: y once more on the way; y may be dy
+//   GELU: gelu in the place of silu (GeGLU), as common.cl says
 //
 // One work-item makes BLOCK columns of a row, in vectors of VW. Bandwidth bound, with one exponential an element.
 
@@ -14,7 +15,7 @@
 #endif
 
 static inline V gate_gradient(const V g, const V s) {
-    return s * fma(g, 1.0f - s, (V)(1.0f));
+    return s * fma(g * GATE_SLOPE(g), 1.0f - s, (V)(1.0f));
 }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
@@ -28,11 +29,11 @@ swiglu(TENSOR(float, y), const int y_stride, TENSOR(const float, gu), const int 
     y += m * y_stride;
     for (; i + VW <= end; i += VW) {
         const V x = LOAD(g + i);
-        STORE(x * sigmoid(x) * LOAD(u + i), y + i);
+        STORE(x * sigmoid(GATE_INNER(x)) * LOAD(u + i), y + i);
     }
 #if VW > 1
     for (; i < end; i++)
-        y[i] = g[i] / (1.0f + exp(-g[i])) * u[i];
+        y[i] = g[i] / (1.0f + exp(-GATE_INNER(g[i]))) * u[i];
 #endif
 }
 
@@ -54,7 +55,7 @@ swiglu_backward(__global float *dgu, const ulong dgu_offset, const int dgu_strid
     y += m * y_stride;
     dy += m * dy_stride;
     for (; i + VW <= end; i += VW) {
-        const V x = LOAD(g + i), up = LOAD(u + i), d = LOAD(dy + i), s = sigmoid(x);
+        const V x = LOAD(g + i), up = LOAD(u + i), d = LOAD(dy + i), s = sigmoid(GATE_INNER(x));
         STORE(d * up * gate_gradient(x, s), dgu + i);
         STORE(d * x * s, dgu + F + i);
         if (with_y)
@@ -62,8 +63,8 @@ swiglu_backward(__global float *dgu, const ulong dgu_offset, const int dgu_strid
     }
 #if VW > 1
     for (; i < end; i++) {
-        const float x = g[i], up = u[i], d = dy[i], s = 1.0f / (1.0f + exp(-x));
-        dgu[i] = d * up * s * fma(x, 1.0f - s, 1.0f);
+        const float x = g[i], up = u[i], d = dy[i], s = 1.0f / (1.0f + exp(-GATE_INNER(x)));
+        dgu[i] = d * up * s * fma(x * GATE_SLOPE(x), 1.0f - s, 1.0f);
         dgu[F + i] = d * x * s;
         if (with_y)
             y[i] = x * s * up;

@@ -132,6 +132,22 @@ static inline V sigmoid(const V x) {
     return 1.0f / (1.0f + exponential(-x));
 }
 
+#define GELU_LINEAR 1.5957691216f  // 2 sqrt(2/pi)
+#define GELU_CUBIC 0.071354816273f // 2 sqrt(2/pi) * 0.044715
+
+// The gate of an MLP is g * sigmoid(GATE_INNER(g)): silu, or with GELU gelu by its tanh (gelu.cl). GATE_SLOPE is the
+// slope of what stands in the sigmoid.
+#ifndef GELU
+#define GELU 0
+#endif
+#if GELU
+#define GATE_INNER(g) ((g) * ((g) * (g)*GELU_CUBIC + GELU_LINEAR))
+#define GATE_SLOPE(g) ((g) * (g) * (3.0f * GELU_CUBIC) + GELU_LINEAR)
+#else
+#define GATE_INNER(g) (g)
+#define GATE_SLOPE(g) 1.0f
+#endif
+
 // What rmsnorm multiplies a row by, besides the gain: 1 / sqrt(mean(x^2) + eps).
 static inline float row_factor(__global const float *x, const int K, const float eps) {
     V squares = (V)(0.0f);

@@ -1,4 +1,5 @@
-// The gradient of an embedding: dw (N, K) accumulates, row ids[m] += row m of dy (M, K), rows begin .. end of it here.
+// The gradient of an embedding: dw (N, K) accumulates, row ids[m] += scale * row m of dy (M, K), rows begin .. end
+// of it here.
 //
 //   dw in panels of NR rows like those of an f32 weight (NR = 1: plain rows)
 //
@@ -11,7 +12,7 @@
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 embedding_dw(TENSOR(float, dw), TENSOR(const float, dy), const int dy_stride, TENSOR(const int, ids), const int M,
-             const int K, const int begin, const int end, const int share) {
+             const int K, const int begin, const int end, const int share, const float scale) {
     AT(dw);
     AT(dy);
     AT(ids);
@@ -22,6 +23,6 @@ embedding_dw(TENSOR(float, dw), TENSOR(const float, dy), const int dy_stride, TE
             continue;
         __global float *to = dw + (size_t)(row / NR) * K * NR + row % NR;
         for (int k = first; k < last; k++)
-            to[(size_t)k * NR] += dy[k];
+            to[(size_t)k * NR] += scale * dy[k];
     }
 }

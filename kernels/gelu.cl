@@ -14,9 +14,6 @@
 #error "BLOCK must be a multiple of VW"
 #endif
 
-#define GELU_LINEAR 1.5957691216f  // 2 sqrt(2/pi)
-#define GELU_CUBIC 0.071354816273f // 2 sqrt(2/pi) * 0.044715
-
 // gelu(x) / x
 static inline V gelu_gate(const V x) {
     return sigmoid(x * fma(x * x, (V)(GELU_CUBIC), (V)(GELU_LINEAR)));

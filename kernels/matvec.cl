@@ -1,5 +1,5 @@
 // GEMV of few rows, y (M, N) = [residual] + x (M, K) * W0^T + bias + u (M, R) * B^T, in explicit vectors: for CPUs.
-// gated: y (M, N/2) = silu(g) * u of the product's halves g and u, which are modules of W0.
+// gated: y (M, N/2) = silu(g) * u, or with GELU gelu(g) * u, of the product's halves g and u, which are modules of W0.
 //
 // As panel.cl says, all rows at a time. Few rows read W0 once and wait for memory: no blocks, weights widened in
 // registers. A core asks for more at once when it reads several panels side by side, so a work-item makes some streams
@@ -133,7 +133,7 @@ INLINE void matvec_finish(const stream_sums *sums, const product *in, const int 
         }
         if (gated)
             UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < NV; j++) c[0][i][j] =
-                c[0][i][j] * sigmoid(c[0][i][j]) * c[1][i][j];
+                c[0][i][j] * sigmoid(GATE_INNER(c[0][i][j])) * c[1][i][j];
         FINISH(c[0], ROWS, in->y + y_col, row, in->M, y_lanes);
     }
 }

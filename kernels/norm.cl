@@ -4,8 +4,15 @@
 //   rmsnorm_apply:    y = x * rstd * g
 //   rmsnorm_backward: dx += rstd * g * dy - x * rstd^3 / C * sum(dy * g * x)
 //
+// PLUS_ONE: g + 1 in the place of g.
+//
 // One work-group makes one row: its WG items take vectors of VW columns in turn and add up their sums in local memory
-// in a a fixed order. Bandwidth bound: x is read twice, the second time from cache.
+// in a fixed order. Bandwidth bound: x is read twice, the second time from cache.
+
+#ifndef PLUS_ONE
+#define PLUS_ONE 0
+#endif
+#define GAIN(g) (PLUS_ONE ? (g) + 1.0f : (g))
 
 #define FOR_VECTORS(c) for (int c = get_local_id(0) * VW; c + VW <= C; c += WG * VW)
 #define FOR_REST(c) for (int c = C / VW * VW + get_local_id(0); c < C; c += WG)
@@ -14,9 +21,9 @@
 static inline void normalise_row(__global float *y, __global const float *x, const float r, __global const float *g,
                                  const int C) {
     FOR_VECTORS(c)
-        STORE(LOAD(x + c) * r * LOAD(g + c), y + c);
+        STORE(LOAD(x + c) * r * GAIN(LOAD(g + c)), y + c);
     FOR_REST(c)
-        y[c] = x[c] * r * g[c];
+        y[c] = x[c] * r * GAIN(g[c]);
 }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
@@ -76,12 +83,12 @@ rmsnorm_backward(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy)
     V products = (V)(0.0f);
     float rest = 0.0f;
     FOR_VECTORS(c)
-        products = fma(LOAD(dy + c) * LOAD(g + c), LOAD(x + c), products);
+        products = fma(LOAD(dy + c) * GAIN(LOAD(g + c)), LOAD(x + c), products);
     FOR_REST(c)
-        rest = fma(dy[c] * g[c], x[c], rest);
+        rest = fma(dy[c] * GAIN(g[c]), x[c], rest);
     const float f = sum_group(sum_lanes(products) + rest, space) * r * r * r / C;
     FOR_VECTORS(c)
-        STORE(LOAD(dx + c) + (LOAD(dy + c) * LOAD(g + c) * r - LOAD(x + c) * f), dx + c);
+        STORE(LOAD(dx + c) + (LOAD(dy + c) * GAIN(LOAD(g + c)) * r - LOAD(x + c) * f), dx + c);
     FOR_REST(c)
-        dx[c] += dy[c] * g[c] * r - x[c] * f;
+        dx[c] += dy[c] * GAIN(g[c]) * r - x[c] * f;
 }

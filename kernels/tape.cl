@@ -73,7 +73,7 @@ static inline void run_embedding(tickets *t, __global const tape_phase *phase, s
         __global float *y = PLACE(float, p->y) + (size_t)m * p->y_stride;
         await(t, phase->early);
         for (int k = from; k < min(p->K, from + p->columns); k++)
-            gather(y + k, PLACE(const stored, p->w), INTS(p->ids)[m], k, p->N, p->K, p->begin, p->end);
+            gather(y + k, PLACE(const stored, p->w), INTS(p->ids)[m], k, p->N, p->K, p->begin, p->end, p->scale);
     }
 }
 

@@ -47,6 +47,7 @@ enum {
 typedef struct {
     tape_place y, ids, w;
     int y_stride, N, K, begin, end, columns; // of a task
+    float scale;
 } tape_embedding;
 
 typedef struct {

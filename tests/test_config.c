@@ -162,6 +162,28 @@ static void test_swish_is_another_name_of_silu(void **state) {
     assert_refused(load(&config, "{" SIZES ", \"hidden_act\": \"gelu\"}"), CLORA_ERROR_UNSUPPORTED, "\"gelu\"");
 }
 
+/* Older files of Gemma say gelu. */
+static void test_gemmas_activation_is_gelu_by_tanh_under_all_its_names(void **state) {
+    static const char *const names[] = {"", ", \"hidden_act\": \"gelu\"", ", \"hidden_act\": \"gelu_pytorch_tanh\"",
+                                        ", \"hidden_act\": \"silu\", \"hidden_activation\": \"gelu_pytorch_tanh\"",
+                                        ", \"hidden_act\": \"gelu\", \"hidden_activation\": null"};
+    model_config config;
+    char text[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(text, sizeof(text), "{\"model_type\": \"gemma\", " NUMBERS "%s}", names[i]);
+        assert_ok(load(&config, text));
+        assert_true(config.gelu && config.norm_plus_one && config.tied);
+        assert_int_equal(config.head_dim, 256);
+        assert_float_equal(config.embedding_scale, 8.0f, 0.0f);
+    }
+    assert_ok(load(&config, "{" SIZES ", \"hidden_act\": \"gelu_new\"}"));
+    assert_true(config.gelu && !config.norm_plus_one && !config.tied);
+    assert_refused(load(&config, "{\"model_type\": \"gemma\", " NUMBERS ", \"use_bidirectional_attention\": true}"),
+                   CLORA_ERROR_UNSUPPORTED, "causal");
+}
+
 static void test_an_unknown_family_is_refused_with_those_there_are(void **state) {
     (void)state;
     model_config config;
@@ -319,6 +341,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_an_unknown_family_is_refused_with_those_there_are, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_biases_are_where_the_family_has_them, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_gemmas_activation_is_gelu_by_tanh_under_all_its_names, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(test_a_layer_has_the_window_that_its_family_gives_it, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_what_a_file_leaves_out_is_the_family_s_own, scratch_setup,

@@ -39,6 +39,7 @@ static const tenant LLAMA = {
 static const tenant QWEN2 = {"tiny-qwen2", 3, {"tiny-qwen2-lora", "tiny-qwen2-dora", "tiny-qwen2-lora-bias"}};
 static const tenant PHI3 = {"tiny-phi3", 1, {"tiny-phi3-lora"}};
 static const tenant MISTRAL = {"tiny-mistral", 1, {"tiny-mistral-lora"}};
+static const tenant GEMMA = {"tiny-gemma", 1, {"tiny-gemma-lora"}};
 static const tenant *family;
 
 /* Logits (B, T, V) of the fixture's batch. */
@@ -294,6 +295,11 @@ static int load_mistral(void **state) {
     return load(&MISTRAL);
 }
 
+static int load_gemma(void **state) {
+    (void)state;
+    return load(&GEMMA);
+}
+
 static int free_model(void **state) {
     (void)state;
     clora_model_free(model);
@@ -320,7 +326,8 @@ int main(void) {
     const int failed = cmocka_run_group_tests_name("llama", tests, load_llama, free_model) +
                        cmocka_run_group_tests_name("qwen2", tests, load_qwen2, free_model) +
                        cmocka_run_group_tests_name("phi3", tests, load_phi3, free_model) +
-                       cmocka_run_group_tests_name("mistral", tests, load_mistral, free_model);
+                       cmocka_run_group_tests_name("mistral", tests, load_mistral, free_model) +
+                       cmocka_run_group_tests_name("gemma", tests, load_gemma, free_model);
     clora_context_free(context);
     return failed;
 }

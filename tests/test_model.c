@@ -353,6 +353,24 @@ static void test_dropout_gradients_are_those_of_the_masked_loss(void **state) {
     clora_adapter_free(adapter);
 }
 
+/* sqrt(40) is 6.3246 and lies between 6.3125 and 6.34375 of bf16. */
+static void test_the_scale_of_embeddings_is_a_number_of_the_weights_type(void **state) {
+    static const struct {
+        int dtype;
+        float scale;
+    } wanted[] = {{-1, 6.3245554f}, {CLORA_STORAGE_BF16, 6.3125f}, {CLORA_STORAGE_F16, 6.32421875f}};
+    clora_model_options options = CLORA_MODEL_OPTIONS_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        clora_model *gemma = NULL;
+        options.dtype = wanted[i].dtype;
+        assert_ok(clora_model_load(&gemma, context, fixture_path("tiny-gemma"), &options));
+        assert_float_equal(gemma->config.embedding_scale, wanted[i].scale, 0.0f);
+        clora_model_free(gemma);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_switching_adapters_needs_no_reload),
@@ -364,6 +382,7 @@ int main(void) {
         cmocka_unit_test(test_activations_that_do_not_fit_are_refused_with_a_remedy),
         cmocka_unit_test(test_a_loss_that_is_not_finite_stops_before_the_update),
         cmocka_unit_test(test_rows_count_as_often_as_their_weights_say),
+        cmocka_unit_test(test_the_scale_of_embeddings_is_a_number_of_the_weights_type),
         cmocka_unit_test(test_the_head_leaves_out_rows_without_a_target),
         cmocka_unit_test(test_dropout_gradients_are_those_of_the_masked_loss),
     };

@@ -295,10 +295,10 @@ static void test_shapes_that_do_not_fit_are_refused(void **state) {
     clora_tensor *a = floats(contexts[0], 2, 6, zeros), *b = floats(contexts[0], 3, 4, zeros);
 
     (void)state;
-    assert_int_equal(op_rmsnorm(a, NULL, b, b, 1e-5f), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_rmsnorm(a, NULL, b, b, 1e-5f, false), CLORA_ERROR_SHAPE);
     assert_int_equal(op_rope(a, b, b, 2, false), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_swiglu(a, b), CLORA_ERROR_SHAPE);
-    assert_int_equal(op_swiglu_backward(a, NULL, a, b), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_swiglu(a, b, false), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_swiglu_backward(a, NULL, a, b, false), CLORA_ERROR_SHAPE);
     assert_int_equal(op_cross_entropy(a, a, b, a, NULL, 0.0f, false), CLORA_ERROR_SHAPE);
     assert_int_equal(op_dropout(a, b, 0.1f, 0, 0), CLORA_ERROR_SHAPE);
     assert_int_equal(op_add(a, b), CLORA_ERROR_SHAPE);

@@ -414,7 +414,7 @@ static void test_refuses_products_of_shapes_that_do_not_fit(void **state) {
     assert_int_equal(op_matmul(y, x, w, NULL, NULL, narrow, false), CLORA_ERROR_SHAPE);
     assert_int_equal(op_matmul_dx(narrow, y, w, NULL, NULL, false), CLORA_ERROR_SHAPE);
     assert_string_equal(clora_last_error(), "matmul_dx: dx(2,4) dy(2,5) w(5,3) du(none)");
-    assert_int_equal(op_embedding(y, x, w), CLORA_ERROR_SHAPE);
+    assert_int_equal(op_embedding(y, x, w, 1.0f), CLORA_ERROR_SHAPE);
     clora_tensor_free(narrow);
     clora_tensor_free(y);
     clora_tensor_free(x);

@@ -15,7 +15,7 @@
 
 /*
  * Every gradient of the reference against finite differences of its forward (support/slopes.h); attention's and those
- * of what stands before a sequence are in test_ref_attention.c.
+ * of what stands before a sequence are in test_ref_attention.c, those of rmsnorm in test_ref_norm.c.
  */
 
 /* ---- products ---- */
@@ -182,7 +182,7 @@ static void test_an_embedding_is_a_row_of_the_weight(void **state) {
 
     (void)state;
     fill_products();
-    ref_embedding(y, ids, w, M, N, K);
+    ref_embedding(y, ids, w, 1.0f, M, N, K);
     for (int m = 0; m < M; m++)
         assert_memory_equal(y + m * K, w + ids[m] * K, K * sizeof(float));
 }
@@ -192,7 +192,7 @@ static const int32_t looked_up[M] = {4, 0, 4};
 static double embedding_loss(void) {
     float y[M * K];
 
-    ref_embedding(y, looked_up, w, M, N, K);
+    ref_embedding(y, looked_up, w, 2.5f, M, N, K);
     return weighted(y, M * K);
 }
 
@@ -203,71 +203,10 @@ static void test_the_gradient_of_an_embedding_is_its_slope_and_accumulates(void 
     fill_products();
     weights(dy, M * K);
     fill(dw, N * K, 22);
-    ref_embedding_dw(dw, dy, looked_up, M, N, K);
+    ref_embedding_dw(dw, dy, looked_up, 2.5f, M, N, K);
     for (int i = 0; i < N * K; i++)
         dw[i] -= 2.0f * rng_uniform(22, 0, (uint64_t)i) - 1.0f;
     assert_gradient(embedding_loss, w, dw, N * K);
-}
-
-/* ---- norm ---- */
-
-static float g[K];
-static const float eps = 1e-5f;
-
-static double rmsnorm_loss(void) {
-    float y[M * K];
-
-    ref_rmsnorm(y, NULL, x, g, eps, M, K);
-    return weighted(y, M * K);
-}
-
-static void test_the_gradient_of_rmsnorm_is_its_slope_and_accumulates(void **state) {
-    float y[M * K], again[M * K], rstd[M], dy[M * K], dx[M * K], start[M * K];
-
-    (void)state;
-    fill_products();
-    fill(g, K, 10);
-    weights(dy, M * K);
-    ref_rmsnorm(y, rstd, x, g, eps, M, K);
-    ref_rmsnorm_apply(again, x, rstd, g, M, K);
-    for (int i = 0; i < M * K; i++)
-        assert_true(fabsf(y[i] - again[i]) < 1e-6f);
-    fill(start, M * K, 11);
-    memcpy(dx, start, sizeof(dx));
-    ref_rmsnorm_backward(dx, dy, x, rstd, g, M, K);
-    for (int i = 0; i < M * K; i++)
-        dx[i] -= start[i];
-    assert_gradient(rmsnorm_loss, x, dx, M * K);
-}
-
-static void test_the_gradient_of_the_gain_is_its_slope_and_accumulates(void **state) {
-    float y[M * K], rstd[M], dy[M * K], dg[K];
-
-    (void)state;
-    fill_products();
-    fill(g, K, 10);
-    weights(dy, M * K);
-    ref_rmsnorm(y, rstd, x, g, eps, M, K);
-    fill(dg, K, 11);
-    ref_rmsnorm_dg(dg, dy, x, rstd, M, K);
-    for (int i = 0; i < K; i++)
-        dg[i] -= 2.0f * rng_uniform(11, 0, (uint64_t)i) - 1.0f;
-    assert_gradient(rmsnorm_loss, g, dg, K);
-}
-
-static void test_rmsnorm_makes_rows_of_mean_square_one(void **state) {
-    float y[M * K];
-    const float ones[K] = {1.0f, 1.0f, 1.0f, 1.0f};
-
-    (void)state;
-    fill_products();
-    ref_rmsnorm(y, NULL, x, ones, 0.0f, M, K);
-    for (int m = 0; m < M; m++) {
-        double squares = 0.0;
-        for (int k = 0; k < K; k++)
-            squares += (double)y[m * K + k] * (double)y[m * K + k];
-        assert_true(fabs(squares / K - 1.0) < 1e-5);
-    }
 }
 
 /* ---- rope, of whole heads and of their first columns ---- */
@@ -337,10 +276,12 @@ static void test_cache_rows_land_behind_the_past(void **state) {
 enum { F = 5 };
 static float gu[M * 2 * F];
 
+static bool gelu;
+
 static double swiglu_loss(void) {
     float y[M * F];
 
-    ref_swiglu(y, gu, M, F);
+    ref_swiglu(y, gu, gelu, M, F);
     return weighted(y, M * F);
 }
 
@@ -350,11 +291,28 @@ static void test_the_gradient_of_swiglu_is_its_slope(void **state) {
     (void)state;
     fill(gu, M * 2 * F, 16);
     weights(dy, M * F);
-    ref_swiglu_backward(dgu, dy, gu, M, F);
-    assert_gradient(swiglu_loss, gu, dgu, M * 2 * F);
-    memcpy(dgu, gu, sizeof(gu));
-    ref_swiglu_backward(dgu, dy, dgu, M, F); /* in place */
-    assert_gradient(swiglu_loss, gu, dgu, M * 2 * F);
+    for (int i = 0; i < 2; i++) {
+        gelu = i;
+        ref_swiglu_backward(dgu, dy, gu, gelu, M, F);
+        assert_gradient(swiglu_loss, gu, dgu, M * 2 * F);
+        memcpy(dgu, gu, sizeof(gu));
+        ref_swiglu_backward(dgu, dy, dgu, gelu, M, F); /* in place */
+        assert_gradient(swiglu_loss, gu, dgu, M * 2 * F);
+    }
+}
+
+/* As PyTorch's gelu(approximate="tanh") has it. */
+static void test_gelu_is_the_formula_with_tanh(void **state) {
+    const float gates[10] = {-4.0f, -1.0f, 0.0f, 0.5f, 3.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
+    float y[5];
+
+    (void)state;
+    ref_swiglu(y, gates, true, 1, 5);
+    for (int i = 0; i < 5; i++) {
+        const double z = (double)gates[i];
+        assert_true(fabs((double)y[i] - 0.5 * z * (1.0 + tanh(0.7978845608028654 * (z + 0.044715 * z * z * z)))) <
+                    1e-6);
+    }
 }
 
 /* ---- bottleneck ---- */
@@ -572,13 +530,11 @@ int main(void) {
         cmocka_unit_test(test_norms_are_those_of_the_merged_rows),
         cmocka_unit_test(test_an_embedding_is_a_row_of_the_weight),
         cmocka_unit_test(test_the_gradient_of_an_embedding_is_its_slope_and_accumulates),
-        cmocka_unit_test(test_the_gradient_of_rmsnorm_is_its_slope_and_accumulates),
-        cmocka_unit_test(test_the_gradient_of_the_gain_is_its_slope_and_accumulates),
-        cmocka_unit_test(test_rmsnorm_makes_rows_of_mean_square_one),
         cmocka_unit_test(test_the_gradient_of_rope_is_the_inverse_rotation),
         cmocka_unit_test(test_rope_back_and_forth_changes_nothing),
         cmocka_unit_test(test_cache_rows_land_behind_the_past),
         cmocka_unit_test(test_the_gradient_of_swiglu_is_its_slope),
+        cmocka_unit_test(test_gelu_is_the_formula_with_tanh),
         cmocka_unit_test(test_gradients_of_a_bottleneck_are_its_slopes),
         cmocka_unit_test(test_a_bottleneck_adds_its_bias_and_cuts_below_zero),
         cmocka_unit_test(test_the_gradient_of_cross_entropy_is_its_slope),

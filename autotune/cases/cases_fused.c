@@ -8,10 +8,11 @@
 #define BF16 CLORA_STORAGE_BF16
 
 /*
- * A GEMV, for which all is one kernel, and more rows, for which it is not; options NORM and GATED, which halves N, and
- * TAPED: as a step that is recorded and then run, where the device has a way (ops/tape.h).
+ * A GEMV, for which all is one kernel, and more rows, for which it is not; options NORM and GATED, which halves N,
+ * TAPED: as a step that is recorded and then run, where the device has a way (ops/tape.h), and GEMMA: gains with 1, and
+ * gates of gelu.
  */
-enum { NORM = 8, GATED = 16, TAPED = 32 };
+enum { NORM = 8, GATED = 16, TAPED = 32, GEMMA = 64 };
 
 static const float eps = 1e-5f;
 
@@ -38,6 +39,9 @@ static const op_shape fused_shapes[] = {
     {.M = 21, .N = 98, .K = 65, .R = 3, .modules = 2, .first = 49, .option = GATED},
     {.M = 70, .N = 66, .K = 67, .modules = 2, .first = 33, .option = NORM | GATED},
     {.M = 1, .N = 1154, .K = 131, .R = 29, .modules = 2, .first = 577, .option = NORM | GATED | TAPED},
+    {.M = 1, .N = 134, .K = 131, .modules = 2, .first = 67, .option = NORM | GATED | GEMMA},
+    {.M = 21, .N = 98, .K = 65, .R = 3, .modules = 2, .first = 49, .option = NORM | GATED | GEMMA},
+    {.M = 2, .N = 134, .K = 131, .modules = 2, .first = 67, .option = NORM | GATED | TAPED | GEMMA},
 };
 
 typedef struct fused {
@@ -90,6 +94,8 @@ static clora_status fused_launch(case_run *run) {
     TRY(tensor_new(&gu, run->context, CLORA_DTYPE_F32, s->M, s->N));
     const matmul_fusion fusion = {.gain = s->option & NORM ? &f->gain->tensor : NULL,
                                   .eps = eps,
+                                  .plus_one = s->option & GEMMA,
+                                  .gelu = s->option & GEMMA,
                                   .normed = normed,
                                   .gu = s->option & GATED ? gu : NULL};
     TRY(s->option & TAPED ? call_taped(run, &fusion) : call(run, &fusion));
@@ -110,7 +116,7 @@ static void fused_reference(case_run *run) {
     if (run->status != CLORA_OK)
         return;
     if (s->option & NORM)
-        ref_rmsnorm(normed, rstd, p->x->host, f->gain->host, eps, s->M, s->K);
+        ref_rmsnorm(normed, rstd, p->x->host, f->gain->host, eps, s->option & GEMMA, s->M, s->K);
     ref_matmul(y, s->option & NORM ? normed : p->x->host, run->w0, NULL, p->bias, s->M, s->N, s->K);
     for (int i = 0; i < p->modules && p->R > 0; i++) {
         float *u = (s->option & NORM ? p->u->expected : p->u->host) + p->row[i];
@@ -119,7 +125,7 @@ static void fused_reference(case_run *run) {
         ref_lowrank_up(y + p->col[i], s->N, u, p->R, p->b[i], s->M, p->N[i], p->rank[i]);
     }
     if (s->option & GATED)
-        ref_swiglu(p->y->expected, y, s->M, s->N / 2);
+        ref_swiglu(p->y->expected, y, s->option & GEMMA, s->M, s->N / 2);
 }
 
 static double fused_flops(const op_shape *s) {

@@ -101,7 +101,11 @@ static void dw_reference(case_run *run) {
     lay_out(p->fa->expected, run->w0, run);
 }
 
-/* ---- dw of an embedding ---- */
+/* ---- dw of an embedding; option 1 with a scale ---- */
+
+static float embedding_scale(const case_run *run) {
+    return run->shape.option ? 5.75f : 1.0f;
+}
 
 static void embedding_dw_setup(case_run *run) {
     const op_shape *s = &run->shape;
@@ -118,7 +122,7 @@ static clora_status embedding_dw_step(case_run *run, weight_span span) {
     product *p = run->data;
     clora_tensor dw = span_values(p->fa, run->w, span);
 
-    return op_embedding_dw(&dw, &p->y->tensor, &p->x->tensor, run->w, span);
+    return op_embedding_dw(&dw, &p->y->tensor, &p->x->tensor, run->w, span, embedding_scale(run));
 }
 
 static clora_status embedding_dw_launch(case_run *run) {
@@ -129,7 +133,7 @@ static void embedding_dw_reference(case_run *run) {
     const op_shape *s = &run->shape;
     const product *p = run->data;
 
-    ref_embedding_dw(run->w0, p->y->host, p->x->ids, s->M, s->N, s->K);
+    ref_embedding_dw(run->w0, p->y->host, p->x->ids, embedding_scale(run), s->M, s->N, s->K);
     lay_out(p->fa->expected, run->w0, run);
 }
 
@@ -293,7 +297,7 @@ static const op_shape dw_shapes[] = {
 static const op_shape embedding_shapes[] = {
     {.M = 1, .N = 1, .K = 1},
     {.M = 5, .N = 97, .K = 33, .pad = 3},
-    {.M = 70, .N = 50, .K = 65, .dtype = F16},
+    {.M = 70, .N = 50, .K = 65, .dtype = F16, .option = 1},
     {.M = 19, .N = 131, .K = 77, .pad = 1},
 };
 static const op_shape round_shapes[] = {

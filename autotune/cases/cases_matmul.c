@@ -112,12 +112,18 @@ static double product_bytes(const op_shape *s) {
 
 /* ---- embedding ---- */
 
+enum { SCALED = 1 };
+
 static const op_shape embedding_shapes[] = {
     {.M = 1, .N = 1, .K = 1},
     {.M = 5, .N = 97, .K = 33, .pad = 3},
-    {.M = 70, .N = 50, .K = 65, .dtype = F16},
+    {.M = 70, .N = 50, .K = 65, .dtype = F16, .option = SCALED},
     {.M = 19, .N = 131, .K = 77, .dtype = BF16, .pad = 1},
 };
+
+static float embedding_scale(const case_run *run) {
+    return run->shape.option & SCALED ? 5.75f : 1.0f;
+}
 
 static void embedding_setup(case_run *run) {
     const op_shape *s = &run->shape;
@@ -131,12 +137,12 @@ static void embedding_setup(case_run *run) {
 
 static clora_status embedding_launch(case_run *run) {
     product *p = run->data;
-    return op_embedding(&p->y->tensor, &p->x->tensor, run->w);
+    return op_embedding(&p->y->tensor, &p->x->tensor, run->w, embedding_scale(run));
 }
 
 static void embedding_reference(case_run *run) {
     const product *p = run->data;
-    ref_embedding(p->y->expected, p->x->ids, run->w0, run->shape.M, run->shape.N, run->shape.K);
+    ref_embedding(p->y->expected, p->x->ids, run->w0, embedding_scale(run), run->shape.M, run->shape.N, run->shape.K);
 }
 
 static double embedding_flops(const op_shape *s) {

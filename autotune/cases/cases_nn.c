@@ -14,13 +14,19 @@ static clora_tensor *tensor(case_run *run, int i) {
     return &run->buffer[i].tensor;
 }
 
-/* ---- norm ---- */
+/* ---- norm: gains as they are, or with 1 ---- */
+
+enum { WITHOUT_RSTD = 1, PLUS_ONE = 2 /* bits of the option */ };
+
+static bool plus_one(const case_run *run) {
+    return run->shape.option & PLUS_ONE;
+}
 
 static void rstd_of(case_run *run, case_buffer *rstd, const case_buffer *x, const case_buffer *g) {
     float *y = case_memory(run, count(x), sizeof(float));
 
     if (run->status == CLORA_OK)
-        ref_rmsnorm(y, rstd->host, x->host, g->host, 1e-5f, x->rows, x->cols);
+        ref_rmsnorm(y, rstd->host, x->host, g->host, 1e-5f, plus_one(run), x->rows, x->cols);
 }
 
 static void rmsnorm_setup(case_run *run) {
@@ -29,17 +35,21 @@ static void rmsnorm_setup(case_run *run) {
     case_matrix(run, "y", CASE_OUT, s->M, s->K);
     case_matrix(run, "x", CASE_IN, s->M, s->K);
     case_dense(run, "g", CASE_IN, CLORA_DTYPE_F32, 1, s->K);
-    if (!s->option)
+    if (!(s->option & WITHOUT_RSTD))
         case_dense(run, "rstd", CASE_OUT, CLORA_DTYPE_F32, s->M, 1);
 }
 
 static clora_status rmsnorm_launch(case_run *run) {
-    return op_rmsnorm(tensor(run, 0), run->shape.option ? NULL : tensor(run, 3), tensor(run, 1), tensor(run, 2), 1e-5f);
+    clora_tensor *rstd = run->shape.option & WITHOUT_RSTD ? NULL : tensor(run, 3);
+
+    return op_rmsnorm(tensor(run, 0), rstd, tensor(run, 1), tensor(run, 2), 1e-5f, plus_one(run));
 }
 
 static void rmsnorm_reference(case_run *run) {
-    ref_rmsnorm(run->buffer[0].expected, run->shape.option ? NULL : run->buffer[3].expected, run->buffer[1].host,
-                run->buffer[2].host, 1e-5f, run->shape.M, run->shape.K);
+    float *rstd = run->shape.option & WITHOUT_RSTD ? NULL : run->buffer[3].expected;
+
+    ref_rmsnorm(run->buffer[0].expected, rstd, run->buffer[1].host, run->buffer[2].host, 1e-5f, plus_one(run),
+                run->shape.M, run->shape.K);
 }
 
 static void rmsnorm_apply_setup(case_run *run) {
@@ -52,12 +62,12 @@ static void rmsnorm_apply_setup(case_run *run) {
 }
 
 static clora_status rmsnorm_apply_launch(case_run *run) {
-    return op_rmsnorm_apply(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3));
+    return op_rmsnorm_apply(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3), plus_one(run));
 }
 
 static void rmsnorm_apply_reference(case_run *run) {
     ref_rmsnorm_apply(run->buffer[0].expected, run->buffer[1].host, run->buffer[2].host, run->buffer[3].host,
-                      run->shape.M, run->shape.K);
+                      plus_one(run), run->shape.M, run->shape.K);
 }
 
 static void rmsnorm_backward_setup(case_run *run) {
@@ -71,12 +81,13 @@ static void rmsnorm_backward_setup(case_run *run) {
 }
 
 static clora_status rmsnorm_backward_launch(case_run *run) {
-    return op_rmsnorm_backward(tensor(run, 0), tensor(run, 4), tensor(run, 1), tensor(run, 2), tensor(run, 3));
+    return op_rmsnorm_backward(tensor(run, 0), tensor(run, 4), tensor(run, 1), tensor(run, 2), tensor(run, 3),
+                               plus_one(run));
 }
 
 static void rmsnorm_backward_reference(case_run *run) {
     ref_rmsnorm_backward(run->buffer[0].expected, run->buffer[4].host, run->buffer[1].host, run->buffer[2].host,
-                         run->buffer[3].host, run->shape.M, run->shape.K);
+                         run->buffer[3].host, plus_one(run), run->shape.M, run->shape.K);
 }
 
 static void rmsnorm_dg_setup(case_run *run) {
@@ -143,59 +154,9 @@ static void rope_reference(case_run *run) {
              s->option != 0);
 }
 
-/* ---- gated activation: the backward pass makes y too, but in option 2; option 1 works in place ---- */
-
-enum { IN_PLACE = 1, WITHOUT_Y = 2 };
-
 static void widen_range(case_run *run, case_buffer *b, float factor) {
     for (size_t i = 0; i < count(b) && run->status == CLORA_OK; i++)
         b->host[i] *= factor;
-}
-
-static void swiglu_setup(case_run *run) {
-    const op_shape *s = &run->shape;
-
-    case_matrix(run, "y", CASE_OUT, s->M, s->K);
-    widen_range(run, case_matrix(run, "gu", CASE_IN, s->M, 2 * s->K), 9.0f);
-}
-
-static clora_status swiglu_launch(case_run *run) {
-    return op_swiglu(tensor(run, 0), tensor(run, 1));
-}
-
-static void swiglu_reference(case_run *run) {
-    ref_swiglu(run->buffer[0].expected, run->buffer[1].host, run->shape.M, run->shape.K);
-}
-
-enum { DY, GU, DGU, FORWARD_Y };
-
-static void swiglu_backward_setup(case_run *run) {
-    const op_shape *s = &run->shape;
-    const case_role role = s->option == IN_PLACE ? CASE_INOUT : CASE_IN;
-
-    case_matrix(run, "dy", role, s->M, s->K);
-    widen_range(run, case_matrix(run, "gu", role, s->M, 2 * s->K), 9.0f);
-    if (s->option == IN_PLACE)
-        return;
-    case_matrix(run, "dgu", CASE_OUT, s->M, 2 * s->K);
-    if (s->option != WITHOUT_Y)
-        case_matrix(run, "y", CASE_OUT, s->M, s->K);
-}
-
-static clora_status swiglu_backward_launch(case_run *run) {
-    const int option = run->shape.option;
-    clora_tensor *y = option == WITHOUT_Y ? NULL : tensor(run, option == IN_PLACE ? DY : FORWARD_Y);
-
-    return op_swiglu_backward(tensor(run, option == IN_PLACE ? GU : DGU), y, tensor(run, DY), tensor(run, GU));
-}
-
-static void swiglu_backward_reference(case_run *run) {
-    const case_buffer *b = run->buffer;
-    const op_shape *s = &run->shape;
-
-    ref_swiglu_backward(b[s->option == IN_PLACE ? GU : DGU].expected, b[DY].host, b[GU].host, s->M, s->K);
-    if (s->option != WITHOUT_Y)
-        ref_swiglu(b[s->option == IN_PLACE ? DY : FORWARD_Y].expected, b[GU].host, s->M, s->K);
 }
 
 /* ---- loss: every fourth row has no target, every third row a tie ---- */
@@ -376,9 +337,6 @@ static double moves_3(const op_shape *s) {
 static double moves_4(const op_shape *s) {
     return 16.0 * elements(s);
 }
-static double moves_5(const op_shape *s) {
-    return 20.0 * elements(s);
-}
 
 /* Of the loss: the logits become their gradient. */
 static double loss_flops(const op_shape *s) {
@@ -393,21 +351,24 @@ static const op_shape rows[] = {
     {.M = 1, .K = 2053},        {.M = 7, .K = 16},          {.M = 2, .K = 17}, {.M = 3, .K = 33, .option = 1},
     {.M = 2, .K = 9, .pad = 3},
 };
+static const op_shape norm_shapes[] = {
+    {.M = 1, .K = 1},
+    {.M = 3, .K = 7, .pad = 5},
+    {.M = 5, .K = 64},
+    {.M = 2, .K = 577, .pad = 1},
+    {.M = 1, .K = 2053},
+    {.M = 7, .K = 16},
+    {.M = 2, .K = 17},
+    {.M = 3, .K = 33, .option = WITHOUT_RSTD},
+    {.M = 2, .K = 9, .pad = 3},
+    {.M = 3, .K = 37, .option = PLUS_ONE, .pad = 1},
+    {.M = 2, .K = 64, .option = WITHOUT_RSTD | PLUS_ONE},
+};
 static const op_shape column_shapes[] = {
     {.M = 1, .K = 1},
     {.M = 3, .K = 7, .pad = 5},
     {.M = 71, .K = 64},
     {.M = 9, .K = 577, .pad = 1},
-};
-static const op_shape gated_shapes[] = {
-    {.M = 1, .K = 1},
-    {.M = 3, .K = 7, .pad = 5},
-    {.M = 5, .K = 64, .option = IN_PLACE},
-    {.M = 2, .K = 577, .pad = 1},
-    {.M = 1, .K = 2053, .option = WITHOUT_Y},
-    {.M = 2, .K = 17, .option = WITHOUT_Y},
-    {.M = 3, .K = 33, .option = IN_PLACE},
-    {.M = 2, .K = 9, .pad = 3, .option = IN_PLACE},
 };
 static const op_shape rope_shapes[] = {
     {.M = 1, .H = 1, .D = 2},
@@ -449,18 +410,15 @@ static const op_shape picked_shapes[] = {
 };
 
 const op_case cases_nn[] = {
-    {"rmsnorm", CASE_SHAPES(rows), rmsnorm_setup, rmsnorm_launch, rmsnorm_reference, few_flops, moves_2, 1e-5f},
-    {"rmsnorm_apply", CASE_SHAPES(rows), rmsnorm_apply_setup, rmsnorm_apply_launch, rmsnorm_apply_reference, few_flops,
-     moves_2, 1e-6f},
-    {"rmsnorm_backward", CASE_SHAPES(rows), rmsnorm_backward_setup, rmsnorm_backward_launch, rmsnorm_backward_reference,
-     few_flops, moves_4, 1e-5f},
+    {"rmsnorm", CASE_SHAPES(norm_shapes), rmsnorm_setup, rmsnorm_launch, rmsnorm_reference, few_flops, moves_2, 1e-5f},
+    {"rmsnorm_apply", CASE_SHAPES(norm_shapes), rmsnorm_apply_setup, rmsnorm_apply_launch, rmsnorm_apply_reference,
+     few_flops, moves_2, 1e-6f},
+    {"rmsnorm_backward", CASE_SHAPES(norm_shapes), rmsnorm_backward_setup, rmsnorm_backward_launch,
+     rmsnorm_backward_reference, few_flops, moves_4, 1e-5f},
     {"rmsnorm_dg", CASE_SHAPES(column_shapes), rmsnorm_dg_setup, rmsnorm_dg_launch, rmsnorm_dg_reference, few_flops,
      moves_2, 1e-5f},
     {"matmul_dbias", CASE_SHAPES(column_shapes), dbias_setup, dbias_launch, dbias_reference, few_flops, reads, 1e-5f},
     {"rope", CASE_SHAPES(rope_shapes), rope_setup, rope_launch, rope_reference, few_flops, moves_2, 1e-6f},
-    {"swiglu", CASE_SHAPES(rows), swiglu_setup, swiglu_launch, swiglu_reference, few_flops, moves_3, 1e-6f},
-    {"swiglu_backward", CASE_SHAPES(gated_shapes), swiglu_backward_setup, swiglu_backward_launch,
-     swiglu_backward_reference, few_flops, moves_5, 1e-6f},
     {"cross_entropy", CASE_SHAPES(loss_shapes), cross_entropy_setup, cross_entropy_launch, cross_entropy_reference,
      loss_flops, loss_bytes, 1e-5f},
     {"dropout", CASE_SHAPES(dropout_shapes), dropout_setup, dropout_launch, dropout_reference, few_flops, moves_2,

@@ -38,7 +38,8 @@ typedef struct base_model {
     clora_context *context;
     const char *model_type; /* in config.json */
     int layers, hidden, heads, kv_heads, head_dim, vocab, max_positions;
-    int projections; /* those of each layer in the order of the forward pass, and the head */
+    float embedding_scale; /* of the embedding's rows */
+    int projections;       /* those of each layer in the order of the forward pass, and the head */
     const projection *projection;
     int tensors; /* those that the files hold, but for a head that is the embedding */
     const own_tensor *tensor;

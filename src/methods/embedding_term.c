@@ -63,6 +63,7 @@ clora_status embedding_term_create(embedding_term **out, const base_model *base,
     if (!e)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the embedding's term");
     e->R = R;
+    e->scale = base->embedding_scale;
     if (R > base->hidden / 2)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
                        "rank %d on the embedding, whose rows have %d values: at most half as "
@@ -162,7 +163,7 @@ clora_status embedding_term_forward(clora_tensor *y, clora_tensor *room, const c
     clora_tensor g = columns(room, y, e->R, 0), u = columns(room, y, e->R, 1);
     clora_status status = CLORA_OK;
 
-    TRY(op_embedding(&g, ids, e->rows));
+    TRY(op_embedding(&g, ids, e->rows, e->scale));
     TRY(op_lowrank_down(&u, &g, e->term));
     TRY(op_lowrank_up(y, &u, e->term));
 done:
@@ -175,13 +176,13 @@ clora_status embedding_term_backward(const parameters *trains, clora_tensor *roo
     clora_tensor du = columns(room_back, dy, e->R, 0), da = parameters_gradient(trains, &e->term->b);
     clora_status status = CLORA_OK;
 
-    TRY(op_embedding(&g, ids, e->rows)); /* again: nothing was kept */
+    TRY(op_embedding(&g, ids, e->rows, e->scale)); /* again: nothing was kept */
     TRY(op_lowrank_down(&u, &g, e->term));
     TRY(op_lowrank_down_grad(&du, dy, e->term));
     TRY(op_lowrank_grad_b(&da, dy, &u, e->term));
     for (int i = 0; i < e->rows->parts; i++) {
         clora_tensor db = parameters_gradient(trains, &e->parts[i]);
-        TRY(op_embedding_dw(&db, &du, ids, e->rows, weight_module_span(e->rows, 0, i)));
+        TRY(op_embedding_dw(&db, &du, ids, e->rows, weight_module_span(e->rows, 0, i), e->scale));
     }
 done:
     return status;

@@ -8,12 +8,13 @@
 /*
  * The low-rank term of the embedding: the rows of W0 (V, C) for the ids change by s B A with A (R, C) and B (V, R).
  *
- *     g (M, R) = rows of B for the ids    u = s g    y += u A
+ *     g (M, R) = rows of B for the ids, times what the model's rows are    u = s g    y += u A
  *
  * g goes through a term of R inputs and C outputs whose own first factor is the identity, and whose second is A.
  */
 typedef struct embedding_term {
     int R;
+    float scale;         /* of the embedding's rows */
     weight *rows;        /* B: f32, a row for each token */
     clora_tensor *parts; /* views of its values */
     weight *shape;       /* what the term stands on: R inputs, C outputs; never read */

@@ -43,6 +43,7 @@ static clora_status read_eos(model_config *c, const json_t *root, const char *pa
 
 static clora_status read_sizes(model_config *c, const json_t *root, const char *path) {
     clora_status status = CLORA_OK;
+    int head_dim = c->family->head_dim;
 
     TRY(config_size(&c->layers, root, "num_hidden_layers", 0, path));
     TRY(config_size(&c->hidden, root, "hidden_size", 0, path));
@@ -51,10 +52,12 @@ static clora_status read_sizes(model_config *c, const json_t *root, const char *
     TRY(config_size(&c->kv_heads, root, "num_key_value_heads", c->heads, path));
     TRY(config_size(&c->vocab, root, "vocab_size", 0, path));
     TRY(config_size(&c->max_positions, root, "max_position_embeddings", c->family->max_positions, path));
-    if (!config_is_set(root, "head_dim") && c->hidden % c->heads != 0)
+    if (!config_is_set(root, "head_dim") && !head_dim && c->hidden % c->heads != 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"hidden_size\" %d is no multiple of \"num_attention_heads\" %d", path,
                        c->hidden, c->heads));
-    TRY(config_size(&c->head_dim, root, "head_dim", c->hidden >= c->heads ? c->hidden / c->heads : 1, path));
+    if (!head_dim)
+        head_dim = c->hidden >= c->heads ? c->hidden / c->heads : 1;
+    TRY(config_size(&c->head_dim, root, "head_dim", head_dim, path));
     if (c->heads % c->kv_heads != 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT,
                        "%s: \"num_attention_heads\" %d is no multiple of \"num_key_value_heads\" %d", path, c->heads,
@@ -69,22 +72,38 @@ done:
     return status;
 }
 
+/* "hidden_activation" where a family has that name for it. Gemma's older files say gelu and mean it by tanh. */
+static clora_status read_activation(model_config *c, const json_t *root, const char *path) {
+    const char *usual = c->family->activation ? c->family->activation : "silu", *text;
+    const bool means_tanh = strcmp(usual, "gelu_pytorch_tanh") == 0;
+    clora_status status = CLORA_OK;
+
+    TRY(json_get_text(&text, root, "hidden_act", usual, path));
+    if (config_is_set(root, "hidden_activation"))
+        TRY(json_get_text(&text, root, "hidden_activation", usual, path));
+    c->gelu = strcmp(text, "gelu_pytorch_tanh") == 0 || strcmp(text, "gelu_new") == 0 ||
+              (means_tanh && strcmp(text, "gelu") == 0);
+    if (!c->gelu && strcmp(text, "silu") != 0 && strcmp(text, "swish") != 0)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
+                       "%s: activation \"%s\" is not supported (silu and gelu_pytorch_tanh are)", path, text));
+done:
+    return status;
+}
+
 static clora_status read_config(model_config *c, const json_t *root, const char *path) {
     clora_status status = CLORA_OK;
-    const char *text;
     double eps;
 
     TRY(family_find(&c->family, root, path));
     TRY(quantized_refuse_config(root, path));
-    TRY(json_get_text(&text, root, "hidden_act", "silu", path));
-    if (strcmp(text, "silu") != 0 && strcmp(text, "swish") != 0)
-        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: activation \"%s\" is not supported (silu is)", path, text));
+    TRY(read_activation(c, root, path));
     TRY(read_sizes(c, root, path));
     TRY(json_get_real(&eps, root, "rms_norm_eps", 1e-6, path));
     if (!(eps >= 0.0 && eps < 1.0))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"rms_norm_eps\" is %g", path, eps));
     c->norm_eps = (float)eps;
-    TRY(json_get_bool(&c->tied, root, "tie_word_embeddings", false, path));
+    c->embedding_scale = 1.0f;
+    TRY(json_get_bool(&c->tied, root, "tie_word_embeddings", c->family->tied, path));
     TRY(c->family->read_config(c, root, path));
     TRY(config_read_rope(c, root, path));
     TRY(read_eos(c, root, path));

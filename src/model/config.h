@@ -27,6 +27,10 @@ typedef struct model_config {
     const struct model_family *family;
     int layers, hidden, ffn, heads, kv_heads, head_dim, vocab, max_positions;
     float norm_eps;
+    bool norm_plus_one;    /* gains of norms are kept as what they are beside 1 */
+    bool gelu;             /* gates the MLP, by tanh, in the place of silu */
+    float embedding_scale; /* of the embedding's rows */
+    bool scale_rounded;    /* embedding_scale is of the type of the weights: when they are loaded it is rounded */
     bool tied;
     bool own_head;   /* tied in config.json, but not in the files, which decide (model_files_check) */
     unsigned biases; /* bit k: the k-th of a layer's projections (model/family.h) has biases */

@@ -159,6 +159,7 @@ static int first_trained(const workspace *ws, const selection *s) {
  * layer. */
 static clora_status layer_backward(workspace *ws, const selection *s, int l, int first) {
     const model_layer *w = &ws->model->layer[l];
+    const model_config *c = &ws->model->config;
     const int at = l * DECODER_PROJECTIONS;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
@@ -171,20 +172,21 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_MLP), &df));
     /* act, which down_proj's A needs, is made again with the gradient and takes dact's place. */
     if (first >= at + DECODER_DOWN) {
-        TRY(op_swiglu(&ws->act, &a->gu));
+        TRY(op_swiglu(&ws->act, &a->gu, c->gelu));
         return linear_backward(ws, s, at + DECODER_DOWN, NULL, &df, &ws->act, &a->u[DECODER_DOWN]);
     }
     TRY(linear_backward_input(ws, s, at + DECODER_DOWN, &ws->dact, &df, &a->u[DECODER_DOWN]));
-    TRY(op_swiglu_backward(&a->gu, linear_needs_input(ws, s, at + DECODER_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
+    TRY(op_swiglu_backward(&a->gu, linear_needs_input(ws, s, at + DECODER_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu,
+                           c->gelu));
     TRY(linear_backward_parameters(ws, s, at + DECODER_DOWN, &df, &ws->dact));
     if (linear_needs_input(ws, s, at + DECODER_GATE_UP))
-        TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, gain_mlp));
+        TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, gain_mlp, c->norm_plus_one));
     TRY(linear_backward(ws, s, at + DECODER_GATE_UP, first < at + DECODER_GATE_UP ? &ws->dnorm : NULL, &a->gu,
                         &ws->normed, &a->u[DECODER_GATE_UP]));
     if (first >= at + DECODER_GATE_UP)
         return CLORA_OK;
     TRY(gain_gradient(ws, s, gain_mlp, &a->mid, &a->rstd_mlp));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, gain_mlp));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, gain_mlp, c->norm_plus_one));
 
     TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), &df));
     TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &df, &t->att,
@@ -194,13 +196,13 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     TRY(attend_backward(ws, s, t, l));
 
     if (linear_needs_input(ws, s, at + DECODER_QKV))
-        TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, gain_attention));
+        TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, gain_attention, c->norm_plus_one));
     TRY(linear_backward(ws, s, at + DECODER_QKV, first < at ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
                         &a->u[DECODER_QKV]));
     if (first >= at)
         return CLORA_OK;
     TRY(gain_gradient(ws, s, gain_attention, x, &a->rstd_attention));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, gain_attention));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, gain_attention, c->norm_plus_one));
 done:
     return status;
 }
@@ -212,7 +214,8 @@ static clora_status embedding_gradient(workspace *ws, const selection *s) {
     for (int part = 0; part < w->parts; part++) {
         clora_tensor dw = weight_gradient(s->trains, w, 0, part);
         if (dw.buffer)
-            TRY(op_embedding_dw(&dw, &ws->dstream, &ws->ids, w, weight_module_span(w, 0, part)));
+            TRY(op_embedding_dw(&dw, &ws->dstream, &ws->ids, w, weight_module_span(w, 0, part),
+                                ws->model->config.embedding_scale));
     }
     if (embedding_term_trains(s)) /* normed and dnorm have done their service */
         TRY(embedding_term_backward(s->trains, &ws->normed, &ws->dnorm, &ws->dstream, &ws->ids,
@@ -230,7 +233,8 @@ clora_status decoder_backward(workspace *ws, const selection *select) {
     if (first >= layers * DECODER_PROJECTIONS)
         return CLORA_OK; /* only the head or the last gain trains */
     TRY(clora_tensor_zero(&ws->dstream));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, workspace_stream(ws, layers), &ws->rstd_final, norm));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, workspace_stream(ws, layers), &ws->rstd_final, norm,
+                            ws->model->config.norm_plus_one));
     for (int l = layers - 1; l >= first / DECODER_PROJECTIONS; l--) {
         TRY(layer_again(ws, select, l));
         TRY(layer_backward(ws, select, l, first));

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,11 +91,34 @@ static clora_status read_mistral(model_config *c, const json_t *root, const char
     return status == CLORA_OK ? read_sliding_layers(c, root, 0, path) : status;
 }
 
+/* Gains beside 1, and rows of the embedding times sqrt(hidden) in the weights' type. */
+static clora_status read_gemma(model_config *c, const json_t *root, const char *path) {
+    clora_status status = CLORA_OK;
+    bool both_ways, attention;
+
+    TRY(json_get_bool(&both_ways, root, "use_bidirectional_attention", false, path));
+    if (both_ways)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
+                       "%s: \"use_bidirectional_attention\" is set; only causal attention is "
+                       "supported",
+                       path));
+    TRY(json_get_bool(&attention, root, "attention_bias", false, path));
+    if (attention)
+        c->biases |= 1u << DECODER_QKV | 1u << DECODER_OUT;
+    c->norm_plus_one = true;
+    c->embedding_scale = sqrtf((float)c->hidden);
+    c->scale_rounded = true;
+done:
+    return status;
+}
+
 /* ---- the families ---- */
 
 #define DECODER(PROJECTIONS)                                                                                      \
     .norms = DECODER_NORMS, .norm = decoder_norms, .projections = DECODER_PROJECTIONS, .projection = PROJECTIONS, \
     .forward = decoder_forward, .backward = decoder_backward
+
+#define GEMMA .head_dim = 256, .activation = "gelu_pytorch_tanh", .tied = true
 
 static const model_family families[] = {
     {.model_type = "llama", .max_positions = 2048, .read_config = read_llama, DECODER(decoder_projections)},
@@ -105,6 +129,7 @@ static const model_family families[] = {
      .partial_rope = true,
      .read_config = read_phi3,
      DECODER(fused_projections)},
+    {.model_type = "gemma", .max_positions = 8192, .read_config = read_gemma, GEMMA, DECODER(decoder_projections)},
 };
 
 const model_family *family_at(size_t i) {

@@ -22,10 +22,15 @@ typedef struct family_projection {
  */
 typedef struct model_family {
     const char *model_type; /* in config.json */
-    int max_positions;      /* where config.json names none */
-    float rope_theta;       /* likewise; 0: 10000 */
-    bool partial_rope;      /* may rotate a part of each head's columns */
-    int norms;              /* of each layer, and their names within it */
+
+    /* Where config.json does not say. */
+    int max_positions, head_dim; /* head_dim 0: hidden / heads */
+    float rope_theta;            /* 0: 10000 */
+    const char *activation;      /* of the MLP; NULL: silu */
+    bool tied;
+
+    bool partial_rope; /* may rotate a part of each head's columns */
+    int norms;         /* of each layer, and their names within it */
     const char *const *norm;
     int projections; /* of each layer, in the order of the forward pass */
     const family_projection *projection;

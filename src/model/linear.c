@@ -152,6 +152,8 @@ clora_status linear_forward_normed(workspace *ws, const selection *s, int p, clo
     const bool apart = ws->train || s->dropout > 0.0f || s->each || adapter_origin(s->adapter, p) || dora_is(lr);
     const matmul_fusion fusion = {.gain = adapter_gain(s->adapter, gain),
                                   .eps = ws->model->config.norm_eps,
+                                  .plus_one = ws->model->config.norm_plus_one,
+                                  .gelu = ws->model->config.gelu,
                                   .normed = &ws->normed,
                                   .gu = act ? y : NULL};
     clora_tensor u = columns_of(u_space, x, lr);
@@ -160,7 +162,7 @@ clora_status linear_forward_normed(workspace *ws, const selection *s, int p, clo
     if (apart) {
         TRY(own_norm(ws, s, &ws->normed, rstd, x, gain));
         TRY(linear_forward(ws, s, p, y, &ws->normed, NULL, u_space));
-        return act ? op_swiglu(act, y) : CLORA_OK;
+        return act ? op_swiglu(act, y, ws->model->config.gelu) : CLORA_OK;
     }
     TRY(op_matmul_fused(act ? act : y, x, ws->model->projection[p].weight, lr, lr ? &u : NULL, &fusion));
 done:

@@ -226,6 +226,7 @@ base_model model_as_base(clora_model *m) {
                         .head_dim = c->head_dim,
                         .vocab = c->vocab,
                         .max_positions = c->max_positions,
+                        .embedding_scale = c->embedding_scale,
                         .projections = m->projections,
                         .projection = m->projection,
                         .tensors = m->tensors,

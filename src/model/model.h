@@ -40,6 +40,10 @@ struct clora_model {
 /* The sizes that a configuration tells. */
 void model_info_fill(clora_model_info *info, const model_config *c);
 
+/* With an embedding, from files of this type: round its scale where that is a number of the weights'
+ * type. (embedding_scale.c) */
+void model_round_scale(clora_model *m, clora_dtype file);
+
 /* An empty model on a context, which it holds. NULL without memory. */
 clora_model *model_allocate(clora_context *context);
 

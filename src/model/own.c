@@ -14,7 +14,7 @@ static clora_status embed(workspace *ws, const clora_adapter *adapter, clora_ten
     const embedding_term *term = adapter_embedding_term(adapter);
     clora_status status = CLORA_OK;
 
-    TRY(op_embedding(y, ids, adapter_embedding(adapter, ws->model->embedding)));
+    TRY(op_embedding(y, ids, adapter_embedding(adapter, ws->model->embedding), ws->model->config.embedding_scale));
     if (term)
         TRY(embedding_term_forward(y, &ws->normed, ids, term)); /* which has no values yet */
 done:
@@ -41,10 +41,10 @@ done:
 
 clora_status own_norm(workspace *ws, const selection *s, clora_tensor *y, clora_tensor *rstd, const clora_tensor *x,
                       const clora_tensor *gain) {
-    const float eps = ws->model->config.norm_eps;
+    const model_config *c = &ws->model->config;
     clora_status status = CLORA_OK;
 
-    TRY(op_rmsnorm(y, rstd, x, adapter_gain(s->adapter, gain), eps));
+    TRY(op_rmsnorm(y, rstd, x, adapter_gain(s->adapter, gain), c->norm_eps, c->norm_plus_one));
     for (int b = 0, n; s->each && b < ws->B; b += n) {
         const clora_tensor *copy = adapter_gain(s->each[b], gain);
         n = selection_run(s, b, ws->B);
@@ -52,7 +52,7 @@ clora_status own_norm(workspace *ws, const selection *s, clora_tensor *y, clora_
             continue;
         clora_tensor out = rows_of(ws, y, b, n);
         const clora_tensor in = rows_of(ws, x, b, n);
-        TRY(op_rmsnorm(&out, NULL, &in, copy, eps));
+        TRY(op_rmsnorm(&out, NULL, &in, copy, c->norm_eps, c->norm_plus_one));
     }
 done:
     return status;

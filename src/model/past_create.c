@@ -85,7 +85,7 @@ static clora_status embed_ids(float *values, clora_model *m, const int32_t *ids,
     TRY(tensor_new(&places, m->context, CLORA_DTYPE_I32, P, 1));
     TRY(tensor_new(&rows, m->context, CLORA_DTYPE_F32, P, m->config.hidden));
     TRY(clora_tensor_write(places, ids));
-    TRY(op_embedding(rows, places, m->embedding));
+    TRY(op_embedding(rows, places, m->embedding, m->config.embedding_scale));
     TRY(clora_tensor_read(rows, values));
 done:
     clora_tensor_free(places);

@@ -30,6 +30,7 @@ clora_status model_build(clora_model *m, storage_choice type) {
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     TRY(weight_create(&m->embedding, m->context, storage_choose(type, m->config.hidden), m->config.hidden, 1,
                       &m->config.vocab));
+    model_round_scale(m, type.file);
     for (int l = 0; l < m->config.layers; l++)
         TRY(create_layer(m, l, type));
     TRY(tensor_new(&m->norm, m->context, CLORA_DTYPE_F32, 1, m->config.hidden));

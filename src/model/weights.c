@@ -204,6 +204,7 @@ clora_status model_load_weights(clora_model *m, const model_files *files, const 
     if (!m->layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     TRY(load_table(&m->embedding, &r, tables->embedding->name));
+    model_round_scale(m, tables->embedding->dtype);
     TRY(tensor_new(&r.norms, m->context, CLORA_DTYPE_F32, norms + 1, m->config.hidden));
     for (int k = 0; k < LAYER_PROJECTIONS; k++)
         r.pool[k].count = layers;

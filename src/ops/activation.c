@@ -8,7 +8,12 @@ static clora_status run_blocks(launch *l, size_t M, int F) {
     return launch_run(l, divide_up_size((size_t)F, block), M, 1, group, 1, 1);
 }
 
-clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu) {
+static void define_activation(launch *l, bool gelu) {
+    if (gelu)
+        launch_define(l, "GELU", 1);
+}
+
+clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu, bool gelu) {
     const int F = tensor_cols(y);
     launch l;
 
@@ -16,6 +21,7 @@ clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu) {
         return clora_fail(CLORA_ERROR_SHAPE, "swiglu: y%s gu%s", tensor_shape_text(y), tensor_shape_text(gu));
     do {
         launch_begin(&l, y->context, "swiglu", (kernel_key){.M = (int)tensor_rows(y), .K = F});
+        define_activation(&l, gelu);
     } while (launch_again(&l));
     launch_matrix(&l, y);
     launch_matrix(&l, gu);
@@ -23,7 +29,8 @@ clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu) {
     return run_blocks(&l, tensor_rows(y), F);
 }
 
-clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_tensor *dy, const clora_tensor *gu) {
+clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_tensor *dy, const clora_tensor *gu,
+                                bool gelu) {
     const int F = tensor_cols(dy);
     launch l;
 
@@ -33,6 +40,7 @@ clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_
                           y ? tensor_shape_text(y) : "()", tensor_shape_text(dy), tensor_shape_text(gu));
     do {
         launch_begin(&l, dy->context, "swiglu_backward", (kernel_key){.M = (int)tensor_rows(dy), .K = F});
+        define_activation(&l, gelu);
     } while (launch_again(&l));
     launch_matrix(&l, dgu);
     launch_matrix(&l, y ? y : dgu);

@@ -1,7 +1,7 @@
 #include "ops/launch.h"
 #include "ops/tape_note.h"
 
-clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w) {
+clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w, float scale) {
     const size_t M = tensor_rows(y);
     clora_status status = CLORA_OK;
 
@@ -14,7 +14,7 @@ clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight
         const int unit = w->layout == WEIGHT_PANEL ? w->NR : 1; /* rows of W0 in one unit of a part */
         launch l;
 
-        if (tape_note_embedding(y, ids, w, i))
+        if (tape_note_embedding(y, ids, w, i, scale))
             continue;
         do {
             launch_begin(&l, w->context, "embedding",
@@ -31,6 +31,7 @@ clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight
         launch_int(&l, w->K);
         launch_int(&l, part->panel * unit);
         launch_int(&l, i + 1 < w->parts ? (part->panel + part->panels) * unit : w->N);
+        launch_float(&l, scale);
         status = launch_run(&l, (size_t)w->K, M, 1, group, 1, 1);
     }
     return status;
@@ -45,7 +46,7 @@ static int column_share(const clora_context *context, int K) {
 }
 
 clora_status op_embedding_dw(clora_tensor *dw, const clora_tensor *dy, const clora_tensor *ids, const weight *w,
-                             weight_span span) {
+                             weight_span span, float scale) {
     const size_t M = tensor_rows(dy);
     const int unit = w->layout == WEIGHT_PANEL ? w->NR : 1;
     launch l;
@@ -70,5 +71,6 @@ clora_status op_embedding_dw(clora_tensor *dw, const clora_tensor *dy, const clo
     launch_int(&l, begin);
     launch_int(&l, least(end, w->N));
     launch_int(&l, share);
+    launch_float(&l, scale);
     return launch_run(&l, (size_t)divide_up(w->K, share), 1, 1, group, 1, 1);
 }

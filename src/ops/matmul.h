@@ -30,6 +30,7 @@ typedef struct forward_product {
     const lowrank *lr; /* whose b and table these are, or NULL */
     int M, N, K, R, panels;
     bool gated; /* GEMV on a CPU: y (M, N/2) = swiglu of the product, of the weight's two equal modules */
+    bool gelu;  /* gated by gelu (op_swiglu) */
 } forward_product;
 
 /* What the product of a weight in panels with x takes; residual, lr and u may be NULL. */

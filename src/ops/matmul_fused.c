@@ -40,18 +40,19 @@ clora_status op_matmul_fused(clora_tensor *y, const clora_tensor *x, const weigh
         return clora_fail(CLORA_ERROR_SHAPE, "matmul_fused: y%s x%s w(%d,%d) u%s gu%s", tensor_shape_text(y),
                           tensor_shape_text(x), w->N, w->K, tensor_shape_text(u), tensor_shape_text(f->gu));
     if (f->gain) {
-        TRY(op_rmsnorm(f->normed, NULL, x, f->gain, f->eps));
+        TRY(op_rmsnorm(f->normed, NULL, x, f->gain, f->eps, f->plus_one));
         p.x = f->normed;
         if (lr)
             TRY(op_lowrank_down(u, f->normed, lr));
     }
     if (fuses(&p, f)) {
         p.gated = f->gu != NULL;
+        p.gelu = f->gelu;
         return matmul_forward(&p);
     }
     TRY(op_matmul(f->gu ? f->gu : y, p.x, w, NULL, lr, u, false));
     if (f->gu)
-        TRY(op_swiglu(y, f->gu));
+        TRY(op_swiglu(y, f->gu, f->gelu));
 done:
     return status;
 }

@@ -98,6 +98,8 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
         launch_define(&l, "ROWS", matmul_program_rows(p->M));
         launch_define(&l, "STREAMS", each.panels * (p->gated ? 2 : 1));
         launch_define(&l, "GATED", p->gated);
+        if (p->gated && p->gelu)
+            launch_define(&l, "GELU", 1);
     } else {
         const int MR = tile_rows(&l, p->M);
         each = share_out(context, &l, p->M, panels, MR);

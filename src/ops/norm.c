@@ -10,6 +10,12 @@ static clora_status check(const char *op, const clora_tensor *y, const clora_ten
     return CLORA_OK;
 }
 
+/* A program of its own, so that a plain gain costs nothing. */
+static void define_gain(launch *l, bool plus_one) {
+    if (plus_one)
+        launch_define(l, "PLUS_ONE", 1);
+}
+
 /* One group a row. */
 static kernel_key key_of(const clora_tensor *x) {
     return (kernel_key){.M = (int)tensor_rows(x), .K = tensor_cols(x)};
@@ -21,14 +27,16 @@ static clora_status run_rows(launch *l, const clora_tensor *x) {
     return launch_run(l, tensor_rows(x) * group, 1, 1, group, 1, 1);
 }
 
-clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps) {
+clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps,
+                        bool plus_one) {
     const clora_status status = check("rmsnorm", y, x, rstd, g);
     launch l;
 
-    if (status != CLORA_OK || tape_note_rmsnorm(y, rstd, x, g, eps))
+    if (status != CLORA_OK || tape_note_rmsnorm(y, rstd, x, g, eps, plus_one))
         return status;
     do {
         launch_begin(&l, y->context, "rmsnorm", key_of(x));
+        define_gain(&l, plus_one);
     } while (launch_again(&l));
     launch_matrix(&l, y);
     launch_tensor(&l, rstd ? rstd : y);
@@ -40,7 +48,8 @@ clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor 
     return run_rows(&l, x);
 }
 
-clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clora_tensor *rstd, const clora_tensor *g) {
+clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clora_tensor *rstd, const clora_tensor *g,
+                              bool plus_one) {
     const clora_status status = check("rmsnorm_apply", y, x, rstd, g);
     launch l;
 
@@ -48,6 +57,7 @@ clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clor
         return status;
     do {
         launch_begin(&l, y->context, "rmsnorm_apply", key_of(x));
+        define_gain(&l, plus_one);
     } while (launch_again(&l));
     launch_matrix(&l, y);
     launch_matrix(&l, x);
@@ -58,7 +68,7 @@ clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clor
 }
 
 clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const clora_tensor *x,
-                                 const clora_tensor *rstd, const clora_tensor *g) {
+                                 const clora_tensor *rstd, const clora_tensor *g, bool plus_one) {
     clora_status status = CLORA_OK;
     launch l;
 
@@ -66,6 +76,7 @@ clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const
     TRY(check("rmsnorm_backward", dy, x, rstd, g));
     do {
         launch_begin(&l, dx->context, "rmsnorm_backward", key_of(x));
+        define_gain(&l, plus_one);
     } while (launch_again(&l));
     launch_matrix(&l, dx);
     launch_matrix(&l, dy);

@@ -38,10 +38,12 @@ clora_status op_lowrank_up(clora_tensor *y, const clora_tensor *u, const lowrank
  * CPU), or in launches of their own.
  *   gain (K) or NULL   the input is rmsnorm(x), normed (M,K) scratch, and with lr u (M,R) is made here, of that input
  *   gu (M,N) or NULL   scratch: y (M,N/2) overwritten = swiglu(product)
+ * plus_one and gelu as for op_rmsnorm and op_swiglu.
  */
 typedef struct matmul_fusion {
     const clora_tensor *gain;
     float eps;
+    bool plus_one, gelu;
     clora_tensor *normed, *gu;
 } matmul_fusion;
 
@@ -96,26 +98,28 @@ clora_status op_lowrank_norms(clora_tensor *scale, clora_tensor *inverse, clora_
 
 /* ---- embedding (embedding.c) ---- */
 
-/* y (M,K) overwritten: row m is row ids[m] of W0, any layout and type.   ids i32 (M) */
-clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w);
+/* y (M,K) overwritten: row m is scale * row ids[m] of W0, any layout and type.   ids i32 (M) */
+clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w, float scale);
 
-/* dw (values of a span of w) accumulates: row ids[m] += row m of dy (M,K), in the order of the rows. */
+/* dw (values of a span of w) accumulates: row ids[m] += scale * row m of dy (M,K), in the order of the rows. */
 clora_status op_embedding_dw(clora_tensor *dw, const clora_tensor *dy, const clora_tensor *ids, const weight *w,
-                             weight_span span);
+                             weight_span span, float scale);
 
 /* ---- normalisation (norm.c) ---- */
 
 /* y (M,C) overwritten = x * rstd * g
  * rstd (M) overwritten = 1 / sqrt(mean(x^2) + eps); may be NULL
- * g (C) */
-clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps);
+ * g (C); with plus_one, here and below, g + 1 stands in its place: a gain that is kept as what it is beside 1 */
+clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps,
+                        bool plus_one);
 
 /* y (M,C) overwritten = x * rstd * g, with the rstd of the forward pass: the output again, not stored between passes */
-clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clora_tensor *rstd, const clora_tensor *g);
+clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clora_tensor *rstd, const clora_tensor *g,
+                              bool plus_one);
 
 /* dx (M,C) accumulates += gradient of rmsnorm: rstd * g * dy - x * rstd^3 / C * sum(dy * g * x) */
 clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const clora_tensor *x,
-                                 const clora_tensor *rstd, const clora_tensor *g);
+                                 const clora_tensor *rstd, const clora_tensor *g, bool plus_one);
 
 /* dg (C) accumulates += sum over rows of dy * x * rstd (column_sums.c) */
 clora_status op_rmsnorm_dg(clora_tensor *dg, const clora_tensor *dy, const clora_tensor *x, const clora_tensor *rstd);
@@ -209,12 +213,14 @@ clora_status op_past_embed_backward(clora_tensor *dpast, const clora_tensor *dx,
 
 /* ---- activations (activation.c) ---- */
 
-/* y (M,F) overwritten = silu(g) * u, where gu (M,2F) holds g then u */
-clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu);
+/* y (M,F) overwritten = silu(g) * u, where gu (M,2F) holds g then u
+ * gelu, here and below: with gelu by tanh in the place of silu (GeGLU) */
+clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu, bool gelu);
 
 /* dgu (M,2F) overwritten; may be gu itself.
  * y (M,F) overwritten = the forward pass's, or NULL; may be dy itself. */
-clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_tensor *dy, const clora_tensor *gu);
+clora_status op_swiglu_backward(clora_tensor *dgu, clora_tensor *y, const clora_tensor *dy, const clora_tensor *gu,
+                                bool gelu);
 
 /* y (M,F) overwritten = gelu(x) = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */
 clora_status op_gelu(clora_tensor *y, const clora_tensor *x);

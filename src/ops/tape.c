@@ -260,6 +260,10 @@ static void define(launch *l, const tape_program *p) {
     launch_define(l, "STORAGE", p->storage ? p->storage - 1 : 0);
     launch_define(l, "ROWS", p->rows ? p->rows : 1);
     launch_define(l, "DM", p->rows ? p->rows : 1);
+    if (p->gain == 2)
+        launch_define(l, "PLUS_ONE", 1);
+    if (p->gate == 2)
+        launch_define(l, "GELU", 1);
     if (p->head_dim)
         launch_define(l, "D", p->head_dim);
     if (p->rotated && p->rotated < p->head_dim)

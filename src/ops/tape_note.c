@@ -17,6 +17,7 @@ typedef struct embedding_call {
     const clora_tensor *y, *ids;
     const weight *w;
     int part;
+    float scale;
 } embedding_call;
 
 static void fill_embedding(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
@@ -37,15 +38,16 @@ static void fill_embedding(tape *t, tape_launch *l, tape_phase *phase, const voi
                                              .K = w->K,
                                              .begin = part->panel * w->NR,
                                              .end = last ? w->N : (part->panel + part->panels) * w->NR,
-                                             .columns = columns};
+                                             .columns = columns,
+                                             .scale = c->scale};
 }
 
-bool tape_note_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w, int part) {
+bool tape_note_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w, int part, float scale) {
     tape *t = tape_open();
 
     if (!t || w->layout != WEIGHT_PANEL)
         return false;
-    tape_append(t, fill_embedding, &(embedding_call){y, ids, w, part});
+    tape_append(t, fill_embedding, &(embedding_call){y, ids, w, part, scale});
     return true;
 }
 
@@ -107,6 +109,8 @@ static void fill_product(tape *t, tape_launch *l, tape_phase *phase, const void 
     if (p->w)
         tape_need(l, &program->storage, (int)p->w->storage->id + 1);
     tape_need(l, &program->rows, matmul_program_rows(p->M));
+    if (p->gated)
+        tape_need(l, &program->gate, 1 + p->gelu);
     need_ahead(program, p, c->ahead);
     const int variant =
         tape_variant(l, program->product, &program->products, TAPE_PRODUCT_VARIANT(c->streams, p->gated));
@@ -205,12 +209,14 @@ bool tape_note_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *
 typedef struct rmsnorm_call {
     const clora_tensor *y, *rstd, *x, *g;
     float eps;
+    bool plus_one;
 } rmsnorm_call;
 
 static void fill_rmsnorm(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
     const rmsnorm_call *c = data;
 
     (void)t;
+    tape_need(l, &l->program.gain, 1 + c->plus_one);
     phase->kind = TAPE_RMSNORM;
     phase->end = (int)tensor_rows(c->x);
     phase->call.rmsnorm = (tape_rmsnorm){.y = tape_place_of(l, c->y),
@@ -223,12 +229,13 @@ static void fill_rmsnorm(tape *t, tape_launch *l, tape_phase *phase, const void 
                                          .eps = c->eps};
 }
 
-bool tape_note_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps) {
+bool tape_note_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps,
+                       bool plus_one) {
     tape *t = tape_open();
 
     if (!t)
         return false;
-    tape_append(t, fill_rmsnorm, &(rmsnorm_call){y, rstd, x, g, eps});
+    tape_append(t, fill_rmsnorm, &(rmsnorm_call){y, rstd, x, g, eps, plus_one});
     return true;
 }
 

@@ -9,7 +9,7 @@
  * records a tape. False: it does not, launch. Operations without such a function launch always, which a recording takes
  * as a step that cannot be held, as it does whatever else asks something of the device (device/withhold.h).
  */
-bool tape_note_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w, int part);
+bool tape_note_embedding(clora_tensor *y, const clora_tensor *ids, const weight *w, int part, float scale);
 
 /* By the GEMV kernel: `streams` panels side by side, asked for `ahead` lines in advance. part: NULL without a
  * weight. */
@@ -17,7 +17,8 @@ bool tape_note_product(const forward_product *p, const weight_part *part, int st
 
 /* Of a factor a, with the scales of a low-rank term, or NULL: all 1. */
 bool tape_note_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *a, const lowrank *lr);
-bool tape_note_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps);
+bool tape_note_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps,
+                       bool plus_one);
 bool tape_note_layernorm(clora_tensor *y, clora_tensor *moments, const clora_tensor *x, const clora_tensor *g,
                          const clora_tensor *b, float eps);
 bool tape_note_gelu(clora_tensor *y, const clora_tensor *x);

@@ -6,8 +6,9 @@
 
 /* What a launch's program is made for, 0 where nothing asked yet. */
 typedef struct tape_program {
-    int storage; /* a clora_storage, counted from 1 */
-    int rows;    /* matmul_program_rows */
+    int storage;    /* a clora_storage, counted from 1 */
+    int rows;       /* matmul_program_rows */
+    int gain, gate; /* 1, or 2: a gain's with 1 (PLUS_ONE), gelu's (GELU) */
     int head_dim, rotated, heads, keys, columns;
     int ahead;
     size_t longest; /* elements of the weight that `ahead` is of */

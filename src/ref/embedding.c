@@ -2,21 +2,21 @@
 
 #include <math.h>
 
-void ref_embedding(float *y, const int32_t *ids, const float *w, int M, int N, int K) {
+void ref_embedding(float *y, const int32_t *ids, const float *w, float scale, int M, int N, int K) {
     for (int m = 0; m < M; m++)
         for (int k = 0; k < K; k++)
             y[(size_t)m * (size_t)K + (size_t)k] =
-                ids[m] >= 0 && ids[m] < N ? w[(size_t)ids[m] * (size_t)K + (size_t)k] : NAN;
+                ids[m] >= 0 && ids[m] < N ? scale * w[(size_t)ids[m] * (size_t)K + (size_t)k] : NAN;
 }
 
-void ref_embedding_dw(float *dw, const float *dy, const int32_t *ids, int M, int N, int K) {
+void ref_embedding_dw(float *dw, const float *dy, const int32_t *ids, float scale, int M, int N, int K) {
     for (int n = 0; n < N; n++)
         for (int k = 0; k < K; k++) {
             const size_t at = (size_t)n * (size_t)K + (size_t)k;
             double sum = (double)dw[at];
             for (int m = 0; m < M; m++)
                 if (ids[m] == n)
-                    sum += (double)dy[(size_t)m * (size_t)K + (size_t)k];
+                    sum += (double)scale * (double)dy[(size_t)m * (size_t)K + (size_t)k];
             dw[at] = (float)sum;
         }
 }

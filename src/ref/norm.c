@@ -2,7 +2,11 @@
 
 #include <math.h>
 
-void ref_rmsnorm(float *y, float *rstd, const float *x, const float *g, float eps, int M, int C) {
+static double factor(const float *g, int c, bool plus_one) {
+    return (double)g[c] + (plus_one ? 1.0 : 0.0);
+}
+
+void ref_rmsnorm(float *y, float *rstd, const float *x, const float *g, float eps, bool plus_one, int M, int C) {
     for (int m = 0; m < M; m++) {
         const float *row = x + (size_t)m * (size_t)C;
         double squares = 0.0;
@@ -10,30 +14,31 @@ void ref_rmsnorm(float *y, float *rstd, const float *x, const float *g, float ep
             squares += (double)row[c] * (double)row[c];
         const double r = 1.0 / sqrt(squares / C + (double)eps);
         for (int c = 0; c < C; c++)
-            y[(size_t)m * (size_t)C + (size_t)c] = (float)((double)row[c] * r * (double)g[c]);
+            y[(size_t)m * (size_t)C + (size_t)c] = (float)((double)row[c] * r * factor(g, c, plus_one));
         if (rstd)
             rstd[m] = (float)r;
     }
 }
 
-void ref_rmsnorm_apply(float *y, const float *x, const float *rstd, const float *g, int M, int C) {
+void ref_rmsnorm_apply(float *y, const float *x, const float *rstd, const float *g, bool plus_one, int M, int C) {
     for (int m = 0; m < M; m++)
         for (int c = 0; c < C; c++) {
             const size_t i = (size_t)m * (size_t)C + (size_t)c;
-            y[i] = (float)((double)x[i] * (double)rstd[m] * (double)g[c]);
+            y[i] = (float)((double)x[i] * (double)rstd[m] * factor(g, c, plus_one));
         }
 }
 
-void ref_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *g, int M, int C) {
+void ref_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *g, bool plus_one,
+                          int M, int C) {
     for (int m = 0; m < M; m++) {
         const size_t row = (size_t)m * (size_t)C;
         const double r = (double)rstd[m];
         double sum = 0.0;
         for (int c = 0; c < C; c++)
-            sum += (double)dy[row + (size_t)c] * (double)g[c] * (double)x[row + (size_t)c];
+            sum += (double)dy[row + (size_t)c] * factor(g, c, plus_one) * (double)x[row + (size_t)c];
         for (int c = 0; c < C; c++) {
             const size_t i = row + (size_t)c;
-            dx[i] += (float)(r * (double)g[c] * (double)dy[i] - (double)x[i] * r * r * r / C * sum);
+            dx[i] += (float)(r * factor(g, c, plus_one) * (double)dy[i] - (double)x[i] * r * r * r / C * sum);
         }
     }
 }

@@ -62,19 +62,21 @@ void ref_column_dots(float *d, const float *dy, const float *x, const float *fac
 
 /* ---- embedding (embedding.c) ---- */
 
-/* y (M,K) overwritten: row m is row ids[m] of w (N,K), NaN where ids[m] is none */
-void ref_embedding(float *y, const int32_t *ids, const float *w, int M, int N, int K);
+/* y (M,K) overwritten: row m is scale * row ids[m] of w (N,K), NaN where ids[m] is none */
+void ref_embedding(float *y, const int32_t *ids, const float *w, float scale, int M, int N, int K);
 
-/* dw (N,K) accumulates: row ids[m] += row m of dy (M,K), where ids[m] is one */
-void ref_embedding_dw(float *dw, const float *dy, const int32_t *ids, int M, int N, int K);
+/* dw (N,K) accumulates: row ids[m] += scale * row m of dy (M,K), where ids[m] is one */
+void ref_embedding_dw(float *dw, const float *dy, const int32_t *ids, float scale, int M, int N, int K);
 
 /* ---- normalisation (norm.c) ---- */
 
-void ref_rmsnorm(float *y, float *rstd, const float *x, const float *g, float eps, int M, int C);
-void ref_rmsnorm_apply(float *y, const float *x, const float *rstd, const float *g, int M, int C);
+/* plus_one: the gain is g + 1 */
+void ref_rmsnorm(float *y, float *rstd, const float *x, const float *g, float eps, bool plus_one, int M, int C);
+void ref_rmsnorm_apply(float *y, const float *x, const float *rstd, const float *g, bool plus_one, int M, int C);
 
 /* dx accumulates */
-void ref_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *g, int M, int C);
+void ref_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *rstd, const float *g, bool plus_one,
+                          int M, int C);
 
 /* dg (C) accumulates += sum over rows of dy * x * rstd */
 void ref_rmsnorm_dg(float *dg, const float *dy, const float *x, const float *rstd, int M, int C);
@@ -128,9 +130,9 @@ void ref_attention_backward(float *dq, float *dk, float *dv, float *delta, const
 
 /* ---- activations (activation.c) ---- */
 
-/* gu (M, 2F) holds g then u */
-void ref_swiglu(float *y, const float *gu, int M, int F);
-void ref_swiglu_backward(float *dgu, const float *dy, const float *gu, int M, int F);
+/* gu (M, 2F) holds g then u; the activation is silu, or gelu by tanh */
+void ref_swiglu(float *y, const float *gu, bool gelu, int M, int F);
+void ref_swiglu_backward(float *dgu, const float *dy, const float *gu, bool gelu, int M, int F);
 
 /* y (M,F) overwritten = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) */
 void ref_gelu(float *y, const float *x, int M, int F);
