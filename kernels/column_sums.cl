@@ -1,7 +1,7 @@
 // Gradients of what all rows share: sums over the rows of a matrix (M, C), column by column.
 //
 //   matmul_dbias   dbias (C) += sum of dy
-//   rmsnorm_dg     dg (C) += sum of dy * x * rstd
+//   rmsnorm_dg     dg (C) += sum of dy * x * rstd, over `parts` of a row besides: dy, x (M, parts*C), rstd (M, parts)
 //   layernorm_dg   dg (C) += sum of dy * (x - mean) * rstd
 //   column_dots    d (C) += factors * sum of dy * [x]
 //
@@ -59,15 +59,17 @@ matmul_dbias(TENSOR(float, dbias), TENSOR(const float, dy), const int dy_stride,
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 rmsnorm_dg(TENSOR(float, dg), TENSOR(const float, dy), const int dy_stride, TENSOR(const float, x), const int x_stride,
-           TENSOR(const float, rstd), const int M, const int C) {
+           TENSOR(const float, rstd), const int M, const int C, const int parts) {
     AT(dg);
     AT(dy);
     AT(x);
     AT(rstd);
     COLUMNS_BEGIN;
-    FOR_ROWS(m)
-    sum = fma(load_some(dy + (size_t)m * dy_stride + c, lanes),
-              load_some(x + (size_t)m * x_stride + c, lanes) * rstd[m], sum);
+    FOR_ROWS(m) {
+        for (int i = 0; i < parts; i++)
+            sum = fma(load_some(dy + (size_t)m * dy_stride + i * C + c, lanes),
+                      load_some(x + (size_t)m * x_stride + i * C + c, lanes) * rstd[(size_t)m * parts + i], sum);
+    }
     add_slices(dg + c, sum, lanes, space);
 }
 

@@ -6,8 +6,32 @@
 //
 // PLUS_ONE: g + 1 in the place of g.
 //
-// One work-group makes one row: its WG items take vectors of VW columns in turn and add up their sums in local memory
-// in a fixed order. Bandwidth bound: x is read twice, the second time from cache.
+// With APART a row is of equal parts of C columns, each normalised apart: x, y (M, parts*C), rstd (M, parts). With
+// REPLACE dx, which may be dy, is overwritten.
+//
+// One work-group makes one row, or a part of one: its WG items take vectors of VW columns in turn and add up their sums
+// in local memory in a fixed order. Bandwidth bound: x is read twice, the second time from cache.
+
+#ifndef APART
+#define APART 0
+#endif
+#ifndef REPLACE
+#define REPLACE 0
+#endif
+#if APART
+#define PART get_group_id(1)
+#define PARTS get_num_groups(1)
+#else
+#define PART 0
+#define PARTS 1
+#endif
+#define AT_PART(x) x += m * x##_stride + PART * C
+
+#if REPLACE
+#define ONTO(dx, d) (d)
+#else
+#define ONTO(dx, d) ((dx) + (d))
+#endif
 
 #ifndef PLUS_ONE
 #define PLUS_ONE 0
@@ -35,8 +59,8 @@ rmsnorm(TENSOR(float, y), const int y_stride, TENSOR(float, rstd), TENSOR(const 
     AT(x);
     AT(g);
     const size_t m = get_group_id(0);
-    x += m * x_stride;
-    y += m * y_stride;
+    AT_PART(x);
+    AT_PART(y);
     V squares = (V)(0.0f);
     float rest = 0.0f;
     FOR_VECTORS(c) {
@@ -48,7 +72,7 @@ rmsnorm(TENSOR(float, y), const int y_stride, TENSOR(float, rstd), TENSOR(const 
     const float mean = sum_group(sum_lanes(squares) + rest, space) / C, r = 1.0f / sqrt(mean + eps);
     normalise_row(y, x, r, g, C);
     if (with_rstd && get_local_id(0) == 0)
-        rstd[m] = r;
+        rstd[m * PARTS + PART] = r;
 }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
@@ -59,9 +83,9 @@ rmsnorm_apply(TENSOR(float, y), const int y_stride, TENSOR(const float, x), cons
     AT(rstd);
     AT(g);
     const size_t m = get_group_id(0);
-    const float r = rstd[m];
-    x += m * x_stride;
-    y += m * y_stride;
+    const float r = rstd[m * PARTS + PART];
+    AT_PART(x);
+    AT_PART(y);
     normalise_row(y, x, r, g, C);
 }
 
@@ -76,10 +100,10 @@ rmsnorm_backward(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy)
     AT(rstd);
     AT(g);
     const size_t m = get_group_id(0);
-    const float r = rstd[m];
-    dx += m * dx_stride;
-    dy += m * dy_stride;
-    x += m * x_stride;
+    const float r = rstd[m * PARTS + PART];
+    AT_PART(dx);
+    AT_PART(dy);
+    AT_PART(x);
     V products = (V)(0.0f);
     float rest = 0.0f;
     FOR_VECTORS(c)
@@ -88,7 +112,7 @@ rmsnorm_backward(TENSOR(float, dx), const int dx_stride, TENSOR(const float, dy)
         rest = fma(dy[c] * GAIN(g[c]), x[c], rest);
     const float f = sum_group(sum_lanes(products) + rest, space) * r * r * r / C;
     FOR_VECTORS(c)
-        STORE(LOAD(dx + c) + (LOAD(dy + c) * GAIN(LOAD(g + c)) * r - LOAD(x + c) * f), dx + c);
+        STORE(ONTO(LOAD(dx + c), LOAD(dy + c) * GAIN(LOAD(g + c)) * r - LOAD(x + c) * f), dx + c);
     FOR_REST(c)
-        dx[c] += dy[c] * GAIN(g[c]) * r - x[c] * f;
+        dx[c] = ONTO(dx[c], dy[c] * GAIN(g[c]) * r - x[c] * f);
 }

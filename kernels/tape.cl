@@ -129,12 +129,14 @@ static inline void run_rmsnorm(tickets *t, __global const tape_phase *phase, slo
     __global const tape_rmsnorm *p = &phase->call.rmsnorm;
     EACH_TASK(t, phase) {
         const size_t m = TASK(t, phase);
-        __global const float *x = FLOATS(p->x) + m * p->x_stride;
         await(t, phase->early);
-        const float r = row_factor(x, p->C, p->eps);
-        normalise_row(PLACE(float, p->y) + m * p->y_stride, x, r, FLOATS(p->gain), p->C);
-        if (p->rstd)
-            PLACE(float, p->rstd)[m] = r;
+        for (int i = 0; i < p->parts; i++) {
+            __global const float *x = FLOATS(p->x) + m * p->x_stride + i * p->C;
+            const float r = row_factor(x, p->C, p->eps);
+            normalise_row(PLACE(float, p->y) + m * p->y_stride + i * p->C, x, r, FLOATS(p->gain), p->C);
+            if (p->rstd)
+                PLACE(float, p->rstd)[m * p->parts + i] = r;
+        }
     }
 }
 

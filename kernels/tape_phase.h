@@ -62,7 +62,7 @@ typedef struct {
 
 typedef struct {
     tape_place y, x, gain, rstd;
-    int y_stride, x_stride, C;
+    int y_stride, x_stride, C, parts;
     float eps;
 } tape_rmsnorm;
 

@@ -40,6 +40,7 @@ static const tenant QWEN2 = {"tiny-qwen2", 3, {"tiny-qwen2-lora", "tiny-qwen2-do
 static const tenant PHI3 = {"tiny-phi3", 1, {"tiny-phi3-lora"}};
 static const tenant MISTRAL = {"tiny-mistral", 1, {"tiny-mistral-lora"}};
 static const tenant GEMMA = {"tiny-gemma", 1, {"tiny-gemma-lora"}};
+static const tenant QWEN3 = {"tiny-qwen3", 1, {"tiny-qwen3-lora"}};
 static const tenant *family;
 
 /* Logits (B, T, V) of the fixture's batch. */
@@ -300,6 +301,11 @@ static int load_gemma(void **state) {
     return load(&GEMMA);
 }
 
+static int load_qwen3(void **state) {
+    (void)state;
+    return load(&QWEN3);
+}
+
 static int free_model(void **state) {
     (void)state;
     clora_model_free(model);
@@ -327,7 +333,8 @@ int main(void) {
                        cmocka_run_group_tests_name("qwen2", tests, load_qwen2, free_model) +
                        cmocka_run_group_tests_name("phi3", tests, load_phi3, free_model) +
                        cmocka_run_group_tests_name("mistral", tests, load_mistral, free_model) +
-                       cmocka_run_group_tests_name("gemma", tests, load_gemma, free_model);
+                       cmocka_run_group_tests_name("gemma", tests, load_gemma, free_model) +
+                       cmocka_run_group_tests_name("qwen3", tests, load_qwen3, free_model);
     clora_context_free(context);
     return failed;
 }

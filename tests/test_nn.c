@@ -61,6 +61,7 @@ static void test_either_family_matches_the_reference(void **state) {
     (void)state;
     check_cases(cases_nn);
     check_cases(cases_layernorm);
+    check_cases(cases_rmsnorm);
     check_cases(cases_optimizer);
 }
 

@@ -14,100 +14,6 @@ static clora_tensor *tensor(case_run *run, int i) {
     return &run->buffer[i].tensor;
 }
 
-/* ---- norm: gains as they are, or with 1 ---- */
-
-enum { WITHOUT_RSTD = 1, PLUS_ONE = 2 /* bits of the option */ };
-
-static bool plus_one(const case_run *run) {
-    return run->shape.option & PLUS_ONE;
-}
-
-static void rstd_of(case_run *run, case_buffer *rstd, const case_buffer *x, const case_buffer *g) {
-    float *y = case_memory(run, count(x), sizeof(float));
-
-    if (run->status == CLORA_OK)
-        ref_rmsnorm(y, rstd->host, x->host, g->host, 1e-5f, plus_one(run), x->rows, x->cols);
-}
-
-static void rmsnorm_setup(case_run *run) {
-    const op_shape *s = &run->shape;
-
-    case_matrix(run, "y", CASE_OUT, s->M, s->K);
-    case_matrix(run, "x", CASE_IN, s->M, s->K);
-    case_dense(run, "g", CASE_IN, CLORA_DTYPE_F32, 1, s->K);
-    if (!(s->option & WITHOUT_RSTD))
-        case_dense(run, "rstd", CASE_OUT, CLORA_DTYPE_F32, s->M, 1);
-}
-
-static clora_status rmsnorm_launch(case_run *run) {
-    clora_tensor *rstd = run->shape.option & WITHOUT_RSTD ? NULL : tensor(run, 3);
-
-    return op_rmsnorm(tensor(run, 0), rstd, tensor(run, 1), tensor(run, 2), 1e-5f, plus_one(run));
-}
-
-static void rmsnorm_reference(case_run *run) {
-    float *rstd = run->shape.option & WITHOUT_RSTD ? NULL : run->buffer[3].expected;
-
-    ref_rmsnorm(run->buffer[0].expected, rstd, run->buffer[1].host, run->buffer[2].host, 1e-5f, plus_one(run),
-                run->shape.M, run->shape.K);
-}
-
-static void rmsnorm_apply_setup(case_run *run) {
-    const op_shape *s = &run->shape;
-
-    case_matrix(run, "y", CASE_OUT, s->M, s->K);
-    const case_buffer *x = case_matrix(run, "x", CASE_IN, s->M, s->K);
-    case_buffer *rstd = case_dense(run, "rstd", CASE_IN, CLORA_DTYPE_F32, s->M, 1);
-    rstd_of(run, rstd, x, case_dense(run, "g", CASE_IN, CLORA_DTYPE_F32, 1, s->K));
-}
-
-static clora_status rmsnorm_apply_launch(case_run *run) {
-    return op_rmsnorm_apply(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3), plus_one(run));
-}
-
-static void rmsnorm_apply_reference(case_run *run) {
-    ref_rmsnorm_apply(run->buffer[0].expected, run->buffer[1].host, run->buffer[2].host, run->buffer[3].host,
-                      plus_one(run), run->shape.M, run->shape.K);
-}
-
-static void rmsnorm_backward_setup(case_run *run) {
-    const op_shape *s = &run->shape;
-
-    case_matrix(run, "dx", CASE_INOUT, s->M, s->K);
-    const case_buffer *x = case_matrix(run, "x", CASE_IN, s->M, s->K);
-    case_buffer *rstd = case_dense(run, "rstd", CASE_IN, CLORA_DTYPE_F32, s->M, 1);
-    rstd_of(run, rstd, x, case_dense(run, "g", CASE_IN, CLORA_DTYPE_F32, 1, s->K));
-    case_matrix(run, "dy", CASE_IN, s->M, s->K);
-}
-
-static clora_status rmsnorm_backward_launch(case_run *run) {
-    return op_rmsnorm_backward(tensor(run, 0), tensor(run, 4), tensor(run, 1), tensor(run, 2), tensor(run, 3),
-                               plus_one(run));
-}
-
-static void rmsnorm_backward_reference(case_run *run) {
-    ref_rmsnorm_backward(run->buffer[0].expected, run->buffer[4].host, run->buffer[1].host, run->buffer[2].host,
-                         run->buffer[3].host, plus_one(run), run->shape.M, run->shape.K);
-}
-
-static void rmsnorm_dg_setup(case_run *run) {
-    const op_shape *s = &run->shape;
-
-    case_dense(run, "dg", CASE_INOUT, CLORA_DTYPE_F32, 1, s->K);
-    case_matrix(run, "dy", CASE_IN, s->M, s->K);
-    case_matrix(run, "x", CASE_IN, s->M, s->K);
-    case_dense(run, "rstd", CASE_IN, CLORA_DTYPE_F32, s->M, 1);
-}
-
-static clora_status rmsnorm_dg_launch(case_run *run) {
-    return op_rmsnorm_dg(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3));
-}
-
-static void rmsnorm_dg_reference(case_run *run) {
-    ref_rmsnorm_dg(run->buffer[0].expected, run->buffer[1].host, run->buffer[2].host, run->buffer[3].host, run->shape.M,
-                   run->shape.K);
-}
-
 /* ---- a bias's gradient ---- */
 
 static void dbias_setup(case_run *run) {
@@ -334,9 +240,6 @@ static double moves_2(const op_shape *s) {
 static double moves_3(const op_shape *s) {
     return 12.0 * elements(s);
 }
-static double moves_4(const op_shape *s) {
-    return 16.0 * elements(s);
-}
 
 /* Of the loss: the logits become their gradient. */
 static double loss_flops(const op_shape *s) {
@@ -350,19 +253,6 @@ static const op_shape rows[] = {
     {.M = 1, .K = 1},           {.M = 3, .K = 7, .pad = 5}, {.M = 5, .K = 64}, {.M = 2, .K = 577, .pad = 1},
     {.M = 1, .K = 2053},        {.M = 7, .K = 16},          {.M = 2, .K = 17}, {.M = 3, .K = 33, .option = 1},
     {.M = 2, .K = 9, .pad = 3},
-};
-static const op_shape norm_shapes[] = {
-    {.M = 1, .K = 1},
-    {.M = 3, .K = 7, .pad = 5},
-    {.M = 5, .K = 64},
-    {.M = 2, .K = 577, .pad = 1},
-    {.M = 1, .K = 2053},
-    {.M = 7, .K = 16},
-    {.M = 2, .K = 17},
-    {.M = 3, .K = 33, .option = WITHOUT_RSTD},
-    {.M = 2, .K = 9, .pad = 3},
-    {.M = 3, .K = 37, .option = PLUS_ONE, .pad = 1},
-    {.M = 2, .K = 64, .option = WITHOUT_RSTD | PLUS_ONE},
 };
 static const op_shape column_shapes[] = {
     {.M = 1, .K = 1},
@@ -410,13 +300,6 @@ static const op_shape picked_shapes[] = {
 };
 
 const op_case cases_nn[] = {
-    {"rmsnorm", CASE_SHAPES(norm_shapes), rmsnorm_setup, rmsnorm_launch, rmsnorm_reference, few_flops, moves_2, 1e-5f},
-    {"rmsnorm_apply", CASE_SHAPES(norm_shapes), rmsnorm_apply_setup, rmsnorm_apply_launch, rmsnorm_apply_reference,
-     few_flops, moves_2, 1e-6f},
-    {"rmsnorm_backward", CASE_SHAPES(norm_shapes), rmsnorm_backward_setup, rmsnorm_backward_launch,
-     rmsnorm_backward_reference, few_flops, moves_4, 1e-5f},
-    {"rmsnorm_dg", CASE_SHAPES(column_shapes), rmsnorm_dg_setup, rmsnorm_dg_launch, rmsnorm_dg_reference, few_flops,
-     moves_2, 1e-5f},
     {"matmul_dbias", CASE_SHAPES(column_shapes), dbias_setup, dbias_launch, dbias_reference, few_flops, reads, 1e-5f},
     {"rope", CASE_SHAPES(rope_shapes), rope_setup, rope_launch, rope_reference, few_flops, moves_2, 1e-6f},
     {"cross_entropy", CASE_SHAPES(loss_shapes), cross_entropy_setup, cross_entropy_launch, cross_entropy_reference,

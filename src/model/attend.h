@@ -10,7 +10,8 @@
  * one the sequence's own; a prefix that the selection has stands before these.
  */
 
-/* Rotates q and k in place and makes a->att; with a cache, k and v go there. */
+/* Normalises q and k, where the family does, rotates them, and makes a->att; with a cache, k and v go there. In
+ * training a->qkv stays as it is where they are normalised. */
 clora_status attend(workspace *ws, const selection *s, attention_activations *a, kv_cache *cache, int l);
 
 /* After a step without a cache, from ws->datt: ws->dqkv overwritten, the prefix's gradient accumulates. */

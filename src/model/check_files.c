@@ -37,8 +37,10 @@ static clora_status expect_layer(check *c, int l) {
     char name[96];
 
     for (int i = 0; i < family->norms; i++) {
-        snprintf(name, sizeof(name), "model.layers.%d.%s.weight", l, family->norm[i]);
-        TRY(expect(c, name, 0, c->config->hidden));
+        if (!family->norm[i].path)
+            continue;
+        snprintf(name, sizeof(name), "model.layers.%d.%s.weight", l, family->norm[i].path);
+        TRY(expect(c, name, 0, model_norm_width(c->config, i)));
     }
     for (int k = 0; k < family->projections; k++) {
         int N[WEIGHT_MODULES], K;

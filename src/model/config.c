@@ -41,9 +41,14 @@ static clora_status read_eos(model_config *c, const json_t *root, const char *pa
     return CLORA_OK;
 }
 
+static int usual_head_dim(const model_config *c) {
+    if (c->family->head_dim)
+        return c->family->head_dim;
+    return c->hidden >= c->heads ? c->hidden / c->heads : 1;
+}
+
 static clora_status read_sizes(model_config *c, const json_t *root, const char *path) {
     clora_status status = CLORA_OK;
-    int head_dim = c->family->head_dim;
 
     TRY(config_size(&c->layers, root, "num_hidden_layers", 0, path));
     TRY(config_size(&c->hidden, root, "hidden_size", 0, path));
@@ -52,12 +57,10 @@ static clora_status read_sizes(model_config *c, const json_t *root, const char *
     TRY(config_size(&c->kv_heads, root, "num_key_value_heads", c->heads, path));
     TRY(config_size(&c->vocab, root, "vocab_size", 0, path));
     TRY(config_size(&c->max_positions, root, "max_position_embeddings", c->family->max_positions, path));
-    if (!config_is_set(root, "head_dim") && !head_dim && c->hidden % c->heads != 0)
+    if (!config_is_set(root, "head_dim") && !c->family->head_dim && c->hidden % c->heads != 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"hidden_size\" %d is no multiple of \"num_attention_heads\" %d", path,
                        c->hidden, c->heads));
-    if (!head_dim)
-        head_dim = c->hidden >= c->heads ? c->hidden / c->heads : 1;
-    TRY(config_size(&c->head_dim, root, "head_dim", head_dim, path));
+    TRY(config_size(&c->head_dim, root, "head_dim", usual_head_dim(c), path));
     if (c->heads % c->kv_heads != 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT,
                        "%s: \"num_attention_heads\" %d is no multiple of \"num_key_value_heads\" %d", path, c->heads,
@@ -109,31 +112,6 @@ static clora_status read_config(model_config *c, const json_t *root, const char 
     TRY(read_eos(c, root, path));
 done:
     return status;
-}
-
-static int width_of(const model_config *c, config_width width) {
-    switch (width) {
-    case WIDTH_HIDDEN: return c->hidden;
-    case WIDTH_FFN: return c->ffn;
-    case WIDTH_QUERIES: return c->heads * c->head_dim;
-    case WIDTH_KEYS: return c->kv_heads * c->head_dim;
-    case WIDTH_QKV: return (c->heads + 2 * c->kv_heads) * c->head_dim;
-    case WIDTH_GATE_UP: return 2 * c->ffn;
-    }
-    return 0;
-}
-
-int model_projection_shape(const model_config *c, int k, int *N, int *K) {
-    const family_projection *p = &c->family->projection[k];
-
-    for (int i = 0; i < p->modules; i++)
-        N[i] = width_of(c, p->module[i].outputs);
-    *K = width_of(c, p->inputs);
-    return p->modules;
-}
-
-bool model_projection_bias(const model_config *c, int k) {
-    return c->biases >> k & 1u;
 }
 
 clora_status config_load(model_config *out, const char *directory) {

@@ -7,12 +7,13 @@
 #include "base/json.h"
 #include "model/rope_table.h"
 
-/* The widths that a layer's projections connect. */
+/* The widths that a layer's projections connect, and a head's. */
 typedef enum config_width {
     WIDTH_HIDDEN,
     WIDTH_FFN,
     WIDTH_QUERIES,
     WIDTH_KEYS,
+    WIDTH_HEAD,
     WIDTH_QKV,    /* queries, keys and values as one module */
     WIDTH_GATE_UP /* both halves of a gated MLP as one */
 } config_width;
@@ -59,6 +60,9 @@ bool config_has_rope(const model_config *c, int which);
 
 /* All of them, for a family's layers. (config_rope.c) */
 clora_status config_read_rope(model_config *c, const json_t *root, const char *path);
+
+/* Values of the gain of a layer's i-th normalisation; 0: it has none there. */
+int model_norm_width(const model_config *c, int i);
 
 /* Whether a layer's k-th projection has biases. */
 bool model_projection_bias(const model_config *c, int k);

@@ -106,6 +106,10 @@ static bool trains(const selection *s, const clora_tensor *value) {
     return parameters_gradient(s->trains, value).buffer != NULL;
 }
 
+static bool gain_trains(const selection *s, const clora_tensor *gain) {
+    return gain && trains(s, adapter_gain(s->adapter, gain));
+}
+
 /* Is there a bottleneck after the projection, which ends a sublayer? */
 static bool ends_adapted(const selection *s, int p) {
     const int l = p / DECODER_PROJECTIONS, kind = p % DECODER_PROJECTIONS;
@@ -137,8 +141,10 @@ static bool embedding_term_trains(const selection *s) {
  * normalisation, whose output's gradient it takes; the embedding and a prompt as one before all; a prefix, whose
  * gradient is that of keys and values, as the first. */
 static int first_trained(const workspace *ws, const selection *s) {
-    static const int reader[DECODER_NORMS] = {
-        [DECODER_NORM_ATTENTION] = DECODER_QKV, [DECODER_NORM_MLP] = DECODER_GATE_UP};
+    static const int before[DECODER_NORMS] = {[DECODER_NORM_ATTENTION] = DECODER_QKV - 1,
+                                              [DECODER_NORM_MLP] = DECODER_OUT,
+                                              [DECODER_NORM_QUERIES] = DECODER_QKV,
+                                              [DECODER_NORM_KEYS] = DECODER_QKV};
     const clora_model *m = ws->model;
     int first = 0;
 
@@ -150,8 +156,8 @@ static int first_trained(const workspace *ws, const selection *s) {
     if (prefix_trains(s))
         first = 0;
     for (int i = 0; i < m->config.layers * DECODER_NORMS; i++)
-        if (trains(s, adapter_gain(s->adapter, m->layer[i / DECODER_NORMS].norm[i % DECODER_NORMS])))
-            return least(first, i / DECODER_NORMS * DECODER_PROJECTIONS + reader[i % DECODER_NORMS] - 1);
+        if (gain_trains(s, m->layer[i / DECODER_NORMS].norm[i % DECODER_NORMS]))
+            first = least(first, i / DECODER_NORMS * DECODER_PROJECTIONS + before[i % DECODER_NORMS]);
     return first;
 }
 
@@ -186,7 +192,7 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     if (first >= at + DECODER_GATE_UP)
         return CLORA_OK;
     TRY(gain_gradient(ws, s, gain_mlp, &a->mid, &a->rstd_mlp));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, gain_mlp, c->norm_plus_one));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, gain_mlp, c->norm_plus_one, true));
 
     TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), &df));
     TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &df, &t->att,
@@ -202,7 +208,7 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     if (first >= at)
         return CLORA_OK;
     TRY(gain_gradient(ws, s, gain_attention, x, &a->rstd_attention));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, gain_attention, c->norm_plus_one));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, gain_attention, c->norm_plus_one, true));
 done:
     return status;
 }
@@ -234,7 +240,7 @@ clora_status decoder_backward(workspace *ws, const selection *select) {
         return CLORA_OK; /* only the head or the last gain trains */
     TRY(clora_tensor_zero(&ws->dstream));
     TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, workspace_stream(ws, layers), &ws->rstd_final, norm,
-                            ws->model->config.norm_plus_one));
+                            ws->model->config.norm_plus_one, true));
     for (int l = layers - 1; l >= first / DECODER_PROJECTIONS; l--) {
         TRY(layer_again(ws, select, l));
         TRY(layer_backward(ws, select, l, first));

@@ -6,7 +6,7 @@
 #include "model/workspace.h"
 
 /* What each layer has, in the order in which the forward pass uses it. */
-enum { DECODER_NORM_ATTENTION, DECODER_NORM_MLP, DECODER_NORMS };
+enum { DECODER_NORM_ATTENTION, DECODER_NORM_MLP, DECODER_NORM_QUERIES, DECODER_NORM_KEYS, DECODER_NORMS };
 enum { DECODER_QKV, DECODER_OUT, DECODER_GATE_UP, DECODER_DOWN, DECODER_PROJECTIONS };
 
 /*

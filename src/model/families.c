@@ -9,9 +9,16 @@
 
 /* ---- decoders with a normalisation before each sublayer, rotary positions and a gated MLP (decoder.c) ---- */
 
-static const char *const decoder_norms[] = {
-    [DECODER_NORM_ATTENTION] = "input_layernorm",
-    [DECODER_NORM_MLP] = "post_attention_layernorm",
+static const family_norm decoder_norms[DECODER_NORMS] = {
+    [DECODER_NORM_ATTENTION] = {"input_layernorm", WIDTH_HIDDEN},
+    [DECODER_NORM_MLP] = {"post_attention_layernorm", WIDTH_HIDDEN},
+};
+
+static const family_norm qwen3_norms[DECODER_NORMS] = {
+    [DECODER_NORM_ATTENTION] = {"input_layernorm", WIDTH_HIDDEN},
+    [DECODER_NORM_MLP] = {"post_attention_layernorm", WIDTH_HIDDEN},
+    [DECODER_NORM_QUERIES] = {"self_attn.q_norm", WIDTH_HEAD},
+    [DECODER_NORM_KEYS] = {"self_attn.k_norm", WIDTH_HEAD},
 };
 
 static const family_projection decoder_projections[] = {
@@ -70,12 +77,12 @@ done:
     return status;
 }
 
-static clora_status read_qwen2(model_config *c, const json_t *root, const char *path) {
+/* Qwen's: of the layers from "max_window_layers" on. */
+static clora_status read_last_windows(model_config *c, const json_t *root, const char *path) {
     clora_status status = CLORA_OK;
     int64_t first;
     bool slides;
 
-    c->biases = 1u << DECODER_QKV;
     TRY(json_get_bool(&slides, root, "use_sliding_window", false, path));
     TRY(json_get_int(&first, root, "max_window_layers", 28, path));
     if (slides)
@@ -83,6 +90,17 @@ static clora_status read_qwen2(model_config *c, const json_t *root, const char *
     TRY(read_sliding_layers(c, root, first, path));
 done:
     return status;
+}
+
+static clora_status read_qwen2(model_config *c, const json_t *root, const char *path) {
+    c->biases = 1u << DECODER_QKV;
+    return read_last_windows(c, root, path);
+}
+
+static clora_status read_qwen3(model_config *c, const json_t *root, const char *path) {
+    const clora_status status = read_llama(c, root, path);
+
+    return status == CLORA_OK ? read_last_windows(c, root, path) : status;
 }
 
 static clora_status read_mistral(model_config *c, const json_t *root, const char *path) {
@@ -114,22 +132,40 @@ done:
 
 /* ---- the families ---- */
 
-#define DECODER(PROJECTIONS)                                                                                      \
-    .norms = DECODER_NORMS, .norm = decoder_norms, .projections = DECODER_PROJECTIONS, .projection = PROJECTIONS, \
+#define DECODER(NORMS, PROJECTIONS)                                                                       \
+    .norms = DECODER_NORMS, .norm = NORMS, .projections = DECODER_PROJECTIONS, .projection = PROJECTIONS, \
     .forward = decoder_forward, .backward = decoder_backward
 
 #define GEMMA .head_dim = 256, .activation = "gelu_pytorch_tanh", .tied = true
 
 static const model_family families[] = {
-    {.model_type = "llama", .max_positions = 2048, .read_config = read_llama, DECODER(decoder_projections)},
-    {.model_type = "mistral", .max_positions = 131072, .read_config = read_mistral, DECODER(decoder_projections)},
-    {.model_type = "qwen2", .max_positions = 32768, .read_config = read_qwen2, DECODER(decoder_projections)},
+    {.model_type = "llama",
+     .max_positions = 2048,
+     .read_config = read_llama,
+     DECODER(decoder_norms, decoder_projections)},
+    {.model_type = "mistral",
+     .max_positions = 131072,
+     .read_config = read_mistral,
+     DECODER(decoder_norms, decoder_projections)},
+    {.model_type = "qwen2",
+     .max_positions = 32768,
+     .read_config = read_qwen2,
+     DECODER(decoder_norms, decoder_projections)},
+    {.model_type = "qwen3",
+     .max_positions = 32768,
+     .head_dim = 128,
+     .read_config = read_qwen3,
+     DECODER(qwen3_norms, decoder_projections)},
     {.model_type = "phi3",
      .max_positions = 4096,
      .partial_rope = true,
      .read_config = read_phi3,
-     DECODER(fused_projections)},
-    {.model_type = "gemma", .max_positions = 8192, .read_config = read_gemma, GEMMA, DECODER(decoder_projections)},
+     DECODER(decoder_norms, fused_projections)},
+    {.model_type = "gemma",
+     .max_positions = 8192,
+     .read_config = read_gemma,
+     GEMMA,
+     DECODER(decoder_norms, decoder_projections)},
 };
 
 const model_family *family_at(size_t i) {

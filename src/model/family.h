@@ -16,6 +16,13 @@ typedef struct family_projection {
     } module[WEIGHT_MODULES];
 } family_projection;
 
+/* One of a layer's normalisations, by its name within the layer, and how many values its gain has. A layer has none
+ * where the name is NULL. */
+typedef struct family_norm {
+    const char *path;
+    config_width width;
+} family_norm;
+
 /*
  * A family of models: what sets it apart from the others. A new one is a row in families.c, and a file with its forward
  * and backward pass where these are another list of calls.
@@ -30,8 +37,8 @@ typedef struct model_family {
     bool tied;
 
     bool partial_rope; /* may rotate a part of each head's columns */
-    int norms;         /* of each layer, and their names within it */
-    const char *const *norm;
+    int norms;         /* of each layer, by their places in it */
+    const family_norm *norm;
     int projections; /* of each layer, in the order of the forward pass */
     const family_projection *projection;
 

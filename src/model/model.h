@@ -9,11 +9,11 @@
 #include "model/merged.h"
 
 /* The most of each that a layer of any family has. */
-enum { LAYER_NORMS = 2, LAYER_PROJECTIONS = 4 };
+enum { LAYER_NORMS = 4, LAYER_PROJECTIONS = 4 };
 
 /* The frozen weights of a layer, in the order of its family's lists (model/family.h). */
 typedef struct model_layer {
-    clora_tensor *norm[LAYER_NORMS]; /* f32 (1, C) */
+    clora_tensor *norm[LAYER_NORMS]; /* f32 (1, C); NULL where the family has none */
     weight *w[LAYER_PROJECTIONS];
 } model_layer;
 

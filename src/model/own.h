@@ -9,8 +9,13 @@
 /* y (M, C) overwritten: the rows of the step's ids */
 clora_status own_embedding(workspace *ws, const selection *s, clora_tensor *y);
 
-/* y (M, C) overwritten = rmsnorm(x) with a gain of the model or its copy; rstd (M) overwritten */
+/* y (M, P*C) overwritten = rmsnorm(x) with a gain of the model or its copy; rstd (M, P) overwritten, or NULL */
 clora_status own_norm(workspace *ws, const selection *s, clora_tensor *y, clora_tensor *rstd, const clora_tensor *x,
                       const clora_tensor *gain);
+
+/* Of a training pass, where one adapter serves all: dy (M, P*C) becomes the gradient of x; that of the gain
+ * accumulates, where it trains. */
+clora_status own_norm_backward(const workspace *ws, const selection *s, clora_tensor *dy, const clora_tensor *x,
+                               const clora_tensor *rstd, const clora_tensor *gain);
 
 #endif

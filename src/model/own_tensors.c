@@ -48,7 +48,9 @@ clora_status model_list_tensors(clora_model *m) {
     TRY(add(m, alloc_string(MODEL_EMBEDDING), (own_tensor){.kind = OWN_WEIGHT, .weight = m->embedding}));
     for (int l = 0; l < m->config.layers; l++) {
         for (int i = 0; i < family->norms; i++)
-            TRY(add_norm(m, alloc_format("model.layers.%d.%s.weight", l, family->norm[i]), m->layer[l].norm[i]));
+            if (m->layer[l].norm[i])
+                TRY(add_norm(m, alloc_format("model.layers.%d.%s.weight", l, family->norm[i].path),
+                             m->layer[l].norm[i]));
         for (int k = 0; k < family->projections; k++)
             TRY(add_projection(m, l, k));
     }

@@ -8,7 +8,8 @@ static clora_status create_layer(clora_model *m, int l, storage_choice type) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < m->config.family->norms; i++)
-        TRY(tensor_new(&m->layer[l].norm[i], m->context, CLORA_DTYPE_F32, 1, m->config.hidden));
+        if (model_norm_width(&m->config, i) > 0)
+            TRY(tensor_new(&m->layer[l].norm[i], m->context, CLORA_DTYPE_F32, 1, model_norm_width(&m->config, i)));
     for (int k = 0; k < m->config.family->projections; k++) {
         int N[WEIGHT_MODULES], K;
         const int modules = model_projection_shape(&m->config, k, N, &K);
@@ -49,8 +50,10 @@ done:
 /* Scalars in the files. */
 static int64_t count_parameters(const clora_model *m) {
     const model_config *c = &m->config;
-    int64_t count = (int64_t)c->vocab * c->hidden + ((int64_t)c->family->norms * c->layers + 1) * c->hidden;
+    int64_t count = (int64_t)c->vocab * c->hidden + c->hidden;
 
+    for (int i = 0; i < c->family->norms; i++)
+        count += (int64_t)c->layers * model_norm_width(c, i);
     for (int p = 0; p < m->projections; p++) {
         const weight *w = m->projection[p].weight;
         if (w != m->embedding)

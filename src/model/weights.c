@@ -15,7 +15,8 @@ typedef struct reading {
     const char *directory;
     int asked;                               /* a clora_storage, or -1 */
     weight_pool pool[LAYER_PROJECTIONS];     /* of all layers */
-    clora_tensor *norms;                     /* (n, C): each layer's, and the last */
+    clora_tensor *norms;                     /* the gains of all layers, and the last */
+    size_t norms_read;                       /* values of them */
     clora_tensor *biases[LAYER_PROJECTIONS]; /* (layers, N) */
     void *stage;                             /* bytes of a tensor on their way */
     size_t stage_capacity;
@@ -55,15 +56,26 @@ done:
     return status;
 }
 
-/* Row `row` of the layers' norms. */
-static clora_status load_norm(clora_tensor **out, reading *r, const char *name, int row) {
-    const int C = r->model->config.hidden;
+/* One buffer for all gains: a launch of many layers holds few. */
+static clora_status create_norms(reading *r) {
+    const model_config *c = &r->model->config;
+    int64_t count = c->hidden;
+
+    for (int i = 0; i < c->family->norms; i++)
+        count += (int64_t)c->layers * model_norm_width(c, i);
+    if (count > INT32_MAX)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: normalisations of %lld values", r->directory, (long long)count);
+    return tensor_new(&r->norms, r->model->context, CLORA_DTYPE_F32, 1, (int)count);
+}
+
+static clora_status load_norm(clora_tensor **out, reading *r, const char *name, int C) {
     clora_status status = CLORA_OK;
     float *values = NULL;
 
     TRY(read_vector(&values, r, name, C));
-    TRY(tensor_split(out, r->norms, (size_t)row * (size_t)C, 1, C));
+    TRY(tensor_split(out, r->norms, r->norms_read, 1, C));
     TRY(clora_tensor_write(*out, values));
+    r->norms_read += (size_t)C;
 done:
     free(values);
     return status;
@@ -166,8 +178,10 @@ static clora_status load_layer(reading *r, int l) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < family->norms; i++) {
-        snprintf(name, sizeof(name), "model.layers.%d.%s.weight", l, family->norm[i]);
-        TRY(load_norm(&r->model->layer[l].norm[i], r, name, l * family->norms + i));
+        if (!family->norm[i].path)
+            continue;
+        snprintf(name, sizeof(name), "model.layers.%d.%s.weight", l, family->norm[i].path);
+        TRY(load_norm(&r->model->layer[l].norm[i], r, name, model_norm_width(&r->model->config, i)));
     }
     for (int k = 0; k < family->projections; k++)
         TRY(load_projection(r, l, k));
@@ -194,7 +208,7 @@ done:
 
 clora_status model_load_weights(clora_model *m, const model_files *files, const model_tables *tables,
                                 const char *directory, int asked) {
-    const int layers = m->config.layers, norms = layers * m->config.family->norms;
+    const int layers = m->config.layers;
     reading r = {.model = m, .files = files, .directory = directory, .asked = asked};
     clora_status status = CLORA_OK;
 
@@ -205,12 +219,12 @@ clora_status model_load_weights(clora_model *m, const model_files *files, const 
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     TRY(load_table(&m->embedding, &r, tables->embedding->name));
     model_round_scale(m, tables->embedding->dtype);
-    TRY(tensor_new(&r.norms, m->context, CLORA_DTYPE_F32, norms + 1, m->config.hidden));
+    TRY(create_norms(&r));
     for (int k = 0; k < LAYER_PROJECTIONS; k++)
         r.pool[k].count = layers;
     for (int l = 0; l < layers; l++)
         TRY(load_layer(&r, l));
-    TRY(load_norm(&m->norm, &r, "model.norm.weight", norms));
+    TRY(load_norm(&m->norm, &r, "model.norm.weight", m->config.hidden));
     m->head = m->embedding;
     if (!m->config.tied) {
         m->head = NULL;

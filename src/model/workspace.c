@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "methods/dora.h"
+#include "model/decoder.h"
 #include "model/family.h"
 #include "model/layer_types.h"
 #include "model/rope_table.h"
@@ -328,6 +329,18 @@ done:
     return status;
 }
 
+/* Queries and keys as attention reads them, where these are not what their projection made. */
+static clora_status plan_normed_heads(workspace *ws, const model_config *c) {
+    const int q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim;
+    clora_status status = CLORA_OK;
+
+    TRY(add_floats(ws, &ws->qk, q + k));
+    TRY(add_floats(ws, &ws->rstd_queries, q / model_norm_width(c, DECODER_NORM_QUERIES)));
+    TRY(add_floats(ws, &ws->rstd_keys, k / model_norm_width(c, DECODER_NORM_KEYS)));
+done:
+    return status;
+}
+
 /* What serves one layer after the other, in either direction. */
 static clora_status plan_passing(workspace *ws, const model_config *c, const workspace_options *o) {
     clora_status status = CLORA_OK;
@@ -338,6 +351,8 @@ static clora_status plan_passing(workspace *ws, const model_config *c, const wor
     if (!workspace_keeps_layers(ws))
         TRY(plan_layers(ws, c, o->ranks, o->adapter));
     TRY(add_floats(ws, &ws->act, c->ffn));
+    if (o->train && model_norm_width(c, DECODER_NORM_QUERIES) > 0)
+        TRY(plan_normed_heads(ws, c));
     if (o->train)
         TRY(plan_layers_backward(ws, c, o));
 done:

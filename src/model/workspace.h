@@ -8,7 +8,7 @@
 /* What the backward pass needs of a layer besides its input: of its attention, and of the rest. Everything else it
  * computes again: norms, gated activation, attention weights. */
 typedef struct attention_activations {
-    clora_tensor qkv; /* (M, (H+2G)D) after the rotation */
+    clora_tensor qkv; /* (M, (H+2G)D) after the rotation; in training before all where q and k are normalised */
     clora_tensor att; /* (M, H*D) attention's output */
     clora_tensor lse; /* (M, H) */
 } attention_activations;
@@ -58,6 +58,8 @@ typedef struct workspace {
     clora_tensor rope[ROPES]; /* (positions, W) of each rotation that a layer has; from row `longer` on those of longer
                                  texts, where these have others */
     int longer;               /* 0: they do not */
+    clora_tensor qk, rstd_queries, rstd_keys; /* (M, (H+G)D) queries and keys of a layer that normalises them, ready for
+                                                 attention, and of that (M, their parts); no memory otherwise */
     bool has_prompt; /* among the ids of the step in hand are some of a prompt's rows: from the vocabulary's size on */
     int prefix;      /* keys and values that may stand before each sequence's own, in a step without a cache */
     clora_tensor kv, dkv;     /* (B*(prefix + T), 2*G*D) theirs and the sequence's; no memory without a prefix */

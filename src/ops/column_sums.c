@@ -35,22 +35,24 @@ clora_status op_matmul_dbias(clora_tensor *dbias, const clora_tensor *dy) {
 }
 
 clora_status op_rmsnorm_dg(clora_tensor *dg, const clora_tensor *dy, const clora_tensor *x, const clora_tensor *rstd) {
+    const int C = (int)clora_tensor_count(dg), parts = tensor_cols(dy) / C;
     launch l;
 
-    if (!is_sum_of(dg, dy) || tensor_rows(x) != tensor_rows(dy) || tensor_cols(x) != tensor_cols(dy) ||
-        clora_tensor_count(rstd) != tensor_rows(x))
+    if (parts * C != tensor_cols(dy) || !tensor_is_dense(dg) || tensor_rows(x) != tensor_rows(dy) ||
+        tensor_cols(x) != tensor_cols(dy) || clora_tensor_count(rstd) != tensor_rows(x) * (size_t)parts)
         return clora_fail(CLORA_ERROR_SHAPE, "rmsnorm_dg: dg%s dy%s x%s rstd%s", tensor_shape_text(dg),
                           tensor_shape_text(dy), tensor_shape_text(x), tensor_shape_text(rstd));
     do {
-        launch_begin(&l, dy->context, "rmsnorm_dg", key_of(dy));
+        launch_begin(&l, dy->context, "rmsnorm_dg", (kernel_key){.M = (int)tensor_rows(dy), .K = C});
     } while (launch_again(&l));
     launch_tensor(&l, dg);
     launch_matrix(&l, dy);
     launch_matrix(&l, x);
     launch_tensor(&l, rstd);
     launch_int(&l, (int)tensor_rows(dy));
-    launch_int(&l, tensor_cols(dy));
-    return run_columns(&l, tensor_cols(dy));
+    launch_int(&l, C);
+    launch_int(&l, parts);
+    return run_columns(&l, C);
 }
 
 clora_status op_layernorm_dg(clora_tensor *dg, const clora_tensor *dy, const clora_tensor *x,

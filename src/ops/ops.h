@@ -107,21 +107,24 @@ clora_status op_embedding_dw(clora_tensor *dw, const clora_tensor *dy, const clo
 
 /* ---- normalisation (norm.c) ---- */
 
-/* y (M,C) overwritten = x * rstd * g
- * rstd (M) overwritten = 1 / sqrt(mean(x^2) + eps); may be NULL
+/* y (M,P*C) overwritten = x * rstd * g, each of the P parts of a row apart, one or more; may be x
+ * rstd (M,P) overwritten = 1 / sqrt(mean(x^2) + eps); may be NULL
  * g (C); with plus_one, here and below, g + 1 stands in its place: a gain that is kept as what it is beside 1 */
 clora_status op_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *x, const clora_tensor *g, float eps,
                         bool plus_one);
 
-/* y (M,C) overwritten = x * rstd * g, with the rstd of the forward pass: the output again, not stored between passes */
+/* y (M,P*C) overwritten = x * rstd * g, with the rstd of the forward pass: the output again, not stored between
+ * passes */
 clora_status op_rmsnorm_apply(clora_tensor *y, const clora_tensor *x, const clora_tensor *rstd, const clora_tensor *g,
                               bool plus_one);
 
-/* dx (M,C) accumulates += gradient of rmsnorm: rstd * g * dy - x * rstd^3 / C * sum(dy * g * x) */
+/* dx (M,P*C) overwritten, or accumulates when `accumulate` = the gradient of rmsnorm, each part's apart:
+ * rstd * g * dy - x * rstd^3 / C * sum(dy * g * x). Overwritten, it may be dy. */
 clora_status op_rmsnorm_backward(clora_tensor *dx, const clora_tensor *dy, const clora_tensor *x,
-                                 const clora_tensor *rstd, const clora_tensor *g, bool plus_one);
+                                 const clora_tensor *rstd, const clora_tensor *g, bool plus_one, bool accumulate);
 
-/* dg (C) accumulates += sum over rows of dy * x * rstd (column_sums.c) */
+/* dg (C) accumulates += sum over rows and their parts of dy * x * rstd: dy, x (M,P*C), rstd (M,P)
+ * (column_sums.c) */
 clora_status op_rmsnorm_dg(clora_tensor *dg, const clora_tensor *dy, const clora_tensor *x, const clora_tensor *rstd);
 
 /* y (M,C) overwritten = (x - mean) * rstd * g + b

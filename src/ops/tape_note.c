@@ -225,7 +225,8 @@ static void fill_rmsnorm(tape *t, tape_launch *l, tape_phase *phase, const void 
                                          .rstd = tape_place_of(l, c->rstd),
                                          .y_stride = c->y->stride,
                                          .x_stride = c->x->stride,
-                                         .C = tensor_cols(c->x),
+                                         .C = (int)clora_tensor_count(c->g),
+                                         .parts = tensor_cols(c->x) / (int)clora_tensor_count(c->g),
                                          .eps = c->eps};
 }
 

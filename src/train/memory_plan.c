@@ -17,7 +17,7 @@ static bool is_of_model(const clora_model *m, cl_mem buffer) {
         found = is_of_weight(m->projection[p].weight, buffer);
     for (int l = 0; l < m->config.layers; l++)
         for (int i = 0; i < m->config.family->norms; i++)
-            found |= m->layer[l].norm[i]->buffer == buffer;
+            found |= m->layer[l].norm[i] && m->layer[l].norm[i]->buffer == buffer;
     return found;
 }
 
