@@ -41,6 +41,7 @@ static const tenant PHI3 = {"tiny-phi3", 1, {"tiny-phi3-lora"}};
 static const tenant MISTRAL = {"tiny-mistral", 1, {"tiny-mistral-lora"}};
 static const tenant GEMMA = {"tiny-gemma", 1, {"tiny-gemma-lora"}};
 static const tenant QWEN3 = {"tiny-qwen3", 1, {"tiny-qwen3-lora"}};
+static const tenant SMOLLM3 = {"tiny-smollm3", 1, {"tiny-smollm3-lora"}};
 static const tenant *family;
 
 /* Logits (B, T, V) of the fixture's batch. */
@@ -123,6 +124,7 @@ static void test_each_layer_is_rotated_by_its_own_settings_or_not_at_all(void **
     static float first[64 * V], other[64 * V];
 
     fixture_read_batch(&batch, family->model);
+    memset(c->layer_rope, ROPE_FIRST, (size_t)c->layers);
     forward(first, &batch, model, NULL);
     c->rope[ROPE_SECOND] = c->rope[ROPE_FIRST];
     c->rope[ROPE_FIRST].theta = 7.0f;
@@ -306,6 +308,11 @@ static int load_qwen3(void **state) {
     return load(&QWEN3);
 }
 
+static int load_smollm3(void **state) {
+    (void)state;
+    return load(&SMOLLM3);
+}
+
 static int free_model(void **state) {
     (void)state;
     clora_model_free(model);
@@ -334,7 +341,8 @@ int main(void) {
                        cmocka_run_group_tests_name("phi3", tests, load_phi3, free_model) +
                        cmocka_run_group_tests_name("mistral", tests, load_mistral, free_model) +
                        cmocka_run_group_tests_name("gemma", tests, load_gemma, free_model) +
-                       cmocka_run_group_tests_name("qwen3", tests, load_qwen3, free_model);
+                       cmocka_run_group_tests_name("qwen3", tests, load_qwen3, free_model) +
+                       cmocka_run_group_tests_name("smollm3", tests, load_smollm3, free_model);
     clora_context_free(context);
     return failed;
 }

@@ -130,6 +130,45 @@ done:
     return status;
 }
 
+/* "no_rope_layers" lists the layers, with 1 those that are rotated; without it each "no_rope_layer_interval"-th is
+ * not. */
+static clora_status read_rotated_layers(model_config *c, const json_t *root, const char *path) {
+    const json_t *list = json_object_get(root, "no_rope_layers");
+    const bool listed = list && !json_is_null(list);
+    clora_status status = CLORA_OK;
+    int interval;
+
+    TRY(config_size(&interval, root, "no_rope_layer_interval", 4, path));
+    if (listed && json_array_size(list) != (size_t)c->layers)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"no_rope_layers\" must list \"num_hidden_layers\", %d, numbers", path,
+                       c->layers));
+    for (int l = 0; l < c->layers; l++) {
+        const json_t *item = json_array_get(list, (size_t)l);
+        if (listed && !json_is_integer(item))
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"no_rope_layers\" holds something that is no number", path));
+        const bool rotated = listed ? json_integer_value(item) != 0 : (l + 1) % interval != 0;
+        c->layer_rope[l] = rotated ? ROPE_FIRST : ROPE_NONE;
+    }
+done:
+    return status;
+}
+
+static clora_status read_smollm3(model_config *c, const json_t *root, const char *path) {
+    bool slides, listed;
+    clora_status status = CLORA_OK;
+
+    TRY(read_llama(c, root, path));
+    TRY(read_rotated_layers(c, root, path));
+    TRY(json_get_bool(&slides, root, "use_sliding_window", false, path));
+    if (slides && config_is_set(root, "sliding_window"))
+        TRY(layer_types_read_window(c, root, 0, path));
+    TRY(layer_types_read(&listed, c, root, path));
+    for (int l = 0; !listed && l < c->layers; l++)
+        c->slides[l] = c->window > 0 && c->layer_rope[l] == ROPE_NONE;
+done:
+    return status;
+}
+
 /* ---- the families ---- */
 
 #define DECODER(NORMS, PROJECTIONS)                                                                       \
@@ -156,6 +195,12 @@ static const model_family families[] = {
      .head_dim = 128,
      .read_config = read_qwen3,
      DECODER(qwen3_norms, decoder_projections)},
+    {.model_type = "smollm3",
+     .max_positions = 32768,
+     .rope_theta = 2e6f,
+     .tied = true,
+     .read_config = read_smollm3,
+     DECODER(decoder_norms, decoder_projections)},
     {.model_type = "phi3",
      .max_positions = 4096,
      .partial_rope = true,
