@@ -304,6 +304,45 @@ class Forms(DataTest):
         self.fails(1, "eval", MODEL, "--data", rows, "--template", "alpacca", says="cannot read alpacca")
 
 
+@needs_device
+class Several(DataTest):
+    """Several data files with weights, and parts that are held out."""
+
+    def rows(self, name, words):
+        return self.write(name, "".join(json.dumps({"context": "a", "target": f" {w}"}) + "\n" for w in words.split()))
+
+    def train(self, name, *arguments):
+        result = self.gives_json("train", MODEL, "--out", self.folder / name, "--batch-size", "1", *arguments)
+        return result, (self.folder / name / "adapter_model.safetensors").read_bytes()
+
+    def test_files_with_weights_are_trained_on_as_their_rows_repeated(self):
+        one, two = self.rows("one.jsonl", "cat dog"), self.rows("two:2", "house").rename(self.folder / "two:2.jsonl")
+        both = self.rows("both.jsonl", "cat dog house house")
+        plain, adapter = self.train("plain", "--data", both, "--no-shuffle")
+        mixed, same = self.train("mixed", "--data", one, "--data", f"{two}:2", "--no-shuffle")
+        self.assertEqual((mixed["steps"], adapter), (4, same))
+        self.assertEqual(self.train("half", "--data", f"{one}:0.5", "--data", two)[0]["steps"], 2)
+        shuffled = [self.train(f"seed {i}", "--data", f"{one}:1.5", "--data", two)[1] for i in range(2)]
+        self.assertEqual(*shuffled)
+        loss = [self.gives_json("eval", MODEL, "--data", one, "--data", more)["loss"] for more in (two, two)]
+        self.assertEqual(*loss)
+        self.fails(2, "train", MODEL, "--data", f"{one}:0", "--out", self.folder / "x", says="a weight is above 0")
+        self.fails(1, "eval", MODEL, "--data", f"{one}:2", says="cannot read")
+
+    def test_a_part_of_the_data_is_held_out(self):
+        words = "cat dog house tree river bird fish horse"
+        rows = self.rows("rows.jsonl", words)
+        other = self.rows("other.jsonl", " ".join(reversed(words.split())))
+        results = [self.train(f"{i}", "--data", data, "--val", "25%", "--steps", "6", "--seed", seed)[0]
+                   for i, (data, seed) in enumerate(((rows, "1"), (other, "1"), (rows, "2")))]
+        self.assertEqual(results[0]["val_loss_before"], results[1]["val_loss_before"])
+        self.assertNotEqual(results[0]["val_loss_before"], results[2]["val_loss_before"])
+        self.assertEqual(self.train("epoch", "--data", rows, "--val", "25%")[0]["steps"], 6)
+        for share, status, says in (("0%", 2, "above 0%"), ("100%", 2, "below 100%"), ("99%", 1, "none is left"),
+                                    ("x%", 1, "cannot read x%")):
+            self.fails(status, "train", MODEL, "--data", rows, "--val", share, "--out", self.folder / "x", says=says)
+
+
 class Swapped(DataTest):
     """Models, adapters and data that are given in each other's place."""
 

@@ -141,6 +141,46 @@ typedef struct clora_dataset_stats {
 CLORA_API clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
                                           const clora_dataset_options *options);
 
+/** One of several data files. */
+typedef struct clora_data_file {
+    const char *path; /**< of the file */
+    double weight;    /**< how often each of its sequences comes in an epoch; above 0, at most 1000; 1: once */
+} clora_data_file;
+
+/**
+ * Read several data files as one, each as clora_dataset_load() does.
+ *
+ * An epoch of training has round(weight n) sequences of a file with n: all of them as often as the weight says, and of
+ * a fraction as many as it leaves, by the seed. None of a file comes again before all of it have come, over the borders
+ * of epochs too. Evaluation takes each sequence as often as an epoch does. Preferences have weights of 1 alone.
+ *
+ * @param[out] out        yours to free with clora_dataset_free()
+ * @param[in]  files      (count)  the files; borrowed during the call
+ * @param[in]  count      at least 1
+ * @param[in]  tokenizer  used during the call
+ * @param[in]  options    NULL for the defaults
+ *
+ * @return as clora_dataset_load(); CLORA_ERROR_ARGUMENT for a weight out of range
+ */
+CLORA_API clora_status clora_dataset_load_files(clora_dataset **out, const clora_data_file *files, size_t count,
+                                                const clora_tokenizer *tokenizer, const clora_dataset_options *options);
+
+/**
+ * Take a part of a dataset out of it, to validate with. What is taken depends on the sequences and the seed, not on
+ * their order; equal sequences are on the same side, and so are the two answers to a prompt. The files' weights stay
+ * those of the rest.
+ *
+ * @param[out] rest     yours to free; what the stats say of the whole dataset's reading is here
+ * @param[out] held     yours to free; about share of the sequences, at least one, each once
+ * @param[in]  dataset  stays as it is
+ * @param[in]  share    above 0 and below 1
+ * @param[in]  seed     chooses
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a share out of range, and where nothing would be left on a side
+ */
+CLORA_API clora_status clora_dataset_split(clora_dataset **rest, clora_dataset **held, const clora_dataset *dataset,
+                                           double share, uint64_t seed);
+
 /**
  * Called with one text of a file.
  *

@@ -123,7 +123,7 @@ static int load_data(eval_run *run, const eval_args *args, const clora_model_inf
     data.model = args->path;
     if (data.labels && args->objective == 0)
         data.kind = CLORA_DATA_LABELS;
-    const int status = data_load(run->cli, &data, data.data, run->tokenizer, info, max_length, &run->data);
+    const int status = data_load(run->cli, &data, &args->data.data, run->tokenizer, info, max_length, &run->data);
     clora_inspected_adapter_finish(&adapter);
     return status;
 }

@@ -17,6 +17,7 @@ static void destroy(shared *object) {
     for (size_t i = 0; i < dataset->names; i++)
         free(dataset->name[i]);
     free(dataset->name);
+    free(dataset->part);
     free(dataset);
 }
 

@@ -124,6 +124,7 @@ clora_status dataset_add_unpaired(dataset_builder *builder, dataset_text prompt,
 clora_status dataset_read_jsonl(dataset_builder *builder, data_source *source);
 clora_status dataset_read_preferences(dataset_builder *builder, data_source *source);
 clora_status dataset_read_labelled(dataset_builder *builder, data_source *source);
+clora_status dataset_finish_labels(dataset_builder *builder); /* after the last file */
 
 /* The other kinds of files. text is the whole file: UTF-8, no NUL, no byte order mark. */
 clora_status dataset_read_csv(dataset_builder *builder, dataset_text text);

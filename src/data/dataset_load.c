@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/c_locale.h"
 #include "data/data_bytes.h"
 #include "data/data_source.h"
@@ -138,8 +139,9 @@ done:
     return status;
 }
 
-static clora_status check_filled(const dataset_builder *builder) {
-    if (builder->dataset->count > 0)
+/* Of the file that begins with sequence `first`. */
+static clora_status check_filled(const dataset_builder *builder, size_t first) {
+    if (builder->dataset->count > first)
         return CLORA_OK;
     if (builder->dataset->stats.long_prompts > 0)
         return clora_fail(CLORA_ERROR_FORMAT, "%s: every prompt alone has %d ids or more: raise the maximum length",
@@ -152,29 +154,93 @@ static clora_status check_filled(const dataset_builder *builder) {
     return clora_fail(CLORA_ERROR_FORMAT, "%s holds no sequences", builder->path);
 }
 
-clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
-                                const clora_dataset_options *options) {
+static clora_status read_file(dataset_builder *builder, const clora_data_file *file) {
+    clora_status status = CLORA_OK;
+    const size_t first = builder->dataset->count;
+
+    builder->path = file->path;
+    builder->form = NULL;
+    builder->first_skipped = 0;
+    TRY(read_path(builder));
+    TRY(check_filled(builder, first));
+    if (builder->dataset->part)
+        builder->dataset->part[builder->dataset->parts++] =
+            (dataset_part){first, builder->dataset->count - first, file->weight};
+done:
+    return status;
+}
+
+static clora_status check_weights(const clora_data_file *files, size_t count, clora_data_kind kind) {
+    const bool answers = kind == CLORA_DATA_PREFERENCE || kind == CLORA_DATA_UNPAIRED_PREFERENCE;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!files[i].path)
+            return clora_fail(CLORA_ERROR_ARGUMENT, "file %zu has no path", i + 1);
+        if (!(files[i].weight > 0 && files[i].weight <= 1000))
+            return clora_fail(CLORA_ERROR_ARGUMENT, "%s: a weight of %g; it is above 0 and at most 1000", files[i].path,
+                              files[i].weight);
+        if (answers && files[i].weight != 1)
+            return clora_fail(CLORA_ERROR_ARGUMENT, "%s: preferences have no weights", files[i].path);
+    }
+    return CLORA_OK;
+}
+
+static clora_status check_options_range(const clora_dataset_options *o) {
+    if (o->max_length < 2)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a maximum length of %d; the least is 2", o->max_length);
+    if ((int)o->kind < CLORA_DATA_PAIRS || o->kind > CLORA_DATA_LABELS)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "there is no kind of data with number %d", (int)o->kind);
+    return CLORA_OK;
+}
+
+static clora_status load_files(dataset_builder *builder, const clora_data_file *files, size_t count) {
+    const bool mixed = count > 1 || files[0].weight != 1;
+    clora_status status = CLORA_OK;
+
+    TRY(choose_ends(builder));
+    TRY(dataset_new(&builder->dataset));
+    builder->dataset->kind = builder->options.kind;
+    builder->dataset->max_length = builder->options.max_length;
+    if (mixed && !(builder->dataset->part = alloc_array(count, sizeof(*builder->dataset->part))))
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %zu data files", count));
+    for (size_t i = 0; i < count; i++)
+        TRY(read_file(builder, &files[i]));
+    if (builder->options.kind == CLORA_DATA_LABELS)
+        status = dataset_finish_labels(builder);
+done:
+    return status;
+}
+
+clora_status clora_dataset_load_files(clora_dataset **out, const clora_data_file *files, size_t count,
+                                      const clora_tokenizer *tokenizer, const clora_dataset_options *options) {
     static const clora_dataset_options defaults = CLORA_DATASET_OPTIONS_INIT;
-    dataset_builder builder = {.path = path, .tokenizer = tokenizer, .options = options ? *options : defaults};
+    dataset_builder builder = {.tokenizer = tokenizer, .options = options ? *options : defaults};
     clora_status status = CLORA_OK;
 
     NEED(out);
     *out = NULL;
-    NEED(path);
+    NEED(files);
     NEED(tokenizer);
-    if (builder.options.max_length < 2)
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a maximum length of %d; the least is 2", builder.options.max_length));
-    if ((int)builder.options.kind < CLORA_DATA_PAIRS || builder.options.kind > CLORA_DATA_LABELS)
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "there is no kind of data with number %d", (int)builder.options.kind));
-    TRY(choose_ends(&builder));
-    TRY(dataset_new(&builder.dataset));
-    builder.dataset->kind = builder.options.kind;
-    builder.dataset->max_length = builder.options.max_length;
-    TRY(read_path(&builder));
-    TRY(check_filled(&builder));
+    if (count == 0)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a dataset needs at least one file"));
+    TRY(check_options_range(&builder.options));
+    TRY(check_weights(files, count, builder.options.kind));
+    builder.path = files[0].path;
+    TRY(load_files(&builder, files, count));
     *out = builder.dataset;
     builder.dataset = NULL;
 done:
     clora_dataset_free(builder.dataset);
     return clora_keep_cause(status);
+}
+
+clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
+                                const clora_dataset_options *options) {
+    const clora_data_file file = {path, 1};
+
+    NEED(out);
+    *out = NULL;
+    NEED(path);
+    NEED(tokenizer);
+    return clora_dataset_load_files(out, &file, 1, tokenizer, options);
 }

@@ -13,6 +13,12 @@ typedef struct dataset_answer {
     bool desirable; /* of two answers to a prompt, which stand side by side, the first is */
 } dataset_answer;
 
+/* The sequences of one file. */
+typedef struct dataset_part {
+    size_t first, count;
+    double weight;
+} dataset_part;
+
 /* All sequences end to end: sequence i is ids[start[i]] to ids[start[i + 1] - 1]. */
 struct clora_dataset {
     shared shared;         /* held by the program and loaders */
@@ -26,6 +32,8 @@ struct clora_dataset {
     size_t answer_capacity;
     char **name; /* of the labels of texts; ends with NULL */
     size_t names, name_capacity;
+    dataset_part *part; /* of several files, else NULL: all sequences, once */
+    size_t parts;
     int max_length; /* what longer sequences were cut to; 0: unknown */
     clora_dataset_stats stats;
 };

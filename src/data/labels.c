@@ -157,15 +157,22 @@ done:
 }
 
 clora_status dataset_read_labelled(dataset_builder *builder, data_source *source) {
-    clora_dataset *dataset = builder->dataset;
     const char *const *given = builder->options.labels;
     clora_status status = CLORA_OK;
     int32_t number;
 
     for (size_t i = 0; given && given[i]; i++)
-        TRY(dataset_find_label(&number, dataset, given[i], true));
-    TRY(json_rows_read(source, add_row, builder));
-    if (!given)
+        TRY(dataset_find_label(&number, builder->dataset, given[i], true));
+    status = json_rows_read(source, add_row, builder);
+done:
+    return status;
+}
+
+clora_status dataset_finish_labels(dataset_builder *builder) {
+    clora_dataset *dataset = builder->dataset;
+    clora_status status = CLORA_OK;
+
+    if (!builder->options.labels)
         TRY(dataset_sort_labels(dataset));
     if (dataset->names == 1)
         status = clora_fail(CLORA_ERROR_FORMAT, "%s: all texts have the label \"%s\": there is nothing to tell apart",

@@ -5,15 +5,14 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/rng.h"
 #include "data/dataset_store.h"
+#include "data/epoch.h"
 
 struct clora_loader {
     const clora_dataset *dataset;
     clora_loader_options options;
-    size_t sequences;
-    size_t *order; /* the epoch's permutation of the sequences */
-    size_t *row;   /* row r holds order[row[r]] to order[row[r + 1] - 1] */
+    epoch_order draws; /* of the epoch */
+    size_t *row;       /* row r holds order[row[r]] to order[row[r + 1] - 1] */
     size_t rows;
     uint32_t epoch;
     size_t next; /* batch of the epoch that comes next */
@@ -24,7 +23,7 @@ struct clora_loader {
 static int length_of(const clora_loader *loader, size_t place) {
     const int32_t *ids;
 
-    return loader->options.prompt + clora_dataset_sequence(loader->dataset, loader->order[place], &ids, NULL);
+    return loader->options.prompt + clora_dataset_sequence(loader->dataset, loader->draws.order[place], &ids, NULL);
 }
 
 /* Whole sequences in order, as many as fit into a row. */
@@ -32,7 +31,7 @@ static void fill_rows(clora_loader *loader) {
     int64_t room = 0;
 
     loader->rows = 0;
-    for (size_t i = 0; i < loader->sequences; i++) {
+    for (size_t i = 0; i < loader->draws.count; i++) {
         const int length = length_of(loader, i);
         if (!loader->options.pack || length > room) {
             loader->row[loader->rows++] = i;
@@ -40,17 +39,13 @@ static void fill_rows(clora_loader *loader) {
         }
         room -= length;
     }
-    loader->row[loader->rows] = loader->sequences;
+    loader->row[loader->rows] = loader->draws.count;
 }
 
 static void start_epoch(clora_loader *loader, uint32_t epoch) {
     loader->epoch = epoch;
     loader->next = 0;
-    if (loader->options.shuffle)
-        rng_permutation(loader->order, loader->sequences, loader->options.seed, epoch);
-    else
-        for (size_t i = 0; i < loader->sequences; i++)
-            loader->order[i] = i;
+    epoch_order_start(&loader->draws, epoch);
     fill_rows(loader);
 }
 
@@ -77,18 +72,16 @@ static clora_status allocate(clora_loader *loader) {
     clora_batch *batch = &loader->batch;
     size_t n = 0;
 
-    if (!size_mul(wanted < loader->sequences ? wanted : loader->sequences, width, &n) || n > INT_MAX)
+    if (!size_mul(wanted < loader->draws.count ? wanted : loader->draws.count, width, &n) || n > INT_MAX)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d rows of %zu ids are too many for a batch",
                           loader->options.batch_size, width);
-    loader->order = alloc_array(loader->sequences, sizeof(*loader->order));
-    loader->row = alloc_array(loader->sequences + 1, sizeof(*loader->row));
+    loader->row = alloc_array(loader->draws.count + 1, sizeof(*loader->row));
     batch->ids = alloc_array(n, sizeof(int32_t));
     batch->targets = alloc_array(n, sizeof(int32_t));
     batch->positions = alloc_array(n, sizeof(int32_t));
     batch->first = alloc_array(n, sizeof(int32_t));
     batch->last = alloc_array(n, sizeof(int32_t));
-    if (!loader->order || !loader->row || !batch->ids || !batch->targets || !batch->positions || !batch->first ||
-        !batch->last)
+    if (!loader->row || !batch->ids || !batch->targets || !batch->positions || !batch->first || !batch->last)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for batches of %zu ids", n);
     return CLORA_OK;
 }
@@ -104,8 +97,8 @@ clora_status clora_loader_create(clora_loader **out, const clora_dataset *datase
     shared_hold(&dataset->shared);
     loader->dataset = dataset;
     loader->options = *options;
-    loader->sequences = clora_dataset_count(dataset);
     TRY(check(&loader->options, dataset));
+    TRY(epoch_order_init(&loader->draws, dataset, options->shuffle, options->seed));
     TRY(allocate(loader));
     start_epoch(loader, 0);
     *out = loader;
@@ -118,7 +111,7 @@ done:
 void clora_loader_free(clora_loader *loader) {
     if (!loader)
         return;
-    free(loader->order);
+    epoch_order_finish(&loader->draws);
     free(loader->row);
     free(loader->batch.ids);
     free(loader->batch.targets);
@@ -205,7 +198,7 @@ clora_status clora_loader_next(clora_loader *loader, const clora_batch **out) {
         const size_t r = begin + (size_t)b, row = (size_t)b * (size_t)batch->T;
         int at = 0;
         for (size_t i = loader->row[r]; i < loader->row[r + 1]; i++)
-            at = place_sequence(batch, loader, loader->order[i], row, at);
+            at = place_sequence(batch, loader, loader->draws.order[i], row, at);
         pad_row(batch, row, at);
     }
     loader->next++;

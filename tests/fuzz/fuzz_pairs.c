@@ -1,5 +1,7 @@
 /* A byte of options, then a data file whose name ends in ENDING: read, counted, and walked through in batches. */
 
+#include <string.h>
+
 #include <clora/inspect.h>
 #include <clora/tokenizer.h>
 
@@ -64,7 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     options.max_length = 2 + (bits & LENGTH);
     options.learn_context = (bits & LEARN_CONTEXT) != 0;
     options.eos = 0;
-    options.columns = columns;
+    *(strcmp(ENDING, "jsonl") == 0 ? &options.keys : &options.columns) = columns;
+    options.pair_template = bits & LEARN_CONTEXT ? CLORA_PAIR_ALPACA : CLORA_PAIR_PLAIN;
     const clora_tokenizer *tokenizer = letters();
     fuzz_write(file, (fuzz_part){data + 1, size - 1});
     const clora_status inspected = clora_inspect_data(&counted, fuzz_path(file), &options);

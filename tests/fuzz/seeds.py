@@ -4,6 +4,7 @@ Small files of every kind that the readers know, made here or taken from tests/f
 or time out of proportion.
 """
 
+import gzip
 import json
 import math
 import pathlib
@@ -269,7 +270,7 @@ def ggufs():
 # ---- data ----
 
 PAIRS = [{"context": "a", "target": "b"}, {"prompt": "ab", "completion": " b"},
-         {"instruction": "a", "input": "b", "output": "ab"}, {"text": "abab ab"}]
+         {"instruction": "a", "input": "b", "output": "ab"}, {"question": "b", "answer": "a"}, {"text": "abab ab"}]
 
 
 def jsonl():
@@ -278,6 +279,15 @@ def jsonl():
     yield "packed", b"\x8f" + b"\n".join(packed(PAIRS[0] | {"id": i, "x": [1e30]}).encode() for i in range(9))
     yield "chat", b" " + packed({"messages": [{"role": "user", "content": "a"}]}).encode()
     yield "one object", b"\x10[" + packed(PAIRS[0]).encode() + b"]"
+    yield "alpaca", b"\x1f" + packed(PAIRS[2]).encode()
+    yield "own keys", b" " + packed({"a": "ab", "b": " a", "text": "b"}).encode()
+    yield "one key", b"@" + packed({"a": "ab", "b": " a"}).encode()
+    yield "two forms", b"\x03" + packed(PAIRS[0]).encode() + b"\n" + packed(PAIRS[1]).encode()
+    messages = [{"role": "user", "content": "a"}]
+    yield "lists", b"\x03" + packed({"prompt": messages, "completion": messages}).encode()
+    yield "gzip", b"\x03" + gzip.compress(packed(PAIRS[0]).encode() + b"\n", mtime=0)
+    yield "gzip twice", b"\x03" + gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0)
+    yield "cut off", b"\x03" + gzip.compress(packed(PAIRS[0]).encode() * 9, mtime=0)[:-9]
 
 
 def csv():
@@ -285,12 +295,14 @@ def csv():
     yield "named", b"\x93context,target\na,b\n\"a\nb\",ab\n"
     yield "one column", b"Oc,b\n1,ab\n2,a\n"
     yield "open quote", b" a,b\n\"a,b\n"
+    yield "gzip", b" " + gzip.compress(b"a,b\na,ab\n", mtime=0)
 
 
 def txt():
     yield "letters", b"\x04" + b"ab a b" * 40
     yield "lines", b"\x8f" + b"a\r\nb\n\n" * 9
     yield "bad", b"\x02ab\xff\xc3"
+    yield "gzip", b"\x04" + gzip.compress(b"ab a b" * 40, mtime=0)
 
 
 # ---- tuning ----

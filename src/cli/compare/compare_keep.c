@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/compare/cmd_compare.h"
+#include "cli/inputs/data_files.h"
 #include "cli/ui/json_out.h"
 
 /*
@@ -15,8 +16,10 @@
 static json_t *settings(const compare_state *state) {
     json_t *all = json_pack("{s:o, s:o}", "model", json_path(state->args->train.model_path), "val",
                             json_path(state->args->train.val));
+    const opt_list *data = &state->args->train.data.data;
     char text[1024];
 
+    json_put(&all, "data", data->count == 1 ? json_path(data->items[0]) : json_string(data_files_text(data)));
     for (int g = 0; g < state->group_count; g++)
         for (const opt *o = state->groups[g].options; g != state->own_group && o->name; o++) {
             if (strcmp(o->name, "lr") == 0 || !opt_value_text(text, sizeof(text), o, state->groups[g].values))

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "cli/compare/cmd_compare.h"
+#include "cli/inputs/data_files.h"
 #include "cli/options/device.h"
 #include "cli/ui/interrupt.h"
 #include "cli/ui/text.h"
@@ -55,12 +56,16 @@ static int load(training *t) {
         clora_model_load(&s->model, s->context, t->args.model_path, &options) != CLORA_OK)
         return cli_fail_library(cli);
     const clora_model_info *info = clora_model_get_info(s->model);
-    t->args.data.model = t->args.model_path;
+    data_args held = t->args.data;
+    t->args.data.model = held.model = t->args.model_path;
+    t->args.data.weighted = true;
     int status = data_max_length(cli, d, info, &s->max_length);
     if (status == CLI_DONE)
-        status = data_load(cli, d, d->data, s->tokenizer, info, s->max_length, &s->data);
-    if (status == CLI_DONE)
-        status = data_load(cli, d, t->args.val, s->tokenizer, info, s->max_length, &s->val);
+        status = data_load(cli, d, &d->data, s->tokenizer, info, s->max_length, &s->data);
+    if (status == CLI_DONE) /* the same for every seed */
+        status = data_files_split(cli, t->args.val, t->all->args->train.train.seed, &s->data, &s->val);
+    if (status == OPT_GO_ON)
+        status = data_load(cli, &held, DATA_FILE(t->args.val), s->tokenizer, info, s->max_length, &s->val);
     return status;
 }
 

@@ -68,7 +68,9 @@ static int count_tokens(const cli_state *cli, const inspect_args *args, data_vie
     const int status = data_max_length(cli, &args->data, &info, &v->length);
     data_args data = args->data;
     data.model = args->model_path;
-    return status != CLI_DONE ? status : data_load(cli, &data, args->path, v->tokenizer, &info, v->length, &v->dataset);
+    return status != CLI_DONE
+               ? status
+               : data_load(cli, &data, DATA_FILE(args->path), v->tokenizer, &info, v->length, &v->dataset);
 }
 
 int inspect_data(const cli_state *cli, const inspect_args *args) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/inputs/data_files.h"
 #include "cli/inputs/ends.h"
 #include "cli/inputs/row_template.h"
 #include "cli/ui/text.h"
@@ -13,12 +14,14 @@ static const char *const eos_choices[] = {"always", "never", NULL};
 
 const opt data_options[] = {
     {.name = "data",
-     .type = OPT_PATH,
+     .type = OPT_PATHS,
      .offset = offsetof(data_args, data),
      .value = "FILE",
      .flags = OPT_REQUIRED,
      .help = "pairs of a prompt and its completion, or conversations: .jsonl or .json; pairs as .csv or .tsv with a "
-             "header row; or .txt (one long text); each also packed by gzip"},
+             "header row; or .txt (one long text); each also packed by gzip. May be given several times; training "
+             "takes FILE:2 "
+             "twice in an epoch, FILE:0.1 by a tenth"},
     {.name = "columns",
      .type = OPT_TEXT,
      .offset = offsetof(data_args, columns),
@@ -101,13 +104,20 @@ static void note_oddities(const cli_state *cli, const char *path, const clora_to
                  path, text_amount(s.glued, "pair", "pairs"));
 }
 
-int data_load(const cli_state *cli, const data_args *args, const char *path, const clora_tokenizer *tokenizer,
+int data_load(const cli_state *cli, const data_args *args, const opt_list *files, const clora_tokenizer *tokenizer,
               const clora_model_info *model, int max_length, clora_dataset **out) {
     clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+    const char *path = data_files_text(files);
     row_template template;
+    data_files read;
 
-    if (row_template_load(&template, cli, args->model, args->template) != CLI_DONE)
-        return CLI_FAILED;
+    int status = data_files_read(&read, cli, files, args->weighted);
+    if (status == CLI_DONE)
+        status = row_template_load(&template, cli, args->model, args->template);
+    if (status != CLI_DONE) {
+        data_files_finish(&read);
+        return status;
+    }
     options.chat = template.chat;
     options.pair_template = template.pair;
     options.columns = args->columns;
@@ -119,7 +129,8 @@ int data_load(const cli_state *cli, const data_args *args, const char *path, con
     options.labels = args->labels;
     if (clora_tokenizer_eos(tokenizer) < 0 && model->eos_count > 0)
         options.eos_id = model->eos[0];
-    const clora_status loaded = clora_dataset_load(out, path, tokenizer, &options);
+    const clora_status loaded = clora_dataset_load_files(out, read.item, (size_t)read.count, tokenizer, &options);
+    data_files_finish(&read);
     row_template_finish(&template);
     if (loaded == CLORA_ERROR_UNSUPPORTED && template.why[0] && strstr(clora_last_error(), "chat template"))
         return cli_fail(cli, "%s: %s", clora_last_error(), template.why);

@@ -29,7 +29,8 @@ static const opt output_options[] = {
      .type = OPT_PATH,
      .offset = offsetof(train_args, val),
      .value = "FILE",
-     .help = "held-out data: their loss is shown before and after training"},
+     .help = "held-out data, whose loss is shown before and after training; or as 5% a part of --data, which --seed "
+             "chooses and which is not trained on"},
     {.name = "eval-every",
      .type = OPT_INT,
      .offset = offsetof(train_args, eval_every),

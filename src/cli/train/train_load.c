@@ -3,6 +3,7 @@
 #include <clora/inspect.h>
 
 #include "cli/options/device.h"
+#include "cli/inputs/data_files.h"
 #include "cli/inputs/ends.h"
 #include "cli/ui/interrupt.h"
 #include "cli/ui/text.h"
@@ -21,10 +22,16 @@ static int load_files(train_state *state, const clora_model_info *info) {
         return cli_fail_library(state->cli);
     data.labels = (const char *const *)continued.labels;
     data.model = args->model_path;
-    int status = data_load(state->cli, &data, data.data, state->tokenizer, info, state->max_length, &state->data);
+    data.weighted = true;
+    int status =
+        data_load(state->cli, &data, &args->data.data, state->tokenizer, info, state->max_length, &state->data);
     data.labels = clora_dataset_labels(state->data, NULL);
+    data.weighted = false;
     if (status == CLI_DONE && args->val)
-        status = data_load(state->cli, &data, args->val, state->tokenizer, info, state->max_length, &state->val);
+        status = data_files_split(state->cli, args->val, args->train.seed, &state->data, &state->val);
+    if (status == OPT_GO_ON)
+        status =
+            data_load(state->cli, &data, DATA_FILE(args->val), state->tokenizer, info, state->max_length, &state->val);
     clora_inspected_adapter_finish(&continued);
     return status;
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/inputs/data_files.h"
 #include "cli/ui/interrupt.h"
 #include "cli/ui/json_out.h"
 #include "cli/train/cmd_train.h"
@@ -119,13 +120,24 @@ static bool in_directory(const char *path, const char *directory) {
     return inside;
 }
 
+static bool is_data(const struct stat *info, const opt_list *names) {
+    for (int i = 0; i < names->count; i++) {
+        char *path = data_file_path(names->items[i]);
+        const bool same = path && is_file(info, path);
+        free(path);
+        if (same)
+            return true;
+    }
+    return false;
+}
+
 int train_log_open(const cli_state *cli, train_log *log, const train_args *args, bool have_output) {
     struct stat info;
 
     if (!args->log || log->stream || in_directory(args->log, args->out) != have_output)
         return CLI_DONE;
     *log = (train_log){.path = args->log, .rewards = args->train.preference != CLORA_PREFERENCE_NONE};
-    if (stat(args->log, &info) == 0 && (is_file(&info, args->data.data) || is_file(&info, args->val)))
+    if (stat(args->log, &info) == 0 && (is_data(&info, &args->data.data) || is_file(&info, args->val)))
         return cli_misuse(cli, "--log %s would write over the data", args->log);
     const int fd = open_log(log);
     if (fd < 0)

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "cli/inputs/data_files.h"
 #include "cli/ui/json_out.h"
 #include "cli/ui/memory_out.h"
 #include "cli/ui/profile_out.h"
@@ -69,7 +70,7 @@ void train_report_plan(const train_state *state) {
     train_describe(out, state);
     fprintf(out, "trainable   %s of %s parameters (%s)\n", text_count(a.parameters), text_count(train_total(state)),
             text_percent((double)a.parameters, (double)train_total(state)));
-    data_print_stats(out, "data        ", state->args->data.data, state->data);
+    data_print_stats(out, "data        ", data_files_text(&state->args->data.data), state->data);
     if (state->val)
         data_print_stats(out, "validation  ", state->args->val, state->val);
     train_report_objective(out, state);
