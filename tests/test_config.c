@@ -53,7 +53,7 @@ static const struct {
     int which;
     bool longer;
 } wanted[] = {
-    {"inv_freq", ROPE_FIRST, false}, {"long_inv_freq", ROPE_FIRST, true}, {"sliding_inv_freq", ROPE_SECOND, 0}};
+    {"inv_freq", ROPE_FIRST, false}, {"long_inv_freq", ROPE_FIRST, true}, {"sliding_inv_freq", ROPE_SECOND, false}};
 
 static void assert_form(const json_t *form) {
     char *text = json_dumps(json_object_get(form, "config"), 0);

@@ -22,7 +22,7 @@ typedef struct rope_settings {
     float theta, factor;
     float low, high;  /* llama3: wavelengths of original / low and longer are stretched, to original / high kept */
     float slow, fast; /* yarn: turns within `original` of the frequencies that are stretched, and kept */
-    bool truncate;    /* yarn: these are pairs' numbers, rounded to whole ones */
+    bool truncate;    /* yarn: frequencies are blended between whole numbers of pairs */
     int original;     /* positions of the model that was scaled */
     float attention;  /* factor of sines and cosines */
     float stretch[ROPE_LENGTHS][ROPE_PAIRS]; /* longrope: of each frequency in texts up to `original`, and in longer */
