@@ -55,17 +55,34 @@ static const struct {
 } wanted[] = {
     {"inv_freq", ROPE_FIRST, false}, {"long_inv_freq", ROPE_FIRST, true}, {"sliding_inv_freq", ROPE_SECOND, false}};
 
+/* The form's one layer is a sliding one where it tells of these. */
+static void load_form(model_config *out, const json_t *form) {
+    json_t *plain = json_deep_copy(json_object_get(form, "config"));
+    char *text;
+
+    if (json_object_get(form, "sliding_inv_freq")) {
+        json_object_del(plain, "rope_parameters");
+        json_object_del(plain, "rope_scaling");
+    }
+    text = json_dumps(plain, 0);
+    assert_ok(load(out, text));
+    out->layer_rope[0] = json_object_get(form, "sliding_inv_freq") ? ROPE_SECOND : ROPE_FIRST;
+    assert_ok(config_read_rope(out, json_object_get(form, "config"), "config.json"));
+    free(text);
+    json_decref(plain);
+}
+
 static void assert_form(const json_t *form) {
     char *text = json_dumps(json_object_get(form, "config"), 0);
     const json_t *attention = json_object_get(form, "attention");
     model_config config;
 
-    assert_ok(load(&config, text));
+    load_form(&config, form);
     for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++) {
         const json_t *frequencies = json_object_get(form, wanted[k].key);
+        const double scale = attention && wanted[k].which == ROPE_FIRST ? json_number_value(attention) : 1.0;
         for (int position = 1; frequencies && position < 512; position += 299)
-            if (!(difference(&config.rope[wanted[k].which], wanted[k].longer, frequencies,
-                             attention ? json_number_value(attention) : 1.0, position) <= 1e-4))
+            if (!(difference(&config.rope[wanted[k].which], wanted[k].longer, frequencies, scale, position) <= 1e-4))
                 fail_msg("another %s than transformers': %s", wanted[k].key, text);
     }
     free(text);
