@@ -12,6 +12,7 @@
 
 #include <clora/tokenizer.h>
 
+#include "tokenizer/score.h"
 #include "tokenizer/text_buffer.h"
 #include "support/scratch.h"
 
@@ -402,6 +403,24 @@ static void *encode_all(void *user) {
     return NULL;
 }
 
+/* {as it is, as the package reads it} */
+static void test_scores_are_read_as_by_the_tokenizers_package(void **state) {
+    (void)state;
+    static const double cases[][2] = {
+        {-18.956549741186986, -18.956549741186983},
+        {-12.118883313569249, -12.118883313569247},
+        {-9.784085545527666e-08, -9.784085545527667e-08},
+        {-1.866144277067391e-10, -1.8661442770673908e-10},
+        {-2.5, -2.5},
+        {0, 0},
+        {1e22, 1e22},
+        {5e-324, 5e-324},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_true(score_read(cases[i][0]) == cases[i][1]);
+}
+
 static void test_threads_share_a_tokenizer(void **state) {
     (void)state;
     enum { THREADS = 4 };
@@ -474,6 +493,7 @@ int main(void) {
         cmocka_unit_test(test_special_tokens_in_a_text_become_their_ids),
         cmocka_unit_test(test_an_empty_text_has_no_ids),
         cmocka_unit_test(test_tokens_can_be_looked_up),
+        cmocka_unit_test(test_scores_are_read_as_by_the_tokenizers_package),
         cmocka_unit_test(test_threads_share_a_tokenizer),
         cmocka_unit_test(test_the_stories_tokenizer_agrees_with_its_reference),
     };

@@ -39,6 +39,14 @@ static uint64_t read_digits(const char *text, int *power) {
     return digits;
 }
 
+/* pow() is not exact beyond 1e22. */
+static double power_of_ten(int power) {
+    char text[16];
+
+    snprintf(text, sizeof(text), "1e%d", power);
+    return c_locale_number(text, NULL);
+}
+
 double score_read(double exact) {
     char text[32];
     int power;
@@ -46,8 +54,8 @@ double score_read(double exact) {
     write_shortest(text, fabs(exact));
     double value = (double)read_digits(text, &power);
     if (power > 0)
-        value *= pow(10, power);
+        value *= power_of_ten(power);
     for (; power < 0; power += LARGEST_POWER)
-        value /= pow(10, -power < LARGEST_POWER ? -power : LARGEST_POWER);
+        value /= power_of_ten(-power < LARGEST_POWER ? -power : LARGEST_POWER);
     return exact < 0 ? -value : value;
 }
