@@ -87,8 +87,8 @@ static clora_status norm_heads_backward(workspace *ws, const selection *s, qkv_v
     const model_layer *layer = &ws->model->layer[l];
     clora_status status = CLORA_OK;
 
-    TRY(own_norm_backward(ws, s, &d->q, &x->q, &ws->rstd_queries, layer->norm[DECODER_NORM_QUERIES]));
-    TRY(own_norm_backward(ws, s, &d->k, &x->k, &ws->rstd_keys, layer->norm[DECODER_NORM_KEYS]));
+    TRY(own_norm_backward(ws, s, &d->q, &d->q, &x->q, &ws->rstd_queries, layer->norm[DECODER_NORM_QUERIES]));
+    TRY(own_norm_backward(ws, s, &d->k, &d->k, &x->k, &ws->rstd_keys, layer->norm[DECODER_NORM_KEYS]));
 done:
     return status;
 }

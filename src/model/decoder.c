@@ -72,7 +72,7 @@ static clora_status layer_again(workspace *ws, const selection *s, int l) {
     if (ws->recompute == CLORA_RECOMPUTE_ATTENTION)
         return layer_attention(ws, s, NULL, l);
     TRY(layer_inside(ws, s, NULL, l));
-    if (selection_sublayer(s, sublayer_of(l, SUBLAYER_MLP)))
+    if (selection_sublayer(s, sublayer_of(l, SUBLAYER_MLP)) || ws->model->layer[l].norm[DECODER_NORM_AFTER_MLP])
         TRY(layer_end(ws, s, l));
     else if (selection_term(s, at)) /* of the last product only u is wanted */
         TRY(linear_forward(ws, s, at, NULL, &ws->act, NULL, &workspace_layer(ws, l)->u[DECODER_DOWN]));
@@ -138,13 +138,13 @@ static bool embedding_term_trains(const selection *s) {
 }
 
 /* The first projection that trains: no gradient is needed before it. A gain counts as the projection before its
- * normalisation, whose output's gradient it takes; the embedding and a prompt as one before all; a prefix, whose
+ * normalisation, whose output's gradient it takes or makes; the embedding and a prompt as one before all; a prefix, whose
  * gradient is that of keys and values, as the first. */
 static int first_trained(const workspace *ws, const selection *s) {
-    static const int before[DECODER_NORMS] = {[DECODER_NORM_ATTENTION] = DECODER_QKV - 1,
-                                              [DECODER_NORM_MLP] = DECODER_OUT,
-                                              [DECODER_NORM_QUERIES] = DECODER_QKV,
-                                              [DECODER_NORM_KEYS] = DECODER_QKV};
+    static const int before[DECODER_NORMS] = {
+        [DECODER_NORM_ATTENTION] = DECODER_QKV - 1,   [DECODER_NORM_MLP] = DECODER_OUT,
+        [DECODER_NORM_QUERIES] = DECODER_QKV,         [DECODER_NORM_KEYS] = DECODER_QKV,
+        [DECODER_NORM_AFTER_ATTENTION] = DECODER_OUT, [DECODER_NORM_AFTER_MLP] = DECODER_DOWN};
     const clora_model *m = ws->model;
     int first = 0;
 

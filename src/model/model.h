@@ -9,7 +9,7 @@
 #include "model/merged.h"
 
 /* The most of each that a layer of any family has. */
-enum { LAYER_NORMS = 4, LAYER_PROJECTIONS = 4 };
+enum { LAYER_NORMS = 6, LAYER_PROJECTIONS = 4 };
 
 /* The frozen weights of a layer, in the order of its family's lists (model/family.h). */
 typedef struct model_layer {

@@ -58,15 +58,15 @@ done:
     return status;
 }
 
-clora_status own_norm_backward(const workspace *ws, const selection *s, clora_tensor *dy, const clora_tensor *x,
-                               const clora_tensor *rstd, const clora_tensor *gain) {
+clora_status own_norm_backward(const workspace *ws, const selection *s, clora_tensor *dx, const clora_tensor *dy,
+                               const clora_tensor *x, const clora_tensor *rstd, const clora_tensor *gain) {
     const clora_tensor *g = adapter_gain(s->adapter, gain);
     clora_tensor dg = parameters_gradient(s->trains, g);
     clora_status status = CLORA_OK;
 
     if (dg.buffer)
         TRY(op_rmsnorm_dg(&dg, dy, x, rstd));
-    TRY(op_rmsnorm_backward(dy, dy, x, rstd, g, ws->model->config.norm_plus_one, false));
+    TRY(op_rmsnorm_backward(dx, dy, x, rstd, g, ws->model->config.norm_plus_one, false));
 done:
     return status;
 }

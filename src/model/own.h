@@ -13,9 +13,9 @@ clora_status own_embedding(workspace *ws, const selection *s, clora_tensor *y);
 clora_status own_norm(workspace *ws, const selection *s, clora_tensor *y, clora_tensor *rstd, const clora_tensor *x,
                       const clora_tensor *gain);
 
-/* Of a training pass, where one adapter serves all: dy (M, P*C) becomes the gradient of x; that of the gain
- * accumulates, where it trains. */
-clora_status own_norm_backward(const workspace *ws, const selection *s, clora_tensor *dy, const clora_tensor *x,
-                               const clora_tensor *rstd, const clora_tensor *gain);
+/* Of a training pass, where one adapter serves all: dx (M, P*C), which may be dy, overwritten with the
+ * gradient of x; that of the gain accumulates, where it trains. */
+clora_status own_norm_backward(const workspace *ws, const selection *s, clora_tensor *dx, const clora_tensor *dy,
+                               const clora_tensor *x, const clora_tensor *rstd, const clora_tensor *gain);
 
 #endif

@@ -1,6 +1,8 @@
 #include "model/sublayer.h"
 
+#include "model/decoder.h"
 #include "model/linear.h"
+#include "model/own.h"
 
 /* What a bottleneck keeps, in its room of the workspace. */
 typedef struct kept {
@@ -13,14 +15,55 @@ static kept kept_in(const clora_tensor *room, const bottleneck *b, int M) {
     return (kept){tensor_slice(room, 0, M, b->C), tensor_slice(room, z, M, b->R), tensor_slice(room, a, M, b->R + 1)};
 }
 
+/* ---- the normalisation of what a sublayer adds ---- */
+
+/* Its gain, or NULL. */
+static const clora_tensor *norm_after(const workspace *ws, int sublayer) {
+    return ws->model->layer[sublayer / SUBLAYERS].norm[DECODER_NORM_AFTER_ATTENTION + sublayer % SUBLAYERS];
+}
+
+/* y = [residual] + f of the rows of x */
+static clora_status add_branch(workspace *ws, const selection *s, int sublayer, int p, clora_tensor *y,
+                               const clora_tensor *x, const clora_tensor *residual, clora_tensor *u) {
+    const clora_tensor *gain = norm_after(ws, sublayer);
+    layer_activations *a = workspace_layer(ws, sublayer / SUBLAYERS);
+    clora_status status = CLORA_OK;
+
+    if (!gain)
+        return linear_forward(ws, s, p, y, x, residual, u);
+    clora_tensor f = tensor_slice(&a->f[sublayer % SUBLAYERS], 0, (int)tensor_rows(x), tensor_cols(y));
+    TRY(linear_forward(ws, s, p, &f, x, NULL, u));
+    TRY(own_norm(ws, s, y, ws->train ? &a->rstd_f[sublayer % SUBLAYERS] : NULL, &f, gain));
+    if (residual)
+        TRY(op_add(y, residual));
+done:
+    return status;
+}
+
+/* *df: the gradient of f becomes that of the projection's output. */
+static clora_status norm_backward(workspace *ws, const selection *s, int sublayer, clora_tensor *df) {
+    const clora_tensor *gain = norm_after(ws, sublayer);
+    const layer_activations *a = workspace_layer(ws, sublayer / SUBLAYERS);
+    clora_status status = CLORA_OK;
+
+    if (!gain)
+        return CLORA_OK;
+    TRY(own_norm_backward(ws, s, &ws->df, df, &a->f[sublayer % SUBLAYERS], &a->rstd_f[sublayer % SUBLAYERS], gain));
+    *df = ws->df;
+done:
+    return status;
+}
+
+/* ---- and its bottleneck ---- */
+
 /* y of the rows of x with a bottleneck. */
-static clora_status forward_adapted(workspace *ws, const selection *s, const bottleneck *b, int p, clora_tensor *room,
-                                    clora_tensor *y, const clora_tensor *x, const clora_tensor *residual,
-                                    clora_tensor *u) {
+static clora_status forward_adapted(workspace *ws, const selection *s, const bottleneck *b, int sublayer, int p,
+                                    clora_tensor *room, clora_tensor *y, const clora_tensor *x,
+                                    const clora_tensor *residual, clora_tensor *u) {
     kept k = kept_in(room, b, (int)tensor_rows(x));
     clora_status status = CLORA_OK;
 
-    TRY(linear_forward(ws, s, p, &k.x, x, b->reads_stream ? residual : NULL, u));
+    TRY(add_branch(ws, s, sublayer, p, &k.x, x, b->reads_stream ? residual : NULL, u));
     TRY(op_bottleneck(y, &k.z, &k.a, &k.x, b));
     if (!b->reads_stream)
         TRY(op_add(y, residual));
@@ -45,7 +88,7 @@ static clora_status forward_each(workspace *ws, const selection *s, int sublayer
         clora_tensor out = tensor_view(y, i * rows, n * rows, 0, tensor_cols(y));
         const clora_tensor in = tensor_view(x, i * rows, n * rows, 0, tensor_cols(x));
         const clora_tensor before = tensor_view(residual, i * rows, n * rows, 0, tensor_cols(residual));
-        TRY(forward_adapted(ws, &one, b, p, room, &out, &in, &before, u));
+        TRY(forward_adapted(ws, &one, b, sublayer, p, room, &out, &in, &before, u));
     }
 done:
     return status;
@@ -58,8 +101,8 @@ clora_status sublayer_forward(workspace *ws, const selection *s, int sublayer, i
     clora_status status = CLORA_OK;
 
     if (b)
-        return forward_adapted(ws, s, b, p, room, y, x, residual, u);
-    TRY(linear_forward(ws, s, p, y, x, residual, u));
+        return forward_adapted(ws, s, b, sublayer, p, room, y, x, residual, u);
+    TRY(add_branch(ws, s, sublayer, p, y, x, residual, u));
     if (s->each)
         TRY(forward_each(ws, s, sublayer, p, room, y, x, residual, u));
 done:
@@ -69,16 +112,19 @@ done:
 clora_status sublayer_backward(workspace *ws, const selection *s, int sublayer, clora_tensor *df) {
     const bottleneck *b = selection_sublayer(s, sublayer);
 
+    clora_status status = CLORA_OK;
+
     *df = ws->dstream;
     if (!b)
-        return CLORA_OK;
+        return norm_backward(ws, s, sublayer, df);
     kept k = kept_in(workspace_sublayer(ws, sublayer), b, ws->M), d = kept_in(&ws->dsublayer, b, ws->M);
     const bottleneck_values gradients = {.down = parameters_gradient(s->trains, &b->values.down),
                                          .bias = parameters_gradient(s->trains, &b->values.bias),
                                          .up = parameters_gradient(s->trains, &b->values.up)};
     clora_tensor *dx = b->reads_stream ? &ws->dstream : &d.x;
-    const clora_status status = op_bottleneck_backward(dx, &gradients, &k.z, &d.a, &ws->dstream, &k.x, &k.a, b);
-
+    TRY(op_bottleneck_backward(dx, &gradients, &k.z, &d.a, &ws->dstream, &k.x, &k.a, b));
     *df = *dx;
+    TRY(norm_backward(ws, s, sublayer, df));
+done:
     return status;
 }

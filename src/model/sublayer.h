@@ -5,8 +5,8 @@
 #include "model/workspace.h"
 
 /*
- * The end of a layer's attention or MLP: the projection whose output f joins the residual stream, and the bottleneck
- * adapter, if the selection has one there:
+ * The end of a layer's attention or MLP: the projection whose output f, in some families normalised, joins the residual
+ * stream, and the bottleneck adapter, if the selection has one there:
  *
  *     y = residual + f + adapter(residual + f)   one that reads the stream
  *     y = residual + f + adapter(f)              one that reads what the sublayer adds

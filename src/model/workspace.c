@@ -107,6 +107,13 @@ clora_tensor workspace_scaled_gradient(const workspace *ws, int p, int rows) {
     return tensor_slice(is_head(ws, p) ? &ws->dz_head : &ws->dz, 0, rows, ws->model->projection[p].weight->N);
 }
 
+/* What a kind of sublayer adds? */
+static bool normalises(const model_config *c, int kind) {
+    const int norm = DECODER_NORM_AFTER_ATTENTION + kind;
+
+    return norm < c->family->norms && model_norm_width(c, norm) > 0;
+}
+
 static clora_status plan_layer(workspace *ws, layer_activations *a, const model_config *c, const int *ranks) {
     clora_status status = CLORA_OK;
 
@@ -114,6 +121,11 @@ static clora_status plan_layer(workspace *ws, layer_activations *a, const model_
     TRY(add_floats(ws, &a->mid, c->hidden));
     TRY(add_floats(ws, &a->rstd_mlp, 1));
     TRY(add_floats(ws, &a->gu, 2 * c->ffn));
+    for (int kind = 0; kind < SUBLAYERS; kind++)
+        if (normalises(c, kind)) {
+            TRY(add_floats(ws, &a->f[kind], c->hidden));
+            TRY(add_floats(ws, &a->rstd_f[kind], 1));
+        }
     for (int k = 0; ranks && k < c->family->projections; k++)
         if (ranks[k] > 0)
             TRY(add_floats(ws, &a->u[k], ranks[k]));
@@ -200,6 +212,8 @@ static clora_status plan_layers_backward(workspace *ws, const model_config *c, c
         TRY(add_floats(ws, &ws->dq_parts, parts * c->heads * c->head_dim));
     if (scaled > 0)
         TRY(add_floats(ws, &ws->dz, scaled));
+    if (normalises(c, SUBLAYER_ATTENTION) || normalises(c, SUBLAYER_MLP))
+        TRY(add_floats(ws, &ws->df, c->hidden));
     for (int kind = 0; kind < SUBLAYERS; kind++)
         wide = largest((int[]){wide, workspace_bottleneck_width(o->adapter, kind, 0, c->layers - 1)}, 2);
     if (wide > 0)

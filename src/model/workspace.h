@@ -22,6 +22,8 @@ typedef struct layer_activations {
     clora_tensor z[LAYER_PROJECTIONS]; /* (M, N) of those with DoRA: what is scaled (methods/dora.h) */
     clora_tensor sublayer[SUBLAYERS];  /* (M, C + 2R + 1) of one with a bottleneck: what it reads, before and after its
                                           activation, one after the other (sublayer.c) */
+    clora_tensor f[SUBLAYERS];         /* (M, C) what a sublayer adds, before it is normalised, where it is */
+    clora_tensor rstd_f[SUBLAYERS];    /* (M, 1) of that */
 } layer_activations;
 
 /* What the head and a loss read and make of rows that are picked from a step's. */
@@ -44,7 +46,7 @@ typedef struct workspace {
     layer_activations *layer;
     clora_tensor *stream; /* (M, C) the residual stream before each layer and after the last */
     clora_tensor rstd_final, normed, act, u_head;
-    clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped, dsublayer;
+    clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped, dsublayer, df;
     clora_tensor z_head, dz_head, dz; /* (chunk, V) and (M, widest N) where projections have DoRA */
     clora_tensor logits;              /* (chunk, V): the head works through the rows chunk by chunk */
     arena_mark passing;               /* the end of what layers share, which begins where logits do */
