@@ -40,6 +40,7 @@ static const tenant QWEN2 = {"tiny-qwen2", 3, {"tiny-qwen2-lora", "tiny-qwen2-do
 static const tenant PHI3 = {"tiny-phi3", 1, {"tiny-phi3-lora"}};
 static const tenant MISTRAL = {"tiny-mistral", 1, {"tiny-mistral-lora"}};
 static const tenant GEMMA = {"tiny-gemma", 1, {"tiny-gemma-lora"}};
+static const tenant GEMMA3 = {"tiny-gemma3_text", 1, {"tiny-gemma3_text-lora"}};
 static const tenant QWEN3 = {"tiny-qwen3", 1, {"tiny-qwen3-lora"}};
 static const tenant SMOLLM3 = {"tiny-smollm3", 1, {"tiny-smollm3-lora"}};
 static const tenant *family;
@@ -239,6 +240,32 @@ static void test_training_follows_pytorch(void **state) {
     }
 }
 
+/* A step's loss is made of the parameters that the one before left. */
+static void test_what_is_recomputed_gives_the_same_losses(void **state) {
+    static const int ways[] = {CLORA_RECOMPUTE_NONE, CLORA_RECOMPUTE_LAYER, CLORA_RECOMPUTE_ATTENTION};
+    enum { STEPS = 3 };
+    float losses[3][STEPS];
+    fixture_batch batch;
+
+    (void)state;
+    fixture_read_batch(&batch, family->adapter[0]);
+    for (int way = 0; way < 3; way++) {
+        clora_dataset *dataset = NULL;
+        clora_adapter *adapter = fixture_adapter(model, family->adapter[0]);
+        clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, ways[way]);
+        for (int step = 0; step < STEPS; step++) {
+            clora_train_step done;
+            assert_ok(clora_trainer_step(trainer, &done));
+            losses[way][step] = done.loss;
+        }
+        clora_trainer_free(trainer);
+        clora_dataset_free(dataset);
+        clora_adapter_free(adapter);
+    }
+    assert_memory_equal(losses[1], losses[0], sizeof(losses[0]));
+    assert_memory_equal(losses[2], losses[0], sizeof(losses[0]));
+}
+
 static void force_choice(const char *row, int value) {
     const int values[KERNEL_PARAMETERS] = {value};
     assert_ok(tuning_force(context, kernel_find(row), value ? values : NULL));
@@ -303,6 +330,11 @@ static int load_gemma(void **state) {
     return load(&GEMMA);
 }
 
+static int load_gemma3(void **state) {
+    (void)state;
+    return load(&GEMMA3);
+}
+
 static int load_qwen3(void **state) {
     (void)state;
     return load(&QWEN3);
@@ -329,6 +361,7 @@ int main(void) {
         cmocka_unit_test(test_greedy_texts_are_those_of_transformers),
         cmocka_unit_test(test_a_skeleton_has_the_weights_and_biases_of_its_model),
         cmocka_unit_test(test_training_follows_pytorch),
+        cmocka_unit_test(test_what_is_recomputed_gives_the_same_losses),
         cmocka_unit_test(test_training_with_merged_weights_follows_pytorch),
         cmocka_unit_test(test_a_model_in_the_plain_layout_is_the_same),
     };
@@ -341,6 +374,7 @@ int main(void) {
                        cmocka_run_group_tests_name("phi3", tests, load_phi3, free_model) +
                        cmocka_run_group_tests_name("mistral", tests, load_mistral, free_model) +
                        cmocka_run_group_tests_name("gemma", tests, load_gemma, free_model) +
+                       cmocka_run_group_tests_name("gemma3_text", tests, load_gemma3, free_model) +
                        cmocka_run_group_tests_name("qwen3", tests, load_qwen3, free_model) +
                        cmocka_run_group_tests_name("smollm3", tests, load_smollm3, free_model);
     clora_context_free(context);

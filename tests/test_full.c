@@ -511,6 +511,12 @@ static int use_qwen2(void **state) {
     return 0;
 }
 
+static int use_gemma3(void **state) {
+    (void)state;
+    family = "tiny-gemma3_text";
+    return 0;
+}
+
 static int use_qwen3(void **state) {
     (void)state;
     family = "tiny-qwen3";
@@ -534,7 +540,7 @@ int main(void) {
         cmocka_unit_test(test_fresh_weights_are_as_transformers_makes_them),
         cmocka_unit_test_setup_teardown(test_a_configuration_says_how_weights_begin, scratch_setup, scratch_teardown),
     };
-    /* What queries and keys are normalised by. */
+    /* What queries, keys and the outputs of sublayers are normalised by, beside 1 or not. */
     const struct CMUnitTest of_heads[] = {
         cmocka_unit_test(test_gradients_of_every_parameter_are_those_of_pytorch),
         cmocka_unit_test(test_norms_train_alone),
@@ -551,6 +557,7 @@ int main(void) {
     const int failed = cmocka_run_group_tests_name("llama", tests, use_llama, NULL) +
                        cmocka_run_group_tests_name("qwen2", tests, use_qwen2, NULL) +
                        cmocka_run_group_tests_name("qwen3", of_heads, use_qwen3, NULL) +
+                       cmocka_run_group_tests_name("gemma3_text", of_heads, use_gemma3, NULL) +
                        cmocka_run_group_tests_name("storage", of_storage, use_llama, NULL);
     clora_context_free(context);
     return failed;

@@ -138,8 +138,8 @@ static bool embedding_term_trains(const selection *s) {
 }
 
 /* The first projection that trains: no gradient is needed before it. A gain counts as the projection before its
- * normalisation, whose output's gradient it takes or makes; the embedding and a prompt as one before all; a prefix, whose
- * gradient is that of keys and values, as the first. */
+ * normalisation, whose output's gradient it takes or makes; the embedding and a prompt as one before all; a prefix,
+ * whose gradient is that of keys and values, as the first. */
 static int first_trained(const workspace *ws, const selection *s) {
     static const int before[DECODER_NORMS] = {
         [DECODER_NORM_ATTENTION] = DECODER_QKV - 1,   [DECODER_NORM_MLP] = DECODER_OUT,

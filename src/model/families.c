@@ -21,6 +21,15 @@ static const family_norm qwen3_norms[DECODER_NORMS] = {
     [DECODER_NORM_KEYS] = {"self_attn.k_norm", WIDTH_HEAD},
 };
 
+static const family_norm gemma3_norms[DECODER_NORMS] = {
+    [DECODER_NORM_ATTENTION] = {"input_layernorm", WIDTH_HIDDEN},
+    [DECODER_NORM_MLP] = {"pre_feedforward_layernorm", WIDTH_HIDDEN},
+    [DECODER_NORM_QUERIES] = {"self_attn.q_norm", WIDTH_HEAD},
+    [DECODER_NORM_KEYS] = {"self_attn.k_norm", WIDTH_HEAD},
+    [DECODER_NORM_AFTER_ATTENTION] = {"post_attention_layernorm", WIDTH_HIDDEN},
+    [DECODER_NORM_AFTER_MLP] = {"post_feedforward_layernorm", WIDTH_HIDDEN},
+};
+
 static const family_projection decoder_projections[] = {
     [DECODER_QKV] = {WIDTH_HIDDEN,
                      3,
@@ -169,6 +178,44 @@ done:
     return status;
 }
 
+/* "sliding_window_pattern": of so many layers the last sees all. */
+static clora_status read_pattern(model_config *c, const json_t *root, const char *path) {
+    clora_status status = CLORA_OK;
+    bool listed;
+    int pattern;
+
+    TRY(config_size(&pattern, root, "sliding_window_pattern", 6, path));
+    TRY(layer_types_read_window(c, root, 4096, path));
+    TRY(layer_types_read(&listed, c, root, path));
+    for (int l = 0; l < c->layers; l++) {
+        if (!listed)
+            c->slides[l] = c->window > 0 && (l + 1) % pattern != 0;
+        c->layer_rope[l] = c->slides[l] ? ROPE_SECOND : ROPE_FIRST;
+    }
+done:
+    return status;
+}
+
+/* Without caps of scores and logits, and scores by the size of heads: as Gemma 3's files have it up to 12B. */
+static clora_status read_gemma3(model_config *c, const json_t *root, const char *path) {
+    static const char *const caps[] = {"attn_logit_softcapping", "final_logit_softcapping"};
+    clora_status status = CLORA_OK;
+    double scale;
+
+    TRY(read_gemma(c, root, path));
+    for (int i = 0; i < 2; i++)
+        if (config_is_set(root, caps[i]))
+            TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"%s\" is set; only null is supported", path, caps[i]));
+    TRY(json_get_real(&scale, root, "query_pre_attn_scalar", 256.0, path));
+    if (scale != (double)c->head_dim)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
+                       "%s: \"query_pre_attn_scalar\" is %g; only the size of the heads, %d, is supported", path, scale,
+                       c->head_dim));
+    TRY(read_pattern(c, root, path));
+done:
+    return status;
+}
+
 /* ---- the families ---- */
 
 #define DECODER(NORMS, PROJECTIONS)                                                                       \
@@ -211,6 +258,12 @@ static const model_family families[] = {
      .read_config = read_gemma,
      GEMMA,
      DECODER(decoder_norms, decoder_projections)},
+    {.model_type = "gemma3_text",
+     .max_positions = 131072,
+     .rope_theta = 1000000.0f,
+     .read_config = read_gemma3,
+     GEMMA,
+     DECODER(gemma3_norms, decoder_projections)},
 };
 
 const model_family *family_at(size_t i) {
