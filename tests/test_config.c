@@ -22,6 +22,7 @@
 #define SIZES "\"model_type\": \"llama\", \"max_position_embeddings\": 4096, " NUMBERS
 #define MISTRAL "\"model_type\": \"mistral\", " NUMBERS
 #define QWEN2 "\"model_type\": \"qwen2\", " NUMBERS
+#define SMOLLM3 "\"model_type\": \"smollm3\", " NUMBERS
 
 static clora_status load(model_config *out, const char *text) {
     scratch_text("config.json", text);
@@ -286,6 +287,46 @@ static void test_a_layer_has_the_window_that_its_family_gives_it(void **state) {
     assert_ok(load(&config, "{" SIZES ", \"use_sliding_window\": true, \"max_window_layers\": 0}"));
 }
 
+/* Models of one layer. */
+static void test_a_layer_is_rotated_unless_smollm3_lists_it(void **state) {
+    static const struct {
+        const char *settings;
+        int rope, window;
+    } fine[] = {
+        {"\"no_rope_layers\": [1]", ROPE_FIRST, 0},
+        {"\"no_rope_layers\": [0]", ROPE_NONE, 0},
+        {"\"no_rope_layers\": null", ROPE_FIRST, 0},
+        {"\"no_rope_layer_interval\": 1", ROPE_NONE, 0},
+        {"\"no_rope_layer_interval\": 1, \"no_rope_layers\": [1]", ROPE_FIRST, 0},
+        {"\"no_rope_layers\": [0], \"use_sliding_window\": true, \"sliding_window\": 5", ROPE_NONE, 5},
+        {"\"no_rope_layers\": [1], \"use_sliding_window\": true, \"sliding_window\": 5", ROPE_FIRST, 0},
+        {"\"no_rope_layers\": [0], \"use_sliding_window\": true", ROPE_NONE, 0},
+        {"\"no_rope_layers\": [0], \"sliding_window\": 5", ROPE_NONE, 0},
+    };
+    static const struct {
+        const char *settings, *words;
+    } cases[] = {
+        {"\"no_rope_layers\": [1, 0]", "\"no_rope_layers\" must list"},
+        {"\"no_rope_layers\": 1", "\"no_rope_layers\" must list"},
+        {"\"no_rope_layers\": [true]", "\"no_rope_layers\" holds"},
+        {"\"no_rope_layer_interval\": 0", "\"no_rope_layer_interval\" is 0"},
+    };
+    model_config config;
+    char text[1024];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+        snprintf(text, sizeof(text), "{" SMOLLM3 ", %s}", fine[i].settings);
+        assert_ok(load(&config, text));
+        assert_int_equal(config.layer_rope[0], fine[i].rope);
+        assert_int_equal(model_window(&config, 0), fine[i].window);
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(text, sizeof(text), "{" SMOLLM3 ", %s}", cases[i].settings);
+        assert_refused(load(&config, text), CLORA_ERROR_FORMAT, cases[i].words);
+    }
+}
+
 static void test_what_a_file_leaves_out_is_the_family_s_own(void **state) {
     (void)state;
     model_config config;
@@ -297,6 +338,11 @@ static void test_what_a_file_leaves_out_is_the_family_s_own(void **state) {
     assert_float_equal(config.rope[ROPE_FIRST].theta, 10000.0f, 0.0f);
     assert_int_equal(config.head_dim, 32);
     assert_false(config.tied);
+    assert_ok(load(&config, "{\"model_type\": \"qwen3\", " NUMBERS "}"));
+    assert_int_equal(config.head_dim, 128);
+    assert_ok(load(&config, "{" SMOLLM3 "}"));
+    assert_float_equal(config.rope[ROPE_FIRST].theta, 2e6f, 0.0f);
+    assert_true(config.tied);
 }
 
 /* A model of one layer with the biases of q, k, v and one more, opened; only the heads of its files are read. */
@@ -361,6 +407,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_gemmas_activation_is_gelu_by_tanh_under_all_its_names, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_a_layer_has_the_window_that_its_family_gives_it, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_a_layer_is_rotated_unless_smollm3_lists_it, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_what_a_file_leaves_out_is_the_family_s_own, scratch_setup,
                                         scratch_teardown),
