@@ -7,7 +7,7 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 attention(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const float, q), const int q_stride,
           TENSOR(const float, k), const int k_stride, TENSOR(const float, v), const int v_stride,
           TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
-          const float scale, TENSOR(const int, last), const int prefix, const int with_lse) {
+          const float scale, const float cap, TENSOR(const int, last), const int prefix, const int with_lse) {
     __local V qt[D * NV * WG], ot[D * NV * WG], st[BK * NV * WG];
     V most[NV], sum[NV], shrink[NV];
     size_t at[NV * VW];
@@ -36,6 +36,7 @@ attention(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const
     for (int key = first_block(&r); key < r.to; key = next_block(&r, key)) {
         const int n = min(BK, r.to - key);
         dots(st, keys + (size_t)key * k_stride, k_stride, n, qt);
+        cap_scores(st, n, cap);
         hide(st, &r, key, n);
         FOR_VECTORS(c) {
             V top = most[c], part = (V)(0.0f);

@@ -58,7 +58,7 @@ attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(const float, delta),
              const int dy_stride, TENSOR(const float, q), const int q_stride, TENSOR(const float, k),
              const int k_stride, TENSOR(const float, v), const int v_stride, TENSOR(const float, lse),
              TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
-             const float scale, TENSOR(const int, last), const int prefix) {
+             const float scale, const float cap, TENSOR(const int, last), const int prefix) {
     __local V qt[D * NV * WG], dyt[D * NV * WG], ot[D * NV * WG], st[BK * NV * WG], dst[BK * NV * WG];
     V one[NV], log_sum[NV], product[NV];
     size_t at[NV * VW];
@@ -94,12 +94,13 @@ attention_dq(TENSOR(float, dq), const int dq_stride, TENSOR(const float, delta),
     for (int key = first_block(&r); key < r.to; key = next_block(&r, key)) {
         const int n = min(BK, r.to - key);
         dots(st, keys + (size_t)key * k_stride, k_stride, n, qt);
+        cap_scores(st, n, cap);
         hide(st, &r, key, n);
         dots(dst, values + (size_t)key * v_stride, v_stride, n, dyt);
         for (int j = 0; j < n; j++)
             FOR_VECTORS(c) {
                 const V p = exponential(TILE(st, j, c) - log_sum[c]);
-                TILE(dst, j, c) = p * (TILE(dst, j, c) - product[c]);
+                TILE(dst, j, c) = p * (TILE(dst, j, c) - product[c]) * cap_slope(TILE(st, j, c), cap);
             }
         accumulate(ot, one, dst, n, keys + (size_t)key * k_stride, k_stride);
     }
@@ -151,11 +152,11 @@ INLINE void key_places(size_t *at, const key_lanes *s, const int stride, const i
 // Scores s and dp = dy v^T of query t, which sees from <= key <= to at most and of the prefix from `near` on, and the
 // lanes' keys become p and ds = p * (dp - delta), zero where t does not see.
 INLINE void key_gradients(__local V *s, __local V *dp, const key_lanes *keys, const int t, const int near,
-                          const int from, const int to, const float lse, const float delta) {
+                          const int from, const int to, const float lse, const float delta, const float cap) {
     const bool inside = from <= keys->lowest && keys->highest <= to && t < keys->clear_to;
     const bool clear = inside || (near <= keys->lowest && keys->highest < keys->prefix);
     FOR_VECTORS(v) {
-        V p = exponential(TILE(s, 0, v) - lse), ds = p * (TILE(dp, 0, v) - delta);
+        V p = exponential(TILE(s, 0, v) - lse), ds = p * (TILE(dp, 0, v) - delta) * cap_slope(TILE(s, 0, v), cap);
         if (!clear) {
             const VI key = LOAD(keys->key + v * VW);
             const VI open = (VI)(t) <= LOAD(keys->last + v * VW);
@@ -234,7 +235,7 @@ attention_backward(TENSOR(float, dq), const int dq_stride, TENSOR(float, parts),
                    const int dy_stride, TENSOR(const float, q), const int q_stride, TENSOR(const float, k),
                    const int k_stride, TENSOR(const float, v), const int v_stride, TENSOR(const float, lse),
                    TENSOR(const int, past), TENSOR(const int, first), TENSOR(const int, last), const int T, const int S,
-                   const int H, const int G, const float scale, const int prefix) {
+                   const int H, const int G, const float scale, const float cap, const int prefix) {
     __local V kt[D * NV * WG], vt[D * NV * WG], dkt[D * NV * WG], dvt[D * NV * WG];
     __local V st[BK * NV * WG], dst[BK * NV * WG];
     V one[NV];
@@ -285,11 +286,12 @@ attention_backward(TENSOR(float, dq), const int dq_stride, TENSOR(float, parts),
                 const size_t m = (size_t)b * T + t;
                 __global const float *query = q + m * q_stride + h * D, *gradient = dy + m * dy_stride + h * D;
                 dots(st, query, q_stride, n, kt);
+                cap_scores(st, n, cap);
                 dots(dst, gradient, dy_stride, n, vt);
                 for (int j = 0; j < n; j++)
                     key_gradients(&st[j * NV * WG], &dst[j * NV * WG], &keys, t + j, PREFIX_FIRST(m + j),
                                   prefix + FIRST(m + j), before + t + j, finite_lse(lse[(m + j) * H + h]),
-                                  delta[(m + j) * H + h]);
+                                  delta[(m + j) * H + h], cap);
                 accumulate(dvt, one, st, n, gradient, dy_stride);
                 accumulate(dkt, one, dst, n, query, q_stride);
 #if WITH_DQ

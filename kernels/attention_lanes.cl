@@ -28,6 +28,9 @@
 #ifndef FORKED
 #define FORKED 0 // 1: keys are hidden from queries after their last
 #endif
+#ifndef CAPPED
+#define CAPPED 0 // 1: scores become cap * tanh(score / cap)
+#endif
 #ifndef PARTIAL
 #define PARTIAL 0 // 1: first has two columns; queries see the prefix from the second's key on
 #endif
@@ -161,6 +164,24 @@ INLINE void scatter(__global float *x, const size_t *at, __local V *tile, const 
     FOR_LANES(v, i)
         for (int d = WHOLE; d < D && real[v * VW + i]; d++)
             x[at[v * VW + i] + d] = ELEMENT(tile, d, v, i) * scale;
+}
+
+INLINE void cap_scores(__local V *s, const int n, const float cap) {
+#if CAPPED
+    for (int j = 0; j < n; j++)
+        FOR_VECTORS(v)
+            TILE(s, j, v) = tanh(TILE(s, j, v) / cap) * cap;
+#endif
+}
+
+// What the gradient of a capped score is multiplied by to be that of the score; 0 for a hidden one, -infinity.
+INLINE V cap_slope(const V s, const float cap) {
+#if CAPPED
+    const V t = s / cap;
+    return 1.0f - fmin(t * t, (V)(1.0f));
+#else
+    return (V)(1.0f);
+#endif
 }
 
 // The queries in the lanes of a group: where they stand and which keys they see. Lanes past the end repeat the last

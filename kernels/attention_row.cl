@@ -17,6 +17,9 @@
 #ifndef NC
 #define NC 4 // vectors of columns in registers at once
 #endif
+#ifndef CAPPED
+#define CAPPED 0 // 1: scores become cap * tanh(score / cap)
+#endif
 #if BK % VW != 0 || BK % WG != 0
 #error "BK must be a multiple of VW and of WG"
 #endif
@@ -36,6 +39,14 @@ INLINE float dot_row(__global const float *k, __local const float *q) {
     for (; d < D; d++)
         rest = fma(k[d], q[d], rest);
     return sum_lanes(even + odd) + rest;
+}
+
+INLINE float cap_score(const float s, const float cap) {
+#if CAPPED
+    return cap * tanh(s / cap);
+#else
+    return s;
+#endif
 }
 
 // out[c] = out[c] * shrink + sum over j < n of p[j] * v[j][c], for `count` vectors of columns
@@ -94,7 +105,7 @@ typedef struct {
     __global const int *past, *first;
     int y_stride, q_stride, k_stride, v_stride;
     int T, S, H, G;
-    float scale;
+    float scale, cap;
 } attention;
 
 // Rows t of HEADS heads from h0 on in sequence b. query and out hold HEADS * D floats, p BK, space WG.
@@ -120,7 +131,7 @@ INLINE void attend(const attention *in, const int h0, const int t, const int b, 
         for (int h = 0; h < HEADS; h++) {
             GROUP_BARRIER; // the queries are there, and all are done with the last block's p
             for (int j = item; j < n; j += WG)
-                p[j] = dot_row(keys + (size_t)(key + j) * in->k_stride, query + h * D);
+                p[j] = cap_score(dot_row(keys + (size_t)(key + j) * in->k_stride, query + h * D), in->cap);
             const float shrink = probabilities(p, n, &most[h], &sum[h], space);
             GROUP_BARRIER; // every p is there
             add_block(out + h * D, shrink, p, n, values + (size_t)key * in->v_stride, in->v_stride);
@@ -140,7 +151,7 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 attention_row(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const float, q), const int q_stride,
               TENSOR(const float, k), const int k_stride, TENSOR(const float, v), const int v_stride,
               TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
-              const float scale, const int with_lse) {
+              const float scale, const float cap, const int with_lse) {
     __local float query[HEADS * D], out[HEADS * D], p[BK], space[WG];
     AT(y);
     AT(lse);
@@ -164,6 +175,7 @@ attention_row(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(c
                           .S = S,
                           .H = H,
                           .G = G,
-                          .scale = scale};
+                          .scale = scale,
+                          .cap = cap};
     attend(&in, get_group_id(0) * HEADS, get_global_id(1), get_global_id(2), query, out, p, space);
 }

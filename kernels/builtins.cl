@@ -29,6 +29,7 @@ INTEGER(ulong)
     real PURE fmax(real, real);                     \
     real PURE exp(real);                            \
     real PURE log(real);                            \
+    real PURE tanh(real);                           \
     real PURE sqrt(real);                           \
     real PURE fabs(real);                           \
     real PURE floor(real);                          \

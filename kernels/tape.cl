@@ -168,7 +168,8 @@ INLINE void run_attention(tickets *t, __global const tape_phase *phase, slots bu
                           .S = a->S,
                           .H = a->H,
                           .G = a->G,
-                          .scale = a->scale};
+                          .scale = a->scale,
+                          .cap = a->cap};
     const int parts = in.H / HEADS;
     EACH_TASK(t, phase) {
         const int task = TASK(t, phase);

@@ -74,7 +74,7 @@ typedef struct {
 typedef struct {
     tape_place y, lse, q, k, v, past, first;
     int y_stride, q_stride, k_stride, v_stride, T, S, H, G;
-    float scale;
+    float scale, cap;
 } tape_attention;
 
 typedef struct {

@@ -284,6 +284,16 @@ static void test_biases_go_along(void **state) {
     }
 }
 
+static void test_capped_scores_of_another_scale_go_along(void **state) {
+    clora_model *model = load_tiny(CLORA_DTYPE_F32);
+
+    (void)state;
+    model->config.attention_scale = 0.8f;
+    model->config.attention_cap = 0.5f;
+    check(model, NULL, (text){2, 1, 3}, STEPS);
+    clora_model_free(model);
+}
+
 static void test_biases_of_files_lie_in_one_buffer(void **state) {
     clora_model *model = load(fixture_path("tiny-qwen2"), CLORA_DTYPE_F32);
 
@@ -526,6 +536,7 @@ int main(void) {
         cmocka_unit_test(test_adapters_that_differ_by_layer_go_as_one),
         cmocka_unit_test_setup_teardown(test_many_ranks_go_as_one, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_biases_go_along),
+        cmocka_unit_test(test_capped_scores_of_another_scale_go_along),
         cmocka_unit_test(test_biases_of_files_lie_in_one_buffer),
         cmocka_unit_test(test_every_family_goes_as_one_from_every_storage_type),
         cmocka_unit_test(test_every_kind_of_adapter_goes_as_one),

@@ -117,7 +117,7 @@ static void build_declared(const char *stems, const char *options) {
 static void test_kernels_call_what_is_declared(void **state) {
     static const char *const variants[] = {"-DVW=8 -DNR=16 -DSTORAGE=0",
                                            "-DVW=4 -DNR=8 -DSTORAGE=1 -DX_TYPE=1 -DPASS=1",
-                                           "-DVW=8 -DNR=16 -DSTORAGE=2 -DX_TYPE=2 -DPASS=2"};
+                                           "-DVW=8 -DNR=16 -DSTORAGE=2 -DX_TYPE=2 -DPASS=2 -DCAPPED=1"};
 
     (void)state;
     if (!device_is_pocl_cpu(context))

@@ -35,6 +35,10 @@ static const windows partial = {{.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3,
                                 {2, 2},
                                 {0, 0, 0, 1, 0, 2, 1, 2, 0, 0, 0, 0, 2, 1, 3, 2},
                                 NULL};
+static const windows capped = {{.B = 2, .T = 4, .S = 6, .H = 4, .G = 2, .D = 3, .scale = 0.9f, .cap = 0.6f},
+                               {0, 2},
+                               {0, 0, 2, 2, 0, 0, 0, 4},
+                               NULL};
 static const windows *seen;
 
 typedef struct attention_gradients {
@@ -88,6 +92,25 @@ static void test_gradients_of_forked_attention_are_its_slopes(void **state) {
 static void test_gradients_of_attention_with_a_part_of_the_prefix_are_its_slopes(void **state) {
     (void)state;
     check_attention(&partial);
+}
+
+static void test_gradients_of_capped_attention_are_its_slopes(void **state) {
+    (void)state;
+    check_attention(&capped);
+}
+
+/* Two keys along the query: the score of the nearer is bent to the cap. */
+static void test_a_cap_bends_scores(void **state) {
+    const ref_attention_shape two = {.B = 1, .T = 1, .S = 2, .H = 1, .G = 1, .D = 1, .scale = 3.0f, .cap = 2.0f};
+    const int32_t past = 1, zero = 0;
+    const float value[2] = {0.0f, 1.0f}, key[2] = {0.0f, 5.0f}, one = 1.0f;
+    float y, lse;
+
+    (void)state;
+    ref_attention(&y, &lse, &one, key, value, &past, &zero, NULL, two);
+    const double score = 2.0 * tanh(3.0 * 5.0 / 2.0);
+    assert_true(fabs((double)y - exp(score) / (1.0 + exp(score))) < 1e-6);
+    assert_true(fabs((double)lse - log(1.0 + exp(score))) < 1e-6);
 }
 
 static void test_a_query_sees_its_part_of_the_prefix(void **state) {
@@ -208,6 +231,8 @@ int main(void) {
         cmocka_unit_test(test_gradients_of_attention_with_a_prefix_are_its_slopes),
         cmocka_unit_test(test_gradients_of_forked_attention_are_its_slopes),
         cmocka_unit_test(test_gradients_of_attention_with_a_part_of_the_prefix_are_its_slopes),
+        cmocka_unit_test(test_gradients_of_capped_attention_are_its_slopes),
+        cmocka_unit_test(test_a_cap_bends_scores),
         cmocka_unit_test(test_a_query_sees_its_part_of_the_prefix),
         cmocka_unit_test(test_a_forked_row_hides_keys_from_later_queries),
         cmocka_unit_test(test_packed_queries_see_the_prefix_and_their_own),

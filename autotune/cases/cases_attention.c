@@ -11,9 +11,9 @@
  * lse; 2 packed: the queries of a sequence belong to stretches of five, which do not see one another, and no query of a
  * packed sequence sees the past; 4: the S - T keys are a prefix, which every query sees; 8: all of a sequence sees its
  * first stretch, and the others see no other but it; 16: a query sees the WINDOW keys up to its own, of which the
- * prefix's are the first.
+ * prefix's are the first; 32: a soft cap of scores, which have another scale.
  */
-enum { NO_LSE = 1, PACKED = 2, PREFIX = 4, FORKED = 8, SLIDING = 16, STRETCH = 5, WINDOW = 6 };
+enum { NO_LSE = 1, PACKED = 2, PREFIX = 4, FORKED = 8, SLIDING = 16, CAPPED = 32, STRETCH = 5, WINDOW = 6 };
 
 static clora_tensor *tensor(case_run *run, int i) {
     return &run->buffer[i].tensor;
@@ -27,6 +27,15 @@ static bool is_partial(const op_shape *s) {
     return s->option & PREFIX && s->option & SLIDING;
 }
 
+/* Small caps bend most scores of values between -1 and 1. */
+static float cap_of(const op_shape *s) {
+    return s->option & CAPPED ? 0.75f : 0.0f;
+}
+
+static float scale_of(const op_shape *s) {
+    return s->option & CAPPED ? 0.4f : 0.0f;
+}
+
 static attention_shape shape_of(const op_shape *s) {
     return (attention_shape){.B = s->B,
                              .T = s->T,
@@ -36,7 +45,9 @@ static attention_shape shape_of(const op_shape *s) {
                              .D = s->D,
                              .prefix = prefix_of(s),
                              .forked = s->option & FORKED,
-                             .partial = is_partial(s)};
+                             .partial = is_partial(s),
+                             .scale = scale_of(s),
+                             .cap = cap_of(s)};
 }
 
 static ref_attention_shape ref_shape_of(const op_shape *s) {
@@ -47,7 +58,9 @@ static ref_attention_shape ref_shape_of(const op_shape *s) {
                                  .G = s->G,
                                  .D = s->D,
                                  .prefix = prefix_of(s),
-                                 .partial = is_partial(s)};
+                                 .partial = is_partial(s),
+                                 .scale = scale_of(s),
+                                 .cap = cap_of(s)};
 }
 
 static void fill_past(case_run *run, int32_t *past) {
@@ -273,6 +286,8 @@ static const op_shape shapes[] = {
     {.B = 1, .T = 131, .S = 131, .H = 2, .G = 1, .D = 16, .pad = 3, .option = SLIDING},
     {.B = 2, .T = 1, .S = 71, .H = 6, .G = 2, .D = 16, .option = SLIDING | NO_LSE},
     {.B = 2, .T = 17, .S = 20, .H = 4, .G = 2, .D = 12, .option = SLIDING | PREFIX},
+    {.B = 2, .T = 3, .S = 71, .H = 6, .G = 2, .D = 16, .option = CAPPED},
+    {.B = 1, .T = 67, .S = 67, .H = 2, .G = 1, .D = 16, .pad = 3, .option = CAPPED | PACKED},
     {.B = 1, .T = 131, .S = 134, .H = 2, .G = 1, .D = 16, .option = SLIDING | PREFIX | PACKED},
 };
 

@@ -42,7 +42,9 @@ static attention_shape shape_of(const workspace *ws, int S, int l) {
                              .G = c->kv_heads,
                              .D = c->head_dim,
                              .forked = ws->forked,
-                             .partial = partial};
+                             .partial = partial,
+                             .scale = c->attention_scale,
+                             .cap = c->attention_cap};
 }
 
 /* The rotations of layer l. */

@@ -53,6 +53,14 @@ static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) 
     return (size_t)(*group * vectors * width);
 }
 
+/* What most models do not have is not defined for them. */
+static void define_variant(launch *l, attention_shape s) {
+    if (s.partial)
+        launch_define(l, "PARTIAL", true);
+    if (s.cap > 0.0f)
+        launch_define(l, "CAPPED", true);
+}
+
 bool attention_by_rows(clora_context *context, attention_shape s) {
     const kernel_key key = key_of(s);
     const size_t rows = (size_t)s.T * (size_t)(s.H / s.G);
@@ -72,7 +80,8 @@ static void launch_shape(launch *l, attention_shape s) {
     launch_int(l, s.S);
     launch_int(l, s.H);
     launch_int(l, s.G);
-    launch_float(l, 1.0f / sqrtf((float)s.D));
+    launch_float(l, attention_scale(s));
+    launch_float(l, s.cap);
 }
 
 static void launch_forward(launch *l, clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
@@ -118,6 +127,7 @@ static clora_status attention_rows(clora_tensor *y, clora_tensor *lse, const clo
         launch_begin(&l, y->context, "attention_row", key_of(s));
         launch_define(&l, "D", s.D);
         launch_define(&l, "HEADS", heads);
+        define_variant(&l, s);
     } while (launch_again(&l));
     const size_t group = (size_t)launch_parameter(&l, "WG");
     launch_forward(&l, y, lse, q, k, v, past, first, s);
@@ -147,8 +157,7 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
         launch_begin(&l, y->context, "attention", key_of(s));
         lanes = define_lanes(&l, &group, s.D, 2, 1);
         launch_define(&l, "FORKED", s.forked);
-        if (s.partial)
-            launch_define(&l, "PARTIAL", true);
+        define_variant(&l, s);
     } while (launch_again(&l));
     launch_forward(&l, y, lse, q, k, v, past, first, s);
     launch_tensor(&l, s.forked ? last : first);
@@ -202,8 +211,7 @@ static clora_status run_dq(clora_tensor *dq, const gradient_inputs *in, attentio
         lanes = define_lanes(&l, &group, s.D, 3, 2);
         launch_define(&l, "PASS", QUERY_GRADIENT);
         launch_define(&l, "FORKED", s.forked);
-        if (s.partial)
-            launch_define(&l, "PARTIAL", true);
+        define_variant(&l, s);
     } while (launch_again(&l));
     launch_matrix(&l, dq);
     launch_inputs(&l, in);
@@ -250,8 +258,7 @@ static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_te
         count = parts_of(dk->context, s, blocks);
         launch_define(&l, "PASS", KEY_GRADIENT);
         launch_define(&l, "WITH_DQ", count > 0);
-        if (s.partial)
-            launch_define(&l, "PARTIAL", true);
+        define_variant(&l, s);
     } while (launch_again(&l));
     if (l.status == CLORA_OK && count > 1 && !is_list(parts, (size_t)(count - 1) * size))
         l.status = clora_fail(CLORA_ERROR_SHAPE, "attention_backward: parts%s for %d parts of dq%s",

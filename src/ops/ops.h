@@ -157,9 +157,10 @@ clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora
 /* ---- attention (attention.c) ---- */
 
 /*
- * Causal grouped-query attention with a running softmax; nothing of size (T, T) exists. Scores are scaled by 1/sqrt(D).
+ * Causal grouped-query attention with a running softmax; nothing of size (T, T) exists. Scores are q k^T times `scale`,
+ * or, where that is 0, 1/sqrt(D). With a cap above 0 they become cap * tanh(score / cap).
  *   y (B*T, H*D) overwritten   q (B*T, H*D)   k, v (B*S, G*D)   past i32 (B)   first i32 (B*T)
- *   lse (B*T, H) overwritten = log sum exp of the scaled scores, or NULL
+ *   lse (B*T, H) overwritten = log sum exp of the scores, or NULL
  * Query t of sequence b stands at index past[b] + t among the S keys of its sequence and sees the keys
  * first[b*T + t] <= s <= past[b] + t. S is the row distance between sequences in k and v: T in training, the capacity
  * with a cache.
@@ -171,6 +172,7 @@ clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora
 typedef struct attention_shape {
     int B, T, S, H, G, D, prefix;
     bool forked, partial;
+    float scale, cap;
 } attention_shape;
 
 clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,

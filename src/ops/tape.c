@@ -272,6 +272,8 @@ static void define(launch *l, const tape_program *p) {
         launch_define(l, "HEADS", p->heads);
         launch_define(l, "BK", p->keys);
         launch_define(l, "NC", p->columns);
+        if (p->capped == 2)
+            launch_define(l, "CAPPED", true);
     }
     if (p->ahead)
         launch_define(l, "AHEAD", p->ahead);

@@ -1,10 +1,10 @@
 #include "ops/tape_note.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/ints.h"
+#include "ops/attention.h"
 #include "ops/tape_private.h"
 
 static int cores(const clora_context *context) {
@@ -408,6 +408,7 @@ static void fill_attention(tape *t, tape_launch *l, tape_phase *phase, const voi
     tape_need(l, &program->heads, c->blocks.heads);
     tape_need(l, &program->keys, c->blocks.keys);
     tape_need(l, &program->columns, c->blocks.columns);
+    tape_need(l, &program->capped, s.cap > 0.0f ? 2 : 1);
     phase->kind = TAPE_ATTENTION;
     phase->end = s.B * s.T * (s.H / c->blocks.heads);
     phase->call.attention = (tape_attention){.y = tape_place_of(l, c->y),
@@ -425,7 +426,8 @@ static void fill_attention(tape *t, tape_launch *l, tape_phase *phase, const voi
                                              .S = s.S,
                                              .H = s.H,
                                              .G = s.G,
-                                             .scale = 1.0f / sqrtf((float)s.D)};
+                                             .scale = attention_scale(s),
+                                             .cap = s.cap};
 }
 
 bool tape_note_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,

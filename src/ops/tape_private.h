@@ -10,6 +10,7 @@ typedef struct tape_program {
     int rows;       /* matmul_program_rows */
     int gain, gate; /* 1, or 2: a gain's with 1 (PLUS_ONE), gelu's (GELU) */
     int head_dim, rotated, heads, keys, columns;
+    int capped; /* scores of attention are 1: as they are, 2: capped */
     int ahead;
     size_t longest; /* elements of the weight that `ahead` is of */
     int product[TAPE_VARIANTS], products, down[TAPE_VARIANTS], downs;

@@ -12,6 +12,7 @@ typedef struct query {
     int from, to;        /* and from <= s < to, */
     int t;               /* where t <= last[s - prefix], */
     const int32_t *last; /* if there are limits */
+    double scale, cap;
 } query;
 
 static query query_of(ref_attention_shape n, int b, int t, int h, const int32_t *past, const int32_t *first,
@@ -28,6 +29,8 @@ static query query_of(ref_attention_shape n, int b, int t, int h, const int32_t 
         .from = n.prefix + first[n.partial ? 2 * m : m],
         .to = past[b] + t + 1,
         .t = t,
+        .scale = n.scale > 0.0f ? (double)n.scale : 1.0 / sqrt((double)n.D),
+        .cap = (double)n.cap,
         .last = last ? last + (size_t)b * (size_t)(n.S - n.prefix) : NULL,
     };
 }
@@ -46,7 +49,9 @@ static double dot(const float *a, const float *b, int n) {
 }
 
 static double score(const query *at, int s, const float *q, const float *k, int D) {
-    return dot(q + at->q, k + at->kv + (size_t)s * at->step, D) / sqrt((double)D);
+    const double product = dot(q + at->q, k + at->kv + (size_t)s * at->step, D) * at->scale;
+
+    return at->cap > 0.0 ? at->cap * tanh(product / at->cap) : product;
 }
 
 /* log sum exp of the visible scores */
@@ -97,7 +102,7 @@ void ref_attention(float *y, float *lse, const float *q, const float *k, const f
             }
 }
 
-/* The probability of a pair and the gradient of its scaled score. */
+/* The probability of a pair and the gradient of its product, which is scaled to be its score. */
 typedef struct pair {
     double p, ds;
 } pair;
@@ -108,10 +113,11 @@ typedef struct inputs {
 } inputs;
 
 static pair pair_of(const inputs *in, const query *at, int s) {
-    const double p = exp(score(at, s, in->q, in->k, in->D) - (double)in->lse[at->head]);
+    const double value = score(at, s, in->q, in->k, in->D), p = exp(value - (double)in->lse[at->head]);
+    const double slope = at->cap > 0.0 ? 1.0 - value / at->cap * (value / at->cap) : 1.0;
     const double dp = dot(in->dy + at->q, in->v + at->kv + (size_t)s * at->step, in->D);
 
-    return (pair){p, p * (dp - (double)in->delta[at->head])};
+    return (pair){p, p * (dp - (double)in->delta[at->head]) * slope * at->scale};
 }
 
 static void query_gradient(float *dq, const inputs *in, const query *at) {
@@ -119,8 +125,7 @@ static void query_gradient(float *dq, const inputs *in, const query *at) {
         double sum[PART] = {0};
         for (int s = 0; s < at->to; s++)
             if (sees(at, s))
-                add_row(sum, pair_of(in, at, s).ds / sqrt((double)in->D), in->k + at->kv + (size_t)s * at->step + d,
-                        part_of(in->D, d));
+                add_row(sum, pair_of(in, at, s).ds, in->k + at->kv + (size_t)s * at->step + d, part_of(in->D, d));
         store_row(dq + at->q + d, sum, part_of(in->D, d));
     }
 }
@@ -137,7 +142,7 @@ static void key_gradient(float *dk, float *dv, const inputs *in, ref_attention_s
             if (!sees(&at, s))
                 continue;
             const pair both = pair_of(in, &at, s);
-            add_row(sum_k, both.ds / sqrt((double)n.D), in->q + at.q + d, part_of(n.D, d));
+            add_row(sum_k, both.ds, in->q + at.q + d, part_of(n.D, d));
             add_row(sum_v, both.p, in->dy + at.q + d, part_of(n.D, d));
         }
         store_row(dk + row + d, sum_k, part_of(n.D, d));

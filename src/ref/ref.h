@@ -118,6 +118,7 @@ void ref_past_embed_backward(float *dpast, const float *dx, const int32_t *ids, 
 typedef struct ref_attention_shape {
     int B, T, S, H, G, D, prefix;
     bool partial;
+    float scale, cap;
 } ref_attention_shape;
 
 /* last: of each key, or NULL where none is hidden from later queries */
