@@ -14,9 +14,10 @@
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
-enum { GROUPS = 12 };
-static const char *const group_names[GROUPS] = {"products",  "term", "factors", "model",      "loss", "backward",
-                                                "adamw8bit", "sgd",  "weights", "bottleneck", "past", "columns"};
+enum { GROUPS = 14 };
+static const char *const group_names[GROUPS] = {
+    "products", "term",    "factors",    "model", "loss",    "backward",  "adamw8bit",
+    "sgd",      "weights", "bottleneck", "past",  "columns", "layernorm", "layernorm backward"};
 
 /*
  * Few cases, at odd sizes. What they compile, which is nearly all of what they cost, is what a run compiles too: hence
@@ -46,6 +47,13 @@ static const struct {
     {SELF_CHECK_MODEL, "attention", {.B = 1, .T = 67, .S = 67, .H = 3, .G = 1, .pad = 1}},
     {SELF_CHECK_MODEL, "attention", {.B = 2, .T = 1, .S = 71, .H = 6, .G = 2, .pad = 3, .option = 1}},
     {SELF_CHECK_MODEL, "swiglu", {.M = 2, .K = 577, .pad = 1}},
+    {SELF_CHECK_LAYERNORM, "layernorm", {.M = 3, .K = 33}},
+    {SELF_CHECK_LAYERNORM, "layernorm", {.M = 1, .K = LONG_ROW}},
+    {SELF_CHECK_LAYERNORM, "gelu", {.M = 2, .K = 577, .pad = 1}},
+    {SELF_CHECK_LAYERNORM, "add_positions", {.M = 5, .N = 9, .K = 77}},
+    {SELF_CHECK_LAYERNORM_BACKWARD, "layernorm_backward", {.M = 2, .K = 577, .pad = 1}},
+    {SELF_CHECK_LAYERNORM_BACKWARD, "layernorm_dg", {.M = 9, .K = 577, .pad = 1}},
+    {SELF_CHECK_LAYERNORM_BACKWARD, "gelu_backward", {.M = 2, .K = 577, .pad = 1}},
     {SELF_CHECK_LOSS, "cross_entropy", {.M = 7, .V = 31, .option = 1}},
     {SELF_CHECK_LOSS, "cross_entropy", {.M = 2, .V = LONG_VOCABULARY, .option = 1}},
     {SELF_CHECK_LOSS, "gather_rows", {.M = 7, .N = 19, .K = 77}},

@@ -233,6 +233,7 @@ static const shape_rule rules[] = {
     {"swiglu_backward", gated, false},
     {"gelu", gated, false},
     {"gelu_backward", gated, false},
+    {"add_positions", stream, false},
     {"cross_entropy", losses, false},
     {"dropout", dropped, false},
     {"dropout_add", dropped, false},

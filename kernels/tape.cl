@@ -1,6 +1,6 @@
 // The calls of a step that decodes, in one launch: for CPUs, where a launch takes as long as a small kernel's work.
 // The host records them as phases (tape_phase.h); what a phase makes is said where its function is: embedding, matvec,
-// lowrank_panel, norm, rope, attention_row, bottleneck, convert, layernorm and gelu .cl.
+// lowrank_panel, norm, rope, attention_row, bottleneck, convert, layernorm, gelu and positions .cl.
 //
 // The work is a list of tasks, numbered on from phase to phase. Groups draw tickets for them in order. A task waits
 // until those of the phases before are done, which other groups hold that are running already: no group waits for one
@@ -224,6 +224,16 @@ static inline void run_gelu(tickets *t, __global const tape_phase *phase, slots 
     }
 }
 
+static inline void run_positions(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_positions *p = &phase->call.positions;
+    EACH_TASK(t, phase) {
+        const size_t m = TASK(t, phase);
+        await(t, phase->early);
+        add_position(PLACE(float, p->x) + m * p->x_stride, FLOATS(p->table), p->table_stride,
+                     p->first + INTS(p->positions)[m], p->P, p->C);
+    }
+}
+
 #define PRODUCT_CASE(i)                               \
     case TAPE_PRODUCT + i:                            \
         run_product(&t, phase, buffers, PRODUCT_##i); \
@@ -288,6 +298,7 @@ tape(const int from, const int count, FOUR_SLOTS(1, 2, 3, 4), FOUR_SLOTS(5, 6, 7
         case TAPE_ADD: run_add(&t, phase, buffers); break;
         case TAPE_LAYERNORM: run_layernorm(&t, phase, buffers, space); break;
         case TAPE_GELU: run_gelu(&t, phase, buffers); break;
+        case TAPE_POSITIONS: run_positions(&t, phase, buffers); break;
         }
     }
     close_counters(&t);

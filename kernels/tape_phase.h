@@ -30,7 +30,8 @@ enum {
     TAPE_ACTIVATE,
     TAPE_ADD,
     TAPE_LAYERNORM,
-    TAPE_GELU
+    TAPE_GELU,
+    TAPE_POSITIONS
 };
 
 // A product's variant: panels that a task reads side by side, and whether it gates its output.
@@ -43,7 +44,7 @@ enum {
 #define TAPE_RANKS(variant) ((variant) >> 1)
 
 // The arguments of the functions that make a phase, in embedding, matvec, lowrank_panel, norm, rope, attention_row,
-// bottleneck, convert, layernorm and gelu.cl.
+// bottleneck, convert, layernorm, gelu and positions.cl.
 typedef struct {
     tape_place y, ids, w;
     int y_stride, N, K, begin, end, columns; // of a task
@@ -99,6 +100,11 @@ typedef struct {
 } tape_gelu;
 
 typedef struct {
+    tape_place x, table, positions;
+    int x_stride, table_stride, first, P, C;
+} tape_positions;
+
+typedef struct {
     int kind, early, late;
     int first, end; // its tasks
     union {
@@ -112,5 +118,6 @@ typedef struct {
         tape_add add;
         tape_layernorm layernorm;
         tape_gelu gelu;
+        tape_positions positions;
     } call;
 } tape_phase;

@@ -102,6 +102,7 @@ static void test_merged_weights_are_those_of_peft(void **state) {
     assert_merged_as_peft("tiny-llama", "tiny-llama-dora", 6);
     assert_merged_as_peft("tiny-qwen2", "tiny-qwen2-dora", 21);
     assert_merged_as_peft("tiny-qwen2", "tiny-qwen2-lora-bias", 12);
+    assert_merged_as_peft("tiny-gpt2", "tiny-gpt2-lora", 8);
 }
 
 static void test_the_other_files_come_along(void **state) {
@@ -527,8 +528,8 @@ static void test_models_that_cannot_be_merged_into_are_named(void **state) {
     write_small(CLORA_DTYPE_F32, 1.0f, 1.0f);
     assert_refused(merge(scratch_path("nowhere"), scratch_path("adapter"), scratch_path("out")), CLORA_ERROR_NOT_FOUND,
                    "nowhere: no such directory");
-    scratch_text("model/config.json", "{\"model_type\": \"gpt2\"}");
-    refuse_merge(CLORA_ERROR_UNSUPPORTED, "\"gpt2\"");
+    scratch_text("model/config.json", "{\"model_type\": \"gpt_neox\"}");
+    refuse_merge(CLORA_ERROR_UNSUPPORTED, "\"gpt_neox\"");
     scratch_text("model/config.json", "{\"model_type\": \"llama\", \"tie_word_embeddings\": 1}");
     refuse_merge(CLORA_ERROR_FORMAT, "tie_word_embeddings");
     scratch_text("model/config.json", "{\"model_type\"");

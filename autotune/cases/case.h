@@ -141,7 +141,7 @@ extern const op_case cases_grad[];
 extern const op_case cases_layout[];
 extern const op_case cases_nn[];
 extern const op_case cases_gate[];
-extern const op_case cases_layernorm[];
+extern const op_case cases_gpt2[];
 extern const op_case cases_rmsnorm[];
 extern const op_case cases_attention[];
 extern const op_case cases_optimizer[];

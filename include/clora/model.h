@@ -39,8 +39,7 @@ typedef struct clora_model_options {
 
 /** Sizes of a model, from its config.json and the heads of its files. */
 typedef struct clora_model_info {
-    const char *model_type; /**< of the family: "llama", "mistral", "qwen2", "qwen3", "smollm3", "phi3", "gemma",
-                                 "gemma3_text" */
+    const char *model_type; /**< of the family, as config.json has it: "llama", "gpt2" */
     int layers;             /**< decoder layers */
     int hidden;             /**< width of the residual stream */
     int ffn;                /**< width inside of the MLP */

@@ -23,6 +23,7 @@
 const kernel_row kernel_rows[] = {
     {"activate", "bottleneck", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"activate_backward", "bottleneck", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"add_positions", "positions", {VECTOR, ROW_GROUP}},
     {"adamw", "adamw", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"adamw8bit", "adamw8bit", {VECTOR, ELEMENT_GROUP}},
     {"add", "storage convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
@@ -163,7 +164,7 @@ const kernel_row kernel_rows[] = {
     {"swiglu", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"swiglu_backward", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"tape",
-     "norm layernorm gelu storage panel matvec lowrank_panel rope attention_row embedding bottleneck convert "
+     "norm layernorm gelu positions storage panel matvec lowrank_panel rope attention_row embedding bottleneck convert "
      "tape_phase.h tape",
      {{"VW", rule_panel_vector, {0}}}}, /* else those of its parts, and never while these are tuned */
     {"weight_layout", NULL, {{"LAYOUT", rule_layout, {LAYOUT_PANEL, LAYOUT_PLAIN}, .tries = tries_layout}}},

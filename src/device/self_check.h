@@ -16,7 +16,9 @@ enum {
     SELF_CHECK_WEIGHTS = 256,    /* gradients of a model's own tensors */
     SELF_CHECK_BOTTLENECK = 512, /* adapters after sublayers, both passes */
     SELF_CHECK_PAST = 1024,      /* what stands before a sequence, both passes */
-    SELF_CHECK_COLUMNS = 2048    /* what a term has for each column besides, both passes */
+    SELF_CHECK_COLUMNS = 2048,   /* what a term has for each column besides, both passes */
+    SELF_CHECK_LAYERNORM = 4096, /* what GPT-2 has in the place of other families' norms and gates, and its positions */
+    SELF_CHECK_LAYERNORM_BACKWARD = 8192
 };
 
 /*

@@ -4,6 +4,10 @@
 
 #include "base/dtype.h"
 
+bool model_is_embedding(const char *name) {
+    return strcmp(name, MODEL_EMBEDDING) == 0 || strcmp(name, MODEL_WTE) == 0;
+}
+
 /* A head of another type than the embedding's is told by its values. */
 static clora_status same_values(bool *same, const model_files *set, const stored_tensor *a, const stored_tensor *b) {
     enum { SOME = 4096 };
@@ -26,8 +30,8 @@ done:
     return status;
 }
 
-clora_status model_tables_find(model_tables *out, const model_files *set, bool tied) {
-    const stored_tensor *embedding = model_files_find(set, MODEL_EMBEDDING);
+clora_status model_tables_find(model_tables *out, const model_files *set, const model_names *names, bool tied) {
+    const stored_tensor *embedding = model_files_find(set, names->embedding);
     const stored_tensor *head = model_files_find(set, MODEL_HEAD);
     clora_status status = CLORA_OK;
     bool same = false;

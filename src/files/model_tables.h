@@ -2,9 +2,10 @@
 #define CLORA_FILES_MODEL_TABLES_H
 
 #include "files/model_files.h"
+#include "files/model_names.h"
 
-#define MODEL_EMBEDDING "model.embed_tokens.weight"
-#define MODEL_HEAD "lm_head.weight"
+/* Is it the name of an embedding in one of the families' files? */
+bool model_is_embedding(const char *name);
 
 /* The two tables of a model that may be one: rows of tokens, and rows of the output head. */
 typedef struct model_tables {
@@ -17,6 +18,6 @@ typedef struct model_tables {
  * tied: what config.json says. As in transformers 5, a head that differs from the embedding is used all the same, and
  * files that hold one of a tied pair may hold either.
  */
-clora_status model_tables_find(model_tables *out, const model_files *set, bool tied);
+clora_status model_tables_find(model_tables *out, const model_files *set, const model_names *names, bool tied);
 
 #endif

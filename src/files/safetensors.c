@@ -259,8 +259,29 @@ void safetensors_close(safetensors *file) {
         close(file->fd);
     json_decref(file->header);
     free(file->tensors);
+    free(file->names);
     free(file->path);
     free(file);
+}
+
+clora_status safetensors_prefix(safetensors *file, const char *prefix, const char *but) {
+    size_t bytes = 1;
+
+    for (size_t i = 0; i < file->count; i++)
+        bytes += strlen(prefix) + strlen(file->tensors[i].name) + 1;
+    file->names = alloc_array(bytes, 1);
+    if (!file->names)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path);
+    char *next = file->names;
+    for (size_t i = 0; i < file->count; i++) {
+        if (strcmp(file->tensors[i].name, but) == 0)
+            continue;
+        const int length = sprintf(next, "%s%s", prefix, file->tensors[i].name);
+        file->tensors[i].name = next;
+        next += length + 1;
+    }
+    qsort(file->tensors, file->count, sizeof(*file->tensors), compare_names);
+    return CLORA_OK;
 }
 
 const stored_tensor *safetensors_find(const safetensors *file, const char *name) {

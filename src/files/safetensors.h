@@ -20,12 +20,16 @@ typedef struct safetensors {
     json_t *header;
     const json_t *metadata; /* "__metadata__", strings to strings; NULL when absent */
     stored_tensor *tensors; /* sorted by name */
+    char *names;            /* those that are not the header's */
     size_t count;
 } safetensors;
 
 /* Map a file and check all of its header: nothing that is reached through the tensors lies outside of the file. */
 clora_status safetensors_open(safetensors **out, const char *path);
 void safetensors_close(safetensors *file); /* NULL is allowed */
+
+/* Put something before the names of all tensors but one. */
+clora_status safetensors_prefix(safetensors *file, const char *prefix, const char *but);
 
 /* NULL when there is none. */
 const stored_tensor *safetensors_find(const safetensors *file, const char *name);

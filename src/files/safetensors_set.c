@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "files/model_names.h"
 
 /* The files of a model directory as one. */
 typedef struct safetensors_set {
@@ -202,6 +203,21 @@ static void close_set(void *handle) {
     free(set);
 }
 
+/* GPT-2's published files are of a model without a head, whose names lack what the others' begin with. */
+static clora_status complete_names(safetensors_set *set) {
+    static const char prefix[] = "transformer.";
+    const char *bare = &MODEL_WTE[sizeof(prefix) - 1];
+    clora_status status = CLORA_OK;
+    bool any = false;
+
+    for (size_t f = 0; f < set->file_count; f++)
+        any |= safetensors_find(set->files[f], bare) != NULL;
+    for (size_t f = 0; any && f < set->file_count; f++)
+        TRY(safetensors_prefix(set->files[f], prefix, MODEL_HEAD));
+done:
+    return status;
+}
+
 static clora_status open_set(void **out, const char *dir) {
     clora_status status = CLORA_OK;
     safetensors_set *set = calloc(1, sizeof(*set));
@@ -210,6 +226,7 @@ static clora_status open_set(void **out, const char *dir) {
     if (!set)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", dir);
     TRY(open_files(set, dir));
+    TRY(complete_names(set));
     TRY(collect(set));
     *out = set;
     set = NULL;

@@ -2,6 +2,7 @@
 #define CLORA_METHODS_BASE_MODEL_H
 
 #include "base/shared.h"
+#include "files/model_names.h"
 #include "ops/weight.h"
 
 /* A frozen weight that an adapter may attach to, as the model lists them: its modules' Hugging Face names in order. */
@@ -14,8 +15,8 @@ typedef struct projection {
 /* A layer's parts that add to the residual stream, in order; of all layers they are numbered on. */
 enum { SUBLAYER_ATTENTION, SUBLAYER_MLP, SUBLAYERS };
 
-/* One of the model's own tensors: a module of a weight, or a vector of floats. */
-typedef enum own_kind { OWN_WEIGHT, OWN_NORM, OWN_BIAS } own_kind;
+/* One of the model's own tensors: a module of a weight, or floats. */
+typedef enum own_kind { OWN_WEIGHT, OWN_NORM, OWN_NORM_BIAS, OWN_BIAS, OWN_POSITIONS } own_kind;
 
 typedef struct own_tensor {
     const char *name; /* as files have it */
@@ -23,6 +24,8 @@ typedef struct own_tensor {
     const weight *weight; /* of OWN_WEIGHT */
     int module;
     clora_tensor vector; /* of the others: a view (1, n) */
+    int rows;            /* of the files' matrix (rows, n / rows) that it is; 0: a vector */
+    bool turned;         /* a module of a weight that the files have as (K, N) */
     clora_dtype file;    /* its type in the files that the model was read from */
 } own_tensor;
 
@@ -37,6 +40,7 @@ typedef struct base_model {
     shared *model; /* whoever keeps the rest holds it: it owns what is named here */
     clora_context *context;
     const char *model_type; /* in config.json */
+    const model_names *names;
     int layers, hidden, heads, kv_heads, head_dim, vocab, max_positions;
     float embedding_scale; /* of the embedding's rows */
     int projections;       /* those of each layer in the order of the forward pass, and the head */

@@ -190,6 +190,10 @@ static clora_status read_config(bottleneck_adapter *b, const char *directory) {
     return status;
 }
 
+static bottleneck_list list_of(const clora_adapter *adapter) {
+    return (bottleneck_list){adapter->base.names->layers, adapter->sublayer, sublayers(adapter)};
+}
+
 static clora_status load(clora_adapter **out, const base_model *base, const char *directory) {
     clora_status status = CLORA_OK;
     bottleneck_adapter *b = NULL;
@@ -202,8 +206,8 @@ static clora_status load(clora_adapter **out, const base_model *base, const char
         status = clora_fail_within(status, "%s", directory);
         goto done;
     }
-    TRY(bottleneck_files_read(values, directory, bottleneck_config_name(b->config), b->adapter.sublayer,
-                              sublayers(&b->adapter)));
+    const bottleneck_list list = list_of(&b->adapter);
+    TRY(bottleneck_files_read(values, directory, bottleneck_config_name(b->config), &list));
     TRY(clora_tensor_write(b->values, values));
     *out = &b->adapter;
     b = NULL;
@@ -217,13 +221,14 @@ done:
 static clora_status save(const clora_adapter *adapter, const char *directory,
                          const clora_adapter_save_options *options) {
     const bottleneck_adapter *b = of(adapter);
+    const bottleneck_list list = list_of(adapter);
     float *values = alloc_array(clora_tensor_count(b->values), sizeof(*values));
     clora_status status = CLORA_OK;
 
     if (!values)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", directory));
     TRY(clora_tensor_read(b->values, values));
-    TRY(bottleneck_files_write(directory, options, b->config, adapter->sublayer, sublayers(adapter), values));
+    TRY(bottleneck_files_write(directory, options, b->config, &list, values));
 done:
     free(values);
     return status;
@@ -233,6 +238,7 @@ done:
 static clora_status list_parameters(parameters *out, const clora_adapter *adapter, const clora_train_options *options) {
     static const char *const places[SUBLAYERS] = {"attention_adapters", "output_adapters"};
     const parameter_group group = {1.0f, options->weight_decay};
+    const char *layers = adapter->base.names->layers;
     clora_status status = CLORA_OK;
 
     TRY(parameters_add_buffer(out, of(adapter)->values));
@@ -242,11 +248,11 @@ static clora_status list_parameters(parameters *out, const clora_adapter *adapte
         const int l = i / SUBLAYERS;
         if (!one)
             continue;
-        TRY(parameters_add(out, alloc_format("model.layers.%d.%s.adapter_down.weight", l, place), &one->values.down,
+        TRY(parameters_add(out, alloc_format("%s.%d.%s.adapter_down.weight", layers, l, place), &one->values.down,
                            group));
-        TRY(parameters_add(out, alloc_format("model.layers.%d.%s.adapter_down.bias", l, place), &one->values.bias,
+        TRY(parameters_add(out, alloc_format("%s.%d.%s.adapter_down.bias", layers, l, place), &one->values.bias,
                            group));
-        TRY(parameters_add(out, alloc_format("model.layers.%d.%s.adapter_up", l, place), &one->values.up, group));
+        TRY(parameters_add(out, alloc_format("%s.%d.%s.adapter_up", layers, l, place), &one->values.up, group));
     }
 done:
     return status;

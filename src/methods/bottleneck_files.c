@@ -31,8 +31,8 @@ static void shape_of(int64_t shape[2], const bottleneck *b, int part) {
     shape[1] = is_bias ? 0 : is_up ? b->R : b->C;
 }
 
-static char *tensor_name(const char *name, int sublayer, int part) {
-    return alloc_format("model.layers.%d.%s.adapters.%s.%s", sublayer / SUBLAYERS, places[sublayer % SUBLAYERS], name,
+static char *tensor_name(const char *layers, const char *name, int sublayer, int part) {
+    return alloc_format("%s.%d.%s.adapters.%s.%s", layers, sublayer / SUBLAYERS, places[sublayer % SUBLAYERS], name,
                         parts[part]);
 }
 
@@ -75,9 +75,9 @@ static clora_status check_tensor(const safetensors *file, const stored_tensor *t
 }
 
 /* Of a model without a head the names have no "model.". */
-static clora_status find_tensor(const stored_tensor **out, const safetensors *file, const char *name, int sublayer,
-                                int part) {
-    char *full = tensor_name(name, sublayer, part);
+static clora_status find_tensor(const stored_tensor **out, const safetensors *file, const char *layers,
+                                const char *name, int sublayer, int part) {
+    char *full = tensor_name(layers, name, sublayer, part);
     clora_status status = CLORA_OK;
 
     *out = NULL;
@@ -85,7 +85,7 @@ static clora_status find_tensor(const stored_tensor **out, const safetensors *fi
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path);
     *out = safetensors_find(file, full);
     if (!*out)
-        *out = safetensors_find(file, full + strlen("model."));
+        *out = safetensors_find(file, strchr(full, '.') + 1);
     if (!*out)
         status =
             clora_fail(CLORA_ERROR_FORMAT,
@@ -96,13 +96,14 @@ static clora_status find_tensor(const stored_tensor **out, const safetensors *fi
 
 /* One bottleneck to its image; the tensors it was made of are marked. */
 static clora_status read_bottleneck(float *image, bool *used, const safetensors *file, const char *name,
-                                    const bottleneck *b, int sublayer) {
+                                    const bottleneck_list *list, int sublayer) {
+    const bottleneck *b = list->sublayer[sublayer];
     bottleneck_rows rows;
     clora_status status = bottleneck_rows_create(&rows, b);
 
     for (int part = 0; part < PARTS && status == CLORA_OK; part++) {
         const stored_tensor *t;
-        TRY(find_tensor(&t, file, name, sublayer, part));
+        TRY(find_tensor(&t, file, list->layers, name, sublayer, part));
         TRY(check_tensor(file, t, b, part));
         TRY(peft_read_tensor(part_of(&rows, part), file, t));
         used[t - file->tensors] = true;
@@ -124,8 +125,8 @@ static clora_status refuse_left_over(const safetensors *file, const bool *used) 
     return CLORA_OK;
 }
 
-clora_status bottleneck_files_read(float *values, const char *directory, const char *name, bottleneck *const *sublayer,
-                                   int count) {
+clora_status bottleneck_files_read(float *values, const char *directory, const char *name,
+                                   const bottleneck_list *list) {
     clora_status status = CLORA_OK;
     safetensors *file = NULL;
     bool *used = NULL;
@@ -134,11 +135,11 @@ clora_status bottleneck_files_read(float *values, const char *directory, const c
     used = alloc_array(file->count + 1, sizeof(*used));
     if (!used)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path));
-    for (int i = 0; i < count; i++) {
-        if (!sublayer[i])
+    for (int i = 0; i < list->count; i++) {
+        if (!list->sublayer[i])
             continue;
-        TRY(read_bottleneck(values, used, file, name, sublayer[i], i));
-        values += bottleneck_count(sublayer[i]);
+        TRY(read_bottleneck(values, used, file, name, list, i));
+        values += bottleneck_count(list->sublayer[i]);
     }
     TRY(refuse_left_over(file, used));
 done:
@@ -165,25 +166,25 @@ static void described_free(described *d) {
     free(d->image);
 }
 
-static clora_status describe(described *d, const char *name, bottleneck *const *sublayer, int count,
-                             const float *values) {
-    const size_t most = (size_t)count + 1;
+static clora_status describe(described *d, const char *name, const bottleneck_list *list, const float *values) {
+    const size_t most = (size_t)list->count + 1;
 
     d->entry = alloc_array(PARTS * most, sizeof(*d->entry));
     d->of = alloc_array(most, sizeof(*d->of));
     d->image = alloc_array(most, sizeof(*d->image));
     if (!d->entry || !d->of || !d->image)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of an adapter's tensors");
-    for (int i = 0; i < count; i++) {
-        if (!sublayer[i])
+    for (int i = 0; i < list->count; i++) {
+        const bottleneck *b = list->sublayer[i];
+        if (!b)
             continue;
-        d->of[d->count / PARTS] = sublayer[i];
+        d->of[d->count / PARTS] = b;
         d->image[d->count / PARTS] = values;
-        values += bottleneck_count(sublayer[i]);
+        values += bottleneck_count(b);
         for (int part = 0; part < PARTS; part++) {
             safetensors_entry *e = &d->entry[d->count++];
-            *e = (safetensors_entry){.name = tensor_name(name, i, part), .dtype = CLORA_DTYPE_F32};
-            shape_of(e->shape, sublayer[i], part);
+            *e = (safetensors_entry){.name = tensor_name(list->layers, name, i, part), .dtype = CLORA_DTYPE_F32};
+            shape_of(e->shape, b, part);
             e->ndim = e->shape[1] ? 2 : 1;
             if (!e->name)
                 return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of an adapter's tensors");
@@ -222,13 +223,13 @@ done:
 }
 
 clora_status bottleneck_files_write(const char *directory, const clora_adapter_save_options *options,
-                                    const json_t *config, bottleneck *const *sublayer, int count, const float *values) {
+                                    const json_t *config, const bottleneck_list *list, const float *values) {
     char *tensors = NULL, *settings = NULL;
     clora_status status = CLORA_OK;
     outdir out = {.claim = NULL};
     described d = {.count = 0};
 
-    TRY(describe(&d, bottleneck_config_name(config), sublayer, count, values));
+    TRY(describe(&d, bottleneck_config_name(config), list, values));
     TRY(outdir_open(&out, directory, CONFIG_NAME));
     TRY(peft_check_place(directory, options->overwrite != 0));
     TRY(outdir_path(&tensors, &out, TENSORS_NAME));

@@ -63,8 +63,10 @@ static clora_status add_tensor(full *f, const own_tensor *t) {
 }
 
 static bool is_of_part(const own_tensor *t, clora_full_part part) {
-    return part == CLORA_FULL_ALL || (part == CLORA_FULL_BIASES && t->kind == OWN_BIAS) ||
-           (part == CLORA_FULL_NORMS && t->kind == OWN_NORM);
+    const bool norm_bias = t->kind == OWN_NORM_BIAS;
+
+    return part == CLORA_FULL_ALL || (part == CLORA_FULL_BIASES && (t->kind == OWN_BIAS || norm_bias)) ||
+           (part == CLORA_FULL_NORMS && (t->kind == OWN_NORM || norm_bias));
 }
 
 static clora_status refuse_nothing(const base_model *base, const clora_full_options *o) {

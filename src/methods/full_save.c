@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/transpose.h"
 #include "files/safetensors.h"
 #include "methods/full.h"
 #include "methods/merge_files.h"
@@ -31,10 +32,12 @@ static int rows_of(const own_tensor *t) {
     return t->weight ? t->weight->module[t->module].N : 1;
 }
 
-/* Rows that are staged at once: whole units of a weight. */
+/* Rows that are staged at once: whole units of a weight, all of one that has to be turned. */
 static int rows_at_once(const own_tensor *t) {
     if (!t->weight)
         return 1;
+    if (t->turned)
+        return rows_of(t);
     const int step = weight_row_step(t->weight), units = STAGED / t->weight->K / step;
     return step * (units > 0 ? units : 1);
 }
@@ -74,7 +77,9 @@ static clora_status write_tensor(safetensors_writer *writer, const own_tensor *t
         const int rows = all - row < most ? all - row : most;
         const size_t n = (size_t)rows * width;
         TRY(read_rows(values, wide, t, row, rows, n));
-        TRY(safetensors_writer_tensor(writer, values, n * dtype_size(t->file)));
+        if (t->turned)
+            transpose_elements(wide, values, (size_t)rows, width, dtype_size(t->file));
+        TRY(safetensors_writer_tensor(writer, t->turned ? wide : values, n * dtype_size(t->file)));
     }
 done:
     free(wide);
@@ -94,11 +99,13 @@ done:
 }
 
 static safetensors_entry entry_of(const own_tensor *t) {
-    safetensors_entry e = {.name = t->name, .dtype = t->file, .ndim = t->weight ? 2 : 1};
+    safetensors_entry e = {.name = t->name, .dtype = t->file, .ndim = t->weight || t->rows ? 2 : 1};
+    const int n = t->weight ? 0 : tensor_cols(&t->vector), rows = t->rows ? t->rows : n;
+    const int N = t->weight ? t->weight->module[t->module].N : rows, K = t->weight ? t->weight->K : n / rows;
 
-    e.shape[0] = t->weight ? t->weight->module[t->module].N : tensor_cols(&t->vector);
-    if (t->weight)
-        e.shape[1] = t->weight->K;
+    e.shape[0] = t->turned ? K : N;
+    if (e.ndim == 2)
+        e.shape[1] = t->turned ? N : K;
     return e;
 }
 

@@ -29,7 +29,8 @@ static clora_status list_targets(lora_adapter *lora) {
                                                             at->is_head ? TARGET_HEAD : TARGET_LINEAR};
     }
     lora->embedding = lora->targets;
-    lora->target[lora->targets++] = (target_module){"model.embed_tokens", base->vocab, base->hidden, TARGET_EMBEDDING};
+    lora->target[lora->targets++] =
+        (target_module){base->names->embedding_module, base->vocab, base->hidden, TARGET_EMBEDDING};
     return CLORA_OK;
 }
 

@@ -42,6 +42,10 @@ clora_status lora_adapter_create(clora_adapter **out, const base_model *base, co
                           (int)options->init);
     TRY(lora_adapter_allocate(&lora, base));
     TRY(peft_config_create(&lora->config, options, lora->target, lora->targets));
+    if (base->names->turned) /* as PEFT says of such bases */
+        json_put(&lora->config, "fan_in_fan_out", json_true());
+    if (!lora->config)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings"));
     TRY(lora_adapter_add_saved(lora, true));
     TRY(target_resolve(lora->choice, lora->config, lora->target, lora->targets, true));
     TRY(lora_adapter_read_options(lora, options->init, options->seed));

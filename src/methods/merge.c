@@ -17,30 +17,35 @@ static clora_status add_module(merge *m, const char *name, size_t length, const 
     if (!copy)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of layers");
     m->tensor[m->modules] = t;
-    m->module[m->modules++] = (target_module){copy, (int)t->shape[0], (int)t->shape[1], kind};
+    const bool turned = m->names->turned && kind == TARGET_LINEAR;
+    m->module[m->modules++] = (target_module){copy, (int)t->shape[turned], (int)t->shape[!turned], kind};
     return CLORA_OK;
 }
 
-/* Every matrix NAME.weight is a linear layer NAME but the embedding, which is the head as well when the two
- * are tied. Modules of its table come last. */
+static bool is_positions(const merge *m, const stored_tensor *t) {
+    return m->names->positions && strcmp(t->name, m->names->positions) == 0;
+}
+
+/* Every matrix NAME.weight is a linear layer NAME but the embeddings, of which that of tokens is the head as well when
+ * the two are tied. Modules of its table come last. */
 static clora_status list_modules(merge *m) {
     static const char ending[] = ".weight";
     const size_t count = model_files_count(m->set), suffix = sizeof(ending) - 1;
     clora_status status = CLORA_OK;
     bool tied;
 
-    TRY(json_get_bool(&tied, m->config, "tie_word_embeddings", false, "config.json"));
+    TRY(json_get_bool(&tied, m->config, "tie_word_embeddings", m->tied, "config.json"));
     m->module = alloc_array(count + 2, sizeof(*m->module));
     m->tensor = alloc_array(count + 2, sizeof(*m->tensor));
     if (!m->module || !m->tensor)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of layers"));
-    TRY(model_tables_find(&m->tables, m->set, tied));
+    TRY(model_tables_find(&m->tables, m->set, m->names, tied));
     m->own_head = tied && m->tables.head != m->tables.embedding;
     for (size_t i = 0; i < count; i++) {
         const stored_tensor *t = model_files_tensor(m->set, i);
         const size_t n = strlen(t->name);
-        if (t != m->tables.embedding && t != m->tables.copy && merge_is_matrix(t) && n > suffix &&
-            strcmp(t->name + n - suffix, ending) == 0)
+        if (t != m->tables.embedding && t != m->tables.copy && !is_positions(m, t) && merge_is_matrix(t) &&
+            n > suffix && strcmp(t->name + n - suffix, ending) == 0)
             TRY(add_module(m, t->name, n - suffix, t, strcmp(t->name, MODEL_HEAD) == 0 ? TARGET_HEAD : TARGET_LINEAR));
     }
     m->sorted = m->modules;
@@ -51,7 +56,8 @@ static clora_status list_modules(merge *m) {
     }
     if (m->tables.embedding && merge_is_matrix(m->tables.embedding)) {
         m->embedding = m->modules;
-        TRY(add_module(m, MODEL_EMBEDDING, strlen(MODEL_EMBEDDING) - suffix, m->tables.embedding, TARGET_EMBEDDING));
+        TRY(add_module(m, m->names->embedding_module, strlen(m->names->embedding_module), m->tables.embedding,
+                       TARGET_EMBEDDING));
     }
 done:
     return status;
@@ -76,8 +82,8 @@ static clora_status list_tensors(merge *m) {
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of tensors");
     for (size_t i = 0; i < count; i++)
         add_tensor(m, model_files_tensor(m->set, i)->name, model_files_tensor(m->set, i));
-    if (m->tables.embedding && !model_files_find(m->set, MODEL_EMBEDDING))
-        add_tensor(m, MODEL_EMBEDDING, m->tables.embedding);
+    if (m->tables.embedding && !model_files_find(m->set, m->names->embedding))
+        add_tensor(m, m->names->embedding, m->tables.embedding);
     if (m->tables.head && !model_files_find(m->set, MODEL_HEAD))
         add_tensor(m, MODEL_HEAD, m->tables.head);
     qsort(m->base, (size_t)m->bases, sizeof(*m->base), by_name);
@@ -124,7 +130,7 @@ done:
 
 /* Which file holds which tensor, when there are several. */
 static clora_status write_index(merge *m) {
-    static const char *const tables[] = {MODEL_EMBEDDING, MODEL_HEAD};
+    const char *const tables[] = {m->names->embedding, MODEL_HEAD};
     json_t *map = json_object(), *index = NULL;
     clora_status status = CLORA_OK;
     char *path = NULL;
@@ -222,7 +228,7 @@ static bool splits(const merge *m) {
     const target_choice *choice = m->adapter.choice;
 
     return m->tied_head >= 0 && (choice[m->tied_head].R > 0 || choice[m->embedding].R > 0 ||
-                                 merge_copy_of(m, MODEL_EMBEDDING) || merge_copy_of(m, MODEL_HEAD));
+                                 merge_copy_of(m, m->names->embedding) || merge_copy_of(m, MODEL_HEAD));
 }
 
 static void report_all(const merge *m, clora_merge_report *total) {
@@ -290,10 +296,14 @@ done:
     return status;
 }
 
-clora_status merge_directories(const char *model_directory, json_t *config, const char *adapter_directory,
-                               const char *out_directory, const clora_merge_options *options,
-                               clora_merge_report *report) {
-    merge m = {.model = model_directory, .config = config, .dtype = options->dtype, .options = options};
+clora_status merge_directories(const merge_base *base, const char *adapter_directory, const char *out_directory,
+                               const clora_merge_options *options, clora_merge_report *report) {
+    merge m = {.model = base->directory,
+               .config = base->config,
+               .names = base->names,
+               .tied = base->tied,
+               .dtype = options->dtype,
+               .options = options};
     const clora_status status = run(&m, adapter_directory, out_directory);
 
     if (status == CLORA_OK)

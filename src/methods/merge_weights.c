@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/transpose.h"
 #include "methods/merge_rows.h"
 
 bool merge_is_matrix(const stored_tensor *t) {
@@ -132,36 +133,55 @@ done:
     return status;
 }
 
-/* A weight (N, K), or a bias (N), as the adapter makes it, in type `to`, some rows at a time. */
+/* Is it a weight that the files have as (K, N), to be changed as (N, K)? */
+static bool is_turned(const merge *m, const task *t) {
+    return m->names->turned && t->module >= 0 && !t->is_bias && m->module[t->module].kind == TARGET_LINEAR;
+}
+
+/* values (N, K) become (K, N), by way of a room for as many. */
+static void turn(void *values, void *room, size_t N, size_t K, clora_dtype type) {
+    memcpy(room, values, N * K * dtype_size(type));
+    transpose_elements(values, room, N, K, dtype_size(type));
+}
+
+/* A weight (N, K), or a bias (N), as the adapter makes it, in type `to`, some rows at a time; all of one that has to be
+ * turned. */
 static clora_status write_changed(merge *m, safetensors_writer *writer, const task *t, clora_dtype to) {
     enum { BLOCK = 8 << 20 }; /* bytes in memory */
     const stored_tensor *from = t->copy ? t->copy : t->source;
-    const size_t N = (size_t)from->shape[0], K = stored_elements(from) / N;
+    const bool turned = is_turned(m, t);
+    const size_t N = (size_t)from->shape[turned], K = stored_elements(from) / N;
     const size_t in = K * dtype_size(from->dtype), out = K * dtype_size(to);
-    const size_t block = BLOCK / out < 1 ? 1 : BLOCK / out > N ? N : BLOCK / out;
+    const size_t block = turned || BLOCK / out > N ? N : BLOCK / out < 1 ? 1 : BLOCK / out;
     merge_change seen = {0, 0};
     clora_status status = CLORA_OK;
     change c = {.a = NULL};
     void *rows = alloc_array(block, out), *w = alloc_array(block, in);
+    void *room = turned ? alloc_array(N * K, sizeof(float)) : NULL;
 
-    if (!rows || !w)
+    if (!rows || !w || (turned && !room))
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to merge %s", from->name));
     TRY(t->is_bias ? read_bias_change(&c, m, t->module) : read_change(&c, m, t->module, (int)K));
     for (size_t n = 0; n < N; n += block) {
         const size_t some = N - n < block ? N - n : block;
         TRY(read_rows(w, m, t, n * in, some * in));
+        if (turned)
+            turn(w, room, K, N, from->dtype);
         status = merge_rows(rows, &seen, w, from->dtype, to, (int)n, (int)some, &c.factors);
         if (status != CLORA_OK) {
             status = clora_fail_within(status, "%s: tensor %s",
                                        t->copy ? m->adapter.file->path : source_path(m, t->source), from->name);
             goto done;
         }
+        if (turned)
+            turn(rows, room, N, K, to);
         TRY(safetensors_writer_tensor(writer, rows, some * out));
         TRY(merge_advance(m, t->source->size / N * some));
     }
     TRY(report(m, t, &seen));
 done:
     finish_change(&c);
+    free(room);
     free(rows);
     free(w);
     return status;
@@ -285,7 +305,7 @@ static size_t plan_file(safetensors_entry *entries, task *tasks, const merge *m,
     for (size_t i = 0; i < count; i++) {
         const stored_tensor *t = &tensors[i];
         const bool table = m->splits && t == tables->embedding, head = m->splits && t == tables->copy;
-        plan_tensor(&entries[n], &tasks[n], m, table ? MODEL_EMBEDDING : t->name, head ? tables->embedding : t,
+        plan_tensor(&entries[n], &tasks[n], m, table ? m->names->embedding : t->name, head ? tables->embedding : t,
                     head ? head_module : adapted_module(m, t));
         if (tasks[n].module < 0 && (tasks[n].module = biased_module(m, t)) >= 0)
             tasks[n].is_bias = true;

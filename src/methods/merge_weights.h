@@ -23,6 +23,8 @@ typedef struct merge {
     const char *model; /* its directory */
     int dtype;         /* of the matrices, or -1 */
     json_t *config;
+    const model_names *names;
+    bool tied; /* as is usual for the family */
     model_files *set;
     peft_adapter adapter;
     target_module *module;        /* the base's linear layers */

@@ -181,7 +181,7 @@ static clora_status find_own(const stored_tensor **out, const safetensors *file,
     clora_status status = CLORA_OK;
     char *name = NULL;
 
-    if (strcmp(of->name, MODEL_EMBEDDING) != 0 && strcmp(of->name, MODEL_HEAD) != 0)
+    if (!model_is_embedding(of->name) && strcmp(of->name, MODEL_HEAD) != 0)
         return CLORA_OK;
     name = alloc_format("%.*s.base_layer.weight", (int)(strlen(of->name) - strlen(".weight")), of->name);
     if (!name)

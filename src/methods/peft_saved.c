@@ -19,7 +19,7 @@ static bool matches(const char *entry, const char *tensor) {
 }
 
 static bool has_copies(const base_tensor *t) {
-    return t->N == 0 || strcmp(t->name, MODEL_EMBEDDING) == 0 || strcmp(t->name, MODEL_HEAD) == 0;
+    return t->N == 0 || model_is_embedding(t->name) || strcmp(t->name, MODEL_HEAD) == 0;
 }
 
 static clora_status choose_by(bool *out, const char *entry, const base_tensor *tensors, int count, bool strict) {

@@ -23,8 +23,9 @@ base_tensor *saved_modules_list(int *count, const base_model *base) {
     for (int i = 0; list && i < base->tensors; i++) {
         const own_tensor *t = &base->tensor[i];
         head |= is_head(t->name);
-        list[(*count)++] = t->weight ? (base_tensor){t->name, t->weight->module[t->module].N, t->weight->K}
-                                     : (base_tensor){t->name, 0, tensor_cols(&t->vector)};
+        list[(*count)++] = t->weight
+                               ? (base_tensor){t->name, t->weight->module[t->module].N, t->weight->K}
+                               : (base_tensor){t->name, t->rows, tensor_cols(&t->vector) / (t->rows ? t->rows : 1)};
     }
     if (list && !head)
         list[(*count)++] = (base_tensor){MODEL_HEAD, base->vocab, base->hidden};

@@ -93,12 +93,14 @@ done:
     return status;
 }
 
-static clora_status read_config(model_config *c, const json_t *root, const char *path) {
+static clora_status read_config(model_config *c, json_t *root, const char *path) {
     clora_status status = CLORA_OK;
     double eps;
 
     TRY(family_find(&c->family, root, path));
     TRY(quantized_refuse_config(root, path));
+    if (c->family->translate)
+        TRY(c->family->translate(root, path));
     TRY(read_activation(c, root, path));
     TRY(read_sizes(c, root, path));
     TRY(json_get_real(&eps, root, "rms_norm_eps", 1e-6, path));

@@ -1,15 +1,24 @@
 #include "model/decoder.h"
 
-#include "base/ints.h"
 #include "model/attend.h"
+#include "model/first_trained.h"
 #include "model/linear.h"
 #include "model/own.h"
-#include "model/own_gradients.h"
 #include "model/sublayer.h"
 #include "ops/ops.h"
 
 _Static_assert((int)DECODER_NORMS <= (int)LAYER_NORMS && (int)DECODER_PROJECTIONS <= (int)LAYER_PROJECTIONS,
                "a layer has room for these");
+
+static const layer_order order = {
+    .before = {[DECODER_NORM_ATTENTION] = DECODER_QKV - 1,
+               [DECODER_NORM_MLP] = DECODER_OUT,
+               [DECODER_NORM_QUERIES] = DECODER_QKV,
+               [DECODER_NORM_KEYS] = DECODER_QKV,
+               [DECODER_NORM_AFTER_ATTENTION] = DECODER_OUT,
+               [DECODER_NORM_AFTER_MLP] = DECODER_DOWN},
+    .ends = {[SUBLAYER_ATTENTION] = DECODER_OUT, [SUBLAYER_MLP] = DECODER_DOWN},
+};
 
 /* The number of a layer's sublayer among all. */
 static int sublayer_of(int l, int kind) {
@@ -102,65 +111,6 @@ static clora_status gain_gradient(const workspace *ws, const selection *s, const
     return dg.buffer ? op_rmsnorm_dg(&dg, &ws->dnorm, x, rstd) : CLORA_OK;
 }
 
-static bool trains(const selection *s, const clora_tensor *value) {
-    return parameters_gradient(s->trains, value).buffer != NULL;
-}
-
-static bool gain_trains(const selection *s, const clora_tensor *gain) {
-    return gain && trains(s, adapter_gain(s->adapter, gain));
-}
-
-/* Is there a bottleneck after the projection, which ends a sublayer? */
-static bool ends_adapted(const selection *s, int p) {
-    const int l = p / DECODER_PROJECTIONS, kind = p % DECODER_PROJECTIONS;
-
-    return (kind == DECODER_OUT && selection_sublayer(s, sublayer_of(l, SUBLAYER_ATTENTION))) ||
-           (kind == DECODER_DOWN && selection_sublayer(s, sublayer_of(l, SUBLAYER_MLP)));
-}
-
-static bool projection_trains(const workspace *ws, const selection *s, int p) {
-    return linear_needs_input(ws, s, p) || bias_trains(s->trains, ws->model->projection[p].weight) ||
-           ends_adapted(s, p);
-}
-
-static bool prompt_trains(const selection *s) {
-    return s->adapter && s->adapter->prompt && trains(s, s->adapter->prompt);
-}
-
-static bool prefix_trains(const selection *s) {
-    return s->adapter && s->adapter->prefix && trains(s, s->adapter->prefix);
-}
-
-static bool embedding_term_trains(const selection *s) {
-    const embedding_term *term = adapter_embedding_term(s->adapter);
-
-    return term && trains(s, &term->term->b);
-}
-
-/* The first projection that trains: no gradient is needed before it. A gain counts as the projection before its
- * normalisation, whose output's gradient it takes or makes; the embedding and a prompt as one before all; a prefix,
- * whose gradient is that of keys and values, as the first. */
-static int first_trained(const workspace *ws, const selection *s) {
-    static const int before[DECODER_NORMS] = {
-        [DECODER_NORM_ATTENTION] = DECODER_QKV - 1,   [DECODER_NORM_MLP] = DECODER_OUT,
-        [DECODER_NORM_QUERIES] = DECODER_QKV,         [DECODER_NORM_KEYS] = DECODER_QKV,
-        [DECODER_NORM_AFTER_ATTENTION] = DECODER_OUT, [DECODER_NORM_AFTER_MLP] = DECODER_DOWN};
-    const clora_model *m = ws->model;
-    int first = 0;
-
-    if (weight_trains(s->trains, adapter_embedding(s->adapter, m->embedding)) || embedding_term_trains(s) ||
-        prompt_trains(s))
-        return -1;
-    while (first < m->projections && !projection_trains(ws, s, first))
-        first++;
-    if (prefix_trains(s))
-        first = 0;
-    for (int i = 0; i < m->config.layers * DECODER_NORMS; i++)
-        if (gain_trains(s, m->layer[i / DECODER_NORMS].norm[i % DECODER_NORMS]))
-            first = least(first, i / DECODER_NORMS * DECODER_PROJECTIONS + before[i % DECODER_NORMS]);
-    return first;
-}
-
 /* The gradient of a layer's output stands in dstream; afterwards that of its input does, unless `first` lies in the
  * layer. */
 static clora_status layer_backward(workspace *ws, const selection *s, int l, int first) {
@@ -213,25 +163,8 @@ done:
     return status;
 }
 
-static clora_status embedding_gradient(workspace *ws, const selection *s) {
-    const weight *w = adapter_embedding(s->adapter, ws->model->embedding);
-    clora_status status = CLORA_OK;
-
-    for (int part = 0; part < w->parts; part++) {
-        clora_tensor dw = weight_gradient(s->trains, w, 0, part);
-        if (dw.buffer)
-            TRY(op_embedding_dw(&dw, &ws->dstream, &ws->ids, w, weight_module_span(w, 0, part),
-                                ws->model->config.embedding_scale));
-    }
-    if (embedding_term_trains(s)) /* normed and dnorm have done their service */
-        TRY(embedding_term_backward(s->trains, &ws->normed, &ws->dnorm, &ws->dstream, &ws->ids,
-                                    adapter_embedding_term(s->adapter)));
-done:
-    return status;
-}
-
 clora_status decoder_backward(workspace *ws, const selection *select) {
-    const int layers = ws->model->config.layers, first = first_trained(ws, select);
+    const int layers = ws->model->config.layers, first = first_trained(ws, select, &order);
     const clora_tensor *norm = adapter_gain(select->adapter, ws->model->norm);
     clora_status status = CLORA_OK;
 
@@ -245,11 +178,7 @@ clora_status decoder_backward(workspace *ws, const selection *select) {
         TRY(layer_again(ws, select, l));
         TRY(layer_backward(ws, select, l, first));
     }
-    TRY(embedding_gradient(ws, select));
-    if (prompt_trains(select)) {
-        clora_tensor dprompt = parameters_gradient(select->trains, select->adapter->prompt);
-        TRY(op_past_embed_backward(&dprompt, &ws->dstream, &ws->ids, ws->model->config.vocab));
-    }
+    TRY(embedding_gradients(ws, select));
 done:
     return status;
 }

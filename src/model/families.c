@@ -5,6 +5,7 @@
 #include "model/config_values.h"
 #include "model/decoder.h"
 #include "model/family.h"
+#include "model/gpt2.h"
 #include "model/layer_types.h"
 
 /* ---- decoders with a normalisation before each sublayer, rotary positions and a gated MLP (decoder.c) ---- */
@@ -216,11 +217,44 @@ done:
     return status;
 }
 
+/* ---- GPT-2 (gpt2.c) ---- */
+
+static const family_norm gpt2_norms[GPT2_NORMS] = {
+    [GPT2_NORM_ATTENTION] = {"ln_1", WIDTH_HIDDEN},
+    [GPT2_NORM_MLP] = {"ln_2", WIDTH_HIDDEN},
+};
+
+static const family_projection gpt2_projections[] = {
+    [GPT2_QKV] = {WIDTH_HIDDEN, 1, {{"attn.c_attn", WIDTH_QKV}}},
+    [GPT2_OUT] = {WIDTH_QUERIES, 1, {{"attn.c_proj", WIDTH_HIDDEN}}},
+    [GPT2_UP] = {WIDTH_HIDDEN, 1, {{"mlp.c_fc", WIDTH_FFN}}},
+    [GPT2_DOWN] = {WIDTH_FFN, 1, {{"mlp.c_proj", WIDTH_HIDDEN}}},
+};
+
 /* ---- the families ---- */
 
-#define DECODER(NORMS, PROJECTIONS)                                                                       \
-    .norms = DECODER_NORMS, .norm = NORMS, .projections = DECODER_PROJECTIONS, .projection = PROJECTIONS, \
-    .forward = decoder_forward, .backward = decoder_backward
+static const model_names usual_names = {.embedding = MODEL_EMBEDDING,
+                                        .embedding_module = "model.embed_tokens",
+                                        .layers = "model.layers",
+                                        .norm = "model.norm",
+                                        .buffers = {"rotary_emb.inv_freq"}};
+
+static const model_names gpt2_names = {.embedding = MODEL_WTE,
+                                       .embedding_module = "transformer.wte",
+                                       .layers = "transformer.h",
+                                       .norm = "transformer.ln_f",
+                                       .positions = "transformer.wpe.weight",
+                                       .buffers = {".attn.bias", ".attn.masked_bias"},
+                                       .turned = true};
+
+#define GPT2                                                                                                         \
+    .names = &gpt2_names, .norms = GPT2_NORMS, .norm = gpt2_norms, .projections = GPT2_PROJECTIONS,                  \
+    .projection = gpt2_projections, .layernorm = true, .tied = true, .plain_mlp = true, .translate = gpt2_translate, \
+    .read_config = gpt2_read_config, .forward = gpt2_forward, .backward = gpt2_backward
+
+#define DECODER(NORMS, PROJECTIONS)                                                                   \
+    .names = &usual_names, .norms = DECODER_NORMS, .norm = NORMS, .projections = DECODER_PROJECTIONS, \
+    .projection = PROJECTIONS, .forward = decoder_forward, .backward = decoder_backward
 
 #define GEMMA .head_dim = 256, .activation = "gelu_pytorch_tanh", .tied = true
 
@@ -264,6 +298,7 @@ static const model_family families[] = {
      .read_config = read_gemma3,
      GEMMA,
      DECODER(gemma3_norms, decoder_projections)},
+    {.model_type = "gpt2", .max_positions = 1024, GPT2},
 };
 
 const model_family *family_at(size_t i) {

@@ -29,6 +29,7 @@ typedef struct family_norm {
  */
 typedef struct model_family {
     const char *model_type; /* in config.json */
+    const model_names *names;
 
     /* Where config.json does not say. */
     int max_positions, head_dim; /* head_dim 0: hidden / heads */
@@ -41,6 +42,11 @@ typedef struct model_family {
     const family_norm *norm;
     int projections; /* of each layer, in the order of the forward pass */
     const family_projection *projection;
+    bool layernorm; /* of the mean too, and with a bias: not of the root mean square */
+    bool plain_mlp; /* one projection before its activation, which nothing gates */
+
+    /* Its config.json has other keys: the usual ones are added. NULL: it has these. */
+    clora_status (*translate)(json_t *root, const char *path);
 
     /* What config.json says of this family alone. */
     clora_status (*read_config)(model_config *c, const json_t *root, const char *path);

@@ -76,7 +76,7 @@ static clora_status fill_weight(const own_tensor *t, int nth, const fresh *f, ui
     return status;
 }
 
-static clora_status fill_vector(const own_tensor *t) {
+static clora_status fill_vector(const own_tensor *t, int nth, const fresh *f, uint64_t seed) {
     clora_tensor view = t->vector;
     const size_t n = clora_tensor_count(&view);
     float *values = alloc_array(n, sizeof(*values));
@@ -85,7 +85,9 @@ static clora_status fill_vector(const own_tensor *t) {
     if (!values)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for %s", t->name);
     for (size_t i = 0; i < n; i++)
-        values[i] = t->kind == OWN_NORM ? 1.0f : 0.0f;
+        values[i] = t->kind == OWN_NORM        ? 1.0f
+                    : t->kind == OWN_POSITIONS ? rng_normal(seed, STREAM + (uint32_t)nth, i) * (float)f->spread
+                                               : 0.0f;
     status = clora_tensor_write(&view, values);
     free(values);
     return status;
@@ -97,7 +99,7 @@ static clora_status fill(clora_model *m, const fresh *f, uint64_t seed) {
     for (int i = 0; i < m->tensors; i++) {
         own_tensor *t = &m->tensor[i];
         t->file = f->file;
-        TRY(t->weight ? fill_weight(t, i, f, seed) : fill_vector(t));
+        TRY(t->weight ? fill_weight(t, i, f, seed) : fill_vector(t, i, f, seed));
         m->info.parameters += t->weight ? (int64_t)t->weight->module[t->module].N * t->weight->K
                                         : (int64_t)clora_tensor_count(&t->vector);
     }

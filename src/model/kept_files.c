@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "base/transpose.h"
 #include "model/model.h"
 
 /* A module's weight and its tensor. */
@@ -41,11 +42,25 @@ static clora_status find(source *s, const model_files *files, const clora_model 
 /* What is done with rows [row, row + count). */
 typedef clora_status (*rows_step)(void *user, const source *s, const void *rows, int row, int count);
 
-/* All rows, some at a time, and their hash. */
+/* A step with all rows of a weight that lies in its file as (K, N). */
+static clora_status turned_step(const source *s, const void *file, rows_step step, void *user) {
+    const size_t K = (size_t)s->weight->K, N = (size_t)s->N;
+    void *rows = alloc_array(N, s->row);
+    clora_status status = CLORA_OK;
+
+    if (!rows)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", s->own->name);
+    transpose_elements(rows, file, K, N, dtype_size(s->own->file));
+    status = step(user, s, rows, 0, s->N);
+    free(rows);
+    return status;
+}
+
+/* All rows, some at a time or all that have to be turned, and their hash. */
 static clora_status each_rows(uint64_t *hash, const model_files *files, const source *s, rows_step step, void *user) {
     enum { STAGE = 32 << 20 };
     const int whole = weight_row_step(s->weight), fit = (int)(STAGE / s->row) / whole * whole;
-    const int most = fit < whole ? whole : fit, some = most < s->N ? most : s->N;
+    const int most = fit < whole ? whole : fit, some = most < s->N && !s->own->turned ? most : s->N;
     clora_status status = CLORA_OK;
     void *rows = alloc_array((size_t)some, s->row);
     XXH3_state_t *state = XXH3_createState();
@@ -57,7 +72,7 @@ static clora_status each_rows(uint64_t *hash, const model_files *files, const so
         TRY(model_files_read(rows, files, s->stored, (size_t)n * s->row, (size_t)count * s->row));
         (void)XXH3_64bits_update(state, rows, (size_t)count * s->row);
         if (step)
-            TRY(step(user, s, rows, n, count));
+            TRY(s->own->turned ? turned_step(s, rows, step, user) : step(user, s, rows, n, count));
     }
     *hash = XXH3_64bits_digest(state);
 done:

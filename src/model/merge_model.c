@@ -8,21 +8,23 @@
 #include "model/family.h"
 
 /* config.json of a model that can be merged into. */
-static clora_status read_config(json_t **out, const char *directory) {
+static clora_status read_config(merge_base *out, const char *directory) {
     enum { LIMIT = 16 << 20 };
     char *path = file_join(directory, "config.json");
     const model_family *family;
     clora_status status = CLORA_OK;
     json_t *config = NULL;
 
-    *out = NULL;
+    *out = (merge_base){.directory = directory};
     if (!path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
     TRY(directory_need_model(directory));
     TRY(json_load_path(&config, path, LIMIT));
     TRY(family_find(&family, config, path));
     TRY(quantized_refuse_config(config, path));
-    *out = config;
+    out->config = config;
+    out->names = family->names;
+    out->tied = family->tied;
     config = NULL;
 done:
     json_decref(config);
@@ -34,7 +36,7 @@ clora_status clora_merge_with(const char *model_directory, const char *adapter_d
                               const clora_merge_options *options, clora_merge_report *report) {
     clora_merge_options all = CLORA_MERGE_OPTIONS_INIT;
     clora_status status = CLORA_OK;
-    json_t *config;
+    merge_base base;
 
     NEED(model_directory);
     NEED(adapter_directory);
@@ -42,8 +44,8 @@ clora_status clora_merge_with(const char *model_directory, const char *adapter_d
     OPTIONS_TAKE(all, options);
     if (all.dtype < -1 || all.dtype > CLORA_DTYPE_BF16)
         return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", all.dtype);
-    TRY(read_config(&config, model_directory));
-    TRY(merge_directories(model_directory, config, adapter_directory, out_directory, &all, report));
+    TRY(read_config(&base, model_directory));
+    TRY(merge_directories(&base, adapter_directory, out_directory, &all, report));
 done:
     return status;
 }

@@ -22,7 +22,7 @@ clora_status model_list_projections(clora_model *m) {
         const int l = s / family->projections, k = s % family->projections;
         m->projection[s].weight = m->layer[l].w[k];
         for (int i = 0; i < family->projection[k].modules; i++) {
-            char *name = alloc_format("model.layers.%d.%s", l, family->projection[k].module[i].path);
+            char *name = alloc_format("%s.%d.%s", family->names->layers, l, family->projection[k].module[i].path);
             if (!name)
                 return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of modules");
             m->name[s * WEIGHT_MODULES + i] = name;
@@ -68,6 +68,9 @@ static bool is_stored_as(const clora_model *m, clora_storage type) {
 clora_status model_self_check(const clora_model *m, unsigned groups) {
     clora_status status = CLORA_OK;
 
+    if (m->config.family->layernorm)
+        groups |= (groups & SELF_CHECK_MODEL ? SELF_CHECK_LAYERNORM : 0u) |
+                  (groups & SELF_CHECK_BACKWARD ? SELF_CHECK_LAYERNORM_BACKWARD : 0u);
     for (int i = 0; i < CLORA_STORAGE_END; i++)
         if (is_stored_as(m, (clora_storage)i))
             TRY(self_check(m->context, groups, (clora_storage)i, m->config.head_dim));
@@ -128,8 +131,10 @@ static void destroy(shared *object) {
 
     merged_finish(m);
     for (int l = 0; m->layer && l < m->config.layers; l++) {
-        for (int i = 0; i < LAYER_NORMS; i++)
+        for (int i = 0; i < LAYER_NORMS; i++) {
             clora_tensor_free(m->layer[l].norm[i]);
+            clora_tensor_free(m->layer[l].norm_bias[i]);
+        }
         for (int k = 0; k < LAYER_PROJECTIONS; k++)
             weight_free(m->layer[l].w[k]);
     }
@@ -137,6 +142,8 @@ static void destroy(shared *object) {
         weight_free(m->head);
     weight_free(m->embedding);
     clora_tensor_free(m->norm);
+    clora_tensor_free(m->norm_bias);
+    clora_tensor_free(m->positions);
     for (int i = 0; m->name && i < m->projections * WEIGHT_MODULES; i++)
         free(m->name[i]);
     free(m->name);
@@ -219,6 +226,7 @@ base_model model_as_base(clora_model *m) {
     return (base_model){.model = &m->shared,
                         .context = m->context,
                         .model_type = c->family->model_type,
+                        .names = c->family->names,
                         .layers = c->layers,
                         .hidden = c->hidden,
                         .heads = c->heads,

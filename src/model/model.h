@@ -13,7 +13,8 @@ enum { LAYER_NORMS = 6, LAYER_PROJECTIONS = 4 };
 
 /* The frozen weights of a layer, in the order of its family's lists (model/family.h). */
 typedef struct model_layer {
-    clora_tensor *norm[LAYER_NORMS]; /* f32 (1, C); NULL where the family has none */
+    clora_tensor *norm[LAYER_NORMS];      /* f32 (1, C); NULL where the family has none */
+    clora_tensor *norm_bias[LAYER_NORMS]; /* likewise, of layer normalisations */
     weight *w[LAYER_PROJECTIONS];
 } model_layer;
 
@@ -22,9 +23,10 @@ struct clora_model {
     clora_context *context;
     model_config config;
     clora_model_info info;
-    weight *embedding; /* (V, C) */
-    weight *head;      /* the embedding when tied */
-    clora_tensor *norm;
+    weight *embedding;              /* (V, C) */
+    weight *head;                   /* the embedding when tied */
+    clora_tensor *norm, *norm_bias; /* the last normalisation's; the second NULL where that is no layer normalisation */
+    clora_tensor *positions;        /* f32 (max_positions, C), where they are learned, or NULL */
     model_layer *layer;
     int projections; /* those of each layer, and the head, which is last */
     projection *projection;

@@ -18,4 +18,22 @@ clora_status own_norm(workspace *ws, const selection *s, clora_tensor *y, clora_
 clora_status own_norm_backward(const workspace *ws, const selection *s, clora_tensor *dx, const clora_tensor *dy,
                                const clora_tensor *x, const clora_tensor *rstd, const clora_tensor *gain);
 
+/* Gain and bias of a layer normalisation of the model. (own_layernorm.c) */
+typedef struct own_layernorm {
+    const clora_tensor *gain, *bias;
+} own_layernorm;
+
+/* y (M, C) overwritten = layernorm(x); moments (M, 2) overwritten */
+clora_status own_layernorm_forward(workspace *ws, const selection *s, clora_tensor *y, clora_tensor *moments,
+                                   const clora_tensor *x, const own_layernorm *norm);
+
+/* Of a training pass, with the moments that it kept: y (M, C) overwritten once more; the gradients of gain and bias
+ * accumulate where they train, and dx (M, C). */
+clora_status own_layernorm_again(const selection *s, clora_tensor *y, const clora_tensor *x,
+                                 const clora_tensor *moments, const own_layernorm *norm);
+clora_status own_layernorm_gradients(const selection *s, const clora_tensor *dy, const clora_tensor *x,
+                                     const clora_tensor *moments, const own_layernorm *norm);
+clora_status own_layernorm_backward(const selection *s, clora_tensor *dx, const clora_tensor *dy, const clora_tensor *x,
+                                    const clora_tensor *moments, const own_layernorm *norm);
+
 #endif

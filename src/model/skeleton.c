@@ -3,13 +3,24 @@
 #include "base/alloc.h"
 #include "model/family.h"
 
+static clora_status create_norm(clora_tensor **gain, clora_tensor **bias, const clora_model *m, int width) {
+    clora_status status = CLORA_OK;
+
+    if (width == 0)
+        return CLORA_OK;
+    TRY(tensor_new(gain, m->context, CLORA_DTYPE_F32, 1, width));
+    if (m->config.family->layernorm)
+        TRY(tensor_new(bias, m->context, CLORA_DTYPE_F32, 1, width));
+done:
+    return status;
+}
+
 /* The weights of a layer, of the right shapes and without values. */
 static clora_status create_layer(clora_model *m, int l, storage_choice type) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < m->config.family->norms; i++)
-        if (model_norm_width(&m->config, i) > 0)
-            TRY(tensor_new(&m->layer[l].norm[i], m->context, CLORA_DTYPE_F32, 1, model_norm_width(&m->config, i)));
+        TRY(create_norm(&m->layer[l].norm[i], &m->layer[l].norm_bias[i], m, model_norm_width(&m->config, i)));
     for (int k = 0; k < m->config.family->projections; k++) {
         int N[WEIGHT_MODULES], K;
         const int modules = model_projection_shape(&m->config, k, N, &K);
@@ -34,7 +45,9 @@ clora_status model_build(clora_model *m, storage_choice type) {
     model_round_scale(m, type.file);
     for (int l = 0; l < m->config.layers; l++)
         TRY(create_layer(m, l, type));
-    TRY(tensor_new(&m->norm, m->context, CLORA_DTYPE_F32, 1, m->config.hidden));
+    TRY(create_norm(&m->norm, &m->norm_bias, m, m->config.hidden));
+    if (m->config.family->names->positions)
+        TRY(tensor_new(&m->positions, m->context, CLORA_DTYPE_F32, m->config.max_positions, m->config.hidden));
     m->head = m->embedding;
     if (!m->config.tied) {
         m->head = NULL;
@@ -49,15 +62,12 @@ done:
 
 /* Scalars in the files. */
 static int64_t count_parameters(const clora_model *m) {
-    const model_config *c = &m->config;
-    int64_t count = (int64_t)c->vocab * c->hidden + c->hidden;
+    int64_t count = 0;
 
-    for (int i = 0; i < c->family->norms; i++)
-        count += (int64_t)c->layers * model_norm_width(c, i);
-    for (int p = 0; p < m->projections; p++) {
-        const weight *w = m->projection[p].weight;
-        if (w != m->embedding)
-            count += (int64_t)w->N * w->K + (w->bias ? w->N : 0);
+    for (int i = 0; i < m->tensors; i++) {
+        const own_tensor *t = &m->tensor[i];
+        count += t->weight ? (int64_t)t->weight->module[t->module].N * t->weight->K
+                           : (int64_t)clora_tensor_count(&t->vector);
     }
     return count;
 }

@@ -56,26 +56,56 @@ done:
     return status;
 }
 
-/* One buffer for all gains: a launch of many layers holds few. */
+/* One buffer for all gains and biases of norms: a launch of many layers holds few. */
 static clora_status create_norms(reading *r) {
     const model_config *c = &r->model->config;
     int64_t count = c->hidden;
 
     for (int i = 0; i < c->family->norms; i++)
         count += (int64_t)c->layers * model_norm_width(c, i);
+    if (c->family->layernorm)
+        count *= 2;
     if (count > INT32_MAX)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: normalisations of %lld values", r->directory, (long long)count);
     return tensor_new(&r->norms, r->model->context, CLORA_DTYPE_F32, 1, (int)count);
 }
 
-static clora_status load_norm(clora_tensor **out, reading *r, const char *name, int C) {
+static clora_status load_norm_vector(clora_tensor **out, reading *r, const char *path, const char *leaf, int C) {
     clora_status status = CLORA_OK;
     float *values = NULL;
+    char name[112];
+
+    snprintf(name, sizeof(name), "%s.%s", path, leaf);
 
     TRY(read_vector(&values, r, name, C));
     TRY(tensor_split(out, r->norms, r->norms_read, 1, C));
-    TRY(clora_tensor_write(*out, values));
     r->norms_read += (size_t)C;
+    TRY(clora_tensor_write(*out, values));
+done:
+    free(values);
+    return status;
+}
+
+static clora_status load_norm(clora_tensor **gain, clora_tensor **bias, reading *r, const char *path, int C) {
+    clora_status status = CLORA_OK;
+
+    TRY(load_norm_vector(gain, r, path, "weight", C));
+    if (r->model->config.family->layernorm)
+        TRY(load_norm_vector(bias, r, path, "bias", C));
+done:
+    return status;
+}
+
+static clora_status load_positions(reading *r) {
+    const model_config *c = &r->model->config;
+    clora_status status = CLORA_OK;
+    float *values = NULL;
+
+    if (!c->family->names->positions)
+        return CLORA_OK;
+    TRY(read_vector(&values, r, c->family->names->positions, c->max_positions * c->hidden));
+    TRY(tensor_new(&r->model->positions, r->model->context, CLORA_DTYPE_F32, c->max_positions, c->hidden));
+    TRY(clora_tensor_write(r->model->positions, values));
 done:
     free(values);
     return status;
@@ -83,6 +113,18 @@ done:
 
 static clora_storage type_of(const reading *r, const stored_tensor *t, int K) {
     return storage_choose((storage_choice){r->asked, t->dtype}, K);
+}
+
+/* One matrix that lies as (K, N) into one module. */
+static clora_status pack_turned(reading *r, weight *w, int module, const stored_tensor *t, const char *name) {
+    clora_status status = CLORA_OK;
+
+    TRY(stage(r, t, 0, t->size));
+    status = weight_pack(w, module, r->stage, t->dtype, true);
+    if (status != CLORA_OK)
+        return clora_fail_within(status, "%s: the tensor %s", r->directory, name);
+done:
+    return status;
 }
 
 /* One matrix into one module, some rows in host memory at a time. */
@@ -138,7 +180,7 @@ static clora_status load_biases(reading *r, int l, int k) {
         TRY(tensor_new(&r->biases[k], r->model->context, CLORA_DTYPE_F32, r->model->config.layers, w->N));
     TRY(tensor_split(&w->bias, r->biases[k], (size_t)l * (size_t)w->N, 1, w->N));
     for (int i = 0; i < p->modules; i++) {
-        snprintf(name, sizeof(name), "model.layers.%d.%s.bias", l, p->module[i].path);
+        snprintf(name, sizeof(name), "%s.%d.%s.bias", r->model->config.family->names->layers, l, p->module[i].path);
         TRY(load_bias(r, w, i, name));
     }
 done:
@@ -158,14 +200,13 @@ static clora_status load_projection(reading *r, int l, int k) {
     weight **w = &r->model->layer[l].w[k];
 
     for (int i = 0; i < modules; i++) {
-        snprintf(name[i], sizeof(name[i]), "model.layers.%d.%s.weight", l, p->module[i].path);
+        snprintf(name[i], sizeof(name[i]), "%s.%d.%s.weight", c->family->names->layers, l, p->module[i].path);
         t[i] = take(r, name[i]);
         type = i == 0 ? type_of(r, t[0], K) : type_of(r, t[i], K) == type ? type : CLORA_STORAGE_F32;
     }
     TRY(weight_create_in(w, &r->pool[k], r->model->context, type, K, modules, N));
-    for (int i = 0; i < modules; i++) {
-        TRY(pack(r, *w, i, t[i], name[i]));
-    }
+    for (int i = 0; i < modules; i++)
+        TRY((c->family->names->turned ? pack_turned : pack)(r, *w, i, t[i], name[i]));
     if (model_projection_bias(c, k))
         TRY(load_biases(r, l, k));
 done:
@@ -174,14 +215,15 @@ done:
 
 static clora_status load_layer(reading *r, int l) {
     const model_family *family = r->model->config.family;
+    model_layer *layer = &r->model->layer[l];
     char name[96];
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < family->norms; i++) {
         if (!family->norm[i].path)
             continue;
-        snprintf(name, sizeof(name), "model.layers.%d.%s.weight", l, family->norm[i].path);
-        TRY(load_norm(&r->model->layer[l].norm[i], r, name, model_norm_width(&r->model->config, i)));
+        snprintf(name, sizeof(name), "%s.%d.%s", family->names->layers, l, family->norm[i].path);
+        TRY(load_norm(&layer->norm[i], &layer->norm_bias[i], r, name, model_norm_width(&r->model->config, i)));
     }
     for (int k = 0; k < family->projections; k++)
         TRY(load_projection(r, l, k));
@@ -218,13 +260,14 @@ clora_status model_load_weights(clora_model *m, const model_files *files, const 
     if (!m->layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     TRY(load_table(&m->embedding, &r, tables->embedding->name));
+    TRY(load_positions(&r));
     model_round_scale(m, tables->embedding->dtype);
     TRY(create_norms(&r));
     for (int k = 0; k < LAYER_PROJECTIONS; k++)
         r.pool[k].count = layers;
     for (int l = 0; l < layers; l++)
         TRY(load_layer(&r, l));
-    TRY(load_norm(&m->norm, &r, "model.norm.weight", m->config.hidden));
+    TRY(load_norm(&m->norm, &m->norm_bias, &r, m->config.family->names->norm, m->config.hidden));
     m->head = m->embedding;
     if (!m->config.tied) {
         m->head = NULL;

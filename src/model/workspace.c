@@ -107,7 +107,12 @@ clora_tensor workspace_scaled_gradient(const workspace *ws, int p, int rows) {
     return tensor_slice(is_head(ws, p) ? &ws->dz_head : &ws->dz, 0, rows, ws->model->projection[p].weight->N);
 }
 
-/* What a kind of sublayer adds? */
+/* What a normalisation keeps of a row. */
+static int norm_moments(const model_config *c) {
+    return c->family->layernorm ? 2 : 1;
+}
+
+/* Is what a kind of sublayer adds normalised? */
 static bool normalises(const model_config *c, int kind) {
     const int norm = DECODER_NORM_AFTER_ATTENTION + kind;
 
@@ -117,10 +122,10 @@ static bool normalises(const model_config *c, int kind) {
 static clora_status plan_layer(workspace *ws, layer_activations *a, const model_config *c, const int *ranks) {
     clora_status status = CLORA_OK;
 
-    TRY(add_floats(ws, &a->rstd_attention, 1));
+    TRY(add_floats(ws, &a->rstd_attention, norm_moments(c)));
     TRY(add_floats(ws, &a->mid, c->hidden));
-    TRY(add_floats(ws, &a->rstd_mlp, 1));
-    TRY(add_floats(ws, &a->gu, 2 * c->ffn));
+    TRY(add_floats(ws, &a->rstd_mlp, norm_moments(c)));
+    TRY(add_floats(ws, &a->gu, c->family->plain_mlp ? c->ffn : 2 * c->ffn));
     for (int kind = 0; kind < SUBLAYERS; kind++)
         if (normalises(c, kind)) {
             TRY(add_floats(ws, &a->f[kind], c->hidden));
@@ -331,7 +336,7 @@ static clora_status plan_lasting(workspace *ws, const model_config *c, const wor
         TRY(plan_attention(ws, c));
     if (workspace_keeps_layers(ws))
         TRY(plan_layers(ws, c, o->ranks, o->adapter));
-    TRY(add_floats(ws, &ws->rstd_final, 1));
+    TRY(add_floats(ws, &ws->rstd_final, norm_moments(c)));
     TRY(add_floats(ws, &ws->normed, c->hidden));
     if (o->ranks && o->ranks[head] > 0)
         TRY(add_floats(ws, &ws->u_head, o->ranks[head]));

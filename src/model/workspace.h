@@ -14,10 +14,10 @@ typedef struct attention_activations {
 } attention_activations;
 
 typedef struct layer_activations {
-    clora_tensor rstd_attention;       /* (M, 1) */
-    clora_tensor mid;                  /* (M, C) residual stream between attention and MLP */
-    clora_tensor rstd_mlp;             /* (M, 1) */
-    clora_tensor gu;                   /* (M, 2F) gate and up; the backward pass overwrites it with its gradient */
+    clora_tensor rstd_attention; /* (M, 1), of layer normalisations (M, 2) with the mean before it */
+    clora_tensor mid;            /* (M, C) residual stream between attention and MLP */
+    clora_tensor rstd_mlp;       /* likewise */
+    clora_tensor gu; /* (M, 2F) gate and up, or (M, F) up alone; the backward pass overwrites it with its gradient */
     clora_tensor u[LAYER_PROJECTIONS]; /* (M, R) of adapted projections */
     clora_tensor z[LAYER_PROJECTIONS]; /* (M, N) of those with DoRA: what is scaled (methods/dora.h) */
     clora_tensor sublayer[SUBLAYERS];  /* (M, C + 2R + 1) of one with a bottleneck: what it reads, before and after its

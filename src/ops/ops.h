@@ -105,6 +105,10 @@ clora_status op_embedding(clora_tensor *y, const clora_tensor *ids, const weight
 clora_status op_embedding_dw(clora_tensor *dw, const clora_tensor *dy, const clora_tensor *ids, const weight *w,
                              weight_span span, float scale);
 
+/* x (M,C) accumulates += row first + positions[m] of table (P,C), NaN where it has none.   positions i32 (M)
+ * Its gradient is that of op_past_embed with N = -first. (positions.c) */
+clora_status op_add_positions(clora_tensor *x, const clora_tensor *table, const clora_tensor *positions, int first);
+
 /* ---- normalisation (norm.c) ---- */
 
 /* y (M,P*C) overwritten = x * rstd * g, each of the P parts of a row apart, one or more; may be x

@@ -299,6 +299,36 @@ bool tape_note_gelu(clora_tensor *y, const clora_tensor *x) {
     return true;
 }
 
+typedef struct positions_call {
+    const clora_tensor *x, *table, *positions;
+    int first;
+} positions_call;
+
+static void fill_positions(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const positions_call *c = data;
+
+    (void)t;
+    phase->kind = TAPE_POSITIONS;
+    phase->end = (int)tensor_rows(c->x);
+    phase->call.positions = (tape_positions){.x = tape_place_of(l, c->x),
+                                             .table = tape_place_of(l, c->table),
+                                             .positions = tape_place_of(l, c->positions),
+                                             .x_stride = c->x->stride,
+                                             .table_stride = c->table->stride,
+                                             .first = c->first,
+                                             .P = (int)tensor_rows(c->table),
+                                             .C = tensor_cols(c->x)};
+}
+
+bool tape_note_add_positions(clora_tensor *x, const clora_tensor *table, const clora_tensor *positions, int first) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_positions, &(positions_call){x, table, positions, first});
+    return true;
+}
+
 typedef struct activate_call {
     const clora_tensor *a, *z;
     const bottleneck *b;

@@ -22,6 +22,7 @@ bool tape_note_rmsnorm(clora_tensor *y, clora_tensor *rstd, const clora_tensor *
 bool tape_note_layernorm(clora_tensor *y, clora_tensor *moments, const clora_tensor *x, const clora_tensor *g,
                          const clora_tensor *b, float eps);
 bool tape_note_gelu(clora_tensor *y, const clora_tensor *x);
+bool tape_note_add_positions(clora_tensor *x, const clora_tensor *table, const clora_tensor *positions, int first);
 bool tape_note_activate(clora_tensor *a, const clora_tensor *z, const bottleneck *b);
 bool tape_note_add(clora_tensor *y, const clora_tensor *x);
 bool tape_note_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,

@@ -68,6 +68,9 @@ void ref_embedding(float *y, const int32_t *ids, const float *w, float scale, in
 /* dw (N,K) accumulates: row ids[m] += scale * row m of dy (M,K), where ids[m] is one */
 void ref_embedding_dw(float *dw, const float *dy, const int32_t *ids, float scale, int M, int N, int K);
 
+/* x (M,C) accumulates += row first + positions[m] of table (P,C), NaN where there is none */
+void ref_add_positions(float *x, const float *table, const int32_t *positions, int first, int M, int P, int C);
+
 /* ---- normalisation (norm.c) ---- */
 
 /* plus_one: the gain is g + 1 */

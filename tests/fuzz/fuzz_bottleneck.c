@@ -38,15 +38,15 @@ static size_t describe(bottleneck *room, bottleneck **place, clora_context *cont
 }
 
 static void write_again(const json_t *config, bottleneck **place, const float *values, size_t n) {
+    const bottleneck_list list = {"model.layers", place, PLACES};
     const clora_adapter_save_options options = {.size = sizeof(options), .overwrite = 1};
     float *again = calloc(n, sizeof(*again));
     json_t *kept;
 
     FUZZ_CHECK(again != NULL);
-    FUZZ_CHECK(bottleneck_files_write(fuzz_path("again"), &options, config, place, PLACES, values) == CLORA_OK);
+    FUZZ_CHECK(bottleneck_files_write(fuzz_path("again"), &options, config, &list, values) == CLORA_OK);
     FUZZ_CHECK(bottleneck_config_load(&kept, fuzz_path("again/adapter_config.json")) == CLORA_OK);
-    FUZZ_CHECK(bottleneck_files_read(again, fuzz_path("again"), bottleneck_config_name(kept), place, PLACES) ==
-               CLORA_OK);
+    FUZZ_CHECK(bottleneck_files_read(again, fuzz_path("again"), bottleneck_config_name(kept), &list) == CLORA_OK);
     FUZZ_CHECK(memcmp(again, values, n * sizeof(*values)) == 0);
     json_decref(kept);
     free(again);
@@ -66,8 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const size_t n = describe(room, place, context, config);
         float *values = calloc(n + 1, sizeof(*values));
         FUZZ_CHECK(values != NULL);
-        if (n > 0 &&
-            bottleneck_files_read(values, fuzz_directory(), bottleneck_config_name(config), place, PLACES) == CLORA_OK)
+        const bottleneck_list list = {"model.layers", place, PLACES};
+        if (n > 0 && bottleneck_files_read(values, fuzz_directory(), bottleneck_config_name(config), &list) == CLORA_OK)
             write_again(config, place, values, n);
         free(values);
     }

@@ -1,7 +1,7 @@
 #include "cases/case.h"
 #include "ref/ref.h"
 
-/* Layer normalisation and GELU: M rows of K columns. */
+/* What GPT-2 has that other families do not: M rows of K columns. */
 
 static const float eps = 1e-5f;
 
@@ -173,6 +173,30 @@ static void gelu_backward_reference(case_run *run) {
         ref_gelu(b[s->option == IN_PLACE ? GELU_DY : GELU_Y].expected, b[GELU_X].host, s->M, s->K);
 }
 
+/* ---- learned positions: N of them, from the second on ---- */
+
+enum { FIRST = 1 };
+
+static void positions_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_matrix(run, "x", CASE_INOUT, s->M, s->K);
+    case_matrix(run, "table", CASE_IN, s->N, s->K);
+    case_buffer *positions = case_dense(run, "positions", CASE_IN, CLORA_DTYPE_I32, s->M, 1);
+    for (int m = 0; m < s->M && run->status == CLORA_OK; m++)
+        positions->ids[m] = m * 7 % (s->N - FIRST);
+}
+
+static clora_status positions_launch(case_run *run) {
+    return op_add_positions(tensor(run, 0), tensor(run, 1), tensor(run, 2), FIRST);
+}
+
+static void positions_reference(case_run *run) {
+    const case_buffer *b = run->buffer;
+
+    ref_add_positions(b[0].expected, b[1].host, b[2].ids, FIRST, run->shape.M, run->shape.N, run->shape.K);
+}
+
 /* ---- costs: nothing here is bound by arithmetic ---- */
 
 static double few_flops(const op_shape *s) {
@@ -206,7 +230,13 @@ static const op_shape gelu_shapes[] = {
     {.M = 2, .K = 9, .pad = 3, .option = IN_PLACE},
 };
 
-const op_case cases_layernorm[] = {
+static const op_shape position_shapes[] = {
+    {.M = 1, .N = 2, .K = 1},
+    {.M = 11, .N = 9, .K = 77, .pad = 3},
+    {.M = 3, .N = 5, .K = 32},
+};
+
+const op_case cases_gpt2[] = {
     {"layernorm", CASE_SHAPES(rows), layernorm_setup, layernorm_launch, layernorm_reference, few_flops, moves_2, 1e-5f},
     {"layernorm_apply", CASE_SHAPES(rows), apply_setup, apply_launch, apply_reference, few_flops, moves_2, 1e-5f},
     {"layernorm_backward", CASE_SHAPES(rows), backward_setup, backward_launch, backward_reference, few_flops, moves_4,
@@ -215,5 +245,7 @@ const op_case cases_layernorm[] = {
     {"gelu", CASE_SHAPES(gelu_shapes), gelu_setup, gelu_launch, gelu_reference, few_flops, moves_2, 1e-5f},
     {"gelu_backward", CASE_SHAPES(gelu_shapes), gelu_backward_setup, gelu_backward_launch, gelu_backward_reference,
      few_flops, moves_4, 1e-5f},
+    {"add_positions", CASE_SHAPES(position_shapes), positions_setup, positions_launch, positions_reference, few_flops,
+     moves_2, 1e-6f},
     {.name = NULL},
 };
