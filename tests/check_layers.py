@@ -20,6 +20,7 @@ MAY = {
     "methods": ["base", "device", "files", "tuning", "ops", "train/parameters"],
     "model": ["base", "device", "files", "ops", "methods"],
     "train": ["base", "device", "data", "tokenizer", "tuning", "ops", "methods", "model"],
+    "checkpoint": ["base", "files", "data", "methods", "model", "train"],
     "infer": ["base", "device", "tokenizer", "ops", "methods", "model"],
     "exchange": ["base", "files", "methods", "model"],
     "cli": [],

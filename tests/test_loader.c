@@ -149,7 +149,7 @@ static void test_each_epoch_holds_each_sequence_once_in_an_order_of_its_own(void
         int32_t firsts[8] = {0};
         for (int epoch = 0; epoch < 8; epoch++) {
             int seen[COUNT] = {0};
-            assert_ok(clora_loader_seek(loader, (uint32_t)epoch, 0));
+            assert_ok(clora_loader_seek(loader, (batch_place){(uint32_t)epoch, 0}));
             for (size_t n = clora_loader_batches_per_epoch(loader); n > 0; n--) {
                 const clora_batch *batch = next(loader);
                 assert_true(batch->T <= 7);
@@ -178,19 +178,19 @@ static void test_seeking_gives_what_walking_there_gives(void **state) {
         size_t batches = 1;
         for (size_t i = 0; i < batches; i++) {
             const clora_batch *a = next(walker);
-            batches = clora_loader_batches_per_epoch(walker);   /* known once the walker is in that epoch */
-            assert_ok(clora_loader_seek(jumper, epoch + 1, 0)); /* somewhere else first */
-            assert_ok(clora_loader_seek(jumper, epoch, i));
+            batches = clora_loader_batches_per_epoch(walker); /* known once the walker is in that epoch */
+            assert_ok(clora_loader_seek(jumper, (batch_place){epoch + 1, 0})); /* somewhere else first */
+            assert_ok(clora_loader_seek(jumper, (batch_place){epoch, i}));
             const clora_batch *b = next(jumper);
             assert_true(a->B == b->B && a->T == b->T && a->learnt == b->learnt);
             assert_memory_equal(a->ids, b->ids, (size_t)(a->B * a->T) * sizeof(int32_t));
         }
     }
-    assert_refused(clora_loader_seek(jumper, 0, 99), CLORA_ERROR_ARGUMENT, "no batch 99");
-    assert_ok(clora_loader_seek(jumper, 0, clora_loader_batches_per_epoch(jumper)));
+    assert_refused(clora_loader_seek(jumper, (batch_place){0, 99}), CLORA_ERROR_ARGUMENT, "no batch 99");
+    assert_ok(clora_loader_seek(jumper, (batch_place){0, clora_loader_batches_per_epoch(jumper)}));
     const clora_batch *wrapped = next(jumper);
     const int32_t id = wrapped->ids[0];
-    assert_ok(clora_loader_seek(walker, 1, 0));
+    assert_ok(clora_loader_seek(walker, (batch_place){1, 0}));
     assert_int_equal(next(walker)->ids[0], id);
     clora_loader_free(walker);
     clora_loader_free(jumper);

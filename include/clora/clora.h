@@ -33,7 +33,8 @@
  * Locale. Texts that clora reads and writes have a decimal point, whatever setlocale() was told.
  *
  * Tiers, each built on those before it: status, dtype; context, tensor, opencl, tune; lowrank; model, tokenizer,
- * chat, dataset, adapter, adapter_cache, prefix; objective, train, generate, engine. A program enters where it fits.
+ * chat, dataset, adapter, adapter_cache, prefix; objective, train, checkpoint, generate,
+ * engine. A program enters where it fits.
  */
 #ifndef CLORA_CLORA_H
 #define CLORA_CLORA_H
@@ -50,6 +51,7 @@
 #include <clora/adapter_cache.h>
 #include <clora/bottleneck.h>
 #include <clora/chat.h>
+#include <clora/checkpoint.h>
 #include <clora/context.h>
 #include <clora/dataset.h>
 #include <clora/dtype.h>

@@ -52,7 +52,7 @@ typedef struct clora_full_options {
  * While a trainer works with it, nobody else uses the model, whose weights change in place: all who use it afterwards,
  * with other adapters too, have the trained ones. Weight decay holds for every tensor, as in PyTorch's AdamW with all
  * parameters in one group. clora_adapter_save() writes a Hugging Face directory in the types of the files that the
- * model was read from; base_name and overwrite are passed over.
+ * model was read from; base_name is passed over.
  *
  * @param[out] out      yours to free with clora_adapter_free()
  * @param[in]  model    kept until then; not changed by this call

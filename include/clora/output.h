@@ -39,6 +39,18 @@ typedef struct clora_output clora_output;
 CLORA_API clora_status clora_output_open(clora_output **out, const char *directory);
 
 /**
+ * Claim a directory as it is, to go on with what is in it: clora_output_open() for one that need not be empty and must
+ * be there. Any thread.
+ *
+ * @param[out] out        yours to give back with clora_output_close()
+ * @param[in]  directory  not NULL
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT when the directory is claimed by another run, CLORA_ERROR_NOT_FOUND when it is
+ * not there, CLORA_ERROR_IO when the system does not allow it
+ */
+CLORA_API clora_status clora_output_continue(clora_output **out, const char *directory);
+
+/**
  * Did the claim make the directory?
  *
  * @param[in] output  NULL: 0

@@ -162,8 +162,18 @@ void answer_loader_advance(answer_loader *loader) {
     loader->next++;
 }
 
-void answer_loader_rewind(answer_loader *loader) {
-    start_epoch(loader, 0);
+batch_place answer_loader_place(const answer_loader *loader) {
+    return (batch_place){loader->epoch, loader->next};
+}
+
+clora_status answer_loader_seek(answer_loader *loader, batch_place place) {
+    if (place.index > answer_loader_batches_per_epoch(loader))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "an epoch has %zu batches; there is no batch %zu",
+                          answer_loader_batches_per_epoch(loader), place.index);
+    if (place.epoch != loader->epoch)
+        start_epoch(loader, place.epoch);
+    loader->next = place.index;
+    return CLORA_OK;
 }
 
 size_t answer_loader_batches_per_epoch(const answer_loader *l) {

@@ -52,8 +52,9 @@ void answer_loader_peek(answer_loader *loader, const answer_view *view, const an
 /* Go on to the one after it. */
 void answer_loader_advance(answer_loader *loader);
 
-/* Back to the first batch of the first epoch. */
-void answer_loader_rewind(answer_loader *loader);
+/* That of the batch that comes next, and going to one. */
+batch_place answer_loader_place(const answer_loader *loader);
+clora_status answer_loader_seek(answer_loader *loader, batch_place place);
 
 /* Ids of the longest row that a loader may make of a dataset of preferences. */
 int answers_longest_row(const clora_dataset *dataset);

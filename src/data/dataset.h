@@ -54,8 +54,16 @@ typedef struct clora_loader clora_loader;
 clora_status clora_loader_create(clora_loader **out, const clora_dataset *dataset, const clora_loader_options *options);
 void clora_loader_free(clora_loader *loader); /* NULL is allowed */
 
-/* Go to a batch of an epoch, both from 0; index may be the epoch's number of batches: its end. */
-clora_status clora_loader_seek(clora_loader *loader, uint32_t epoch, size_t index);
+/* A batch of an epoch, both from 0; index may be the epoch's number of batches: its end. */
+typedef struct batch_place {
+    uint32_t epoch;
+    size_t index;
+} batch_place;
+
+/* That of the batch that comes next, and going to one. */
+batch_place clora_loader_place(const clora_loader *loader);
+
+clora_status clora_loader_seek(clora_loader *loader, batch_place place);
 
 /* The next batch, borrowed until the next call; after an epoch's last comes the next epoch's first. */
 clora_status clora_loader_next(clora_loader *loader, const clora_batch **batch);

@@ -128,13 +128,17 @@ size_t clora_loader_batches_per_epoch(const clora_loader *loader) {
     return loader->rows / size + (loader->rows % size != 0);
 }
 
-clora_status clora_loader_seek(clora_loader *loader, uint32_t epoch, size_t index) {
-    if (epoch != loader->epoch)
-        start_epoch(loader, epoch);
-    if (index > clora_loader_batches_per_epoch(loader))
-        return clora_fail(CLORA_ERROR_ARGUMENT, "epoch %u has %zu batches; there is no batch %zu", epoch,
-                          clora_loader_batches_per_epoch(loader), index);
-    loader->next = index;
+batch_place clora_loader_place(const clora_loader *loader) {
+    return (batch_place){loader->epoch, loader->next};
+}
+
+clora_status clora_loader_seek(clora_loader *loader, batch_place place) {
+    if (place.epoch != loader->epoch)
+        start_epoch(loader, place.epoch);
+    if (place.index > clora_loader_batches_per_epoch(loader))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "epoch %u has %zu batches; there is no batch %zu", place.epoch,
+                          clora_loader_batches_per_epoch(loader), place.index);
+    loader->next = place.index;
     return CLORA_OK;
 }
 

@@ -192,8 +192,7 @@ done:
 
 static clora_status save(const clora_adapter *adapter, const char *directory,
                          const clora_adapter_save_options *options) {
-    (void)options;
-    return full_save(&adapter->base, directory);
+    return full_save(&adapter->base, directory, options->overwrite != 0);
 }
 
 static void destroy(clora_adapter *adapter) {

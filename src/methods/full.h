@@ -29,8 +29,8 @@ static inline full *full_of(const clora_adapter *adapter) {
 
 clora_status full_create(clora_adapter **out, const base_model *base, const clora_full_options *options);
 
-/* Write the model as a complete Hugging Face directory. (full_save.c) */
-clora_status full_save(const base_model *base, const char *directory);
+/* Write the model as a complete Hugging Face directory, or over an earlier state of it. (full_save.c) */
+clora_status full_save(const base_model *base, const char *directory, bool overwrite);
 
 /* Its weights' files into a directory, at most so many bytes of tensors in one unless one tensor is larger. */
 clora_status full_save_weights(outdir *out, const base_model *base, size_t most);

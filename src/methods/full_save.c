@@ -1,8 +1,11 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/file_error.h"
 #include "base/json.h"
 #include "base/transpose.h"
 #include "files/safetensors.h"
@@ -218,7 +221,20 @@ done:
     return status;
 }
 
-clora_status full_save(const base_model *base, const char *directory) {
+/* An earlier state of the model is none any more once its weights begin to go. */
+static clora_status begin_again(const char *directory) {
+    char *path = file_join(directory, "config.json");
+    clora_status status = CLORA_OK;
+
+    if (!path)
+        status = clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", directory);
+    else if (unlink(path) != 0 && errno != ENOENT)
+        status = file_error_write(path, errno);
+    free(path);
+    return status;
+}
+
+clora_status full_save(const base_model *base, const char *directory, bool overwrite) {
     clora_status status = CLORA_OK;
     outdir out = {.claim = NULL};
 
@@ -227,7 +243,9 @@ clora_status full_save(const base_model *base, const char *directory) {
                           "%s: an adapter is merged into the model's weights: "
                           "clora_adapter_unmerge() before they are saved",
                           directory);
-    TRY(merge_output_open(&out, directory, base->directory));
+    TRY(merge_output_open(&out, directory, base->directory, overwrite));
+    if (overwrite)
+        TRY(begin_again(directory));
     TRY(full_save_weights(&out, base, SHARD_BYTES));
     TRY(merge_copy_others(&out, base->directory));
     TRY(write_config(&out, base)); /* last: a directory without it is no model */

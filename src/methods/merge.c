@@ -288,7 +288,7 @@ static clora_status run(merge *m, const char *adapter_directory, const char *out
     m->splits = splits(m);
     m->total = count_bytes(m->set) + (m->splits && !m->tables.copy ? (int64_t)m->tables.embedding->size : 0);
     TRY(merge_check_others(m->model));
-    TRY(merge_output_open(&m->output, out_directory, m->model));
+    TRY(merge_output_open(&m->output, out_directory, m->model, false));
     TRY(write_directory(m));
     TRY(stamp_check(&before, adapter_directory));
 done:

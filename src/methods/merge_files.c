@@ -48,12 +48,13 @@ static clora_status check_apart(const char *directory, const char *model) {
     return status;
 }
 
-clora_status merge_output_open(outdir *out, const char *directory, const char *model) {
+clora_status merge_output_open(outdir *out, const char *directory, const char *model, bool overwrite) {
     clora_status status = CLORA_OK;
 
     TRY(check_apart(directory, model));
     TRY(outdir_open(out, directory, "config.json"));
-    TRY(outdir_check_empty(directory));
+    if (!overwrite)
+        TRY(outdir_check_empty(directory));
 done:
     return status;
 }

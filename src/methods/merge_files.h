@@ -3,9 +3,9 @@
 
 #include "base/outdir.h"
 
-/* Claims a directory for the merged model. Refuses one that is the base's or lies inside it, and one that
- * holds files. */
-clora_status merge_output_open(outdir *out, const char *directory, const char *model);
+/* Claims a directory for the merged model. Refuses one that is the base's or lies inside it, and, unless it is to be
+ * written over, one that holds files. */
+clora_status merge_output_open(outdir *out, const char *directory, const char *model, bool overwrite);
 
 /*
  * Copy what makes the directory complete: tokenizer, generation settings, licence, model card. Not the weights of any

@@ -201,7 +201,7 @@ clora_status preference_look_ahead(preference *p, size_t batches) {
         TRY(score_reference(p, false));
         answer_loader_advance(p->loader);
     }
-    answer_loader_rewind(p->loader);
+    TRY(answer_loader_seek(p->loader, (batch_place){0, 0}));
 done:
     return status;
 }

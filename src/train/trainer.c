@@ -61,6 +61,7 @@ static clora_status make_preference(clora_trainer *t, const clora_dataset *datas
 static clora_status make_loader(clora_trainer *t, const clora_dataset *dataset) {
     const clora_train_options *o = &t->options;
 
+    t->dataset = dataset;
     if (o->preference != CLORA_PREFERENCE_NONE)
         return make_preference(t, dataset);
     if (dataset_is_preference(dataset))
@@ -78,6 +79,14 @@ static clora_status make_loader(clora_trainer *t, const clora_dataset *dataset) 
 static size_t batches_per_epoch(const clora_trainer *t) {
     return t->preference ? answer_loader_batches_per_epoch(t->preference->loader)
                          : clora_loader_batches_per_epoch(t->loader);
+}
+
+batch_place trainer_place(const clora_trainer *t) {
+    return t->preference ? answer_loader_place(t->preference->loader) : clora_loader_place(t->loader);
+}
+
+clora_status trainer_seek(clora_trainer *t, batch_place place) {
+    return t->preference ? answer_loader_seek(t->preference->loader, place) : clora_loader_seek(t->loader, place);
 }
 
 /* The largest micro-batch is of B x T ids. */
@@ -240,6 +249,7 @@ void clora_trainer_free(clora_trainer *t) {
     reference_scores_free(t->references);
     workspace_free(t->ws);
     clora_loader_free(t->loader);
+    json_decref(t->terms);
     free(t->staging);
     shared_let_go(&t->adapter->shared);
     shared_let_go(&t->model->shared);

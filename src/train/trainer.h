@@ -3,6 +3,7 @@
 
 #include <clora/train.h>
 
+#include "base/json.h"
 #include "data/dataset.h"
 #include "model/family.h"
 #include "train/objective.h"
@@ -38,8 +39,9 @@ struct clora_trainer {
     clora_model *model;
     clora_adapter *adapter;
     clora_train_options options;
-    clora_loader *loader;   /* NULL where there is */
-    preference *preference; /* what learns from preferences, with a loader of its own */
+    const clora_dataset *dataset; /* held by the loader */
+    clora_loader *loader;         /* NULL where there is */
+    preference *preference;       /* what learns from preferences, with a loader of its own */
     reference_scores *references;
     workspace *ws;
     objective objective;
@@ -53,7 +55,12 @@ struct clora_trainer {
     float lr;       /* of the update in hand */
     int step, steps;
     int64_t batches, batches_total; /* micro-batches so far, and of the whole run (0: no such limit) */
+    json_t *terms;                  /* what the run is (checkpoint/), once a checkpoint has asked */
 };
+
+/* Where the run is in its data. */
+batch_place trainer_place(const clora_trainer *t);
+clora_status trainer_seek(clora_trainer *t, batch_place place);
 
 /* A trainer in two steps, so that a plan needs no data: with its options checked, and with all that it has on the
  * device for micro-batches of at most B x T ids. */

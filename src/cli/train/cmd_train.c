@@ -1,9 +1,12 @@
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cli/options/opt.h"
 #include "cli/ui/profile_out.h"
 #include "cli/train/cmd_train.h"
 #include "cli/train/train_memory.h"
+#include "cli/train/train_resume.h"
 
 #define TRAIN(field) offsetof(train_args, train.field)
 
@@ -39,6 +42,28 @@ static const opt output_options[] = {
      .high = MOST,
      .standard = "only before and after",
      .help = "validate after every N steps too"},
+    {.name = "save-every",
+     .type = OPT_INT,
+     .offset = offsetof(train_args, save_every),
+     .value = "N",
+     .low = 1,
+     .high = MOST,
+     .standard = "after about ten minutes",
+     .help = "write a checkpoint into DIR after every N steps"},
+    {.name = "keep",
+     .type = OPT_INT,
+     .offset = offsetof(train_args, keep),
+     .value = "N",
+     .low = 1,
+     .high = MOST,
+     .standard = "1, and none at the end",
+     .help = "checkpoints to keep, also when the run is over"},
+    {.name = "resume",
+     .type = OPT_PATH,
+     .offset = offsetof(train_args, resume),
+     .value = "DIR",
+     .help = "go on with the run whose --out was DIR, after its newest checkpoint, with the same bits; its options "
+             "hold, and MODEL is its own"},
     {.name = "profile", .type = OPT_SET, .offset = offsetof(train_args, profile), .help = PROFILE_HELP},
     {.name = NULL},
 };
@@ -171,26 +196,69 @@ static int check(const cli_state *cli, const train_args *args, const opt_group *
     return CLI_DONE;
 }
 
-static int run(cli_state *cli, int argc, char **argv) {
-    static const char *const names[] = {"MODEL", NULL};
-    train_args args = TRAIN_ARGS_INIT;
-    opt_group groups[GROUPS] = {
-        {.heading = "Data", .options = data_options, .values = &args.data},
-        {.heading = "Output and validation", .options = output_options, .values = &args},
-        {.heading = "Objective", .options = train_objective_options, .values = &args},
-        {.heading = "Method", .options = train_method_options, .values = &args},
-        [METHODS + TRAIN_METHOD_COUNT] = {.heading = "Training", .options = train_options, .values = &args},
-        [METHODS + TRAIN_METHOD_COUNT + 1] = {.heading = "Model", .options = train_model_options, .values = &args},
-        [GROUPS - 1] = {.heading = "Memory", .options = train_memory_options, .values = &args},
-    };
-    train_state state = {.cli = cli, .args = &args};
-
+/* The groups, in the order of the help. */
+static void make_groups(opt_group groups[GROUPS], train_args *args) {
+    groups[0] = (opt_group){.heading = "Data", .options = data_options, .values = &args->data};
+    groups[1] = (opt_group){.heading = "Output and validation", .options = output_options, .values = args};
+    groups[2] = (opt_group){.heading = "Objective", .options = train_objective_options, .values = args};
+    groups[3] = (opt_group){.heading = "Method", .options = train_method_options, .values = args};
     for (int i = 0; i < TRAIN_METHOD_COUNT; i++)
-        groups[METHODS + i] = train_method_group(i, &args);
-    int status = opt_parse(cli, groups, GROUPS, names, 1, &args.model_path, argc, argv);
+        groups[METHODS + i] = train_method_group(i, args);
+    groups[METHODS + TRAIN_METHOD_COUNT] = (opt_group){.heading = "Training", .options = train_options, .values = args};
+    groups[METHODS + TRAIN_METHOD_COUNT + 1] =
+        (opt_group){.heading = "Model", .options = train_model_options, .values = args};
+    groups[GROUPS - 1] = (opt_group){.heading = "Memory", .options = train_memory_options, .values = args};
+}
 
+static const char *const positionals[] = {"MODEL", NULL};
+
+/* The options that the run was begun with, alone: those of the whole command line that would change it are refused. */
+static int compare_with_own(cli_state *cli, const train_resume *resume, const opt_group *whole) {
+    train_args own = TRAIN_ARGS_INIT;
+    cli_state quiet = *cli; /* its general options were read already */
+    opt_group groups[GROUPS];
+    char **words = calloc((size_t)resume->own + 1, sizeof(*words));
+    int status = words ? OPT_GO_ON : cli_fail(cli, "no memory for a command line");
+
+    make_groups(groups, &own);
+    if (words) {
+        memcpy(words, resume->argv, (size_t)resume->own * sizeof(*words));
+        status = opt_parse(&quiet, groups, GROUPS, positionals, 1, &own.model_path, resume->own, words);
+    }
+    if (status == OPT_GO_ON)
+        status = train_resume_compare(cli, groups, whole, GROUPS);
+    free(words);
+    return status;
+}
+
+/* The command line, whole. */
+static int read_words(cli_state *cli, train_args *args, opt_group *groups, const train_resume *resume) {
+    char **words = calloc((size_t)resume->argc + 1, sizeof(*words)); /* reading moves them */
+    int status = words ? OPT_GO_ON : cli_fail(cli, "no memory for a command line");
+
+    if (words) {
+        memcpy(words, resume->argv, (size_t)resume->argc * sizeof(*words));
+        status = opt_parse(cli, groups, GROUPS, positionals, 1, &args->model_path, resume->argc, words);
+    }
+    free(words);
     if (status != OPT_GO_ON)
         return status;
+    status = resume->path ? compare_with_own(cli, resume, groups) : CLI_DONE;
+    if (resume->path)
+        args->out = args->resume;
+    return status == CLI_DONE ? OPT_GO_ON : status;
+}
+
+static int train(cli_state *cli, const train_resume *resume) {
+    train_args args = TRAIN_ARGS_INIT;
+    train_state state = {.cli = cli, .args = &args, .resume = resume};
+    opt_group groups[GROUPS];
+
+    make_groups(groups, &args);
+    int status = read_words(cli, &args, groups, resume);
+    if (status != OPT_GO_ON)
+        return status;
+    args.keep_given = opt_given(groups, GROUPS, "keep");
     status = check(cli, &args, groups);
     if (status == CLI_DONE)
         status = train_choose_methods(cli, &args, opt_given(groups, GROUPS, "method"), groups + METHODS);
@@ -206,14 +274,25 @@ static int run(cli_state *cli, int argc, char **argv) {
     return status;
 }
 
+static int run(cli_state *cli, int argc, char **argv) {
+    train_resume resume;
+    int finished;
+    int status = train_resume_find(cli, &resume, &finished, argc, argv);
+
+    if (status == CLI_DONE && !finished)
+        status = train(cli, &resume);
+    train_resume_finish(&resume);
+    return status;
+}
+
 const command command_train = {
     .name = "train",
     .summary = "fine-tune a model on pairs of context and target",
-    .usage = "MODEL --data FILE --out DIR [options]",
+    .usage = "MODEL --data FILE --out DIR [options]\n       clora train --resume DIR [options]",
     .about =
         "Trains what --method names, by default a low-rank adapter, on pairs of context and target and saves it. The "
         "files of MODEL are only read. The plan is shown before the first step. Ctrl-C ends the run and saves what was "
-        "learnt.",
+        "learnt; --resume goes on from there.",
     .example = "clora train models/tiny --data data/train.jsonl --val data/validation.jsonl --out my-adapter",
     .run = run,
 };

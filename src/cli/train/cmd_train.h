@@ -19,7 +19,8 @@
 #include "cli/ui/progress.h"
 
 /* The parts of `clora train`: cmd_train.c has the options, train_load.c what is made before the first step, train_run.c
- * the loop, train_report.c what is said, train_log.c the JSONL file, train_methods.c what is trained, train_objective.c
+ * the loop, train_report.c what is said, train_log.c the JSONL file, train_checkpoint.c and train_resume.c what a run
+ * goes on from, train_methods.c what is trained, train_objective.c
  * what is minimised. */
 
 /* The methods, in the order in which they are made and saved. */
@@ -43,9 +44,11 @@ typedef struct train_past_args {
 
 typedef struct train_args {
     const char *model_path;
-    const char *method, *out, *val, *log, *init_adapter;
+    const char *method, *out, *val, *log, *init_adapter, *resume;
     uint64_t memory; /* bytes; 0: no limit */
-    int eval_every, profile, validate, objective;
+    int eval_every, save_every, profile, validate, objective;
+    int keep; /* checkpoints */
+    bool keep_given;
     int adapter_dtype; /* of lora's files: a clora_dtype */
     data_args data;
     model_args model;
@@ -61,7 +64,7 @@ typedef struct train_args {
 
 #define TRAIN_ARGS_INIT                                                                                \
     {                                                                                                  \
-        .method = "lora", .data = DATA_ARGS_INIT(4), .adapter = CLORA_ADAPTER_OPTIONS_INIT,            \
+        .method = "lora", .keep = 1, .data = DATA_ARGS_INIT(4), .adapter = CLORA_ADAPTER_OPTIONS_INIT, \
         .bottleneck = CLORA_BOTTLENECK_OPTIONS_INIT, .prefix = {.options = CLORA_PREFIX_OPTIONS_INIT}, \
         .prompt = {.options = CLORA_PREFIX_OPTIONS_INIT}, .train = CLORA_TRAIN_OPTIONS_INIT            \
     }
@@ -84,6 +87,8 @@ typedef struct train_log {
 int train_log_open(const cli_state *cli, train_log *log, const train_args *args, bool have_output);
 /* What the file holds must be the log of earlier runs, after which this one's lines go. */
 int train_log_check(const cli_state *cli, train_log *log);
+/* Take away the lines of steps after this one, which a run that goes on makes again. */
+int train_log_cut(const cli_state *cli, train_log *log, int step);
 void train_log_discard(train_log *log);                  /* of a run that did not begin: a file that it made goes */
 json_t *train_log_rewards(const clora_rewards *rewards); /* NULL without memory */
 void train_log_step(train_log *log, const clora_train_step *step);
@@ -94,6 +99,7 @@ void train_log_close(train_log *log); /* a failure shows in error */
 typedef struct train_state {
     const cli_state *cli;
     train_args *args;
+    const struct train_resume *resume;
     clora_output *output; /* the claim on --out, from when the run begins */
     bool begun;           /* from here on the log has lines */
     FILE *report;         /* for people: standard output, or standard error beside --json */
@@ -113,8 +119,9 @@ typedef struct train_state {
     double begin, seconds; /* of the steps and validations */
     double step_seconds;   /* of the steps alone */
     int64_t tokens;
-    double said_at; /* time of the last line for people */
-    int val_step;   /* step of the last validation, -1: none yet */
+    double said_at;  /* time of the last line for people */
+    double saved_at; /* and of the last checkpoint */
+    int val_step;    /* step of the last validation, -1: none yet */
     double val_loss, val_before;
 } train_state;
 

@@ -10,6 +10,7 @@
 #include "cli/inputs/tokenizer_ahead.h"
 #include "cli/train/cmd_train.h"
 #include "cli/train/train_memory.h"
+#include "cli/train/train_resume.h"
 
 /* Training data, then held-out data with the same labels; those of an adapter that is continued are its own. */
 static int load_files(train_state *state, const clora_model_info *info) {
@@ -117,6 +118,14 @@ static int start(train_state *state) {
 
 /* A directory that is not there is made and removed, to see whether it can be. */
 static int check_output(const train_state *state) {
+    char *left = train_checkpoint_newest(state->args->out);
+
+    free(left);
+    if (state->resume->path)
+        return CLI_DONE;
+    if (left)
+        return cli_fail(state->cli, "%s holds a run that did not end: --resume %s goes on with it; or name a new one",
+                        state->args->out, state->args->out);
     interrupt_hold();
     const clora_status status = clora_inspect_output(state->args->out);
     interrupt_let();
@@ -146,6 +155,8 @@ int train_load(train_state *state) {
         status = make_reference(state);
     if (status == CLI_DONE)
         status = make_trainer(state);
+    if (status == CLI_DONE && state->resume->path)
+        status = train_checkpoint_restore(state);
     return status;
 }
 

@@ -171,6 +171,36 @@ int train_log_check(const cli_state *cli, train_log *log) {
     return CLI_DONE;
 }
 
+/* Where the lines of later steps begin that end the file, or a line without an end. */
+static long end_of_steps(FILE *old, int step) {
+    char *line = NULL;
+    size_t room = 0;
+    long end = 0, at = 0;
+    ssize_t n;
+
+    while ((n = getline(&line, &room, old)) > 0) {
+        int of;
+        at += n;
+        if (line[n - 1] == '\n' && (sscanf(line, "{\"step\":%d", &of) != 1 || of <= step))
+            end = at;
+    }
+    free(line);
+    return end;
+}
+
+int train_log_cut(const cli_state *cli, train_log *log, int step) {
+    FILE *old = log->is_file ? fopen(log->path, "rbe") : NULL;
+
+    if (!old)
+        return CLI_DONE;
+    const long end = end_of_steps(old, step);
+    fclose(old);
+    log->cut_off = false;
+    if (ftruncate(fileno(log->stream), end) != 0)
+        return cli_fail(cli, "cannot write the log %s: %s", log->path, strerror(errno));
+    return CLI_DONE;
+}
+
 void train_log_discard(train_log *log) {
     if (log->created)
         unlink(log->path); /* while the lock keeps others from it */

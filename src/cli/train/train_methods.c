@@ -137,6 +137,7 @@ static clora_status save_part(const train_state *state, int i) {
     char *path = NULL;
 
     options.base_name = state->args->model_path;
+    options.overwrite = 1; /* the run's own earlier state: nothing else is in a directory that it has claimed */
     options.dtype = i == TRAIN_LORA ? (clora_dtype)state->args->adapter_dtype : CLORA_DTYPE_F32;
     if (is_alone(state))
         return clora_adapter_save_with(state->part[i], state->args->out, &options);

@@ -3,6 +3,7 @@
 #include "cli/ui/interrupt.h"
 #include "cli/ui/profile_out.h"
 #include "cli/train/cmd_train.h"
+#include "cli/train/train_resume.h"
 
 static const char interrupt_notice[] =
     "\nclora train: interrupted; ending this step and saving the adapter (once more: end at once)\n";
@@ -74,15 +75,18 @@ static int step_once(train_state *state) {
 
 static int loop(train_state *state) {
     const int steps = clora_trainer_steps(state->trainer), every = state->args->eval_every;
-    int status = validate(state, 0);
+    const int first = state->last.step + 1;
+    int status = first == 1 ? validate(state, 0) : CLI_DONE;
 
-    begin_bar(state, steps, 0);
-    for (int i = 1; status == CLI_DONE && i <= steps && !interrupt_seen(); i++) {
+    begin_bar(state, steps, first - 1);
+    for (int i = first; status == CLI_DONE && i <= steps && !interrupt_seen(); i++) {
         status = step_once(state);
         if (status == CLI_DONE && !interrupt_seen() && (i == steps || (every > 0 && i % every == 0))) {
             status = validate(state, i);
             begin_bar(state, steps, i);
         }
+        if (status == CLI_DONE && !interrupt_seen())
+            train_checkpoint_after_step(state);
     }
     progress_end(&state->bar);
     state->seconds = progress_clock() - state->begin;
@@ -98,10 +102,13 @@ static int end(train_state *state) {
     if (status != CLI_DONE)
         return status;
     if (!train_is_complete(state)) {
+        if (state->last.step > 0)
+            train_checkpoint_save(state);
         cli_fail(state->cli, "interrupted after %d of %d steps; %s holds the %s so far", state->last.step, steps,
                  state->args->out, train_result(state));
         return interrupt_status();
     }
+    train_checkpoint_end(state);
     if (state->log.error)
         return cli_fail(state->cli, "the log %s is incomplete: %s; the %s is saved", state->log.path,
                         strerror(state->log.error), train_result(state));
@@ -111,16 +118,19 @@ static int end(train_state *state) {
 int train_run(train_state *state) {
     interrupt_watch(interrupt_notice);
     /* it was empty when the data were read: another run may have begun since */
-    if (clora_output_open(&state->output, state->args->out) != CLORA_OK)
+    if ((state->resume->path ? clora_output_continue : clora_output_open)(&state->output, state->args->out) != CLORA_OK)
         return cli_fail_library(state->cli);
     int status = train_log_open(state->cli, &state->log, state->args, true);
+    if (status == CLI_DONE && state->resume->path)
+        status = train_log_cut(state->cli, &state->log, state->last.step);
     if (status != CLI_DONE)
         return status;
     state->begun = true;
     train_report_plan(state);
     if (state->args->profile && (status = profile_begin(state->cli, state->context)) != CLI_DONE)
         return status;
-    state->begin = state->said_at = progress_clock();
+    state->begin = state->said_at = state->saved_at = progress_clock();
+    state->begin -= state->seconds; /* of a run that goes on */
     status = loop(state);
     train_log_close(&state->log);
     return status == CLI_DONE ? end(state) : status;
