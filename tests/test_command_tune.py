@@ -38,7 +38,7 @@ class Tune(CommandTest):
         self.environment["POCL_EXTRA_BUILD_FLAGS"] = "-cl-opt-disable"  # compiling is most of the time
 
     def tune(self, *more, command=SHAPE, **options):
-        return clora(*command, "--budget", "60s", "--json", *more, env=self.environment, **options)
+        return clora(*command, "--budget", "600s", "--json", *more, env=self.environment, **options)
 
     def tuned(self, *more, **options):
         status, out, err = self.tune(*more, **options)
@@ -282,7 +282,7 @@ class Disk(Tune):
 
     def test_a_parent_killed_at_any_point_leaves_a_cache_that_can_be_read(self):
         random.seed(1)
-        kept, command = set(), [CLORA, *SHAPE, "--budget", "60s", "--quiet"]
+        kept, command = set(), [CLORA, *SHAPE, "--budget", "600s", "--quiet"]
         for _ in range(100):
             process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL)
