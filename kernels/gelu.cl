@@ -24,14 +24,10 @@ static inline V gelu_slope(const V x, const V s) {
     return fma(x * s * (1.0f - s), fma(x * x, (V)(3.0f * GELU_CUBIC), (V)(GELU_LINEAR)), s);
 }
 
-// The same of one element, for the columns that fill no vector.
-static inline float gelu_gate_one(const float x) {
-    return 1.0f / (1.0f + exp(-x * fma(x * x, GELU_CUBIC, GELU_LINEAR)));
-}
-
-static inline float gelu_slope_one(const float x, const float s) {
-    return fma(x * s * (1.0f - s), fma(x * x, 3.0f * GELU_CUBIC, GELU_LINEAR), s);
-}
+#if VW > 1
+// Of one element, for the columns that fill no vector: with the bits of a lane, wherever a row is cut into parts.
+#define ONE(f) ((f).s0)
+#endif
 
 // y = gelu(x), columns begin to end of a row.
 static inline void gelu_row(__global float *y, __global const float *x, const int begin, const int end) {
@@ -42,7 +38,7 @@ static inline void gelu_row(__global float *y, __global const float *x, const in
     }
 #if VW > 1
     for (; i < end; i++)
-        y[i] = x[i] * gelu_gate_one(x[i]);
+        y[i] = x[i] * ONE(gelu_gate((V)(x[i])));
 #endif
 }
 
@@ -79,8 +75,8 @@ gelu_backward(__global float *dx, const ulong dx_offset, const int dx_stride, __
     }
 #if VW > 1
     for (; i < end; i++) {
-        const float v = x[i], d = dy[i], s = gelu_gate_one(v);
-        dx[i] = d * gelu_slope_one(v, s);
+        const float v = x[i], d = dy[i], s = ONE(gelu_gate((V)(v)));
+        dx[i] = d * ONE(gelu_slope((V)(v), (V)(s)));
         if (with_y)
             y[i] = v * s;
     }

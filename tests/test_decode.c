@@ -318,6 +318,7 @@ static void test_every_family_goes_as_one_from_every_storage_type(void **state) 
             snprintf(name, sizeof(name), "tiny-%s", family->model_type);
             if (!storage_of((clora_storage)type))
                 continue;
+            print_message("%s %s\n", name, clora_storage_name((clora_storage)type));
             clora_model *model = load(fixture_path(name), type);
             clora_adapter *adapter = make_adapter(model, &options);
             check(model, adapter, (text){2, 1, 3}, SOME);
