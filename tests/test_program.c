@@ -71,7 +71,7 @@ static void test_programs_are_kept_for_drivers_that_do_not(void **state) {
     free(whole);
 }
 
-enum { TEXTS = 16 };
+enum { TEXTS = 24 };
 
 typedef struct texts {
     const char *text[TEXTS];

@@ -12,9 +12,6 @@ static clora_status open_output(clora_output **out, const char *directory, bool 
     clora_status status = CLORA_OK;
     claim *c = NULL;
 
-    NEED(out);
-    *out = NULL;
-    NEED(directory);
     if (!empty && !file_is_directory(directory))
         TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "%s: no such directory", directory));
     TRY(claim_take(&c, directory, true));
@@ -29,10 +26,16 @@ done:
 }
 
 clora_status clora_output_open(clora_output **out, const char *directory) {
+    NEED(out);
+    *out = NULL;
+    NEED(directory);
     return open_output(out, directory, true);
 }
 
 clora_status clora_output_continue(clora_output **out, const char *directory) {
+    NEED(out);
+    *out = NULL;
+    NEED(directory);
     return open_output(out, directory, false);
 }
 
