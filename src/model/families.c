@@ -197,7 +197,7 @@ done:
     return status;
 }
 
-/* Without caps of scores and logits, and scores by the size of heads: as Gemma 3's files have it up to 12B. */
+/* Without caps of scores and logits, as Gemma 3's files have it. */
 static clora_status read_gemma3(model_config *c, const json_t *root, const char *path) {
     static const char *const caps[] = {"attn_logit_softcapping", "final_logit_softcapping"};
     clora_status status = CLORA_OK;
@@ -208,10 +208,10 @@ static clora_status read_gemma3(model_config *c, const json_t *root, const char 
         if (config_is_set(root, caps[i]))
             TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"%s\" is set; only null is supported", path, caps[i]));
     TRY(json_get_real(&scale, root, "query_pre_attn_scalar", 256.0, path));
+    if (!(scale > 0.0))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"query_pre_attn_scalar\" is %g: it must be above 0", path, scale));
     if (scale != (double)c->head_dim)
-        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
-                       "%s: \"query_pre_attn_scalar\" is %g; only the size of the heads, %d, is supported", path, scale,
-                       c->head_dim));
+        c->attention_scale = (float)(1.0 / sqrt(scale));
     TRY(read_pattern(c, root, path));
 done:
     return status;
