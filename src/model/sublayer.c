@@ -111,7 +111,6 @@ done:
 
 clora_status sublayer_backward(workspace *ws, const selection *s, int sublayer, clora_tensor *df) {
     const bottleneck *b = selection_sublayer(s, sublayer);
-
     clora_status status = CLORA_OK;
 
     *df = ws->dstream;
