@@ -24,7 +24,8 @@ enum { V = 97, MOST = 64 * V };
 static const double tolerance = 1e-4;
 
 static clora_context *context;
-static clora_model *models[3];
+static const char *const bases[] = {"tiny-llama", "tiny-qwen2", "tiny-mistral", "tiny-qwen3"};
+static clora_model *models[sizeof(bases) / sizeof(bases[0])];
 
 /* PEFT's adapters; trained is where PEFT trains them. */
 static const struct {
@@ -37,15 +38,13 @@ static const struct {
     {"tiny-qwen2-prefix", 1, true},
     {"tiny-qwen2-prompt", 1, true},
     {"tiny-mistral-prefix", 2, true}, /* longer than the window */
+    {"tiny-qwen3-prefix", 3, true},   /* whose keys are not beside their values in training */
     {"tiny-llama-prefix-projection", 0, false},
 };
-enum { CASES = sizeof(cases) / sizeof(cases[0]), TRAINED = CASES - 1 };
+enum { CASES = sizeof(cases) / sizeof(cases[0]), TRAINED = CASES - 1, BASES = sizeof(bases) / sizeof(bases[0]) };
 
 static clora_adapter *load(int i) {
-    clora_adapter *adapter = NULL;
-
-    assert_ok(clora_adapter_load(&adapter, models[cases[i].model], fixture_path(cases[i].name)));
-    return adapter;
+    return fixture_adapter(models[cases[i].model], cases[i].name);
 }
 
 /* Logits (B, T, V) of the batch: in one pass, or a token at a time. */
@@ -559,14 +558,14 @@ static void test_joined_with_low_rank_terms_it_stays_what_it_is(void **state) {
 
 static int make(void **state) {
     (void)state;
-    return clora_model_load(&models[0], context, fixture_path("tiny-llama"), NULL) != CLORA_OK ||
-           clora_model_load(&models[1], context, fixture_path("tiny-qwen2"), NULL) != CLORA_OK ||
-           clora_model_load(&models[2], context, fixture_path("tiny-mistral"), NULL) != CLORA_OK;
+    for (int i = 0; i < BASES; i++)
+        assert_ok(clora_model_load(&models[i], context, fixture_path(bases[i]), NULL));
+    return 0;
 }
 
 static int finish(void **state) {
     (void)state;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < BASES; i++)
         clora_model_free(models[i]);
     return 0;
 }
