@@ -316,7 +316,7 @@ static void test_every_family_goes_as_one_from_every_storage_type(void **state) 
         for (int type = 0; type < CLORA_STORAGE_END; type++) {
             char name[64];
             snprintf(name, sizeof(name), "tiny-%s", family->model_type);
-            if (!storage_of((clora_storage)type))
+            if (!storage_of((clora_storage)type) || (type != CLORA_STORAGE_F32 && !sample_takes(&sample, 4)))
                 continue;
             print_message("%s %s\n", name, clora_storage_name((clora_storage)type));
             clora_model *model = load(fixture_path(name), type);
