@@ -108,6 +108,12 @@ static clora_status stream(const shape_request *r) {
     return add(r, (op_shape){.M = r->M, .K = r->model->hidden});
 }
 
+static clora_status placed(const shape_request *r) {
+    enum { POSITIONS = 1024 }; /* of GPT-2 */
+
+    return add(r, (op_shape){.M = r->M, .N = POSITIONS, .K = r->model->hidden});
+}
+
 static clora_status dropped(const shape_request *r) {
     return add(r, (op_shape){.M = r->M, .K = r->model->hidden, .option = 1});
 }
@@ -233,7 +239,7 @@ static const shape_rule rules[] = {
     {"swiglu_backward", gated, false},
     {"gelu", gated, false},
     {"gelu_backward", gated, false},
-    {"add_positions", stream, false},
+    {"add_positions", placed, false},
     {"cross_entropy", losses, false},
     {"dropout", dropped, false},
     {"dropout_add", dropped, false},

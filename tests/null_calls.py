@@ -30,6 +30,7 @@ OPTIONAL_IN = {
     "clora_request_ids": {"count"},
     "clora_request_text": {"size"},
     "clora_session_select": {"adapter"},
+    "clora_trainer_save": {"note"},
     "clora_tune_worker": {"device"},
 }
 OPENCL = {"cl_context": "given.cl", "cl_command_queue": "given.queue", "cl_mem": "given.buffer"}

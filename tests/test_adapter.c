@@ -49,7 +49,10 @@ static void keep(shared *object) {
 }
 
 static base_model base_with(int count) {
-    return (base_model){.model = &fake_model, .context = context, .projections = count, .projection = projections};
+    static const model_names names = {.embedding_module = "model.embed_tokens"};
+
+    return (base_model){
+        .model = &fake_model, .context = context, .names = &names, .projections = count, .projection = projections};
 }
 
 static clora_status make_adapter(clora_adapter **out, const clora_adapter_options *options) {

@@ -362,8 +362,7 @@ class Interrupt(TrainTest):
                 self.assertRegex(out, r"(?m)^\d+ steps? in ")
                 self.assertTrue(all(self.saved()))
                 self.assertEqual(clora("eval", MODEL, "--adapter", self.out, "--data", self.val)[0], 0)
-            for name in FILES:
-                self.out.joinpath(name).unlink()
+            shutil.rmtree(self.out)
 
     @needs_proc
     def test_a_second_signal_ends_it_at_once(self):

@@ -336,7 +336,7 @@ class Inspect(UseTest):
         self.fails(1, "inspect", copy, says="a\\u001b[2J\\u000ab")
 
     def test_a_data_file_is_counted(self):
-        text = '{"context": "caf\u00e9 ", "target": "two"}\n{"prompt": "", "completion": "three"}\n'
+        text = '{"context": "caf\u00e9 ", "target": "two"}\n{"context": "", "target": "three"}\n'
         data = self.write("pairs.jsonl", text)
         result = self.gives_json("inspect", data)
         self.assertEqual(result, {"kind": "data", "pairs": 2, "context_characters": 5, "target_characters": 8,

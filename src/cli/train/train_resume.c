@@ -20,7 +20,7 @@ static const char *given_directory(int argc, char **argv) {
         else if (strcmp(argv[i], OPTION) == 0)
             found = i + 1 < argc ? argv[i + 1] : NULL;
     }
-    return found;
+    return found && *found ? found : NULL; /* what is missing the options' own reader says */
 }
 
 static bool holds(const char *directory, const char *name) {
