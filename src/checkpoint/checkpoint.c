@@ -17,7 +17,7 @@
 #define PLACE "place"
 #define NOTE "note"
 
-enum { NAME_ROOM = 32 };
+enum { NAME_ROOM = 40 };
 
 /* A tensor of the file: a buffer of parameters, one of the optimizer's, or what the reference policy scored. All lie in
  * it as on the device, whatever type an optimizer sees in its four bytes. */
