@@ -239,10 +239,11 @@ static void test_what_would_change_the_run_is_named(void **state) {
     other = options_of(&kinds[0]);
     begin_with(&r, &kinds[0], &other, 1);
     assert_refused(clora_trainer_restore(r.trainer, scratch_path("one")), CLORA_ERROR_ARGUMENT,
-                   "run with another data");
+                   "whose data is not this");
     end(&r);
     begin(&r, &kinds[3]);
-    assert_refused(clora_trainer_restore(r.trainer, scratch_path("one")), CLORA_ERROR_ARGUMENT, "another what trains");
+    assert_refused(clora_trainer_restore(r.trainer, scratch_path("one")), CLORA_ERROR_ARGUMENT,
+                   "whose list of parameters is not");
     (void)step(&r); /* which is as it was */
     end(&r);
 }
@@ -267,7 +268,8 @@ static void test_another_base_is_named(void **state) {
     assert_ok(clora_model_load(&r.model, context, scratch_path("base"), NULL));
     make_lora(&r.adapter, r.model);
     assert_ok(clora_trainer_create(&r.trainer, r.model, r.adapter, r.data, &options));
-    assert_refused(clora_trainer_restore(r.trainer, scratch_path("one")), CLORA_ERROR_ARGUMENT, "another base");
+    assert_refused(clora_trainer_restore(r.trainer, scratch_path("one")), CLORA_ERROR_ARGUMENT,
+                   "whose base is not this");
     end(&r);
 }
 

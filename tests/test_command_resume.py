@@ -132,7 +132,7 @@ class Checkpoints(ResumeTest):
         data = self.folder / "data.jsonl"
         text = data.read_text(encoding="utf-8")
         data.write_text(text.replace("name", "nome", 1), encoding="utf-8")
-        self.fails(1, "train", "--resume", self.out, "--quiet", says="is of a run with another data")
+        self.fails(1, "train", "--resume", self.out, "--quiet", says="is of a run whose data is not this one's")
         data.unlink()
         self.fails(1, "train", "--resume", self.out, "--quiet", says="data.jsonl")
         self.assertEqual(files(self.out), before)

@@ -152,7 +152,7 @@ clora_status run_terms_describe(json_t **out, const clora_trainer *t) {
     json_t *terms = json_object();
 
     *out = NULL;
-    TRY(put_hash(&terms, "what trains", t, hash_parameters));
+    TRY(put_hash(&terms, "list of parameters", t, hash_parameters));
     put_options(&terms, t);
     TRY(put_hash(&terms, "data", t, hash_data));
     TRY(put_hash(&terms, "base", t, hash_base));
@@ -173,7 +173,7 @@ static clora_status fail_for(const char *key, const json_t *theirs, const json_t
     char *b = json_text(own, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
     const clora_status status =
         json_is_string(own) || !a || !b
-            ? clora_fail(CLORA_ERROR_ARGUMENT, "%s is of a run with another %s", path, key)
+            ? clora_fail(CLORA_ERROR_ARGUMENT, "%s is of a run whose %s is not this one's", path, key)
             : clora_fail(CLORA_ERROR_ARGUMENT, "%s is of a run whose %s is %s, and this one's is %s", path, key, a, b);
 
     free(a);
