@@ -108,7 +108,33 @@ class Mistakes(CommandTest):
                 self.wrong(command, *NEEDED[command], "--devise=0", says=["unknown option '--devise'", "'--device'?"])
                 self.wrong(command, *NEEDED[command], "--xyzzy", says="unknown option '--xyzzy' (try")
                 self.wrong(command, *NEEDED[command], "-x", says="unknown option '-x'")
-        self.wrong("train", "m", "--learning-rate", "1", says="unknown option '--learning-rate'")
+        self.wrong("train", "m", "--warmup-ratio", "0.1", says=["unknown option '--warmup-ratio'", "'--warmup'?"])
+
+    def test_names_of_other_tools_are_taken_or_lead_to_ours(self):
+        rows = re.findall(r'{"([a-z0-9-]+)", "([a-z-]+)", (true|false)}',
+                          (ROOT / "src/cli/options/aliases.c").read_text(encoding="utf-8"))
+        page = (ROOT / "docs/coming-from.md").read_text(encoding="utf-8")
+        known = {command: help_options(command) for command in COMMANDS}
+        self.assertGreater(len(rows), 50)
+        for name, ours, same in rows:
+            commands = [c for c in COMMANDS if f"--{ours}" in known[c]]
+            with self.subTest(name):
+                self.assertTrue(commands, f"no command has --{ours}")
+                self.assertNotIn(f"--{name}", known[commands[0]])
+                self.assertIn(name, page.replace("_", "-"))
+                value = known[commands[0]][f"--{ours}"]
+                if same == "false":
+                    self.wrong(commands[0], *NEEDED[commands[0]], f"--{name}", says=f"did you mean '--{ours}'?")
+                elif value and not value.startswith("["):
+                    self.wrong(commands[0], *NEEDED[commands[0]], f"--{name}", says=f"--{name} needs a value")
+                else:
+                    self.wrong(commands[0], *NEEDED[commands[0]], f"--{name}=!", says=["--", "!" if value else name])
+
+    def test_underscores_are_dashes_in_names_and_stay_in_values(self):
+        self.wrong("train", *NEEDED["train"], "--per_device_train_batch_size=0", says="--batch-size 0")
+        self.wrong("train", *NEEDED["train"], "--init_adapter=--a_b", "--rank_pattern=q=1",
+                   says="--init-adapter continues")
+        self.wrong("devices", "--", "--a_b", says="unexpected argument '--a_b'")
 
     def test_names_of_options_are_written_out(self):
         self.wrong("generate", "m", "--temper", "1", says=["unknown option '--temper'", "'--temperature'?"])
@@ -183,6 +209,11 @@ class Mistakes(CommandTest):
             self.wrong(command, says="MODEL is missing")
         self.wrong("inspect", says="PATH is missing")
         self.wrong("merge", "m", "--out", "o", says="ADAPTER is missing")
+        self.wrong("merge", "m", "a", "--adapter", "b", "--out", "o", says="ADAPTER or --adapter, not both")
+        self.wrong("generate", "m", "a", "--requests", "f",
+                   says="unexpected argument 'a': requests name their adapters")
+        for command in ("generate", "eval", "chat"):
+            self.wrong(command, "m", "a", "b", *NEEDED[command][1:], says="unexpected argument 'b'")
         self.wrong("merge", "m", "a", says="--out DIR is missing")
         self.wrong("train", "m", "--out", "o", says="--data FILE is missing")
         self.wrong("train", "m", "--data", "d", says="--out DIR is missing")

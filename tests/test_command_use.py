@@ -209,7 +209,7 @@ class Merge(UseTest):
         self.assertTrue(table.endswith(f"{out} holds the merged model\n"))
         arguments = ["--prompt", PROMPT, "--max-tokens", "16"]
         self.assertEqual(self.gives_json("generate", out, *arguments)["ids"],
-                         self.gives_json("generate", MODEL, "--adapter", adapter, *arguments)["ids"])
+                         self.gives_json("generate", MODEL, adapter, *arguments)["ids"])
         self.fails(1, "merge", MODEL, adapter, "--out", out, says=[str(out), "not empty"])
 
     def test_on_a_terminal_the_table_has_lines_of_its_own(self):

@@ -249,18 +249,22 @@ static int check(const cli_state *cli, eval_args *args, const opt_group *groups)
 }
 
 static int run(cli_state *cli, int argc, char **argv) {
-    static const char *const names[] = {"MODEL", NULL};
+    static const char *const names[] = {"MODEL", "ADAPTER", NULL};
+    const char *paths[2];
     eval_args args = {.data = DATA_ARGS_INIT(8), .preference = CLORA_PREFERENCE_OPTIONS_INIT};
     opt_group groups[GROUPS] = {{.heading = "Data", .options = data_options, .values = &args.data},
                                 {.heading = "Model", .options = model_part, .values = &args},
                                 {.heading = "Objective", .options = objective_part, .values = &args}};
     eval_run work = {.cli = cli};
     int max_length = 0;
-    int status = opt_parse(cli, groups, GROUPS, names, 1, &args.path, argc, argv);
+    int status = opt_parse(cli, groups, GROUPS, names, 1, paths, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
-    status = check(cli, &args, groups);
+    args.path = paths[0];
+    status = adapters_add(cli, &args.adapter, paths[1]);
+    if (status == CLI_DONE)
+        status = check(cli, &args, groups);
     if (status == CLI_DONE)
         status = load(&work, &args, &max_length);
     if (status == CLI_DONE)
@@ -274,7 +278,7 @@ static int run(cli_state *cli, int argc, char **argv) {
 const command command_eval = {
     .name = "eval",
     .summary = "measure a model's loss, perplexity and accuracy on pairs",
-    .usage = "MODEL --data FILE [--adapter DIR] [options]",
+    .usage = "MODEL [ADAPTER] --data FILE [options]",
     .about =
         "Measures how well a model, with or without an adapter, predicts the targets: mean negative log likelihood "
         "(natural logarithm) and perplexity per learnt token, and accuracy: how often "

@@ -13,6 +13,7 @@
 #include "cli/ui/text.h"
 
 typedef struct merge_args {
+    const char *adapter; /* said as an option */
     const char *out;
     int dtype;
 } merge_args;
@@ -27,6 +28,12 @@ static const opt options[] = {
      .value = "DIR",
      .flags = OPT_REQUIRED,
      .help = "directory for the merged model; must not exist, or be empty"},
+    {.name = "adapter",
+     .type = OPT_PATH,
+     .offset = offsetof(merge_args, adapter),
+     .value = "DIR",
+     .standard = "",
+     .help = "the adapter, instead of ADAPTER"},
     {.name = "dtype",
      .type = OPT_CHOICE,
      .offset = offsetof(merge_args, dtype),
@@ -93,16 +100,19 @@ static int run(cli_state *cli, int argc, char **argv) {
     merge_table table = {.cli = cli};
     clora_merge_options how = CLORA_MERGE_OPTIONS_INIT;
     clora_merge_report report;
-    const int status = opt_parse(cli, groups, 1, names, 2, paths, argc, argv);
+    const int status = opt_parse(cli, groups, 1, names, 1, paths, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
+    if (!paths[1] == !args.adapter)
+        return cli_misuse(cli, paths[1] ? "ADAPTER or --adapter, not both" : "ADAPTER is missing");
+    const char *adapter = paths[1] ? paths[1] : args.adapter;
     how.callback = print_row;
     how.progress = show_progress;
     how.user = &table;
     how.dtype = args.dtype - 1;
     interrupt_watch("\nclora merge: interrupted; removing what was written (once more: end at once)\n");
-    const clora_status merged = clora_merge_with(paths[0], paths[1], args.out, &how, &report);
+    const clora_status merged = clora_merge_with(paths[0], adapter, args.out, &how, &report);
     progress_end(&table.bar);
     if (table.interrupted) {
         cli_fail(cli, "interrupted; nothing is left in %s", args.out);

@@ -204,8 +204,8 @@ static int converse(chat_run *run) {
 }
 
 static int run(cli_state *cli, int argc, char **argv) {
-    static const char *const names[] = {"MODEL", NULL};
-    const char *path;
+    static const char *const names[] = {"MODEL", "ADAPTER", NULL};
+    const char *paths[2];
     chat_args args = {.generate = {.generate = CLORA_GENERATE_OPTIONS_INIT}};
     opt_group groups[] = {{.heading = "Conversation", .options = talk_part, .values = &args},
                           {.heading = "Choice of tokens", .options = generate_choice, .values = &args.generate},
@@ -213,11 +213,13 @@ static int run(cli_state *cli, int argc, char **argv) {
     chat_run work = {.cli = cli, .args = &args};
 
     args.generate.generate.max_tokens = 512;
-    int status = opt_parse(cli, groups, 3, names, 1, &path, argc, argv);
+    int status = opt_parse(cli, groups, 3, names, 1, paths, argc, argv);
     if (status != OPT_GO_ON)
         return status;
     work.talk.system = args.system;
-    status = load(&work, path);
+    status = adapters_add(cli, &args.generate.adapter, paths[1]);
+    if (status == CLI_DONE)
+        status = load(&work, paths[0]);
     if (status == CLI_DONE)
         status = converse(&work);
     release(&work);
@@ -227,7 +229,7 @@ static int run(cli_state *cli, int argc, char **argv) {
 const command command_chat = {
     .name = "chat",
     .summary = "talk with a model, with or without an adapter",
-    .usage = "MODEL [--adapter DIR] [options]",
+    .usage = "MODEL [ADAPTER] [options]",
     .about =
         "Answers each line of standard input as the next turn of one conversation, by the model's chat template; the "
         "answers are printed as they come. /reset forgets what was said, /save FILE writes it as a row of training "

@@ -341,8 +341,8 @@ static int run_requests(generate_run *run, const char *path, const generate_args
 }
 
 static int run(cli_state *cli, int argc, char **argv) {
-    static const char *const names[] = {"MODEL", NULL};
-    const char *path;
+    static const char *const names[] = {"MODEL", "ADAPTER", NULL};
+    const char *paths[2];
     generate_args args = {.generate = CLORA_GENERATE_OPTIONS_INIT, .batch_size = 8, .requests = REQUESTS_ARGS_INIT};
     opt_group groups[] = {{.heading = "Text", .options = generate_text, .values = &args},
                           {.heading = "Requests", .options = requests_options, .values = &args.requests},
@@ -351,16 +351,20 @@ static int run(cli_state *cli, int argc, char **argv) {
                           {.heading = "Model", .options = generate_model, .values = &args}};
     generate_run work = {.cli = cli};
     enum { GROUPS = sizeof(groups) / sizeof(groups[0]) };
-    int status = opt_parse(cli, groups, GROUPS, names, 1, &path, argc, argv);
+    int status = opt_parse(cli, groups, GROUPS, names, 1, paths, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
-    status = check(cli, &args, groups, GROUPS);
+    if (paths[1] && args.requests.file)
+        return cli_misuse(cli, "unexpected argument '%s': requests name their adapters", paths[1]);
+    status = adapters_add(cli, &args.adapter, paths[1]);
+    if (status == CLI_DONE)
+        status = check(cli, &args, groups, GROUPS);
     if (status != CLI_DONE)
         return status;
-    status = start(&work, path);
+    status = start(&work, paths[0]);
     if (status == CLI_DONE)
-        status = args.requests.file ? run_requests(&work, path, &args) : continue_prompts(&work, path, &args);
+        status = args.requests.file ? run_requests(&work, paths[0], &args) : continue_prompts(&work, paths[0], &args);
     const bool told = work.prompts.count == 1 && cli->json; /* the profile is in the one result */
     if (status == CLI_DONE && args.profile && !told) {
         fflush(stdout);
@@ -373,7 +377,7 @@ static int run(cli_state *cli, int argc, char **argv) {
 const command command_generate = {
     .name = "generate",
     .summary = "continue a prompt, with or without an adapter",
-    .usage = "MODEL [--adapter DIR] [--chat] [--prompt TEXT | --jsonl FILE] [options]\n"
+    .usage = "MODEL [ADAPTER] [--chat] [--prompt TEXT | --jsonl FILE] [options]\n"
              "       clora generate MODEL --requests FILE [--adapters DIR] [options]",
     .about =
         "Continues a prompt and prints the new text as it comes. It ends at an end token of the model, at a --stop "

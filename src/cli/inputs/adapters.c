@@ -1,5 +1,15 @@
 #include "cli/inputs/adapters.h"
 
+int adapters_add(const cli_state *cli, opt_list *paths, const char *path) {
+    if (!path)
+        return CLI_DONE;
+    if (paths->count == OPT_LIST_MAX)
+        return cli_misuse(cli, "more than %d adapters", OPT_LIST_MAX);
+    paths->items[paths->count++] = path;
+    paths->items[paths->count] = NULL;
+    return CLI_DONE;
+}
+
 int adapters_load(const cli_state *cli, clora_adapter **out, clora_model *model, const opt_list *paths) {
     clora_adapter *part[OPT_LIST_MAX] = {NULL};
     clora_status status = CLORA_OK;

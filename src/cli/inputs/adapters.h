@@ -5,7 +5,11 @@
 
 #include "cli/options/opt.h"
 
-#define ADAPTERS_HELP "apply this adapter; may be given several times, for several methods at once"
+#define ADAPTERS_HELP "apply this adapter, as ADAPTER does; may be given several times, for several methods at once"
+
+/* "MODEL ADAPTER" says what "MODEL --adapter ADAPTER" says; `path` may be NULL. CLI_DONE, or the exit status after
+ * saying what is wrong. */
+int adapters_add(const cli_state *cli, opt_list *paths, const char *path);
 
 /* The adapters that --adapter names, joined when there are several, or NULL. CLI_DONE, or the exit status after saying
  * what is wrong. */

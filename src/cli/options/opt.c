@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/options/aliases.h"
 #include "cli/options/opt_value.h"
 #include "cli/ui/suggest.h"
 
-enum { MOST_OPTIONS = 128, MOST_GROUPS = 32, FIRST_VALUE = 256 };
+enum { MOST_OPTIONS = 256, MOST_GROUPS = 32, FIRST_VALUE = 256 };
 
 static const opt common_options[] = {
     {.name = "device",
@@ -30,14 +31,22 @@ static const opt common_options[] = {
     {.name = NULL},
 };
 
-/* All options of all groups in one row, as getopt_long wants them. */
+/* All options of all groups in one row, then other tools' names of them, as getopt_long wants them. */
 typedef struct option_row {
     struct option row[MOST_OPTIONS + 1];
     const opt *options[MOST_OPTIONS];
     opt_group *groups[MOST_OPTIONS];
     int indices[MOST_OPTIONS];
+    int own; /* of the names that are not aliases */
     int count;
 } option_row;
+
+static int find_name(const option_row *all, int count, const char *name) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(all->row[i].name, name) == 0)
+            return i;
+    return -1;
+}
 
 static void gather(option_row *out, opt_group *groups, int group_count) {
     memset(out, 0, sizeof(*out));
@@ -52,6 +61,30 @@ static void gather(option_row *out, opt_group *groups, int group_count) {
             out->groups[out->count] = &groups[g];
             out->indices[out->count++] = i;
         }
+    out->own = out->count;
+}
+
+static void gather_aliases(option_row *out) {
+    for (const alias *a = aliases; a->name; a++) {
+        const int at = find_name(out, out->own, a->ours);
+        if (!a->same || at < 0 || find_name(out, out->count, a->name) >= 0)
+            continue;
+        assert(out->count < MOST_OPTIONS);
+        out->row[out->count] = out->row[at];
+        out->row[out->count].name = a->name;
+        out->row[out->count].val = FIRST_VALUE + out->count;
+        out->options[out->count] = out->options[at];
+        out->groups[out->count] = out->groups[at];
+        out->indices[out->count++] = out->indices[at];
+    }
+}
+
+/* Which of this command's options does what another tool calls so, if not quite the same? */
+static const char *related(const option_row *all, const char *name) {
+    for (const alias *a = aliases; a->name; a++)
+        if (strcmp(a->name, name) == 0 && find_name(all, all->own, a->ours) >= 0)
+            return a->ours;
+    return NULL;
 }
 
 static int fail_unknown(const cli_state *cli, const option_row *all, const char *word) {
@@ -63,8 +96,10 @@ static int fail_unknown(const cli_state *cli, const option_row *all, const char 
     if (length < sizeof(name)) {
         memcpy(name, bare, length);
         for (int i = 0; i < all->count; i++)
-            suggest_offer(&near, all->options[i]->name);
+            suggest_offer(&near, all->row[i].name);
     }
+    if (related(all, name))
+        near.best = related(all, name);
     const int shown = (int)(length + (size_t)(bare - word));
     if (near.best)
         return cli_misuse(cli, "unknown option '%.*s'; did you mean '--%s'?", shown, word, near.best);
@@ -74,10 +109,7 @@ static int fail_unknown(const cli_state *cli, const option_row *all, const char 
 static bool is_option(const option_row *all, const char *word) {
     if (strncmp(word, "--", 2) != 0)
         return false;
-    for (int i = 0; i < all->count; i++)
-        if (strcmp(all->options[i]->name, word + 2) == 0)
-            return true;
-    return false;
+    return find_name(all, all->count, word + 2) >= 0;
 }
 
 /* getopt_long takes an optional value only after "=": here the next word is one too, where it is among the choices. */
@@ -96,14 +128,15 @@ static int take(const cli_state *cli, const option_row *all, int at, int argc, c
     const opt *o = all->options[at];
     const bool apart = optarg && optarg == argv[optind - 1];
     const char *word = argv[optind - (apart ? 2 : 1)];
-    const size_t length = strlen(o->name);
+    const char *name = all->row[at].name;
+    const size_t length = strlen(name);
 
-    if (strncmp(word, "--", 2) != 0 || strncmp(word + 2, o->name, length) != 0 ||
+    if (strncmp(word, "--", 2) != 0 || strncmp(word + 2, name, length) != 0 ||
         (word[2 + length] != '\0' && word[2 + length] != '='))
         return fail_unknown(cli, all, word);
     if (apart && is_option(all, optarg))
-        return cli_misuse(cli, "--%s needs a value; '%s' is an option ('--%s=%s' if it is meant)", o->name, optarg,
-                          o->name, optarg);
+        return cli_misuse(cli, "--%s needs a value; '%s' is an option ('--%s=%s' if it is meant)", name, optarg, name,
+                          optarg);
     all->groups[at]->given |= UINT64_C(1) << all->indices[at];
     return opt_store(cli, o, all->groups[at]->values, value_of(o, argc, argv));
 }
@@ -134,9 +167,9 @@ static int read_options(const cli_state *cli, const option_row *all, int argc, c
     optind = 0;
     while (status == OPT_GO_ON && (found = getopt_long(argc, argv, ":h", all->row, NULL)) != -1) {
         if (found == ':')
-            status = cli_misuse(cli, "--%s needs a value", all->options[optopt - FIRST_VALUE]->name);
+            status = cli_misuse(cli, "--%s needs a value", all->row[optopt - FIRST_VALUE].name);
         else if (found == '?' && optopt >= FIRST_VALUE)
-            status = cli_misuse(cli, "--%s takes no value", all->options[optopt - FIRST_VALUE]->name);
+            status = cli_misuse(cli, "--%s takes no value", all->row[optopt - FIRST_VALUE].name);
         else if (found == '?' && optopt)
             status = cli_misuse(cli, "unknown option '-%c'", optopt);
         else if (found == '?')
@@ -145,6 +178,15 @@ static int read_options(const cli_state *cli, const option_row *all, int argc, c
             status = take(cli, all, found - FIRST_VALUE, argc, argv);
     }
     return status;
+}
+
+/* Other tools write --batch_size. What is a value, or stands after "--", stays as it is. */
+static void dashes_for_underscores(int argc, char **argv) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strncmp(argv[i], "--", 2) == 0)
+            for (char *c = argv[i]; *c && *c != '='; c++)
+                if (*c == '_')
+                    *c = '-';
 }
 
 static int read_positionals(const cli_state *cli, const char *const *names, int required, const char **positionals,
@@ -173,6 +215,8 @@ int opt_parse(cli_state *cli, opt_group *groups, int group_count, const char *co
         memcpy(every, groups, sizeof(*groups) * (size_t)group_count);
     every[group_count] = (opt_group){.heading = "General", .options = common_options, .values = cli};
     gather(&all, every, group_count + 1);
+    gather_aliases(&all);
+    dashes_for_underscores(argc, argv);
     if (asks_for_help(&all, argc, argv)) {
         opt_print_help(cli, every, group_count + 1);
         return CLI_DONE;
@@ -185,7 +229,7 @@ int opt_parse(cli_state *cli, opt_group *groups, int group_count, const char *co
     const int wrong = read_positionals(cli, names, required, positionals, argc - optind, argv + optind);
     if (wrong != OPT_GO_ON)
         return wrong;
-    for (int i = 0; i < all.count; i++)
+    for (int i = 0; i < all.own; i++)
         if (all.options[i]->flags & OPT_REQUIRED && !(all.groups[i]->given >> all.indices[i] & 1))
             return cli_misuse(cli, "--%s %s is missing", all.options[i]->name, all.options[i]->value);
     return OPT_GO_ON;
