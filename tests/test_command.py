@@ -222,7 +222,8 @@ class Mistakes(CommandTest):
     def test_options_that_contradict_each_other_are_refused(self):
         self.wrong("train", *NEEDED["train"], "--steps", "1", "--epochs", "1", says="--steps and --epochs")
         self.wrong("train", *NEEDED["train"], "--eval-every", "1", says="--eval-every needs --val")
-        self.wrong("train", *NEEDED["train"], "--momentum", "0.9", says="--momentum is for --optimizer sgd")
+        for command in ("train", "compare"):
+            self.wrong(command, *NEEDED[command], "--momentum", "0.9", says="--momentum is for --optimizer sgd")
         for option in ("--init=kaiming", "--rank-pattern=q_proj=4", "--alpha-pattern=q_proj=4"):
             self.wrong("train", *NEEDED["train"], "--init-adapter", "a", option, says="--init-adapter continues one")
         self.wrong("generate", *NEEDED["generate"], "--jsonl", "f", says="--prompt and --jsonl")

@@ -26,8 +26,8 @@ class CompareTest(CommandTest):
 @needs_device
 class Compare(CompareTest):
     def test_rows_are_what_training_alone_gives(self):
-        result = self.compare("--methods", "lora:4,adapter:3", "--ranks", "2", "--steps", "3",
-                              "--lr-grid", "1e-5,1e-2", "--out", self.out, "--csv", self.folder / "t.csv")
+        result = self.compare("--methods", "lora:4@1e-2/1e-5,adapter:3", "--ranks", "2", "--steps", "3",
+                              "--lr-grid", "1e-2", "--out", self.out, "--csv", self.folder / "t.csv")
         rows = {row["method"]: row for row in result["rows"]}
         self.assertEqual(list(rows), ["lora:4", "adapter:3", "lora:2"])
         for name, row in rows.items():
@@ -51,6 +51,9 @@ class Compare(CompareTest):
         self.assertEqual(result["target_loss"], max(row["val_loss"] for row in rows.values()))
         table = self.folder.joinpath("t.csv").read_text(encoding="utf-8").splitlines()
         self.assertEqual([line.split(",")[0] for line in table], ["method", "lora:4", "adapter:3", "lora:2"])
+        again = self.succeeds("compare", MODEL, *self.files, "--steps", "3", "--out", self.out, "--methods",
+                              "lora:4@1e-2/1e-5,adapter:3@1e-2")
+        self.assertRegex(again, r"\nThe target [^\n]*\nlora:4 is best at the highest [^\n]* higher [^\n]*\n\Z")
 
     def test_it_goes_on_where_it_was(self):
         first = self.compare("--steps", "2", "--out", self.out)
@@ -81,7 +84,7 @@ class Compare(CompareTest):
                    self.out]
         with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               preexec_fn=mind_signals) as process:
-            said = process.stderr.readline()  # one training is done
+            said = next(line for line in process.stderr if "validation" in line)  # one training is done
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=120)
         self.assertRegex(said, r"^lora:1 +learning rate 0\.0002 +seed 0: validation loss [\d.]+ after 1 step\n$")
@@ -97,12 +100,20 @@ class Wrong(CompareTest):
                 ([], "--steps"), (["--methods", "lore"], ["lore", "these are: lora"]),
                 (["--methods", "lora:0"], "lora:0"), (["--methods", "lora:"], "lora:"),
                 (["--methods", "lora:8,lora:8"], "lora:8 twice"), (["--methods", ""], "no such method"),
+                (["--methods", "full:8"], "no number"), (["--methods", "lora@"], "lora@"),
+                (["--methods", "lora@1e-3/x,full"], "lora@1e-3/x"),
                 (["--ranks", "1,x"], "lora:x"), (["--lr-grid", "1e-3,"], "--lr-grid"),
                 (["--lr-grid", "nan"], "--lr-grid"), (["--seeds", "0"], "--seeds")):
             with self.subTest(arguments):
                 steps = ["--steps", "1"] if arguments else []
                 self.fails(2, "compare", MODEL, *self.files, *steps, *arguments, says=says)
         self.assertFalse(self.out.exists())
+
+    def test_methods_begin_with_what_training_gives_them(self):
+        ours, theirs = (self.succeeds(command, "--help").split("\nMethod lora\n")[1].split("\nMethod prompt\n")
+                        for command in ("compare", "train"))
+        self.assertEqual(ours[0], theirs[0])
+        self.assertEqual(ours[1].split("\nTraining\n")[0], theirs[1].split("\nTraining\n")[0])
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ static const opt comparison_options[] = {
      .offset = offsetof(compare_args, methods),
      .value = "LIST",
      .standard = "lora",
-     .help = "what is compared, with commas: a method (" TRAIN_METHODS ") or NAME:SIZE, such as lora:8 for rank 8"},
+     .help = "what is compared, with commas: a method (" TRAIN_METHODS ") or NAME:SIZE, such as lora:8 for rank 8; "
+             "learning rates of its own follow @, such as full@3e-5/1e-4"},
     {.name = "ranks",
      .type = OPT_TEXT,
      .offset = offsetof(compare_args, ranks),
@@ -32,7 +33,7 @@ static const opt comparison_options[] = {
      .offset = offsetof(compare_args, rates),
      .value = "LIST",
      .standard = "--lr alone",
-     .help = "learning rates that each method is trained with; the best counts"},
+     .help = "learning rates that each method without its own is trained with; the best counts"},
     {.name = "seeds",
      .type = OPT_INT,
      .offset = offsetof(compare_args, seeds),
@@ -106,6 +107,7 @@ static int list(compare_state *state) {
 static int train_all(compare_state *state) {
     int status = CLI_DONE;
 
+    state->said = progress_clock();
     for (int i = 0; i < state->results && status == CLI_DONE && !interrupt_seen(); i++) {
         compare_result *r = &state->result[i];
         if (r->done)
@@ -135,6 +137,13 @@ static int time_all(compare_state *state) {
     return status;
 }
 
+static bool any_done(const compare_state *state) {
+    for (int i = 0; i < state->results; i++)
+        if (state->result[i].done)
+            return true;
+    return false;
+}
+
 static int compare(compare_state *state) {
     int status = list(state);
 
@@ -143,10 +152,11 @@ static int compare(compare_state *state) {
         status = train_all(state);
     if (status == CLI_DONE)
         status = time_all(state);
-    if (status == CLI_DONE)
+    if (status == CLI_DONE && any_done(state))
         status = compare_report(state);
     if (status == CLI_DONE && interrupt_seen()) {
-        cli_fail(state->cli, "interrupted; the table has what is done%s",
+        cli_fail(state->cli, "interrupted; %s%s",
+                 any_done(state) ? "the table has what is done" : "no training was done",
                  state->args->out ? ", the same command goes on" : "");
         status = interrupt_status();
     }
@@ -155,14 +165,17 @@ static int compare(compare_state *state) {
 
 enum { DATA, COMPARISON, METHODS, TRAINING = METHODS + TRAIN_METHOD_COUNT, MODEL, GROUPS };
 
+static int check(const cli_state *cli, const train_args *args, const opt_group *groups) {
+    if (args->train.steps == 0)
+        return cli_misuse(cli, "--steps N is needed: all methods do as many");
+    if (opt_given(groups, GROUPS, "momentum") && args->train.optimizer != CLORA_OPTIMIZER_SGD)
+        return cli_misuse(cli, TRAIN_NO_MOMENTUM);
+    return CLI_DONE;
+}
+
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", NULL};
-    compare_args args = {.seeds = 1,
-                         .new_tokens = 32,
-                         .train = {.data = DATA_ARGS_INIT(4),
-                                   .adapter = CLORA_ADAPTER_OPTIONS_INIT,
-                                   .bottleneck = CLORA_BOTTLENECK_OPTIONS_INIT,
-                                   .train = CLORA_TRAIN_OPTIONS_INIT}};
+    compare_args args = {.seeds = 1, .new_tokens = 32, .train = TRAIN_ARGS_INIT};
     opt_group groups[GROUPS] = {
         [DATA] = {.heading = "Data", .options = data_options, .values = &args.train.data},
         [COMPARISON] = {.heading = "Comparison", .options = comparison_options, .values = &args},
@@ -179,7 +192,9 @@ static int run(cli_state *cli, int argc, char **argv) {
         return status;
     args.train.method_groups = groups + METHODS;
     state.steps = args.train.train.steps;
-    status = state.steps > 0 ? compare_list(&state) : cli_misuse(cli, "--steps N is needed: all methods do as many");
+    status = check(cli, &args.train, groups);
+    if (status == CLI_DONE)
+        status = compare_list(&state);
     if (status == CLI_DONE)
         status = open_folder(&state, temporary);
     if (status == CLI_DONE)

@@ -23,6 +23,8 @@ typedef struct compare_method {
     char name[64];
     int row; /* of train_methods.c */
     int size;
+    int rates;
+    float rate[COMPARE_RATES]; /* learning rates that it is trained with */
 } compare_method;
 
 /* Validation in the course of a training. */
@@ -66,6 +68,7 @@ typedef struct compare_state {
     int64_t all_steps; /* of all that are not done */
     int64_t steps_done;
     progress bar;
+    double said; /* when a line last said how far it is, where no bar does */
 } compare_state;
 
 /* What a table says of a method: the results of its best learning rate. */
@@ -97,6 +100,7 @@ json_t *compare_memory_json(const clora_memory_plan *plan); /* NULL without memo
 double compare_last_loss(const compare_result *result);
 double compare_target(const compare_state *state);
 compare_row compare_row_of(const compare_state *state, int method);
+int compare_edge(const compare_state *state, const compare_row *row); /* of its rates the lowest: -1, highest: 1 */
 
 int compare_report(const compare_state *state);
 

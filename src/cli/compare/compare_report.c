@@ -50,6 +50,17 @@ static void print_rows(const compare_state *state, void (*print)(const compare_s
     }
 }
 
+/* Where the best learning rate is the last on one side, one beyond may be better. */
+static void print_edges(const compare_state *state) {
+    for (int m = 0; m < state->methods; m++) {
+        const compare_row row = compare_row_of(state, m);
+        const int edge = row.result ? compare_edge(state, &row) : 0;
+        if (edge != 0)
+            printf("%s is best at the %s of its learning rates: a %s one may be better.\n", state->method[m].name,
+                   edge < 0 ? "lowest" : "highest", edge < 0 ? "lower" : "higher");
+    }
+}
+
 static int print_tables(const compare_state *state) {
     const char *spread = state->args->seeds > 1 ? "         " : "";
 
@@ -61,6 +72,7 @@ static int print_tables(const compare_state *state) {
     print_rows(state, print_speed);
     printf("\nThe target is a validation loss of %s; milliseconds are those of a new token.\n",
            text_number(compare_target(state)));
+    print_edges(state);
     return CLI_DONE;
 }
 

@@ -92,3 +92,14 @@ compare_row compare_row_of(const compare_state *state, int method) {
     row.spread = row.seeds > 1 ? sqrt(squares / (row.seeds - 1)) : 0.0;
     return row;
 }
+
+int compare_edge(const compare_state *state, const compare_row *row) {
+    const compare_method *m = &state->method[row->method];
+    bool lowest = true, highest = true;
+
+    for (int r = 0; r < m->rates; r++) {
+        lowest &= m->rate[r] >= row->result->lr;
+        highest &= m->rate[r] <= row->result->lr;
+    }
+    return lowest == highest ? 0 : lowest ? -1 : 1;
+}

@@ -9,6 +9,8 @@
 #include "cli/ui/interrupt.h"
 #include "cli/ui/text.h"
 
+static const double SAY_SECONDS = 60;
+
 /* One training: everything is made anew, so that its memory is its own. */
 typedef struct training {
     compare_state *all;
@@ -106,6 +108,13 @@ static int validate(training *t, int step) {
     return CLI_DONE;
 }
 
+/* On the bar, or now and then in a line where there is none. */
+static void tell(compare_state *all, const char *label) {
+    progress_update(&all->bar, ++all->steps_done, label);
+    if (!all->bar.shown && !all->cli->quiet && progress_is_due(&all->said, SAY_SECONDS))
+        fprintf(stderr, "%s of %s steps; %s\n", text_count(all->steps_done), text_count(all->all_steps), label);
+}
+
 static int step_once(training *t) {
     char label[128];
     clora_train_step step;
@@ -120,7 +129,7 @@ static int step_once(training *t) {
     }
     snprintf(label, sizeof(label), "%s, learning rate %g: loss %s", t->all->method[t->result->method].name,
              (double)t->result->lr, text_number((double)step.loss));
-    progress_update(&t->all->bar, ++t->all->steps_done, label);
+    tell(t->all, label);
     return CLI_DONE;
 }
 
