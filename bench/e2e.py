@@ -56,12 +56,17 @@ def write_pairs(path, pairs):
             stream.write(json.dumps({"context": context(meaning), "target": " " + text}, ensure_ascii=False) + "\n")
 
 
+def spread(rows, most):
+    """So many at most, or all, from everywhere in the list: neighbours are alike."""
+    return rows[:: -(-len(rows) // (most or len(rows)))]
+
+
 def references(pairs, most):
-    """{context: [reference, ...]} of the first so many distinct rows."""
+    """{context: [reference, ...]} of so many distinct rows at most."""
     found = {}
     for meaning, text in pairs:
         found.setdefault(context(meaning), []).append(text)
-    return dict(list(found.items())[:most])
+    return dict(spread(list(found.items()), most))
 
 
 def run(command, **options):
@@ -122,14 +127,15 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--clora", default="clora", help="the program (default: clora)")
     parser.add_argument("--steps", type=int, help="updates, instead of 5 epochs")
-    parser.add_argument("--texts", type=int, help="of the test set, the first so many rows (default: all)")
+    parser.add_argument("--held", type=int, help="of the development set, so many pairs at most (default: all)")
+    parser.add_argument("--texts", type=int, help="of the test set, so many rows at most (default: all)")
     parser.add_argument("--train", default="", help="further options of clora train, such as '--seed 1 --pack'")
     options = parser.parse_args()
     out = options.out
     out.mkdir(exist_ok=True)
 
-    for part in ("train", "val"):
-        write_pairs(out / f"{part}.jsonl", rows(options.data, FILES[part]))
+    write_pairs(out / "train.jsonl", rows(options.data, FILES["train"]))
+    write_pairs(out / "val.jsonl", spread(rows(options.data, FILES["val"]), options.held))
     wanted = references(rows(options.data, FILES["test"]), options.texts)
     with open(out / "test.jsonl", "w", encoding="utf-8") as stream:
         stream.writelines(json.dumps({"context": text}, ensure_ascii=False) + "\n" for text in wanted)

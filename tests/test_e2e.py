@@ -15,7 +15,8 @@ class Measures(unittest.TestCase):
 
     def test_references_of_a_row_belong_together(self):
         pairs = [("name[A]", "one"), ("name[B]", "two"), ("name[A]", "three"), ("name[C]", "four")]
-        self.assertEqual(e2e.references(pairs, 2), {"name: A =>": ["one", "three"], "name: B =>": ["two"]})
+        self.assertEqual(e2e.references(pairs, 2), {"name: A =>": ["one", "three"], "name: C =>": ["four"]})
+        self.assertEqual(list(e2e.references(pairs, None)), ["name: A =>", "name: B =>", "name: C =>"])
 
     def test_rouge_is_of_the_longest_common_subsequence(self):
         self.assertEqual(e2e.common("a b c d e".split(), "b x d a e".split()), 3)
