@@ -1,6 +1,6 @@
 /**
  * @file clora/tokenizer.h
- * @brief Tier 3: text to token ids and back, as a model's tokenizer.json says.
+ * @brief Tier 3: text to token ids and back, as a model's tokenizer.json or tokenizer.model says.
  *
  * Byte-level BPE (GPT-2, Llama 3, SmolLM), SentencePiece-style BPE with byte fallback (Llama 2, Gemma) and Unigram (T5,
  * XLNet) are read; ids are those of Hugging Face's `tokenizers` package (docs/formats.md lists the components). A
@@ -30,12 +30,13 @@ typedef struct clora_tokenizer clora_tokenizer;
 typedef struct clora_decoder clora_decoder;
 
 /**
- * Read tokenizer.json and, where it is there, tokenizer_config.json of a model directory.
+ * Read tokenizer.json, where it is not there tokenizer.model (SentencePiece's BPE and Unigram), and
+ * tokenizer_config.json of a model directory.
  *
  * @param[out] out              yours to free with clora_tokenizer_free()
  * @param[in]  model_directory  a Hugging Face model directory
  *
- * @return CLORA_OK; CLORA_ERROR_NOT_FOUND without a tokenizer.json, CLORA_ERROR_FORMAT for a broken one,
+ * @return CLORA_OK; CLORA_ERROR_NOT_FOUND without either of the first two, CLORA_ERROR_FORMAT for a broken one,
  * CLORA_ERROR_UNSUPPORTED for a component that clora does not know (the message names it)
  */
 CLORA_API clora_status clora_tokenizer_load(clora_tokenizer **out, const char *model_directory);
@@ -170,7 +171,8 @@ CLORA_API int32_t clora_tokenizer_eos(const clora_tokenizer *tokenizer);
 
 /**
  * Does a sequence begin with clora_tokenizer_bos()? The post-processor of tokenizer.json decides, without one
- * add_bos_token of tokenizer_config.json, where its tokenizer_class is one of Llama's or is not named.
+ * add_bos_token of tokenizer_config.json, where its tokenizer_class is one of Llama's or is not named. With a
+ * tokenizer.model it does unless add_bos_token is false.
  *
  * @param[in] tokenizer  NULL: 0
  *

@@ -216,7 +216,7 @@ clora_status directory_need_tokenizer(const char *path) {
     clora_status status = CLORA_OK;
 
     TRY(need_directory(path, "a model is a Hugging Face directory with config.json"));
-    if (holds(path, "tokenizer.json"))
+    if (holds(path, "tokenizer.json") || holds(path, "tokenizer.model"))
         return CLORA_OK;
     TRY(refuse_adapter(path));
     TRY(refuse_cache(path));

@@ -68,18 +68,50 @@ done:
     return status;
 }
 
+/* What is looked for often. */
+static void find_often(bpe *b) {
+    char character[4];
+
+    vocab_find_bytes(&b->vocab, b->bytes);
+    for (uint32_t c = 0; c < BPE_DIRECT; c++)
+        b->direct[c] = vocab_find(&b->vocab, character, utf8_write(character, c));
+}
+
 clora_status bpe_init(bpe *b, const json_t *model, const char *where) {
     clora_status status = CLORA_OK;
-    char character[4];
 
     memset(b, 0, sizeof(*b));
     TRY(read_flags(b, model, where));
     TRY(vocab_init(&b->vocab, json_object_get(model, "vocab"), where));
     TRY(merges_init(&b->merges, json_object_get(model, "merges"), &b->vocab, b->prefix_size, where));
     b->unknown_id = b->unknown ? vocab_find(&b->vocab, b->unknown, strlen(b->unknown)) : -1;
-    vocab_find_bytes(&b->vocab, b->bytes);
-    for (uint32_t c = 0; c < BPE_DIRECT; c++)
-        b->direct[c] = vocab_find(&b->vocab, character, utf8_write(character, c));
+    find_often(b);
+done:
+    if (status != CLORA_OK)
+        bpe_finish(b);
+    return status;
+}
+
+clora_status bpe_init_scored(bpe *b, const scored_vocab *scored, const char *where) {
+    const token_text *unknown = scored->unknown >= 0 ? &scored->tokens[scored->unknown].token : NULL;
+    clora_status status = CLORA_OK;
+
+    memset(b, 0, sizeof(*b));
+    b->fuse_unknown = true;
+    b->byte_fallback = scored->byte_fallback;
+    b->unknown_id = scored->unknown;
+    b->own = alloc_array(scored->count, sizeof(*b->own));
+    b->unknown = unknown ? alloc_string(unknown->text) : NULL;
+    if (!b->own || (unknown && !b->unknown))
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer"));
+    for (size_t i = 0; i < scored->count; i++) {
+        if (scored->tokens[i].kind == SCORED_UNUSED)
+            TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: token %zu is an unused one", where, i));
+        b->own[i] = scored->tokens[i].kind == SCORED_OWN;
+    }
+    TRY(vocab_init_scored(&b->vocab, scored, where));
+    TRY(merges_init_scored(&b->merges, scored, &b->vocab, where));
+    find_often(b);
 done:
     if (status != CLORA_OK)
         bpe_finish(b);
@@ -92,6 +124,7 @@ void bpe_finish(bpe *b) {
     free(b->prefix);
     free(b->suffix);
     free(b->unknown);
+    free(b->own);
     memset(b, 0, sizeof(*b));
 }
 
@@ -294,10 +327,11 @@ clora_status bpe_encode(const bpe *b, id_buffer *out, const piece *text, bpe_wor
     workspace->notes = notes;
     if (piece_has_border(text))
         r.border = text->marks[PIECE_BORDER];
-    if (b->ignore_merges) {
+    if (b->ignore_merges || b->own) {
         const int32_t id = vocab_find(&b->vocab, text->text, text->size);
-        workspace->notes->crossed |= id >= 0 && r.border > 0;
-        if (id >= 0)
+        const bool whole = id >= 0 && (b->ignore_merges || b->own[id]);
+        workspace->notes->crossed |= whole && r.border > 0;
+        if (whole)
             return id_append(out, id);
     }
     workspace->count = workspace->border = 0;

@@ -16,11 +16,13 @@ typedef struct bpe {
     char *unknown; /* unk_token, NULL for none */
     int32_t unknown_id;
     bool fuse_unknown, byte_fallback, ignore_merges, affixes;
+    bool *own;          /* (vocab.size) a piece that is this token is not merged from others; NULL: none is */
     int32_t bytes[256]; /* ids of <0x00>... */
     int32_t direct[BPE_DIRECT];
 } bpe;
 
 clora_status bpe_init(bpe *b, const json_t *model, const char *where);
+clora_status bpe_init_scored(bpe *b, const scored_vocab *scored, const char *where);
 void bpe_finish(bpe *b);
 
 /* Scratch and cache of one thread. Zeroed is ready. */

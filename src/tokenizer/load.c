@@ -1,12 +1,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "files/directory.h"
-#include "tokenizer/tokenizer.h"
 #include "tokenizer/bytes.h"
+#include "tokenizer/spm.h"
+#include "tokenizer/tokenizer.h"
 
 /* Known files have up to 35 MB and 1.2 MB; what is made of them in memory takes up to 40 times as much. */
 #define LARGEST_FILE ((size_t)64 << 20)
@@ -19,7 +22,18 @@ static clora_status locate(char **where, const char *path, const char *component
     return *where ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer");
 }
 
-static clora_status read_components(clora_tokenizer *t, const json_t *root, const char *path) {
+/* By its scores, where the vocabulary has any, else as the file describes it. */
+static clora_status read_model(clora_tokenizer *t, const json_t *root, const scored_vocab *scored, const char *where) {
+    const json_t *model = json_object_get(root, "model");
+
+    if (scored)
+        return token_model_init_scored(&t->model, scored, where);
+    return json_is_object(model) ? token_model_init(&t->model, model, where)
+                                 : clora_fail(CLORA_ERROR_FORMAT, "%s must be an object", where);
+}
+
+static clora_status read_components(clora_tokenizer *t, const json_t *root, const scored_vocab *scored,
+                                    const char *path) {
     clora_status status = CLORA_OK;
     const char *version;
     char *where = NULL;
@@ -28,9 +42,7 @@ static clora_status read_components(clora_tokenizer *t, const json_t *root, cons
     if (strcmp(version, "1.0") != 0)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: version \"%s\" (clora knows 1.0)", path, version));
     TRY(locate(&where, path, "model"));
-    if (!json_is_object(json_object_get(root, "model")))
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s must be an object", where));
-    TRY(token_model_init(&t->model, json_object_get(root, "model"), where));
+    TRY(read_model(t, root, scored, where));
     TRY(locate(&where, path, "normalizer"));
     TRY(normalizer_create(&t->normalizer, json_object_get(root, "normalizer"), where));
     TRY(locate(&where, path, "pre_tokenizer"));
@@ -109,25 +121,31 @@ done:
     return status;
 }
 
-static clora_status read_config(clora_tokenizer *t, const char *path) {
+static clora_status read_config(clora_tokenizer *t, const json_t *config, const char *path) {
     clora_status status = CLORA_OK;
-    json_t *config = NULL;
     bool add_bos = false;
 
     t->bos = t->eos = -1;
-    if (file_exists(path)) {
-        TRY(json_load_path(&config, path, LARGEST_CONFIG));
-        TRY(read_add_bos(&add_bos, config, path));
-        TRY(read_special(&t->bos, t, config, "bos_token", path));
-        TRY(read_special(&t->eos, t, config, "eos_token", path));
-    }
+    TRY(read_add_bos(&add_bos, config, path));
+    TRY(read_special(&t->bos, t, config, "bos_token", path));
+    TRY(read_special(&t->eos, t, config, "eos_token", path));
     t->adds_bos = t->post.present ? t->post.before.size > 0 : add_bos;
     if (t->post.before.size > 0)
         t->bos = t->post.before.data[0];
     if (t->adds_bos && t->bos < 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"add_bos_token\" is true, but there is no \"bos_token\"", path));
 done:
-    json_decref(config);
+    return status;
+}
+
+static clora_status add_hash(clora_tokenizer *t, const char *path) {
+    clora_status status = CLORA_OK;
+    file_map file;
+
+    TRY(file_map_open(&file, path));
+    t->hash = XXH3_64bits_withSeed(file.data, file.size, t->hash);
+    file_map_close(&file);
+done:
     return status;
 }
 
@@ -167,38 +185,94 @@ static clora_tokenizer *allocate(void) {
     return t;
 }
 
-clora_status clora_tokenizer_load(clora_tokenizer **out, const char *model_directory) {
-    clora_tokenizer *t = NULL;
-    char *path = NULL, *config = NULL;
+/* The files of a model's directory. */
+typedef struct tokenizer_files {
+    char *described, *scored, *settings; /* tokenizer.json, tokenizer.model, tokenizer_config.json */
+    json_t *config;                      /* of the settings; empty where there are none */
+} tokenizer_files;
+
+static void files_finish(tokenizer_files *files) {
+    free(files->described);
+    free(files->scored);
+    free(files->settings);
+    json_decref(files->config);
+}
+
+static clora_status files_init(tokenizer_files *out, const char *directory) {
+    clora_status status = CLORA_OK;
+
+    *out = (tokenizer_files){.described = file_join(directory, "tokenizer.json"),
+                             .scored = file_join(directory, "tokenizer.model"),
+                             .settings = file_join(directory, "tokenizer_config.json")};
+    if (!out->described || !out->scored || !out->settings)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer"));
+    TRY(directory_need_tokenizer(directory));
+    if (file_exists(out->settings))
+        TRY(json_load_path(&out->config, out->settings, LARGEST_CONFIG));
+    else
+        out->config = json_object();
+    if (!out->config)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer"));
+done:
+    return status;
+}
+
+static clora_status read_described(clora_tokenizer *t, const tokenizer_files *files) {
     clora_status status = CLORA_OK;
     json_t *root = NULL;
+
+    TRY(json_load_path(&root, files->described, LARGEST_FILE));
+    TRY(read_components(t, root, NULL, files->described));
+    TRY(list_tokens(t));
+    TRY(read_config(t, files->config, files->settings));
+    TRY(add_hash(t, files->described));
+done:
+    json_decref(root);
+    return status;
+}
+
+/* SentencePiece's own file. Without settings its ends are the vocabulary's. */
+static clora_status read_scored(clora_tokenizer *t, const tokenizer_files *files) {
+    clora_status status = CLORA_OK;
+    json_t *root = NULL;
+    spm_file file;
+
+    TRY(spm_read(&file, files->scored));
+    TRY(spm_describe(&root, &file.vocab, files->config, files->settings));
+    TRY(read_components(t, root, &file.vocab, files->scored));
+    TRY(list_tokens(t));
+    TRY(read_config(t, files->config, files->settings));
+    t->bos = t->bos < 0 && !json_object_get(files->config, "bos_token") ? file.vocab.bos : t->bos;
+    t->eos = t->eos < 0 && !json_object_get(files->config, "eos_token") ? file.vocab.eos : t->eos;
+    TRY(add_hash(t, files->scored));
+done:
+    json_decref(root);
+    spm_finish(&file);
+    return status;
+}
+
+clora_status clora_tokenizer_load(clora_tokenizer **out, const char *model_directory) {
+    clora_status status = CLORA_OK;
+    tokenizer_files files = {.config = NULL};
+    clora_tokenizer *t = NULL;
 
     NEED(out);
     *out = NULL;
     NEED(model_directory);
     t = allocate();
-    path = file_join(model_directory, "tokenizer.json");
-    config = file_join(model_directory, "tokenizer_config.json");
-    if (!t || !path || !config)
+    if (!t)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer"));
-    TRY(directory_need_tokenizer(model_directory));
-    if (!file_exists(path))
-        TRY(clora_fail(CLORA_ERROR_NOT_FOUND,
-                       "%s is not there; a model with only a tokenizer.model needs it made first (transformers: "
-                       "AutoTokenizer.from_pretrained(...).save_pretrained(...))",
-                       path));
-    TRY(json_load_path(&root, path, LARGEST_FILE));
-    TRY(read_components(t, root, path));
-    TRY(list_tokens(t));
-    TRY(read_config(t, config));
+    TRY(files_init(&files, model_directory));
+    TRY(!file_exists(files.described) && file_exists(files.scored) ? read_scored(t, &files)
+                                                                   : read_described(t, &files));
+    if (file_exists(files.settings))
+        TRY(add_hash(t, files.settings));
     t->may_drop = may_drop(t);
     *out = t;
     t = NULL;
 done:
     clora_tokenizer_free(t);
-    json_decref(root);
-    free(path);
-    free(config);
+    files_finish(&files);
     return clora_keep_cause(status);
 }
 

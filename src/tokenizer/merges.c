@@ -8,6 +8,7 @@
 #include "tokenizer/text_buffer.h"
 
 #define MOST_MERGES (1 << 26)
+#define LONGEST_SCORED 512 /* bytes: each of its places is looked at. Known vocabularies have up to 93 */
 
 /* The two parts of one entry of "merges". */
 typedef struct parts {
@@ -133,6 +134,109 @@ clora_status merges_init(merges *m, const json_t *list, const vocab *v, size_t p
     }
 done:
     text_finish(&joined);
+    if (status != CLORA_OK)
+        merges_finish(m);
+    return status;
+}
+
+/* ---- By scores ---- */
+
+typedef struct ranking {
+    float score;
+    int32_t id;
+} ranking;
+
+static int by_score(const void *a, const void *b) {
+    const ranking *x = a, *y = b;
+
+    return x->score != y->score ? (x->score < y->score) - (x->score > y->score) : (x->id > y->id) - (x->id < y->id);
+}
+
+/* The rank of each token, the best is 0; -1: no merge makes it. */
+static clora_status rank_tokens(int32_t *rank, const scored_vocab *scored) {
+    ranking *sorted = alloc_array(scored->count, sizeof(*sorted));
+    size_t count = 0;
+
+    if (!sorted)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer");
+    for (size_t i = 0; i < scored->count; i++) {
+        rank[i] = -1;
+        if (scored->tokens[i].kind == SCORED_NORMAL)
+            sorted[count++] = (ranking){scored->tokens[i].score, (int32_t)i};
+    }
+    qsort(sorted, count, sizeof(*sorted), by_score);
+    for (size_t i = 0; i < count; i++)
+        rank[sorted[i].id] = i > 0 && sorted[i].score == sorted[i - 1].score ? rank[sorted[i - 1].id] : (int32_t)i;
+    free(sorted);
+    return CLORA_OK;
+}
+
+/* The id of a part that may be merged, or -1. */
+static int32_t find_part(const int32_t *rank, const vocab *v, const char *text, size_t size) {
+    const int32_t id = vocab_find(v, text, size);
+
+    return id >= 0 && rank[id] >= 0 ? id : -1;
+}
+
+/* All pairs of tokens that make one. Returns their number; without m they are only counted. */
+static size_t split_token(merges *m, const int32_t *rank, const vocab *v, int32_t id) {
+    const token_text *whole = &v->tokens[id];
+    size_t count = 0;
+    uint32_t last, first;
+
+    for (size_t at = utf8_length(whole->text[0]); at < whole->size; at += utf8_length(whole->text[at])) {
+        const int32_t left = find_part(rank, v, whole->text, at);
+        const int32_t right = left < 0 ? -1 : find_part(rank, v, whole->text + at, whole->size - at);
+        if (right < 0)
+            continue;
+        count++;
+        if (!m)
+            continue;
+        insert(m, left, right, rank[id], id);
+        utf8_decode_before(whole->text, at, &last);
+        utf8_decode(whole->text + at, &first);
+        m->borders[border_slot(m, last, first)] = (uint64_t)last << 32 | first;
+    }
+    return count;
+}
+
+/* Nothing but its characters can be the beginning of a token: each must be one. */
+static clora_status check_token(const int32_t *rank, const vocab *v, int32_t id, const char *where) {
+    const token_text *whole = &v->tokens[id];
+    char quoted[TEXT_EXCERPT];
+
+    if (whole->size == 0 || whole->size > LONGEST_SCORED)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: token %d has %zu bytes, clora knows 1 to %d", where, (int)id,
+                          whole->size, LONGEST_SCORED);
+    for (size_t at = 0, n; at < whole->size; at += n) {
+        n = utf8_length(whole->text[at]);
+        if (find_part(rank, v, whole->text + at, n) < 0)
+            return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: the token \"%s\" has a character that is no token", where,
+                              text_excerpt(quoted, whole->text, whole->size));
+    }
+    return CLORA_OK;
+}
+
+clora_status merges_init_scored(merges *m, const scored_vocab *scored, const vocab *v, const char *where) {
+    int32_t *rank = alloc_array(scored->count, sizeof(*rank));
+    clora_status status = CLORA_OK;
+    size_t count = 0;
+
+    *m = (merges){0};
+    if (!rank)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer"));
+    TRY(rank_tokens(rank, scored));
+    for (int32_t id = 0; id < v->size; id++)
+        if (rank[id] >= 0) {
+            TRY(check_token(rank, v, id, where));
+            count += split_token(NULL, rank, v, id);
+        }
+    TRY(allocate(m, count));
+    for (int32_t id = 0; id < v->size; id++)
+        if (rank[id] >= 0)
+            split_token(m, rank, v, id);
+done:
+    free(rank);
     if (status != CLORA_OK)
         merges_finish(m);
     return status;

@@ -21,6 +21,10 @@ typedef struct merges {
 
 /* From ["a b", ...] or [["a", "b"], ...]. The right part loses the first prefix bytes when it is merged. */
 clora_status merges_init(merges *m, const json_t *list, const vocab *v, size_t prefix, const char *where);
+
+/* From scores: two tokens whose texts make a third become it, the one with the best score first. Those of equal scores
+ * have one rank, so that the leftmost goes first. */
+clora_status merges_init_scored(merges *m, const scored_vocab *scored, const vocab *v, const char *where);
 void merges_finish(merges *m);
 
 /* The highest bits of a product with a multiplier that no file foresees. */

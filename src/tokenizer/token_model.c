@@ -22,6 +22,11 @@ done:
     return status;
 }
 
+clora_status token_model_init_scored(token_model *m, const scored_vocab *scored, const char *where) {
+    *m = (token_model){.is_unigram = scored->unigram};
+    return scored->unigram ? unigram_init_scored(&m->unigram, scored, where) : bpe_init_scored(&m->bpe, scored, where);
+}
+
 void token_model_finish(token_model *m) {
     bpe_finish(&m->bpe);
     unigram_finish(&m->unigram);

@@ -12,6 +12,7 @@ typedef struct token_model {
 } token_model;
 
 clora_status token_model_init(token_model *m, const json_t *model, const char *where);
+clora_status token_model_init_scored(token_model *m, const scored_vocab *scored, const char *where);
 void token_model_finish(token_model *m);
 
 const vocab *token_model_vocab(const token_model *m);

@@ -26,6 +26,7 @@ struct clora_tokenizer {
     bool *skipped;       /* (size) decoding may leave it out */
     int32_t bos, eos;    /* -1: none */
     bool adds_bos, may_drop;
+    uint64_t hash; /* of the files that it was read from */
 };
 
 /* A text of two parts as ids, those of the first part first. */

@@ -73,6 +73,48 @@ done:
     return status;
 }
 
+/* Only these are looked for in a text: the others are what cannot be said otherwise. */
+static bool is_text(const scored_token *token) {
+    return token->kind == SCORED_NORMAL || token->kind == SCORED_OWN;
+}
+
+static clora_status read_scored(unigram *u, const scored_vocab *scored, token_text *texts, const char *where) {
+    float lowest = INFINITY;
+
+    for (size_t i = 0; i < scored->count; i++) {
+        const scored_token *token = &scored->tokens[i];
+        if (token->token.size > LONGEST_TOKEN || token->token.size == 0)
+            return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: token %zu has %zu bytes, clora knows 1 to %d", where, i,
+                              token->token.size, LONGEST_TOKEN);
+        u->scores[i] = (double)token->score;
+        texts[i] = is_text(token) ? u->vocab.tokens[i] : (token_text){"", 0};
+        if (token->kind == SCORED_NORMAL && token->score < lowest)
+            lowest = token->score;
+    }
+    u->unknown_score = (double)(lowest - (float)UNKNOWN_PENALTY);
+    return CLORA_OK;
+}
+
+clora_status unigram_init_scored(unigram *u, const scored_vocab *scored, const char *where) {
+    token_text *texts = alloc_array(scored->count, sizeof(*texts));
+    clora_status status = CLORA_OK;
+
+    *u = (unigram){.unknown_id = scored->unknown, .byte_fallback = scored->byte_fallback, .rounds = true};
+    TRY(vocab_init_scored(&u->vocab, scored, where));
+    u->scores = alloc_array(scored->count, sizeof(*u->scores));
+    if (!u->scores || !texts)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a vocabulary"));
+    TRY(read_scored(u, scored, texts, where));
+    vocab_find_bytes(&u->vocab, u->bytes);
+    TRY(trie_init(&u->trie, texts, scored->count));
+    u->trie.nodes[0].token = -1; /* the texts that are not looked for */
+done:
+    free(texts);
+    if (status != CLORA_OK)
+        unigram_finish(u);
+    return status;
+}
+
 void unigram_finish(unigram *u) {
     vocab_finish(&u->vocab);
     trie_finish(&u->trie);
@@ -86,8 +128,8 @@ void unigram_workspace_finish(unigram_workspace *workspace) {
 }
 
 /* One way more to a place. Of equal scores the first stays: the one whose last token is the longest. */
-static bool offer(unigram_place *places, size_t from, size_t to, double score) {
-    const double sum = score + places[from].score;
+static bool offer(const unigram *u, unigram_place *places, size_t from, size_t to, double score) {
+    const double exact = score + places[from].score, sum = u->rounds ? (double)(float)exact : exact;
 
     if (places[to].found && !(sum > places[to].score))
         return false;
@@ -108,11 +150,11 @@ static clora_status go_on(const unigram *u, unigram_place *places, const piece *
         to++;
         if (id < 0)
             continue;
-        if (offer(places, from, to, u->scores[id]))
+        if (offer(u, places, from, to, u->scores[id]))
             places[to].unknown = id == u->unknown_id;
         next_known |= to == next;
     }
-    if (next_known || !offer(places, from, next, u->unknown_score))
+    if (next_known || !offer(u, places, from, next, u->unknown_score))
         return CLORA_OK;
     if (u->unknown_id < 0)
         return clora_fail(CLORA_ERROR_FORMAT, "the text needs an unknown token, and the tokenizer has no \"unk_id\"");

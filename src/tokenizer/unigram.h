@@ -18,9 +18,11 @@ typedef struct unigram {
     int32_t unknown_id;   /* -1: none */
     int32_t bytes[256];   /* ids of <0x00>... */
     bool byte_fallback;
+    bool rounds; /* sums are rounded to 32 bits, as SentencePiece's are */
 } unigram;
 
 clora_status unigram_init(unigram *u, const json_t *model, const char *where);
+clora_status unigram_init_scored(unigram *u, const scored_vocab *scored, const char *where);
 void unigram_finish(unigram *u);
 
 /* Scratch of one thread. Zeroed is ready. */

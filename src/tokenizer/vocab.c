@@ -140,6 +140,32 @@ done:
     return status;
 }
 
+clora_status vocab_init_scored(vocab *v, const scored_vocab *scored, const char *where) {
+    clora_status status = CLORA_OK;
+    char quoted[TEXT_EXCERPT];
+    size_t bytes = 0;
+
+    *v = (vocab){0};
+    if (scored->count > MOST_TOKENS)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: %zu tokens", where, scored->count));
+    for (size_t i = 0; i < scored->count; i++)
+        if (!size_add(bytes, scored->tokens[i].token.size + 1, &bytes))
+            TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a vocabulary"));
+    v->size = v->count = (int32_t)scored->count;
+    TRY(allocate(v, bytes));
+    for (size_t i = 0; i < scored->count; i++) {
+        const token_text *token = &scored->tokens[i].token;
+        if (vocab_find(v, token->text, token->size) >= 0)
+            TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: the token \"%s\" is there twice", where,
+                           text_excerpt(quoted, token->text, token->size)));
+        add(v, (int32_t)i, token->text, token->size);
+    }
+done:
+    if (status != CLORA_OK)
+        vocab_finish(v);
+    return status;
+}
+
 void vocab_finish(vocab *v) {
     free(v->tokens);
     free(v->texts);

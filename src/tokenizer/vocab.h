@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "tokenizer/index.h"
+#include "tokenizer/scored.h"
 
 /* Tokens by id, and ids by text. */
 typedef struct vocab {
@@ -24,6 +25,8 @@ clora_status vocab_init(vocab *v, const json_t *object, const char *where);
 
 /* From [["text", score], ...]: ids are places. Of texts that are listed twice the later one is found. */
 clora_status vocab_init_list(vocab *v, const json_t *list, const char *where);
+/* From tokens with scores: ids are places, and texts must differ. */
+clora_status vocab_init_scored(vocab *v, const scored_vocab *scored, const char *where);
 void vocab_finish(vocab *v);
 
 int32_t vocab_find(const vocab *v, const char *text, size_t size); /* -1 when it is not there */

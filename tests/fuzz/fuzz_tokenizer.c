@@ -1,4 +1,4 @@
-/* tokenizer.json 8< a text 8< tokenizer_config.json */
+/* tokenizer.json, or tokenizer.model, 8< a text 8< tokenizer_config.json */
 
 #include <string.h>
 
@@ -102,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     clora_tokenizer *t;
 
     fuzz_split(parts, 3, data, size);
-    fuzz_write("tokenizer.json", parts[0]);
+    fuzz_write(FILE_NAME, parts[0]);
     fuzz_write("tokenizer_config.json", parts[2]);
     if (clora_tokenizer_load(&t, fuzz_directory()) != CLORA_OK)
         return 0;

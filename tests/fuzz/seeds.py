@@ -143,6 +143,29 @@ def tokenizers():
         yield name, joined(packed(whole), text)
 
 
+def field(number, content):
+    """Of a protocol buffer: a number, or bytes with their size (below 16384)."""
+    size = len(content) if isinstance(content, bytes) else content
+    varint = bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7])
+    return bytes([number << 3 | 2]) + varint + content if isinstance(content, bytes) else bytes([number << 3]) + varint
+
+
+def piece(text, kind=1):
+    return field(1, field(1, text) + field(3, kind))
+
+
+def sentence_pieces():
+    for directory in sorted((FIXTURES / "spm").iterdir()):
+        yield directory.name, joined((directory / "tokenizer.model").read_bytes(), TEXT)
+    unknown, bpe = piece(b"<unk>", 2), field(2, field(3, 2))
+    yield "long tokens", joined(unknown + bpe + b"".join(piece(b"a" * n) for n in range(1, 513)), "a" * 20000)
+    yield "too long a token", joined(unknown + bpe + piece(b"a") + piece(b"a" * 600), "a")
+    yield "own tokens", joined(unknown + bpe + b"".join(piece(b"(" * n, 4) for n in range(1, 100)), "(" * 5000)
+    yield "blanks", joined(unknown + piece("\u2581".encode()), " a" * 20000 + "\u2581" * 100000 + "a" + " " * 100000)
+    ends = {"bos_token": "a", "add_eos_token": True, "eos_token": "<unk>"}
+    yield "ends", joined(unknown + piece(b"a"), "a", packed(ends))
+
+
 # ---- models and adapters ----
 
 
@@ -363,8 +386,8 @@ def templates():
 
 
 TARGETS = {"template": templates,
-           "tokenizer": tokenizers, "config": configs, "safetensors": safetensors_files, "shards": shards,
-           "adapter": adapters, "gguf": ggufs, "bottleneck": bottlenecks,
+           "tokenizer": tokenizers, "spm": sentence_pieces, "config": configs, "safetensors": safetensors_files,
+           "shards": shards, "adapter": adapters, "gguf": ggufs, "bottleneck": bottlenecks,
            "jsonl": jsonl, "csv": csv, "txt": txt, "tuning": tuning, "exchange": exchange}
 
 
