@@ -1,6 +1,8 @@
 """Runs that go on from a checkpoint: the same bytes, the same log, whatever ended them."""
 
+import gzip
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -90,6 +92,29 @@ class Resume(ResumeTest):
         self.assertTrue((self.out / "config.json").exists())
         self.succeeds("train", "--resume", self.out, "--quiet")
         self.assertEqual((files(self.out), lines(self.log)), whole)
+
+
+@needs_stop_at
+class Streamed(ResumeTest):
+    def test_rows_from_a_file_give_the_same_bytes_and_the_same_log(self):
+        cache = {**os.environ, "CLORA_CACHE_DIR": str(self.folder)}
+        rows = TRAIN.read_text(encoding="utf-8").splitlines(True)
+        packed = self.folder / "packed.jsonl.gz"
+        packed.write_bytes(gzip.compress("".join(rows[12:18]).encode()))
+        options = (*LORA, "--data", f"{packed}:1.5", "--val", "25%", "--template", "chatml", "--pack",
+                   "--max-length", 64)
+        whole = self.whole(*options)
+        command = self.begin(self.out, self.log, *options, "--save-every", 1, "--stream", "on")
+        environment = {**stop_at(1, "rename", "step-2.", signal.SIGKILL, True), "CLORA_CACHE_DIR": str(self.folder)}
+        process = subprocess.run([CLORA, *map(str, command)], capture_output=True, timeout=300, env=environment,
+                                 check=False)
+        self.assertEqual(process.returncode, -signal.SIGKILL, process.stderr)
+        kept = list((self.folder / "data").iterdir())
+        before = [(path, path.stat().st_ino) for path in kept]
+        self.assertEqual(len(kept), 1)
+        self.succeeds("train", "--resume", self.out, "--quiet", env=cache)
+        self.assertEqual((files(self.out), lines(self.log)), whole)
+        self.assertEqual([(path, path.stat().st_ino) for path in (self.folder / "data").iterdir()], before)
 
 
 class Checkpoints(ResumeTest):

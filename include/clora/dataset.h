@@ -62,11 +62,12 @@ typedef struct clora_dataset_options {
     const char
         *keys; /**< JSON: "CONTEXT,TARGET", or "TARGET" alone, where rows have keys of their own (default NULL) */
     clora_pair_template pair_template; /**< of pairs (default CLORA_PAIR_PLAIN) */
+    int stream; /**< 1: sequences are kept in a file of the cache directory and not in memory (default 0) */
 } clora_dataset_options;
 
 /** The defaults of clora_dataset_options. */
 #define CLORA_DATASET_OPTIONS_INIT \
-    { 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS, NULL, NULL, NULL, CLORA_PAIR_PLAIN }
+    { 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS, NULL, NULL, NULL, CLORA_PAIR_PLAIN, 0 }
 
 /** What is in a dataset, and what did not fit into it. */
 typedef struct clora_dataset_stats {
@@ -128,6 +129,13 @@ typedef struct clora_dataset_stats {
  * A pair that is longer than max_length loses ids from the left of its context (the bos stays); when the target alone
  * is too long, it loses ids from its right and gets no eos. The stats count all of these.
  *
+ * With `stream` the ids of all sequences are written to a file in `data/` of the cache directory ($CLORA_CACHE_DIR,
+ * else $XDG_CACHE_HOME/clora, else ~/.cache/clora), 8 bytes for each, in one pass over the data, and come from there
+ * when they are needed: memory holds some tens of bytes for each sequence. All that is made of them is the same as
+ * without. The file is of use again while data files, options, tokenizer and template are as they were; it is checked
+ * before that, and made anew where it is not so. It may be deleted at any time. A row of JSON is read at a time; tables
+ * and plain texts are in memory while they are read.
+ *
  * @param[out] out        yours to free with clora_dataset_free()
  * @param[in]  path       the data file
  * @param[in]  tokenizer  used during the call
@@ -136,7 +144,8 @@ typedef struct clora_dataset_stats {
  * @return CLORA_OK; CLORA_ERROR_NOT_FOUND without such a file, CLORA_ERROR_FORMAT for wrong content (the message names
  * the line) and for a file without sequences, CLORA_ERROR_UNSUPPORTED for conversations without a template,
  * CLORA_ERROR_ARGUMENT for
- * options that do not fit, CLORA_ERROR_IO when the system cannot read the file
+ * options that do not fit, CLORA_ERROR_IO when the system cannot read the file, when it changes meanwhile, and when
+ * there is no place for the file of `stream`
  */
 CLORA_API clora_status clora_dataset_load(clora_dataset **out, const char *path, const clora_tokenizer *tokenizer,
                                           const clora_dataset_options *options);
@@ -255,6 +264,15 @@ CLORA_API clora_status clora_dataset_from_ids(clora_dataset **out, const int32_t
  * @param[in] dataset  NULL is allowed
  */
 CLORA_API void clora_dataset_free(clora_dataset *dataset);
+
+/**
+ * The file that a dataset's sequences come from.
+ *
+ * @param[in] dataset  NULL: NULL
+ *
+ * @return its name; borrowed, lives as long as the dataset. NULL where they are in memory
+ */
+CLORA_API const char *clora_dataset_file(const clora_dataset *dataset);
 
 /**
  * Number of sequences.

@@ -13,6 +13,8 @@ struct clora_chat {
     template *templates;  /* the one for all conversations */
     template *with_tools; /* for those with tools; NULL: the same */
     json_t *tokens;       /* bos_token and the like, by name */
+    uint64_t hash;        /* of the templates' sources */
+    bool asks_for_time;   /* one of them does */
 };
 
 /* ---- Files (chat_files.c) ---- */
@@ -31,6 +33,10 @@ bool conversation_is_in(const json_t *row);
 clora_status conversation_read(json_t **values, size_t *prompt, const json_t *row);
 
 /* ---- Text (rendering.c) ---- */
+
+/* What the texts of conversations depend on besides these: the templates, the tokens, and the day where it is asked
+ * for. */
+uint64_t chat_hash(const clora_chat *chat);
 
 /* The first `count` messages as text. */
 clora_status chat_render(template_result *out, const clora_chat *chat, json_t *values, size_t count, bool prompt);

@@ -1,6 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "base/file.h"
 #include "chat/chat.h"
 #include "files/directory.h"
@@ -16,20 +18,26 @@ static const char chatml[] =
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-static clora_status read_file(template **out, const char *path) {
+static clora_status parse(clora_chat *chat, template **out, const char *path, const char *source, size_t size) {
+    chat->hash = XXH3_64bits_withSeed(source, size, chat->hash);
+    chat->asks_for_time = chat->asks_for_time || memmem(source, size, "strftime_now", strlen("strftime_now"));
+    return template_parse(out, path, source, size);
+}
+
+static clora_status read_file(clora_chat *chat, const char *path) {
     clora_status status = CLORA_OK;
     char *source = NULL;
     size_t size = 0;
 
     TRY(file_read_text(&source, &size, path, LARGEST_TEMPLATE));
-    TRY(template_parse(out, path, source, size));
+    TRY(parse(chat, &chat->templates, path, source, size));
 done:
     free(source);
     return status;
 }
 
-static clora_status parse_text(template **out, const char *path, const json_t *text) {
-    return template_parse(out, path, json_string_value(text), json_string_length(text));
+static clora_status parse_text(clora_chat *chat, template **out, const char *path, const json_t *text) {
+    return parse(chat, out, path, json_string_value(text), json_string_length(text));
 }
 
 /* A list of objects with a name and a template. */
@@ -44,9 +52,9 @@ static clora_status read_named(clora_chat *chat, const char *path, const json_t 
             TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: an entry of \"chat_template\" has no \"name\" or \"template\"",
                            path));
         if (!chat->templates && strcmp(json_string_value(name), "default") == 0)
-            TRY(parse_text(&chat->templates, path, text));
+            TRY(parse_text(chat, &chat->templates, path, text));
         if (!chat->with_tools && strcmp(json_string_value(name), "tool_use") == 0)
-            TRY(parse_text(&chat->with_tools, path, text));
+            TRY(parse_text(chat, &chat->with_tools, path, text));
     }
     if (!chat->templates)
         status = clora_fail(CLORA_ERROR_NOT_FOUND,
@@ -63,7 +71,7 @@ static clora_status read_from_config(clora_chat *chat, const char *directory, co
         TRY(json_load_path(&config, path, LARGEST_CONFIG));
     const json_t *found = json_object_get(config, "chat_template");
     if (json_is_string(found))
-        TRY(parse_text(&chat->templates, path, found));
+        TRY(parse_text(chat, &chat->templates, path, found));
     else if (json_is_array(found))
         TRY(read_named(chat, path, found));
     else if (found && !json_is_null(found))
@@ -87,11 +95,11 @@ clora_status chat_read_template(clora_chat *chat, const char *model_directory, c
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a chat template"));
     TRY(directory_need_tokenizer(model_directory));
     if (file && strcmp(file, CLORA_CHAT_CHATML) == 0)
-        TRY(template_parse(&chat->templates, file, chatml, sizeof(chatml) - 1));
+        TRY(parse(chat, &chat->templates, file, chatml, sizeof(chatml) - 1));
     else if (file)
-        TRY(read_file(&chat->templates, file));
+        TRY(read_file(chat, file));
     else if (file_exists(path))
-        TRY(read_file(&chat->templates, path));
+        TRY(read_file(chat, path));
     else
         TRY(read_from_config(chat, model_directory, config));
 done:

@@ -1,4 +1,7 @@
 #include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
 
 #include "chat/chat.h"
 
@@ -14,6 +17,20 @@ static template_options current_options(void) {
             options = (template_options){.now = (time_t)seconds, .utc = true};
     }
     return options;
+}
+
+uint64_t chat_hash(const clora_chat *chat) {
+    const template_options options = current_options();
+    char *tokens = json_text(chat->tokens, JSON_SORT_KEYS), day[16] = "";
+    struct tm parts;
+
+    if (chat->asks_for_time && (options.utc ? gmtime_r(&options.now, &parts) : localtime_r(&options.now, &parts)))
+        strftime(day, sizeof(day), "%F", &parts);
+    uint64_t hash = XXH3_64bits_withSeed(day, strlen(day), chat->hash);
+    if (tokens)
+        hash = XXH3_64bits_withSeed(tokens, strlen(tokens), hash);
+    free(tokens);
+    return hash;
 }
 
 /* The values with the special tokens and with the first messages alone. */

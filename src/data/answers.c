@@ -37,9 +37,9 @@ static sequence sequence_of(const clora_dataset *d, size_t prompt, size_t answer
     const int P = d->answer[prompt].prompt, own = d->answer[answer].prompt;
     sequence s = {.learnt = learnt, .P = learnt + P, .index = prompt, .desirable = d->answer[prompt].desirable};
 
-    s.prompt = d->ids + d->start[prompt];
-    s.answer = d->ids + d->start[answer] + own;
-    s.n = P + (int)(d->start[answer + 1] - d->start[answer]) - own;
+    s.prompt = dataset_ids(d, prompt);
+    s.answer = dataset_ids(d, answer) + own;
+    s.n = P + (int)d->place[answer].count - own;
     if (d->max_length > 0 && s.n > d->max_length)
         s.n = d->max_length;
     s.n += learnt;
@@ -206,7 +206,7 @@ static int longest_mismatch(const clora_dataset *d) {
 
     for (size_t i = 0; i < d->count; i++) {
         prompt = larger(prompt, d->answer[i].prompt);
-        answer = larger(answer, (int)(d->start[i + 1] - d->start[i]) - d->answer[i].prompt);
+        answer = larger(answer, (int)d->place[i].count - d->answer[i].prompt);
     }
     return d->max_length > 0 && prompt + answer > d->max_length ? d->max_length : prompt + answer;
 }

@@ -6,18 +6,25 @@
 #include "base/alloc.h"
 #include "data/answers.h"
 #include "data/dataset_store.h"
+#include "data/sequence_writer.h"
 
 static void destroy(shared *object) {
     clora_dataset *dataset = (clora_dataset *)object;
 
+    sequence_writer_abandon(dataset->writer);
+    file_map_close(&dataset->file);
+    free(dataset->path);
+    free(dataset->own);
     free(dataset->ids);
     free(dataset->labels);
-    free(dataset->start);
+    free(dataset->place);
     free(dataset->answer);
     for (size_t i = 0; i < dataset->names; i++)
         free(dataset->name[i]);
     free(dataset->name);
     free(dataset->part);
+    if (dataset->whole)
+        shared_let_go(&dataset->whole->shared);
     free(dataset);
 }
 
@@ -25,12 +32,9 @@ clora_status dataset_new(clora_dataset **out) {
     clora_dataset *dataset = calloc(1, sizeof(*dataset));
 
     *out = NULL;
-    if (!dataset || !(dataset->start = alloc_array(1, sizeof(*dataset->start)))) {
-        free(dataset);
+    if (!dataset)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a dataset");
-    }
     shared_init(&dataset->shared, destroy);
-    dataset->start_capacity = 1;
     *out = dataset;
     return CLORA_OK;
 }
@@ -41,16 +45,16 @@ void clora_dataset_free(clora_dataset *dataset) {
 }
 
 clora_status dataset_push(clora_dataset *dataset, const int32_t *ids, const int32_t *labels, size_t n) {
-    const size_t used = dataset->used;
+    const size_t open = dataset->open;
     clora_status status = CLORA_OK;
 
-    TRY(alloc_grow((void **)&dataset->ids, &dataset->id_capacity, used + n, sizeof(*dataset->ids)));
-    TRY(alloc_grow((void **)&dataset->labels, &dataset->label_capacity, used + n, sizeof(*dataset->labels)));
+    TRY(alloc_grow((void **)&dataset->ids, &dataset->id_capacity, open + n, sizeof(*dataset->ids)));
+    TRY(alloc_grow((void **)&dataset->labels, &dataset->label_capacity, open + n, sizeof(*dataset->labels)));
     for (size_t i = 0; i < n; i++) {
-        dataset->ids[used + i] = ids[i];
-        dataset->labels[used + i] = labels && labels[i] >= 0 ? labels[i] : -1;
+        dataset->ids[open + i] = ids[i];
+        dataset->labels[open + i] = labels && labels[i] >= 0 ? labels[i] : -1;
     }
-    dataset->used += n;
+    dataset->open += n;
 done:
     return status;
 }
@@ -68,29 +72,68 @@ static int32_t largest(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
+static void count_sequence(clora_dataset_stats *stats, const int32_t *ids, const int32_t *labels, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        stats->largest_id = largest(stats->largest_id, largest(ids[i], labels[i]));
+        stats->learnt += labels[i] >= 0;
+    }
+    stats->sequences++;
+    stats->tokens += (int64_t)n;
+    if ((int)n > stats->longest)
+        stats->longest = (int)n;
+}
+
+static clora_status add_place(clora_dataset *dataset, dataset_place place) {
+    clora_status status = CLORA_OK;
+
+    TRY(alloc_grow((void **)&dataset->place, &dataset->place_capacity, dataset->count + 1, sizeof(place)));
+    dataset->place[dataset->count++] = place;
+done:
+    return status;
+}
+
+/* The values of the sequence that was added, to where they are kept. */
+static clora_status keep_values(clora_dataset *dataset) {
+    const size_t n = dataset->open;
+    clora_status status = CLORA_OK;
+
+    if (dataset->writer)
+        return sequence_writer_append(dataset->writer, dataset->ids, dataset->labels, n);
+    TRY(alloc_grow((void **)&dataset->own, &dataset->own_capacity, dataset->used + 2 * n, sizeof(*dataset->own)));
+    memcpy(dataset->own + dataset->used, dataset->ids, n * sizeof(*dataset->ids));
+    memcpy(dataset->own + dataset->used + n, dataset->labels, n * sizeof(*dataset->labels));
+    dataset->values = dataset->own;
+done:
+    return status;
+}
+
 clora_status dataset_close_sequence(clora_dataset *dataset, size_t *learnt) {
-    const size_t begin = dataset->start[dataset->count], n = dataset->used - begin;
-    clora_dataset_stats *stats = &dataset->stats;
+    const size_t n = dataset->open;
     clora_status status = CLORA_OK;
 
     *learnt = 0;
     if (dataset->kind != CLORA_DATA_LABELS && n > 0)
-        dataset->labels[begin] = -1; /* nothing stands before it */
+        dataset->labels[0] = -1; /* nothing stands before it */
     for (size_t i = 0; i < n; i++)
-        *learnt += dataset->labels[begin + i] >= 0;
-    if (*learnt == 0) {
-        dataset->used = begin;
-        return CLORA_OK;
+        *learnt += dataset->labels[i] >= 0;
+    if (*learnt > 0) {
+        TRY(keep_values(dataset));
+        TRY(add_place(dataset, (dataset_place){dataset->used, n}));
+        dataset->used += 2 * n;
+        count_sequence(&dataset->stats, dataset->ids, dataset->labels, n);
     }
-    TRY(alloc_grow((void **)&dataset->start, &dataset->start_capacity, dataset->count + 2, sizeof(*dataset->start)));
-    dataset->start[++dataset->count] = dataset->used;
-    for (size_t i = begin; i < dataset->used; i++)
-        stats->largest_id = largest(stats->largest_id, largest(dataset->ids[i], dataset->labels[i]));
-    stats->sequences++;
-    stats->tokens += (int64_t)n;
-    stats->learnt += (int64_t)*learnt;
-    if ((int)n > stats->longest)
-        stats->longest = (int)n;
+    dataset->open = 0;
+done:
+    return status;
+}
+
+clora_status dataset_share_sequence(clora_dataset *dataset, const clora_dataset *whole, size_t i) {
+    clora_status status = CLORA_OK;
+
+    if (whole->answer)
+        TRY(dataset_mark_answer(dataset, whole->answer[i]));
+    TRY(add_place(dataset, whole->place[i]));
+    count_sequence(&dataset->stats, dataset_ids(whole, i), dataset_labels(whole, i), whole->place[i].count);
 done:
     return status;
 }
@@ -141,6 +184,12 @@ clora_data_kind dataset_kind(const clora_dataset *dataset) {
     return dataset->kind;
 }
 
+const char *clora_dataset_file(const clora_dataset *dataset) {
+    while (dataset && dataset->whole)
+        dataset = dataset->whole;
+    return dataset ? dataset->path : NULL;
+}
+
 size_t clora_dataset_count(const clora_dataset *dataset) {
     return dataset ? dataset->count : 0;
 }
@@ -157,13 +206,10 @@ clora_dataset_stats clora_dataset_get_stats(const clora_dataset *dataset) {
 
 int clora_dataset_sequence(const clora_dataset *dataset, size_t i, const int32_t **ids, const int32_t **labels) {
     const bool is_there = i < clora_dataset_count(dataset);
-    const size_t begin = is_there ? dataset->start[i] : 0;
 
     if (ids)
-        *ids = is_there ? dataset->ids + begin : NULL;
+        *ids = is_there ? dataset_ids(dataset, i) : NULL;
     if (labels)
-        *labels = is_there ? dataset->labels + begin : NULL;
-    if (!is_there)
-        return 0;
-    return (int)(dataset->start[i + 1] - begin);
+        *labels = is_there ? dataset_labels(dataset, i) : NULL;
+    return is_there ? (int)dataset->place[i].count : 0;
 }

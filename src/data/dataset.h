@@ -88,7 +88,8 @@ typedef struct row_form {
 } row_form;
 
 typedef struct dataset_builder {
-    const char *path; /* of the data file, for messages */
+    const char *path;               /* of the data file, for messages */
+    const struct file_stamp *stamp; /* of that file before it is read; NULL: nobody minds when it changes */
     const clora_tokenizer *tokenizer;
     dataset_tally *tally; /* where not NULL, pairs are only counted, and the tokenizer may be NULL */
     clora_dataset_options options;

@@ -9,6 +9,8 @@
 #include "data/data_source.h"
 #include "data/dataset_store.h"
 #include "data/row_form.h"
+#include "data/sequence_file.h"
+#include "data/sequence_writer.h"
 #include "files/directory.h"
 
 /* With gzip's ending or without it, which says nothing of what the file holds. */
@@ -112,6 +114,15 @@ static clora_status choose_ends(dataset_builder *builder) {
     return CLORA_OK;
 }
 
+/* Rows of the file before and after a change are not one dataset. */
+static clora_status check_stamp(const dataset_builder *builder) {
+    const file_stamp now = file_stamp_take(builder->path);
+
+    if (!builder->stamp || file_stamp_same(builder->stamp, &now))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_IO, "%s changed while it was read; try again when it is complete", builder->path);
+}
+
 static clora_status read_path(dataset_builder *builder) {
     clora_status status = CLORA_OK;
     data_source *source = NULL;
@@ -119,6 +130,7 @@ static clora_status read_path(dataset_builder *builder) {
     TRY(directory_not_data(builder->path));
     TRY(data_source_open(&source, builder->path));
     TRY(read_source(builder, source));
+    TRY(check_stamp(builder));
 done:
     free(builder->own_keys);
     builder->own_keys = NULL;
@@ -163,9 +175,8 @@ static clora_status read_file(dataset_builder *builder, const clora_data_file *f
     builder->first_skipped = 0;
     TRY(read_path(builder));
     TRY(check_filled(builder, first));
-    if (builder->dataset->part)
-        builder->dataset->part[builder->dataset->parts++] =
-            (dataset_part){first, builder->dataset->count - first, file->weight};
+    builder->dataset->part[builder->dataset->parts++] =
+        (dataset_part){first, builder->dataset->count - first, file->weight};
 done:
     return status;
 }
@@ -193,21 +204,83 @@ static clora_status check_options_range(const clora_dataset_options *o) {
     return CLORA_OK;
 }
 
-static clora_status load_files(dataset_builder *builder, const clora_data_file *files, size_t count) {
-    const bool mixed = count > 1 || files[0].weight != 1;
+static clora_status read_files(dataset_builder *builder, const clora_data_file *files, const file_stamp *stamps,
+                               size_t count) {
     clora_status status = CLORA_OK;
 
-    TRY(choose_ends(builder));
-    TRY(dataset_new(&builder->dataset));
-    builder->dataset->kind = builder->options.kind;
-    builder->dataset->max_length = builder->options.max_length;
-    if (mixed && !(builder->dataset->part = alloc_array(count, sizeof(*builder->dataset->part))))
+    builder->dataset->part = alloc_array(count, sizeof(*builder->dataset->part));
+    if (!builder->dataset->part)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %zu data files", count));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        builder->stamp = &stamps[i];
         TRY(read_file(builder, &files[i]));
+    }
     if (builder->options.kind == CLORA_DATA_LABELS)
         status = dataset_finish_labels(builder);
 done:
+    return status;
+}
+
+static clora_status new_dataset(dataset_builder *builder) {
+    clora_status status = CLORA_OK;
+
+    clora_dataset_free(builder->dataset);
+    TRY(dataset_new(&builder->dataset));
+    builder->dataset->kind = builder->options.kind;
+    builder->dataset->max_length = builder->options.max_length;
+done:
+    return status;
+}
+
+/* From the file of sequences, which is made first where it is not there. */
+static clora_status stream_files(dataset_builder *builder, const clora_data_file *files, const file_stamp *stamps,
+                                 size_t count) {
+    clora_status status = CLORA_OK;
+    sequence_key key = {NULL, {0}};
+    bool found = false;
+
+    TRY(sequence_key_make(&key, builder, files, stamps, count));
+    TRY(sequence_file_open(&found, builder->dataset, &key));
+    if (found)
+        goto done;
+    TRY(sequence_writer_create(&builder->dataset->writer, &key));
+    TRY(read_files(builder, files, stamps, count));
+    TRY(sequence_writer_commit(builder->dataset));
+    TRY(new_dataset(builder));
+    TRY(sequence_file_open(&found, builder->dataset, &key));
+    if (!found)
+        TRY(clora_fail(CLORA_ERROR_IO, "%s is not as it was written; is its disk in order?", key.path));
+done:
+    free(key.path);
+    return status;
+}
+
+/* Parts are for what one file, taken once, does not need. */
+static void weigh_parts(clora_dataset *dataset, const clora_data_file *files, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        dataset->part[i].weight = files[i].weight;
+    if (count > 1 || files[0].weight != 1)
+        return;
+    free(dataset->part);
+    dataset->part = NULL;
+    dataset->parts = 0;
+}
+
+static clora_status load_files(dataset_builder *builder, const clora_data_file *files, size_t count) {
+    file_stamp *stamps = alloc_array(count, sizeof(*stamps));
+    clora_status status = CLORA_OK;
+
+    if (!stamps)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %zu data files", count));
+    for (size_t i = 0; i < count; i++)
+        stamps[i] = file_stamp_take(files[i].path);
+    TRY(choose_ends(builder));
+    TRY(new_dataset(builder));
+    TRY(builder->options.stream ? stream_files(builder, files, stamps, count)
+                                : read_files(builder, files, stamps, count));
+    weigh_parts(builder->dataset, files, count);
+done:
+    free(stamps);
     return status;
 }
 

@@ -24,41 +24,54 @@ static size_t sequences_of_unit(const clora_dataset *d) {
     return d->kind == CLORA_DATA_PREFERENCE ? 2 : 1;
 }
 
-static uint64_t hash_unit(const clora_dataset *d, size_t index, uint64_t seed) {
-    const size_t per = sequences_of_unit(d), from = d->start[index * per], to = d->start[(index + 1) * per];
+/* Of all ids of a unit, then of all its labels. */
+static uint64_t hash_unit(XXH64_state_t *state, const clora_dataset *d, size_t index, uint64_t seed) {
+    const size_t per = sequences_of_unit(d), from = index * per, to = from + per;
 
-    return XXH64(d->labels + from, (to - from) * sizeof(*d->labels),
-                 XXH64(d->ids + from, (to - from) * sizeof(*d->ids), seed));
+    XXH64_reset(state, seed);
+    for (size_t i = from; i < to; i++)
+        XXH64_update(state, dataset_ids(d, i), d->place[i].count * sizeof(int32_t));
+    XXH64_reset(state, XXH64_digest(state));
+    for (size_t i = from; i < to; i++)
+        XXH64_update(state, dataset_labels(d, i), d->place[i].count * sizeof(int32_t));
+    return XXH64_digest(state);
 }
 
 /* Which units are held out. Equal ones are all on one side. */
 static clora_status choose(unsigned char *held, const clora_dataset *d, size_t units, double share, uint64_t seed) {
     unit *sorted = alloc_array(units, sizeof(*sorted));
+    XXH64_state_t *state = XXH64_createState();
+    clora_status status = CLORA_OK;
     size_t count = (size_t)fmax(1.0, round(share * (double)units));
 
-    if (!sorted)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory to split %zu sequences", units);
+    if (!sorted || !state)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to split %zu sequences", units));
     for (size_t i = 0; i < units; i++)
-        sorted[i] = (unit){hash_unit(d, i, seed), i};
+        sorted[i] = (unit){hash_unit(state, d, i, seed), i};
     qsort(sorted, units, sizeof(*sorted), by_hash);
     while (count < units && sorted[count].hash == sorted[count - 1].hash)
         count++;
     for (size_t i = 0; i < count && i < units; i++)
         held[sorted[i].index] = 1;
-    free(sorted);
     if (count >= units)
-        return clora_fail(CLORA_ERROR_ARGUMENT,
-                          "%zu of %zu rows that differ would be held out, and none is left to train on", count, units);
-    return CLORA_OK;
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT,
+                       "%zu of %zu rows that differ would be held out, and none is left to train on", count, units));
+done:
+    XXH64_freeState(state);
+    free(sorted);
+    return status;
 }
 
-/* ---- Two datasets of one ---- */
+/* ---- Two datasets of one, whose values they share ---- */
 
-static clora_status new_like(clora_dataset **out, const clora_dataset *d) {
+static clora_status new_part(clora_dataset **out, const clora_dataset *d) {
     clora_status status = CLORA_OK;
     int32_t number;
 
     TRY(dataset_new(out));
+    shared_hold(&d->shared);
+    (*out)->whole = d;
+    (*out)->values = d->values;
     (*out)->kind = d->kind;
     (*out)->max_length = d->max_length;
     for (size_t i = 0; i < d->names; i++)
@@ -70,15 +83,9 @@ done:
 static clora_status add_unit(clora_dataset *to, const clora_dataset *d, size_t index) {
     const size_t per = sequences_of_unit(d);
     clora_status status = CLORA_OK;
-    size_t learnt;
 
-    for (size_t i = index * per; i < (index + 1) * per; i++) {
-        const size_t at = d->start[i];
-        TRY(dataset_push(to, d->ids + at, d->labels + at, d->start[i + 1] - at));
-        if (d->answer)
-            TRY(dataset_mark_answer(to, d->answer[i]));
-        TRY(dataset_close_sequence(to, &learnt));
-    }
+    for (size_t i = index * per; i < (index + 1) * per; i++)
+        TRY(dataset_share_sequence(to, d, i));
 done:
     return status;
 }
@@ -125,8 +132,8 @@ static clora_status split(clora_dataset *side[2], const clora_dataset *d, double
     if (!held)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to split %zu sequences", units);
     TRY(choose(held, d, units, share, seed));
-    TRY(new_like(&side[0], d));
-    TRY(new_like(&side[1], d));
+    TRY(new_part(&side[0], d));
+    TRY(new_part(&side[1], d));
     for (size_t i = 0; i < units; i++)
         TRY(add_unit(side[held[i]], d, i));
     TRY(keep_parts(side[0], d, held));

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "data/dataset_store.h"
 #include "data/pairs_row.h"
+#include "data/sequence_writer.h"
 
 /* Texts with labels: of a dataset's names, and of the rows of a file. */
 
@@ -51,6 +52,17 @@ typedef struct numbered {
     int32_t number;
 } numbered;
 
+/* The last label of each sequence is its text's. */
+static clora_status renumber(clora_dataset *dataset, const int32_t *number) {
+    if (dataset->writer)
+        return sequence_writer_renumber(dataset->writer, dataset, number);
+    for (size_t i = 0; i < dataset->count; i++) {
+        int32_t *label = &dataset->own[dataset_last_value(dataset, i)];
+        *label = number[*label];
+    }
+    return CLORA_OK;
+}
+
 static int by_name(const void *a, const void *b) {
     return strcmp(((const numbered *)a)->name, ((const numbered *)b)->name);
 }
@@ -70,9 +82,7 @@ clora_status dataset_sort_labels(clora_dataset *dataset) {
         dataset->name[i] = sorted[i].name;
         number[sorted[i].number] = (int32_t)i;
     }
-    for (size_t i = 0; i < dataset->used; i++)
-        if (dataset->labels[i] >= 0)
-            dataset->labels[i] = number[dataset->labels[i]];
+    status = renumber(dataset, number);
 done:
     free(sorted);
     free(number);

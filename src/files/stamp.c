@@ -8,13 +8,17 @@
 static const char SETTINGS_NAME[] = "adapter_config.json";
 static const char TENSORS_NAME[] = "adapter_model.safetensors";
 
-static file_stamp take(const char *directory, const char *name) {
-    char *path = file_join(directory, name);
-    file_stamp out = {.size = 0};
+file_stamp file_stamp_take(const char *path) {
     struct stat s;
 
-    if (path && stat(path, &s) == 0)
-        out = (file_stamp){s.st_dev, s.st_ino, (unsigned long long)s.st_size, s.st_mtim};
+    return stat(path, &s) == 0 ? (file_stamp){s.st_dev, s.st_ino, (unsigned long long)s.st_size, s.st_mtim}
+                               : (file_stamp){.size = 0};
+}
+
+static file_stamp take(const char *directory, const char *name) {
+    char *path = file_join(directory, name);
+    const file_stamp out = path ? file_stamp_take(path) : (file_stamp){.size = 0};
+
     free(path);
     return out;
 }
@@ -23,16 +27,16 @@ stamp stamp_adapter(const char *directory) {
     return (stamp){take(directory, SETTINGS_NAME), take(directory, TENSORS_NAME)};
 }
 
-static bool same(const file_stamp *a, const file_stamp *b) {
+bool file_stamp_same(const file_stamp *a, const file_stamp *b) {
     return a->device == b->device && a->inode == b->inode && a->size == b->size &&
            a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
 }
 
 clora_status stamp_check(const stamp *before, const char *directory) {
     const stamp now = stamp_adapter(directory);
-    const char *changed = !same(&before->tensors, &now.tensors)     ? TENSORS_NAME
-                          : !same(&before->settings, &now.settings) ? SETTINGS_NAME
-                                                                    : NULL;
+    const char *changed = !file_stamp_same(&before->tensors, &now.tensors)     ? TENSORS_NAME
+                          : !file_stamp_same(&before->settings, &now.settings) ? SETTINGS_NAME
+                                                                               : NULL;
 
     if (!changed)
         return CLORA_OK;

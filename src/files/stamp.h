@@ -1,6 +1,7 @@
 #ifndef CLORA_FILES_STAMP_H
 #define CLORA_FILES_STAMP_H
 
+#include <stdbool.h>
 #include <time.h>
 
 #include "base/status.h"
@@ -15,6 +16,10 @@ typedef struct file_stamp {
 typedef struct stamp {
     file_stamp settings, tensors; /* zeros for a file that is not there */
 } stamp;
+
+/* Zeros where there is no such file. */
+file_stamp file_stamp_take(const char *path);
+bool file_stamp_same(const file_stamp *a, const file_stamp *b);
 
 stamp stamp_adapter(const char *directory);
 

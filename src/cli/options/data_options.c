@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/inputs/data_files.h"
 #include "cli/inputs/ends.h"
@@ -11,6 +12,9 @@
 enum { STANDARD_LENGTH = 512, PREFERENCE_LENGTH = 1024 /* TRL's */ };
 
 static const char *const eos_choices[] = {"always", "never", NULL};
+enum { STREAM_AUTO, STREAM_ON, STREAM_OFF };
+static const char *const stream_choices[] = {"auto", "on", "off", NULL};
+#define LARGE_DATA ((off_t)1 << 30) /* bytes of files from which "auto" does not keep them in memory */
 
 const opt data_options[] = {
     {.name = "data",
@@ -57,6 +61,13 @@ const opt data_options[] = {
      .type = OPT_SET,
      .offset = offsetof(data_args, learn_context),
      .help = "compute the loss on the contexts as well; of conversations, on all that is said"},
+    {.name = "stream",
+     .type = OPT_CHOICE,
+     .offset = offsetof(data_args, stream),
+     .value = "WHEN",
+     .choices = stream_choices,
+     .help = "keep the tokens of --data in a file of the cache directory instead of in memory: auto (from 1 GiB of "
+             "data on), on or off; results are the same"},
     {.name = "keys",
      .type = OPT_TEXT,
      .offset = offsetof(data_args, keys),
@@ -104,6 +115,15 @@ static void note_oddities(const cli_state *cli, const char *path, const clora_to
                  path, text_amount(s.glued, "pair", "pairs"));
 }
 
+static bool is_streamed(const data_args *args, const data_files *files) {
+    struct stat info;
+    off_t size = 0;
+
+    for (int i = 0; i < files->count; i++)
+        size += stat(files->path[i], &info) == 0 ? info.st_size : 0;
+    return args->stream == STREAM_ON || (args->stream == STREAM_AUTO && size >= LARGE_DATA);
+}
+
 int data_load(const cli_state *cli, const data_args *args, const opt_list *files, const clora_tokenizer *tokenizer,
               const clora_model_info *model, int max_length, clora_dataset **out) {
     clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
@@ -127,6 +147,7 @@ int data_load(const cli_state *cli, const data_args *args, const opt_list *files
     options.learn_context = args->learn_context;
     options.kind = args->kind;
     options.labels = args->labels;
+    options.stream = is_streamed(args, &read);
     if (clora_tokenizer_eos(tokenizer) < 0 && model->eos_count > 0)
         options.eos_id = model->eos[0];
     const clora_status loaded = clora_dataset_load_files(out, read.item, (size_t)read.count, tokenizer, &options);
@@ -152,6 +173,8 @@ void data_print_stats(FILE *out, const char *label, const char *path, const clor
     fprintf(out, "%s%s: %s, %s (longest %s), %s learnt\n", label, path,
             text_amount(s.sequences, "sequence", "sequences"), text_amount(s.tokens, "token", "tokens"),
             text_count(s.longest), text_count(s.learnt));
+    if (clora_dataset_file(data))
+        fprintf(out, "%*sstreamed from %s\n", indent, "", clora_dataset_file(data));
     if (s.truncated_contexts > 0 || s.truncated_targets > 0)
         fprintf(out, "%*stoo long: %s cut on the left, %s on the right\n", indent, "",
                 text_amount(s.truncated_contexts, "context", "contexts"),

@@ -19,6 +19,7 @@ typedef struct data_args {
     int batch_size, pack;
     int eos; /* index into always, never */
     int learn_context;
+    int stream;                /* index into auto, on, off */
     const char *template;      /* none, alpaca, chatml or a file; NULL: none, of conversations the model's */
     const char *model;         /* no option: the directory of the model whose template that is */
     bool weighted;             /* nor this: files may have weights */
@@ -27,7 +28,7 @@ typedef struct data_args {
 } data_args;
 
 #define DATA_ARGS_INIT(batch) \
-    { {{NULL}, 0}, NULL, NULL, 0, (batch), 0, 0, 0, NULL, NULL, false, CLORA_DATA_PAIRS, NULL }
+    { {{NULL}, 0}, NULL, NULL, 0, (batch), 0, 0, 0, 0, NULL, NULL, false, CLORA_DATA_PAIRS, NULL }
 
 #define DATA_COLUMNS_HELP                                                                                             \
     "of a .csv or .tsv file, the columns of context and target, or the target's alone, by name or by number from 1; " \
