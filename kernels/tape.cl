@@ -10,6 +10,10 @@
 #ifndef PRODUCT_0
 #define PRODUCT_0 TAPE_PRODUCT_VARIANT(1, 0)
 #endif
+// PHASES: the other kinds in use, a TAPE_BIT each.
+#ifndef PHASES
+#define PHASES -1
+#endif
 #if WG != 1
 #error "groups of one work-item"
 #endif
@@ -242,6 +246,12 @@ static inline void run_positions(tickets *t, __global const tape_phase *phase, s
     case TAPE_DOWN + i:                         \
         run_down(&t, phase, buffers, DOWN_##i); \
         break
+#define OTHER_CASE(kind, run)          \
+    case kind:                         \
+        if ((PHASES)&TAPE_BIT(kind)) { \
+            run;                       \
+        }                              \
+        break
 #define SLOT(i) __global char *s##i
 #define FOUR_SLOTS(a, b, c, d) SLOT(a), SLOT(b), SLOT(c), SLOT(d)
 
@@ -290,15 +300,15 @@ tape(const int from, const int count, FOUR_SLOTS(1, 2, 3, 4), FOUR_SLOTS(5, 6, 7
 #ifdef DOWN_4
             DOWN_CASE(4);
 #endif
-        case TAPE_EMBEDDING: run_embedding(&t, phase, buffers); break;
-        case TAPE_RMSNORM: run_rmsnorm(&t, phase, buffers); break;
-        case TAPE_ROPE_STORE: run_rope_store(&t, phase, buffers); break;
-        case TAPE_ATTENTION: run_attention(&t, phase, buffers, query, out, p, space); break;
-        case TAPE_ACTIVATE: run_activate(&t, phase, buffers); break;
-        case TAPE_ADD: run_add(&t, phase, buffers); break;
-        case TAPE_LAYERNORM: run_layernorm(&t, phase, buffers, space); break;
-        case TAPE_GELU: run_gelu(&t, phase, buffers); break;
-        case TAPE_POSITIONS: run_positions(&t, phase, buffers); break;
+            OTHER_CASE(TAPE_EMBEDDING, run_embedding(&t, phase, buffers));
+            OTHER_CASE(TAPE_RMSNORM, run_rmsnorm(&t, phase, buffers));
+            OTHER_CASE(TAPE_ROPE_STORE, run_rope_store(&t, phase, buffers));
+            OTHER_CASE(TAPE_ATTENTION, run_attention(&t, phase, buffers, query, out, p, space));
+            OTHER_CASE(TAPE_ACTIVATE, run_activate(&t, phase, buffers));
+            OTHER_CASE(TAPE_ADD, run_add(&t, phase, buffers));
+            OTHER_CASE(TAPE_LAYERNORM, run_layernorm(&t, phase, buffers, space));
+            OTHER_CASE(TAPE_GELU, run_gelu(&t, phase, buffers));
+            OTHER_CASE(TAPE_POSITIONS, run_positions(&t, phase, buffers));
         }
     }
     close_counters(&t);

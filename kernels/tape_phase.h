@@ -34,6 +34,9 @@ enum {
     TAPE_POSITIONS
 };
 
+// The kinds besides products and low-rank terms that a program is made for: a bit each.
+#define TAPE_BIT(kind) (1 << ((kind)-TAPE_EMBEDDING))
+
 // A product's variant: panels that a task reads side by side, and whether it gates its output.
 #define TAPE_PRODUCT_VARIANT(streams, gated) ((streams) << 1 | (gated))
 #define TAPE_STREAMS(variant) ((variant) >> 1)

@@ -3,7 +3,7 @@
 
 #include "device/kernels.h"
 
-enum { KERNEL_DEFINES = 20 };
+enum { KERNEL_DEFINES = 24 };
 
 /* Compiled programs and their kernels, kept for the life of the context. */
 typedef struct program_cache program_cache;

@@ -110,6 +110,8 @@ static bool append_to(tape *t, tape_launch *l, tape_fill fill, const void *call)
     fill(t, &tried, &phase, call);
     if (tried.full)
         return false;
+    if (phase.kind >= TAPE_EMBEDDING)
+        tried.program.phases |= TAPE_BIT(phase.kind);
     phase.end += l->tickets;
     tried.tickets = phase.end;
     tried.count++;
@@ -277,6 +279,7 @@ static void define(launch *l, const tape_program *p) {
     }
     if (p->ahead)
         launch_define(l, "AHEAD", p->ahead);
+    launch_define(l, "PHASES", p->phases);
     define_variants(l, products, p->product, p->products);
     define_variants(l, downs, p->down, p->downs);
 }

@@ -14,6 +14,7 @@ typedef struct tape_program {
     int ahead;
     size_t longest; /* elements of the weight that `ahead` is of */
     int product[TAPE_VARIANTS], products, down[TAPE_VARIANTS], downs;
+    int phases; /* of other kinds, a TAPE_BIT each */
 } tape_program;
 
 /* Phases that one program can make, of buffers that it has arguments for. */
