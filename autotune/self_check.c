@@ -14,10 +14,10 @@
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
-enum { GROUPS = 14 };
+enum { GROUPS = 15 };
 static const char *const group_names[GROUPS] = {
-    "products", "term",    "factors",    "model", "loss",    "backward",  "adamw8bit",
-    "sgd",      "weights", "bottleneck", "past",  "columns", "layernorm", "layernorm backward"};
+    "products", "term",       "factors", "model",   "loss",      "backward",           "adamw8bit", "sgd",
+    "weights",  "bottleneck", "past",    "columns", "layernorm", "layernorm backward", "tape"};
 
 /*
  * Few cases, at odd sizes. What they compile, which is nearly all of what they cost, is what a run compiles too: hence
@@ -83,6 +83,8 @@ static const struct {
     {SELF_CHECK_COLUMNS, "lowrank_norms", {.N = 131, .K = 201, .R = 3, .modules = 2}},
     {SELF_CHECK_COLUMNS, "scale_columns", {.M = 3, .K = 577, .pad = 1}},
     {SELF_CHECK_COLUMNS, "column_dots", {.M = 67, .K = 577, .pad = 1}},
+    /* long enough for a second core to take part, which a phase alone may not be */
+    {SELF_CHECK_TAPE, "tape", {.M = 2, .N = 512, .K = 512, .R = 5, .T = 8, .pad = 1}},
 };
 
 /* What is to be checked. */
@@ -178,14 +180,21 @@ static clora_status refuse(const clora_context *context) {
                              context->gemm_is_forced ? " that CLORA_GEMM forces" : "");
 }
 
+/* The first line of the last error. */
+static void keep_error(char *out, size_t size) {
+    snprintf(out, size, "%s", clora_last_error());
+    out[strcspn(out, "\n")] = '\0';
+}
+
+enum { WHY = 384 };
+
 static clora_status check(clora_context *context, const subject *s) {
     clora_status status = check_unseen(context, s);
-    char why[384];
+    char why[WHY];
 
     if (status != CLORA_ERROR_OPENCL)
         return status;
-    snprintf(why, sizeof(why), "%s", clora_last_error());
-    why[strcspn(why, "\n")] = '\0';
+    keep_error(why, sizeof(why));
     if (!take_other_family(context))
         return refuse(context);
     /* all that this context was ever asked for: it will run there, too */
@@ -195,6 +204,28 @@ static clora_status check(clora_context *context, const subject *s) {
     tuning_log(context, "the %s kernels take the place of others, which fail their self-check on this device: %s",
                gemm_path_name(context->gemm), why);
     return status;
+}
+
+/* Else there is nothing to check, and nothing to keep. */
+static bool takes_tapes(clora_context *context) {
+    return tuning_value(context, "path_tape", "PATH", &(kernel_key){.M = 2}) == TAPE_TOGETHER;
+}
+
+/* Steps whose calls are one launch: who computes them wrongly has launches apart left. */
+static clora_status check_tape(clora_context *context, const subject *s) {
+    const clora_status status = check_unseen(context, &(subject){s->groups & SELF_CHECK_TAPE, s->type, 0});
+    char why[WHY];
+
+    if (status != CLORA_ERROR_OPENCL)
+        return status;
+    keep_error(why, sizeof(why));
+    context->check.tape_is_wrong = true;
+    tuning_forget(context);
+    tuning_log(context,
+               "each operation of a step that decodes is a launch: all in one fail their self-check on this "
+               "device: %s",
+               why);
+    return CLORA_OK;
 }
 
 /* CLORA_SELF_CHECK */
@@ -226,9 +257,12 @@ clora_status self_check(clora_context *context, unsigned groups, clora_storage t
     status = self_check_record_open(context, how == FORCE);
     if (status == CLORA_OK) {
         const size_t passed = self_check_record_count(context);
-        context->check.groups_asked |= groups;
+        const unsigned others = groups & ~(unsigned)SELF_CHECK_TAPE;
+        context->check.groups_asked |= others;
         context->check.head_dim_asked = head_dim ? head_dim : context->check.head_dim_asked;
-        status = check(context, &(subject){groups, type, head_dim});
+        status = check(context, &(subject){others, type, head_dim});
+        if (status == CLORA_OK && groups != others && takes_tapes(context))
+            status = check_tape(context, &(subject){groups, type, 0});
         if (self_check_record_count(context) > passed)
             self_check_record_save(context);
     }

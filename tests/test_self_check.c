@@ -24,7 +24,7 @@
 #include "support/scratch.h"
 #include "tuning/store.h"
 
-enum { HEAD_DIM = 8, EVERYTHING = 63 };
+enum { HEAD_DIM = 8, EVERYTHING = 63 | SELF_CHECK_TAPE };
 
 /* What a wrong file begins with: one of the functions it calls is slightly off. */
 #define OFF_FMA "#undef fma\n#define fma(a, b, c) (1.001f * (a) * (b) + (c))\n"
@@ -167,21 +167,64 @@ static void test_a_family_that_is_forced_is_refused(void **state) {
     assert_refused(check(SELF_CHECK_PRODUCTS), CLORA_ERROR_OPENCL, "with the panel kernels that CLORA_GEMM forces; ");
 }
 
+/* In this file other words take the place of some, for the contexts from now on. */
+static void plant_words(const char *file, const char *words, const char *others) {
+    char path[64];
+    size_t size;
+
+    plant(file, "");
+    snprintf(path, sizeof(path), "kernels/%s.cl", file);
+    char *text = read_whole(&size, scratch_path(path)), *at = strstr(text, words);
+    assert_non_null(at);
+    char *wrong = alloc_format("%.*s%s%s", (int)(at - text), text, others, at + strlen(words));
+    scratch_text(path, wrong);
+    start_again();
+    free(wrong);
+    free(text);
+}
+
+/* What its groups do instead of waiting for each other: one is slow, so that the others are seen not to wait. */
+#define NOBODY_WAITS "for (volatile int i = 0; get_group_id(0) == 0 && i < 20000; i++)"
+#define COUNTERS "*t->taken = *t->done = *t->left = 0"
+
+static void test_steps_that_are_wrong_in_one_launch_are_launches_apart(void **state) {
+    static const char *const faults[][2] = {{COUNTERS, "*t->left = 0"}, {"while (*t->done < end)", NOBODY_WAITS}};
+    const size_t count = context->info.compute_units > 1 ? 2 : 1; /* one core has nobody to wait for */
+
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        plant_words("tape", faults[i][0], faults[i][1]);
+        for (int again = 0; again < 2; again++) { /* nothing is kept of it */
+            assert_true(kernel_runs_tapes(context));
+            assert_ok(check(SELF_CHECK_TAPE));
+            if (kernel_runs_tapes(context) || context->gemm != GEMM_PANEL || lines_told != 1 ||
+                !strstr(told, ": tape f32"))
+                fail_msg("%s: %d lines, '%s'", faults[i][1], lines_told, told);
+            start_again();
+        }
+    }
+}
+
+static void test_steps_that_are_launches_apart_are_not_checked_in_one(void **state) {
+    (void)state;
+    plant_words("tape", COUNTERS, "*t->left = 0");
+    setenv("CLORA_PARAM_PATH_TAPE_PATH", "1", 1);
+    start_again();
+    assert_ok(check(SELF_CHECK_TAPE));
+    unsetenv("CLORA_PARAM_PATH_TAPE_PATH");
+    start_again();
+    assert_int_equal(lines_told, 0);
+    assert_ok(check(SELF_CHECK_TAPE)); /* of which nothing was remembered */
+    assert_int_equal(lines_told, 1);
+}
+
 /* Mesa's llvmpipe ends a kernel after 65,535 passes through its loops, here after 32,767 of one. */
 static void test_a_device_that_ends_long_loops_is_noticed(void **state) {
     (void)state;
-    plant("norm", "#define C_END(c) ((c) < 32767 * WG * VW)\n");
-    size_t size;
-    char *text = read_whole(&size, scratch_path("kernels/norm.cl")), *loop = strstr(text, "c + VW <= C;");
-    assert_non_null(loop);
-    char *shorter = alloc_format("%.*sC_END(c) && %s", (int)(loop - text), text, loop);
-    scratch_text("kernels/norm.cl", shorter);
-    start_again();
+    plant_words("norm", "c + VW <= C;", "c < 32767 * WG * VW && c + VW <= C;");
     assert_ok(check(SELF_CHECK_MODEL));
     assert_int_equal(context->gemm, GEMM_TILE); /* many work-items share a row there */
     assert_non_null(strstr(told, "rmsnorm f32 M 1"));
-    free(shorter);
-    free(text);
 }
 
 static void test_what_passed_before_is_checked_in_the_family_that_is_taken_later(void **state) {
@@ -210,6 +253,7 @@ static void test_a_right_device_passes_and_nothing_shows(void **state) {
     assert_int_equal(peak, peak_before);
     assert_int_equal(lines_told, 0);
     assert_int_equal(context->gemm, GEMM_PANEL);
+    assert_true(kernel_runs_tapes(context));
 }
 
 /* Where the record of these kernels is. */
@@ -340,6 +384,8 @@ int main(void) {
         test(test_what_both_families_compute_wrongly_is_refused),
         test(test_what_is_left_over_of_whole_vectors_is_checked_too),
         test(test_a_family_that_is_forced_is_refused),
+        test(test_steps_that_are_wrong_in_one_launch_are_launches_apart),
+        test(test_steps_that_are_launches_apart_are_not_checked_in_one),
         test(test_a_device_that_ends_long_loops_is_noticed),
         test(test_what_passed_before_is_checked_in_the_family_that_is_taken_later),
         test(test_a_right_device_passes_and_nothing_shows),

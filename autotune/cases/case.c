@@ -8,9 +8,9 @@
 #include "base/dtype.h"
 
 static const op_case *const lists[] = {
-    cases_matmul, cases_fused,   cases_lowrank,   cases_bottleneck, cases_merge,
-    cases_dora,   cases_grad,    cases_layout,    cases_nn,         cases_gate,
-    cases_gpt2,   cases_rmsnorm, cases_attention, cases_optimizer,  cases_past,
+    cases_matmul,    cases_fused,     cases_lowrank, cases_bottleneck, cases_merge, cases_dora,
+    cases_grad,      cases_layout,    cases_nn,      cases_gate,       cases_gpt2,  cases_rmsnorm,
+    cases_attention, cases_optimizer, cases_past,    cases_tape,
 };
 
 enum { CODES = 4 /* in an i32 element of codes */ };

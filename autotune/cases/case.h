@@ -146,6 +146,7 @@ extern const op_case cases_rmsnorm[];
 extern const op_case cases_attention[];
 extern const op_case cases_optimizer[];
 extern const op_case cases_past[];
+extern const op_case cases_tape[];
 
 #define CASE_SHAPES(array) (array), sizeof(array) / sizeof((array)[0])
 

@@ -28,6 +28,7 @@ typedef struct self_check_state {
     struct json_t *passed;
     unsigned groups_asked; /* of all calls */
     int head_dim_asked;
+    atomic_bool tape_is_wrong; /* then no step is one launch */
 } self_check_state;
 
 /* All machine knowledge: device, queue, limits, programs, parameters. */

@@ -21,5 +21,5 @@ bool kernel_has_compilers_ways(const clora_context *context) {
 }
 
 bool kernel_runs_tapes(const clora_context *context) {
-    return kernel_has_compilers_ways(context);
+    return kernel_has_compilers_ways(context) && !context->check.tape_is_wrong;
 }

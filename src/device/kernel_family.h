@@ -17,7 +17,8 @@ int kernel_panel_width(const clora_context *context);
 bool kernel_has_compilers_ways(const clora_context *context);
 
 /* Can one launch make all calls of a step that decodes: have work-groups a way to wait for each other? OpenCL C 1.2
- * does not say in which order they see each other's writes; PoCL's compiler does, for CPUs. */
+ * does not say in which order they see each other's writes; PoCL's compiler does, for CPUs. Not where a self-check
+ * found it wrong. */
 bool kernel_runs_tapes(const clora_context *context);
 
 #endif

@@ -18,15 +18,16 @@ enum {
     SELF_CHECK_PAST = 1024,      /* what stands before a sequence, both passes */
     SELF_CHECK_COLUMNS = 2048,   /* what a term has for each column besides, both passes */
     SELF_CHECK_LAYERNORM = 4096, /* what GPT-2 has in the place of other families' norms and gates, and its positions */
-    SELF_CHECK_LAYERNORM_BACKWARD = 8192
+    SELF_CHECK_LAYERNORM_BACKWARD = 8192,
+    SELF_CHECK_TAPE = 16384 /* the calls of a step in one launch */
 };
 
 /*
  * Does the device compute these operations rightly? They are compared with the reference when a device is first used;
  * what was right is kept beside the tuned parameters. Where one is wrong, the context goes over to the other family of
  * kernels, which is checked in turn, with a line in its log. Where both are wrong, or CLORA_GEMM forces one,
- * CLORA_ERROR_OPENCL says which operation and how far off it is. CLORA_SELF_CHECK=off trusts the device; force asks it
- * again whatever is kept.
+ * CLORA_ERROR_OPENCL says which operation and how far off it is. Steps that are wrong in one launch are launches apart
+ * from then on, also with a line. CLORA_SELF_CHECK=off trusts the device; force asks it again whatever is kept.
  *
  * type: the storage of the weights; head_dim: of attention, 0 without SELF_CHECK_MODEL, SELF_CHECK_BACKWARD and
  * SELF_CHECK_PAST.

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/ints.h"
+#include "device/self_check.h"
 #include "model/family.h"
 #include "model/head.h"
 #include "model/layer_types.h"
@@ -78,6 +79,7 @@ clora_status clora_session_create(clora_session **out, clora_model *model, int b
     TRY(workspace_plan(&s->ws, model, &(workspace_options){.B = batch, .T = prefill, .positions = capacity}));
     TRY(workspace_commit(s->ws));
     TRY(keep_texts(s));
+    TRY(model_self_check(model, SELF_CHECK_TAPE));
     TRY(tape_create(&s->tape, model->context));
     TRY(clora_tensor_zero(&s->ws->first)); /* every query sees its sequence from the start */
     *out = s;
