@@ -11,7 +11,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.command import CLORA, FIXTURES, MODEL, VALIDATION, CommandTest, main, needs_device
-from support.processes import has_begun, has_driver, has_steps, needs_proc, needs_stop_at, start, stop_at, wait_for
+from support.processes import (has_begun, has_driver, has_steps, has_stopped, needs_proc, needs_stop_at, start, stop_at,
+                               wait_for)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -95,7 +96,9 @@ class Status(SignalTest):
     def ends(self, number, condition, *command, **options):
         with start(CLORA, *command, **options) as process:
             wait_for(process, condition)
+            self.assertTrue(condition(process), "it ended, or never came there")
             process.send_signal(number)
+            process.send_signal(signal.SIGCONT)  # where the condition is that it stands still
             out, err = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 128 + number, err)
         return out, err
@@ -107,12 +110,14 @@ class Status(SignalTest):
                 self.assertEqual((out, err), (b"", b""))
 
     @needs_device
+    @needs_stop_at
     def test_the_signal_that_ended_a_command_of_the_device(self):
         commands = (["eval", MODEL, "--data", VALIDATION], ["bench", MODEL, "--rounds", "32"],
                     ["generate", MODEL, "--prompt", "name:", "--max-tokens", "200"])
         for command, number in zip(commands, SIGNALS):
             with self.subTest(command[0]):
-                self.ends(number, has_driver, *command)
+                stopped = stop_at(1, "open", MODEL / "model.safetensors", signal.SIGSTOP)
+                self.ends(number, lambda process: has_stopped(process) and has_driver(process), *command, env=stopped)
 
     @needs_device
     def test_tuning_keeps_what_it_found(self):
