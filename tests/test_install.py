@@ -21,6 +21,7 @@ RUN = "devices.c"  # needs no model
 COMMAND = ["bin/clora", "man1/clora.1", "bash-completion/completions/clora", "site-functions/_clora", "clora.fish"]
 INCLUDE_FLAGS = re.compile("-(I|pthread)")  # and no definitions of others
 SYSTEM = {"m", "pthread", "OpenCL"}  # never static beside a dynamic libc, or a driver's to choose
+INTERFACE = "CLORA_0.1"  # of each exported symbol
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 meson, cc = sys.argv[1], sys.argv[4].split()
@@ -50,8 +51,8 @@ def check_headers(root):
 
 def check_symbols(library, *dynamic):
     lines = [line.split() for line in output("nm", "-g", *dynamic, "--defined-only", library).splitlines()]
-    names = [words[-1] for words in lines if len(words) == 3]
-    strange = [n for n in names if not n.startswith("clora_")]
+    names = [words[-1] for words in lines if len(words) == 3 and words[1] != "A"]
+    strange = [n for n in names if not n.startswith("clora_") or bool(dynamic) != n.endswith(f"@@{INTERFACE}")]
     if not names or strange:
         sys.exit(f"{library.name} exports {strange or 'nothing'}")
     print(f"{library.name} exports {len(names)} functions")
@@ -80,7 +81,7 @@ def compile_examples(root, folder, package_file):
 
 
 def run_example(root, folder, package_file):
-    library = one(root, "libclora.so.0")
+    library = one(root, "libclora.so.0.?")
     program = folder / pathlib.Path(RUN).stem
     output(program, env=os.environ | {"LD_LIBRARY_PATH": str(library.parent)})
     libs = [f for f in pkg_config(package_file, "--static", "--libs") if f != "-lclora"]
@@ -101,7 +102,7 @@ def run_distillation(root, folder):
     checkpoint.write(teacher / "model.safetensors", tensors | {"model.norm.weight": (dtype, shape, halves)})
     lines = (source / "data/train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     data.write_text("".join(lines[:4]), encoding="utf-8")
-    library = one(root, "libclora.so.0")
+    library = one(root, "libclora.so.0.?")
     out = output(folder / "distill", source / "models/tiny", teacher, data, adapter, "20",
                  env=os.environ | {"LD_LIBRARY_PATH": str(library.parent)})
     first, last = [float(x) for x in re.findall(r"divergence (\S+)", out)]

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <clora/lowrank.h>
+#define CL_TARGET_OPENCL_VERSION 120
 #include <clora/opencl.h>
 
 #include "support/scratch.h"

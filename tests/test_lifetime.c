@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <clora/clora.h>
+#define CL_TARGET_OPENCL_VERSION 120
 #include <clora/opencl.h>
 
 #include "support/fixture.h"

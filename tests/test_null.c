@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include <clora/clora.h>
+#define CL_TARGET_OPENCL_VERSION 120
 #include <clora/opencl.h>
 
 #include "support/fixture.h"

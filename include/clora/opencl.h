@@ -5,10 +5,7 @@
 #ifndef CLORA_OPENCL_H
 #define CLORA_OPENCL_H
 
-/** OpenCL 1.2 is enough; a program that needs more defines it before it includes this header. */
-#ifndef CL_TARGET_OPENCL_VERSION
-#define CL_TARGET_OPENCL_VERSION 120
-#endif
+/* Which OpenCL the program sees is its own choice, by CL_TARGET_OPENCL_VERSION; 120 is enough here. */
 #include <CL/cl.h>
 
 #include <clora/context.h>

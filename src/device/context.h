@@ -5,10 +5,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include <clora/opencl.h>
-
 #include "base/shared.h"
 #include "base/status.h"
+#include "device/opencl.h"
 
 struct program_cache;
 struct profile;

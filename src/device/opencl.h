@@ -1,6 +1,7 @@
 #ifndef CLORA_DEVICE_OPENCL_H
 #define CLORA_DEVICE_OPENCL_H
 
+#define CL_TARGET_OPENCL_VERSION 120 /* all devices that are taken have it */
 #include <clora/opencl.h>
 
 #include "base/status.h"

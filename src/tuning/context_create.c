@@ -1,7 +1,6 @@
-#include <clora/opencl.h>
-
 #include "device/context.h"
 #include "device/fork.h"
+#include "device/opencl.h"
 #include "tuning/table.h"
 
 /* A context is a device with its tuned parameters. The two meet here, because device/ knows nothing of tuning. */

@@ -12,6 +12,7 @@
  * buffer as an argument; memory that nobody has written holds NaN, a buffer that is mapped to be overwritten too.
  * Nothing is remembered between calls, so that other libraries' calls (CLBlast's) and threads are in nobody's way.
  */
+#define CL_TARGET_OPENCL_VERSION 120
 #include <clora/opencl.h>
 
 #include <dlfcn.h>
