@@ -29,6 +29,7 @@ int main(int argc, char **argv) {
     clora_session *session = NULL;
     clora_generation result = {0};
     clora_generate_options options = CLORA_GENERATE_OPTIONS_INIT;
+    clora_sample_options sample = CLORA_SAMPLE_OPTIONS_INIT;
     int32_t *prompt = NULL;
     size_t count = 0;
     int status = EXIT_FAILURE;
@@ -44,8 +45,9 @@ int main(int argc, char **argv) {
         TRY(clora_adapter_load(&adapter, model, argv[3]));
     TRY(clora_tokenizer_encode(tokenizer, argv[2], strlen(argv[2]), 1, &prompt, &count));
     options.max_tokens = 64;
-    options.sample.temperature = 0.8f;
-    options.sample.top_p = 0.95f;
+    sample.temperature = 0.8f;
+    sample.top_p = 0.95f;
+    options.sample = &sample;
     TRY(clora_session_create(&session, model, 1, (int)count + options.max_tokens));
     TRY(clora_session_select(session, adapter)); /* NULL: the base alone */
     TRY(clora_generate(&result, session, tokenizer, prompt, (int)count, &options, on_text, NULL));

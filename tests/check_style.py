@@ -3,7 +3,7 @@
 Tabs, blanks at the end of a line, a missing or doubled newline at the end of a file, carriage returns, words that mark
 unfinished work, paths of one machine, lines too long for the page, files and functions too long to have one subject;
 in kernels, functions that take local memory and may stay calls; in the library, functions that ask the program's
-locale.
+locale; in public headers, options that do not begin with their size.
 """
 
 import pathlib
@@ -42,6 +42,13 @@ def project_files(root):
     return [root / n for n in sorted(names) if not n.startswith(("models/tiny/", "tests/fixtures/", "data/"))]
 
 
+def options_without_size(text):
+    """A caller built with other headers is known by the size its options begin with (docs/stability.md)."""
+    for found in re.finditer(r"typedef struct (clora_(?:\w+_options|tune_use|objective)) \{\n([^\n]*)", text):
+        if not found.group(2).startswith("    size_t size;"):
+            yield text.count("\n", 0, found.start()) + 1, f"{found.group(1)} does not begin with its size"
+
+
 def is_library(path):
     return "autotune" in path.parts or "src" in path.parts and "cli" not in path.parts
 
@@ -65,6 +72,8 @@ def problems(path, text):
     if path.suffix == ".c" and is_library(path) and path.name not in KNOW_LOCALES:
         for found in LOCALE.finditer(text):
             yield text.count("\n", 0, found.start()) + 1, f"{found.group(1)} depends on the program's locale"
+    if path.parent.name == "clora":
+        yield from options_without_size(text)
     if path.suffix == ".c":
         yield from long_functions(text)
     lines = text.split("\n")

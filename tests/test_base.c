@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "base/options.h"
 #include "base/plain.h"
 #include "base/rng.h"
 #include "support/assert.h"
@@ -287,6 +288,42 @@ static void test_all_permutations_are_equally_likely(void **state) {
         assert_true(count[i] == 0 || (count[i] > 880 && count[i] < 1120));
 }
 
+/* ---- options ---- */
+
+typedef struct known_options {
+    size_t size;
+    int rank, beta;
+} known_options;
+
+typedef struct newer_options {
+    known_options known;
+    int added;
+} newer_options;
+
+static void test_options_of_older_and_newer_callers(void **state) {
+    const known_options defaults = {sizeof(defaults), 8, 3};
+    const known_options older = {offsetof(known_options, beta), 16, 99}, *given = NULL;
+    newer_options newer = {.known = {sizeof(newer), 16, 5}};
+    known_options all = defaults;
+
+    (void)state;
+    assert_ok(OPTIONS_TAKE(all, given));
+    assert_memory_equal(&all, &defaults, sizeof(all));
+    given = &older;
+    assert_ok(OPTIONS_TAKE(all, given));
+    assert_int_equal(all.rank, 16);
+    assert_int_equal(all.beta, 3); /* which it does not know */
+    assert_int_equal(all.size, sizeof(all));
+    given = &newer.known;
+    assert_ok(OPTIONS_TAKE(all, given));
+    assert_int_equal(all.beta, 5);
+    assert_int_equal(all.size, sizeof(all));
+    newer.added = 1;
+    assert_refused(OPTIONS_TAKE(all, given), CLORA_ERROR_UNSUPPORTED, "does not know");
+    newer.known.size = 0;
+    assert_refused(OPTIONS_TAKE(all, given), CLORA_ERROR_ARGUMENT, "size 0: begin with their _INIT");
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void) {
@@ -308,6 +345,7 @@ int main(void) {
         T(test_uniform_and_normal_numbers_have_their_moments),
         T(test_a_permutation_holds_each_number_once_and_changes_with_the_stream),
         T(test_all_permutations_are_equally_likely),
+        T(test_options_of_older_and_newer_callers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

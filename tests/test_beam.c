@@ -56,12 +56,14 @@ static clora_model *load(const json_t *c) {
     return model;
 }
 
-static clora_generate_options options_of(const json_t *c) {
+static clora_generate_options options_of(const json_t *c, clora_sample_options *sample) {
     clora_generate_options o = CLORA_GENERATE_OPTIONS_INIT;
 
     o.beams = (int)json_integer_value(json_object_get(c, "beams"));
     o.length_penalty = (float)json_number_value(json_object_get(c, "length_penalty"));
-    o.sample.no_repeat_ngram = (int)json_integer_value(json_object_get(c, "no_repeat_ngram"));
+    *sample = (clora_sample_options)CLORA_SAMPLE_OPTIONS_INIT;
+    sample->no_repeat_ngram = (int)json_integer_value(json_object_get(c, "no_repeat_ngram"));
+    o.sample = sample;
     o.max_tokens = (int)json_integer_value(json_object_get(c, "max_tokens"));
     return o;
 }
@@ -101,7 +103,8 @@ static void check_case(const json_t *c, size_t number) {
     const int count = read_ids(expected, json_object_get(c, "ids"));
     const char *stop[STOPS + 1];
     const bool stops = read_stops(stop, c);
-    clora_generate_options o = options_of(c);
+    clora_sample_options sample;
+    clora_generate_options o = options_of(c, &sample);
     clora_model *model = load(c);
     clora_session *session = NULL;
     clora_generation found;
@@ -181,6 +184,7 @@ static void test_what_does_not_go_together_is_refused(void **state) {
     const clora_generate_options defaults = CLORA_GENERATE_OPTIONS_INIT;
     const int32_t prompt = 5;
     clora_generate_options o = defaults;
+    clora_sample_options sample = CLORA_SAMPLE_OPTIONS_INIT;
     clora_generation out;
     clora_model *model;
     clora_session *session;
@@ -195,13 +199,14 @@ static void test_what_does_not_go_together_is_refused(void **state) {
     o.beams = 0;
     REFUSED("0 beams");
     o.beams = 2;
-    o.sample.temperature = 1.0f;
+    o.sample = &sample;
+    sample.temperature = 1.0f;
     REFUSED("no temperature");
-    o.sample.temperature = 0.0f;
+    sample.temperature = 0.0f;
     o.length_penalty = NAN;
     REFUSED("a length penalty");
     o.length_penalty = 1.0f;
-    o.sample.no_repeat_ngram = -1;
+    sample.no_repeat_ngram = -1;
     REFUSED("n-grams");
     o.beams = 1;
     REFUSED("n-grams");

@@ -109,7 +109,7 @@ static void check(clora_model *model, clora_adapter *adapter, text t, int expect
 }
 
 static clora_model *load(const char *path, int storage) {
-    const clora_model_options options = {.dtype = storage};
+    const clora_model_options options = {sizeof(options), storage};
     clora_model *model = NULL;
 
     assert_ok(clora_model_load(&model, context, path, &options));

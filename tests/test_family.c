@@ -201,7 +201,7 @@ static void test_a_skeleton_has_the_weights_and_biases_of_its_model(void **state
     (void)state;
     clora_model *skeleton = NULL;
 
-    assert_ok(model_skeleton(&skeleton, context, fixture_path(family->model), NULL));
+    assert_ok(model_skeleton(&skeleton, context, fixture_path(family->model), -1));
     assert_int_equal(skeleton->projections, model->projections);
     for (int i = 0; i < model->projections; i++) {
         const weight *bare = skeleton->projection[i].weight, *full = model->projection[i].weight;

@@ -32,7 +32,7 @@ typedef struct run {
 } run;
 
 static clora_model *load(const char *directory, int storage) {
-    const clora_model_options options = {.dtype = storage};
+    const clora_model_options options = {sizeof(options), storage};
     clora_model *model = NULL;
 
     assert_ok(clora_model_load(&model, context, directory, &options));

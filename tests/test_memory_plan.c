@@ -119,7 +119,7 @@ static void test_a_plan_is_what_a_run_takes(void **state) {
         for (int m = 0; m < MODELS; m++) {
             clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
             clora_adapter_options method = CLORA_ADAPTER_OPTIONS_INIT;
-            const clora_model_options storage = {uses[i].dtype};
+            const clora_model_options storage = {sizeof(storage), uses[i].dtype};
             options.batch_size = BATCH;
             options.recompute = uses[i].recompute;
             options.optimizer = uses[i].optimizer;
@@ -171,7 +171,7 @@ static void test_a_plan_counts_all_that_an_adapter_has(void **state) {
 static void test_a_plan_of_a_whole_model_is_what_a_run_takes(void **state) {
     (void)state;
     for (int i = 0; i < 8; i++) {
-        const clora_model_options storage = {i < 2 ? CLORA_STORAGE_F32 : CLORA_STORAGE_BF16};
+        const clora_model_options storage = {sizeof(storage), i < 2 ? CLORA_STORAGE_F32 : CLORA_STORAGE_BF16};
         clora_full_options full = CLORA_FULL_OPTIONS_INIT;
         clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
         full.part = i == 1 ? CLORA_FULL_NORMS : CLORA_FULL_ALL;

@@ -25,7 +25,7 @@ enum { CYCLES = 1000, SWITCHED = 32 };
 static clora_context *context;
 
 static clora_model *load(const char *name, int storage) {
-    const clora_model_options options = {storage};
+    const clora_model_options options = {sizeof(options), storage};
     clora_model *model;
 
     assert_ok(clora_model_load(&model, context, name, &options));

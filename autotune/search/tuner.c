@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/options.h"
 #include "tuning/store.h"
 #include "tuning/tuning.h"
 
@@ -106,13 +107,13 @@ clora_status tuner_check_options(const clora_tune_options *o) {
 }
 
 clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const clora_tune_options *options) {
-    static const clora_tune_options defaults = CLORA_TUNE_OPTIONS_INIT;
     clora_status status = CLORA_OK;
 
     NEED(out);
     NEED(plan);
-    tuner t = {.context = plan->context, .plan = plan, .options = options ? *options : defaults, .result = out};
+    tuner t = {.context = plan->context, .plan = plan, .options = CLORA_TUNE_OPTIONS_INIT, .result = out};
     *out = (clora_tune_result){.tasks = (int)plan->count};
+    TRY(OPTIONS_TAKE(t.options, options));
     TRY(tuner_check_options(&t.options));
     t.start = clock_seconds();
     t.best = INFINITY;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "search/journal.h"
 #include "search/tuner.h"
 #include "search/verdict.h"
@@ -41,7 +42,7 @@ done:
 
 clora_status clora_tune_verify(int *wrong, clora_context *context, const clora_tune_options *options,
                                clora_tune_check_callback callback, void *user) {
-    static const clora_tune_options defaults = CLORA_TUNE_OPTIONS_INIT;
+    clora_tune_options all = CLORA_TUNE_OPTIONS_INIT;
     clora_tune_entry *entries = NULL;
     gauge g = {0};
     int count = 0;
@@ -50,10 +51,10 @@ clora_status clora_tune_verify(int *wrong, clora_context *context, const clora_t
     NEED(wrong);
     *wrong = 0;
     NEED(context);
-    options = options ? options : &defaults;
-    TRY(tuner_check_options(options));
+    TRY(OPTIONS_TAKE(all, options));
+    TRY(tuner_check_options(&all));
     TRY(tuning_store_list(&entries, &count, context));
-    TRY(options->worker ? gauge_create_remote(&g, options->worker, options->limit) : gauge_create_local(&g, context));
+    TRY(all.worker ? gauge_create_remote(&g, all.worker, all.limit) : gauge_create_local(&g, context));
     for (int i = 0; i < count; i++) {
         char why[256] = "";
         clora_tune_check check = {.entry = entries[i], .why = why};

@@ -40,6 +40,7 @@ typedef enum clora_init {
 
 /** What to adapt and how. */
 typedef struct clora_adapter_options {
+    size_t size;                /**< of this struct, as the caller knows it */
     int rank;                   /**< R, at least 1 (default 8) */
     float alpha;                /**< numerator of the scale, above 0 (default 16) */
     int rslora;                 /**< 1: s = alpha / sqrt(R) (default 0) */
@@ -67,8 +68,11 @@ typedef struct clora_adapter_options {
 } clora_adapter_options;
 
 /** The defaults of clora_adapter_options. */
-#define CLORA_ADAPTER_OPTIONS_INIT \
-    { 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+#define CLORA_ADAPTER_OPTIONS_INIT                                                                                \
+    {                                                                                                             \
+        sizeof(clora_adapter_options), 8, 16.0f, 0, 0.0f, "all-linear", NULL, NULL, CLORA_INIT_GAUSSIAN, 0, NULL, \
+            NULL, NULL, NULL, NULL, 0, 0                                                                          \
+    }
 
 /** What an adapter is. */
 typedef struct clora_adapter_info {

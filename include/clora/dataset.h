@@ -49,6 +49,7 @@ typedef enum clora_pair_template {
 
 /** How pairs become sequences. */
 typedef struct clora_dataset_options {
+    size_t size;               /**< of this struct, as the caller knows it */
     int max_length;            /**< longest sequence in ids, bos and eos included; at least 2 (default 512) */
     int learn_context;         /**< 1: the context is learnt too (default 0) */
     int eos;                   /**< 1: sequences end with the eos; 0: they do not (default 1) */
@@ -67,7 +68,7 @@ typedef struct clora_dataset_options {
 
 /** The defaults of clora_dataset_options. */
 #define CLORA_DATASET_OPTIONS_INIT \
-    { 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS, NULL, NULL, NULL, CLORA_PAIR_PLAIN, 0 }
+    { sizeof(clora_dataset_options), 512, 0, 1, NULL, -1, CLORA_DATA_PAIRS, NULL, NULL, NULL, CLORA_PAIR_PLAIN, 0 }
 
 /** What is in a dataset, and what did not fit into it. */
 typedef struct clora_dataset_stats {

@@ -89,6 +89,7 @@ CLORA_API clora_status clora_session_forward(clora_session *session, float *logi
 
 /** How to choose the next token, applied in this order: n-grams, penalty, temperature, top-k, top-p, min-p. */
 typedef struct clora_sample_options {
+    size_t size;              /**< of this struct, as the caller knows it */
     float temperature;        /**< 0: greedy, the largest logit, the lowest id of equals (default 0) */
     int top_k;                /**< keep the k largest; 0 = off (default 0) */
     float top_p;              /**< keep the smallest set with this much probability, in (0, 1]; 1 = off (default 1) */
@@ -101,15 +102,16 @@ typedef struct clora_sample_options {
 
 /** The defaults of clora_sample_options. */
 #define CLORA_SAMPLE_OPTIONS_INIT \
-    { 0.0f, 0, 1.0f, 0.0f, 1.0f, 0, 0 }
+    { sizeof(clora_sample_options), 0.0f, 0, 1.0f, 0.0f, 1.0f, 0, 0 }
 
 /** How to generate. */
 typedef struct clora_generate_options {
+    size_t size;    /**< of this struct, as the caller knows it */
     int max_tokens; /**< new ids at most; a session that is full ends a text earlier (default 128) */
     /** Texts that end the generation, NULL-terminated; not part of the output; NULL for none (default). Special tokens
      * are compared as they are written ("</s>"), although the output leaves them out. */
     const char *const *stop;
-    clora_sample_options sample; /**< how to choose each token */
+    const clora_sample_options *sample; /**< how to choose each token; borrowed (default NULL: greedy) */
     /** Texts that are followed side by side, in as many sequences of the session, to find the most probable one; 1: the
      * next token is chosen at once (default 1). */
     int beams;
@@ -119,7 +121,7 @@ typedef struct clora_generate_options {
 
 /** The defaults of clora_generate_options. */
 #define CLORA_GENERATE_OPTIONS_INIT \
-    { 128, NULL, CLORA_SAMPLE_OPTIONS_INIT, 1, 1.0f }
+    { sizeof(clora_generate_options), 128, NULL, NULL, 1, 1.0f }
 
 /** What a generation gave. Free with clora_generation_free(). */
 typedef struct clora_generation {

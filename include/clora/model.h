@@ -30,12 +30,13 @@ typedef struct clora_model clora_model;
 
 /** How to load. */
 typedef struct clora_model_options {
-    int dtype; /**< storage of the weights on the device: a clora_storage, or -1 for the file's own (default -1) */
+    size_t size; /**< of this struct, as the caller knows it */
+    int dtype;   /**< storage of the weights on the device: a clora_storage, or -1 for the file's own (default -1) */
 } clora_model_options;
 
 /** The defaults of clora_model_options. */
 #define CLORA_MODEL_OPTIONS_INIT \
-    { -1 }
+    { sizeof(clora_model_options), -1 }
 
 /** Sizes of a model, from its config.json and the heads of its files. */
 typedef struct clora_model_info {

@@ -50,6 +50,7 @@ typedef enum clora_preference {
 
 /** How to train. */
 typedef struct clora_train_options {
+    size_t size;    /**< of this struct, as the caller knows it */
     int steps;      /**< updates; 0: from epochs (default 0) */
     double epochs;  /**< passes over the data when steps is 0 (default 1) */
     int batch_size; /**< rows in a micro-batch (default 4) */
@@ -83,10 +84,10 @@ typedef struct clora_train_options {
 } clora_train_options;
 
 /** The defaults of clora_train_options. */
-#define CLORA_TRAIN_OPTIONS_INIT                                                                                     \
-    {                                                                                                                \
-        0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, 0.999f, 1e-8f, 0, 1.0f, 0.0f, \
-            NULL, CLORA_OPTIMIZER_ADAMW, 0.0f, CLORA_PREFERENCE_NONE, 0.1f, NULL                                     \
+#define CLORA_TRAIN_OPTIONS_INIT                                                                                    \
+    {                                                                                                               \
+        sizeof(clora_train_options), 0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, \
+            0.999f, 1e-8f, 0, 1.0f, 0.0f, NULL, CLORA_OPTIMIZER_ADAMW, 0.0f, CLORA_PREFERENCE_NONE, 0.1f, NULL      \
     }
 
 /** How the policy judges the answers of an update: means of rewards, which are beta * log(policy / reference), and for

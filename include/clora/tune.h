@@ -183,6 +183,7 @@ typedef struct clora_tune_plan clora_tune_plan;
 
 /** The use that a model is tuned for. */
 typedef struct clora_tune_use {
+    size_t size;    /**< of this struct, as the caller knows it */
     int rank;       /**< of the adapter; 0: none */
     int batch_size; /**< sequences in a training step (default 4) */
     int max_length; /**< tokens of a sequence in training, and of a prompt (default 64) */
@@ -193,7 +194,7 @@ typedef struct clora_tune_use {
 
 /** The defaults of clora_tune_use. */
 #define CLORA_TUNE_USE_INIT \
-    { 8, 4, 64, 1, 1, -1 }
+    { sizeof(clora_tune_use), 8, 4, 64, 1, 1, -1 }
 
 /**
  * Make an empty plan.
@@ -296,6 +297,7 @@ typedef int (*clora_tune_progress)(void *user, const clora_tune_state *state);
 
 /** How to measure. */
 typedef struct clora_tune_options {
+    size_t size;   /**< of this struct, as the caller knows it */
     double budget; /**< seconds in all, at least 0 (default 180) */
     int full;      /**< 1: every configuration of each space, and no budget (default 0) */
     int again;     /**< 1: what has an exact entry as well (default 0) */
@@ -308,7 +310,7 @@ typedef struct clora_tune_options {
 
 /** The defaults of clora_tune_options. */
 #define CLORA_TUNE_OPTIONS_INIT \
-    { 180.0, 0, 0, 30.0, NULL, NULL, NULL }
+    { sizeof(clora_tune_options), 180.0, 0, 0, 30.0, NULL, NULL, NULL }
 
 /** What came of it. */
 typedef struct clora_tune_result {

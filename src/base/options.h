@@ -2,15 +2,15 @@
 #define CLORA_BASE_OPTIONS_H
 
 #include <stddef.h>
-#include <string.h>
 
-/* Options over their defaults, for structs that begin with their size: a program built with an older header knows
- * fewer of them. given may be NULL. */
-#define OPTIONS_TAKE(all, given) options_take(&(all), sizeof(all), (given), (given) ? (given)->size : 0)
+#include "base/status.h"
 
-static inline void options_take(void *all, size_t size, const void *given, size_t given_size) {
-    if (given)
-        memcpy(all, given, given_size < size ? given_size : size);
-}
+/*
+ * A caller's options over the defaults in `all`, for structs that begin with their size. A caller built with older
+ * headers knows fewer of them; what a newer one says beyond those known here must be zero. given may be NULL.
+ */
+#define OPTIONS_TAKE(all, given) options_take(__func__, &(all), sizeof(all), (given), (given) ? (given)->size : 0)
+
+clora_status options_take(const char *function, void *all, size_t size, const void *given, size_t given_size);
 
 #endif

@@ -88,8 +88,8 @@ clora_status clora_chat_encode(clora_chat_text *out, const clora_chat *chat, con
     *out = (clora_chat_text){0};
     NEED(chat);
     NEED(row);
+    TRY(OPTIONS_TAKE(use, options));
     TRY(json_load_bytes(&object, row, size, "the conversation"));
-    OPTIONS_TAKE(use, options);
     TRY(chat_encode(out, chat, tokenizer, object, &use));
 done:
     json_decref(object);

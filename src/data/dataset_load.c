@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
+#include "base/options.h"
 #include "data/data_bytes.h"
 #include "data/data_source.h"
 #include "data/dataset_store.h"
@@ -139,11 +140,11 @@ done:
 }
 
 clora_status dataset_count(dataset_tally *out, const char *path, const clora_dataset_options *options) {
-    static const clora_dataset_options defaults = CLORA_DATASET_OPTIONS_INIT;
-    dataset_builder builder = {.path = path, .tally = out, .options = options ? *options : defaults};
+    dataset_builder builder = {.path = path, .tally = out, .options = CLORA_DATASET_OPTIONS_INIT};
     clora_status status = CLORA_OK;
 
     *out = (dataset_tally){0};
+    TRY(OPTIONS_TAKE(builder.options, options));
     TRY(read_path(&builder));
     if (out->pairs == 0)
         status = clora_fail(CLORA_ERROR_FORMAT, "%s holds no sequences", path);
@@ -286,14 +287,14 @@ done:
 
 clora_status clora_dataset_load_files(clora_dataset **out, const clora_data_file *files, size_t count,
                                       const clora_tokenizer *tokenizer, const clora_dataset_options *options) {
-    static const clora_dataset_options defaults = CLORA_DATASET_OPTIONS_INIT;
-    dataset_builder builder = {.tokenizer = tokenizer, .options = options ? *options : defaults};
+    dataset_builder builder = {.tokenizer = tokenizer, .options = CLORA_DATASET_OPTIONS_INIT};
     clora_status status = CLORA_OK;
 
     NEED(out);
     *out = NULL;
     NEED(files);
     NEED(tokenizer);
+    TRY(OPTIONS_TAKE(builder.options, options));
     if (count == 0)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a dataset needs at least one file"));
     TRY(check_options_range(&builder.options));

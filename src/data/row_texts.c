@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/options.h"
 #include "data/data_source.h"
 #include "data/row_form.h"
 #include "files/directory.h"
@@ -100,12 +101,14 @@ clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_c
 
 clora_status clora_dataset_read_prompts(const char *path, const clora_dataset_options *options,
                                         clora_row_callback callback, void *user) {
-    text_reader reader = {.prompts = true, .callback = callback, .user = user};
+    text_reader reader = {
+        .builder.options = CLORA_DATASET_OPTIONS_INIT, .prompts = true, .callback = callback, .user = user};
 
     NEED(path);
     NEED(callback);
-    if (options)
-        reader.builder.options = *options;
+    const clora_status status = OPTIONS_TAKE(reader.builder.options, options);
+    if (status != CLORA_OK)
+        return status;
     return read_all(&reader, path, take_text);
 }
 

@@ -249,7 +249,7 @@ clora_status clora_adapter_combine(const char *const *directories, const float *
     NEED(directories);
     NEED(weights);
     NEED(out);
-    OPTIONS_TAKE(all, options);
+    TRY(OPTIONS_TAKE(all, options));
     combination c = {.directory = directories, .weight = weights, .options = &all, .count = count};
     if (count < 1)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "no adapters to combine"));

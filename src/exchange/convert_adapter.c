@@ -60,7 +60,9 @@ clora_status clora_adapter_convert(const char *adapter, const char *out, const c
 
     NEED(adapter);
     NEED(out);
-    OPTIONS_TAKE(all, options);
+    const clora_status known = OPTIONS_TAKE(all, options);
+    if (known != CLORA_OK)
+        return known;
     if ((int)all.to < 0 || (int)all.to >= FORMATS)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no format with number %d", (int)all.to);
     if (all.dtype < CLORA_DTYPE_F32 || all.dtype > CLORA_DTYPE_BF16)

@@ -65,12 +65,12 @@ clora_status beam_check(const clora_session *session, const clora_generate_optio
         return CLORA_OK;
     if (o->beams > session->cache.B)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d beams; the session has %d sequences", o->beams, session->cache.B);
-    if (o->sample.temperature != 0.0f || o->sample.repetition_penalty != 1.0f)
+    if (o->sample->temperature != 0.0f || o->sample->repetition_penalty != 1.0f)
         return clora_fail(CLORA_ERROR_ARGUMENT,
                           "beams look for the most probable text: they have no temperature and no repetition penalty");
-    if (o->sample.no_repeat_ngram < 0)
+    if (o->sample->no_repeat_ngram < 0)
         return clora_fail(CLORA_ERROR_ARGUMENT, "n-grams of %d ids that do not repeat; 0 (off) or more is possible",
-                          o->sample.no_repeat_ngram);
+                          o->sample->no_repeat_ngram);
     return CLORA_OK;
 }
 
@@ -330,7 +330,7 @@ clora_status beam_generate(clora_generation *out, clora_session *session, const 
                 .tokenizer = tokenizer,
                 .prompt = prompt,
                 .beams = o->beams,
-                .ngram = o->sample.no_repeat_ngram,
+                .ngram = o->sample->no_repeat_ngram,
                 .length_penalty = o->length_penalty,
                 .stop = o->stop,
                 .stop_ids = beam_stop_ids(o->stop),

@@ -61,7 +61,7 @@ clora_status clora_engine_create(clora_engine **out, clora_model *model, const c
     *out = NULL;
     NEED(model);
     NEED(tokenizer);
-    OPTIONS_TAKE(all, options);
+    TRY(OPTIONS_TAKE(all, options));
     e = calloc(1, sizeof(*e));
     if (!e)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an engine"));

@@ -2,13 +2,15 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/options.h"
 #include "infer/beam.h"
 #include "infer/request.h"
 
 /* Prompts to continue in the slots of an engine: a slot whose text has ended takes the next prompt. */
 typedef struct run {
     clora_engine engine;
-    const clora_generate_options *options;
+    clora_generate_options options;
+    clora_sample_options sample; /* of options */
     const clora_prompt *prompts;
     int count, next; /* prompts, and those begun */
     int *prompt;     /* of each slot: its number */
@@ -23,8 +25,8 @@ typedef struct run {
 static clora_status check(const run *r, const clora_session *session) {
     const int capacity = session->cache.capacity - adapter_past(session->select.adapter);
 
-    if (r->options->max_tokens < 0)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "%d tokens to generate", r->options->max_tokens);
+    if (r->options.max_tokens < 0)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%d tokens to generate", r->options.max_tokens);
     for (int i = 0; i < r->count; i++) {
         if (r->prompts[i].count < 1 || !r->prompts[i].ids)
             return clora_fail(CLORA_ERROR_ARGUMENT, "a prompt needs at least one token");
@@ -32,7 +34,7 @@ static clora_status check(const run *r, const clora_session *session) {
             return clora_fail(CLORA_ERROR_ARGUMENT, "the prompt has %d tokens; the session holds %d",
                               r->prompts[i].count, capacity);
     }
-    return beam_check(session, r->options);
+    return beam_check(session, &r->options);
 }
 
 static void cancel_all(run *r) {
@@ -75,10 +77,10 @@ static int hear(void *user, clora_request *request, const char *text, size_t siz
 
 /* Give prompts to the slots that are free. */
 static clora_status admit(run *r) {
-    const clora_generate_options *o = r->options;
+    const clora_generate_options *o = &r->options;
     const clora_request_options options = {.size = sizeof(options),
                                            .max_tokens = (size_t)o->max_tokens,
-                                           .sample = &o->sample,
+                                           .sample = o->sample,
                                            .stop = o->stop,
                                            .adapter = r->engine.session->select.adapter,
                                            .callback = hear,
@@ -102,7 +104,7 @@ static clora_status run_beams(run *r, clora_session *session, const clora_tokeni
 
     for (int i = 0; i < r->count && !r->stopped; i++) {
         clora_generation *result = &r->out[i];
-        TRY(beam_generate(result, session, tokenizer, &r->prompts[i], r->options));
+        TRY(beam_generate(result, session, tokenizer, &r->prompts[i], &r->options));
         if (r->on_text && result->size > 0)
             r->on_text(r->user, result->text, result->size);
         r->stopped = r->on_end && r->on_end(r->user, i, result);
@@ -131,25 +133,28 @@ done:
     return status;
 }
 
-static clora_status run_all(run *r, clora_session *session, const clora_tokenizer *tokenizer) {
+static clora_status run_all(run *r, const clora_generate_options *options, clora_session *session,
+                            const clora_tokenizer *tokenizer) {
     clora_status status = CLORA_OK;
 
     memset(r->out, 0, (size_t)r->count * sizeof(*r->out));
+    TRY(OPTIONS_TAKE(r->options, options));
+    TRY(OPTIONS_TAKE(r->sample, r->options.sample));
+    r->options.sample = &r->sample;
     TRY(check(r, session));
-    TRY(r->options->beams > 1 ? run_beams(r, session, tokenizer) : run_engine(r, session, tokenizer));
+    TRY(r->options.beams > 1 ? run_beams(r, session, tokenizer) : run_engine(r, session, tokenizer));
 done:
     for (int i = 0; status != CLORA_OK && i < r->count; i++)
         clora_generation_free(&r->out[i]);
     return status;
 }
 
-static const clora_generate_options defaults = CLORA_GENERATE_OPTIONS_INIT;
-
 clora_status clora_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
                             const int32_t *prompt, int count, const clora_generate_options *options,
                             clora_text_callback callback, void *user) {
     const clora_prompt one = {prompt, count};
-    run r = {.options = options ? options : &defaults,
+    run r = {.options = CLORA_GENERATE_OPTIONS_INIT,
+             .sample = CLORA_SAMPLE_OPTIONS_INIT,
              .prompts = &one,
              .count = 1,
              .out = out,
@@ -160,13 +165,14 @@ clora_status clora_generate(clora_generation *out, clora_session *session, const
     NEED(session);
     NEED(tokenizer);
     NEED(prompt);
-    return run_all(&r, session, tokenizer);
+    return run_all(&r, options, session, tokenizer);
 }
 
 clora_status clora_generate_batch(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
                                   const clora_prompt *prompts, int count, const clora_generate_options *options,
                                   clora_generation_callback callback, void *user) {
-    run r = {.options = options ? options : &defaults,
+    run r = {.options = CLORA_GENERATE_OPTIONS_INIT,
+             .sample = CLORA_SAMPLE_OPTIONS_INIT,
              .prompts = prompts,
              .count = count,
              .out = out,
@@ -179,7 +185,7 @@ clora_status clora_generate_batch(clora_generation *out, clora_session *session,
     NEED(prompts);
     if (count < 0)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d prompts to continue", count);
-    return run_all(&r, session, tokenizer);
+    return run_all(&r, options, session, tokenizer);
 }
 
 void clora_generation_free(clora_generation *generation) {

@@ -120,7 +120,6 @@ done:
 
 clora_status request_create(clora_request **out, clora_engine *e, int slot, const int32_t *prompt, size_t count,
                             const clora_request_options *o) {
-    const clora_sample_options greedy = CLORA_SAMPLE_OPTIONS_INIT;
     const int vocab = clora_model_get_info(e->session->model)->vocab;
     clora_status status = CLORA_OK;
     clora_request *r = calloc(1, sizeof(*r));
@@ -132,7 +131,7 @@ clora_status request_create(clora_request **out, clora_engine *e, int slot, cons
     r->max_tokens = o->max_tokens;
     r->callback = o->callback;
     r->user = o->user;
-    TRY(sampler_init(&r->sampler, o->sample ? o->sample : &greedy, vocab));
+    TRY(sampler_init(&r->sampler, o->sample, vocab));
     for (size_t i = 0; i < count; i++)
         TRY(sampler_see(&r->sampler, prompt[i]));
     TRY(clora_decoder_create(&r->decoder, e->tokenizer, prompt, count));

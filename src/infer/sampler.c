@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/options.h"
 #include "base/rng.h"
 #include "base/status.h"
 #include "infer/ngram.h"
@@ -28,19 +29,20 @@ static clora_status check(const clora_sample_options *o) {
 }
 
 clora_status sampler_init(sampler *s, const clora_sample_options *options, int vocab) {
-    const clora_status status = check(options);
+    clora_status status = CLORA_OK;
 
-    *s = (sampler){.options = *options, .vocab = vocab};
-    if (status != CLORA_OK)
-        return status;
+    *s = (sampler){.options = CLORA_SAMPLE_OPTIONS_INIT, .vocab = vocab};
+    TRY(OPTIONS_TAKE(s->options, options));
+    TRY(check(&s->options));
     s->order = alloc_array((size_t)vocab, sizeof(*s->order));
     s->probability = alloc_array((size_t)vocab, sizeof(*s->probability));
     s->seen = alloc_array((size_t)vocab, 1);
-    if (!s->order || !s->probability || !s->seen) {
+    if (!s->order || !s->probability || !s->seen)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a sampler"));
+done:
+    if (status != CLORA_OK)
         sampler_finish(s);
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for a sampler");
-    }
-    return CLORA_OK;
+    return status;
 }
 
 void sampler_finish(sampler *s) {

@@ -86,7 +86,7 @@ clora_status clora_adapter_save_with(clora_adapter *adapter, const char *directo
 
     NEED(adapter);
     NEED(directory);
-    OPTIONS_TAKE(all, options);
+    TRY(OPTIONS_TAKE(all, options));
     if ((int)all.dtype < CLORA_DTYPE_F32 || all.dtype > CLORA_DTYPE_BF16)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "an adapter's tensors cannot have element type %d", (int)all.dtype));
     if (all.dtype != CLORA_DTYPE_F32 && adapter->method != &method_lora)

@@ -89,6 +89,7 @@ clora_status lora_adapter_read_options(lora_adapter *lora, clora_init init, uint
     const json_t *config = lora->config;
 
     lora->options = (clora_adapter_options){
+        .size = sizeof(lora->options),
         .rank = (int)json_integer_value(json_object_get(config, "r")),
         .alpha = (float)json_number_value(json_object_get(config, "lora_alpha")),
         .rslora = json_is_true(json_object_get(config, "use_rslora")),

@@ -36,7 +36,7 @@ clora_status clora_adapter_cache_create(clora_adapter_cache **out, clora_model *
     *out = NULL;
     NEED(model);
     NEED(directory);
-    OPTIONS_TAKE(all, options);
+    TRY(OPTIONS_TAKE(all, options));
     if (!file_is_directory(directory))
         TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "%s: no such directory; it is to hold a directory for each adapter",
                        directory));

@@ -36,15 +36,16 @@ static clora_status check_made(clora_adapter **out, const clora_model *model) {
 }
 
 clora_status clora_adapter_create(clora_adapter **out, clora_model *model, const clora_adapter_options *options) {
-    static const clora_adapter_options defaults = CLORA_ADAPTER_OPTIONS_INIT;
+    clora_adapter_options all = CLORA_ADAPTER_OPTIONS_INIT;
     clora_status status = CLORA_OK;
 
     NEED(out);
     *out = NULL;
     NEED(model);
+    TRY(OPTIONS_TAKE(all, options));
     const base_model base = model_as_base(model);
     TRY(model_self_check(model, SELF_CHECK_TERM));
-    TRY(lora_adapter_create(out, &base, options ? options : &defaults));
+    TRY(lora_adapter_create(out, &base, &all));
     TRY(check_made(out, model));
 done:
     return clora_keep_cause(status);
@@ -57,7 +58,7 @@ clora_status clora_bottleneck_create(clora_adapter **out, clora_model *model, co
     NEED(out);
     *out = NULL;
     NEED(model);
-    OPTIONS_TAKE(all, options);
+    TRY(OPTIONS_TAKE(all, options));
     const base_model base = model_as_base(model);
     TRY(model_self_check(model, SELF_CHECK_TERM));
     TRY(bottleneck_adapter_create(out, &base, &all));
@@ -72,7 +73,7 @@ clora_status clora_full_create(clora_adapter **out, clora_model *model, const cl
     NEED(out);
     *out = NULL;
     NEED(model);
-    OPTIONS_TAKE(all, options);
+    TRY(OPTIONS_TAKE(all, options));
     const base_model base = model_as_base(model);
     TRY(merged_check_none(&model->merged));
     TRY(model_self_check(model, SELF_CHECK_WEIGHTS));

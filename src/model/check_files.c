@@ -199,17 +199,16 @@ done:
     return status;
 }
 
-clora_status model_describe(model_config *config, storage_choice *type, const char *directory,
-                            const clora_model_options *options) {
+clora_status model_describe(model_config *config, storage_choice *type, const char *directory, int dtype) {
     clora_status status = CLORA_OK;
     model_files *files = NULL;
     model_tables tables;
 
-    if (options && options->dtype >= 0 && !storage_of((clora_storage)options->dtype))
-        return clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", options->dtype);
+    if (dtype >= 0 && !storage_of((clora_storage)dtype))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", dtype);
     TRY(config_load(config, directory));
     TRY(model_files_check(&files, &tables, config, directory));
-    *type = (storage_choice){options ? options->dtype : -1, tables.embedding->dtype};
+    *type = (storage_choice){dtype, tables.embedding->dtype};
 done:
     model_files_close(files);
     return status;

@@ -6,6 +6,7 @@
 #include "base/dtype.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/options.h"
 #include "base/rng.h"
 #include "model/model.h"
 
@@ -109,9 +110,9 @@ done:
 
 clora_status clora_model_create(clora_model **out, clora_context *context, const char *directory,
                                 const clora_model_options *options, uint64_t seed) {
-    static const clora_model_options defaults = CLORA_MODEL_OPTIONS_INIT;
+    clora_model_options all = CLORA_MODEL_OPTIONS_INIT;
     clora_status status = CLORA_OK;
-    clora_model *m;
+    clora_model *m = NULL;
     size_t before;
     fresh f;
 
@@ -119,21 +120,20 @@ clora_status clora_model_create(clora_model **out, clora_context *context, const
     *out = NULL;
     NEED(context);
     NEED(directory);
+    TRY(OPTIONS_TAKE(all, options));
     m = model_allocate(context);
     if (!m)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
     before = model_memory(context);
-    if (!options)
-        options = &defaults;
-    if (options->dtype >= 0 && !storage_of((clora_storage)options->dtype))
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", options->dtype));
+    if (all.dtype >= 0 && !storage_of((clora_storage)all.dtype))
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", all.dtype));
     TRY(config_load(&m->config, directory));
     TRY(read_fresh(&f, directory));
     m->own_values = true;
     m->directory = alloc_string(directory);
     if (!m->directory)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
-    TRY(model_build(m, (storage_choice){options->dtype, f.file}));
+    TRY(model_build(m, (storage_choice){all.dtype, f.file}));
     TRY(fill(m, &f, seed));
     TRY(model_complete(m, before));
     *out = m;

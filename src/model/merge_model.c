@@ -41,7 +41,7 @@ clora_status clora_merge_with(const char *model_directory, const char *adapter_d
     NEED(model_directory);
     NEED(adapter_directory);
     NEED(out_directory);
-    OPTIONS_TAKE(all, options);
+    TRY(OPTIONS_TAKE(all, options));
     if (all.dtype < -1 || all.dtype > CLORA_DTYPE_BF16)
         return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", all.dtype);
     TRY(read_config(&base, model_directory));

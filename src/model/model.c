@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "base/options.h"
 #include "device/scratch.h"
 #include "device/self_check.h"
 #include "model/family.h"
@@ -95,27 +96,26 @@ clora_status model_complete(clora_model *m, size_t before) {
 
 clora_status clora_model_load(clora_model **out, clora_context *context, const char *directory,
                               const clora_model_options *options) {
-    static const clora_model_options defaults = CLORA_MODEL_OPTIONS_INIT;
+    clora_model_options all = CLORA_MODEL_OPTIONS_INIT;
     clora_status status = CLORA_OK;
     model_files *files = NULL;
     model_tables tables;
-    clora_model *m;
+    clora_model *m = NULL;
     size_t before;
 
     NEED(out);
     *out = NULL;
     NEED(context);
     NEED(directory);
+    TRY(OPTIONS_TAKE(all, options));
     m = model_allocate(context);
     if (!m)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
-    if (!options)
-        options = &defaults;
     before = model_memory(context);
     TRY(config_load(&m->config, directory));
     TRY(model_files_check(&files, &tables, &m->config, directory));
     model_info_fill(&m->info, &m->config);
-    TRY(model_load_weights(m, files, &tables, directory, options->dtype));
+    TRY(model_load_weights(m, files, &tables, directory, all.dtype));
     TRY(model_list_projections(m));
     TRY(model_complete(m, before));
     *out = m;

@@ -68,9 +68,8 @@ clora_status model_self_check(const clora_model *model, unsigned groups);
  */
 clora_status model_files_check(model_files **out, model_tables *tables, model_config *config, const char *directory);
 
-/* The configuration, checked against the files, and the storage of the matrices: the options', or the embedding's. */
-clora_status model_describe(model_config *config, storage_choice *type, const char *directory,
-                            const clora_model_options *options);
+/* The configuration, checked against the files, and the storage of the matrices: dtype, or with -1 the embedding's. */
+clora_status model_describe(model_config *config, storage_choice *type, const char *directory, int dtype);
 
 /* All tensors of a model whose configuration is known, without values, and their lists. */
 clora_status model_build(clora_model *model, storage_choice type);
@@ -81,8 +80,7 @@ size_t model_memory(const clora_context *context);
 clora_status model_complete(clora_model *model, size_t before);
 
 /* A model whose weights have their shapes and no values, from the heads of the files: for a trace. */
-clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
-                            const clora_model_options *options);
+clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory, int dtype);
 
 /* An adapter was made for this model and no other, or an error that says so. */
 clora_status model_check_adapter(const clora_model *model, const clora_adapter *adapter);

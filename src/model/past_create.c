@@ -107,7 +107,7 @@ static clora_status create(clora_adapter **out, clora_model *model, const clora_
     float *values = NULL;
     int32_t *ids = NULL;
 
-    OPTIONS_TAKE(o, options);
+    TRY(OPTIONS_TAKE(o, options));
     const base_model base = model_as_base(model);
     const size_t width = (size_t)kind->width(&base);
     TRY(check(model, &o));
@@ -162,7 +162,9 @@ clora_status clora_prefix_create(clora_adapter **out, clora_model *model, const 
     NEED(out);
     *out = NULL;
     NEED(model);
-    OPTIONS_TAKE(o, options);
+    const clora_status status = OPTIONS_TAKE(o, options);
+    if (status != CLORA_OK)
+        return clora_keep_cause(status);
     return o.projection ? create_projected(out, model, &o) : create(out, model, &o, &prefix);
 }
 

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/options.h"
 #include "model/family.h"
 
 static clora_status create_norm(clora_tensor **gain, clora_tensor **bias, const clora_model *m, int width) {
@@ -72,8 +73,7 @@ static int64_t count_parameters(const clora_model *m) {
     return count;
 }
 
-clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory,
-                            const clora_model_options *options) {
+clora_status model_skeleton(clora_model **out, clora_context *context, const char *directory, int dtype) {
     clora_status status = CLORA_OK;
     storage_choice type;
     size_t before;
@@ -83,7 +83,7 @@ clora_status model_skeleton(clora_model **out, clora_context *context, const cha
     if (!m)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a model");
     before = model_memory(context);
-    TRY(model_describe(&m->config, &type, directory, options));
+    TRY(model_describe(&m->config, &type, directory, dtype));
     TRY(model_build(m, type));
     m->info.parameters = count_parameters(m);
     m->directory = alloc_string(directory);
@@ -99,6 +99,7 @@ done:
 
 clora_status clora_model_outline(clora_model **out, clora_context *context, const char *directory,
                                  const clora_model_options *options) {
+    clora_model_options all = CLORA_MODEL_OPTIONS_INIT;
     clora_status status = CLORA_OK;
     clora_context *outline = NULL;
 
@@ -106,8 +107,9 @@ clora_status clora_model_outline(clora_model **out, clora_context *context, cons
     *out = NULL;
     NEED(context);
     NEED(directory);
+    TRY(OPTIONS_TAKE(all, options));
     TRY(context_outline(&outline, context));
-    TRY(model_skeleton(out, outline, directory, options));
+    TRY(model_skeleton(out, outline, directory, all.dtype));
 done:
     clora_context_free(outline);
     return clora_keep_cause(status);

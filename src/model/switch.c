@@ -172,7 +172,7 @@ clora_status clora_adapter_merge(clora_model *model, clora_adapter *adapter,
 
     NEED(model);
     NEED(adapter);
-    OPTIONS_TAKE(all, options);
+    TRY(OPTIONS_TAKE(all, options));
     TRY(merged_check_whole(&model->merged));
     TRY(check_adapter(model, adapter));
     if (model->merged.base.any && model->merged.base.adapter != adapter)

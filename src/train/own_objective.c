@@ -8,7 +8,10 @@
 clora_status own_objective_init(own_objective *o, const clora_objective *given, int max_rows) {
     clora_objective all = CLORA_OBJECTIVE_INIT;
 
-    OPTIONS_TAKE(all, given);
+    const clora_status status = OPTIONS_TAKE(all, given);
+
+    if (status != CLORA_OK)
+        return status;
     if (!all.function)
         return clora_fail(CLORA_ERROR_ARGUMENT, "an objective without a function");
     *o = (own_objective){.objective = all, .rows = alloc_array((size_t)max_rows, sizeof(*o->rows))};

@@ -144,7 +144,7 @@ clora_status clora_evaluate_preferences(clora_eval_result *out, clora_rewards *r
     *rewards = (clora_rewards){0};
     NEED(model);
     NEED(dataset);
-    OPTIONS_TAKE(all, options);
+    TRY(OPTIONS_TAKE(all, options));
     evaluation e = {.model = model,
                     .adapter = adapter,
                     .dataset = dataset,

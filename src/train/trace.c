@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/options.h"
 #include "methods/method.h"
 #include "model/family.h"
 #include "train/objective.h"
@@ -120,7 +121,7 @@ static clora_status check(const clora_tune_use *use, int most) {
 }
 
 clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory, const clora_tune_use *use) {
-    static const clora_tune_use defaults = CLORA_TUNE_USE_INIT;
+    clora_tune_use all = CLORA_TUNE_USE_INIT;
     clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
     clora_status status = CLORA_OK;
     clora_model *model = NULL;
@@ -129,17 +130,19 @@ clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory,
 
     NEED(plan);
     NEED(directory);
-    use = use ? use : &defaults;
-    options.rank = use->rank;
+    const clora_status known = OPTIONS_TAKE(all, use);
+    if (known != CLORA_OK)
+        return known;
+    options.rank = all.rank;
     trace_begin(&t, plan);
-    TRY(model_skeleton(&model, plan->context, directory, &(clora_model_options){use->dtype}));
-    TRY(check(use, model->config.max_positions));
-    if (use->rank > 0)
+    TRY(model_skeleton(&model, plan->context, directory, all.dtype));
+    TRY(check(&all, model->config.max_positions));
+    if (all.rank > 0)
         TRY(clora_adapter_create(&adapter, model, &options));
-    if (use->train && adapter)
-        TRY(train_once(model, adapter, use));
-    if (use->generate)
-        TRY(generate_once(model, adapter, use));
+    if (all.train && adapter)
+        TRY(train_once(model, adapter, &all));
+    if (all.generate)
+        TRY(generate_once(model, adapter, &all));
 done:
     status = trace_end(&t, status);
     clora_adapter_free(adapter);
@@ -172,7 +175,7 @@ done:
 }
 
 clora_status clora_tune_plan_shape(clora_tune_plan *plan, int N, int K, const clora_tune_use *use) {
-    static const clora_tune_use defaults = CLORA_TUNE_USE_INIT;
+    clora_tune_use all = CLORA_TUNE_USE_INIT;
     clora_status status = CLORA_OK;
     clora_weight *w = NULL;
     clora_lowrank *l = NULL;
@@ -180,18 +183,18 @@ clora_status clora_tune_plan_shape(clora_tune_plan *plan, int N, int K, const cl
 
     NEED(plan);
     clora_context *context = plan->context;
-    use = use ? use : &defaults;
-    TRY(check(use, 1 << 20));
+    TRY(OPTIONS_TAKE(all, use));
+    TRY(check(&all, 1 << 20));
     trace_begin(&t, plan);
-    status = clora_weight_create(&w, context, use->dtype < 0 ? CLORA_STORAGE_F32 : (clora_storage)use->dtype, N, K);
-    if (status == CLORA_OK && use->rank > 0)
-        status = clora_lowrank_create(&l, w, use->rank, 1.0f, 0);
-    if (status == CLORA_OK && use->train)
-        status = product_once(w, l, context, N, K, use->rank, use->batch_size * use->max_length, true);
-    if (status == CLORA_OK && use->generate)
-        status = product_once(w, l, context, N, K, use->rank, use->max_length, false);
-    if (status == CLORA_OK && use->generate)
-        status = product_once(w, l, context, N, K, use->rank, 1, false);
+    status = clora_weight_create(&w, context, all.dtype < 0 ? CLORA_STORAGE_F32 : (clora_storage)all.dtype, N, K);
+    if (status == CLORA_OK && all.rank > 0)
+        status = clora_lowrank_create(&l, w, all.rank, 1.0f, 0);
+    if (status == CLORA_OK && all.train)
+        status = product_once(w, l, context, N, K, all.rank, all.batch_size * all.max_length, true);
+    if (status == CLORA_OK && all.generate)
+        status = product_once(w, l, context, N, K, all.rank, all.max_length, false);
+    if (status == CLORA_OK && all.generate)
+        status = product_once(w, l, context, N, K, all.rank, 1, false);
     status = trace_end(&t, status);
     plan->footprint = SIZE_MAX; /* one weight of many: cold */
 done:

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/options.h"
 #include "device/self_check.h"
 #include "methods/method.h"
 #include "train/classify.h"
@@ -178,18 +179,18 @@ static clora_status choose_objective(clora_trainer *t) {
 
 clora_status trainer_begin(clora_trainer **out, clora_model *model, clora_adapter *adapter,
                            const clora_train_options *options) {
-    static const clora_train_options defaults = CLORA_TRAIN_OPTIONS_INIT;
     clora_status status = CLORA_OK;
     clora_trainer *t = calloc(1, sizeof(*t));
 
     *out = NULL;
     if (!t)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a trainer");
-    t->options = options ? *options : defaults;
+    t->options = (clora_train_options)CLORA_TRAIN_OPTIONS_INIT;
     shared_hold(&model->shared);
     t->model = model;
     shared_hold(&adapter->shared);
     t->adapter = adapter;
+    TRY(OPTIONS_TAKE(t->options, options));
     TRY(check(&t->options));
     TRY(model_check_adapter(model, adapter));
     TRY(merged_check_none(&model->merged));

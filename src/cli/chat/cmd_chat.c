@@ -206,13 +206,14 @@ static int converse(chat_run *run) {
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", "ADAPTER", NULL};
     const char *paths[2];
-    chat_args args = {.generate = {.generate = CLORA_GENERATE_OPTIONS_INIT}};
+    chat_args args = {.generate = {.generate = CLORA_GENERATE_OPTIONS_INIT, .sample = CLORA_SAMPLE_OPTIONS_INIT}};
     opt_group groups[] = {{.heading = "Conversation", .options = talk_part, .values = &args},
                           {.heading = "Choice of tokens", .options = generate_choice, .values = &args.generate},
                           {.heading = "Model", .options = generate_model, .values = &args.generate}};
     chat_run work = {.cli = cli, .args = &args};
 
     args.generate.generate.max_tokens = 512;
+    args.generate.generate.sample = &args.generate.sample;
     int status = opt_parse(cli, groups, 3, names, 1, paths, argc, argv);
     if (status != OPT_GO_ON)
         return status;

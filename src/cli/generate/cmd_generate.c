@@ -284,7 +284,7 @@ static int check(const cli_state *cli, const generate_args *args, const opt_grou
 
     if (misused != CLI_DONE)
         return misused;
-    if (beams && (args->generate.sample.temperature != 0 || args->generate.sample.repetition_penalty != 1))
+    if (beams && (args->sample.temperature != 0 || args->sample.repetition_penalty != 1))
         return cli_misuse(cli, "--beams looks for the most probable text: it has no --temperature and no "
                                "--repetition-penalty");
     if (!beams && opt_given(groups, count, "length-penalty"))
@@ -305,7 +305,7 @@ static int check(const cli_state *cli, const generate_args *args, const opt_grou
     for (int i = 0; i < args->stop.count; i++)
         if (!*args->stop.items[i])
             return cli_misuse(cli, "--stop '': an empty text would end every generation");
-    for (int i = 0; args->generate.sample.temperature == 0 && idle[i]; i++)
+    for (int i = 0; args->sample.temperature == 0 && idle[i]; i++)
         if (opt_given(groups, count, idle[i]))
             cli_note(cli, "--%s changes nothing at temperature 0, which always takes the likeliest token", idle[i]);
     return CLI_DONE;
@@ -343,7 +343,10 @@ static int run_requests(generate_run *run, const char *path, const generate_args
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {"MODEL", "ADAPTER", NULL};
     const char *paths[2];
-    generate_args args = {.generate = CLORA_GENERATE_OPTIONS_INIT, .batch_size = 8, .requests = REQUESTS_ARGS_INIT};
+    generate_args args = {.generate = CLORA_GENERATE_OPTIONS_INIT,
+                          .sample = CLORA_SAMPLE_OPTIONS_INIT,
+                          .batch_size = 8,
+                          .requests = REQUESTS_ARGS_INIT};
     opt_group groups[] = {{.heading = "Text", .options = generate_text, .values = &args},
                           {.heading = "Requests", .options = requests_options, .values = &args.requests},
                           {.heading = "Choice of tokens", .options = generate_choice, .values = &args},
@@ -355,6 +358,7 @@ static int run(cli_state *cli, int argc, char **argv) {
 
     if (status != OPT_GO_ON)
         return status;
+    args.generate.sample = &args.sample;
     if (paths[1] && args.requests.file)
         return cli_misuse(cli, "unexpected argument '%s': requests name their adapters", paths[1]);
     status = adapters_add(cli, &args.adapter, paths[1]);

@@ -3,7 +3,7 @@
 #include "cli/inputs/adapters.h"
 #include "cli/ui/profile_out.h"
 
-#define SAMPLE(field) offsetof(generate_args, generate.sample.field)
+#define SAMPLE(field) offsetof(generate_args, sample.field)
 
 const opt generate_text[] = {
     {.name = "prompt",

@@ -14,6 +14,7 @@ typedef struct generate_args {
     opt_list adapter;
     model_args model;
     clora_generate_options generate;
+    clora_sample_options sample;
     requests_args requests;
     opt_list stop;
     int batch_size;

@@ -162,7 +162,7 @@ static int add_object(const row_reader *r, request_list *list, const clora_token
                         r->where);
     if (!json_is_string(prompt))
         return refuse(r, "prompt", "there, a text");
-    *row = (request_row){.scale = 1.0f, .max_tokens = usual->max_tokens, .sample = usual->sample};
+    *row = (request_row){.scale = 1.0f, .max_tokens = usual->max_tokens, .sample = *usual->sample};
     const size_t before = list->prompts.count;
     int status = read_row(r, row);
     if (status == CLI_DONE)

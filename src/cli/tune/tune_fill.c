@@ -34,11 +34,13 @@ static bool read_use(clora_tune_use *use, const char *text) {
 }
 
 int tune_fill_plan(const cli_state *cli, clora_tune_plan *plan, const tune_args *args) {
-    clora_tune_use use = {
-        .batch_size = args->batch_size, .max_length = args->max_length, .dtype = model_dtype_value(args->dtype)};
+    clora_tune_use use = CLORA_TUNE_USE_INIT;
     int ranks[MOST_RANKS], shape[2] = {0, 0};
     const int count = read_list(ranks, MOST_RANKS, args->ranks, 0);
 
+    use.batch_size = args->batch_size;
+    use.max_length = args->max_length;
+    use.dtype = model_dtype_value(args->dtype);
     if (count == 0)
         return cli_misuse(cli, "--rank takes up to %d numbers with commas, not '%s'", MOST_RANKS, args->ranks);
     if (!read_use(&use, args->use))
