@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "tokenizer/components.h"
 
+#define LONGEST_KEY 64     /* bytes of a text of the map; known ones have up to 18 */
 #define LARGEST_GRAPHEME 5 /* bytes: longer ones are mapped character by character */
 
 struct charsmap {
@@ -14,6 +15,7 @@ struct charsmap {
     size_t units;         /* of the double array, four bytes each, after the size */
     const char *texts;    /* the replacements */
     size_t texts_size;
+    bool longest; /* of the texts that begin at a place, the longest counts, as SentencePiece itself has it */
 };
 
 /* ---- Reading ---- */
@@ -82,6 +84,7 @@ clora_status charsmap_create(charsmap **out, const json_t *specification, const 
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a normalizer"));
     TRY(component_string(&text, &n, specification, "precompiled_charsmap", where));
     TRY(read_map(map, text, n, where));
+    map->longest = json_is_true(json_object_get(specification, CHARSMAP_LONGEST));
     *out = map;
     map = NULL;
 done:
@@ -110,24 +113,29 @@ static size_t children_of(uint32_t unit) {
     return (size_t)(unit >> 10) << ((unit & 1u << 9) >> 6);
 }
 
-/* What is written for a text, by the shortest text of the map that it begins with; NULL for nothing. */
-static const char *find(const charsmap *map, const char *text, size_t size) {
-    uint32_t unit;
+/* What is written for a text, by the shortest (or longest) text of the map that it begins with, which has *length
+ * bytes; NULL for nothing. */
+static const char *find(const charsmap *map, const char *text, size_t size, size_t *length) {
+    const char *found = NULL;
+    uint32_t unit, value;
     size_t place;
 
     if (!unit_at(map, 0, &unit))
         return NULL;
     place = children_of(unit);
-    for (size_t i = 0; i < size && text[i] != '\0'; i++) {
+    for (size_t i = 0; i < size && text[i] != '\0' && (!found || map->longest); i++) {
         place ^= (unsigned char)text[i];
         if (!unit_at(map, place, &unit) || (unit & (1u << 31 | 0xff)) != (unsigned char)text[i])
-            return NULL;
+            break;
         place ^= children_of(unit);
-        if (unit & 1u << 8)
-            return unit_at(map, place, &unit) && (unit & INT32_MAX) < map->texts_size ? map->texts + (unit & INT32_MAX)
-                                                                                      : NULL;
+        if (!(unit & 1u << 8))
+            continue;
+        if (!unit_at(map, place, &value) || (value & INT32_MAX) >= map->texts_size)
+            break;
+        found = map->texts + (value & INT32_MAX);
+        *length = i + 1;
     }
-    return NULL;
+    return found;
 }
 
 /* The end of the grapheme that begins at a place. */
@@ -148,7 +156,8 @@ static size_t grapheme_end(const piece *in, size_t at) {
 
 /* The bytes from..to, by what the map writes for them; as they are where it has nothing. */
 static clora_status put(text_buffer *out, piece *to, const charsmap *map, const piece *in, size_t from, size_t end) {
-    const char *text = find(map, in->text + from, end - from);
+    size_t length;
+    const char *text = find(map, in->text + from, end - from, &length);
     clora_status status = CLORA_OK;
 
     if (text)
@@ -168,8 +177,9 @@ static clora_status put_grapheme(text_buffer *out, piece *to, const charsmap *ma
                                  size_t end, bool *crossed) {
     const size_t border = in->marks[PIECE_BORDER];
     clora_status status = CLORA_OK;
+    size_t length;
 
-    if (end - from <= LARGEST_GRAPHEME && find(map, in->text + from, end - from)) {
+    if (end - from <= LARGEST_GRAPHEME && find(map, in->text + from, end - from, &length)) {
         *crossed |= from < border && border < end;
         return put(out, to, map, in, from, end);
     }
@@ -181,10 +191,28 @@ done:
     return status;
 }
 
+/* The longest text of the map that begins at a place, else a character as it is. */
+static clora_status put_longest(text_buffer *out, piece *to, const charsmap *map, const piece *in, size_t from,
+                                size_t *end, bool *crossed) {
+    const size_t border = in->marks[PIECE_BORDER], left = in->size - from;
+    size_t length = utf8_length(in->text[from]);
+
+    find(map, in->text + from, left < LONGEST_KEY ? left : LONGEST_KEY, &length);
+    if (length < left && (in->text[from + length] & 0xc0) == 0x80) /* no end of a character */
+        length = utf8_length(in->text[from]);
+    *end = from + length;
+    *crossed |= from < border && border < *end;
+    return put(out, to, map, in, from, *end);
+}
+
 clora_status charsmap_normalize(text_buffer *out, piece *to, const charsmap *map, const piece *in, bool *crossed) {
     clora_status status = CLORA_OK;
 
     for (size_t at = 0, end; at < in->size; at = end) {
+        if (map->longest) {
+            TRY(put_longest(out, to, map, in, at, &end, crossed));
+            continue;
+        }
         end = grapheme_end(in, at);
         TRY(put_grapheme(out, to, map, in, at, end, crossed));
     }

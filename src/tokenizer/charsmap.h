@@ -13,6 +13,10 @@
  */
 typedef struct charsmap charsmap;
 
+/* A key of the specification that no file has: true for what SentencePiece makes of a text, which the `tokenizers`
+ * package makes grapheme by grapheme. */
+#define CHARSMAP_LONGEST "longest"
+
 clora_status charsmap_create(charsmap **out, const json_t *specification, const char *where);
 void charsmap_free(charsmap *map);
 

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "tokenizer/charsmap.h"
 #include "tokenizer/text_buffer.h"
 
 #define MARK "\xe2\x96\x81" /* U+2581, which stands for a blank */
@@ -39,8 +40,8 @@ static json_t *normalizer(const scored_vocab *v, bool prefix) {
     json_t *steps = json_array();
 
     if (v->charsmap_size > 0)
-        json_push(&steps, json_pack("{s:s, s:o}", "type", "Precompiled", "precompiled_charsmap",
-                                    base64(v->charsmap, v->charsmap_size)));
+        json_push(&steps, json_pack("{s:s, s:b, s:o}", "type", "Precompiled", CHARSMAP_LONGEST, 1,
+                                    "precompiled_charsmap", base64(v->charsmap, v->charsmap_size)));
     if (v->drop_blanks) { /* marks count as blanks at the end alone */
         push_replace(&steps, "Regex", " {2,}", " ");
         push_replace(&steps, "Regex", v->mark_blanks ? "\\A |(?<![ " MARK "])[ " MARK "]+\\z" : "\\A | \\z", "");

@@ -148,6 +148,34 @@ def convert(path, folder):
     return True
 
 
+def field(number, content):
+    """Of a protocol buffer: a number, 32 bits of a float, or bytes with their size."""
+    def varint(value):
+        return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
+
+    if isinstance(content, float):
+        return varint(number << 3 | 5) + struct.pack("<f", content)
+    if isinstance(content, bytes):
+        return varint(number << 3 | 2) + varint(len(content)) + content
+    return varint(number << 3) + varint(content)
+
+
+def write_scored(path, folder):
+    """Write folder/tokenizer.model; False where the vocabulary is not SentencePiece's BPE."""
+    found = settings(path)
+    if found["tokenizer.ggml.model"] != "llama":
+        return False
+    tokens, scores, kinds = (found["tokenizer.ggml." + key] for key in ("tokens", "scores", "token_type"))
+    unknown = kinds.index(2)  # SentencePiece has one: the rest was added for sizes' sake
+    pieces = [field(1, field(1, token.encode()) + field(2, float(score)) +
+                    field(3, CONTROL if kind == 2 and i != unknown else kind))
+              for i, (token, score, kind) in enumerate(zip(tokens, scores, kinds))]
+    trainer = field(3, 2) + field(35, int(6 in kinds)) + field(40, unknown) + field(41, -1 & 0xffffffffffffffff)
+    normalizer = field(3, int(found.get("tokenizer.ggml.add_space_prefix", True))) + field(4, 0)
+    (folder / "tokenizer.model").write_bytes(b"".join(pieces) + field(2, trainer) + field(3, normalizer))
+    return True
+
+
 def expected(path):
     """The texts and ids that lie beside a vocabulary: [(text, ids)], none where there are no such files."""
     texts, ids = path.with_name(path.name + ".inp"), path.with_name(path.name + ".out")
