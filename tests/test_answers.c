@@ -74,6 +74,78 @@ static void test_prompts_and_answers_have_the_ids_of_trl(void **state) {
     json_decref(reference);
 }
 
+/* Rows of "talked" with the ids that TRL makes of them. */
+static void assert_talked(const char *name, clora_data_kind kind, const clora_chat *chat, size_t count) {
+    json_t *reference = json_load_file(fixture_path("reference/preferences.json"), 0, NULL);
+    const json_t *rows = json_object_get(json_object_get(reference, "talked"), name);
+    static const char *const keys[] = {"chosen_ids", "rejected_ids"};
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+    const size_t per = kind == CLORA_DATA_PREFERENCE ? 2 : 1;
+    clora_dataset *d = NULL;
+
+    options.kind = kind;
+    options.chat = chat;
+    assert_int_equal(json_array_size(rows), count);
+    assert_int_equal(json_dump_file(rows, scratch_path("rows.json"), 0), 0);
+    assert_ok(clora_dataset_load(&d, scratch_path("rows.json"), tokenizer, &options));
+    assert_int_equal(clora_dataset_count(d), per * count);
+    for (size_t i = 0; i < per * count; i++) {
+        const json_t *row = json_array_get(rows, i / per), *label = json_object_get(row, "label");
+        assert_answer(d, i, json_object_get(row, "prompt_ids"),
+                      json_object_get(row, label ? "completion_ids" : keys[i % per]));
+        assert_int_equal(d->answer[i].desirable, label ? json_is_true(label) : i % 2 == 0);
+    }
+    clora_dataset_free(d);
+    json_decref(reference);
+}
+
+static void test_messages_and_rows_without_a_prompt_have_the_ids_of_trl(void **state) {
+    clora_chat *chat = NULL;
+
+    (void)state;
+    assert_ok(clora_chat_load(&chat, fixture_path("tokenizers/llama2"), CLORA_CHAT_CHATML));
+    assert_talked("implicit", CLORA_DATA_PREFERENCE, NULL, 4);
+    assert_talked("talks", CLORA_DATA_PREFERENCE, chat, 4);
+    assert_talked("rated", CLORA_DATA_UNPAIRED_PREFERENCE, chat, 2);
+    clora_chat_free(chat);
+}
+
+#define SAID(role, text) "[{\"role\":\"" role "\",\"content\":\"" text "\"}]"
+
+static void test_messages_that_are_no_preference_are_refused(void **state) {
+    static const char talk[] = "{\"prompt\":" SAID("user", "a") ",\"chosen\":" SAID(
+        "assistant", "b") ",\"rejected\":" SAID("assistant", "c") "}";
+    const struct {
+        const char *row, *words;
+    } bad[] = {{"{\"chosen\":" SAID("assistant", "b") ",\"rejected\":" SAID("assistant", "c") "}",
+                "line 1: has no list \"prompt\""},
+               {"{\"prompt\":" SAID("user", "a") ",\"chosen\":[],\"rejected\":" SAID("assistant", "c") "}",
+                "line 1: \"chosen\" is an empty list"},
+               {"{\"prompt\":" SAID("user", "a") ",\"chosen\":\"b\",\"rejected\":" SAID("assistant", "c") "}",
+                "line 1: \"rejected\" must be a string"},
+               {"{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}", "line 1: holds texts"}};
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+    clora_dataset *d = NULL;
+    clora_chat *chat;
+
+    (void)state;
+    assert_ok(clora_chat_load(&chat, fixture_path("tokenizers/llama2"), CLORA_CHAT_CHATML));
+    assert_refused(load_kind(&d, talk, CLORA_DATA_PREFERENCE, 512), CLORA_ERROR_UNSUPPORTED, "line 1: chat messages");
+    options.kind = CLORA_DATA_PREFERENCE;
+    options.chat = chat;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        options.pair_template = i == 3 ? CLORA_PAIR_CHAT : CLORA_PAIR_PLAIN;
+        scratch_text("data.jsonl", bad[i].row);
+        assert_refused(clora_dataset_load(&d, scratch_path("data.jsonl"), tokenizer, &options), CLORA_ERROR_FORMAT,
+                       bad[i].words);
+    }
+    options.pair_template = CLORA_PAIR_ALPACA;
+    assert_refused(clora_dataset_load(&d, scratch_path("data.jsonl"), tokenizer, &options), CLORA_ERROR_ARGUMENT,
+                   "a template is for pairs");
+    assert_null(d);
+    clora_chat_free(chat);
+}
+
 static void test_single_answers_keep_their_labels(void **state) {
     (void)state;
     clora_dataset *d = load("{\"prompt\":\"One \",\"completion\":\"day\",\"label\":true}\n"
@@ -100,7 +172,6 @@ static void test_refuses_a_row_that_is_not_whole(void **state) {
         const char *row, *words;
     } bad[] = {{"{\"prompt\":\"a\",\"chosen\":\"b\"}", "data.jsonl: line 2: has no \"rejected\""},
                {"{\"prompt\":\"a\",\"completion\":\"b\",\"label\":true}", "line 2: has no \"chosen\""},
-               {"{\"chosen\":\"b\",\"rejected\":\"c\"}", "line 2: has no \"prompt\""},
                {"{\"prompt\":\"a\",\"chosen\":\"\",\"rejected\":\"c\"}", "line 2: \"chosen\" is empty"},
                {"{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"\"}", "line 2: \"rejected\" is empty"},
                {"{\"prompt\":\"a\",\"chosen\":7,\"rejected\":\"c\"}", "line 2: \"chosen\" must be a string"},
@@ -346,6 +417,8 @@ static int free_tokenizer(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         SCRATCH_TEST(test_prompts_and_answers_have_the_ids_of_trl),
+        SCRATCH_TEST(test_messages_and_rows_without_a_prompt_have_the_ids_of_trl),
+        SCRATCH_TEST(test_messages_that_are_no_preference_are_refused),
         SCRATCH_TEST(test_single_answers_keep_their_labels),
         SCRATCH_TEST(test_refuses_a_row_that_is_not_whole),
         SCRATCH_TEST(test_a_preference_among_pairs_is_named),

@@ -62,8 +62,10 @@ typedef struct clora_dataset_options {
                                     NULL: a conversation is an error) */
     const char
         *keys; /**< JSON: "CONTEXT,TARGET", or "TARGET" alone, where rows have keys of their own (default NULL) */
-    clora_pair_template pair_template; /**< of pairs (default CLORA_PAIR_PLAIN) */
-    int stream; /**< 1: sequences are kept in a file of the cache directory and not in memory (default 0) */
+    clora_pair_template
+        pair_template; /**< of pairs; of preferences CLORA_PAIR_CHAT says that all rows are lists of messages (default
+                                          CLORA_PAIR_PLAIN) */
+    int stream;        /**< 1: sequences are kept in a file of the cache directory and not in memory (default 0) */
 } clora_dataset_options;
 
 /** The defaults of clora_dataset_options. */
@@ -119,7 +121,9 @@ typedef struct clora_dataset_stats {
  * the completion is desirable. No answer may be empty. A sequence has the ids of prompt and answer as one text; of
  * these the answer's are those from the first on in which the prompt alone, or with the other answer, has another id.
  * They are learnt. A sequence longer than max_length loses ids from its right; where the prompt leaves no room for an
- * answer, the row is left out, and counted.
+ * answer, the row is left out, and counted. Prompt and answers may be lists of messages: then `chat` makes their texts,
+ * of the prompt alone with what begins an answer, and no bos or eos is added. Without a "prompt" (or with a string
+ * beside lists) the messages or characters that "chosen" and "rejected" both begin with are the prompt.
  *
  * Texts with labels are read from JSON alone. An object has the strings "text" (or "context") and "label", the name of
  * one of at least two labels. A sequence is the text with what the tokenizer puts around it; its last id learns the

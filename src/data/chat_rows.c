@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "chat/chat.h"
 #include "data/dataset_store.h"
 
 /* Characters of what is said; all of it, or by the assistant, is a target. */
@@ -66,25 +65,36 @@ done:
     return status;
 }
 
+clora_status dataset_encode_chat(clora_chat_text *out, dataset_builder *builder, const json_t *row,
+                                 const clora_chat_options *options, size_t line) {
+    clora_status status = CLORA_OK;
+    size_t dropped = 0;
+
+    *out = (clora_chat_text){0};
+    if (!builder->options.chat)
+        return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                          "%s: line %zu: chat messages become text by a model's chat template, and there is none",
+                          builder->path, line);
+    status = chat_encode(out, builder->options.chat, builder->tokenizer, row, options);
+    if (status != CLORA_OK)
+        return clora_fail_within(status, "%s: line %zu", builder->path, line);
+    TRY(clora_tokenizer_count_dropped(builder->tokenizer, out->text, out->size, &dropped));
+    if (!options->generation_prompt) /* what a prompt drops counts with its answer */
+        builder->dataset->stats.dropped += (int64_t)dropped;
+done:
+    return status;
+}
+
 clora_status dataset_add_chat(dataset_builder *builder, const json_t *object, size_t line) {
     const clora_chat_options options = CLORA_CHAT_OPTIONS_INIT;
     clora_status status = CLORA_OK;
     clora_chat_text text = {0};
-    size_t dropped = 0;
 
     if (builder->tally) {
         tally_row(builder->tally, object);
         return CLORA_OK;
     }
-    if (!builder->options.chat)
-        return clora_fail(CLORA_ERROR_UNSUPPORTED,
-                          "%s: line %zu: chat messages become text by a model's chat template, and there is none",
-                          builder->path, line);
-    status = chat_encode(&text, builder->options.chat, builder->tokenizer, object, &options);
-    if (status != CLORA_OK)
-        return clora_fail_within(status, "%s: line %zu", builder->path, line);
-    TRY(clora_tokenizer_count_dropped(builder->tokenizer, text.text, text.size, &dropped));
-    builder->dataset->stats.dropped += (int64_t)dropped;
+    TRY(dataset_encode_chat(&text, builder, object, &options, line));
     TRY(add_ids(builder, &text, line));
 done:
     clora_chat_text_finish(&text);

@@ -119,14 +119,6 @@ clora_status dataset_fail(const dataset_builder *builder, size_t line, const cha
 /* The same of a text alone, for which there is a template. */
 clora_status dataset_refuse_text(const dataset_builder *builder, size_t line);
 
-/* ---- Preferences (preferences.c) ---- */
-
-/* Encode a prompt with its answers and add a sequence for each. */
-clora_status dataset_add_preference(dataset_builder *builder, dataset_text prompt, dataset_text chosen,
-                                    dataset_text rejected, size_t line);
-clora_status dataset_add_unpaired(dataset_builder *builder, dataset_text prompt, dataset_text completion,
-                                  bool desirable, size_t line);
-
 /* ---- Readers ---- */
 
 /* JSON, row by row; checked here. */

@@ -71,15 +71,17 @@ static clora_status read_json(dataset_builder *builder, data_source *source) {
 static clora_status check_options(const dataset_builder *builder) {
     const clora_dataset_options *o = &builder->options;
     const char *path = builder->path;
-    const bool pairs = o->kind == CLORA_DATA_PAIRS;
+    const bool pairs = o->kind == CLORA_DATA_PAIRS, is_chat = o->pair_template == CLORA_PAIR_CHAT;
 
     if (o->columns && !is_table(path))
         return clora_fail(CLORA_ERROR_ARGUMENT, "%s: columns can be chosen in .csv and .tsv files only", path);
     if (o->keys && (!is_json(path) || !pairs))
         return clora_fail(CLORA_ERROR_ARGUMENT, "%s: keys can be chosen of pairs in .jsonl, .ndjson and .json only",
                           path);
-    if (o->pair_template != CLORA_PAIR_PLAIN && !pairs)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "%s: a template is for pairs; preferences and labels have none", path);
+    if (o->pair_template != CLORA_PAIR_PLAIN && (o->kind == CLORA_DATA_LABELS || (!pairs && !is_chat)))
+        return clora_fail(CLORA_ERROR_ARGUMENT,
+                          "%s: a template is for pairs, a chat template for lists of messages too; labels have none",
+                          path);
     if (!pairs && !is_json(path))
         return clora_fail(CLORA_ERROR_ARGUMENT, "%s: preferences and labels are read from .jsonl, .ndjson or .json",
                           path);
