@@ -248,6 +248,10 @@ class Forms(DataTest):
     def ids(self, text):
         return json.loads(self.succeeds("tokenize", MODEL, text))
 
+    def tokenized(self, rows, *arguments):
+        lines = self.succeeds("tokenize", MODEL, "--jsonl", rows, *arguments).splitlines()
+        return [json.loads(line) for line in lines]
+
     def asked(self, rows, *arguments):
         out = self.succeeds("generate", MODEL, "--jsonl", rows, "--max-tokens", "1", "--json", *arguments)
         return json.loads(out)["prompt_ids"]
@@ -283,6 +287,22 @@ class Forms(DataTest):
         self.assertEqual(self.asked(rows, "--keys", "q,a"), ids[:2])
         self.assertEqual(self.shown(rows, "--keys", "q")[0], [0, *self.ids("a"), 1])
         self.fails(1, "eval", MODEL, "--data", rows, "--keys", "q,b", says='line 1: has no "b", which the keys')
+        self.assertEqual(self.tokenized(rows, "--keys", "q,a"), [{"text": "<s>a cat</s>", "ids": ids,
+                                                                  "target": [0, 0, 1, 1]}])
+
+    def test_rows_are_tokenized_as_training_has_them(self):
+        rows = self.write("rows.jsonl", "".join(json.dumps(self.ROW | {"input": text}) + "\n"
+                                                for text in (self.ROW["input"], "")))
+        for options in [], ["--template", "alpaca"], ["--template", "chatml"]:
+            ids, learnt, _ = self.shown(rows, *options)
+            first = self.tokenized(rows, "--rows", *options)[0]
+            self.assertEqual((first["ids"], [i for i, t in zip(first["ids"], first["target"]) if t]), (ids, learnt))
+        empty = self.write("empty.jsonl", '{"messages": [{"role": "user", "content": "a"}]}\n')
+        self.fails(1, "tokenize", MODEL, "--jsonl", empty, "--rows", "--template", "chatml", says="nothing to learn")
+        for arguments, says in ((["--rows"], "take rows from --jsonl"),
+                                (["--keys", "a", "--chat", "--jsonl", rows], "neither --chat"),
+                                (["--jsonl", rows, "--template", "alpaca"], "--template for --chat, --rows")):
+            self.fails(2, "tokenize", MODEL, *arguments, says=says)
 
     def test_lists_of_messages_are_asked_up_to_the_completion(self):
         own = self.write("own.jinja", self.OWN)

@@ -1,4 +1,6 @@
 #include <ctype.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +10,8 @@
 
 #include "cli/cli.h"
 #include "cli/inputs/input.h"
+#include "cli/inputs/row_template.h"
+#include "cli/inspect/inspect_show.h"
 #include "cli/ui/json_out.h"
 #include "cli/inputs/jsonl.h"
 #include "cli/options/opt.h"
@@ -15,8 +19,8 @@
 
 typedef struct tokenize_args {
     const char *jsonl;
-    const char *template;
-    int special, decode, tokens, chat, generation_prompt;
+    const char *template, *keys;
+    int special, decode, tokens, chat, generation_prompt, rows;
 } tokenize_args;
 
 static const opt options[] = {
@@ -49,11 +53,23 @@ static const opt options[] = {
      .type = OPT_SET,
      .offset = offsetof(tokenize_args, generation_prompt),
      .help = "with --chat: end each text with what begins an answer"},
+    {.name = "rows",
+     .type = OPT_SET,
+     .offset = offsetof(tokenize_args, rows),
+     .help = "the rows of --jsonl are pairs or whatever else train reads, and become what it makes of them: prints "
+             "{\"text\",\"ids\",\"target\"} for each"},
+    {.name = "keys",
+     .type = OPT_TEXT,
+     .offset = offsetof(tokenize_args, keys),
+     .value = "P,C",
+     .standard = "",
+     .help = "the same of rows with keys of their own: those of prompt and completion, or the text's alone"},
     {.name = "template",
      .type = OPT_PATH,
      .offset = offsetof(tokenize_args, template),
-     .value = "FILE",
-     .help = "with --chat: chatml, or a file with the chat template to use instead of the model's"},
+     .value = "NAME",
+     .help = "with --chat: chatml, or a file with the chat template to use instead of the model's; with --rows or "
+             "--keys: as in train"},
     {.name = NULL},
 };
 
@@ -145,6 +161,50 @@ static int work_on_chats(tokenize_job *job, const char *model) {
     return status;
 }
 
+/* ---- Rows as training has them ---- */
+
+static int print_rows(const tokenize_job *job, const clora_dataset *data) {
+    const size_t count = clora_dataset_count(data);
+    int status = CLI_DONE;
+
+    for (size_t row = 0; row < count && status == CLI_DONE && !ferror(stdout); row++)
+        status = json_print(job->cli, inspect_row_json(data, job->tokenizer, (int)row));
+    return status;
+}
+
+/* Of any length: what --max-length cuts is what a run says. */
+static int load_rows(const tokenize_job *job, const row_template *template, clora_dataset **data) {
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
+
+    options.max_length = INT_MAX;
+    options.keys = job->args->keys;
+    options.chat = template->chat;
+    options.pair_template = template->pair;
+    options.eos = clora_tokenizer_eos(job->tokenizer) >= 0;
+    if (clora_dataset_load(data, job->args->jsonl, job->tokenizer, &options) == CLORA_OK)
+        return CLI_DONE;
+    return template->why[0] && strstr(clora_last_error(), "chat template")
+               ? cli_fail(job->cli, "%s: %s", clora_last_error(), template->why)
+               : cli_fail_library(job->cli);
+}
+
+static int work_on_rows(const tokenize_job *job, const char *model) {
+    clora_dataset *data = NULL;
+    row_template template;
+    int status = row_template_load(&template, job->cli, model, job->args->template);
+
+    if (status == CLI_DONE)
+        status = load_rows(job, &template, &data);
+    row_template_finish(&template);
+    if (status == CLI_DONE)
+        status = print_rows(job, data);
+    if (status == CLI_DONE && clora_dataset_get_stats(data).skipped > 0)
+        cli_note(job->cli, "%s: %s no target token to learn: skipped", job->args->jsonl,
+                 text_amount(clora_dataset_get_stats(data).skipped, "row has", "rows have"));
+    clora_dataset_free(data);
+    return status;
+}
+
 /* "[1, 2]", "1,2" or "1 2". The brackets and commas say nothing that the numbers do not. */
 static int parse_ids(const tokenize_job *job, const char *text, int32_t **ids, size_t *count) {
     const int32_t vocab = clora_tokenizer_vocab_size(job->tokenizer);
@@ -221,19 +281,24 @@ static int run(cli_state *cli, int argc, char **argv) {
 
     if (status != OPT_GO_ON)
         return status;
+    const bool rows = args.rows || args.keys;
     if (args.jsonl && (words[1] || args.decode || args.tokens))
         return cli_misuse(cli, "--jsonl goes with neither TEXT nor --decode nor --tokens");
     if (args.chat && (!args.jsonl || args.special))
         return cli_misuse(cli,
                           "--chat takes conversations from --jsonl FILE, and has no --special: the template has all");
-    if (!args.chat && (args.template || args.generation_prompt))
-        return cli_misuse(cli, "--template and --generation-prompt are for --chat");
+    if (rows && (!args.jsonl || args.chat || args.special))
+        return cli_misuse(cli,
+                          "--rows and --keys take rows from --jsonl FILE, and go with neither --chat nor --special");
+    if (!args.chat && (args.generation_prompt || (args.template && !rows)))
+        return cli_misuse(cli, "--generation-prompt is for --chat, --template for --chat, --rows and --keys");
     if (args.tokens && (args.decode || cli->json))
         return cli_misuse(cli, "--tokens goes with neither --decode nor --json");
     if (clora_tokenizer_load(&tokenizer, words[0]) != CLORA_OK)
         return cli_fail_library(cli);
     tokenize_job job = {cli, tokenizer, NULL, &args};
     status = args.chat    ? work_on_chats(&job, words[0])
+             : rows       ? work_on_rows(&job, words[0])
              : args.jsonl ? jsonl_read(cli, args.jsonl, tokenize_row, &job)
                           : work_on_text(&job, words[1]);
     clora_tokenizer_free(tokenizer);
@@ -243,7 +308,7 @@ static int run(cli_state *cli, int argc, char **argv) {
 const command command_tokenize = {
     .name = "tokenize",
     .summary = "turn text into token ids, or ids into text",
-    .usage = "MODEL [TEXT | [--chat] --jsonl FILE] [options]",
+    .usage = "MODEL [TEXT | [--chat | --rows] --jsonl FILE] [options]",
     .about =
         "Prints the token ids of TEXT, or of standard input, as a JSON array. Special tokens that are written in the "
         "text, such as </s>, become their ids. The tokens that begin and end a sequence are added only with --special. "

@@ -95,7 +95,7 @@ int inspect_show(const clora_dataset *data, const clora_tokenizer *tokenizer, in
     return 1;
 }
 
-static json_t *row_json(const clora_dataset *data, const clora_tokenizer *tokenizer, int row) {
+json_t *inspect_row_json(const clora_dataset *data, const clora_tokenizer *tokenizer, int row) {
     const int32_t *ids, *labels;
     const int count = clora_dataset_sequence(data, (size_t)row, &ids, &labels);
     json_t *target = json_array();
@@ -116,6 +116,6 @@ json_t *inspect_show_json(const clora_dataset *data, const clora_tokenizer *toke
     json_t *list = json_array();
 
     for (int row = 0; row < least(clora_dataset_count(data), rows); row++)
-        json_push(&list, row_json(data, tokenizer, row));
+        json_push(&list, inspect_row_json(data, tokenizer, row));
     return list;
 }
