@@ -14,10 +14,10 @@
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 
-enum { GROUPS = 15 };
+enum { GROUPS = 16 };
 static const char *const group_names[GROUPS] = {
     "products", "term",       "factors", "model",   "loss",      "backward",           "adamw8bit", "sgd",
-    "weights",  "bottleneck", "past",    "columns", "layernorm", "layernorm backward", "tape"};
+    "weights",  "bottleneck", "past",    "columns", "layernorm", "layernorm backward", "tape",      "softcap"};
 
 /*
  * Few cases, at odd sizes. What they compile, which is nearly all of what they cost, is what a run compiles too: hence
@@ -83,6 +83,8 @@ static const struct {
     {SELF_CHECK_COLUMNS, "lowrank_norms", {.N = 131, .K = 201, .R = 3, .modules = 2}},
     {SELF_CHECK_COLUMNS, "scale_columns", {.M = 3, .K = 577, .pad = 1}},
     {SELF_CHECK_COLUMNS, "column_dots", {.M = 67, .K = 577, .pad = 1}},
+    {SELF_CHECK_SOFTCAP, "softcap", {.M = 2, .K = 577, .pad = 1}},
+    {SELF_CHECK_SOFTCAP, "softcap_backward", {.M = 2, .K = 577, .pad = 1}},
     /* long enough for a second core to take part, which a phase alone may not be */
     {SELF_CHECK_TAPE, "tape", {.M = 2, .N = 512, .K = 512, .R = 5, .T = 8, .pad = 1}},
 };

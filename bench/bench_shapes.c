@@ -135,6 +135,11 @@ static clora_status rotation(const shape_request *r) {
     return add(r, (op_shape){.M = r->M, .H = r->model->heads, .D = r->model->head_dim});
 }
 
+static clora_status bent_logits(const shape_request *r) {
+    const int M = r->M < BENCH_LOGITS_ROWS ? r->M : BENCH_LOGITS_ROWS;
+    return add(r, (op_shape){.M = M, .K = r->model->vocab});
+}
+
 static clora_status losses(const shape_request *r) {
     const int M = r->M < BENCH_LOGITS_ROWS ? r->M : BENCH_LOGITS_ROWS;
     return add(r, (op_shape){.M = M, .V = r->model->vocab});
@@ -240,6 +245,8 @@ static const shape_rule rules[] = {
     {"gelu", gated, false},
     {"gelu_backward", gated, false},
     {"add_positions", placed, false},
+    {"softcap", bent_logits, false},
+    {"softcap_backward", bent_logits, false},
     {"cross_entropy", losses, false},
     {"dropout", dropped, false},
     {"dropout_add", dropped, false},

@@ -122,6 +122,12 @@ static void test_ten_steps_follow_peft(void **state) {
     assert_follows_peft(0);
 }
 
+static void test_a_cap_of_logits_is_none_of_labels(void **state) {
+    (void)state;
+    model->config.logit_cap = 0.1f;
+    assert_follows_peft(0);
+}
+
 static void test_packed_texts_learn_the_same(void **state) {
     (void)state;
     assert_follows_peft(1);
@@ -249,6 +255,7 @@ int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_ten_steps_follow_peft),
+        TEST(test_a_cap_of_logits_is_none_of_labels),
         TEST(test_packed_texts_learn_the_same),
         TEST(test_what_is_saved_is_what_was_loaded),
         TEST(test_a_new_adapter_keeps_the_names_of_its_labels),

@@ -154,6 +154,41 @@ static void test_an_objective_of_the_programs_own_takes_the_place_of_the_likelih
     assert_int_equal(seen.rows, o.steps * batch.B * batch.T);
 }
 
+static void take_losses(float losses[3], const clora_train_options *options) {
+    clora_adapter *kept = adapter;
+    clora_trainer *trainer;
+    clora_train_step done;
+
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path("tiny-llama-lora")));
+    assert_ok(create(&trainer, options));
+    for (int step = 0; step < 3; step++) {
+        assert_ok(clora_trainer_step(trainer, &done));
+        losses[step] = done.loss;
+    }
+    clora_trainer_free(trainer);
+    clora_adapter_free(adapter);
+    adapter = kept;
+}
+
+/* Capped logits are what it sees, and its gradient is of these. */
+static void test_an_objective_of_the_programs_own_sees_capped_logits(void **state) {
+    clora_train_options o = fixture_options();
+    own seen = {0};
+    const clora_objective objective = {sizeof(objective), likelihood, &seen};
+    float capped[3], own_capped[3], plain[3];
+
+    (void)state;
+    take_losses(plain, &o);
+    model->config.logit_cap = 0.8f;
+    take_losses(capped, &o);
+    o.objective = &objective;
+    take_losses(own_capped, &o);
+    for (int step = 0; step < 3; step++) {
+        assert_true(fabs((double)own_capped[step] - (double)capped[step]) <= 1e-5);
+        assert_true(fabs((double)capped[step] - (double)plain[step]) > 1e-2);
+    }
+}
+
 static void assert_ends(const clora_train_options *o, clora_status status, const char *words) {
     float before[1024], after[1024];
     clora_trainer *trainer;
@@ -210,6 +245,7 @@ int main(void) {
         TEST(test_label_smoothing_follows_pytorch),
         TEST(test_an_evaluation_is_of_the_plain_likelihood),
         TEST(test_an_objective_of_the_programs_own_takes_the_place_of_the_likelihood),
+        TEST(test_an_objective_of_the_programs_own_sees_capped_logits),
         TEST(test_an_objective_that_does_not_go_on_ends_the_step),
         TEST(test_objectives_that_are_none_are_refused),
     };

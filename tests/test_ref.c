@@ -315,6 +315,35 @@ static void test_gelu_is_the_formula_with_tanh(void **state) {
     }
 }
 
+static const float cap = 1.5f;
+
+static double softcap_loss(void) {
+    float y[M * F];
+
+    ref_softcap(y, gu, cap, M, F);
+    return weighted(y, M * F);
+}
+
+static void test_the_gradient_of_a_soft_cap_is_its_slope(void **state) {
+    float dx[M * F];
+
+    (void)state;
+    fill(gu, M * F, 18);
+    weights(dx, M * F);
+    ref_softcap_backward(dx, gu, cap, M, F);
+    assert_gradient(softcap_loss, gu, dx, M * F);
+}
+
+static void test_a_soft_cap_bends_what_comes_near_it(void **state) {
+    float values[4] = {0.01f, 1.5f, -3.0f, 400.0f};
+    static const float expected[4] = {0.00999985f, 1.14239123f, -1.44604134f, 1.5f};
+
+    (void)state;
+    ref_softcap(values, values, cap, 1, 4);
+    for (int i = 0; i < 4; i++)
+        assert_true(fabsf(values[i] - expected[i]) < 1e-6f);
+}
+
 /* ---- bottleneck ---- */
 
 static float down[R * K], down_bias[R], up[K * (R + 1)];
@@ -535,6 +564,8 @@ int main(void) {
         cmocka_unit_test(test_cache_rows_land_behind_the_past),
         cmocka_unit_test(test_the_gradient_of_swiglu_is_its_slope),
         cmocka_unit_test(test_gelu_is_the_formula_with_tanh),
+        cmocka_unit_test(test_the_gradient_of_a_soft_cap_is_its_slope),
+        cmocka_unit_test(test_a_soft_cap_bends_what_comes_near_it),
         cmocka_unit_test(test_gradients_of_a_bottleneck_are_its_slopes),
         cmocka_unit_test(test_a_bottleneck_adds_its_bias_and_cuts_below_zero),
         cmocka_unit_test(test_the_gradient_of_cross_entropy_is_its_slope),

@@ -2,7 +2,7 @@
 
 #include "ref/ref.h"
 
-/* The gated activation of M rows of K columns: the backward pass makes y too, but WITHOUT_Y. */
+/* The gated activation of M rows of K columns, whose backward pass makes y too, but WITHOUT_Y, and the soft cap. */
 
 enum { IN_PLACE = 1, WITHOUT_Y = 2, GELU = 4 /* bits of the option */ };
 
@@ -66,6 +66,42 @@ static void swiglu_backward_reference(case_run *run) {
         ref_swiglu(b[s->option & IN_PLACE ? DY : FORWARD_Y].expected, b[GU].host, gelu(run), s->M, s->K);
 }
 
+/* ---- soft cap ---- */
+
+static const float cap = 5.0f;
+
+static void softcap_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+    const bool in_place = s->option & IN_PLACE;
+
+    if (!in_place)
+        case_matrix(run, "y", CASE_OUT, s->M, s->K);
+    widen_range(run, case_matrix(run, "x", in_place ? CASE_INOUT : CASE_IN, s->M, s->K), 29.0f);
+}
+
+static clora_status softcap_launch(case_run *run) {
+    return op_softcap(tensor(run, 0), tensor(run, run->buffers - 1), cap);
+}
+
+static void softcap_reference(case_run *run) {
+    ref_softcap(run->buffer[0].expected, run->buffer[run->buffers - 1].host, cap, run->shape.M, run->shape.K);
+}
+
+static void softcap_backward_setup(case_run *run) {
+    const op_shape *s = &run->shape;
+
+    case_matrix(run, "dx", CASE_INOUT, s->M, s->K);
+    widen_range(run, case_matrix(run, "x", CASE_IN, s->M, s->K), 29.0f);
+}
+
+static clora_status softcap_backward_launch(case_run *run) {
+    return op_softcap_backward(tensor(run, 0), tensor(run, 1), cap);
+}
+
+static void softcap_backward_reference(case_run *run) {
+    ref_softcap_backward(run->buffer[0].expected, run->buffer[1].host, cap, run->shape.M, run->shape.K);
+}
+
 /* ---- costs: bound by memory ---- */
 
 static double elements(const op_shape *s) {
@@ -73,6 +109,9 @@ static double elements(const op_shape *s) {
 }
 static double few_flops(const op_shape *s) {
     return 4.0 * elements(s);
+}
+static double moves_2(const op_shape *s) {
+    return 8.0 * elements(s);
 }
 static double moves_3(const op_shape *s) {
     return 12.0 * elements(s);
@@ -102,10 +141,20 @@ static const op_shape gated_shapes[] = {
     {.M = 3, .K = 37, .option = GELU, .pad = 1},
     {.M = 2, .K = 21, .option = IN_PLACE | GELU},
 };
+static const op_shape capped_shapes[] = {
+    {.M = 1, .K = 1},
+    {.M = 3, .K = 7, .pad = 5, .option = IN_PLACE},
+    {.M = 2, .K = 577, .pad = 1},
+    {.M = 2, .K = 17, .option = IN_PLACE},
+};
 
 const op_case cases_gate[] = {
     {"swiglu", CASE_SHAPES(gate_shapes), swiglu_setup, swiglu_launch, swiglu_reference, few_flops, moves_3, 1e-6f},
     {"swiglu_backward", CASE_SHAPES(gated_shapes), swiglu_backward_setup, swiglu_backward_launch,
      swiglu_backward_reference, few_flops, moves_5, 1e-6f},
+    {"softcap", CASE_SHAPES(capped_shapes), softcap_setup, softcap_launch, softcap_reference, few_flops, moves_2,
+     1e-6f},
+    {"softcap_backward", CASE_SHAPES(capped_shapes), softcap_backward_setup, softcap_backward_launch,
+     softcap_backward_reference, few_flops, moves_3, 1e-6f},
     {.name = NULL},
 };

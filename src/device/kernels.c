@@ -159,6 +159,8 @@ const kernel_row kernel_rows[] = {
     {"scale_rows", "storage convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"scatter_rows", "rows", {ROW_GROUP}},
     {"sgd", "sgd", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"softcap", "softcap", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"softcap_backward", "softcap", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"square_parts", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"square_total", "reduce", {VECTOR, LONG_ROW_GROUP}},
     {"swiglu", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},

@@ -19,7 +19,8 @@ enum {
     SELF_CHECK_COLUMNS = 2048,   /* what a term has for each column besides, both passes */
     SELF_CHECK_LAYERNORM = 4096, /* what GPT-2 has in the place of other families' norms and gates, and its positions */
     SELF_CHECK_LAYERNORM_BACKWARD = 8192,
-    SELF_CHECK_TAPE = 16384 /* the calls of a step in one launch */
+    SELF_CHECK_TAPE = 16384,   /* the calls of a step in one launch */
+    SELF_CHECK_SOFTCAP = 32768 /* of logits, both passes */
 };
 
 /*

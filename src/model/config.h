@@ -39,6 +39,7 @@ typedef struct model_config {
     uint8_t layer_rope[CONFIG_LAYERS]; /* ROPE_FIRST, where the family does not say otherwise */
     float attention_scale;             /* of products of queries and keys; 0: 1 / sqrt(head_dim) */
     float attention_cap;               /* scores become cap * tanh(score / cap); 0: they stay as they are */
+    float logit_cap;                   /* likewise of logits */
     int window;                        /* tokens that a sliding layer sees, the query's own with them; 0: none slides */
     bool slides[CONFIG_LAYERS];
     int eos_count; /* ids that end a generation */

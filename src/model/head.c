@@ -11,8 +11,21 @@ bool head_trains(const workspace *ws, const selection *s) {
     return linear_needs_input(ws, s, head_projection(ws));
 }
 
+/* product: what the head makes, logits what the model makes of that; they may be the same. */
+static clora_status make_logits(workspace *ws, const selection *s, clora_tensor *logits, clora_tensor *product,
+                                const clora_tensor *x) {
+    const float cap = ws->model->config.logit_cap;
+    clora_status status = CLORA_OK;
+
+    TRY(linear_forward(ws, s, head_projection(ws), product, x, NULL, &ws->u_head));
+    if (cap > 0.0f)
+        TRY(op_softcap(logits, product, cap));
+done:
+    return status;
+}
+
 clora_status head_forward(workspace *ws, const selection *s, clora_tensor *logits, const clora_tensor *x) {
-    return linear_forward(ws, s, head_projection(ws), logits, x, NULL, &ws->u_head);
+    return make_logits(ws, s, logits, logits, x);
 }
 
 typedef struct chunk {
@@ -44,14 +57,19 @@ static chunk learnt_rows(const workspace *ws, int row, int n, bool gradient) {
 static clora_status run_chunk(workspace *ws, const selection *s, chunk *c, head_loss loss, void *user, bool gradient) {
     const classifier *labels = adapter_classifier(s->adapter);
     clora_tensor logits = tensor_slice(&ws->logits, 0, c->n, labels ? labels->labels : ws->logits.shape[1]);
+    const float cap = labels ? 0.0f : ws->model->config.logit_cap;
+    const bool keeps = cap > 0.0f && gradient; /* what the cap's slope is of */
+    clora_tensor product = keeps ? tensor_slice(&ws->uncapped, 0, c->n, ws->logits.shape[1]) : logits;
     clora_status status = CLORA_OK;
 
-    TRY(labels ? classifier_forward(&logits, &c->x, labels) : head_forward(ws, s, &logits, &c->x));
+    TRY(labels ? classifier_forward(&logits, &c->x, labels) : make_logits(ws, s, &logits, &product, &c->x));
     TRY(loss(user, &logits, c->row, gradient));
     if (!gradient)
         return CLORA_OK;
     if (labels)
         return classifier_backward(&c->dx, &logits, &c->x, labels, s->trains);
+    if (keeps)
+        TRY(op_softcap_backward(&logits, &product, cap));
     TRY(linear_backward(ws, s, head_projection(ws), &c->dx, &logits, &c->x, &ws->u_head));
 done:
     return status;

@@ -4,7 +4,7 @@
 #include "methods/selection.h"
 #include "model/workspace.h"
 
-/* logits (rows of x, V) overwritten = x * head */
+/* logits (rows of x, V) overwritten = x * head, capped where the model caps them */
 clora_status head_forward(workspace *ws, const selection *s, clora_tensor *logits, const clora_tensor *x);
 
 /* Whether the head, or a term at it, trains: then its backward pass adds to gradients. */

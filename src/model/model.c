@@ -72,6 +72,8 @@ clora_status model_self_check(const clora_model *m, unsigned groups) {
     if (m->config.family->layernorm)
         groups |= (groups & SELF_CHECK_MODEL ? SELF_CHECK_LAYERNORM : 0u) |
                   (groups & SELF_CHECK_BACKWARD ? SELF_CHECK_LAYERNORM_BACKWARD : 0u);
+    if (m->config.logit_cap > 0.0f && groups & SELF_CHECK_MODEL)
+        groups |= SELF_CHECK_SOFTCAP;
     for (int i = 0; i < CLORA_STORAGE_END; i++)
         if (is_stored_as(m, (clora_storage)i))
             TRY(self_check(m->context, groups, (clora_storage)i, m->config.head_dim));

@@ -251,6 +251,8 @@ static clora_status plan_head(workspace *ws, const model_config *c, const worksp
     if (chunk > (size_t)ws->max_rows)
         chunk = (size_t)ws->max_rows;
     TRY(arena_add(&ws->memory, &ws->logits, CLORA_DTYPE_F32, (int)chunk, c->vocab));
+    if (ws->train && c->logit_cap > 0.0f)
+        TRY(arena_add(&ws->memory, &ws->uncapped, CLORA_DTYPE_F32, (int)chunk, c->vocab));
     if (ws->train && scaled_columns(o->adapter, c->layers * c->family->projections)) {
         TRY(arena_add(&ws->memory, &ws->z_head, CLORA_DTYPE_F32, (int)chunk, c->vocab));
         TRY(arena_add(&ws->memory, &ws->dz_head, CLORA_DTYPE_F32, (int)chunk, c->vocab));

@@ -49,6 +49,7 @@ typedef struct workspace {
     clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped, dsublayer, df;
     clora_tensor z_head, dz_head, dz; /* (chunk, V) and (M, widest N) where projections have DoRA */
     clora_tensor logits;              /* (chunk, V): the head works through the rows chunk by chunk */
+    clora_tensor uncapped;            /* (chunk, V): logits before their cap, of a model that has one, in training */
     arena_mark passing;               /* the end of what layers share, which begins where logits do */
     clora_tensor nll, hit, weights;   /* weights: how much each row's loss counts, where that is asked for */
     clora_tensor learnt; /* i32 (max_rows): the numbers of the step's rows with targets, `learnt_rows` of them */

@@ -55,6 +55,30 @@ static bool same_size(const clora_tensor *a, const clora_tensor *b) {
     return tensor_rows(a) == tensor_rows(b) && tensor_cols(a) == tensor_cols(b);
 }
 
+/* softcap or softcap_backward: y of x, element by element. */
+static clora_status run_softcap(const char *kernel, clora_tensor *y, const clora_tensor *x, float cap) {
+    launch l;
+
+    if (!same_size(y, x))
+        return clora_fail(CLORA_ERROR_SHAPE, "%s: %s %s", kernel, tensor_shape_text(y), tensor_shape_text(x));
+    do {
+        launch_begin(&l, y->context, kernel, (kernel_key){.M = (int)tensor_rows(y), .K = tensor_cols(y)});
+    } while (launch_again(&l));
+    launch_matrix(&l, y);
+    launch_matrix(&l, x);
+    launch_int(&l, tensor_cols(y));
+    launch_float(&l, cap);
+    return run_blocks(&l, tensor_rows(y), tensor_cols(y));
+}
+
+clora_status op_softcap(clora_tensor *y, const clora_tensor *x, float cap) {
+    return run_softcap("softcap", y, x, cap);
+}
+
+clora_status op_softcap_backward(clora_tensor *dx, const clora_tensor *x, float cap) {
+    return run_softcap("softcap_backward", dx, x, cap);
+}
+
 clora_status op_gelu(clora_tensor *y, const clora_tensor *x) {
     launch l;
 

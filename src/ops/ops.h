@@ -238,6 +238,12 @@ clora_status op_gelu(clora_tensor *y, const clora_tensor *x);
  * y (M,F) overwritten = the forward pass's, or NULL; may be dy itself. */
 clora_status op_gelu_backward(clora_tensor *dx, clora_tensor *y, const clora_tensor *dy, const clora_tensor *x);
 
+/* y (M,C) overwritten = cap * tanh(x / cap); may be x itself */
+clora_status op_softcap(clora_tensor *y, const clora_tensor *x, float cap);
+
+/* dx (M,C) in place *= 1 - tanh(x / cap)^2, where x is what op_softcap was given */
+clora_status op_softcap_backward(clora_tensor *dx, const clora_tensor *x, float cap);
+
 /* ---- bottleneck adapter (bottleneck_product.c): act is relu or swish, the rest as in ops/bottleneck.h ---- */
 
 /* a (M, R+1) overwritten = [act(z + bias), 1]   z (M,R) */

@@ -52,3 +52,15 @@ void ref_gelu_backward(float *dx, const float *dy, const float *x, int M, int F)
         dx[i] = (float)((double)dy[i] * (s + v * s * (1.0 - s) * slope(v, true)));
     }
 }
+
+void ref_softcap(float *y, const float *x, float cap, int M, int C) {
+    for (size_t i = 0; i < (size_t)M * (size_t)C; i++)
+        y[i] = (float)((double)cap * tanh((double)x[i] / (double)cap));
+}
+
+void ref_softcap_backward(float *dx, const float *x, float cap, int M, int C) {
+    for (size_t i = 0; i < (size_t)M * (size_t)C; i++) {
+        const double t = tanh((double)x[i] / (double)cap);
+        dx[i] = (float)((double)dx[i] * (1.0 - t * t));
+    }
+}

@@ -144,6 +144,12 @@ void ref_gelu(float *y, const float *x, int M, int F);
 /* dx (M,F) overwritten; may be x */
 void ref_gelu_backward(float *dx, const float *dy, const float *x, int M, int F);
 
+/* y (M,C) overwritten = cap * tanh(x / cap); may be x */
+void ref_softcap(float *y, const float *x, float cap, int M, int C);
+
+/* dx (M,C) in place *= 1 - tanh(x / cap)^2 */
+void ref_softcap_backward(float *dx, const float *x, float cap, int M, int C);
+
 /* ---- bottleneck adapter (bottleneck.c): swish or relu between two small products ---- */
 
 /* a (M, R+1) overwritten = [act(z + bias), 1] */
