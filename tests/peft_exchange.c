@@ -116,6 +116,8 @@ static const exchange CASES[] = {
     {"tiny-smollm3", "smollm3", false, {.rank = 3, .alpha = 6.0f, .target_modules = "all-linear", .seed = 13}},
     {"tiny-gemma", "tiny-gemma-lora", true, {.rank = 0}},
     {"tiny-gemma", "gemma", false, {.rank = 3, .alpha = 6.0f, .target_modules = "all-linear", .seed = 14}},
+    {"tiny-gemma2", "tiny-gemma2-lora", true, {.rank = 0}},
+    {"tiny-gemma2", "gemma2", false, {.rank = 3, .alpha = 6.0f, .target_modules = "all-linear", .seed = 16}},
     {"tiny-gemma3_text", "tiny-gemma3_text-lora", true, {.rank = 0}},
     {"tiny-gemma3_text",
      "gemma3",

@@ -22,6 +22,7 @@
 #define SIZES "\"model_type\": \"llama\", \"max_position_embeddings\": 4096, " NUMBERS
 #define MISTRAL "\"model_type\": \"mistral\", " NUMBERS
 #define QWEN2 "\"model_type\": \"qwen2\", " NUMBERS
+#define GEMMA2 "\"model_type\": \"gemma2\", " NUMBERS
 #define SMOLLM3 "\"model_type\": \"smollm3\", " NUMBERS
 
 static clora_status load(model_config *out, const char *text) {
@@ -202,6 +203,39 @@ static void test_gemmas_activation_is_gelu_by_tanh_under_all_its_names(void **st
                    CLORA_ERROR_UNSUPPORTED, "causal");
 }
 
+/* Models of one layer, with the caps of Gemma 2 unless a key says otherwise. */
+static void test_caps_and_scale_are_what_the_file_or_the_family_says(void **state) {
+    static const struct {
+        const char *family, *settings;
+        float scores, logits, scale;
+    } fine[] = {
+        {"gemma2", "\"head_dim\": 256", 50.0f, 30.0f, 0.0f},
+        {"gemma2", "\"query_pre_attn_scalar\": 64", 50.0f, 30.0f, 0.125f},
+        {"gemma2", "\"attn_logit_softcapping\": null, \"final_logit_softcapping\": 7.5", 0.0f, 7.5f, 0.0f},
+        {"gemma2", "\"attn_logit_softcapping\": 3, \"final_logit_softcapping\": null", 3.0f, 0.0f, 0.0f},
+        {"gemma3_text", "\"head_dim\": 64", 0.0f, 0.0f, 0.0625f},
+        {"gemma3_text", "\"attn_logit_softcapping\": 5, \"final_logit_softcapping\": 2", 5.0f, 2.0f, 0.0f},
+        {"gemma3_text", "\"attn_logit_softcapping\": null, \"final_logit_softcapping\": null", 0.0f, 0.0f, 0.0f},
+        {"gemma", "\"final_logit_softcapping\": 2", 0.0f, 0.0f, 0.0f},
+    };
+    static const char *const cases[] = {"attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar"};
+    model_config config;
+    char text[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+        snprintf(text, sizeof(text), "{\"model_type\": \"%s\", " NUMBERS ", %s}", fine[i].family, fine[i].settings);
+        assert_ok(load(&config, text));
+        assert_float_equal(config.attention_cap, fine[i].scores, 0.0f);
+        assert_float_equal(config.logit_cap, fine[i].logits, 0.0f);
+        assert_float_equal(config.attention_scale, fine[i].scale, 0.0f);
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(text, sizeof(text), "{\"model_type\": \"gemma2\", " NUMBERS ", \"%s\": 0}", cases[i]);
+        assert_refused(load(&config, text), CLORA_ERROR_FORMAT, cases[i]);
+    }
+}
+
 static void test_an_unknown_family_is_refused_with_those_there_are(void **state) {
     (void)state;
     model_config config;
@@ -254,6 +288,9 @@ static void test_a_layer_has_the_window_that_its_family_gives_it(void **state) {
         {MISTRAL, "\"sliding_window\": 7, \"layer_types\": [\"full_attention\"]", 0},
         {MISTRAL, "\"sliding_window\": 4096, \"max_position_embeddings\": 4096", 0}, /* as if there were none */
         {MISTRAL, "\"attention_dropout\": 0.0", 4096},
+        {GEMMA2, "\"sliding_window\": 5", 5},
+        {GEMMA2, "\"sliding_window\": null", 0},
+        {GEMMA2, "\"sliding_window\": 5, \"layer_types\": [\"full_attention\"]", 0},
     };
     static const struct {
         const char *settings;
@@ -405,6 +442,8 @@ int main(void) {
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_biases_are_where_the_family_has_them, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_gemmas_activation_is_gelu_by_tanh_under_all_its_names, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_caps_and_scale_are_what_the_file_or_the_family_says, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_a_layer_has_the_window_that_its_family_gives_it, scratch_setup,
                                         scratch_teardown),

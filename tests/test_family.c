@@ -40,6 +40,7 @@ static const tenant QWEN2 = {"tiny-qwen2", 3, {"tiny-qwen2-lora", "tiny-qwen2-do
 static const tenant PHI3 = {"tiny-phi3", 1, {"tiny-phi3-lora"}};
 static const tenant MISTRAL = {"tiny-mistral", 1, {"tiny-mistral-lora"}};
 static const tenant GEMMA = {"tiny-gemma", 1, {"tiny-gemma-lora"}};
+static const tenant GEMMA2 = {"tiny-gemma2", 1, {"tiny-gemma2-lora"}};
 static const tenant GEMMA3 = {"tiny-gemma3_text", 1, {"tiny-gemma3_text-lora"}};
 static const tenant QWEN3 = {"tiny-qwen3", 1, {"tiny-qwen3-lora"}};
 static const tenant SMOLLM3 = {"tiny-smollm3", 1, {"tiny-smollm3-lora"}};
@@ -333,6 +334,11 @@ static int load_gemma(void **state) {
     return load(&GEMMA);
 }
 
+static int load_gemma2(void **state) {
+    (void)state;
+    return load(&GEMMA2);
+}
+
 static int load_gemma3(void **state) {
     (void)state;
     return load(&GEMMA3);
@@ -382,6 +388,7 @@ int main(void) {
                        cmocka_run_group_tests_name("phi3", tests, load_phi3, free_model) +
                        cmocka_run_group_tests_name("mistral", tests, load_mistral, free_model) +
                        cmocka_run_group_tests_name("gemma", tests, load_gemma, free_model) +
+                       cmocka_run_group_tests_name("gemma2", tests, load_gemma2, free_model) +
                        cmocka_run_group_tests_name("gemma3_text", tests, load_gemma3, free_model) +
                        cmocka_run_group_tests_name("qwen3", tests, load_qwen3, free_model) +
                        cmocka_run_group_tests_name("smollm3", tests, load_smollm3, free_model) +

@@ -520,6 +520,12 @@ static int use_qwen2(void **state) {
     return 0;
 }
 
+static int use_gemma2(void **state) {
+    (void)state;
+    family = "tiny-gemma2";
+    return 0;
+}
+
 static int use_gemma3(void **state) {
     (void)state;
     family = "tiny-gemma3_text";
@@ -555,7 +561,7 @@ int main(void) {
         cmocka_unit_test(test_fresh_weights_are_as_transformers_makes_them),
         cmocka_unit_test_setup_teardown(test_a_configuration_says_how_weights_begin, scratch_setup, scratch_teardown),
     };
-    /* What queries, keys and the outputs of sublayers are normalised by, beside 1 or not. */
+    /* What queries, keys and the outputs of sublayers are normalised by, beside 1 or not, and a head's cap. */
     const struct CMUnitTest of_heads[] = {
         cmocka_unit_test(test_gradients_of_every_parameter_are_those_of_pytorch),
         cmocka_unit_test(test_norms_train_alone),
@@ -580,6 +586,7 @@ int main(void) {
                        cmocka_run_group_tests_name("qwen2", tests, use_qwen2, NULL) +
                        cmocka_run_group_tests_name("qwen3", of_heads, use_qwen3, NULL) +
                        cmocka_run_group_tests_name("gpt2", of_gpt2, use_gpt2, NULL) +
+                       cmocka_run_group_tests_name("gemma2", of_heads, use_gemma2, NULL) +
                        cmocka_run_group_tests_name("gemma3_text", of_heads, use_gemma3, NULL) +
                        cmocka_run_group_tests_name("storage", of_storage, use_llama, NULL);
     clora_context_free(context);

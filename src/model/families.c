@@ -22,6 +22,13 @@ static const family_norm qwen3_norms[DECODER_NORMS] = {
     [DECODER_NORM_KEYS] = {"self_attn.k_norm", WIDTH_HEAD},
 };
 
+static const family_norm gemma2_norms[DECODER_NORMS] = {
+    [DECODER_NORM_ATTENTION] = {"input_layernorm", WIDTH_HIDDEN},
+    [DECODER_NORM_MLP] = {"pre_feedforward_layernorm", WIDTH_HIDDEN},
+    [DECODER_NORM_AFTER_ATTENTION] = {"post_attention_layernorm", WIDTH_HIDDEN},
+    [DECODER_NORM_AFTER_MLP] = {"post_feedforward_layernorm", WIDTH_HIDDEN},
+};
+
 static const family_norm gemma3_norms[DECODER_NORMS] = {
     [DECODER_NORM_ATTENTION] = {"input_layernorm", WIDTH_HIDDEN},
     [DECODER_NORM_MLP] = {"pre_feedforward_layernorm", WIDTH_HIDDEN},
@@ -179,40 +186,59 @@ done:
     return status;
 }
 
-/* "sliding_window_pattern": of so many layers the last sees all. */
-static clora_status read_pattern(model_config *c, const json_t *root, const char *path) {
+/* Of so many layers the last sees all, unless "layer_types" lists which. */
+static clora_status read_pattern(model_config *c, const json_t *root, int pattern, const char *path) {
     clora_status status = CLORA_OK;
     bool listed;
-    int pattern;
 
-    TRY(config_size(&pattern, root, "sliding_window_pattern", 6, path));
     TRY(layer_types_read_window(c, root, 4096, path));
     TRY(layer_types_read(&listed, c, root, path));
-    for (int l = 0; l < c->layers; l++) {
-        if (!listed)
-            c->slides[l] = c->window > 0 && (l + 1) % pattern != 0;
-        c->layer_rope[l] = c->slides[l] ? ROPE_SECOND : ROPE_FIRST;
-    }
+    for (int l = 0; l < c->layers && !listed; l++)
+        c->slides[l] = c->window > 0 && (l + 1) % pattern != 0;
 done:
     return status;
 }
 
-/* Without caps of scores and logits, as Gemma 3's files have it. */
-static clora_status read_gemma3(model_config *c, const json_t *root, const char *path) {
-    static const char *const caps[] = {"attn_logit_softcapping", "final_logit_softcapping"};
+/* 0 for null; usual: without the key. */
+static clora_status read_cap(float *out, const json_t *root, const char *key, float usual, const char *path) {
+    const json_t *value = json_object_get(root, key);
+
+    *out = value ? 0.0f : usual;
+    return value && !json_is_null(value) ? config_positive(out, root, key, 0.0, path) : CLORA_OK;
+}
+
+/* What Gemma has since its second version. scores, logits: their caps without a key. */
+static clora_status read_later_gemma(model_config *c, const json_t *root, float scores, float logits,
+                                     const char *path) {
     clora_status status = CLORA_OK;
-    double scale;
+    float scale;
 
     TRY(read_gemma(c, root, path));
-    for (int i = 0; i < 2; i++)
-        if (config_is_set(root, caps[i]))
-            TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"%s\" is set; only null is supported", path, caps[i]));
-    TRY(json_get_real(&scale, root, "query_pre_attn_scalar", 256.0, path));
-    if (!(scale > 0.0))
-        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"query_pre_attn_scalar\" is %g: it must be above 0", path, scale));
-    if (scale != (double)c->head_dim)
-        c->attention_scale = (float)(1.0 / sqrt(scale));
-    TRY(read_pattern(c, root, path));
+    TRY(config_positive(&scale, root, "query_pre_attn_scalar", 256.0, path));
+    if (scale != (float)c->head_dim)
+        c->attention_scale = (float)(1.0 / sqrt((double)scale));
+    TRY(read_cap(&c->attention_cap, root, "attn_logit_softcapping", scores, path));
+    TRY(read_cap(&c->logit_cap, root, "final_logit_softcapping", logits, path));
+done:
+    return status;
+}
+
+static clora_status read_gemma2(model_config *c, const json_t *root, const char *path) {
+    const clora_status status = read_later_gemma(c, root, 50.0f, 30.0f, path);
+
+    return status == CLORA_OK ? read_pattern(c, root, 2, path) : status;
+}
+
+/* Layers with a window have a rotation of their own. */
+static clora_status read_gemma3(model_config *c, const json_t *root, const char *path) {
+    clora_status status = CLORA_OK;
+    int pattern;
+
+    TRY(read_later_gemma(c, root, 0.0f, 0.0f, path));
+    TRY(config_size(&pattern, root, "sliding_window_pattern", 6, path));
+    TRY(read_pattern(c, root, pattern, path));
+    for (int l = 0; l < c->layers; l++)
+        c->layer_rope[l] = c->slides[l] ? ROPE_SECOND : ROPE_FIRST;
 done:
     return status;
 }
@@ -292,6 +318,11 @@ static const model_family families[] = {
      .read_config = read_gemma,
      GEMMA,
      DECODER(decoder_norms, decoder_projections)},
+    {.model_type = "gemma2",
+     .max_positions = 8192,
+     .read_config = read_gemma2,
+     GEMMA,
+     DECODER(gemma2_norms, decoder_projections)},
     {.model_type = "gemma3_text",
      .max_positions = 131072,
      .rope_theta = 1000000.0f,
