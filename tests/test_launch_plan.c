@@ -137,6 +137,40 @@ static void test_the_path_of_the_products_is_in_it(void **state) {
     assert_string_not_equal(vectors, lanes);
 }
 
+static clora_status compare(const char *text) {
+    clora_launch_plan *plan;
+
+    assert_ok(clora_launch_plan_create(&plan, context));
+    const clora_status status = clora_launch_plan_compare(plan, text);
+    clora_launch_plan_free(plan);
+    return status;
+}
+
+static void test_two_plans_differ_where_both_launch(void **state) {
+    const clora_tune_key small = {"add", CLORA_DTYPE_F32, 4, 0, 70, 0};
+    const bool tile = strcmp(clora_context_device(context)->gemm, "tile") == 0;
+
+    (void)state;
+    add(3, 70);
+    char *text = strdup(plan_text(NULL));
+    assert_ok(compare(text));
+    fresh_context_again();
+    assert_ok(compare(text)); /* one that has launched nothing */
+    add(40, 5);
+    assert_ok(compare(text));
+    clora_tune_entry entry = look_up(&small);
+    set_value(&entry, "BLOCK", value_of(&entry, "BLOCK") == 128 ? 512 : 128);
+    assert_ok(clora_tune_set(context, &entry));
+    add(3, 70);
+    assert_refused(compare(text), CLORA_ERROR_ARGUMENT, "it was \"add f32 M 4 K 70: ");
+    setenv("CLORA_GEMM", tile ? "panel" : "tile", 1);
+    fresh_context_again();
+    unsetenv("CLORA_GEMM");
+    assert_refused(compare(text), CLORA_ERROR_ARGUMENT,
+                   tile ? "now it is \"products panel" : "now it is \"products tile");
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_it_says_what_was_launched_and_with_what, fresh_context_setup,
@@ -147,6 +181,8 @@ int main(void) {
                                         fresh_context_teardown),
         cmocka_unit_test_setup_teardown(test_looking_up_is_no_launch, fresh_context_setup, fresh_context_teardown),
         cmocka_unit_test_setup_teardown(test_the_self_check_is_not_in_it, fresh_context_setup, fresh_context_teardown),
+        cmocka_unit_test_setup_teardown(test_two_plans_differ_where_both_launch, fresh_context_setup,
+                                        fresh_context_teardown),
         cmocka_unit_test_setup_teardown(test_the_path_of_the_products_is_in_it, fresh_context_setup,
                                         fresh_context_teardown),
     };

@@ -176,6 +176,16 @@ CLORA_API const char *clora_launch_plan_text(const clora_launch_plan *plan);
  */
 CLORA_API const char *clora_launch_plan_hash(const clora_launch_plan *plan);
 
+/**
+ * Do two runs launch alike, as far as both have come? Kernels and shapes that only one of them had are passed over.
+ *
+ * @param[in] plan  of this run
+ * @param[in] text  of the other: clora_launch_plan_text()
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT names the first kernel and shape with other parameters
+ */
+CLORA_API clora_status clora_launch_plan_compare(const clora_launch_plan *plan, const char *text);
+
 /* ---- measuring ---- */
 
 /** What is to be measured. Free with clora_tune_plan_free(). One thread at a time. */

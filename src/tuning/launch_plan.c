@@ -139,6 +139,41 @@ done:
     return clora_keep_cause(status);
 }
 
+/* ---- two plans ---- */
+
+/* The line that begins like this one, with its first n bytes; NULL: there is none. */
+static const char *find_line(const char *text, const char *line, size_t n) {
+    while (text && strncmp(text, line, n) != 0) {
+        text = strchr(text, '\n');
+        text = text ? text + 1 : NULL;
+    }
+    return text;
+}
+
+/* "kernel and shape: parameters"; of the first line "products path", which how pairs are multiplied may follow. */
+static clora_status compare_line(const char *line, bool is_first, const char *text) {
+    const size_t n = strcspn(line, is_first ? ",\n" : "\n");
+    const size_t key = is_first ? strlen("products ") : strcspn(line, ":") + 1;
+    const char *other = find_line(text, line, key);
+    const size_t m = other ? strcspn(other, is_first ? ",\n" : "\n") : 0;
+
+    if (!other || (n == m && strncmp(line, other, n) == 0))
+        return CLORA_OK;
+    return clora_fail(CLORA_ERROR_ARGUMENT, "what is launched differs: it was \"%.*s\", and now it is \"%.*s\"", (int)m,
+                      other, (int)n, line);
+}
+
+clora_status clora_launch_plan_compare(const clora_launch_plan *plan, const char *text) {
+    clora_status status = CLORA_OK;
+
+    NEED(plan);
+    NEED(text);
+    for (const char *line = plan->text; *line; line = strchr(line, '\n') + 1)
+        TRY(compare_line(line, line == plan->text, text));
+done:
+    return status;
+}
+
 void clora_launch_plan_free(clora_launch_plan *plan) {
     if (!plan)
         return;
