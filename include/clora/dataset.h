@@ -322,6 +322,17 @@ CLORA_API const char *const *clora_dataset_labels(const clora_dataset *dataset, 
 CLORA_API int clora_dataset_sequence(const clora_dataset *dataset, size_t i, const int32_t **ids,
                                      const int32_t **labels);
 
+/**
+ * A hash of all ids and labels, which tells whether two runs have learnt from the same data: XXH3 of 128 bits as 32
+ * hexadecimal digits.
+ *
+ * @param[out] out      (33)  overwritten, zero-terminated
+ * @param[in]  dataset  only read
+ *
+ * @return CLORA_OK or CLORA_ERROR_MEMORY
+ */
+CLORA_API clora_status clora_dataset_hash(char *out, const clora_dataset *dataset);
+
 /** @} */
 
 #ifdef __cplusplus
