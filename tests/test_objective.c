@@ -116,6 +116,7 @@ typedef struct own {
     int calls, rows; /* so far */
     clora_status answer;
     bool fails; /* a call of the library within */
+    bool bad_loss, bad_gradient;
 } own;
 
 /* The likelihood, by the host. */
@@ -136,6 +137,8 @@ static clora_status likelihood(void *user, const clora_objective_rows *rows) {
     o->calls++;
     assert_ok(clora_tensor_read(rows->logits, logits));
     ref_cross_entropy(nll, hit, logits, rows->targets, NULL, 0.0f, rows->count, VOCAB, true);
+    nll[0] = o->bad_loss ? INFINITY : nll[0];
+    logits[0] = o->bad_gradient ? NAN : logits[0];
     assert_ok(clora_tensor_write(rows->logits, logits));
     assert_ok(clora_tensor_write(rows->loss, nll));
     if (o->fails)
@@ -221,6 +224,58 @@ static void test_an_objective_that_does_not_go_on_ends_the_step(void **state) {
     clora_trainer_free(trainer);
 }
 
+/* The next step, with what is bad of it; what it does to a factor. */
+static clora_train_step step_with(clora_trainer *trainer, own *o, bool bad_loss, bool bad_gradient, bool changes) {
+    float before[1024], after[1024];
+    clora_train_step done;
+
+    o->bad_loss = bad_loss;
+    o->bad_gradient = bad_gradient;
+    read_factor(before);
+    assert_ok(clora_trainer_step(trainer, &done));
+    read_factor(after);
+    assert_int_equal(memcmp(before, after, sizeof(before)) != 0, changes);
+    return done;
+}
+
+static void test_steps_that_are_not_finite_are_passed_over_and_counted(void **state) {
+    clora_train_options o = fixture_options();
+    own seen = {0};
+    const clora_objective objective = {sizeof(objective), likelihood, &seen};
+    float expected[1024], found[1024];
+    clora_trainer *trainer;
+
+    (void)state;
+    o.objective = &objective;
+    o.skip_nonfinite = 2;
+    assert_ok(create(&trainer, &o));
+    (void)step_with(trainer, &seen, false, false, true);
+    (void)step_with(trainer, &seen, false, false, true);
+    read_factor(expected);
+    clora_trainer_free(trainer);
+    clora_adapter_free(adapter);
+    assert_ok(clora_adapter_load(&adapter, model, fixture_path("tiny-llama-lora")));
+
+    assert_ok(create(&trainer, &o));
+    assert_int_equal(step_with(trainer, &seen, false, false, true).skipped, 0);
+    clora_train_step done = step_with(trainer, &seen, true, false, false);
+    assert_true(!isfinite(done.loss) && isfinite(done.grad_norm) && done.skipped == 1);
+    done = step_with(trainer, &seen, false, true, false);
+    assert_true(isfinite(done.loss) && !isfinite(done.grad_norm) && done.skipped == 2);
+    done = step_with(trainer, &seen, false, false, true);
+    assert_true(done.step == 4 && done.skipped == 2);
+    read_factor(found); /* as if the two had not been */
+    assert_memory_equal(found, expected, sizeof(found));
+    seen.bad_gradient = true;
+    assert_refused(clora_trainer_step(trainer, &done), CLORA_ERROR_FORMAT, "step 5: the gradient of ");
+    assert_non_null(strstr(clora_last_error(), "layers."));
+    read_factor(found);
+    assert_memory_equal(found, expected, sizeof(found));
+    clora_trainer_free(trainer);
+    o.skip_nonfinite = -1;
+    assert_refused(create(&trainer, &o), CLORA_ERROR_ARGUMENT, "-1 steps");
+}
+
 static void test_objectives_that_are_none_are_refused(void **state) {
     static const float bad[] = {-0.1f, 1.1f, NAN, INFINITY};
     const clora_objective none = CLORA_OBJECTIVE_INIT;
@@ -247,6 +302,7 @@ int main(void) {
         TEST(test_an_objective_of_the_programs_own_takes_the_place_of_the_likelihood),
         TEST(test_an_objective_of_the_programs_own_sees_capped_logits),
         TEST(test_an_objective_that_does_not_go_on_ends_the_step),
+        TEST(test_steps_that_are_not_finite_are_passed_over_and_counted),
         TEST(test_objectives_that_are_none_are_refused),
     };
     return cmocka_run_group_tests_name("objective", tests, NULL, NULL);

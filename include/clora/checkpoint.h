@@ -35,7 +35,7 @@ CLORA_API clora_status clora_trainer_save(clora_trainer *trainer, const char *pa
 /**
  * Take a new trainer to where another one was when it wrote a checkpoint. It must have been made like that one: of the
  * same base, data and options, with an adapter made alike. From there on each update has the bits that it would have
- * had, on the same device with the same tuned parameters. Waits.
+ * had, on the same device with the same tuned parameters: clora_launch_plan_compare() tells after a step. Waits.
  *
  * @param[in,out] trainer  before its first update; after a failure other than CLORA_ERROR_ARGUMENT it is only to be
  *                         freed

@@ -81,13 +81,16 @@ typedef struct clora_train_options {
     float beta;                  /**< of that loss, above 0 (default 0.1) */
     clora_adapter *reference;    /**< of this model: what adapts the reference policy, as when an adapter is trained on;
                                       held (default NULL: the base alone) */
+    int skip_nonfinite; /**< steps with a loss or gradient that is not finite that may change nothing and be passed
+                             over; the next one ends the run. Not without clipping where a model's own weights train
+                             (default 0) */
 } clora_train_options;
 
 /** The defaults of clora_train_options. */
 #define CLORA_TRAIN_OPTIONS_INIT                                                                                    \
     {                                                                                                               \
         sizeof(clora_train_options), 0, 1.0, 4, 1, 0, 0, 1, 0, 2e-4f, CLORA_SCHEDULE_CONSTANT, 0, 0.0f, 1.0f, 0.9f, \
-            0.999f, 1e-8f, 0, 1.0f, 0.0f, NULL, CLORA_OPTIMIZER_ADAMW, 0.0f, CLORA_PREFERENCE_NONE, 0.1f, NULL      \
+            0.999f, 1e-8f, 0, 1.0f, 0.0f, NULL, CLORA_OPTIMIZER_ADAMW, 0.0f, CLORA_PREFERENCE_NONE, 0.1f, NULL, 0   \
     }
 
 /** How the policy judges the answers of an update: means of rewards, which are beta * log(policy / reference), and for
@@ -112,6 +115,8 @@ typedef struct clora_train_step {
     int learnt;            /**< learnt ids of the update */
     double seconds;        /**< of this update */
     clora_rewards rewards; /**< on preferences; else zeros */
+    int skipped;           /**< steps of the run so far that were passed over, with this one if its loss or grad_norm
+                                is not finite */
 } clora_train_step;
 
 /** A training run: the adapter's gradients and moments, the arena, the place in the data. One thread at a time. */
@@ -180,9 +185,10 @@ CLORA_API clora_status clora_train_plan(clora_memory_plan *out, clora_model *mod
  * @param[in,out] trainer  one update further
  * @param[out]    out      overwritten: what the update was
  *
- * @return CLORA_OK; CLORA_ERROR_FORMAT when the loss or a gradient is not finite: the message names step and tensor,
- * and the adapter is as it was before the step; CLORA_ERROR_ARGUMENT when without clipping a gradient of a model's own
- * weights is not finite, which some have followed then (docs/optimizers.md); CLORA_ERROR_NOT_FOUND when the run is over
+ * @return CLORA_OK, also for a step that is passed over (skip_nonfinite); CLORA_ERROR_FORMAT when the loss or a
+ * gradient is not finite: the message names step and tensor, and the adapter is as it was before the step;
+ * CLORA_ERROR_ARGUMENT when without clipping a gradient of a model's own weights is not finite, which some have
+ * followed then (docs/optimizers.md); CLORA_ERROR_NOT_FOUND when the run is over
  */
 CLORA_API clora_status clora_trainer_step(clora_trainer *trainer, clora_train_step *out);
 

@@ -87,8 +87,9 @@ static clora_status put_text(json_t **object, const char *key, const json_t *val
 
 static clora_status make_metadata(json_t **out, const clora_trainer *t, const char *note) {
     const batch_place at = trainer_place(t);
-    json_t *place = json_pack("{s:i, s:i, s:I, s:I, s:I}", "step", t->step, "steps", t->steps, "batches",
-                              (json_int_t)t->batches, "epoch", (json_int_t)at.epoch, "index", (json_int_t)at.index);
+    json_t *place = json_pack("{s:i, s:i, s:I, s:I, s:I, s:i}", "step", t->step, "steps", t->steps, "batches",
+                              (json_int_t)t->batches, "epoch", (json_int_t)at.epoch, "index", (json_int_t)at.index,
+                              "skipped", t->skipped);
     json_t *metadata = json_pack("{s:s}", FORMAT, FORMAT_NUMBER);
     clora_status status = CLORA_OK;
 
@@ -201,7 +202,7 @@ static clora_status read_object(json_t **out, const safetensors *file, const cha
 
 /* Where the run was. */
 typedef struct run_place {
-    int64_t step, steps, batches, epoch, index;
+    int64_t step, steps, batches, epoch, index, skipped;
 } run_place;
 
 static clora_status read_place(run_place *out, const safetensors *file) {
@@ -214,8 +215,9 @@ static clora_status read_place(run_place *out, const safetensors *file) {
     TRY(json_get_int(&out->batches, place, "batches", -1, file->path));
     TRY(json_get_int(&out->epoch, place, "epoch", -1, file->path));
     TRY(json_get_int(&out->index, place, "index", -1, file->path));
+    TRY(json_get_int(&out->skipped, place, "skipped", 0, file->path));
     if (out->step < 0 || out->step > out->steps || out->steps > INT32_MAX || out->batches < out->step ||
-        out->epoch < 0 || out->epoch > UINT32_MAX || out->index < 0)
+        out->epoch < 0 || out->epoch > UINT32_MAX || out->index < 0 || out->skipped < 0 || out->skipped > out->step)
         TRY(fail_file(file, "the checkpoint's place in its run makes no sense"));
 done:
     json_decref(place);
@@ -274,6 +276,7 @@ static clora_status restore(clora_trainer *t, const safetensors *file, const par
     TRY(method_derive(t->adapter));
     t->step = (int)at->step;
     t->batches = at->batches;
+    t->skipped = (int)at->skipped;
 done:
     free(space);
     return status;

@@ -19,25 +19,6 @@ static json_t *hash_text(XXH3_state_t *state) {
     return json_string(text);
 }
 
-static void hash_sequence(XXH3_state_t *state, const clora_dataset *dataset, size_t i) {
-    const int32_t *ids, *labels;
-    const int32_t n = clora_dataset_sequence(dataset, i, &ids, &labels);
-
-    XXH3_128bits_update(state, &n, sizeof(n));
-    XXH3_128bits_update(state, ids, (size_t)n * sizeof(*ids));
-    XXH3_128bits_update(state, labels, (size_t)n * sizeof(*labels));
-}
-
-/* Ids and labels; how a row of preferences is parted into prompt and answers shows in the labels. */
-static clora_status hash_data(json_t **out, XXH3_state_t *state, const clora_trainer *t) {
-    const clora_dataset *dataset = t->dataset;
-
-    for (size_t i = 0; i < clora_dataset_count(dataset); i++)
-        hash_sequence(state, dataset, i);
-    *out = hash_text(state);
-    return CLORA_OK;
-}
-
 static clora_status hash_tensor(XXH3_state_t *state, const model_files *files, const stored_tensor *tensor, char *piece,
                                 size_t room) {
     clora_status status = CLORA_OK;
@@ -144,17 +125,20 @@ static void put_options(json_t **terms, const clora_trainer *t) {
     json_put(terms, "own objective", json_boolean(o->objective != NULL));
     json_put(terms, "preference", json_integer(o->preference));
     json_put(terms, "beta", real(o->beta));
+    json_put(terms, "skip-nonfinite", json_integer(o->skip_nonfinite));
     json_put(terms, "dropout", real(t->adapter->dropout));
 }
 
 clora_status run_terms_describe(json_t **out, const clora_trainer *t) {
     clora_status status = CLORA_OK;
     json_t *terms = json_object();
+    char data[33];
 
     *out = NULL;
     TRY(put_hash(&terms, "list of parameters", t, hash_parameters));
     put_options(&terms, t);
-    TRY(put_hash(&terms, "data", t, hash_data));
+    TRY(clora_dataset_hash(data, t->dataset));
+    json_put(&terms, "data", json_string(data));
     TRY(put_hash(&terms, "base", t, hash_base));
     if (!terms)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a checkpoint"));

@@ -39,6 +39,9 @@ static clora_status check(const clora_train_options *o) {
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is nothing to recompute with number %d", o->recompute);
     if ((int)o->optimizer < CLORA_OPTIMIZER_ADAMW || o->optimizer > CLORA_OPTIMIZER_SGD)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no optimizer with number %d", (int)o->optimizer);
+    if (o->skip_nonfinite < 0)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%d steps that may be passed over: none is the least",
+                          o->skip_nonfinite);
     if (!(o->momentum >= 0.0f && o->momentum < 1.0f))
         return clora_fail(CLORA_ERROR_ARGUMENT, "SGD's momentum lies in [0, 1); got %g", (double)o->momentum);
     if ((int)o->schedule < CLORA_SCHEDULE_CONSTANT || o->schedule > CLORA_SCHEDULE_COSINE)
@@ -161,6 +164,9 @@ static clora_status make_optimizer(clora_trainer *t) {
     clora_status status = CLORA_OK;
 
     TRY(trainer_lend_gradients(t));
+    if (t->lender.use && t->options.skip_nonfinite > 0)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "without clipping the model's own weights follow a gradient before it is "
+                                             "known to be finite: no step can be passed over"));
     TRY(t->adapter->method->list_parameters(&t->parameters, t->adapter, &t->options));
     TRY(optimizer_create(&t->optimizer, optimizer_find(&t->options), &t->parameters));
 done:
@@ -312,6 +318,33 @@ static clora_status blame(const clora_trainer *t) {
                       t->step + 1);
 }
 
+/* A step that is not finite: an error, or passed over. */
+static clora_status judge(const clora_trainer *t, clora_train_step *out) {
+    clora_status status = CLORA_OK;
+
+    out->skipped = t->skipped;
+    if (isfinite(out->loss) && isfinite(out->grad_norm))
+        return CLORA_OK;
+    out->skipped++;
+    if (out->skipped <= t->options.skip_nonfinite)
+        return CLORA_OK;
+    TRY(batch_check_loss(out->loss, out->step));
+    TRY(blame(t));
+done:
+    return status;
+}
+
+/* The parameters follow their gradients; steps that had no update do not count for the optimizer. */
+static clora_status follow(clora_trainer *t, float lr) {
+    clora_status status = CLORA_OK;
+
+    TRY(optimizer_update(t->optimizer, &t->options, lr, t->step - t->skipped + 1));
+    TRY(parameters_make_product(&t->parameters));
+    TRY(method_derive(t->adapter));
+done:
+    return status;
+}
+
 static clora_status update(clora_trainer *t, clora_train_step *out) {
     const double start = clock_seconds();
     objective_sums sums = {0};
@@ -332,13 +365,12 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
     out->learnt = sums.learnt;
     if (t->preference)
         out->rewards = preference_rewards(t->preference, &sums);
-    TRY(batch_check_loss(out->loss, out->step));
     TRY(optimizer_norm(t->optimizer, &out->grad_norm, 1.0f / (float)sums.units, t->options.clip));
-    if (!isfinite(out->grad_norm))
-        TRY(blame(t));
-    TRY(optimizer_update(t->optimizer, &t->options, out->lr, ++t->step));
-    TRY(parameters_make_product(&t->parameters));
-    TRY(method_derive(t->adapter));
+    TRY(judge(t, out));
+    if (out->skipped == t->skipped)
+        TRY(follow(t, out->lr));
+    t->skipped = out->skipped;
+    t->step++;
     out->epoch = (double)t->batches / (double)batches_per_epoch(t);
     out->seconds = clock_seconds() - start;
 done:

@@ -54,6 +54,7 @@ struct clora_trainer {
     float *staging; /* max_rows floats */
     float lr;       /* of the update in hand */
     int step, steps;
+    int skipped;                    /* of these steps: they had no update */
     int64_t batches, batches_total; /* micro-batches so far, and of the whole run (0: no such limit) */
     json_t *terms;                  /* what the run is (checkpoint/), once a checkpoint has asked */
 };
