@@ -6,7 +6,7 @@ _clora_options() { # COMMAND
 
 _clora() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} words
-    local commands="devices tune plan train eval generate chat merge combine convert inspect tokenize bench compare"
+    local commands="devices tune plan train eval generate chat merge combine convert inspect tokenize bench compare plot"
 
     COMPREPLY=()
     if [ "$cur" = = ]; then # bash parts words at "=": --opt=value is three of them

@@ -21,7 +21,7 @@ typedef struct command {
 
 extern const command command_devices, command_tune, command_plan, command_train, command_eval, command_generate,
     command_chat, command_merge, command_combine, command_convert, command_inspect, command_tokenize, command_bench,
-    command_compare;
+    command_compare, command_plot;
 
 /* What every command is told in the same way. */
 struct cli_state {

@@ -12,7 +12,7 @@
 static const command *const commands[] = {
     &command_devices,  &command_tune,     &command_plan,  &command_train,   &command_eval,
     &command_generate, &command_chat,     &command_merge, &command_combine, &command_convert,
-    &command_inspect,  &command_tokenize, &command_bench, &command_compare,
+    &command_inspect,  &command_tokenize, &command_bench, &command_compare, &command_plot,
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

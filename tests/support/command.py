@@ -26,7 +26,7 @@ SECONDS = 3600 if os.environ.get("CLORA_TEST_LONG") else 240  # of one command, 
 
 MEMORY = "weights", "adapter", "gradients", "optimizer", "activations", "evaluation", "scratch"  # of a plan
 COMMANDS = ["devices", "tune", "plan", "train", "eval", "generate", "chat", "merge", "combine", "convert", "inspect",
-            "tokenize", "bench", "compare"]
+            "tokenize", "bench", "compare", "plot"]
 
 
 def clora(*arguments, stdin="", **options):

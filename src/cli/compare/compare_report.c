@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/compare/cmd_compare.h"
+#include "cli/ui/gnuplot.h"
 #include "cli/ui/json_out.h"
 #include "cli/ui/text.h"
 
@@ -154,13 +155,11 @@ static int save_csv(const compare_state *state, const json_t *all) {
 static void plot(FILE *gnuplot, const compare_state *state) {
     const char *comma = "";
 
-    fprintf(gnuplot,
-            "set terminal svg size 800,480 dynamic\nset output '%s'\nset grid\n"
-            "set xlabel 'seconds of training'\nset ylabel 'validation loss'\nplot ",
-            state->args->svg);
+    fputs("set grid\nset xlabel 'seconds of training'\nset ylabel 'validation loss'\nplot ", gnuplot);
     for (int m = 0; m < state->methods; m++)
         if (compare_row_of(state, m).result) {
-            fprintf(gnuplot, "%s'-' with linespoints title '%s' noenhanced", comma, state->method[m].name);
+            fprintf(gnuplot, "%s'-' with linespoints ", comma);
+            gnuplot_title(gnuplot, state->method[m].name);
             comma = ", ";
         }
     fprintf(gnuplot, "\n");
@@ -174,17 +173,12 @@ static void plot(FILE *gnuplot, const compare_state *state) {
 }
 
 static int save_svg(const compare_state *state) {
-    FILE *gnuplot;
+    FILE *gnuplot = gnuplot_open(state->cli, state->args->svg, 800, 480);
 
-    if (strpbrk(state->args->svg, "'\n"))
-        return cli_fail(state->cli, "--svg %s: a quote or a line's end cannot be in this name", state->args->svg);
-    gnuplot = popen("gnuplot", "w");
-    if (gnuplot)
-        plot(gnuplot, state);
-    if (!gnuplot || pclose(gnuplot) != 0)
-        return cli_fail(state->cli, "%s is not drawn: gnuplot is needed for it, and must be able to write there",
-                        state->args->svg);
-    return CLI_DONE;
+    if (!gnuplot)
+        return CLI_FAILED;
+    plot(gnuplot, state);
+    return gnuplot_close(state->cli, gnuplot, state->args->svg);
 }
 
 int compare_report(const compare_state *state) {

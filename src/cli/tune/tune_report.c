@@ -4,6 +4,7 @@
 
 #include "cli/options/device.h"
 #include "cli/options/opt.h"
+#include "cli/ui/gnuplot.h"
 #include "cli/ui/text.h"
 #include "cli/tune/cmd_tune.h"
 
@@ -68,15 +69,17 @@ static int by_gain(const void *a, const void *b) {
     return gx > gy ? -1 : gx < gy;
 }
 
-static void write_plot(FILE *plot, const char *out, clora_tune_entry *entries, int count,
-                       const clora_tune_entry *measured, int measured_count) {
-    const bool png = strlen(out) > 4 && strcmp(out + strlen(out) - 4, ".png") == 0;
+static int rows_of(int count) {
+    return ((count < PANELS ? count : PANELS) + COLUMNS - 1) / COLUMNS;
+}
+
+static void write_plot(FILE *plot, clora_tune_entry *entries, int count, const clora_tune_entry *measured,
+                       int measured_count) {
     const tune_peaks peaks = tune_find_peaks(entries, count);
-    const int panels = count < PANELS ? count : PANELS, rows = (panels + COLUMNS - 1) / COLUMNS;
+    const int panels = count < PANELS ? count : PANELS;
 
     qsort(entries, (size_t)count, sizeof(*entries), by_gain);
-    fprintf(plot, "set terminal %s size %d,%d\nset output '%s'\nset multiplot layout %d,%d\n", png ? "pngcairo" : "svg",
-            COLUMNS * 480, rows * 300, out, rows, COLUMNS);
+    fprintf(plot, "set multiplot layout %d,%d\n", rows_of(count), COLUMNS);
     fputs("set logscale y\nset xlabel 'configurations, the fastest first'\nset ylabel 'microseconds'\n"
           "set key top left\nset grid ytics\n",
           plot);
@@ -100,12 +103,11 @@ static int draw(const cli_state *cli, const char *out, clora_context *context) {
         status = cli_fail_library(cli);
     else if (count == 0)
         status = cli_fail(cli, "nothing was measured on this device yet: run clora tune first");
-    else if (!(plot = popen("gnuplot", "w")))
-        status = cli_fail(cli, "cannot start gnuplot");
+    else if (!(plot = gnuplot_open(cli, out, COLUMNS * 480, rows_of(count) * 300)))
+        status = CLI_FAILED;
     if (plot) {
-        write_plot(plot, out, entries, count, measured, measured_count);
-        if (pclose(plot) != 0)
-            status = cli_fail(cli, "gnuplot did not draw %s; is gnuplot installed?", out);
+        write_plot(plot, entries, count, measured, measured_count);
+        status = gnuplot_close(cli, plot, out);
     }
     if (status == CLI_DONE)
         printf("written    %s: %s\n", out,
