@@ -27,10 +27,12 @@ NEEDED = {
     "tokenize": ["m", "t"],
     "bench": ["m"],
     "compare": ["m", "--data", "d.jsonl", "--val", "v.jsonl", "--steps", "1"],
+    "plot": ["l"],
 }
 NOT_INTEGERS = ["", "x", "1x", "1.5", "1e3", " 1", "0x10", "--1", "nan"]
 NOT_NUMBERS = ["", "x", "1x", "1,5", "nan", "inf", "-inf", "0x1p3", " 1", "1e999", "1e", "."]
-LEAST_IS_ZERO = {"--no-repeat-ngram", "--prefix-projection", "--warmup", "--top-k", "--seed"}
+LEAST_IS_ZERO = {"--no-repeat-ngram", "--prefix-projection", "--warmup", "--top-k", "--seed",
+                 "--skip-nonfinite"}
 WORDS = {"--dtype": "f64", "--eos": "sometimes", "--init": "zero", "--schedule": "steps", "--only": "some",
          "--optimizer": "adam"}
 

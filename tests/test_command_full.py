@@ -29,7 +29,7 @@ class Full(CommandTest):
         said = json.loads(self.train("--method", "full", "--val", self.val, "--json"))
         model = self.folder / "model"
         names = {path.name for path in pathlib.Path(MODEL).iterdir()}
-        self.assertEqual({path.name for path in model.iterdir()}, names)
+        self.assertEqual({path.name for path in model.iterdir()}, names | {"log.jsonl", "run.json"})
         for name in names - {"model.safetensors"}:
             self.assertEqual((model / name).read_bytes(), (pathlib.Path(MODEL) / name).read_bytes())
         self.assertEqual(said["trainable_parameters"], 1369728)

@@ -15,10 +15,13 @@ from support.processes import mind_signals, needs_stop_at, stop_at
 
 STEPS = 6
 LORA = ("--rank", 2, "--dropout", 0.1)
+WATCHED = ("--lr", 2e-2, "--best", "--patience", 2)  # which is too high for a loss that only falls
 
 
 def files(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Without the record of the run, which has the time of day."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")
+            if path.is_file() and path.name != "run.json"}
 
 
 def adapter(contents):
@@ -38,6 +41,8 @@ class ResumeTest(CommandTest):
         super().setUp()
         for name, source, count in (("data.jsonl", TRAIN, 12), ("val.jsonl", VALIDATION, 3)):
             self.write(name, "".join(source.read_text(encoding="utf-8").splitlines(True)[:count]))
+        self.write("prompts.txt", "name :\n")
+        self.samples = ("--sample-prompts", self.folder / "prompts.txt", "--sample-every", 3, "--sample-tokens", 4)
         self.out, self.log = self.folder / "out", self.folder / "log.jsonl"
 
     def begin(self, out, log, *options):
@@ -61,8 +66,9 @@ class ResumeTest(CommandTest):
 @needs_stop_at
 class Resume(ResumeTest):
     def test_a_run_that_is_killed_goes_on_with_the_same_bytes(self):
-        whole = self.whole()
-        command = self.begin(self.out, self.log, *LORA, "--save-every", 1)
+        options = (*LORA, *WATCHED, *self.samples)
+        whole = self.whole(*options)
+        command = self.begin(self.out, self.log, *options, "--save-every", 1)
         for step, after in ((1, True), (2, False), (4, True)):
             process = self.stopped(command, step, signal.SIGKILL, after)
             self.assertEqual(process.returncode, -signal.SIGKILL, process.stderr)

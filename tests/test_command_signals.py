@@ -51,7 +51,7 @@ class Ignored(SignalTest):
 
     def test_training_survives(self):
         self.survives(*self.training(4))
-        self.assertEqual(len(os.listdir(self.out)), 2)
+        self.assertEqual(len(os.listdir(self.out)), 4)
 
     def test_commands_that_use_a_device_survive(self):
         self.survives("devices", numbers=(*SIGNALS, signal.SIGQUIT))

@@ -66,8 +66,13 @@ static bool is_wanted(const char *name) {
         ".index.json",  ".nemo",      ".mlmodel", ".engine", ".tar",  ".gz", ".zip",
     };
 
-    if (name[0] == '.' || strcmp(name, "config.json") == 0 || strcmp(name, "adapter_config.json") == 0)
+    static const char *const others[] = {"config.json", "adapter_config.json", "run.json", "log.jsonl"};
+
+    if (name[0] == '.')
         return false;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(name, others[i]) == 0)
+            return false;
     for (size_t i = 0; i < sizeof(weights) / sizeof(weights[0]); i++)
         if (c_locale_ends_with(name, weights[i]))
             return false;

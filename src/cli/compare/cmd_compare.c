@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/compare/cmd_compare.h"
+#include "cli/ui/folder.h"
 #include "cli/ui/interrupt.h"
 #include "cli/ui/text.h"
 
@@ -200,7 +201,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     if (status == CLI_DONE)
         status = compare(&state);
     if (state.folder && !args.out)
-        compare_remove(state.folder);
+        folder_remove(state.folder);
     free(state.result);
     return status;
 }

@@ -89,8 +89,6 @@ int compare_time(compare_state *state, const compare_result *result, compare_spe
 /* The directory of a result's adapter; the caller frees. NULL without memory. */
 char *compare_path(const compare_state *state, const compare_result *result, const char *end);
 
-void compare_remove(const char *folder); /* with all that is in it */
-
 /* Results that a file of the folder holds are taken over; one of another comparison is an error. */
 int compare_recall(compare_state *state);
 int compare_keep(const compare_state *state, const compare_result *result);

@@ -49,29 +49,16 @@ static json_t *result_json(const compare_state *state, const compare_result *r) 
                      r->tokens_per_second, "validation", points);
 }
 
-/* A file that is there is whole. */
-static int write_whole(const compare_state *state, const char *path, json_t *value) {
-    char *unfinished = NULL;
-    int status = CLI_DONE;
-
-    if (asprintf(&unfinished, "%s.new", path) < 0)
-        unfinished = NULL;
-    if (!value || !unfinished)
-        status = cli_fail(state->cli, "no memory for a result");
-    else if (json_dump_file(value, unfinished, JSON_INDENT(2)) != 0 || rename(unfinished, path) != 0)
-        status = cli_fail(state->cli, "%s: cannot write: %s", path, strerror(errno));
-    if (status != CLI_DONE && unfinished)
-        unlink(unfinished);
-    free(unfinished);
-    json_decref(value);
-    return status;
-}
-
 int compare_keep(const compare_state *state, const compare_result *result) {
     char *path = compare_path(state, result, ".json");
-    const int status =
-        path ? write_whole(state, path, result_json(state, result)) : cli_fail(state->cli, "no memory for a path");
+    json_t *value = result_json(state, result);
+    int status = CLI_DONE;
 
+    if (!path)
+        status = cli_fail(state->cli, "no memory for a path");
+    else if (json_save(value, path) != 0)
+        status = cli_fail(state->cli, "%s: cannot write: %s", path, strerror(errno));
+    json_decref(value);
     free(path);
     return status;
 }

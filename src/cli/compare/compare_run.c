@@ -150,7 +150,7 @@ static int loop(training *t) {
 /* What was trained, where its bytes can be counted and its speed be measured. */
 static int save(training *t, const char *path) {
     t->args.out = path;
-    if (clora_output_open(&t->train.output, path) != CLORA_OK || train_save(&t->train) != CLORA_OK)
+    if (clora_output_open(&t->train.output, path) != CLORA_OK || train_save(&t->train, path) != CLORA_OK)
         return cli_fail_library(t->all->cli);
     t->result->disk = size_of(path);
     return CLI_DONE;

@@ -1,11 +1,11 @@
 #include <clora/generate.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/compare/cmd_compare.h"
 #include "cli/options/device.h"
+#include "cli/ui/folder.h"
 
 /* Time of a new token of one text: of the base, with what was trained beside it, and with that merged into it. */
 enum { BASE, APPLIED, MERGED, KINDS, ROUNDS = 5 };
@@ -19,17 +19,6 @@ typedef struct timing {
     float *logits;
     double best[KINDS];
 } timing;
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at) {
-    (void)info;
-    (void)type;
-    (void)at;
-    return remove(path);
-}
-
-void compare_remove(const char *path) {
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static bool is_model(const char *path) {
     char *file = NULL;
@@ -122,7 +111,7 @@ int compare_time(compare_state *state, const compare_result *result, compare_spe
     int status = path && merged ? CLI_DONE : cli_fail(state->cli, "no memory for a path");
 
     if (status == CLI_DONE) {
-        compare_remove(merged);
+        folder_remove(merged);
         status = load(&t, path, merged);
     }
     if (status == CLI_DONE)
@@ -133,7 +122,7 @@ int compare_time(compare_state *state, const compare_result *result, compare_spe
         *speed = (compare_speed){t.best[BASE], t.best[APPLIED], t.best[MERGED]};
     release(&t);
     if (merged)
-        compare_remove(merged);
+        folder_remove(merged);
     free(path);
     free(merged);
     return status;

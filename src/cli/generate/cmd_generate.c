@@ -61,25 +61,12 @@ static int add_chats(generate_run *run, const char *path, const generate_args *a
     return status;
 }
 
-/* Of rows that are no conversations, as training reads them. */
-static int add_rows(generate_run *run, const char *path, const generate_args *args) {
-    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
-    row_template template;
-
-    if (row_template_load(&template, run->cli, path, args->template) != CLI_DONE)
-        return CLI_FAILED;
-    row_template_note(run->cli, args->template, path, run->tokenizer);
-    options.keys = args->keys;
-    options.pair_template = template.pair;
-    options.chat = template.chat;
-    const int status = prompt_add_jsonl(run->cli, &run->prompts, run->tokenizer, args->jsonl, &options);
-    row_template_finish(&template);
-    return status;
-}
-
 static int add_prompts(generate_run *run, const char *path, const generate_args *args) {
-    if (args->jsonl)
-        return add_rows(run, path, args);
+    if (args->jsonl) {
+        row_template_note(run->cli, args->template, path, run->tokenizer);
+        return prompt_add_rows(run->cli, &run->prompts, run->tokenizer, args->jsonl,
+                               &(prompt_rows){path, args->template, args->keys});
+    }
     if (args->prompt)
         return prompt_add(run->cli, &run->prompts, run->tokenizer, "", args->prompt, strlen(args->prompt));
     return prompt_add_input(run->cli, &run->prompts, run->tokenizer);

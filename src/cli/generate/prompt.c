@@ -8,6 +8,7 @@
 
 #include "cli/inputs/input.h"
 #include "cli/inputs/jsonl.h"
+#include "cli/inputs/row_template.h"
 #include "cli/ui/text.h"
 
 static prompt *next_item(prompt_list *list) {
@@ -109,12 +110,21 @@ static int need_rows(const jsonl_prompts *to, const char *path, int status) {
     return status;
 }
 
-int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path,
-                     const clora_dataset_options *options) {
+int prompt_add_rows(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path,
+                    const prompt_rows *rows) {
+    clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
     jsonl_prompts to = {cli, list, tokenizer, NULL};
-    const jsonl_row add = options->pair_template == CLORA_PAIR_CHAT ? add_templated : add_row;
+    row_template template;
 
-    return need_rows(&to, path, jsonl_read_prompts(cli, path, options, add, &to));
+    if (row_template_load(&template, cli, rows->model, rows->template) != CLI_DONE)
+        return CLI_FAILED;
+    options.keys = rows->keys;
+    options.pair_template = template.pair;
+    options.chat = template.chat;
+    const jsonl_row add = template.pair == CLORA_PAIR_CHAT ? add_templated : add_row;
+    const int status = need_rows(&to, path, jsonl_read_prompts(cli, path, &options, add, &to));
+    row_template_finish(&template);
+    return status;
 }
 
 /* ---- Conversations ---- */

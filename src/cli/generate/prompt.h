@@ -30,9 +30,14 @@ int prompt_add(const cli_state *cli, prompt_list *list, const clora_tokenizer *t
 /* All of standard input as one prompt, without its last line's end. */
 int prompt_add_input(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer);
 
-/* The prompt of every row of a JSON file, as training with these options has it. */
-int prompt_add_jsonl(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path,
-                     const clora_dataset_options *options);
+/* How rows become prompts, as training has them with these options. */
+typedef struct prompt_rows {
+    const char *model, *template, *keys;
+} prompt_rows;
+
+/* The prompt of every row of a JSON file. */
+int prompt_add_rows(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer, const char *path,
+                    const prompt_rows *rows);
 
 /* A message to the assistant, and every conversation of a JSONL file: as the chat template asks for an answer. */
 int prompt_add_message(const cli_state *cli, prompt_list *list, const clora_tokenizer *tokenizer,

@@ -40,7 +40,8 @@ static void write_title(FILE *script, const plot_run *run, int which, bool alone
 static void write_panel(FILE *script, const panel *p, const plot_run *runs, int count) {
     const char *before = "plot ";
 
-    fprintf(script, "set ylabel '%s'\n", p->label);
+    /* rates may be constant, of which gnuplot makes no axis */
+    fprintf(script, "set ylabel '%s'\nset yrange [%s:*]\n", p->label, p->first == PLOT_LOSS ? "*" : "0");
     for (int r = 0; r < count; r++)
         for (int i = p->first; i <= p->last; i++) {
             if (runs[r].curve[i].count == 0)
@@ -74,7 +75,7 @@ int plot_draw(const cli_state *cli, const plot_run *runs, int count, const char 
     for (int r = 0; r < count; r++)
         for (int i = 0; i < PLOT_CURVES; i++)
             write_points(script, r, i, &runs[r].curve[i]);
-    fprintf(script, "set xlabel 'step'\nset grid\n");
+    fprintf(script, "set xlabel 'step'\nset grid\nset offsets 0, 0, graph 0.05, 0\n");
     if (out)
         fprintf(script, "set multiplot layout %d,1\n", shown);
     for (int i = 0; i < PANELS; i++)

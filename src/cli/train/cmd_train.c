@@ -27,6 +27,7 @@ static const opt output_options[] = {
      .type = OPT_PATH,
      .offset = offsetof(train_args, log),
      .value = "FILE",
+     .standard = TRAIN_LOG " in --out",
      .help = "add a JSON line for every step and every validation to this file"},
     {.name = "val",
      .type = OPT_PATH,
@@ -42,6 +43,45 @@ static const opt output_options[] = {
      .high = MOST,
      .standard = "only before and after",
      .help = "validate after every N steps too"},
+    {.name = "best",
+     .type = OPT_SET,
+     .offset = offsetof(train_args, best),
+     .help = "keep what had the lowest validation loss after a step, in " TRAIN_BEST " in --out"},
+    {.name = "patience",
+     .type = OPT_INT,
+     .offset = offsetof(train_args, patience),
+     .value = "N",
+     .low = 1,
+     .high = MOST,
+     .standard = "to the end",
+     .help = "stop after N validations in a row without a lower loss"},
+    {.name = "sample-every",
+     .type = OPT_INT,
+     .offset = offsetof(train_args, sample_every),
+     .value = "N",
+     .low = 1,
+     .high = MOST,
+     .standard = "only before and after",
+     .help = "write texts for --sample-prompts after every N steps too"},
+    {.name = "sample-prompts",
+     .type = OPT_PATH,
+     .offset = offsetof(train_args, sample_prompts),
+     .value = "FILE",
+     .help =
+         "prompts, one a line or rows of JSON, that are continued greedily before, between and after steps, for the "
+         "log and to be read"},
+    {.name = "sample-tokens",
+     .type = OPT_INT,
+     .offset = offsetof(train_args, sample_tokens),
+     .value = "N",
+     .low = 1,
+     .high = MOST,
+     .help = "new tokens of such a text, at most"},
+    {.name = "tensorboard",
+     .type = OPT_PATH,
+     .offset = offsetof(train_args, tensorboard),
+     .value = "DIR",
+     .help = "write the numbers of the log into a file for TensorBoard there, too"},
     {.name = "save-every",
      .type = OPT_INT,
      .offset = offsetof(train_args, save_every),
@@ -64,6 +104,11 @@ static const opt output_options[] = {
      .value = "DIR",
      .help = "go on with the run whose --out was DIR, after its newest checkpoint, with the same bits; its options "
              "hold, and MODEL is its own"},
+    {.name = "replan",
+     .type = OPT_SET,
+     .offset = offsetof(train_args, replan),
+     .help = "with --resume: also on another device, driver or version, or with other tuned parameters, where the bits "
+             "differ"},
     {.name = "profile", .type = OPT_SET, .offset = offsetof(train_args, profile), .help = PROFILE_HELP},
     {.name = NULL},
 };
@@ -156,6 +201,13 @@ const opt train_options[] = {
      .low = 0,
      .high = 1e9,
      .help = "gradient-norm clipping; 0 is off"},
+    {.name = "skip-nonfinite",
+     .type = OPT_INT,
+     .offset = TRAIN(skip_nonfinite),
+     .value = "N",
+     .low = 0,
+     .high = MOST,
+     .help = "steps whose loss or gradient is not finite that change nothing and do not end the run"},
     {.name = "seed",
      .type = OPT_SEED,
      .offset = TRAIN(seed),
@@ -191,8 +243,32 @@ static int check(const cli_state *cli, const train_args *args, const opt_group *
         return cli_misuse(cli, "--steps and --epochs say the same: give one");
     if (args->eval_every && !args->val)
         return cli_misuse(cli, "--eval-every needs --val FILE");
+    if (args->best && !args->val)
+        return cli_misuse(cli, "--best needs --val FILE");
+    if (args->patience && !args->eval_every)
+        return cli_misuse(cli, "--patience needs --val FILE and --eval-every N");
+    if (!args->sample_prompts && (args->sample_every || opt_given(groups, GROUPS, "sample-tokens")))
+        return cli_misuse(cli, "--sample-every and --sample-tokens need --sample-prompts FILE");
+    if (args->sample_prompts && args->data.kind == CLORA_DATA_LABELS)
+        return cli_misuse(cli, "--sample-prompts has no use where labels are learnt: nothing writes texts then");
+    if (args->replan && !args->resume)
+        return cli_misuse(cli, "--replan is for --resume DIR");
     if (opt_given(groups, GROUPS, "momentum") && args->train.optimizer != CLORA_OPTIMIZER_SGD)
         return cli_misuse(cli, TRAIN_NO_MOMENTUM);
+    return CLI_DONE;
+}
+
+/* The log is beside the adapter, where no other place was named. */
+static int choose_log(train_state *state) {
+    train_args *args = state->args;
+
+    if (args->log)
+        return CLI_DONE;
+    if (asprintf(&state->own_log, "%s/" TRAIN_LOG, args->out) < 0) {
+        state->own_log = NULL;
+        return cli_fail(state->cli, "no memory for the name of the log");
+    }
+    args->log = state->own_log;
     return CLI_DONE;
 }
 
@@ -259,11 +335,13 @@ static int train(cli_state *cli, const train_resume *resume) {
     if (status != OPT_GO_ON)
         return status;
     args.keep_given = opt_given(groups, GROUPS, "keep");
-    status = check(cli, &args, groups);
-    if (status == CLI_DONE)
-        status = train_choose_methods(cli, &args, opt_given(groups, GROUPS, "method"), groups + METHODS);
+    status = train_choose_methods(cli, &args, opt_given(groups, GROUPS, "method"), groups + METHODS);
     if (status == CLI_DONE)
         status = train_choose_objective(cli, &args, groups, GROUPS);
+    if (status == CLI_DONE)
+        status = check(cli, &args, groups);
+    if (status == CLI_DONE)
+        status = choose_log(&state);
     if (status != CLI_DONE)
         return status;
     args.adapter.seed = args.bottleneck.seed = args.train.seed;

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <clora/checkpoint.h>
+#include <clora/tune.h>
+#include <clora/version.h>
 
 #include "cli/train/cmd_train.h"
 #include "cli/train/train_resume.h"
@@ -82,12 +84,33 @@ static void remove_old(const char *out, int keep) {
     }
 }
 
+static json_t *plan_json(const train_state *state) {
+    clora_launch_plan *plan = NULL;
+    json_t *text = NULL;
+
+    if (clora_launch_plan_create(&plan, state->context) == CLORA_OK)
+        text = json_string(clora_launch_plan_text(plan));
+    clora_launch_plan_free(plan);
+    return text;
+}
+
 /* What goes on besides: the command line, and what the report has counted. The caller frees. */
 static char *make_note(const train_state *state) {
+    const train_best *best = &state->best;
+    const clora_device_info *device = clora_context_device(state->context);
     json_t *note = json_pack("{s:O, s:I, s:f, s:f, s:o, s:o, s:i}", "arguments", state->resume->words, "tokens",
                              (json_int_t)state->tokens, "seconds", progress_clock() - state->begin, "step_seconds",
                              state->step_seconds, "val_before", json_number(state->val_before), "val_loss",
                              json_number(state->val_loss), "val_step", state->val_step);
+    json_put(&note, "best",
+             json_pack("{s:i, s:o, s:i}", "step", best->step, "loss", json_real(best->loss), "since", best->since));
+    json_put(&note, "sample_step", json_integer(state->sample_step));
+    json_put(&note, "begun_at", json_integer((json_int_t)state->begun_at));
+    json_put(&note, "is_over", json_boolean(train_is_complete(state)));
+    json_put(&note, "device", json_string(device->name));
+    json_put(&note, "driver", json_string(device->driver));
+    json_put(&note, "clora", json_string(clora_version()));
+    json_put(&note, "plan", plan_json(state));
     char *text = note ? json_dumps(note, JSON_COMPACT) : NULL;
 
     json_decref(note);
@@ -125,7 +148,7 @@ void train_checkpoint_after_step(train_state *state) {
     const int every = state->args->save_every;
     const bool is_due = every > 0 ? state->last.step % every == 0 : progress_clock() - state->saved_at >= SECONDS;
 
-    if (is_due && state->last.step < clora_trainer_steps(state->trainer))
+    if (is_due && !state->stopped && state->last.step < state->last.steps)
         train_checkpoint_save(state);
 }
 
@@ -133,11 +156,57 @@ static double number_of(const json_t *note, const char *key) {
     return json_number_value(json_object_get(note, key));
 }
 
+static void restore_report(train_state *state, const json_t *note) {
+    const json_t *best = json_object_get(note, "best");
+
+    state->tokens = (int64_t)number_of(note, "tokens");
+    state->seconds = number_of(note, "seconds");
+    state->step_seconds = number_of(note, "step_seconds");
+    state->val_before = number_of(note, "val_before");
+    state->val_loss = number_of(note, "val_loss");
+    state->val_step = (int)number_of(note, "val_step");
+    state->best = (train_best){(int)number_of(best, "step"), number_of(best, "loss"), (int)number_of(best, "since")};
+    state->sample_step = (int)number_of(note, "sample_step");
+    state->begun_at = (time_t)number_of(note, "begun_at");
+}
+
+/* The same bits come of the same kernels on the same device. */
+static int compare_device(const train_state *state) {
+    const clora_device_info *device = clora_context_device(state->context);
+    const char *const now[][2] = {{"device", device->name}, {"driver", device->driver}, {"clora", clora_version()}};
+
+    for (size_t i = 0; i < sizeof(now) / sizeof(now[0]); i++) {
+        const char *before = json_string_value(json_object_get(state->resume->note, now[i][0]));
+        if (before && strcmp(before, now[i][1]) != 0)
+            return cli_fail(state->cli,
+                            "%s was written with %s %s, and this is %s: --replan goes on, with other bits in its "
+                            "results",
+                            state->resume->path, now[i][0], before, now[i][1]);
+    }
+    return CLI_DONE;
+}
+
+int train_checkpoint_compare_plan(train_state *state) {
+    const char *before = json_string_value(json_object_get(state->resume->note, "plan"));
+    clora_launch_plan *plan = NULL;
+    clora_status status = clora_launch_plan_create(&plan, state->context);
+
+    if (status == CLORA_OK)
+        status = clora_launch_plan_compare(plan, before ? before : "");
+    clora_launch_plan_free(plan);
+    state->is_same_plan = true;
+    if (status == CLORA_ERROR_ARGUMENT)
+        return cli_fail(state->cli, "%s: %s: --replan goes on, with other bits in its results", state->resume->path,
+                        clora_last_error());
+    return status == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
+}
+
 int train_checkpoint_restore(train_state *state) {
-    const json_t *note = state->resume->note;
     clora_inspected_checkpoint head;
     clora_eval_result result;
 
+    if (!state->args->replan && compare_device(state) != CLI_DONE)
+        return CLI_FAILED;
     /* a reference policy that is the model before it changes scores held-out data now or never */
     if (state->val && train_has_reference(state->args) &&
         clora_trainer_evaluate(&result, state->trainer, state->val, NULL, NULL) != CLORA_OK)
@@ -147,12 +216,7 @@ int train_checkpoint_restore(train_state *state) {
         return cli_fail_library(state->cli);
     state->last = (clora_train_step){.step = head.step, .steps = head.steps};
     clora_inspected_checkpoint_finish(&head);
-    state->tokens = (int64_t)number_of(note, "tokens");
-    state->seconds = number_of(note, "seconds");
-    state->step_seconds = number_of(note, "step_seconds");
-    state->val_before = number_of(note, "val_before");
-    state->val_loss = number_of(note, "val_loss");
-    state->val_step = (int)number_of(note, "val_step");
+    restore_report(state, state->resume->note);
     return CLI_DONE;
 }
 

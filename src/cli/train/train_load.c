@@ -127,6 +127,7 @@ static int check_output(const train_state *state) {
         return cli_fail(state->cli, "%s holds a run that did not end: --resume %s goes on with it; or name a new one",
                         state->args->out, state->args->out);
     interrupt_hold();
+    train_log_sweep(state->cli, state->args->out);
     const clora_status status = clora_inspect_output(state->args->out);
     interrupt_let();
     return status == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
@@ -136,7 +137,7 @@ int train_load(train_state *state) {
     int status = check_output(state);
 
     state->report = state->cli->json ? stderr : stdout;
-    state->val_step = -1;
+    state->val_step = state->sample_step = -1;
     if (status == CLI_DONE)
         status = train_log_open(state->cli, &state->log, state->args, false);
     if (status == CLI_DONE)
@@ -155,6 +156,8 @@ int train_load(train_state *state) {
         status = make_reference(state);
     if (status == CLI_DONE)
         status = make_trainer(state);
+    if (status == CLI_DONE)
+        status = train_samples_load(state);
     if (status == CLI_DONE && state->resume->path)
         status = train_checkpoint_restore(state);
     return status;
@@ -162,6 +165,7 @@ int train_load(train_state *state) {
 
 void train_release(train_state *state) {
     clora_trainer_free(state->trainer);
+    train_samples_free(state);
     clora_adapter_free(state->reference);
     train_free_adapter(state);
     clora_model_free(state->model);
@@ -172,5 +176,7 @@ void train_release(train_state *state) {
     if (!state->begun)
         train_log_discard(&state->log);
     train_log_close(&state->log);
+    train_board_close(state);
+    free(state->own_log);
     clora_output_close(state->output, state->last.step > 0);
 }

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -66,14 +67,14 @@ static int open_log(train_log *log) {
 
 /* One run's alone, and no file that something else goes to. */
 static int check(const cli_state *cli, train_log *log, int fd, const train_args *args) {
-    static const char *const adapter[] = {"adapter_config.json", "adapter_model.safetensors"};
+    static const char *const files[] = {"adapter_config.json", "adapter_model.safetensors", TRAIN_RECORD};
     char *path;
     struct stat info;
 
     if (fstat(fd, &info) != 0)
         return cli_fail(cli, "cannot write the log %s: %s", log->path, strerror(errno));
-    for (int i = 0; i < 2; i++) {
-        const bool built = asprintf(&path, "%s/%s", args->out, adapter[i]) >= 0, taken = built && is_file(&info, path);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        const bool built = asprintf(&path, "%s/%s", args->out, files[i]) >= 0, taken = built && is_file(&info, path);
         if (built)
             free(path);
         if (taken)
@@ -153,19 +154,24 @@ int train_log_open(const cli_state *cli, train_log *log, const train_args *args,
     return CLI_DONE;
 }
 
-int train_log_check(const cli_state *cli, train_log *log) {
+/* Nothing, or lines as this file writes them. */
+static bool is_log(train_log *log) {
     static const char beginning[] = "{\"step\":"; /* of every line */
     enum { SIZE = sizeof(beginning) - 1 };
     char begin[SIZE] = "", end = '\n';
     FILE *old = log->is_file ? fopen(log->path, "rbe") : NULL;
 
     if (!old) /* nothing was there, or nothing that may be read */
-        return CLI_DONE;
+        return true;
     const size_t got = fread(begin, 1, SIZE, old);
     if (got > 0 && fseek(old, -1, SEEK_END) == 0 && fread(&end, 1, 1, old) == 1)
         log->cut_off = end != '\n';
     fclose(old);
-    if (got > 0 && (got < SIZE || memcmp(begin, beginning, SIZE) != 0))
+    return got == 0 || (got == SIZE && memcmp(begin, beginning, SIZE) == 0);
+}
+
+int train_log_check(const cli_state *cli, train_log *log) {
+    if (!is_log(log))
         return cli_fail(cli, "the log %s holds something other than a log and is not overwritten: name another file",
                         log->path);
     return CLI_DONE;
@@ -199,6 +205,46 @@ int train_log_cut(const cli_state *cli, train_log *log, int step) {
     if (ftruncate(fileno(log->stream), end) != 0)
         return cli_fail(cli, "cannot write the log %s: %s", log->path, strerror(errno));
     return CLI_DONE;
+}
+
+/* The directory's one file; what is hidden there is the library's, unfinished. */
+static bool is_alone(const char *directory, const char *name) {
+    DIR *entries = opendir(directory);
+    const struct dirent *entry;
+    int found = 0, others = 0;
+
+    while (entries && (entry = readdir(entries)))
+        if (strcmp(entry->d_name, name) == 0)
+            found++;
+        else if (entry->d_name[0] != '.')
+            others++;
+    if (entries)
+        closedir(entries);
+    return found == 1 && others == 0;
+}
+
+static void sweep(const cli_state *cli, const char *path) {
+    struct stat info;
+    const int fd = open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    train_log log = {.path = path, .is_file = fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode)};
+
+    if (log.is_file && is_log(&log) && flock(fd, LOCK_EX | LOCK_NB) == 0 && unlink(path) == 0)
+        cli_note(cli, "removed %s, which is all that is left of a run that was killed", path);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* The library's unfinished files go first. */
+void train_log_sweep(const cli_state *cli, const char *out) {
+    clora_output *claim = NULL;
+    char *path = NULL;
+
+    if (clora_output_continue(&claim, out) == CLORA_OK && is_alone(out, TRAIN_LOG) &&
+        asprintf(&path, "%s/" TRAIN_LOG, out) >= 0) {
+        sweep(cli, path);
+        free(path);
+    }
+    clora_output_close(claim, 1);
 }
 
 void train_log_discard(train_log *log) {
@@ -243,7 +289,19 @@ void train_log_validation(train_log *log, int step, double loss) {
         put(log, json_pack("{s:i, s:o}", "step", step, "val_loss", json_number(loss)));
 }
 
+void train_log_sample(train_log *log, int step, json_t *sample) {
+    json_t *line = log->stream ? json_pack("{s:i}", "step", step) : NULL;
+
+    if (line && json_object_update(line, sample) == 0)
+        put(log, json_incref(line));
+    json_decref(line);
+}
+
 void train_log_close(train_log *log) {
+    struct stat info;
+
+    if (log->created && log->stream && fstat(fileno(log->stream), &info) == 0 && info.st_size == 0)
+        unlink(log->path); /* no step was done */
     if (log->stream && fclose(log->stream) != 0 && !log->error)
         log->error = errno ? errno : EIO;
     log->stream = NULL;

@@ -132,7 +132,7 @@ static bool is_alone(const train_state *state) {
 }
 
 /* One method's files are the directory's own; of several each has a directory of its name in it. */
-static clora_status save_part(const train_state *state, int i) {
+static clora_status save_part(const train_state *state, int i, const char *directory) {
     clora_adapter_save_options options = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
     char *path = NULL;
 
@@ -140,20 +140,20 @@ static clora_status save_part(const train_state *state, int i) {
     options.overwrite = 1; /* the run's own earlier state: nothing else is in a directory that it has claimed */
     options.dtype = i == TRAIN_LORA ? (clora_dtype)state->args->adapter_dtype : CLORA_DTYPE_F32;
     if (is_alone(state))
-        return clora_adapter_save_with(state->part[i], state->args->out, &options);
-    if (asprintf(&path, "%s/%s", state->args->out, methods[i]->name) < 0)
+        return clora_adapter_save_with(state->part[i], directory, &options);
+    if (asprintf(&path, "%s/%s", directory, methods[i]->name) < 0)
         return CLORA_ERROR_MEMORY;
     const clora_status status = clora_adapter_save_with(state->part[i], path, &options);
     free(path);
     return status;
 }
 
-clora_status train_save(const train_state *state) {
+clora_status train_save(const train_state *state, const char *directory) {
     clora_status status = CLORA_OK;
 
     for (int i = 0; i < TRAIN_METHOD_COUNT && status == CLORA_OK; i++)
         if (state->part[i])
-            status = save_part(state, i);
+            status = save_part(state, i, directory);
     return status;
 }
 

@@ -98,14 +98,16 @@ static bool is_due(const train_state *state) {
 
 void train_report_step(train_state *state) {
     const clora_train_step *s = &state->last;
+    const bool was_skipped = !isfinite(s->loss) || !isfinite(s->grad_norm);
     char label[128];
 
     if (state->cli->quiet)
         return;
-    if (is_due(state)) {
+    if (is_due(state) || was_skipped) {
         progress_clear_all();
-        fprintf(state->report, "step %*d/%d  loss %s  lr %.3g  norm %s  %s tokens/s\n", digits(s->steps), s->step,
-                s->steps, text_number((double)s->loss), (double)s->lr, text_number((double)s->grad_norm), rate(s));
+        fprintf(state->report, "step %*d/%d  loss %s  lr %.3g  norm %s  %s tokens/s%s\n", digits(s->steps), s->step,
+                s->steps, text_number((double)s->loss), (double)s->lr, text_number((double)s->grad_norm), rate(s),
+                was_skipped ? "  skipped" : "");
         fflush(state->report);
         state->said_at = progress_clock();
     }
@@ -130,7 +132,7 @@ void train_report_validation(const train_state *state, const clora_eval_result *
     fflush(state->report);
 }
 
-static int print_json(const train_state *state) {
+json_t *train_report_json(const train_state *state) {
     const clora_train_step *s = &state->last;
     const bool trained = s->step > 0;
     size_t peak = 0;
@@ -147,11 +149,19 @@ static int print_json(const train_state *state) {
         state->val ? json_number(state->val_before) : json_null(), "out", json_path(state->args->out));
     if (state->args->train.preference != CLORA_PREFERENCE_NONE && trained)
         json_object_update_new(object, train_log_rewards(&s->rewards));
-    if (object && state->args->profile &&
-        json_object_set_new(object, "profile", profile_json(profile_read(state->context))) != 0) {
-        json_decref(object);
-        object = NULL;
-    }
+    if (state->best.step > 0)
+        json_put(&object, "best",
+                 json_pack("{s:i, s:o}", "step", state->best.step, "val_loss", json_number(state->best.loss)));
+    if (state->args->train.skip_nonfinite > 0)
+        json_put(&object, "skipped", json_integer(s->skipped));
+    return object;
+}
+
+static int print_json(const train_state *state) {
+    json_t *object = train_report_json(state);
+
+    if (state->args->profile)
+        json_put(&object, "profile", profile_json(profile_read(state->context)));
     return json_print(state->cli, object);
 }
 
@@ -166,13 +176,24 @@ static void print_summary(const train_state *state) {
     if (state->val && state->val_step > 0)
         fprintf(state->report, "; validation loss %s before, %s after", text_number(state->val_before),
                 text_number(state->val_loss));
+    if (state->best.step > 0)
+        fprintf(state->report, ", %s after step %d the lowest", text_number(state->best.loss), state->best.step);
     fprintf(state->report, "\n");
+    if (state->last.skipped > 0)
+        fprintf(state->report, "%s had no finite loss or gradient and changed nothing\n",
+                text_amount(state->last.skipped, "step", "steps"));
+    if (state->stopped)
+        fprintf(state->report, "stopped early, after step %d of %d: no lower validation loss in %s\n", state->last.step,
+                state->last.steps, text_amount(state->best.since, "validation", "validations"));
+    if (state->args->best && state->best.step > 0)
+        fprintf(state->report, "%s/" TRAIN_BEST " holds the %s after step %d\n", state->args->out, train_result(state),
+                state->best.step);
     if (train_is_complete(state)) /* else that is the message's part */
         fprintf(state->report, "%s holds the %s\n", state->args->out, train_result(state));
 }
 
 bool train_is_complete(const train_state *state) {
-    return state->last.step == clora_trainer_steps(state->trainer) &&
+    return (state->stopped || state->last.step == state->last.steps) &&
            (!state->val || state->val_step == state->last.step);
 }
 

@@ -79,7 +79,7 @@ int train_resume_find(const cli_state *cli, train_resume *out, int *finished, in
     if (clora_inspect_checkpoint(&head, out->path) != CLORA_OK)
         return cli_fail_library(cli);
     out->note = json_loads(head.note, 0, NULL);
-    *finished = head.step == head.steps;
+    *finished = json_is_true(json_object_get(out->note, "is_over"));
     clora_inspected_checkpoint_finish(&head);
     if (*finished)
         cli_note(cli, "the run in %s is over: there is nothing to go on with", directory);
@@ -133,7 +133,9 @@ static bool same_value(const opt *o, const void *a, const void *b) {
 
 /* What is said, shown and kept of a run does not change it. */
 static bool is_free(const char *name) {
-    static const char *const names[] = {"out", "log", "val", "eval-every", "profile", "save-every", "keep", "resume"};
+    static const char *const names[] = {"out",           "log",         "val",    "eval-every",   "profile",
+                                        "save-every",    "keep",        "best",   "sample-every", "sample-prompts",
+                                        "sample-tokens", "tensorboard", "resume", "replan"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(name, names[i]) == 0)
@@ -141,10 +143,18 @@ static bool is_free(const char *name) {
     return false;
 }
 
+/* What --patience goes by. */
+static bool is_judge(const char *name) {
+    return strcmp(name, "val") == 0 || strcmp(name, "eval-every") == 0;
+}
+
 int train_resume_compare(const cli_state *cli, const opt_group *own, const opt_group *whole, int groups) {
+    const bool stops_early = opt_given(own, groups, "patience");
+
     for (int g = 0; g < groups; g++)
         for (const opt *o = own[g].options; o->name; o++)
-            if (!is_free(o->name) && !same_value(o, own[g].values, whole[g].values))
+            if (!(is_free(o->name) && !(stops_early && is_judge(o->name))) &&
+                !same_value(o, own[g].values, whole[g].values))
                 return cli_misuse(cli, "--%s would change the run that goes on: leave it away, or begin a new one",
                                   o->name);
     return CLI_DONE;

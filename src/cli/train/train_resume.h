@@ -32,6 +32,9 @@ int train_resume_compare(const cli_state *cli, const opt_group *own, const opt_g
 void train_checkpoint_after_step(struct train_state *state);
 void train_checkpoint_save(struct train_state *state);
 
+/* After the first step of a run that goes on: an error where it launches a kernel with other parameters than before. */
+int train_checkpoint_compare_plan(struct train_state *state);
+
 /* The trainer goes to where the checkpoint was made, and the report with it. */
 int train_checkpoint_restore(struct train_state *state);
 

@@ -20,41 +20,44 @@ static void begin_bar(train_state *state, int64_t total, int64_t done) {
 }
 
 static int save(const train_state *state) {
-    if (train_save(state) != CLORA_OK)
+    if (train_save(state, state->args->out) != CLORA_OK)
         return cli_fail(state->cli, "the %s is not saved: %s", train_result(state), clora_last_error());
     return CLI_DONE;
 }
 
-/* Fail with the library's message, after saving what was learnt until now. */
-static int keep_and_fail(train_state *state, const char *what) {
+/* Fail for this cause, after saving what was learnt until now. */
+static int keep_and_fail(train_state *state, const char *what, const char *cause) {
     char why[1024];
 
-    snprintf(why, sizeof(why), "%s%s", what, clora_last_error());
+    snprintf(why, sizeof(why), "%s%s", what, cause);
     progress_end(&state->bar);
     if (save(state) != CLI_DONE)
         return cli_fail(state->cli, "%s", why);
+    state->seconds = progress_clock() - state->begin;
+    train_record_write(state, "failed", why);
     return cli_fail(state->cli, "%s; %s holds the %s as it was before", why, state->args->out, train_result(state));
 }
 
-static int validate(train_state *state, int step) {
+static int validate(train_state *state) {
+    const int step = state->last.step;
     clora_eval_result result;
 
-    if (!state->val)
-        return CLI_DONE;
     begin_bar(state, (int64_t)clora_dataset_get_stats(state->val).sequences, 0);
     const clora_status status = clora_trainer_evaluate(&result, state->trainer, state->val, go_on, state);
     progress_end(&state->bar);
     if (interrupt_seen())
         return CLI_DONE; /* the loop sees it too */
     if (status != CLORA_OK)
-        return keep_and_fail(state, "validation: ");
+        return keep_and_fail(state, "validation: ", clora_last_error());
     state->val_loss = result.loss;
     state->val_step = step;
     if (step == 0)
         state->val_before = result.loss;
     train_log_validation(&state->log, step, result.loss);
+    train_board_validation(state);
     train_report_validation(state, &result);
-    return CLI_DONE;
+    const char *cause = train_best_after_validation(state);
+    return cause ? keep_and_fail(state, "the best state is not kept: ", cause) : CLI_DONE;
 }
 
 static int step_once(train_state *state) {
@@ -64,27 +67,51 @@ static int step_once(train_state *state) {
     /* A loss or gradient that is not finite leaves the adapter as it was; after any other failure the device is in
      * doubt. */
     if (status != CLORA_OK)
-        return status == CLORA_ERROR_FORMAT ? keep_and_fail(state, "") : cli_fail_library(state->cli);
+        return status == CLORA_ERROR_FORMAT ? keep_and_fail(state, "", clora_last_error())
+                                            : cli_fail_library(state->cli);
+    if (!state->is_same_plan && train_checkpoint_compare_plan(state) != CLI_DONE)
+        return CLI_FAILED;
     state->last = step;
     state->tokens += step.tokens;
     state->step_seconds += step.seconds;
     train_log_step(&state->log, &step);
+    train_board_step(state);
     train_report_step(state);
     return CLI_DONE;
 }
 
-static int loop(train_state *state) {
-    const int steps = clora_trainer_steps(state->trainer), every = state->args->eval_every;
-    const int first = state->last.step + 1;
-    int status = first == 1 ? validate(state, 0) : CLI_DONE;
+/* Before the first step, after every so many, and after the last. */
+static bool is_time(const train_state *state, int every) {
+    const int step = state->last.step;
 
-    begin_bar(state, steps, first - 1);
-    for (int i = first; status == CLI_DONE && i <= steps && !interrupt_seen(); i++) {
+    return step == 0 || step == state->last.steps || (every > 0 && step % every == 0);
+}
+
+/* What comes before the first step and after steps, unless it is there already: an interruption may have left it out,
+ * for a run that goes on to make up for. */
+static int between_steps(train_state *state) {
+    const bool validates = state->val && state->val_step != state->last.step && is_time(state, state->args->eval_every);
+    int status = validates ? validate(state) : CLI_DONE;
+    const bool samples =
+        state->samples && state->sample_step != state->last.step && is_time(state, state->args->sample_every);
+
+    if (samples && status == CLI_DONE && !interrupt_seen())
+        train_samples_show(state);
+    if ((validates || samples) && state->last.step > 0)
+        begin_bar(state, state->last.steps, state->last.step);
+    return status;
+}
+
+static int loop(train_state *state) {
+    int status;
+
+    state->last.steps = clora_trainer_steps(state->trainer);
+    status = between_steps(state);
+    begin_bar(state, state->last.steps, state->last.step);
+    while (status == CLI_DONE && !interrupt_seen() && !state->stopped && state->last.step < state->last.steps) {
         status = step_once(state);
-        if (status == CLI_DONE && !interrupt_seen() && (i == steps || (every > 0 && i % every == 0))) {
-            status = validate(state, i);
-            begin_bar(state, steps, i);
-        }
+        if (status == CLI_DONE && !interrupt_seen())
+            status = between_steps(state);
         if (status == CLI_DONE && !interrupt_seen())
             train_checkpoint_after_step(state);
     }
@@ -94,18 +121,20 @@ static int loop(train_state *state) {
 }
 
 static int end(train_state *state) {
-    const int steps = clora_trainer_steps(state->trainer);
+    const bool complete = train_is_complete(state);
     int status = save(state);
 
+    if (status == CLI_DONE)
+        train_record_write(state, !complete ? "interrupted" : state->stopped ? "stopped early" : "done", NULL);
     if (status == CLI_DONE)
         status = train_report_end(state);
     if (status != CLI_DONE)
         return status;
-    if (!train_is_complete(state)) {
+    if (!complete) {
         if (state->last.step > 0)
             train_checkpoint_save(state);
-        cli_fail(state->cli, "interrupted after %d of %d steps; %s holds the %s so far", state->last.step, steps,
-                 state->args->out, train_result(state));
+        cli_fail(state->cli, "interrupted after %d of %d steps; %s holds the %s so far", state->last.step,
+                 state->last.steps, state->args->out, train_result(state));
         return interrupt_status();
     }
     train_checkpoint_end(state);
@@ -123,6 +152,8 @@ int train_run(train_state *state) {
     int status = train_log_open(state->cli, &state->log, state->args, true);
     if (status == CLI_DONE && state->resume->path)
         status = train_log_cut(state->cli, &state->log, state->last.step);
+    if (status == CLI_DONE)
+        status = train_board_open(state);
     if (status != CLI_DONE)
         return status;
     state->begun = true;
@@ -131,6 +162,10 @@ int train_run(train_state *state) {
         return status;
     state->begin = state->said_at = state->saved_at = progress_clock();
     state->begin -= state->seconds; /* of a run that goes on */
+    state->is_same_plan = !state->resume->path || state->args->replan;
+    if (!state->resume->path)
+        state->begun_at = time(NULL);
+    train_best_sweep(state);
     status = loop(state);
     train_log_close(&state->log);
     return status == CLI_DONE ? end(state) : status;

@@ -1,9 +1,12 @@
 #include "cli/ui/json_out.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 json_t *json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
@@ -72,6 +75,37 @@ int json_put_line(json_t *value, FILE *stream) {
     const int failed = json_dumpf(value, stream, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(value);
     return failed || fputc('\n', stream) == EOF ? -1 : 0;
+}
+
+static int write_file(const json_t *value, const char *path) {
+    FILE *out = fopen(path, "wbe");
+
+    if (!out)
+        return -1;
+    errno = ENOMEM; /* unless a write says more */
+    const bool written = json_dumpf(value, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0 &&
+                         fputc('\n', out) != EOF && fflush(out) == 0 && fsync(fileno(out)) == 0;
+    const int why = errno;
+    const bool closed = fclose(out) == 0;
+    if (!written)
+        errno = why;
+    return written && closed ? 0 : -1;
+}
+
+int json_save(const json_t *value, const char *path) {
+    char *unfinished = NULL;
+
+    if (!value || asprintf(&unfinished, "%s.new", path) < 0) {
+        errno = ENOMEM;
+        return -1;
+    }
+    const int failed = write_file(value, unfinished) != 0 || rename(unfinished, path) != 0 ? -1 : 0;
+    const int why = errno;
+    if (failed)
+        unlink(unfinished);
+    free(unfinished);
+    errno = why;
+    return failed;
 }
 
 int json_print(const cli_state *cli, json_t *value) {

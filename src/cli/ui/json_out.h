@@ -32,6 +32,9 @@ void json_push(json_t **array, json_t *value);
 /* One line to a stream; frees the value. NULL values (no memory) fail. Returns 0, or -1 when it was not written. */
 int json_put_line(json_t *value, FILE *stream);
 
+/* A file that is there is whole and on disk. 0, or -1 with errno set: ENOMEM also for a NULL value. */
+int json_save(const json_t *value, const char *path);
+
 /* The result of a command, on standard output: the exit status. */
 int json_print(const cli_state *cli, json_t *value);
 
