@@ -1,4 +1,5 @@
-/* A text is the same bit by bit whatever is beside it, on the kernels of CPUs: each row is added up in one order. */
+/* A text is the same bit by bit whatever is beside it or was before it, on the kernels of CPUs: each row is added up in
+ * one order. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -157,10 +158,166 @@ static void test_texts_do_not_depend_on_what_runs_beside_them(void **state) {
     assert_memory_equal(alone_each, beside, sizeof(beside));
 }
 
+/* ---- prompts that begin alike ---- */
+
+enum { LONGEST = 640, SEQUENCES = 3 };
+
+/* A prompt of T tokens, of which the first `common` are every prompt's, and an adapter. */
+typedef struct wanted {
+    int common, T, adapter;
+} wanted;
+
+static const wanted prompts[] = {
+    {100, 100, 0}, {100, 130, 0}, {100, 101, 0}, {100, 100, 0}, {100, 130, 3}, {90, 160, 3},
+    {14, 90, 0},   {60, 20, 0},   {560, 600, 3}, {512, 530, 3}, {560, 580, 3}, {560, 560, 3},
+};
+enum { ASKED = sizeof(prompts) / sizeof(prompts[0]) };
+
+/* The prompts one after the other, each in the next sequence, and a token more: logits (2, VOCAB) of each. */
+static void ask_all(float *logits, size_t *reused, bool apart) {
+    clora_session *session;
+    int32_t ids[LONGEST];
+
+    assert_ok(clora_session_create(&session, model, SEQUENCES, LONGEST));
+    for (int a = 0; a < ADAPTERS; a++)
+        assert_ok(session_prepare(session, adapter[a]));
+    for (int i = 0; i < ASKED; i++, logits += 2 * VOCAB) {
+        const wanted *w = &prompts[i];
+        const selection select = {.adapter = adapter[w->adapter]};
+        const int sequence = i % SEQUENCES;
+        int32_t next[SEQUENCES] = {SESSION_IDLE, SESSION_IDLE, SESSION_IDLE};
+        float each[SEQUENCES * VOCAB];
+        for (int t = 0; t < w->T; t++)
+            ids[t] = (t * 37 + t * t % 1009 + (t < w->common ? 0 : 1 + i)) % VOCAB;
+        if (apart)
+            context->updates++; /* nothing that was made before may be taken */
+        session_forget(session, sequence);
+        assert_ok(session_prefill(session, &select, sequence, logits, ids, w->T));
+        next[sequence] = 5;
+        assert_ok(session_step(session, &select, each, next, SEQUENCES));
+        memcpy(logits + VOCAB, each + sequence * VOCAB, VOCAB * sizeof(*logits));
+        reused[i] = clora_session_reused(session);
+    }
+    clora_session_free(session);
+}
+
+static void test_prompts_share_their_beginning_and_no_bit_changes(void **state) {
+    const size_t n = (size_t)ASKED * 2 * VOCAB;
+    float *shared = malloc(n * sizeof(*shared)), *apart = malloc(n * sizeof(*apart));
+    size_t reused[ASKED], none[ASKED];
+
+    (void)state;
+    model->config.max_positions = LONGEST;
+    ask_all(shared, reused, false);
+    ask_all(apart, none, true);
+    assert_int_equal(none[ASKED - 1], 0);
+    for (int i = ASKED - 1; i > 0; i--)
+        reused[i] -= reused[i - 1];
+    for (int i = 0; i < ASKED; i++) {
+        print_message("%d of %d tokens: %zu taken\n", prompts[i].common, prompts[i].T, reused[i]);
+        assert_memory_equal(shared + (size_t)i * 2 * VOCAB, apart + (size_t)i * 2 * VOCAB, 2 * VOCAB * sizeof(*shared));
+    }
+    assert_int_equal(reused[0], 0);
+    assert_int_equal(reused[1], 100);
+    assert_in_range(reused[2], 60, 84); /* but for the last rows of a piece */
+    assert_int_equal(reused[4], 0);     /* another adapter's */
+    assert_int_equal(reused[5], 90);
+    assert_int_equal(reused[6], 0); /* too few */
+    assert_int_equal(reused[7], 0);
+    assert_int_equal(reused[9], 512); /* where every prompt is cut */
+    assert_in_range(reused[10], 530, 563);
+    assert_in_range(reused[11], 520, 543);
+    free(shared);
+    free(apart);
+}
+
+/* What a text's ids cost its next turn: a prompt's own rows, not those of new tokens, are as a prompt's. */
+static void test_a_conversation_is_read_once(void **state) {
+    clora_generate_options options = CLORA_GENERATE_OPTIONS_INIT;
+    clora_generation first, second, fresh;
+    clora_session *session, *other;
+    int32_t ids[250];
+
+    (void)state;
+    options.max_tokens = TOKENS;
+    assert_ok(clora_session_create(&session, model, 1, 256));
+    assert_ok(clora_session_create(&other, model, 1, 256));
+    for (int t = 0; t < 250; t++)
+        ids[t] = (t * 31 + 7) % VOCAB;
+    assert_ok(clora_generate(&first, session, tokenizer, ids, 100, &options, NULL, NULL));
+    memcpy(ids + 100, first.ids, (size_t)first.count * sizeof(*ids));
+    assert_int_equal(clora_session_reused(session), 0);
+    assert_ok(clora_generate(&second, session, tokenizer, ids, 180, &options, NULL, NULL));
+    assert_int_equal(clora_session_reused(session), 100);
+    assert_ok(clora_generate(&fresh, other, tokenizer, ids, 180, &options, NULL, NULL));
+    assert_int_equal(second.count, fresh.count);
+    assert_memory_equal(second.ids, fresh.ids, (size_t)fresh.count * sizeof(*ids));
+    assert_string_equal(second.text, fresh.text);
+    clora_generation_free(&first);
+    clora_generation_free(&second);
+    clora_generation_free(&fresh);
+    clora_session_free(session);
+    clora_session_free(other);
+}
+
+static void run_all(clora_engine *e) {
+    while (clora_engine_running(e) > 0)
+        assert_ok(clora_engine_step(e));
+}
+
+static clora_request *admit_ids(clora_engine *e, const int32_t *ids, size_t count, size_t tokens) {
+    clora_request_options options = slots_usual();
+    clora_request *request = NULL;
+
+    options.max_tokens = tokens;
+    assert_ok(clora_engine_admit(&request, e, ids, count, &options));
+    return request;
+}
+
+/* Of one that runs, in the same step and later, and of one that ended before others went on. */
+static void test_requests_share_with_those_that_run_and_those_that_ended(void **state) {
+    clora_engine_options options = {sizeof(options), 3, 200};
+    clora_request *request[4], *alone_one;
+    size_t count, n;
+    int32_t ids[120];
+    clora_engine *e;
+
+    (void)state;
+    assert_ok(clora_engine_create(&e, model, tokenizer, &options));
+    for (int t = 0; t < 120; t++)
+        ids[t] = (t * 41 + 3) % VOCAB;
+    request[0] = admit_ids(e, ids, 120, 3);
+    request[1] = admit_ids(e, ids, 118, TOKENS);
+    assert_ok(clora_engine_step(e));
+    assert_in_range(clora_engine_reused(e), 90, 118);
+    while (clora_request_finish(request[0]) == CLORA_FINISH_RUNNING)
+        assert_ok(clora_engine_step(e));
+    for (int step = 0; step < 4; step++)
+        assert_ok(clora_engine_step(e)); /* its slot takes part idly */
+    count = clora_engine_reused(e);
+    request[2] = admit_ids(e, ids, 120, TOKENS);
+    request[3] = admit_ids(e, ids + 1, 110, TOKENS); /* begins otherwise */
+    run_all(e);
+    assert_in_range(clora_engine_reused(e) - count, 90, 120);
+    context->updates++;
+    alone_one = admit_ids(e, ids, 120, TOKENS);
+    run_all(e);
+    const int32_t *found = clora_request_ids(request[2], &n), *expected = clora_request_ids(alone_one, &count);
+    assert_int_equal(n, count);
+    assert_memory_equal(found, expected, n * sizeof(*found));
+    for (int i = 0; i < 4; i++)
+        clora_request_free(request[i]);
+    clora_request_free(alone_one);
+    clora_engine_free(e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logits_do_not_depend_on_the_rows_of_a_step),
         cmocka_unit_test(test_texts_do_not_depend_on_what_runs_beside_them),
+        cmocka_unit_test(test_prompts_share_their_beginning_and_no_bit_changes),
+        cmocka_unit_test(test_a_conversation_is_read_once),
+        cmocka_unit_test(test_requests_share_with_those_that_run_and_those_that_ended),
     };
 
     if (clora_context_create(&context, NULL) != CLORA_OK || !kernel_explicit_vectors(context)) {

@@ -52,7 +52,8 @@ typedef struct clora_engine_options {
 /**
  * Make an engine, all of its slots free.
  *
- * The cache takes 2 * slots * capacity * layers * kv_heads * head_dim floats of device memory.
+ * The cache takes 2 * slots * capacity * layers * kv_heads * head_dim floats of device memory; a layer with a sliding
+ * window has room for the window and about 700 tokens, if the capacity is more.
  *
  * @param[out] out        yours to free with clora_engine_free()
  * @param[in]  model      kept until the engine is freed
@@ -90,6 +91,16 @@ CLORA_API size_t clora_engine_running(const clora_engine *engine);
  * @return how many requests clora_engine_admit() takes now
  */
 CLORA_API size_t clora_engine_free_slots(const clora_engine *engine);
+
+/**
+ * Tokens of prompts that needed no computing, as of clora_session_reused(): a request whose prompt begins like that of
+ * another that runs, or that had a slot which is still free, takes its keys and values.
+ *
+ * @param[in] engine  NULL is allowed
+ *
+ * @return how many since the engine was made
+ */
+CLORA_API size_t clora_engine_reused(const clora_engine *engine);
 
 /** How a text has ended. Others may come. */
 typedef enum clora_finish {

@@ -23,7 +23,8 @@ typedef struct clora_session clora_session;
 /**
  * Make a session without tokens and without an adapter.
  *
- * The cache takes 2 * batch * capacity * layers * kv_heads * head_dim floats of device memory.
+ * The cache takes 2 * batch * capacity * layers * kv_heads * head_dim floats of device memory; a layer with a sliding
+ * window has room for the window and about 700 tokens, if the capacity is more.
  *
  * @param[out] out       yours to free with clora_session_free()
  * @param[in]  model     kept until the session is freed
@@ -74,9 +75,23 @@ CLORA_API void clora_session_reset(clora_session *session);
 CLORA_API int clora_session_length(const clora_session *session);
 
 /**
+ * Tokens of prompts that needed no computing, in all calls so far. clora_generate() and clora_generate_batch() take the
+ * keys and values of a prompt's beginning from a sequence that has them, of a text that runs or has ended, if it had
+ * the same adapter and nothing was trained, merged or unmerged since: what a conversation said before is not read
+ * again. On the kernels for CPUs texts are the same bit by bit as without.
+ *
+ * @param[in] session  NULL is allowed
+ *
+ * @return how many
+ */
+CLORA_API size_t clora_session_reused(const clora_session *session);
+
+/**
  * Append T tokens to every sequence and compute logits. Waits.
  *
- * @param[in,out] session  T tokens longer; unchanged when the call fails
+ * @param[in,out] session  T tokens longer; unchanged when the call fails. In a model with sliding windows, what came
+ *                         before several hundred tokens may be lost then: later calls are refused until
+ *                         clora_session_reset()
  * @param[out]    logits   host floats, overwritten: (batch, V) for the last token, or (batch, T, V) when `all`
  * @param[in]     ids      (batch, T)  token ids
  * @param[in]     T        tokens to append to each sequence, at least 1

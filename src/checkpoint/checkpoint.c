@@ -255,8 +255,10 @@ static clora_status restore_part(clora_trainer *t, const safetensors *file, cons
     void *data = p->tensor ? space : scores_of(t)->score;
 
     TRY(safetensors_read(data, file, safetensors_find(file, p->name), 0, p->count * element_size(p)));
-    if (p->tensor)
+    if (p->tensor) {
         TRY(clora_tensor_write(p->tensor, data));
+        p->tensor->context->updates++;
+    }
     if (p->buffer >= 0)
         TRY(parameters_keep(&t->parameters, p->buffer));
 done:

@@ -48,6 +48,7 @@ struct clora_context {
     struct recorder *recorder;      /* NULL: launches are not noted */
     struct profile *profile;        /* NULL: off */
     unsigned unsent;                /* launches that the driver may still collect */
+    atomic_uint updates;            /* of values that train: what was made of them before is not what they give now */
     bool borrowed;                  /* the queue is the caller's */
     struct clora_context *outlined; /* the one that this is the outline of, held; NULL: none */
     pthread_mutex_t lock;           /* held from launch_begin to launch_run: clSetKernelArg is not thread-safe */

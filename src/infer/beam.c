@@ -265,10 +265,7 @@ static bool goes_on(const search *s) {
 /* One more id for each beam. Sequences without one take part idly. */
 static clora_status run_step(search *s) {
     for (int i = 0; i < s->beams; i++)
-        if (!s->taken[i]) {
-            s->last[i] = 0;
-            session_forget(s->session, i);
-        }
+        s->last[i] = SESSION_IDLE;
     for (int i = 0; i < s->running; i++) {
         const beam *b = &s->now[i];
         s->last[b->sequence] = b->ids[s->prompt->count + b->count - 1];

@@ -100,6 +100,10 @@ size_t clora_engine_free_slots(const clora_engine *engine) {
     return engine ? (size_t)engine->slots - clora_engine_running(engine) : 0;
 }
 
+size_t clora_engine_reused(const clora_engine *engine) {
+    return engine ? clora_session_reused(engine->session) : 0;
+}
+
 static clora_status check(const clora_engine *e, const int32_t *prompt, size_t count, const clora_request_options *o) {
     const int64_t capacity = (int64_t)e->session->cache.capacity - adapter_past(o->adapter);
 
@@ -185,12 +189,17 @@ static int gather(clora_engine *e) {
     while (B > 0 && !runs(e, B - 1))
         B--;
     for (int i = B - 1; i >= 0; i--) {
-        e->last[i] = runs(e, i) ? request_last_id(e->slot[i]) : 0;
+        e->last[i] = runs(e, i) ? request_last_id(e->slot[i]) : SESSION_IDLE;
         e->adapter[i] = runs(e, i) ? e->slot[i]->adapter : e->adapter[i + 1];
-        if (!runs(e, i))
-            session_forget(e->session, i);
     }
     return B;
+}
+
+/* Requests of which a step that failed has left nothing to go on with. */
+static void fail_lost(clora_engine *e) {
+    for (int i = 0; i < e->slots; i++)
+        if (runs(e, i) && session_has_lost(e->session, i))
+            request_fail(e->slot[i]);
 }
 
 /* One more token for each request that runs. All of them take theirs, also when one fails. */
@@ -207,6 +216,8 @@ static clora_status decode(clora_engine *e) {
         status = taken == CLORA_OK ? status : taken;
     }
 done:
+    if (status != CLORA_OK)
+        fail_lost(e);
     return status;
 }
 

@@ -196,6 +196,10 @@ static clora_finish judge(const clora_request *r, bool ends) {
     return r->count >= r->room ? CLORA_FINISH_CAPACITY : CLORA_FINISH_RUNNING;
 }
 
+void request_fail(clora_request *r) {
+    finish_and_tell(r, CLORA_FINISH_FAILED);
+}
+
 clora_status request_advance(clora_request *r, float *logits) {
     clora_status status = CLORA_OK;
     bool ends = false;
@@ -209,7 +213,7 @@ clora_status request_advance(clora_request *r, float *logits) {
     const clora_finish how = judge(r, ends);
     return how == CLORA_FINISH_RUNNING ? CLORA_OK : finish_and_tell(r, how);
 done:
-    finish_and_tell(r, CLORA_FINISH_FAILED);
+    request_fail(r);
     return status;
 }
 

@@ -35,6 +35,9 @@ clora_status request_create(clora_request **out, clora_engine *e, int slot, cons
 void request_begin(clora_request *r);
 void request_prefilled(clora_request *r);
 
+/* Its text cannot go on. It may be freed then. */
+void request_fail(clora_request *r);
+
 /* Whether texts end with this id. Training ends them with the tokenizer's eos, whatever the model's files name. */
 bool text_ends(const clora_model *model, const clora_tokenizer *tokenizer, int32_t id);
 

@@ -41,17 +41,20 @@ static void fill_random(float *values, size_t n, uint64_t seed) {
         values[i] = rng_normal(seed, VALUES_STREAM, i);
 }
 
-/* values (P, L * W) = the keys and values of P tokens in a session's cache, a matrix (P, W) for each layer. */
+/* values (P, L * W) = the keys and values of P tokens in a session's cache, a matrix (P, W) for each layer. Those that
+ * a layer with a window has let go nobody would see: they stay zero. */
 static clora_status read_cache(float *values, const clora_session *s, int P) {
-    const int L = s->model->config.layers, W = tensor_cols(&s->kv[0]);
+    const int L = s->model->config.layers, W = tensor_cols(&s->cache.kv[0]);
     float *layer = alloc_array((size_t)P, (size_t)W * sizeof(*layer));
     clora_status status = CLORA_OK;
 
     if (!layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a prefix"));
     for (int l = 0; l < L; l++) {
-        TRY(clora_tensor_read(&s->kv[l], layer));
-        for (int p = 0; p < P; p++)
+        const int first = kv_first(&s->cache, l, 0);
+        const clora_tensor kv = kv_span(&s->cache, l, 0, first, P - first);
+        TRY(clora_tensor_read(&kv, layer + (size_t)first * (size_t)W));
+        for (int p = first; p < P; p++)
             memcpy(values + ((size_t)p * (size_t)L + (size_t)l) * (size_t)W, layer + (size_t)p * (size_t)W,
                    (size_t)W * sizeof(*layer));
     }

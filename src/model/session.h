@@ -9,12 +9,24 @@
 #include "model/kvcache.h"
 #include "model/workspace.h"
 
-/* A sequence's text, of a model whose rotations depend on its length. */
+/* By what keys and values were made. */
+typedef struct text_origin {
+    uint64_t adapter; /* its number; 0: none */
+    unsigned merges;  /* of adapters into the weights until then, and updates of what trains */
+    unsigned updates;
+} text_origin;
+
+/* A sequence's text. It is known also after it was forgotten, until another takes its place. */
 typedef struct session_text {
-    int32_t *ids; /* of each of its positions; those before its tokens are not read */
-    int before;   /* positions that its adapter had before its tokens */
-    bool longer;  /* rotated as longer texts are */
+    int32_t *ids;       /* of each of its positions; those before its tokens are not read */
+    int before;         /* positions that its adapter had before its tokens */
+    bool longer;        /* rotated as longer texts are, in a model whose rotations depend on the length */
+    int prompt;         /* its first positions, whose keys and values others may share (session_share.h) */
+    text_origin origin; /* of these */
 } session_text;
+
+/* More tokens than these, of all sequences together, are fed in pieces. */
+enum { SESSION_ROWS = 512 };
 
 struct clora_session {
     clora_model *model;
@@ -26,15 +38,16 @@ struct clora_session {
     unsigned taped_changes; /* of the model's weights then */
     each_terms *terms;      /* of the last step of sequences with an adapter each; NULL before the first */
     arena memory;           /* of the cache and the logits */
-    clora_tensor *kv;       /* views, one a layer */
     clora_tensor logits;    /* (rows, V) */
     clora_tensor *u;        /* (rows, R) scratch of the adapter's term; grows with the largest rank selected */
     clora_tensor *sublayer; /* (rows, width) scratch of its bottlenecks, likewise */
     int32_t *host;          /* staging for ids, positions, past */
     int *length;            /* positions of each sequence in the cache, with what its adapter has before its tokens */
     int *before;            /* the lengths before a call, for when it fails */
-    session_text *text;     /* of each sequence; NULL where rotations do not depend on the length */
+    bool *lost;             /* a call failed after what a sequence was could not be restored */
+    session_text *text;     /* of each sequence */
     int32_t *text_ids;
+    size_t reused; /* tokens of prompts that took what others had */
 };
 
 /*
@@ -47,11 +60,17 @@ clora_status session_prepare(clora_session *s, const clora_adapter *adapter);
 
 void session_forget(clora_session *s, int sequence);
 
+/* Whether a call that failed has left nothing of a sequence to go on with: it is refused until it is forgotten. */
+static inline bool session_has_lost(const clora_session *s, int sequence) {
+    return s->lost[sequence];
+}
+
 /* Sequence `to` becomes a copy of another: its tokens, keys and values. Enqueued. */
 clora_status session_copy(clora_session *s, int to, int from);
 
 /* Append T tokens to one sequence, with the logits (V) of the last; append one to each of sequences 0 .. B - 1, with
- * logits (B, V). These two wait. */
+ * logits (B, V). A sequence whose id is SESSION_IDLE takes part in the step, and stays as it is. These two wait. */
+enum { SESSION_IDLE = -1 };
 clora_status session_prefill(clora_session *s, const selection *select, int sequence, float *logits, const int32_t *ids,
                              int T);
 clora_status session_step(clora_session *s, const selection *select, float *logits, const int32_t *ids, int B);

@@ -61,13 +61,17 @@ static void define_variant(launch *l, attention_shape s) {
         launch_define(l, "CAPPED", true);
 }
 
-bool attention_by_rows(clora_context *context, attention_shape s) {
+int attention_lanes(clora_context *context, attention_shape s) {
     const kernel_key key = key_of(s);
+
+    return tuning_value(context, "attention", "VECTORS", &key) * tuning_value(context, "attention", "VW", &key) *
+           tuning_value(context, "attention", "ITEMS", &key);
+}
+
+bool attention_by_rows(clora_context *context, attention_shape s) {
     const size_t rows = (size_t)s.T * (size_t)(s.H / s.G);
-    return s.prefix == 0 && !s.forked && !s.partial &&
-           rows * 2 <= (size_t)(tuning_value(context, "attention", "VECTORS", &key) *
-                                tuning_value(context, "attention", "VW", &key) *
-                                tuning_value(context, "attention", "ITEMS", &key));
+
+    return s.prefix == 0 && !s.forked && !s.partial && rows * 2 <= (size_t)attention_lanes(context, s);
 }
 
 /* A group for each block of lanes among n, each key/value head, each sequence. */

@@ -6,6 +6,9 @@
 #include "ops/launch.h"
 #include "ops/ops.h"
 
+/* The rows that a work-group has in its lanes, where local memory holds them. */
+int attention_lanes(clora_context *context, attention_shape s);
+
 /* By the kernel that makes rows of y, not blocks of lanes: when the rows of a sequence fill less than half
  * the lanes. */
 bool attention_by_rows(clora_context *context, attention_shape s);

@@ -153,6 +153,7 @@ static clora_status update_run(optimizer *o, optimizer_run *run, const clora_tra
                                int step) {
     clora_status status = CLORA_OK;
 
+    o->scale->context->updates++;
     run->span.lr = lr * o->parameters->list[run->first].group.lr_factor;
     TRY(parameters_fetch(o->parameters, buffer_of(o, run)));
     TRY(run->rule->update(&run->span, o->scale, options, step));

@@ -310,11 +310,21 @@ static void close_run(run *r) {
     request_list_finish(&r->list);
 }
 
+static int64_t prompt_tokens(const run *r) {
+    int64_t tokens = 0;
+
+    for (size_t i = 0; i < count_of(r); i++)
+        tokens += (int64_t)r->list.prompts.items[i].count;
+    return tokens;
+}
+
 static void print_stats(const run *r, double seconds) {
     const clora_adapter_cache_info info = clora_adapter_cache_get_info(r->cache);
 
     fprintf(stderr, "%s: %s of new text in %s, %s tokens/s\n", text_amount((int64_t)count_of(r), "request", "requests"),
             text_amount(r->tokens, "token", "tokens"), text_duration(seconds), text_rate((double)r->tokens, seconds));
+    fprintf(stderr, "prompts: %s, %s of them taken from others that begin alike\n",
+            text_amount(prompt_tokens(r), "token", "tokens"), text_count((int64_t)clora_engine_reused(r->engine)));
     if (r->cache)
         fprintf(stderr, "adapters: %s, %s; at most %s at once\n", text_amount((int64_t)info.loads, "read", "read"),
                 text_amount((int64_t)info.evictions, "evicted", "evicted"), text_bytes(info.peak_bytes));
