@@ -82,8 +82,11 @@ class Requests(CommandTest):
         self.assertNotEqual(ids[4], ids[0])
 
     def test_adapters_go_when_others_need_their_place_and_no_text_changes(self):
-        rows = [{"prompt": PROMPT, "adapter": f"r{1 + i * 5 % 4}"} for i in range(12)]
-        free = self.ask(rows, "--slots", 2)
+        rows = [{"prompt": PROMPT * 9, "adapter": f"r{1 + i * 5 % 4}"} for i in range(12)]
+        free = self.ask(rows, "--slots", 4, "--stats")
+        tokens, taken = (int(n.replace(",", "")) for n in self.line("prompts: ", r"([\d,]+) tokens, ([\d,]+) of them"))
+        self.assertEqual(tokens, sum(len(row["prompt_ids"]) for row in free))
+        self.assertGreater(taken, tokens // 4)
         tight = self.ask(rows, "--slots", 2, "--adapter-memory", "40KiB", "--stats")
         self.assertEqual(free, tight)
         read, evicted = (int(n) for n in self.line("adapters: ", r"(\d+) read, (\d+) evicted"))
