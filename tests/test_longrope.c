@@ -142,6 +142,28 @@ static void test_a_copy_of_a_text_becomes_longer_too(void **state) {
     clora_session_free(session);
 }
 
+static void test_an_idle_text_stays_as_it_is(void **state) {
+    const int32_t next[2] = {SESSION_IDLE, 5};
+    clora_session *session = NULL;
+    float logits[2 * V], expected[V];
+    int32_t ids[ORIGINAL + 1];
+
+    (void)state;
+    for (int t = 0; t <= ORIGINAL; t++)
+        ids[t] = id_of(0, t);
+    assert_ok(clora_session_create(&session, model, 2, LONGEST));
+    for (int b = 0; b < 2; b++)
+        assert_ok(session_prefill(session, &session->select, b, logits, ids, ORIGINAL));
+    for (int i = 0; i < 3; i++)
+        assert_ok(session_step(session, &session->select, logits, next, 2));
+    assert_int_equal(session->length[0], ORIGINAL);
+    assert_false(session->text[0].longer);
+    assert_ok(session_step(session, &session->select, logits, ids + ORIGINAL, 1));
+    whole(expected, NULL, 0, ORIGINAL + 1);
+    assert_true(relative_error(logits, expected, V) <= 1e-5);
+    clora_session_free(session);
+}
+
 static void test_a_text_of_another_adapter_is_refused_where_it_would_become_longer(void **state) {
     clora_session *session = NULL;
     float logits[V];
@@ -198,6 +220,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_texts_beyond_the_original_positions_have_the_long_factors, restore_config),
         cmocka_unit_test(test_a_text_that_becomes_longer_is_as_if_it_had_always_been),
         cmocka_unit_test(test_a_copy_of_a_text_becomes_longer_too),
+        cmocka_unit_test(test_an_idle_text_stays_as_it_is),
         cmocka_unit_test(test_a_text_of_another_adapter_is_refused_where_it_would_become_longer),
         cmocka_unit_test_teardown(test_each_text_of_a_batch_has_rotations_of_its_own, restore_config),
     };

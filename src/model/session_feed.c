@@ -244,7 +244,6 @@ static clora_status begin(clora_session *s, const piece *p) {
     for (int i = p->first; p->begins && i < p->first + p->B; i++) {
         if (s->length[i] > 0)
             continue;
-        s->text[i].prompt = 0;
         TRY(place_prefix(s, p->select->adapter, i));
         TRY(feed_prompt(s, p->select, i));
     }
@@ -287,10 +286,14 @@ static clora_status choose_rotations(clora_session *s, const piece *p) {
         const clora_adapter *adapter = p->select->each ? p->select->each[b] : p->select->adapter;
         session_text *text = &s->text[p->first + b];
         const bool longer = workspace_is_longer(s->ws, length_before(s, p, b) + p->T);
-        if (s->length[p->first + b] == 0)
+        if (is_idle(p, b))
+            continue;
+        if (s->length[p->first + b] == 0) {
             text->before = p->begins ? adapter_past(adapter) : 0;
-        else if (longer != text->longer)
+            text->prompt = 0;
+        } else if (longer != text->longer) {
             TRY(feed_again(s, adapter, p->first + b, longer));
+        }
         text->longer = longer;
     }
 done:
