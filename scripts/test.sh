@@ -108,4 +108,5 @@ fi
 CC=clang CXX=clang++ step "clang, no warnings" compile build-clang -Dwerror=true -Dbuildtype=debug
 
 echo
+printf '%d min %d s\n' $((SECONDS / 60)) $((SECONDS % 60))
 python3 tests/count_tests.py --passed "$passed" --failed "$failed" "${logs[@]}"
