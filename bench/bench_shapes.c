@@ -251,6 +251,7 @@ static const shape_rule rules[] = {
     {"dropout", dropped, false},
     {"dropout_add", dropped, false},
     {"add", stream, false},
+    {"scale", stream, false},
     {"attention", attention, false},
     {"attention_backward", attention_training, false},
     {"rope_store", cache, false},

@@ -2,6 +2,7 @@
 //
 //   widen:      y f32 = n elements of W0 in plain rows (NR = 1)
 //   add:        y (M, C) += x (M, C)
+//   scale:      x (M, C) *= factor
 //   scale_rows: x (M, C) *= factors (M)
 //   scale_columns: y (M, C) = [residual (M, C)] + [bias (C)] + factors (C) * x (M, C)
 //
@@ -45,6 +46,13 @@ static inline void scale_row(__global float *x, const float factor, const int be
         STORE(LOAD(x + c) * factor, x + c);
     for (; c < end; c++)
         x[c] *= factor;
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void scale(TENSOR(float, x), const int x_stride, const int C,
+                                                                    const float factor) {
+    AT(x);
+    const int start = get_global_id(0) * BLOCK;
+    scale_row(x + get_global_id(1) * x_stride, factor, start, min(start + BLOCK, C));
 }
 
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void scale_rows(TENSOR(float, x), const int x_stride,

@@ -238,6 +238,15 @@ static inline void run_positions(tickets *t, __global const tape_phase *phase, s
     }
 }
 
+static inline void run_scale(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_scale *p = &phase->call.scale;
+    EACH_TASK(t, phase) {
+        const size_t m = TASK(t, phase);
+        await(t, phase->early);
+        scale_row(PLACE(float, p->x) + m * p->x_stride, p->factor, 0, p->C);
+    }
+}
+
 #define PRODUCT_CASE(i)                               \
     case TAPE_PRODUCT + i:                            \
         run_product(&t, phase, buffers, PRODUCT_##i); \
@@ -309,6 +318,7 @@ tape(const int from, const int count, FOUR_SLOTS(1, 2, 3, 4), FOUR_SLOTS(5, 6, 7
             OTHER_CASE(TAPE_LAYERNORM, run_layernorm(&t, phase, buffers, space));
             OTHER_CASE(TAPE_GELU, run_gelu(&t, phase, buffers));
             OTHER_CASE(TAPE_POSITIONS, run_positions(&t, phase, buffers));
+            OTHER_CASE(TAPE_SCALE, run_scale(&t, phase, buffers));
         }
     }
     close_counters(&t);

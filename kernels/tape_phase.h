@@ -31,7 +31,8 @@ enum {
     TAPE_ADD,
     TAPE_LAYERNORM,
     TAPE_GELU,
-    TAPE_POSITIONS
+    TAPE_POSITIONS,
+    TAPE_SCALE
 };
 
 // The kinds besides products and low-rank terms that a program is made for: a bit each.
@@ -108,6 +109,12 @@ typedef struct {
 } tape_positions;
 
 typedef struct {
+    tape_place x;
+    int x_stride, C;
+    float factor;
+} tape_scale;
+
+typedef struct {
     int kind, early, late;
     int first, end; // its tasks
     union {
@@ -122,5 +129,6 @@ typedef struct {
         tape_layernorm layernorm;
         tape_gelu gelu;
         tape_positions positions;
+        tape_scale scale;
     } call;
 } tape_phase;

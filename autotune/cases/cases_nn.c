@@ -164,6 +164,20 @@ static void add_reference(case_run *run) {
         run->buffer[0].expected[i] += run->buffer[1].host[i];
 }
 
+/* ---- x times a factor ---- */
+
+static void scale_setup(case_run *run) {
+    case_matrix(run, "x", CASE_INOUT, run->shape.M, run->shape.K);
+}
+
+static clora_status scale_launch(case_run *run) {
+    return op_scale(tensor(run, 0), 0.22f);
+}
+
+static void scale_reference(case_run *run) {
+    ref_scale(run->buffer[0].expected, 0.22f, count(&run->buffer[0]));
+}
+
 /* ---- rows times a factor each ---- */
 
 static void scale_rows_setup(case_run *run) {
@@ -311,6 +325,7 @@ const op_case cases_nn[] = {
     {"dropout_rest", CASE_SHAPES(dropout_shapes), dropout_setup, dropout_rest_launch, dropout_rest_reference, few_flops,
      moves_2, 1e-6f},
     {"add", CASE_SHAPES(rows), dropout_add_setup, add_launch, add_reference, few_flops, moves_3, 1e-6f},
+    {"scale", CASE_SHAPES(rows), scale_setup, scale_launch, scale_reference, few_flops, moves_2, 1e-6f},
     {"scale_rows", CASE_SHAPES(rows), scale_rows_setup, scale_rows_launch, scale_rows_reference, few_flops, moves_2,
      1e-6f},
     {"gather_rows", CASE_SHAPES(picked_shapes), gather_rows_setup, gather_rows_launch, gather_rows_reference, no_flops,

@@ -156,6 +156,7 @@ const kernel_row kernel_rows[] = {
     {"rope", "rope", {VECTOR, ROW_GROUP}},
     {"rope_store", "rope", {VECTOR, ROW_GROUP}},
     {"scale_columns", "storage convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
+    {"scale", "storage convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"scale_rows", "storage convert", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"scatter_rows", "rows", {ROW_GROUP}},
     {"sgd", "sgd", {VECTOR, ELEMENT_GROUP, BLOCK}},

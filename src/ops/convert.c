@@ -41,6 +41,23 @@ clora_status op_add(clora_tensor *y, const clora_tensor *x) {
     return launch_run(&l, divide_up_size((size_t)C, block), M, 1, group, 1, 1);
 }
 
+clora_status op_scale(clora_tensor *x, float factor) {
+    const size_t M = tensor_rows(x);
+    const int C = tensor_cols(x);
+    launch l;
+
+    if (factor == 1.0f || tape_note_scale(x, factor))
+        return CLORA_OK;
+    do {
+        launch_begin(&l, x->context, "scale", (kernel_key){.M = (int)M, .K = C});
+    } while (launch_again(&l));
+    const size_t group = (size_t)launch_parameter(&l, "WG"), block = (size_t)launch_parameter(&l, "BLOCK");
+    launch_matrix(&l, x);
+    launch_int(&l, C);
+    launch_float(&l, factor);
+    return launch_run(&l, divide_up_size((size_t)C, block), M, 1, group, 1, 1);
+}
+
 clora_status op_scale_rows(clora_tensor *x, const clora_tensor *factors) {
     const size_t M = tensor_rows(x);
     const int C = tensor_cols(x);

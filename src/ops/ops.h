@@ -350,6 +350,9 @@ clora_status op_weight_round(const weight *w, weight_span span, const clora_tens
 /* y (M,C) accumulates += x */
 clora_status op_add(clora_tensor *y, const clora_tensor *x);
 
+/* x (M,C) in place *= factor; without a launch where that is 1 */
+clora_status op_scale(clora_tensor *x, float factor);
+
 /* x (M,C) in place *= factors f32 (M), row by row */
 clora_status op_scale_rows(clora_tensor *x, const clora_tensor *factors);
 

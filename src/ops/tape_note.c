@@ -384,6 +384,30 @@ bool tape_note_add(clora_tensor *y, const clora_tensor *x) {
     return true;
 }
 
+typedef struct scale_call {
+    const clora_tensor *x;
+    float factor;
+} scale_call;
+
+static void fill_scale(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    const scale_call *c = data;
+
+    (void)t;
+    phase->kind = TAPE_SCALE;
+    phase->end = (int)tensor_rows(c->x);
+    phase->call.scale = (tape_scale){
+        .x = tape_place_of(l, c->x), .x_stride = c->x->stride, .C = tensor_cols(c->x), .factor = c->factor};
+}
+
+bool tape_note_scale(clora_tensor *x, float factor) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_scale, &(scale_call){x, factor});
+    return true;
+}
+
 typedef struct rope_store_call {
     const clora_tensor *cache, *qkv, *positions, *table, *past;
     attention_shape s;

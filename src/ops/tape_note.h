@@ -25,6 +25,7 @@ bool tape_note_gelu(clora_tensor *y, const clora_tensor *x);
 bool tape_note_add_positions(clora_tensor *x, const clora_tensor *table, const clora_tensor *positions, int first);
 bool tape_note_activate(clora_tensor *a, const clora_tensor *z, const bottleneck *b);
 bool tape_note_add(clora_tensor *y, const clora_tensor *x);
+bool tape_note_scale(clora_tensor *x, float factor);
 bool tape_note_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
                           const clora_tensor *table, const clora_tensor *past, attention_shape s);
 

@@ -216,6 +216,7 @@ void ref_sgd(float *p, float *b, const float *g, float scale, float lr, float mo
 
 /* ---- conversion (convert.c) ---- */
 
+void ref_scale(float *x, float factor, size_t n);
 void ref_scale_rows(float *x, const float *factors, int M, int C);
 
 /* ---- rows by their numbers (rows.c) ---- */
