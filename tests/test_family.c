@@ -44,6 +44,7 @@ static const tenant GEMMA2 = {"tiny-gemma2", 1, {"tiny-gemma2-lora"}};
 static const tenant GEMMA3 = {"tiny-gemma3_text", 1, {"tiny-gemma3_text-lora"}};
 static const tenant QWEN3 = {"tiny-qwen3", 1, {"tiny-qwen3-lora"}};
 static const tenant SMOLLM3 = {"tiny-smollm3", 1, {"tiny-smollm3-lora"}};
+static const tenant GRANITE = {"tiny-granite", 1, {"tiny-granite-lora"}};
 static const tenant GPT2 = {"tiny-gpt2", 1, {"tiny-gpt2-lora"}};
 static const tenant *family;
 
@@ -354,6 +355,11 @@ static int load_smollm3(void **state) {
     return load(&SMOLLM3);
 }
 
+static int load_granite(void **state) {
+    (void)state;
+    return load(&GRANITE);
+}
+
 static int load_gpt2(void **state) {
     (void)state;
     return load(&GPT2);
@@ -392,6 +398,7 @@ int main(void) {
                        cmocka_run_group_tests_name("gemma3_text", tests, load_gemma3, free_model) +
                        cmocka_run_group_tests_name("qwen3", tests, load_qwen3, free_model) +
                        cmocka_run_group_tests_name("smollm3", tests, load_smollm3, free_model) +
+                       cmocka_run_group_tests_name("granite", tests, load_granite, free_model) +
                        cmocka_run_group_tests_name("gpt2", tests, load_gpt2, free_model);
     clora_context_free(context);
     return failed;

@@ -538,6 +538,12 @@ static int use_qwen3(void **state) {
     return 0;
 }
 
+static int use_granite(void **state) {
+    (void)state;
+    family = "tiny-granite";
+    return 0;
+}
+
 static int use_gpt2(void **state) {
     (void)state;
     family = "tiny-gpt2";
@@ -566,6 +572,12 @@ int main(void) {
         cmocka_unit_test(test_gradients_of_every_parameter_are_those_of_pytorch),
         cmocka_unit_test(test_norms_train_alone),
     };
+    /* What the stream is kept divided by. */
+    const struct CMUnitTest of_multipliers[] = {
+        cmocka_unit_test(test_gradients_of_every_parameter_are_those_of_pytorch),
+        cmocka_unit_test(test_ten_steps_are_those_of_pytorch),
+        cmocka_unit_test(test_biases_train_alone_where_there_are_some),
+    };
     /* Normalisations with a bias, learned positions, matrices that the files have the other way around. */
     const struct CMUnitTest of_gpt2[] = {
         cmocka_unit_test(test_gradients_of_every_parameter_are_those_of_pytorch),
@@ -588,6 +600,7 @@ int main(void) {
                        cmocka_run_group_tests_name("gpt2", of_gpt2, use_gpt2, NULL) +
                        cmocka_run_group_tests_name("gemma2", of_heads, use_gemma2, NULL) +
                        cmocka_run_group_tests_name("gemma3_text", of_heads, use_gemma3, NULL) +
+                       cmocka_run_group_tests_name("granite", of_multipliers, use_granite, NULL) +
                        cmocka_run_group_tests_name("storage", of_storage, use_llama, NULL);
     clora_context_free(context);
     return failed;

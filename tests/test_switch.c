@@ -200,6 +200,7 @@ static void test_merged_logits_are_the_unmerged_ones(void **state) {
     assert_merged_as_unmerged("tiny-qwen2", "tiny-qwen2-lora");
     assert_merged_as_unmerged("tiny-phi3", "tiny-phi3-lora");
     assert_merged_as_unmerged("tiny-gpt2", "tiny-gpt2-lora");
+    assert_merged_as_unmerged("tiny-granite", "tiny-granite-lora");
     assert_merged_as_unmerged("tiny-llama", NULL);
 }
 

@@ -107,7 +107,7 @@ static clora_status read_config(model_config *c, json_t *root, const char *path)
     if (!(eps >= 0.0 && eps < 1.0))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"rms_norm_eps\" is %g", path, eps));
     c->norm_eps = (float)eps;
-    c->embedding_scale = 1.0f;
+    c->embedding_scale = c->input_scale = c->branch_scale = c->logit_scale = 1.0f;
     TRY(json_get_bool(&c->tied, root, "tie_word_embeddings", c->family->tied, path));
     TRY(c->family->read_config(c, root, path));
     TRY(config_read_rope(c, root, path));

@@ -32,6 +32,10 @@ typedef struct model_config {
     bool gelu;             /* gates the MLP, by tanh, in the place of silu */
     float embedding_scale; /* of the embedding's rows */
     bool scale_rounded;    /* embedding_scale is of the type of the weights: when they are loaded it is rounded */
+    float input_scale;     /* of all that enters the stream, embeddings and prompts; 1 */
+    float branch_scale;    /* of what sublayers add to the stream; 1. The stream is kept divided by it, which is in
+                              input_scale and norm_eps, and sublayers just add (sublayer.h) */
+    float logit_scale;     /* of what the head makes; 1 */
     bool tied;
     bool own_head;   /* tied in config.json, but not in the files, which decide (model_files_check) */
     unsigned biases; /* bit k: the k-th of a layer's projections (model/family.h) has biases */

@@ -96,6 +96,7 @@ clora_status decoder_forward(workspace *ws, const selection *select, kv_cache *c
     TRY(own_embedding(ws, select, workspace_stream(ws, 0)));
     if (ws->has_prompt)
         TRY(op_past_embed(workspace_stream(ws, 0), select->adapter->prompt, &ws->ids, m->config.vocab));
+    TRY(op_scale(workspace_stream(ws, 0), m->config.input_scale));
     for (int l = 0; l < m->config.layers; l++)
         TRY(layer_forward(ws, select, cache, l));
     TRY(own_norm(ws, select, &ws->normed, &ws->rstd_final, workspace_stream(ws, m->config.layers), m->norm));
@@ -178,7 +179,10 @@ clora_status decoder_backward(workspace *ws, const selection *select) {
         TRY(layer_again(ws, select, l));
         TRY(layer_backward(ws, select, l, first));
     }
-    TRY(embedding_gradients(ws, select));
+    if (first < 0) {
+        TRY(op_scale(&ws->dstream, ws->model->config.input_scale));
+        TRY(embedding_gradients(ws, select));
+    }
 done:
     return status;
 }

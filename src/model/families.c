@@ -71,6 +71,24 @@ done:
     return status;
 }
 
+/* x += m f(rmsnorm(x)) is x += f(rmsnorm(x)) with eps / m^2, where x is kept as x / m: sublayers need no multiplier. */
+static clora_status read_granite(model_config *c, const json_t *root, const char *path) {
+    clora_status status = CLORA_OK;
+    float embedding, residual, logits;
+
+    TRY(read_llama(c, root, path));
+    TRY(config_positive(&c->attention_scale, root, "attention_multiplier", 1.0, path));
+    TRY(config_positive(&embedding, root, "embedding_multiplier", 1.0, path));
+    TRY(config_positive(&residual, root, "residual_multiplier", 1.0, path));
+    TRY(config_positive(&logits, root, "logits_scaling", 1.0, path));
+    c->input_scale = embedding / residual;
+    c->norm_eps /= residual * residual;
+    c->branch_scale = residual;
+    c->logit_scale = 1.0f / logits;
+done:
+    return status;
+}
+
 /* "layer_types", or else all layers from `first` on have the window. */
 static clora_status read_sliding_layers(model_config *c, const json_t *root, int64_t first, const char *path) {
     bool listed;
@@ -313,6 +331,10 @@ static const model_family families[] = {
      .partial_rope = true,
      .read_config = read_phi3,
      DECODER(decoder_norms, fused_projections)},
+    {.model_type = "granite",
+     .max_positions = 2048,
+     .read_config = read_granite,
+     DECODER(decoder_norms, decoder_projections)},
     {.model_type = "gemma",
      .max_positions = 8192,
      .read_config = read_gemma,

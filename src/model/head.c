@@ -2,6 +2,7 @@
 
 #include "base/ints.h"
 #include "model/linear.h"
+#include "ops/ops.h"
 
 static int head_projection(const workspace *ws) {
     return ws->model->projections - 1;
@@ -18,6 +19,7 @@ static clora_status make_logits(workspace *ws, const selection *s, clora_tensor 
     clora_status status = CLORA_OK;
 
     TRY(linear_forward(ws, s, head_projection(ws), product, x, NULL, &ws->u_head));
+    TRY(op_scale(product, ws->model->config.logit_scale));
     if (cap > 0.0f)
         TRY(op_softcap(logits, product, cap));
 done:
@@ -70,6 +72,7 @@ static clora_status run_chunk(workspace *ws, const selection *s, chunk *c, head_
         return classifier_backward(&c->dx, &logits, &c->x, labels, s->trains);
     if (keeps)
         TRY(op_softcap_backward(&logits, &product, cap));
+    TRY(op_scale(&logits, ws->model->config.logit_scale));
     TRY(linear_backward(ws, s, head_projection(ws), &c->dx, &logits, &c->x, &ws->u_head));
 done:
     return status;

@@ -54,17 +54,20 @@ done:
     return status;
 }
 
-/* ---- and its bottleneck ---- */
+/* ---- and its bottleneck, which sees the stream as it is, not as it is kept (config.h) ---- */
 
 /* y of the rows of x with a bottleneck. */
 static clora_status forward_adapted(workspace *ws, const selection *s, const bottleneck *b, int sublayer, int p,
                                     clora_tensor *room, clora_tensor *y, const clora_tensor *x,
                                     const clora_tensor *residual, clora_tensor *u) {
+    const float unit = ws->model->config.branch_scale;
     kept k = kept_in(room, b, (int)tensor_rows(x));
     clora_status status = CLORA_OK;
 
     TRY(add_branch(ws, s, sublayer, p, &k.x, x, b->reads_stream ? residual : NULL, u));
+    TRY(op_scale(&k.x, unit));
     TRY(op_bottleneck(y, &k.z, &k.a, &k.x, b));
+    TRY(op_scale(y, 1.0f / unit));
     if (!b->reads_stream)
         TRY(op_add(y, residual));
 done:
@@ -111,6 +114,7 @@ done:
 
 clora_status sublayer_backward(workspace *ws, const selection *s, int sublayer, clora_tensor *df) {
     const bottleneck *b = selection_sublayer(s, sublayer);
+    const float unit = ws->model->config.branch_scale;
     clora_status status = CLORA_OK;
 
     *df = ws->dstream;
@@ -121,7 +125,11 @@ clora_status sublayer_backward(workspace *ws, const selection *s, int sublayer, 
                                          .bias = parameters_gradient(s->trains, &b->values.bias),
                                          .up = parameters_gradient(s->trains, &b->values.up)};
     clora_tensor *dx = b->reads_stream ? &ws->dstream : &d.x;
+    TRY(op_scale(&ws->dstream, 1.0f / unit));
     TRY(op_bottleneck_backward(dx, &gradients, &k.z, &d.a, &ws->dstream, &k.x, &k.a, b));
+    TRY(op_scale(&ws->dstream, unit));
+    if (dx != &ws->dstream)
+        TRY(op_scale(dx, unit));
     *df = *dx;
     TRY(norm_backward(ws, s, sublayer, df));
 done:

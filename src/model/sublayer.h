@@ -10,6 +10,8 @@
  *
  *     y = residual + f + adapter(residual + f)   one that reads the stream
  *     y = residual + f + adapter(f)              one that reads what the sublayer adds
+ *
+ * Where a family multiplies f, this is so of the stream as it is, not as it is kept (model/config.h).
  */
 
 /* y (M,C) overwritten, of x, the input of projection p, with linear_forward's room for its term; sublayer: its number
