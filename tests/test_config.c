@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -69,6 +70,9 @@ static void load_form(model_config *out, const json_t *form) {
     text = json_dumps(plain, 0);
     assert_ok(load(out, text));
     out->layer_rope[0] = json_object_get(form, "sliding_inv_freq") ? ROPE_SECOND : ROPE_FIRST;
+    for (size_t i = 0; out->layer_rope[0] == ROPE_SECOND && family_at(i); i++)
+        if (strcmp(family_at(i)->model_type, "gemma3_text") == 0)
+            out->family = family_at(i);
     assert_ok(config_read_rope(out, json_object_get(form, "config"), "config.json"));
     free(text);
     json_decref(plain);

@@ -45,6 +45,8 @@ static const tenant GEMMA3 = {"tiny-gemma3_text", 1, {"tiny-gemma3_text-lora"}};
 static const tenant QWEN3 = {"tiny-qwen3", 1, {"tiny-qwen3-lora"}};
 static const tenant SMOLLM3 = {"tiny-smollm3", 1, {"tiny-smollm3-lora"}};
 static const tenant GRANITE = {"tiny-granite", 1, {"tiny-granite-lora"}};
+static const tenant OLMO2 = {"tiny-olmo2", 1, {"tiny-olmo2-lora"}};
+static const tenant OLMO3 = {"tiny-olmo3", 1, {"tiny-olmo3-lora"}};
 static const tenant GPT2 = {"tiny-gpt2", 1, {"tiny-gpt2-lora"}};
 static const tenant *family;
 
@@ -360,6 +362,16 @@ static int load_granite(void **state) {
     return load(&GRANITE);
 }
 
+static int load_olmo2(void **state) {
+    (void)state;
+    return load(&OLMO2);
+}
+
+static int load_olmo3(void **state) {
+    (void)state;
+    return load(&OLMO3);
+}
+
 static int load_gpt2(void **state) {
     (void)state;
     return load(&GPT2);
@@ -399,6 +411,8 @@ int main(void) {
                        cmocka_run_group_tests_name("qwen3", tests, load_qwen3, free_model) +
                        cmocka_run_group_tests_name("smollm3", tests, load_smollm3, free_model) +
                        cmocka_run_group_tests_name("granite", tests, load_granite, free_model) +
+                       cmocka_run_group_tests_name("olmo2", tests, load_olmo2, free_model) +
+                       cmocka_run_group_tests_name("olmo3", tests, load_olmo3, free_model) +
                        cmocka_run_group_tests_name("gpt2", tests, load_gpt2, free_model);
     clora_context_free(context);
     return failed;

@@ -544,6 +544,12 @@ static int use_granite(void **state) {
     return 0;
 }
 
+static int use_olmo2(void **state) {
+    (void)state;
+    family = "tiny-olmo2";
+    return 0;
+}
+
 static int use_gpt2(void **state) {
     (void)state;
     family = "tiny-gpt2";
@@ -601,6 +607,7 @@ int main(void) {
                        cmocka_run_group_tests_name("gemma2", of_heads, use_gemma2, NULL) +
                        cmocka_run_group_tests_name("gemma3_text", of_heads, use_gemma3, NULL) +
                        cmocka_run_group_tests_name("granite", of_multipliers, use_granite, NULL) +
+                       cmocka_run_group_tests_name("olmo2", of_heads, use_olmo2, NULL) +
                        cmocka_run_group_tests_name("storage", of_storage, use_llama, NULL);
     clora_context_free(context);
     return failed;

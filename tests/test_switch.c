@@ -201,6 +201,7 @@ static void test_merged_logits_are_the_unmerged_ones(void **state) {
     assert_merged_as_unmerged("tiny-phi3", "tiny-phi3-lora");
     assert_merged_as_unmerged("tiny-gpt2", "tiny-gpt2-lora");
     assert_merged_as_unmerged("tiny-granite", "tiny-granite-lora");
+    assert_merged_as_unmerged("tiny-olmo2", "tiny-olmo2-lora");
     assert_merged_as_unmerged("tiny-llama", NULL);
 }
 

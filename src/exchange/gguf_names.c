@@ -37,12 +37,13 @@ static const gguf_part gpt2[] = {
 static const char usual[] = "model.layers";
 
 static const gguf_family families[] = {
-    {"llama", "llama", usual, apart, true},     {"mistral", "llama", usual, apart, true},
-    {"qwen2", "qwen2", usual, apart, false},    {"qwen3", "qwen3", usual, apart, false},
-    {"phi3", "phi3", usual, fused, false},      {"smollm3", "smollm3", usual, apart, true},
-    {"granite", "granite", usual, apart, true}, {"gemma", "gemma", usual, apart, false},
-    {"gemma2", "gemma2", usual, apart, false},  {"gemma3_text", "gemma3", usual, apart, false},
-    {"olmo2", "olmo2", usual, apart, false},    {"gpt2", "gpt2", "transformer.h", gpt2, false},
+    {"llama", "llama", usual, apart, true},         {"mistral", "llama", usual, apart, true},
+    {"qwen2", "qwen2", usual, apart, false},        {"qwen3", "qwen3", usual, apart, false},
+    {"phi3", "phi3", usual, fused, false},          {"smollm3", "smollm3", usual, apart, true},
+    {"granite", "granite", usual, apart, true},     {"gemma", "gemma", usual, apart, false},
+    {"gemma2", "gemma2", usual, apart, false},      {"gemma3_text", "gemma3", usual, apart, false},
+    {"olmo2", "olmo2", usual, apart, false},        {"olmo3", "olmo2", usual, apart, false},
+    {"gpt2", "gpt2", "transformer.h", gpt2, false},
 };
 static const gguf_family unknown = {NULL, NULL, usual, apart, false};
 

@@ -83,7 +83,7 @@ static inline const weight *adapter_head(const clora_adapter *adapter, const wei
     return adapter && adapter->saved && adapter->saved->head ? adapter->saved->head : own;
 }
 static inline const clora_tensor *adapter_gain(const clora_adapter *adapter, const clora_tensor *own) {
-    const clora_tensor *copy = adapter ? saved_modules_gain(adapter->saved, own) : NULL;
+    const clora_tensor *copy = adapter && own ? saved_modules_gain(adapter->saved, own) : NULL;
     return copy ? copy : own;
 }
 

@@ -47,6 +47,10 @@ static int usual_head_dim(const model_config *c) {
     return c->hidden >= c->heads ? c->hidden / c->heads : 1;
 }
 
+static double usual_norm_eps(const model_config *c) {
+    return c->family->norm_eps > 0.0f ? (double)c->family->norm_eps : 1e-6;
+}
+
 static clora_status read_sizes(model_config *c, const json_t *root, const char *path) {
     clora_status status = CLORA_OK;
 
@@ -103,7 +107,7 @@ static clora_status read_config(model_config *c, json_t *root, const char *path)
         TRY(c->family->translate(root, path));
     TRY(read_activation(c, root, path));
     TRY(read_sizes(c, root, path));
-    TRY(json_get_real(&eps, root, "rms_norm_eps", 1e-6, path));
+    TRY(json_get_real(&eps, root, "rms_norm_eps", usual_norm_eps(c), path));
     if (!(eps >= 0.0 && eps < 1.0))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"rms_norm_eps\" is %g", path, eps));
     c->norm_eps = (float)eps;

@@ -251,7 +251,10 @@ static clora_status read_two(model_config *c, const json_t *root, const char *pa
     if (scaling)
         first.rope = scaling;
     TRY(read_settings(&c->rope[ROPE_FIRST], &first, "rope_theta", family_theta(c)));
-    TRY(read_settings(&c->rope[ROPE_SECOND], &second, "rope_local_base_freq", usual_theta));
+    if (c->family->local_theta)
+        TRY(read_settings(&c->rope[ROPE_SECOND], &second, "rope_local_base_freq", usual_theta));
+    else
+        TRY(read_settings(&c->rope[ROPE_SECOND], &second, "rope_theta", family_theta(c)));
     if (c->rope[ROPE_SECOND].kind == ROPE_LONGROPE)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: sliding layers with rope scaling \"longrope\"", path));
 done:

@@ -112,13 +112,33 @@ static clora_status gain_gradient(const workspace *ws, const selection *s, const
     return dg.buffer ? op_rmsnorm_dg(&dg, &ws->dnorm, x, rstd) : CLORA_OK;
 }
 
+/* What a sublayer began with, x normalised, once more; x itself where nothing normalises it. */
+static clora_status input_again(workspace *ws, const clora_tensor **out, const clora_tensor *x,
+                                const clora_tensor *rstd, const clora_tensor *gain) {
+    *out = gain ? &ws->normed : x;
+    return gain ? op_rmsnorm_apply(&ws->normed, x, rstd, gain, ws->model->config.norm_plus_one) : CLORA_OK;
+}
+
+/* Its gradient, in dnorm, joins that of the stream. */
+static clora_status input_backward(workspace *ws, const selection *s, const clora_tensor *x, const clora_tensor *rstd,
+                                   const clora_tensor *gain) {
+    clora_status status = CLORA_OK;
+
+    if (!gain)
+        return op_add(&ws->dstream, &ws->dnorm);
+    TRY(gain_gradient(ws, s, gain, x, rstd));
+    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, rstd, gain, ws->model->config.norm_plus_one, true));
+done:
+    return status;
+}
+
 /* The gradient of a layer's output stands in dstream; afterwards that of its input does, unless `first` lies in the
  * layer. */
 static clora_status layer_backward(workspace *ws, const selection *s, int l, int first) {
     const model_layer *w = &ws->model->layer[l];
     const model_config *c = &ws->model->config;
     const int at = l * DECODER_PROJECTIONS;
-    const clora_tensor *x = workspace_stream(ws, l);
+    const clora_tensor *x = workspace_stream(ws, l), *in = &ws->normed;
     layer_activations *a = workspace_layer(ws, l);
     const attention_activations *t = workspace_attention(ws, l);
     const clora_tensor *gain_mlp = adapter_gain(s->adapter, w->norm[DECODER_NORM_MLP]);
@@ -137,13 +157,12 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
                            c->gelu));
     TRY(linear_backward_parameters(ws, s, at + DECODER_DOWN, &df, &ws->dact));
     if (linear_needs_input(ws, s, at + DECODER_GATE_UP))
-        TRY(op_rmsnorm_apply(&ws->normed, &a->mid, &a->rstd_mlp, gain_mlp, c->norm_plus_one));
-    TRY(linear_backward(ws, s, at + DECODER_GATE_UP, first < at + DECODER_GATE_UP ? &ws->dnorm : NULL, &a->gu,
-                        &ws->normed, &a->u[DECODER_GATE_UP]));
+        TRY(input_again(ws, &in, &a->mid, &a->rstd_mlp, gain_mlp));
+    TRY(linear_backward(ws, s, at + DECODER_GATE_UP, first < at + DECODER_GATE_UP ? &ws->dnorm : NULL, &a->gu, in,
+                        &a->u[DECODER_GATE_UP]));
     if (first >= at + DECODER_GATE_UP)
         return CLORA_OK;
-    TRY(gain_gradient(ws, s, gain_mlp, &a->mid, &a->rstd_mlp));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, gain_mlp, c->norm_plus_one, true));
+    TRY(input_backward(ws, s, &a->mid, &a->rstd_mlp, gain_mlp));
 
     TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), &df));
     TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &df, &t->att,
@@ -152,14 +171,13 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
         return CLORA_OK;
     TRY(attend_backward(ws, s, t, l));
 
+    in = &ws->normed;
     if (linear_needs_input(ws, s, at + DECODER_QKV))
-        TRY(op_rmsnorm_apply(&ws->normed, x, &a->rstd_attention, gain_attention, c->norm_plus_one));
-    TRY(linear_backward(ws, s, at + DECODER_QKV, first < at ? &ws->dnorm : NULL, &ws->dqkv, &ws->normed,
-                        &a->u[DECODER_QKV]));
+        TRY(input_again(ws, &in, x, &a->rstd_attention, gain_attention));
+    TRY(linear_backward(ws, s, at + DECODER_QKV, first < at ? &ws->dnorm : NULL, &ws->dqkv, in, &a->u[DECODER_QKV]));
     if (first >= at)
         return CLORA_OK;
-    TRY(gain_gradient(ws, s, gain_attention, x, &a->rstd_attention));
-    TRY(op_rmsnorm_backward(&ws->dstream, &ws->dnorm, x, &a->rstd_attention, gain_attention, c->norm_plus_one, true));
+    TRY(input_backward(ws, s, x, &a->rstd_attention, gain_attention));
 done:
     return status;
 }

@@ -38,6 +38,14 @@ static const family_norm gemma3_norms[DECODER_NORMS] = {
     [DECODER_NORM_AFTER_MLP] = {"post_feedforward_layernorm", WIDTH_HIDDEN},
 };
 
+/* Nothing before a sublayer, and all heads together. */
+static const family_norm olmo_norms[DECODER_NORMS] = {
+    [DECODER_NORM_QUERIES] = {"self_attn.q_norm", WIDTH_QUERIES},
+    [DECODER_NORM_KEYS] = {"self_attn.k_norm", WIDTH_KEYS},
+    [DECODER_NORM_AFTER_ATTENTION] = {"post_attention_layernorm", WIDTH_HIDDEN},
+    [DECODER_NORM_AFTER_MLP] = {"post_feedforward_layernorm", WIDTH_HIDDEN},
+};
+
 static const family_projection decoder_projections[] = {
     [DECODER_QKV] = {WIDTH_HIDDEN,
                      3,
@@ -57,14 +65,22 @@ static const family_projection fused_projections[] = {
     [DECODER_DOWN] = {WIDTH_FFN, 1, {{"mlp.down_proj", WIDTH_HIDDEN}}},
 };
 
+/* Of all of attention's projections. */
+static clora_status read_attention_bias(model_config *c, const json_t *root, const char *path) {
+    bool is;
+    const clora_status status = json_get_bool(&is, root, "attention_bias", false, path);
+
+    if (status == CLORA_OK && is)
+        c->biases |= 1u << DECODER_QKV | 1u << DECODER_OUT;
+    return status;
+}
+
 static clora_status read_llama(model_config *c, const json_t *root, const char *path) {
-    bool attention, mlp;
+    bool mlp;
     clora_status status = CLORA_OK;
 
-    TRY(json_get_bool(&attention, root, "attention_bias", false, path));
+    TRY(read_attention_bias(c, root, path));
     TRY(json_get_bool(&mlp, root, "mlp_bias", false, path));
-    if (attention)
-        c->biases |= 1u << DECODER_QKV | 1u << DECODER_OUT;
     if (mlp)
         c->biases |= 1u << DECODER_GATE_UP | 1u << DECODER_DOWN;
 done:
@@ -99,12 +115,9 @@ static clora_status read_sliding_layers(model_config *c, const json_t *root, int
     return status;
 }
 
-/* transformers knows other defaults of it. */
 static clora_status read_phi3(model_config *c, const json_t *root, const char *path) {
     clora_status status = CLORA_OK;
 
-    if (!config_is_set(root, "rms_norm_eps"))
-        c->norm_eps = 1e-5f;
     if (config_is_set(root, "sliding_window"))
         TRY(layer_types_read_window(c, root, 0, path));
     TRY(read_sliding_layers(c, root, 0, path));
@@ -147,7 +160,7 @@ static clora_status read_mistral(model_config *c, const json_t *root, const char
 /* Gains beside 1, and rows of the embedding times sqrt(hidden) in the weights' type. */
 static clora_status read_gemma(model_config *c, const json_t *root, const char *path) {
     clora_status status = CLORA_OK;
-    bool both_ways, attention;
+    bool both_ways;
 
     TRY(json_get_bool(&both_ways, root, "use_bidirectional_attention", false, path));
     if (both_ways)
@@ -155,9 +168,7 @@ static clora_status read_gemma(model_config *c, const json_t *root, const char *
                        "%s: \"use_bidirectional_attention\" is set; only causal attention is "
                        "supported",
                        path));
-    TRY(json_get_bool(&attention, root, "attention_bias", false, path));
-    if (attention)
-        c->biases |= 1u << DECODER_QKV | 1u << DECODER_OUT;
+    TRY(read_attention_bias(c, root, path));
     c->norm_plus_one = true;
     c->embedding_scale = sqrtf((float)c->hidden);
     c->scale_rounded = true;
@@ -217,6 +228,12 @@ done:
     return status;
 }
 
+/* Layers with a window have a rotation of their own. */
+static void rotate_sliding_layers(model_config *c) {
+    for (int l = 0; l < c->layers; l++)
+        c->layer_rope[l] = c->slides[l] ? ROPE_SECOND : ROPE_FIRST;
+}
+
 /* 0 for null; usual: without the key. */
 static clora_status read_cap(float *out, const json_t *root, const char *key, float usual, const char *path) {
     const json_t *value = json_object_get(root, key);
@@ -247,7 +264,6 @@ static clora_status read_gemma2(model_config *c, const json_t *root, const char 
     return status == CLORA_OK ? read_pattern(c, root, 2, path) : status;
 }
 
-/* Layers with a window have a rotation of their own. */
 static clora_status read_gemma3(model_config *c, const json_t *root, const char *path) {
     clora_status status = CLORA_OK;
     int pattern;
@@ -255,8 +271,17 @@ static clora_status read_gemma3(model_config *c, const json_t *root, const char 
     TRY(read_later_gemma(c, root, 0.0f, 0.0f, path));
     TRY(config_size(&pattern, root, "sliding_window_pattern", 6, path));
     TRY(read_pattern(c, root, pattern, path));
-    for (int l = 0; l < c->layers; l++)
-        c->layer_rope[l] = c->slides[l] ? ROPE_SECOND : ROPE_FIRST;
+    rotate_sliding_layers(c);
+done:
+    return status;
+}
+
+static clora_status read_olmo3(model_config *c, const json_t *root, const char *path) {
+    clora_status status = CLORA_OK;
+
+    TRY(read_attention_bias(c, root, path));
+    TRY(read_pattern(c, root, 4, path));
+    rotate_sliding_layers(c);
 done:
     return status;
 }
@@ -328,6 +353,7 @@ static const model_family families[] = {
      DECODER(decoder_norms, decoder_projections)},
     {.model_type = "phi3",
      .max_positions = 4096,
+     .norm_eps = 1e-5f,
      .partial_rope = true,
      .read_config = read_phi3,
      DECODER(decoder_norms, fused_projections)},
@@ -348,9 +374,21 @@ static const model_family families[] = {
     {.model_type = "gemma3_text",
      .max_positions = 131072,
      .rope_theta = 1000000.0f,
+     .local_theta = true,
      .read_config = read_gemma3,
      GEMMA,
      DECODER(gemma3_norms, decoder_projections)},
+    {.model_type = "olmo2",
+     .max_positions = 2048,
+     .norm_eps = 1e-5f,
+     .read_config = read_attention_bias,
+     DECODER(olmo_norms, decoder_projections)},
+    {.model_type = "olmo3",
+     .max_positions = 2048,
+     .norm_eps = 1e-5f,
+     .rope_theta = 500000.0f,
+     .read_config = read_olmo3,
+     DECODER(olmo_norms, decoder_projections)},
     {.model_type = "gpt2", .max_positions = 1024, GPT2},
 };
 

@@ -33,7 +33,9 @@ typedef struct model_family {
 
     /* Where config.json does not say. */
     int max_positions, head_dim; /* head_dim 0: hidden / heads */
+    float norm_eps;              /* 0: 1e-6 */
     float rope_theta;            /* 0: 10000 */
+    bool local_theta;            /* that of sliding layers has a key of its own, and is 10000 without it */
     const char *activation;      /* of the MLP; NULL: silu */
     bool tied;
 

@@ -160,10 +160,13 @@ clora_status linear_forward_normed(workspace *ws, const selection *s, int p, clo
     clora_status status = CLORA_OK;
 
     if (apart) {
-        TRY(own_norm(ws, s, &ws->normed, rstd, x, gain));
-        TRY(linear_forward(ws, s, p, y, &ws->normed, NULL, u_space));
+        if (gain)
+            TRY(own_norm(ws, s, &ws->normed, rstd, x, gain));
+        TRY(linear_forward(ws, s, p, y, gain ? &ws->normed : x, NULL, u_space));
         return act ? op_swiglu(act, y, ws->model->config.gelu) : CLORA_OK;
     }
+    if (lr && !gain)
+        TRY(op_lowrank_down(&u, x, lr));
     TRY(op_matmul_fused(act ? act : y, x, ws->model->projection[p].weight, lr, lr ? &u : NULL, &fusion));
 done:
     return status;

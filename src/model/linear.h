@@ -15,8 +15,9 @@ clora_status linear_forward(workspace *ws, const selection *s, int p, clora_tens
                             const clora_tensor *residual, clora_tensor *u_space);
 
 /*
- * y (M, N) overwritten = the projection of rmsnorm(x), and act (M, N/2) = swiglu(y) unless act is NULL. For a backward
- * pass x's rstd and y are kept; without one y is scratch where act is wanted, and launches are few.
+ * y (M, N) overwritten = the projection of rmsnorm(x), or of x where gain is NULL, and act (M, N/2) = swiglu(y) unless
+ * act is NULL. For a backward pass x's rstd and y are kept; without one y is scratch where act is wanted, and launches
+ * are few.
  */
 clora_status linear_forward_normed(workspace *ws, const selection *s, int p, clora_tensor *y, clora_tensor *act,
                                    const clora_tensor *x, const clora_tensor *gain, clora_tensor *rstd,
