@@ -241,12 +241,24 @@ static void test_caps_and_scale_are_what_the_file_or_the_family_says(void **stat
 }
 
 static void test_an_unknown_family_is_refused_with_those_there_are(void **state) {
+    static const char *const near[] = {
+        "granitemoe", "granitemoehybrid", "olmo",    "olmoe",  "qwen2_moe", "qwen3_moe", "qwen3_next", "mixtral",
+        "phi",        "phimoe",           "gemma3n", "llama4", "cohere2",   "nemotron",  "stablelm",   "gpt_bigcode"};
+    char text[512], words[96];
+
     (void)state;
     model_config config;
 
     assert_refused(load(&config, "{\"model_type\": \"gpt_neox\"}"), CLORA_ERROR_UNSUPPORTED, "\"gpt_neox\"");
     assert_refused(load(&config, "{\"model_type\": \"gpt_neox\"}"), CLORA_ERROR_UNSUPPORTED,
                    "these are: llama, mistral, qwen2");
+    for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++) {
+        snprintf(text, sizeof(text), "{\"model_type\": \"%s\", " NUMBERS "}", near[i]);
+        snprintf(words, sizeof(words), "model_type \"%s\" is not supported; these are: llama, ", near[i]);
+        assert_refused(load(&config, text), CLORA_ERROR_UNSUPPORTED, words);
+        assert_non_null(strstr(clora_last_error(), ", granite, "));
+        assert_non_null(strstr(clora_last_error(), ", gpt2"));
+    }
     assert_refused(load(&config, "{\"model_type\": null}"), CLORA_ERROR_FORMAT, "\"model_type\" is missing");
 }
 
