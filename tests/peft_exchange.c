@@ -144,6 +144,8 @@ static const exchange CASES[] = {
     {"tiny-llama", "tiny-llama-prompt", true, {.rank = 0}},
     {"tiny-qwen2", "tiny-qwen2-prefix", true, {.rank = 0}},
     {"tiny-qwen2", "tiny-qwen2-prompt", true, {.rank = 0}},
+    {"tiny-gpt2", "tiny-gpt2-prefix", true, {.rank = 0}},
+    {"tiny-granite", "tiny-granite-prompt", true, {.rank = 0}},
 };
 
 static clora_status fill_b(clora_adapter *adapter, uint64_t seed) {

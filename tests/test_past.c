@@ -24,7 +24,8 @@ enum { V = 97, MOST = 64 * V };
 static const double tolerance = 1e-4;
 
 static clora_context *context;
-static const char *const bases[] = {"tiny-llama", "tiny-qwen2", "tiny-mistral", "tiny-qwen3"};
+static const char *const bases[] = {"tiny-llama", "tiny-qwen2", "tiny-granite", "tiny-mistral",
+                                    "tiny-qwen3", "tiny-gpt2",  "tiny-olmo2"};
 static clora_model *models[sizeof(bases) / sizeof(bases[0])];
 
 /* PEFT's adapters; trained is where PEFT trains them. */
@@ -33,13 +34,13 @@ static const struct {
     int model;
     bool trained;
 } cases[] = {
-    {"tiny-llama-prefix", 0, true},
-    {"tiny-llama-prompt", 0, true},
-    {"tiny-qwen2-prefix", 1, true},
-    {"tiny-qwen2-prompt", 1, true},
-    {"tiny-mistral-prefix", 2, true}, /* longer than the window */
-    {"tiny-qwen3-prefix", 3, true},   /* whose keys are not beside their values in training */
-    {"tiny-llama-prefix-projection", 0, false},
+    {"tiny-llama-prefix", 0, true},   {"tiny-llama-prompt", 0, true},
+    {"tiny-qwen2-prefix", 1, true},   {"tiny-qwen2-prompt", 1, true},
+    {"tiny-mistral-prefix", 3, true}, /* longer than the window */
+    {"tiny-qwen3-prefix", 4, true},   /* whose keys are not beside their values in training */
+    {"tiny-gpt2-prefix", 5, true},    /* whose positions are learned */
+    {"tiny-granite-prompt", 2, true}, /* whose embeddings are multiplied, the prompt's with them */
+    {"tiny-olmo2-prefix", 6, true},   {"tiny-llama-prefix-projection", 0, false},
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]), TRAINED = CASES - 1, BASES = sizeof(bases) / sizeof(bases[0]) };
 
@@ -210,7 +211,7 @@ static void test_a_beginning_as_text_is_that_text(void **state) {
     options.tokens = 3;
     options.ids = text;
     options.id_count = 3;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 6; i++) {
         clora_model *m = models[i / 2];
         clora_adapter *adapter = NULL;
         clora_session *session = NULL;
