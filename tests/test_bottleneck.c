@@ -17,18 +17,25 @@
 #include "support/scratch.h"
 #include "support/training.h"
 
-/* Bottleneck adapters against PyTorch (tests/fixtures/make_bottleneck.py), of either style on either family. */
+/* Bottleneck adapters against PyTorch (tests/fixtures/make_bottleneck.py), of either style: of plain families, of one
+ * that multiplies what sublayers add, and of one that normalises it. */
 
-enum { V = 97, GOLDEN = 4 };
+enum { V = 97, GOLDEN = 8, BASES = 4 };
 
 static clora_context *context;
-static clora_model *llama, *qwen2;
-static const char *const golden[GOLDEN] = {"tiny-llama-pfeiffer", "tiny-llama-houlsby", "tiny-qwen2-pfeiffer",
-                                           "tiny-qwen2-houlsby"};
+static const char *const bases[BASES] = {"tiny-llama", "tiny-qwen2", "tiny-granite", "tiny-olmo2"};
+static clora_model *models[BASES], *llama;
+static const char *const golden[GOLDEN] = {"tiny-llama-pfeiffer", "tiny-llama-houlsby",    "tiny-qwen2-pfeiffer",
+                                           "tiny-qwen2-houlsby",  "tiny-granite-pfeiffer", "tiny-granite-houlsby",
+                                           "tiny-olmo2-pfeiffer", "tiny-olmo2-houlsby"};
 static const double tolerance = 1e-4;
 
 static clora_model *model_of(const char *name) {
-    return strstr(name, "qwen2") ? qwen2 : llama;
+    int i = 0;
+
+    while (strncmp(name, bases[i], strlen(bases[i])) != 0)
+        i++;
+    return models[i];
 }
 
 static clora_adapter *load(const char *name) {
@@ -452,14 +459,15 @@ int main(void) {
         fprintf(stderr, "skipped: %s\n", clora_last_error());
         return 77;
     }
-    if (clora_model_load(&llama, context, fixture_path("tiny-llama"), NULL) != CLORA_OK ||
-        clora_model_load(&qwen2, context, fixture_path("tiny-qwen2"), NULL) != CLORA_OK) {
-        fprintf(stderr, "%s\n", clora_last_error());
-        return 1;
-    }
+    for (int i = 0; i < BASES; i++)
+        if (clora_model_load(&models[i], context, fixture_path(bases[i]), NULL) != CLORA_OK) {
+            fprintf(stderr, "%s\n", clora_last_error());
+            return 1;
+        }
+    llama = models[0];
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    clora_model_free(llama);
-    clora_model_free(qwen2);
+    for (int i = 0; i < BASES; i++)
+        clora_model_free(models[i]);
     clora_context_free(context);
     return failed;
 }
