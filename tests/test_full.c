@@ -508,53 +508,21 @@ static void test_a_configuration_says_how_weights_begin(void **state) {
                    "not \"float8\"");
 }
 
-static int use_llama(void **state) {
-    (void)state;
-    family = "tiny-llama";
-    return 0;
-}
+#define FAMILY(name)                      \
+    static int use_##name(void **state) { \
+        (void)state;                      \
+        family = "tiny-" #name;           \
+        return 0;                         \
+    }
 
-static int use_qwen2(void **state) {
-    (void)state;
-    family = "tiny-qwen2";
-    return 0;
-}
-
-static int use_gemma2(void **state) {
-    (void)state;
-    family = "tiny-gemma2";
-    return 0;
-}
-
-static int use_gemma3(void **state) {
-    (void)state;
-    family = "tiny-gemma3_text";
-    return 0;
-}
-
-static int use_qwen3(void **state) {
-    (void)state;
-    family = "tiny-qwen3";
-    return 0;
-}
-
-static int use_granite(void **state) {
-    (void)state;
-    family = "tiny-granite";
-    return 0;
-}
-
-static int use_olmo2(void **state) {
-    (void)state;
-    family = "tiny-olmo2";
-    return 0;
-}
-
-static int use_gpt2(void **state) {
-    (void)state;
-    family = "tiny-gpt2";
-    return 0;
-}
+FAMILY(llama)
+FAMILY(qwen2)
+FAMILY(gemma2)
+FAMILY(gemma3_text)
+FAMILY(qwen3)
+FAMILY(granite)
+FAMILY(olmo2)
+FAMILY(gpt2)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -578,14 +546,9 @@ int main(void) {
         cmocka_unit_test(test_gradients_of_every_parameter_are_those_of_pytorch),
         cmocka_unit_test(test_norms_train_alone),
     };
-    /* What the stream is kept divided by. */
-    const struct CMUnitTest of_multipliers[] = {
-        cmocka_unit_test(test_gradients_of_every_parameter_are_those_of_pytorch),
-        cmocka_unit_test(test_ten_steps_are_those_of_pytorch),
-        cmocka_unit_test(test_biases_train_alone_where_there_are_some),
-    };
-    /* Normalisations with a bias, learned positions, matrices that the files have the other way around. */
-    const struct CMUnitTest of_gpt2[] = {
+    /* Normalisations with a bias, learned positions, matrices that the files have the other way around; a stream that
+     * is kept divided. */
+    const struct CMUnitTest with_biases[] = {
         cmocka_unit_test(test_gradients_of_every_parameter_are_those_of_pytorch),
         cmocka_unit_test(test_ten_steps_are_those_of_pytorch),
         cmocka_unit_test(test_biases_train_alone_where_there_are_some),
@@ -603,10 +566,10 @@ int main(void) {
     const int failed = cmocka_run_group_tests_name("llama", tests, use_llama, NULL) +
                        cmocka_run_group_tests_name("qwen2", tests, use_qwen2, NULL) +
                        cmocka_run_group_tests_name("qwen3", of_heads, use_qwen3, NULL) +
-                       cmocka_run_group_tests_name("gpt2", of_gpt2, use_gpt2, NULL) +
+                       cmocka_run_group_tests_name("gpt2", with_biases, use_gpt2, NULL) +
                        cmocka_run_group_tests_name("gemma2", of_heads, use_gemma2, NULL) +
-                       cmocka_run_group_tests_name("gemma3_text", of_heads, use_gemma3, NULL) +
-                       cmocka_run_group_tests_name("granite", of_multipliers, use_granite, NULL) +
+                       cmocka_run_group_tests_name("gemma3_text", of_heads, use_gemma3_text, NULL) +
+                       cmocka_run_group_tests_name("granite", with_biases, use_granite, NULL) +
                        cmocka_run_group_tests_name("olmo2", of_heads, use_olmo2, NULL) +
                        cmocka_run_group_tests_name("storage", of_storage, use_llama, NULL);
     clora_context_free(context);
