@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -87,8 +86,6 @@ clora_status sequence_file_open(bool *found, clora_dataset *dataset, const seque
         file_map_close(&dataset->file);
         goto done;
     }
-    /* rows come in any order: what lies around one is of no use */
-    madvise((void *)(uintptr_t)dataset->file.data, dataset->file.size, MADV_RANDOM);
     TRY(take_tables(dataset, &h));
     dataset->path = alloc_string(key->path);
     if (!dataset->path)
