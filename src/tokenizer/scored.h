@@ -10,7 +10,7 @@ typedef enum scored_kind {
     SCORED_NORMAL = 1,
     SCORED_UNKNOWN = 2,
     SCORED_CONTROL = 3,
-    SCORED_OWN = 4, /* user-defined: comes whole, and is part of no other */
+    SCORED_OWN = 4, /* user-defined: comes whole */
     SCORED_UNUSED = 5,
     SCORED_BYTE = 6
 } scored_kind;

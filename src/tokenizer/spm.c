@@ -53,7 +53,7 @@ static json_t *normalizer(const scored_vocab *v, bool prefix) {
     return json_pack("{s:s, s:o}", "type", "Sequence", "normalizers", steps);
 }
 
-/* The prefix of a text alone (`first`). Then the tokens that come whole, of which the longest goes first. */
+/* A token that comes whole. */
 typedef struct own_token {
     const char *text;
     size_t size;
@@ -81,7 +81,7 @@ done:
     return status;
 }
 
-/* A regular expression for all of them; empty where there are none. */
+/* A regular expression for all of them, of which the longest goes first; empty where there are none. */
 static clora_status list_own(text_buffer *out, const scored_vocab *v) {
     own_token *own = alloc_array(v->count, sizeof(*own));
     clora_status status = CLORA_OK;
@@ -98,6 +98,7 @@ static clora_status list_own(text_buffer *out, const scored_vocab *v) {
     return status;
 }
 
+/* `first`: the prefix stands before a text alone. Unigram's scores part own tokens from the rest, merges do not. */
 static clora_status pretokenizer(json_t **out, const scored_vocab *v, bool first) {
     clora_status status = CLORA_OK;
     json_t *steps = json_array();
@@ -106,12 +107,14 @@ static clora_status pretokenizer(json_t **out, const scored_vocab *v, bool first
     if (first)
         json_push(&steps, json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", MARK, "prepend_scheme",
                                     "first", "split", 0));
-    TRY(list_own(&own, v));
+    if (!v->unigram)
+        TRY(list_own(&own, v));
     if (own.size > 1)
         json_push(&steps, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", own.data,
                                     "behavior", "Isolated", "invert", 0));
-    *out = json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", steps);
+    *out = json_pack("{s:s, s:O}", "type", "Sequence", "pretokenizers", steps);
 done:
+    json_decref(steps);
     text_finish(&own);
     return status;
 }

@@ -8,8 +8,9 @@
 #include "base/json.h"
 #include "tokenizer/score.h"
 
-#define UNKNOWN_PENALTY 10.0 /* below the lowest score */
-#define LONGEST_TOKEN 2048   /* bytes; SentencePiece makes tokens of up to 512 characters */
+#define UNKNOWN_PENALTY 10.0      /* below the lowest score */
+#define OWN_SCORE ((double)-0.1f) /* SentencePiece's of user-defined tokens: hardly anything is better */
+#define LONGEST_TOKEN 2048        /* bytes; SentencePiece makes tokens of up to 512 characters */
 
 /* A place between two characters of a piece: how the best way there arrives, and where it goes on from there. */
 typedef struct unigram_place {
@@ -86,7 +87,7 @@ static clora_status read_scored(unigram *u, const scored_vocab *scored, token_te
         if (token->token.size > LONGEST_TOKEN || token->token.size == 0)
             return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: token %zu has %zu bytes, clora knows 1 to %d", where, i,
                               token->token.size, LONGEST_TOKEN);
-        u->scores[i] = (double)token->score;
+        u->scores[i] = token->kind == SCORED_OWN ? OWN_SCORE : (double)token->score;
         texts[i] = is_text(token) ? u->vocab.tokens[i] : (token_text){"", 0};
         if (token->kind == SCORED_NORMAL && token->score < lowest)
             lowest = token->score;
