@@ -54,7 +54,8 @@ class EndOfText(DataTest):
     def test_a_generation_ends_at_the_eos_that_training_teaches(self):
         for changes in ({}, {"generation_config": None}, {"generation_config": {"eos_token_id": [1, 5]}}):
             err = self.ends(self.model(tokenizer_config={"eos_token": self.token}, **changes))
-            self.one_line(err, "note: ", f"tokenizer_config.json says {json.dumps(self.token)} (id {self.id})")
+            token = json.dumps(self.token, ensure_ascii=False)
+            self.one_line(err, "note: ", f"tokenizer_config.json says {token} (id {self.id})")
         model = self.model(tokenizer_config={"eos_token": {"content": self.token}})
         self.assertEqual(clora("generate", model, "--prompt", "a", "--max-tokens", "1", "--quiet")[2], "")
 

@@ -16,7 +16,7 @@ LAYERS, HIDDEN = (lambda config: (config["num_hidden_layers"], config["hidden_si
 PROMPT = "The quick brown fox"
 
 
-def make_adapter(path, rank, hidden=HIDDEN, spread=0.1):
+def make_adapter(path, rank, hidden=HIDDEN, spread=0.4):
     """q_proj of every layer, in random numbers."""
     path.mkdir(parents=True)
     numbers = random.Random(rank)

@@ -174,9 +174,9 @@ class Generate(UseTest):
         texts = [json.loads(line)["text"] for line in out.splitlines()]
         alone = self.succeeds("generate", MODEL, "--prompt", "city = Madrid; drink", *options)
         self.assertEqual(texts[1], json.loads(alone)["text"])
-        self.assertIn(";", texts[1])
-        cut = json.loads(self.succeeds("generate", MODEL, "--prompt", "city = Madrid; drink", *options, "--stop", ";"))
-        self.assertEqual((cut["stop"], cut["text"]), ("text", texts[1].split(";")[0]))
+        self.assertIn(".", texts[1])
+        cut = json.loads(self.succeeds("generate", MODEL, "--prompt", "city = Madrid; drink", *options, "--stop", "."))
+        self.assertEqual((cut["stop"], cut["text"]), ("text", texts[1].split(".")[0]))
         ngrams = json.loads(self.succeeds("generate", MODEL, "--prompt", "city = Madrid; drink", *options,
                                           "--no-repeat-ngram", "1"))
         self.assertEqual(len(set(ngrams["ids"])), len(ngrams["ids"]))
