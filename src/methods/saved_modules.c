@@ -52,19 +52,23 @@ done:
     return status;
 }
 
+/* Side by side in one buffer. */
 static clora_status create_gains(saved_modules *s, const base_model *base) {
-    const int C = base->hidden;
     clora_status status = CLORA_OK;
-    int gains = 0;
+    int all = 0, at = 0;
 
     for (int i = 0; i < s->count; i++)
-        gains += s->module[i].tensor.N == 0;
-    if (gains == 0)
+        all += s->module[i].tensor.N == 0 ? s->module[i].tensor.K : 0;
+    if (all == 0)
         return CLORA_OK;
-    TRY(tensor_new(&s->gains, base->context, CLORA_DTYPE_F32, 1, gains * C));
-    for (int i = s->count - 1; i >= 0; i--)
-        if (s->module[i].tensor.N == 0)
-            s->module[i].gain = tensor_slice(s->gains, (size_t)--gains * (size_t)C, 1, C);
+    TRY(tensor_new(&s->gains, base->context, CLORA_DTYPE_F32, 1, all));
+    for (int i = 0; i < s->count; i++) {
+        const base_tensor *t = &s->module[i].tensor;
+        if (t->N > 0)
+            continue;
+        s->module[i].gain = tensor_slice(s->gains, (size_t)at, 1, t->K);
+        at += t->K;
+    }
 done:
     return status;
 }
