@@ -201,7 +201,9 @@ static clora_status run_case(clora_context *context, const exchange *c, const ch
     if (c->resaved) {
         TRY(clora_adapter_load(&adapter, model, from));
     } else {
-        TRY(clora_adapter_create(&adapter, model, &c->options));
+        clora_adapter_options options = c->options;
+        options.size = sizeof(options);
+        TRY(clora_adapter_create(&adapter, model, &options));
         TRY(fill_b(adapter, c->options.seed));
     }
     TRY(clora_adapter_save(adapter, adapter_path, base));
