@@ -187,6 +187,19 @@ static void test_a_plan_of_a_whole_model_is_what_a_run_takes(void **state) {
     }
 }
 
+/* Where all weights train, of each layer neither attention's output nor the sum after it: they are made again. */
+static void test_a_whole_model_keeps_less_of_a_step(void **state) {
+    clora_full_options full = CLORA_FULL_OPTIONS_INIT;
+    clora_memory_plan plan[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        full.part = i == 0 ? CLORA_FULL_NORMS : CLORA_FULL_ALL;
+        plan[i] = plan_of_outline(fixture_path("tiny-smollm3"), NULL, &(method_use){.full = &full}, NULL, 0);
+    }
+    assert_true(plan[1].activations < plan[0].activations);
+}
+
 static void test_a_validation_has_an_arena_of_its_own(void **state) {
     (void)state;
     const clora_memory_plan without =
@@ -234,6 +247,7 @@ int main(void) {
         TEST(test_a_plan_counts_all_that_an_adapter_has),
         TEST(test_a_plan_of_a_projected_prefix_is_what_a_run_takes),
         TEST(test_a_plan_of_a_whole_model_is_what_a_run_takes),
+        TEST(test_a_whole_model_keeps_less_of_a_step),
         TEST(test_a_validation_has_an_arena_of_its_own),
         TEST(test_a_plan_may_be_larger_than_the_device),
         TEST(test_a_model_with_weights_has_no_plan),

@@ -19,9 +19,10 @@ struct clora_adapter {
     uint64_t number; /* no two that a process makes have the same, not even one after the other in one place */
     base_model base; /* held too */
     const struct method *method;
-    int64_t parameters; /* scalars that train, without padding */
-    float dropout;      /* on the input of low-rank terms, in training */
-    bool changes_model; /* trains the base's own weights: without the adapter the base is not what it was */
+    int64_t parameters;  /* scalars that train, without padding */
+    float dropout;       /* on the input of low-rank terms, in training */
+    bool trains_weights; /* of the base's linear layers: what is kept of a step is little beside what these take */
+    bool changes_model;  /* trains the base's own weights: without the adapter the base is not what it was */
 
     /* Attach points; NULL: nothing there. */
     lowrank **term;             /* linear: one for each projection of the base, NULL where that is as it was */

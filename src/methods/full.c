@@ -155,6 +155,7 @@ clora_status full_create(clora_adapter **out, const base_model *base, const clor
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to train a model");
     adapter_init(&f->adapter, base, methods[options->part]);
     f->adapter.changes_model = true;
+    f->adapter.trains_weights = options->part == CLORA_FULL_ALL;
     TRY(choose(f, options));
     TRY(place_values(f, options->master));
     *out = &f->adapter;

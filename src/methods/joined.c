@@ -57,6 +57,7 @@ static clora_status attach(joined *j, const clora_adapter *part) {
             if (j->part[i]->changes_model)
                 TRY(refuse_two(j->part[i], part, "the model's own weights"));
         j->adapter.changes_model = true;
+        j->adapter.trains_weights = part->trains_weights;
     }
     for (size_t i = 0; i < j->count; i++)
         if (part->saved ? j->part[i]->changes_model : part->changes_model && j->part[i]->saved)
@@ -78,11 +79,7 @@ done:
 
 /* DoRA's norms are those of a frozen weight. */
 static clora_status check_frozen(const joined *j) {
-    bool trains = false;
-
-    for (size_t i = 0; i < j->count; i++)
-        trains = trains || j->part[i]->method == &method_full;
-    for (int p = 0; trains && p < j->adapter.base.projections; p++)
+    for (int p = 0; j->adapter.trains_weights && p < j->adapter.base.projections; p++)
         if (dora_is(adapter_term(&j->adapter, p)))
             return clora_fail(CLORA_ERROR_UNSUPPORTED,
                               "an adapter with DoRA scales weights that train themselves: join plain LoRA");

@@ -121,7 +121,7 @@ static clora_status attend_cached(workspace *ws, const selection *s, attention_a
     if (is_normed(ws, l))
         TRY(norm_heads(ws, s, p, l));
     TRY(op_rope_store(&kv, &a->qkv, &ws->positions, rope_of(ws, l), past, shape));
-    TRY(op_attention(&a->att, NULL, &p->q, &k, &v, past, first_of(ws, l), NULL, shape));
+    TRY(op_attention(workspace_att(ws, l), NULL, &p->q, &k, &v, past, first_of(ws, l), NULL, shape));
 done:
     return status;
 }
@@ -171,6 +171,11 @@ static clora_status rotate(clora_tensor *qk, const workspace *ws, const clora_te
     return op_rope(qk, &ws->positions, &rope, c->heads + c->kv_heads, inverse);
 }
 
+static clora_status attend_to(workspace *ws, attention_activations *a, const qkv_views *p, const keys *in, int l) {
+    return op_attention(workspace_att(ws, l), ws->train ? &a->lse : NULL, &p->q, &in->k, &in->v, in->past,
+                        first_of(ws, l), last_of(ws, l), in->shape);
+}
+
 clora_status attend(workspace *ws, const selection *s, attention_activations *a, kv_cache *cache, int l) {
     const model_config *c = &ws->model->config;
     qkv_views p = split_qkv(&a->qkv, c);
@@ -184,8 +189,33 @@ clora_status attend(workspace *ws, const selection *s, attention_activations *a,
         TRY(norm_heads(ws, s, &p, l));
     TRY(rotate(&p.qk, ws, &prefix, l, false));
     TRY(find_keys(&in, ws, &prefix, &p, l));
-    TRY(op_attention(&a->att, ws->train ? &a->lse : NULL, &p.q, &in.k, &in.v, in.past, first_of(ws, l), last_of(ws, l),
-                     in.shape));
+    TRY(attend_to(ws, a, &p, &in, l));
+done:
+    return status;
+}
+
+/* What queries see, from the layer's products as they were left: normalised ones are made again, not kept. */
+static clora_status find_keys_again(keys *out, qkv_views *p, workspace *ws, const selection *s,
+                                    const clora_tensor *prefix, int l) {
+    clora_status status = CLORA_OK;
+
+    if (is_normed(ws, l)) {
+        TRY(norm_heads(ws, s, p, l));
+        TRY(rotate(&p->qk, ws, prefix, l, false));
+    }
+    TRY(find_keys(out, ws, prefix, p, l));
+done:
+    return status;
+}
+
+clora_status attend_again(workspace *ws, const selection *s, attention_activations *a, int l) {
+    const clora_tensor prefix = adapter_prefix_of(s->adapter, l);
+    qkv_views p = split_qkv(&a->qkv, &ws->model->config);
+    clora_status status = CLORA_OK;
+    keys in;
+
+    TRY(find_keys_again(&in, &p, ws, s, &prefix, l));
+    TRY(attend_to(ws, a, &p, &in, l));
 done:
     return status;
 }
@@ -200,13 +230,9 @@ clora_status attend_backward(workspace *ws, const selection *s, const attention_
     clora_status status = CLORA_OK;
     keys in;
 
-    if (is_normed(ws, l)) { /* made again, not kept */
-        TRY(norm_heads(ws, s, &p, l));
-        TRY(rotate(&p.qk, ws, &prefix, l, false));
-    }
-    TRY(find_keys(&in, ws, &prefix, &p, l));
-    TRY(op_attention_backward(&d.q, &dk, &dv, &ws->delta, &ws->dq_parts, &ws->datt, &a->att, &p.q, &in.k, &in.v,
-                              &a->lse, in.past, first_of(ws, l), last_of(ws, l), in.shape));
+    TRY(find_keys_again(&in, &p, ws, s, &prefix, l));
+    TRY(op_attention_backward(&d.q, &dk, &dv, &ws->delta, &ws->dq_parts, &ws->datt, workspace_att(ws, l), &p.q, &in.k,
+                              &in.v, &a->lse, in.past, first_of(ws, l), last_of(ws, l), in.shape));
     if (prefix.buffer)
         TRY(op_past_split(dprefix.buffer ? &dprefix : NULL, &d.kv, &ws->dkv, ws->prefix, ws->B));
     TRY(rotate(&d.qk, ws, &prefix, l, true));

@@ -39,6 +39,13 @@ done:
     return status;
 }
 
+/* The stream after it. */
+static clora_status layer_middle(workspace *ws, const selection *s, int l) {
+    return sublayer_forward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), l * DECODER_PROJECTIONS + DECODER_OUT,
+                            workspace_mid(ws, l), workspace_att(ws, l), workspace_stream(ws, l),
+                            &workspace_layer(ws, l)->u[DECODER_OUT]);
+}
+
 /* All that a layer keeps for its backward pass, and the activation before its last product. */
 static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *cache, int l) {
     const model_layer *w = &ws->model->layer[l];
@@ -47,10 +54,9 @@ static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *ca
     clora_status status = CLORA_OK;
 
     TRY(layer_attention(ws, s, cache, l));
-    TRY(sublayer_forward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), at + DECODER_OUT, &a->mid,
-                         &workspace_attention(ws, l)->att, workspace_stream(ws, l), &a->u[DECODER_OUT]));
-    TRY(linear_forward_normed(ws, s, at + DECODER_GATE_UP, &a->gu, &ws->act, &a->mid, w->norm[DECODER_NORM_MLP],
-                              &a->rstd_mlp, &a->u[DECODER_GATE_UP]));
+    TRY(layer_middle(ws, s, l));
+    TRY(linear_forward_normed(ws, s, at + DECODER_GATE_UP, &a->gu, &ws->act, workspace_mid(ws, l),
+                              w->norm[DECODER_NORM_MLP], &a->rstd_mlp, &a->u[DECODER_GATE_UP]));
 done:
     return status;
 }
@@ -59,7 +65,7 @@ static clora_status layer_end(workspace *ws, const selection *s, int l) {
     layer_activations *a = workspace_layer(ws, l);
 
     return sublayer_forward(ws, s, sublayer_of(l, SUBLAYER_MLP), l * DECODER_PROJECTIONS + DECODER_DOWN,
-                            workspace_stream(ws, l + 1), &ws->act, &a->mid, &a->u[DECODER_DOWN]);
+                            workspace_stream(ws, l + 1), &ws->act, workspace_mid(ws, l), &a->u[DECODER_DOWN]);
 }
 
 static clora_status layer_forward(workspace *ws, const selection *s, kv_cache *cache, int l) {
@@ -71,13 +77,22 @@ done:
     return status;
 }
 
+static clora_status sums_again(workspace *ws, const selection *s, int l) {
+    clora_status status = CLORA_OK;
+
+    TRY(attend_again(ws, s, workspace_attention(ws, l), l));
+    TRY(layer_middle(ws, s, l));
+done:
+    return status;
+}
+
 /* What was not kept, the same bits again, from the layer's input. */
 static clora_status layer_again(workspace *ws, const selection *s, int l) {
     const int at = l * DECODER_PROJECTIONS + DECODER_DOWN;
     clora_status status = CLORA_OK;
 
     if (ws->recompute == CLORA_RECOMPUTE_NONE)
-        return CLORA_OK;
+        return ws->lean ? sums_again(ws, s, l) : CLORA_OK;
     if (ws->recompute == CLORA_RECOMPUTE_ATTENTION)
         return layer_attention(ws, s, NULL, l);
     TRY(layer_inside(ws, s, NULL, l));
@@ -140,6 +155,7 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     const int at = l * DECODER_PROJECTIONS;
     const clora_tensor *x = workspace_stream(ws, l), *in = &ws->normed;
     layer_activations *a = workspace_layer(ws, l);
+    const clora_tensor *mid = workspace_mid(ws, l);
     const attention_activations *t = workspace_attention(ws, l);
     const clora_tensor *gain_mlp = adapter_gain(s->adapter, w->norm[DECODER_NORM_MLP]);
     const clora_tensor *gain_attention = adapter_gain(s->adapter, w->norm[DECODER_NORM_ATTENTION]);
@@ -147,25 +163,26 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     clora_tensor df; /* the gradient of what the sublayer adds to the stream */
 
     TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_MLP), &df));
-    /* act, which down_proj's A needs, is made again with the gradient and takes dact's place. */
+    /* act, which down_proj's A needs, is made again with the gradient, which stands in its place. */
     if (first >= at + DECODER_DOWN) {
         TRY(op_swiglu(&ws->act, &a->gu, c->gelu));
         return linear_backward(ws, s, at + DECODER_DOWN, NULL, &df, &ws->act, &a->u[DECODER_DOWN]);
     }
-    TRY(linear_backward_input(ws, s, at + DECODER_DOWN, &ws->dact, &df, &a->u[DECODER_DOWN]));
-    TRY(op_swiglu_backward(&a->gu, linear_needs_input(ws, s, at + DECODER_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu,
+    TRY(linear_backward_input(ws, s, at + DECODER_DOWN, &ws->act, &df, &a->u[DECODER_DOWN]));
+    TRY(op_swiglu_backward(&a->gu, linear_needs_input(ws, s, at + DECODER_DOWN) ? &ws->act : NULL, &ws->act, &a->gu,
                            c->gelu));
-    TRY(linear_backward_parameters(ws, s, at + DECODER_DOWN, &df, &ws->dact));
+    TRY(linear_backward_parameters(ws, s, at + DECODER_DOWN, &df, &ws->act));
     if (linear_needs_input(ws, s, at + DECODER_GATE_UP))
-        TRY(input_again(ws, &in, &a->mid, &a->rstd_mlp, gain_mlp));
+        TRY(input_again(ws, &in, mid, &a->rstd_mlp, gain_mlp));
     TRY(linear_backward(ws, s, at + DECODER_GATE_UP, first < at + DECODER_GATE_UP ? &ws->dnorm : NULL, &a->gu, in,
                         &a->u[DECODER_GATE_UP]));
     if (first >= at + DECODER_GATE_UP)
         return CLORA_OK;
-    TRY(input_backward(ws, s, &a->mid, &a->rstd_mlp, gain_mlp));
+    TRY(input_backward(ws, s, mid, &a->rstd_mlp, gain_mlp));
 
+    workspace_place_attention(ws, l);
     TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), &df));
-    TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &df, &t->att,
+    TRY(linear_backward(ws, s, at + DECODER_OUT, first < at + DECODER_OUT ? &ws->datt : NULL, &df, workspace_att(ws, l),
                         &a->u[DECODER_OUT]));
     if (first >= at + DECODER_OUT)
         return CLORA_OK;

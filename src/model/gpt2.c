@@ -43,6 +43,13 @@ done:
     return status;
 }
 
+/* The stream after it. */
+static clora_status layer_middle(workspace *ws, const selection *s, int l) {
+    return sublayer_forward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), l * GPT2_PROJECTIONS + GPT2_OUT,
+                            workspace_mid(ws, l), workspace_att(ws, l), workspace_stream(ws, l),
+                            &workspace_layer(ws, l)->u[GPT2_OUT]);
+}
+
 /* All that a layer keeps for its backward pass, and the activation before its last product. */
 static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *cache, int l) {
     const own_layernorm norm = layer_norm(ws, l, GPT2_NORM_MLP);
@@ -51,9 +58,8 @@ static clora_status layer_inside(workspace *ws, const selection *s, kv_cache *ca
     clora_status status = CLORA_OK;
 
     TRY(layer_attention(ws, s, cache, l));
-    TRY(sublayer_forward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), at + GPT2_OUT, &a->mid,
-                         &workspace_attention(ws, l)->att, workspace_stream(ws, l), &a->u[GPT2_OUT]));
-    TRY(own_layernorm_forward(ws, s, &ws->normed, &a->rstd_mlp, &a->mid, &norm));
+    TRY(layer_middle(ws, s, l));
+    TRY(own_layernorm_forward(ws, s, &ws->normed, &a->rstd_mlp, workspace_mid(ws, l), &norm));
     TRY(linear_forward(ws, s, at + GPT2_UP, &a->gu, &ws->normed, NULL, &a->u[GPT2_UP]));
     TRY(op_gelu(&ws->act, &a->gu));
 done:
@@ -64,7 +70,16 @@ static clora_status layer_end(workspace *ws, const selection *s, int l) {
     layer_activations *a = workspace_layer(ws, l);
 
     return sublayer_forward(ws, s, sublayer_of(l, SUBLAYER_MLP), l * GPT2_PROJECTIONS + GPT2_DOWN,
-                            workspace_stream(ws, l + 1), &ws->act, &a->mid, &a->u[GPT2_DOWN]);
+                            workspace_stream(ws, l + 1), &ws->act, workspace_mid(ws, l), &a->u[GPT2_DOWN]);
+}
+
+static clora_status sums_again(workspace *ws, const selection *s, int l) {
+    clora_status status = CLORA_OK;
+
+    TRY(attend_again(ws, s, workspace_attention(ws, l), l));
+    TRY(layer_middle(ws, s, l));
+done:
+    return status;
 }
 
 /* What was not kept, the same bits again, from the layer's input. */
@@ -73,7 +88,7 @@ static clora_status layer_again(workspace *ws, const selection *s, int l) {
     clora_status status = CLORA_OK;
 
     if (ws->recompute == CLORA_RECOMPUTE_NONE)
-        return CLORA_OK;
+        return ws->lean ? sums_again(ws, s, l) : CLORA_OK;
     if (ws->recompute == CLORA_RECOMPUTE_ATTENTION)
         return layer_attention(ws, s, NULL, l);
     TRY(layer_inside(ws, s, NULL, l));
@@ -117,30 +132,33 @@ static clora_status layer_backward(workspace *ws, const selection *s, int l, int
     const int at = l * GPT2_PROJECTIONS;
     const clora_tensor *x = workspace_stream(ws, l);
     layer_activations *a = workspace_layer(ws, l);
+    const clora_tensor *mid = workspace_mid(ws, l);
     const attention_activations *t = workspace_attention(ws, l);
     clora_status status = CLORA_OK;
     clora_tensor df; /* the gradient of what the sublayer adds to the stream */
 
     TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_MLP), &df));
-    /* act, which c_proj's A needs, is made again with the gradient and takes dact's place. */
+    /* act, which c_proj's A needs, is made again with the gradient, which stands in its place. */
     if (first >= at + GPT2_DOWN) {
         TRY(op_gelu(&ws->act, &a->gu));
         return linear_backward(ws, s, at + GPT2_DOWN, NULL, &df, &ws->act, &a->u[GPT2_DOWN]);
     }
-    TRY(linear_backward_input(ws, s, at + GPT2_DOWN, &ws->dact, &df, &a->u[GPT2_DOWN]));
-    TRY(op_gelu_backward(&a->gu, linear_needs_input(ws, s, at + GPT2_DOWN) ? &ws->dact : NULL, &ws->dact, &a->gu));
-    TRY(linear_backward_parameters(ws, s, at + GPT2_DOWN, &df, &ws->dact));
+    TRY(linear_backward_input(ws, s, at + GPT2_DOWN, &ws->act, &df, &a->u[GPT2_DOWN]));
+    TRY(op_gelu_backward(&a->gu, linear_needs_input(ws, s, at + GPT2_DOWN) ? &ws->act : NULL, &ws->act, &a->gu));
+    TRY(linear_backward_parameters(ws, s, at + GPT2_DOWN, &df, &ws->act));
     if (linear_needs_input(ws, s, at + GPT2_UP))
-        TRY(own_layernorm_again(s, &ws->normed, &a->mid, &a->rstd_mlp, &norm_mlp));
+        TRY(own_layernorm_again(s, &ws->normed, mid, &a->rstd_mlp, &norm_mlp));
     TRY(linear_backward(ws, s, at + GPT2_UP, first < at + GPT2_UP ? &ws->dnorm : NULL, &a->gu, &ws->normed,
                         &a->u[GPT2_UP]));
     if (first >= at + GPT2_UP)
         return CLORA_OK;
-    TRY(own_layernorm_gradients(s, &ws->dnorm, &a->mid, &a->rstd_mlp, &norm_mlp));
-    TRY(own_layernorm_backward(s, &ws->dstream, &ws->dnorm, &a->mid, &a->rstd_mlp, &norm_mlp));
+    TRY(own_layernorm_gradients(s, &ws->dnorm, mid, &a->rstd_mlp, &norm_mlp));
+    TRY(own_layernorm_backward(s, &ws->dstream, &ws->dnorm, mid, &a->rstd_mlp, &norm_mlp));
 
+    workspace_place_attention(ws, l);
     TRY(sublayer_backward(ws, s, sublayer_of(l, SUBLAYER_ATTENTION), &df));
-    TRY(linear_backward(ws, s, at + GPT2_OUT, first < at + GPT2_OUT ? &ws->datt : NULL, &df, &t->att, &a->u[GPT2_OUT]));
+    TRY(linear_backward(ws, s, at + GPT2_OUT, first < at + GPT2_OUT ? &ws->datt : NULL, &df, workspace_att(ws, l),
+                        &a->u[GPT2_OUT]));
     if (first >= at + GPT2_OUT)
         return CLORA_OK;
     TRY(attend_backward(ws, s, t, l));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/ints.h"
 #include "methods/dora.h"
 #include "model/decoder.h"
 #include "model/family.h"
@@ -11,6 +12,7 @@
 
 /* Logits of one chunk of rows stay below this; larger chunks reuse the head's panels better. */
 static const size_t logits_limit = (size_t)64 << 20;
+static const size_t lean_logits_limit = (size_t)24 << 20;
 
 static clora_status add_rows(workspace *ws, clora_tensor *view, clora_dtype dtype, int cols) {
     clora_status status = CLORA_OK;
@@ -26,6 +28,19 @@ static clora_status add_floats(workspace *ws, clora_tensor *view, int cols) {
     return add_rows(ws, view, CLORA_DTYPE_F32, cols);
 }
 
+/* One view of each layer, or of all. */
+static clora_status plan_views(clora_tensor **out, workspace *ws, int count, int cols) {
+    clora_status status = CLORA_OK;
+
+    *out = alloc_array((size_t)count, sizeof(**out));
+    if (!*out)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
+    for (int l = 0; l < count; l++)
+        TRY(add_floats(ws, &(*out)[l], cols));
+done:
+    return status;
+}
+
 static clora_status plan_attention(workspace *ws, const model_config *c) {
     const int count = workspace_keeps_attention(ws) ? c->layers : 1;
     clora_status status = CLORA_OK;
@@ -35,7 +50,6 @@ static clora_status plan_attention(workspace *ws, const model_config *c) {
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
     for (attention_activations *a = ws->attention; a < ws->attention + count; a++) {
         TRY(add_floats(ws, &a->qkv, (c->heads + 2 * c->kv_heads) * c->head_dim));
-        TRY(add_floats(ws, &a->att, c->heads * c->head_dim));
         TRY(add_floats(ws, &a->lse, c->heads));
     }
 done:
@@ -123,7 +137,6 @@ static clora_status plan_layer(workspace *ws, layer_activations *a, const model_
     clora_status status = CLORA_OK;
 
     TRY(add_floats(ws, &a->rstd_attention, norm_moments(c)));
-    TRY(add_floats(ws, &a->mid, c->hidden));
     TRY(add_floats(ws, &a->rstd_mlp, norm_moments(c)));
     TRY(add_floats(ws, &a->gu, c->family->plain_mlp ? c->ffn : 2 * c->ffn));
     for (int kind = 0; kind < SUBLAYERS; kind++)
@@ -144,19 +157,6 @@ static int largest(const int *values, int n) {
     for (int i = 0; i < n; i++)
         most = values[i] > most ? values[i] : most;
     return most;
-}
-
-static clora_status plan_stream(workspace *ws, const model_config *c) {
-    const int count = ws->train ? c->layers + 1 : 1;
-    clora_status status = CLORA_OK;
-
-    ws->stream = alloc_array((size_t)count, sizeof(*ws->stream));
-    if (!ws->stream)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace");
-    for (int l = 0; l < count; l++)
-        TRY(add_floats(ws, &ws->stream[l], c->hidden));
-done:
-    return status;
 }
 
 /* Where one layer's views serve all, u must hold the largest rank of each projection. */
@@ -201,20 +201,80 @@ done:
     return status;
 }
 
-static clora_status plan_layers_backward(workspace *ws, const model_config *c, const workspace_options *o) {
-    const int parts = op_attention_parts(ws->model->context);
+/* ---- the gradients of a layer's attention, in rooms whose contents are of no use by then ---- */
+
+enum { ATTENTION_GRADIENTS = 4 };
+enum { ROOM_GU, ROOM_ACT, ROOMS };
+
+typedef struct attention_gradient {
+    clora_tensor *view;
+    int cols; /* 0: there is none */
+    int room;
+    size_t at;
+} attention_gradient;
+
+/* The largest first, which fit worst. */
+static void list_attention_gradients(attention_gradient out[ATTENTION_GRADIENTS], workspace *ws) {
+    const model_config *c = &ws->model->config;
+    const int queries = c->heads * c->head_dim;
+
+    out[0] = (attention_gradient){&ws->dq_parts, op_attention_parts(ws->model->context) * queries, 0, 0};
+    out[1] = (attention_gradient){&ws->dqkv, queries + 2 * c->kv_heads * c->head_dim, 0, 0};
+    out[2] = (attention_gradient){&ws->datt, queries, 0, 0};
+    out[3] = (attention_gradient){&ws->delta, c->heads, 0, 0};
+}
+
+/* A place for each, or false: they need memory of their own. */
+static bool find_places(attention_gradient list[ATTENTION_GRADIENTS], const workspace *ws) {
+    const model_config *c = &ws->model->config;
+    const size_t align = ws->model->context->address_align / sizeof(float), rows = (size_t)ws->max_rows;
+    const size_t size[ROOMS] = {rows * (size_t)(c->family->plain_mlp ? c->ffn : 2 * c->ffn), rows * (size_t)c->ffn};
+    size_t used[ROOMS] = {0};
+
+    for (attention_gradient *g = list; g < list + ATTENTION_GRADIENTS; g++) {
+        const size_t n = divide_up_size(rows * (size_t)g->cols, align) * align;
+        while (g->room < ROOMS && used[g->room] + n > size[g->room])
+            g->room++;
+        if (g->room == ROOMS)
+            return false;
+        g->at = used[g->room];
+        used[g->room] += n;
+    }
+    return true;
+}
+
+static clora_status plan_attention_gradients(workspace *ws) {
+    attention_gradient list[ATTENTION_GRADIENTS];
+    clora_status status = CLORA_OK;
+
+    list_attention_gradients(list, ws);
+    ws->lends_room = find_places(list, ws);
+    for (int i = 0; i < ATTENTION_GRADIENTS && !ws->lends_room; i++)
+        if (list[i].cols > 0)
+            TRY(add_floats(ws, list[i].view, list[i].cols));
+done:
+    return status;
+}
+
+void workspace_place_attention(workspace *ws, int l) {
+    const clora_tensor *room[ROOMS] = {&workspace_layer(ws, l)->gu, &ws->act};
+    attention_gradient list[ATTENTION_GRADIENTS];
+
+    list_attention_gradients(list, ws);
+    if (!ws->lends_room || !find_places(list, ws))
+        return;
+    for (const attention_gradient *g = list; g < list + ATTENTION_GRADIENTS; g++)
+        if (g->cols > 0)
+            *g->view = tensor_slice(room[g->room], g->at, ws->M, g->cols);
+}
+
+static clora_status plan_sublayers_backward(workspace *ws, const model_config *c, const workspace_options *o) {
     clora_status status = CLORA_OK;
     int wide = 0, scaled = 0;
 
     for (int i = 0; i < c->layers * c->family->projections; i++)
         scaled = largest((int[]){scaled, scaled_columns(o->adapter, i)}, 2);
     TRY(add_floats(ws, &ws->dstream, c->hidden));
-    TRY(add_floats(ws, &ws->dact, c->ffn));
-    TRY(add_floats(ws, &ws->dqkv, (c->heads + 2 * c->kv_heads) * c->head_dim));
-    TRY(add_floats(ws, &ws->datt, c->heads * c->head_dim));
-    TRY(add_floats(ws, &ws->delta, c->heads));
-    if (parts > 0)
-        TRY(add_floats(ws, &ws->dq_parts, parts * c->heads * c->head_dim));
     if (scaled > 0)
         TRY(add_floats(ws, &ws->dz, scaled));
     if (normalises(c, SUBLAYER_ATTENTION) || normalises(c, SUBLAYER_MLP))
@@ -245,7 +305,7 @@ done:
 /* What the head uses: logits, and rows that are picked for them. */
 static clora_status plan_head(workspace *ws, const model_config *c, const workspace_options *o) {
     clora_status status = CLORA_OK;
-    size_t chunk = logits_limit / (sizeof(float) * (size_t)c->vocab);
+    size_t chunk = (o->lean ? lean_logits_limit : logits_limit) / (sizeof(float) * (size_t)c->vocab);
 
     chunk = chunk < 16 ? 16 : chunk > 256 ? chunk / 256 * 256 : chunk;
     if (chunk > (size_t)ws->max_rows)
@@ -333,11 +393,15 @@ static clora_status plan_lasting(workspace *ws, const model_config *c, const wor
     TRY(plan_rope(ws, c, o->positions + adapter_past(o->adapter)));
     if (ws->prefix > 0)
         TRY(arena_add(&ws->memory, &ws->past_prefix, CLORA_DTYPE_I32, o->B, 1));
-    TRY(plan_stream(ws, c));
+    TRY(plan_views(&ws->stream, ws, o->train ? c->layers + 1 : 1, c->hidden));
     if (workspace_keeps_attention(ws))
         TRY(plan_attention(ws, c));
     if (workspace_keeps_layers(ws))
         TRY(plan_layers(ws, c, o->ranks, o->adapter));
+    if (workspace_keeps_attention(ws) && !ws->lean)
+        TRY(plan_views(&ws->att, ws, c->layers, c->heads * c->head_dim));
+    if (workspace_keeps_layers(ws) && !ws->lean)
+        TRY(plan_views(&ws->mid, ws, c->layers, c->hidden));
     TRY(add_floats(ws, &ws->rstd_final, norm_moments(c)));
     TRY(add_floats(ws, &ws->normed, c->hidden));
     if (o->ranks && o->ranks[head] > 0)
@@ -371,11 +435,17 @@ static clora_status plan_passing(workspace *ws, const model_config *c, const wor
         TRY(plan_attention(ws, c));
     if (!workspace_keeps_layers(ws))
         TRY(plan_layers(ws, c, o->ranks, o->adapter));
-    TRY(add_floats(ws, &ws->act, c->ffn));
+    if (!ws->att)
+        TRY(plan_views(&ws->att, ws, 1, c->heads * c->head_dim));
+    if (!ws->mid)
+        TRY(plan_views(&ws->mid, ws, 1, c->hidden));
     if (o->train && model_norm_width(c, DECODER_NORM_QUERIES) > 0)
         TRY(plan_normed_heads(ws, c));
     if (o->train)
-        TRY(plan_layers_backward(ws, c, o));
+        TRY(plan_sublayers_backward(ws, c, o));
+    TRY(add_floats(ws, &ws->act, c->ffn));
+    if (o->train)
+        TRY(plan_attention_gradients(ws));
 done:
     return status;
 }
@@ -407,6 +477,7 @@ clora_status workspace_plan(workspace **out, const clora_model *model, const wor
     ws->model = model;
     ws->train = options->train;
     ws->recompute = options->recompute;
+    ws->lean = options->lean && options->recompute == CLORA_RECOMPUTE_NONE;
     ws->prefix = adapter_prefix_length(options->adapter);
     if (__builtin_add_overflow(options->T, adapter_past(options->adapter), &T) ||
         __builtin_mul_overflow(options->B, T - ws->prefix, &ws->max_rows))
@@ -470,6 +541,8 @@ void workspace_free(workspace *ws) {
     free(ws->attention);
     free(ws->layer);
     free(ws->stream);
+    free(ws->att);
+    free(ws->mid);
     free(ws);
 }
 

@@ -9,13 +9,11 @@
  * computes again: norms, gated activation, attention weights. */
 typedef struct attention_activations {
     clora_tensor qkv; /* (M, (H+2G)D) after the rotation; in training before all where q and k are normalised */
-    clora_tensor att; /* (M, H*D) attention's output */
     clora_tensor lse; /* (M, H) */
 } attention_activations;
 
 typedef struct layer_activations {
     clora_tensor rstd_attention; /* (M, 1), of layer normalisations (M, 2) with the mean before it */
-    clora_tensor mid;            /* (M, C) residual stream between attention and MLP */
     clora_tensor rstd_mlp;       /* likewise */
     clora_tensor gu; /* (M, 2F) gate and up, or (M, F) up alone; the backward pass overwrites it with its gradient */
     clora_tensor u[LAYER_PROJECTIONS]; /* (M, R) of adapted projections */
@@ -44,14 +42,20 @@ typedef struct workspace {
     clora_recompute recompute;
     attention_activations *attention;
     layer_activations *layer;
+    bool lean;            /* of layers that are kept att and mid are made again, which costs least for its room */
     clora_tensor *stream; /* (M, C) the residual stream before each layer and after the last */
-    clora_tensor rstd_final, normed, act, u_head;
-    clora_tensor dstream, dnorm, dact, dqkv, datt, delta, dq_parts, du, dropped, dsublayer, df;
-    clora_tensor z_head, dz_head, dz; /* (chunk, V) and (M, widest N) where projections have DoRA */
-    clora_tensor logits;              /* (chunk, V): the head works through the rows chunk by chunk */
-    clora_tensor uncapped;            /* (chunk, V): logits before their cap, of a model that has one, in training */
-    arena_mark passing;               /* the end of what layers share, which begins where logits do */
-    clora_tensor nll, hit, weights;   /* weights: how much each row's loss counts, where that is asked for */
+    clora_tensor *att;    /* (M, H*D) attention's output in each layer */
+    clora_tensor *mid;    /* (M, C) the residual stream between attention and MLP of each layer */
+    clora_tensor rstd_final, normed, u_head;
+    clora_tensor act; /* (M, F) what the last product of an MLP reads; in the backward pass its gradient */
+    clora_tensor dstream, dnorm, du, dropped, dsublayer, df;
+    clora_tensor dqkv, datt, delta, dq_parts; /* of the layer that workspace_place_attention() was last told */
+    bool lends_room;                          /* these have no memory of their own */
+    clora_tensor z_head, dz_head, dz;         /* (chunk, V) and (M, widest N) where projections have DoRA */
+    clora_tensor logits;                      /* (chunk, V): the head works through the rows chunk by chunk */
+    clora_tensor uncapped;          /* (chunk, V): logits before their cap, of a model that has one, in training */
+    arena_mark passing;             /* the end of what layers share, which begins where logits do */
+    clora_tensor nll, hit, weights; /* weights: how much each row's loss counts, where that is asked for */
     clora_tensor learnt; /* i32 (max_rows): the numbers of the step's rows with targets, `learnt_rows` of them */
     int learnt_rows;
     picked_rows picked;                                      /* those of a chunk, side by side */
@@ -76,6 +80,7 @@ typedef struct workspace_options {
     int positions; /* rows of the rotation's table, likewise */
     bool train;
     clora_recompute recompute;
+    bool lean; /* where all is kept: but what is cheap to make again */
     bool loss; /* targets, logits by chunks, nll: training and evaluation */
     bool weights;
     bool dropout;
@@ -99,6 +104,10 @@ size_t workspace_bytes(const workspace *ws);
 enum { WORKSPACE_SPARES = 3 };
 clora_tensor workspace_spare(workspace *ws, int layer, int i);
 
+/* Before the backward pass of layer l's attention, when that of its MLP is over: the gradients of attention lie where gu
+ * and act were, if they fit. */
+void workspace_place_attention(workspace *ws, int l);
+
 /* Set the size of the step in hand, whose rows all count as learnt. */
 void workspace_set_shape(workspace *ws, int B, int T);
 
@@ -116,6 +125,14 @@ static inline bool workspace_keeps_attention(const workspace *ws) {
 
 static inline attention_activations *workspace_attention(workspace *ws, int l) {
     return &ws->attention[workspace_keeps_attention(ws) ? l : 0];
+}
+
+static inline clora_tensor *workspace_att(workspace *ws, int l) {
+    return &ws->att[workspace_keeps_attention(ws) && !ws->lean ? l : 0];
+}
+
+static inline clora_tensor *workspace_mid(workspace *ws, int l) {
+    return &ws->mid[workspace_keeps_layers(ws) && !ws->lean ? l : 0];
 }
 
 /* The room of a sublayer's bottleneck. */

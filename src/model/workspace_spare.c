@@ -21,10 +21,11 @@ static clora_tensor spare_logits(const workspace *ws) {
 clora_tensor workspace_spare(workspace *ws, int layer, int i) {
     const int above = layer + 1;
 
+    if (i == 0)
+        return stretch(workspace_stream(ws, above), workspace_stream(ws, above));
     if (above >= ws->model->config.layers)
-        return i == 0 ? spare_logits(ws) : (clora_tensor){0};
+        return i == 1 ? spare_logits(ws) : (clora_tensor){0};
     switch (i) {
-    case 0: return stretch(workspace_stream(ws, above + 1), workspace_stream(ws, above + 1));
     case 1:
         if (!workspace_keeps_attention(ws))
             break;

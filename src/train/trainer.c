@@ -142,6 +142,7 @@ static clora_status make_workspace(clora_trainer *t, int B, int T) {
                                             .positions = T,
                                             .train = true,
                                             .recompute = (clora_recompute)t->options.recompute,
+                                            .lean = t->adapter->trains_weights,
                                             .loss = true,
                                             .weights = t->options.preference != CLORA_PREFERENCE_NONE,
                                             .dropout = t->adapter->dropout > 0.0f,

@@ -118,10 +118,11 @@ static int plan(train_state *state) {
     if (cli_context_create(&state->context, state->cli) != CLORA_OK ||
         clora_model_outline(&state->model, state->context, state->args->model_path, &options) != CLORA_OK)
         return cli_fail_library(state->cli);
-    (void)clora_tokenizer_load(&state->tokenizer, state->args->model_path); /* which a run has in memory too */
+    (void)clora_tokenizer_load(&state->tokenizer, state->args->model_path);
     int status = data_max_length(state->cli, &state->args->data, clora_model_get_info(state->model), &length);
     if (status == CLI_DONE)
         status = train_make_adapter(state);
+    train_forget_texts(state);
     if (status == CLI_DONE)
         status = train_list_choices(&choices, state, length, state->args->validate);
     if (status != CLI_DONE)

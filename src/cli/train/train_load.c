@@ -152,6 +152,7 @@ int train_load(train_state *state) {
         status = load_model(state);
     if (status == CLI_DONE)
         status = train_make_adapter(state);
+    train_forget_texts(state);
     if (status == CLI_DONE)
         status = make_reference(state);
     if (status == CLI_DONE)

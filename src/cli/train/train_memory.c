@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "cli/options/opt.h"
 #include "cli/ui/text.h"
@@ -32,6 +35,14 @@ static size_t resident_now(void) {
         resident = 0;
     fclose(file);
     return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void train_forget_texts(train_state *state) {
+    clora_tokenizer_free(state->tokenizer);
+    state->tokenizer = NULL;
+#ifdef __GLIBC__
+    malloc_trim(0); /* else the heap keeps it */
+#endif
 }
 
 /* What the process has now, and what it will have besides: compiled kernels, threads. The compiler's share is what

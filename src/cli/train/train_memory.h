@@ -5,6 +5,9 @@
 
 /* What a run takes, and how it could take less: `clora plan`, and --memory of `clora train`. */
 
+/* When data and adapters are there: what reads texts is of no use any more. */
+void train_forget_texts(train_state *state);
+
 extern const opt train_memory_options[]; /* --memory, of both */
 
 /* A way to do what was asked for. */
