@@ -159,6 +159,88 @@ static void test_training_with_recomputed_layers_follows_pytorch(void **state) {
     }
 }
 
+static float *read_values(const clora_adapter *adapter) {
+    const clora_tensor *values = ((const bottleneck_adapter *)adapter)->values;
+    float *out = malloc(clora_tensor_count(values) * sizeof(float));
+
+    assert_ok(clora_tensor_read(values, out));
+    return out;
+}
+
+/* The loss of a first step with dropout, with the adapter's values moved along a direction, and its gradient. */
+static double first_loss(float *gradient, const char *name, const float *direction, float far, int recompute) {
+    fixture_batch batch;
+    clora_dataset *dataset = NULL;
+    clora_train_step done;
+    clora_adapter *adapter = load(name);
+    float *values = read_values(adapter);
+    const clora_tensor *stored = ((const bottleneck_adapter *)adapter)->values;
+    const size_t n = clora_tensor_count(stored);
+
+    for (size_t i = 0; direction && i < n; i++)
+        values[i] += far * direction[i];
+    assert_ok(clora_tensor_write(((bottleneck_adapter *)adapter)->values, values));
+    assert_ok(clora_adapter_set_dropout(adapter, 0.5f));
+    fixture_read_batch(&batch, name);
+    clora_trainer *trainer = fixture_trainer(model_of(name), adapter, &dataset, &batch, recompute);
+    assert_ok(clora_trainer_step(trainer, &done));
+    if (gradient)
+        assert_ok(clora_tensor_read(trainer->parameters.gradient[0], gradient));
+    for (size_t i = 0; gradient && i < n; i++)
+        gradient[i] /= (float)batch.learnt;
+    clora_trainer_free(trainer);
+    clora_dataset_free(dataset);
+    clora_adapter_free(adapter);
+    free(values);
+    return (double)done.loss;
+}
+
+/* Along its gradient the loss rises by that one's length, with the same parts dropped. */
+static void test_gradients_with_dropout_are_slopes(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        float gradient[2048], again[2048];
+        double square = 0.0;
+        clora_adapter *adapter = load(golden[i]);
+        const size_t n = clora_tensor_count(((bottleneck_adapter *)adapter)->values);
+        assert_true(n <= sizeof(gradient) / sizeof(gradient[0]));
+        first_loss(gradient, golden[i], NULL, 0.0f, CLORA_RECOMPUTE_NONE);
+        first_loss(again, golden[i], NULL, 0.0f, CLORA_RECOMPUTE_LAYER);
+        assert_memory_equal(again, gradient, n * sizeof(float));
+        for (size_t k = 0; k < n; k++)
+            square += (double)gradient[k] * (double)gradient[k];
+        const float far = 0.01f / (float)sqrt(square);
+        const double slope = (first_loss(NULL, golden[i], gradient, far, CLORA_RECOMPUTE_NONE) -
+                              first_loss(NULL, golden[i], gradient, -far, CLORA_RECOMPUTE_NONE)) /
+                             (2.0 * (double)far);
+        if (!(fabs(slope - square) <= 5e-3 * square))
+            fail_msg("%s: the loss rises by %g, expected %g", golden[i], slope, square);
+        clora_adapter_free(adapter);
+    }
+}
+
+/* Half of what is added is dropped in training alone; files say how much it is. */
+static void test_dropout_is_of_training_and_saved(void **state) {
+    fixture_batch batch;
+    static float before[64 * V], after[64 * V];
+    clora_adapter *adapter = load(golden[0]), *again = NULL;
+    const double whole = fixture_number(golden[0], "loss_trace", 0);
+
+    (void)state;
+    fixture_read_batch(&batch, golden[0]);
+    forward(before, &batch, llama, adapter);
+    assert_true(fabs(first_loss(NULL, golden[0], NULL, 0.0f, CLORA_RECOMPUTE_NONE) - whole) > 1e-3);
+    assert_ok(clora_adapter_set_dropout(adapter, 0.1f));
+    assert_ok(clora_adapter_save(adapter, scratch_path("dropping"), NULL));
+    assert_ok(clora_adapter_load(&again, llama, scratch_path("dropping")));
+    assert_true(clora_bottleneck_get_info(again).dropout == 0.1f);
+    forward(after, &batch, llama, again);
+    assert_memory_equal(before, after, 11 * V * sizeof(float));
+    assert_refused(clora_adapter_set_dropout(again, 1.0f), CLORA_ERROR_ARGUMENT, "dropout 1");
+    clora_adapter_free(adapter);
+    clora_adapter_free(again);
+}
+
 /* Each new token by itself; on a CPU its calls are one launch. */
 static void test_cached_steps_give_the_logits_of_one_pass(void **state) {
     (void)state;
@@ -215,14 +297,6 @@ static void test_sequences_have_an_adapter_each(void **state) {
     clora_session_free(session);
     clora_adapter_free(adapters[1]);
     clora_adapter_free(adapters[2]);
-}
-
-static float *read_values(const clora_adapter *adapter) {
-    const clora_tensor *values = ((const bottleneck_adapter *)adapter)->values;
-    float *out = malloc(clora_tensor_count(values) * sizeof(float));
-
-    assert_ok(clora_tensor_read(values, out));
-    return out;
 }
 
 static void test_what_was_loaded_is_saved_as_it_was(void **state) {
@@ -340,6 +414,9 @@ static void test_refuses_options_that_say_nothing(void **state) {
     o.nonlinearity = CLORA_NONLINEARITY_STYLES;
     o.init = (clora_bottleneck_init)2;
     assert_refused(clora_bottleneck_create(&adapter, llama, &o), CLORA_ERROR_ARGUMENT, "initialisation");
+    o.init = CLORA_BOTTLENECK_BERT;
+    o.dropout = 1.0f;
+    assert_refused(clora_bottleneck_create(&adapter, llama, &o), CLORA_ERROR_ARGUMENT, "dropout");
     assert_null(adapter);
 }
 
@@ -366,7 +443,8 @@ static void test_refuses_settings_that_are_another_function(void **state) {
         {"\"scaling\": 1.0", "\"scaling\": \"learned\"", "\"scaling\" is not 1"},
         {"\"ln_after\": false", "\"ln_after\": true", "\"ln_after\" is set"},
         {"\"inv_adapter\": null", "\"inv_adapter\": \"nice\"", "\"inv_adapter\" is set"},
-        {"\"dropout\": 0.0", "\"dropout\": 0.1", "\"dropout\" is set"},
+        {"\"dropout\": 0.0", "\"dropout\": 1.0", "\"dropout\" is 1"},
+        {"\"dropout\": 0.0", "\"dropout\": \"some\"", "\"dropout\""},
         {"\"original_ln_after\": true", "\"original_ln_after\": false", "\"original_ln_after\" is not true"},
         {"\"residual_before_ln\": true", "\"residual_before_ln\": \"post_add\"", "\"residual_before_ln\" is not true"},
         {"\"non_linearity\": \"relu\"", "\"non_linearity\": \"gelu\"", "\"non_linearity\" is \"gelu\""},
@@ -441,6 +519,8 @@ int main(void) {
         cmocka_unit_test(test_logits_are_those_of_pytorch),
         cmocka_unit_test(test_training_follows_pytorch),
         cmocka_unit_test(test_training_with_recomputed_layers_follows_pytorch),
+        cmocka_unit_test(test_gradients_with_dropout_are_slopes),
+        cmocka_unit_test_setup_teardown(test_dropout_is_of_training_and_saved, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_cached_steps_give_the_logits_of_one_pass),
         cmocka_unit_test(test_sequences_have_an_adapter_each),
         cmocka_unit_test_setup_teardown(test_what_was_loaded_is_saved_as_it_was, scratch_setup, scratch_teardown),

@@ -353,7 +353,7 @@ static double bottleneck_loss(void) {
     const ref_bottleneck_values values = {down, down_bias, up, swish};
     float y[M * K], z[M * R], act[M * (R + 1)];
 
-    ref_bottleneck(y, z, act, x, &values, M, K, R);
+    ref_bottleneck(y, z, act, x, x, &values, M, K, R);
     return weighted(y, M * K);
 }
 
@@ -368,8 +368,8 @@ static void assert_bottleneck_gradients(void) {
     fill(down_bias, R, 42);
     fill(up, K * (R + 1), 43);
     weights(dy, M * K);
-    ref_bottleneck(y, z, act, x, &values, M, K, R);
-    ref_bottleneck_backward(dx, &d, dz, da, dy, x, z, act, &values, M, K, R);
+    ref_bottleneck(y, z, act, x, x, &values, M, K, R);
+    ref_bottleneck_backward(dx, &d, dz, da, dy, dy, x, z, act, &values, M, K, R);
     assert_gradient(bottleneck_loss, x, dx, M * K);
     assert_gradient(bottleneck_loss, down, d_down, R * K);
     assert_gradient(bottleneck_loss, down_bias, d_bias, R);

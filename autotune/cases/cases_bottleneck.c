@@ -3,7 +3,7 @@
 
 /* Bottleneck adapters: M rows of K columns, R between. */
 
-enum { SWISH = 1, IN_PLACE = 2 /* bits of the option */ };
+enum { SWISH = 1, IN_PLACE = 2, ALONE = 4 /* bits of the option: without a start */ };
 
 /* Values or gradients in the reference's row-major form. */
 typedef struct host_values {
@@ -115,7 +115,9 @@ static void bottleneck_setup(case_run *run) {
 
 static clora_status bottleneck_launch(case_run *run) {
     bottleneck_data *d = run->data;
-    return op_bottleneck(&d->y->tensor, &d->z->tensor, &d->a->tensor, &d->x->tensor, run->bottleneck);
+    const clora_tensor *start = run->shape.option & ALONE ? NULL : &d->x->tensor;
+
+    return op_bottleneck(&d->y->tensor, &d->z->tensor, &d->a->tensor, start, &d->x->tensor, run->bottleneck);
 }
 
 static void bottleneck_reference(case_run *run) {
@@ -123,7 +125,8 @@ static void bottleneck_reference(case_run *run) {
     const bottleneck_data *d = run->data;
     const ref_bottleneck_values values = ref_values(run);
 
-    ref_bottleneck(d->y->expected, d->z->expected, d->a->expected, d->x->host, &values, s->M, s->K, s->R);
+    ref_bottleneck(d->y->expected, d->z->expected, d->a->expected, s->option & ALONE ? NULL : d->x->host, d->x->host,
+                   &values, s->M, s->K, s->R);
 }
 
 /* What the forward pass leaves: z and a belong to x. */
@@ -133,7 +136,7 @@ static void fill_activations(case_run *run, const bottleneck_data *d) {
     float *y = case_memory(run, (size_t)s->M * (size_t)s->K, sizeof(float));
 
     if (run->status == CLORA_OK)
-        ref_bottleneck(y, d->z->host, d->a->host, d->x->host, &values, s->M, s->K, s->R);
+        ref_bottleneck(y, d->z->host, d->a->host, NULL, d->x->host, &values, s->M, s->K, s->R);
 }
 
 static void backward_setup(case_run *run) {
@@ -158,7 +161,9 @@ static clora_status backward_launch(case_run *run) {
     bottleneck_data *d = run->data;
     const bottleneck_values gradients = bottleneck_slice(run->bottleneck, &d->gradient->tensor, 0);
 
-    return op_bottleneck_backward(&d->dx->tensor, &gradients, &d->z->tensor, &d->da->tensor, &d->y->tensor,
+    const clora_tensor *start = run->shape.option & ALONE ? NULL : &d->y->tensor;
+
+    return op_bottleneck_backward(&d->dx->tensor, &gradients, &d->z->tensor, &d->da->tensor, start, &d->y->tensor,
                                   &d->x->tensor, &d->a->tensor, run->bottleneck);
 }
 
@@ -171,8 +176,8 @@ static void backward_reference(case_run *run) {
 
     if (run->status != CLORA_OK)
         return;
-    ref_bottleneck_backward(d->dx->expected, &gradients, d->z->expected, da, d->y->host, d->x->host, d->z->host,
-                            d->a->host, &values, s->M, s->K, s->R);
+    ref_bottleneck_backward(d->dx->expected, &gradients, d->z->expected, da, s->option & ALONE ? NULL : d->y->host,
+                            d->y->host, d->x->host, d->z->host, d->a->host, &values, s->M, s->K, s->R);
     pack(run, d->gradient->expected, &d->gradients);
 }
 
@@ -207,7 +212,7 @@ static const op_shape bottleneck_shapes[] = {
     {.M = 1, .K = 67, .R = 8, .option = SWISH},
     {.M = 3, .K = 33, .R = 1, .pad = 2, .option = IN_PLACE},
     {.M = 7, .K = 97, .R = 31, .option = SWISH | IN_PLACE},
-    {.M = 41, .K = 64, .R = 16, .pad = 3},
+    {.M = 41, .K = 64, .R = 16, .pad = 3, .option = ALONE},
     {.M = 67, .K = 131, .R = 33, .option = SWISH},
 };
 

@@ -230,10 +230,10 @@ CLORA_API clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter
 /**
  * Set the dropout of trainers made from now on. It is saved with the adapter.
  *
- * @param[in,out] adapter  not NULL
- * @param[in]     dropout  on the adapter's input, in [0, 1)
+ * @param[in,out] adapter  of method lora or adapter; not NULL
+ * @param[in]     dropout  on the adapter's input, of bottlenecks on what they add; in [0, 1)
  *
- * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a dropout outside [0, 1)
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a dropout outside [0, 1) and for another method
  */
 CLORA_API clora_status clora_adapter_set_dropout(clora_adapter *adapter, float dropout);
 

@@ -51,13 +51,14 @@ typedef struct clora_bottleneck_options {
     clora_nonlinearity nonlinearity; /**< (default CLORA_NONLINEARITY_STYLES) */
     clora_bottleneck_init init;      /**< (default CLORA_BOTTLENECK_BERT) */
     uint64_t seed;                   /**< of the weights' random numbers (default 0) */
+    float dropout;                   /**< of up(...) while training, in [0, 1) (default 0) */
 } clora_bottleneck_options;
 
 /** The defaults of clora_bottleneck_options. */
 #define CLORA_BOTTLENECK_OPTIONS_INIT                                                               \
     {                                                                                               \
         sizeof(clora_bottleneck_options), 64, CLORA_BOTTLENECK_PFEIFFER, CLORA_NONLINEARITY_STYLES, \
-            CLORA_BOTTLENECK_BERT, 0                                                                \
+            CLORA_BOTTLENECK_BERT, 0, 0.0f                                                          \
     }
 
 /**
@@ -68,8 +69,8 @@ typedef struct clora_bottleneck_options {
  * @param[in]  model    kept until the adapter is freed
  * @param[in]  options  NULL for the defaults
  *
- * @return CLORA_OK; CLORA_ERROR_ARGUMENT for columns below 1 or an unknown style, nonlinearity or init,
- * CLORA_ERROR_UNSUPPORTED when all weights are larger than one buffer may be, CLORA_ERROR_OPENCL when the device
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for columns below 1, a dropout outside [0, 1) or an unknown style,
+ * nonlinearity or init, CLORA_ERROR_UNSUPPORTED when all weights are larger than one buffer may be, CLORA_ERROR_OPENCL when the device
  * computes wrongly
  */
 CLORA_API clora_status clora_bottleneck_create(clora_adapter **out, clora_model *model,
@@ -83,6 +84,7 @@ typedef struct clora_bottleneck_info {
     int after_attention; /**< 1: one after each attention */
     int after_mlp;       /**< 1: one after each MLP */
     int sublayers;       /**< bottlenecks in all */
+    float dropout;       /**< of what they add, while training */
 } clora_bottleneck_info;
 
 /**

@@ -231,6 +231,17 @@ static size_t digits_needed(const json_t *value, size_t digits) {
     return digits;
 }
 
+json_t *json_decimal(float value) {
+    char text[32] = "";
+
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value)
+            break;
+    }
+    return json_real(strtod(text, NULL));
+}
+
 static clora_status save(const json_t *value, const char *path, size_t flags) {
     char *text = json_text(value, flags | JSON_INDENT(2) | JSON_REAL_PRECISION(digits_needed(value, 6)));
 

@@ -33,6 +33,9 @@ clora_status json_get_text(const char **out, const json_t *object, const char *k
 /* null, false, zero, or an empty text, list or object: a setting that is off. */
 bool json_is_off(const json_t *value);
 
+/* A finite float as the shortest decimal that gives it back. */
+json_t *json_decimal(float value);
+
 /* Add to an object or an array what is taken with it. Without memory for it the whole is freed and becomes NULL, which
  * later calls and json_pack() hand on: no part is missing in what is written. */
 void json_put(json_t **object, const char *key, json_t *value);

@@ -57,6 +57,22 @@ size_t adapter_bytes(const clora_adapter *adapter) {
     return bytes;
 }
 
+clora_status clora_adapter_set_dropout(clora_adapter *adapter, float dropout) {
+    NEED(adapter);
+    if (!adapter->method->set_dropout)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the adapter is of method %s, which has no dropout",
+                          adapter->method->name);
+    return adapter->method->set_dropout(adapter, dropout);
+}
+
+bool adapter_drops(const clora_adapter *adapter) {
+    bool drops = adapter->dropout > 0.0f;
+
+    for (int i = 0; adapter->sublayer && i < adapter->base.layers * SUBLAYERS; i++)
+        drops = drops || (adapter->sublayer[i] && adapter->sublayer[i]->dropout > 0.0f);
+    return drops;
+}
+
 bool adapter_has_columns(const clora_adapter *adapter) {
     for (int p = 0; adapter->term && p < adapter->base.projections; p++)
         if (adapter->term[p] && adapter->term[p]->applied.buffer)

@@ -71,6 +71,9 @@ static inline const bottleneck *adapter_sublayer(const clora_adapter *adapter, i
     return adapter && adapter->sublayer ? adapter->sublayer[sublayer] : NULL;
 }
 
+/* Does it draw in training, somewhere? */
+bool adapter_drops(const clora_adapter *adapter);
+
 /* The head that tells labels apart, or NULL: also without an adapter. */
 static inline const classifier *adapter_classifier(const clora_adapter *adapter) {
     return adapter ? adapter->classifier : NULL;

@@ -72,6 +72,7 @@ static clora_status create_bottlenecks(bottleneck_adapter *b) {
         TRY(bottleneck_create(at, base->context, base->hidden, R));
         (*at)->swish = bottleneck_config_swish(b->config);
         (*at)->reads_stream = bottleneck_config_reads_stream(b->config);
+        (*at)->dropout = bottleneck_config_dropout(b->config);
         b->bottlenecks++;
         b->adapter.parameters += 2 * (int64_t)base->hidden * R + base->hidden + R;
     }
@@ -181,6 +182,15 @@ done:
     return status;
 }
 
+static clora_status set_dropout(clora_adapter *adapter, float dropout) {
+    const clora_status status = bottleneck_config_set_dropout(of(adapter)->config, dropout);
+
+    for (int i = 0; status == CLORA_OK && i < sublayers(adapter); i++)
+        if (adapter->sublayer[i])
+            adapter->sublayer[i]->dropout = dropout;
+    return status;
+}
+
 static clora_status read_config(bottleneck_adapter *b, const char *directory) {
     char *path = file_join(directory, "adapter_config.json");
     const clora_status status = path ? bottleneck_config_load(&b->config, path)
@@ -263,6 +273,7 @@ const method method_bottleneck = {
     .load = load,
     .save = save,
     .list_parameters = list_parameters,
+    .set_dropout = set_dropout,
     .destroy = destroy,
 };
 
@@ -278,6 +289,7 @@ clora_bottleneck_info clora_bottleneck_get_info(const clora_adapter *adapter) {
         info.columns = one->R;
         info.swish = one->swish;
         info.reads_stream = one->reads_stream;
+        info.dropout = one->dropout;
         info.after_attention |= i % SUBLAYERS == SUBLAYER_ATTENTION;
         info.after_mlp |= i % SUBLAYERS == SUBLAYER_MLP;
         info.sublayers++;

@@ -12,6 +12,7 @@
 /* Keys of "config" that are checked below, or that say nothing of what the adapter computes. Others must be off. */
 static const char *const KNOWN[] = {
     "adapter_residual_before_ln", /* of a norm that must be off */
+    "dropout",
     "factorized_phm_W",
     "factorized_phm_rule",
     "hypercomplex_nonlinearity",
@@ -91,6 +92,17 @@ static clora_status check_sum(const json_t *config, const char *path) {
     return CLORA_OK;
 }
 
+static clora_status check_dropout(const json_t *config, const char *path) {
+    clora_status status = CLORA_OK;
+    double dropout;
+
+    TRY(json_get_real(&dropout, config, "dropout", 0, path));
+    if (!(dropout >= 0 && (float)dropout < 1))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"dropout\" is %g; it must be from 0 to below 1", path, dropout));
+done:
+    return status;
+}
+
 static clora_status check_places(const json_t *config, const char *path) {
     const json_t *left_out = json_object_get(config, "leave_out");
     clora_status status = CLORA_OK;
@@ -162,6 +174,7 @@ static clora_status check(const json_t *root, const char *path) {
         return clora_fail(CLORA_ERROR_FORMAT, "%s: \"name\" must be the adapter's name in its tensors' names", path);
     TRY(check_other_keys(config, path));
     TRY(check_sum(config, path));
+    TRY(check_dropout(config, path));
     TRY(check_places(config, path));
     TRY(check_nonlinearity(config, path));
     TRY(check_factor(config, path));
@@ -194,6 +207,26 @@ bool bottleneck_config_swish(const json_t *root) {
 
 bool bottleneck_config_reads_stream(const json_t *root) {
     return json_is_true(json_object_get(settings_of(root), "original_ln_before"));
+}
+
+float bottleneck_config_dropout(const json_t *root) {
+    return (float)json_number_value(json_object_get(settings_of(root), "dropout"));
+}
+
+static clora_status is_dropout(float dropout) {
+    if (!(dropout >= 0 && dropout < 1))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "dropout %g: it must be from 0 to below 1", (double)dropout);
+    return CLORA_OK;
+}
+
+clora_status bottleneck_config_set_dropout(json_t *root, float dropout) {
+    clora_status status = CLORA_OK;
+
+    TRY(is_dropout(dropout));
+    if (json_object_set_new(json_object_get(root, "config"), "dropout", json_decimal(dropout)) != 0)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings"));
+done:
+    return status;
 }
 
 static bool is_left_out(const json_t *config, int layer) {
@@ -260,7 +293,7 @@ static clora_status check_options(const clora_bottleneck_options *o) {
     if ((int)o->init < CLORA_BOTTLENECK_BERT || o->init > CLORA_BOTTLENECK_MAM)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no initialisation of bottlenecks with number %d",
                           (int)o->init);
-    return CLORA_OK;
+    return is_dropout(o->dropout);
 }
 
 /* "LlamaForCausalLM" of "llama" */
@@ -281,6 +314,7 @@ clora_status bottleneck_config_create(json_t **out, const base_model *base, cons
     *out = NULL;
     TRY(check_options(o));
     json_t *config = hub_defaults();
+    json_put(&config, "dropout", json_decimal(o->dropout));
     json_put(&config, "init_weights", json_string(o->init == CLORA_BOTTLENECK_MAM ? "mam_adapter" : "bert"));
     json_put(&config, "mh_adapter", json_boolean(houlsby));
     json_put(&config, "output_adapter", json_true());

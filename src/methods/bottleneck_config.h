@@ -25,10 +25,13 @@ clora_status bottleneck_config_create(json_t **out, const base_model *base, cons
 /* base_name NULL keeps the name that the settings have; one that is not UTF-8, which JSON cannot hold, becomes null. */
 clora_status bottleneck_config_save(const json_t *config, const char *path, const char *base_name);
 
+clora_status bottleneck_config_set_dropout(json_t *root, float dropout);
+
 /* What checked settings say: the adapter's own name, the columns after a sublayer of the base (0: none there). */
 const char *bottleneck_config_name(const json_t *root);
 int bottleneck_config_columns(const json_t *root, int hidden, int layer, int sublayer);
 bool bottleneck_config_swish(const json_t *root);
 bool bottleneck_config_reads_stream(const json_t *root);
+float bottleneck_config_dropout(const json_t *root);
 
 #endif

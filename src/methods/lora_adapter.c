@@ -257,11 +257,9 @@ static clora_status need_lora(const clora_adapter *adapter) {
                : clora_fail(CLORA_ERROR_ARGUMENT, "the adapter is of method %s, not lora", adapter->method->name);
 }
 
-clora_status clora_adapter_set_dropout(clora_adapter *adapter, float dropout) {
+clora_status lora_adapter_set_dropout(clora_adapter *adapter, float dropout) {
     clora_status status = CLORA_OK;
 
-    NEED(adapter);
-    TRY(need_lora(adapter));
     TRY(peft_config_set_dropout(lora_of(adapter)->config, dropout));
     lora_of(adapter)->options.dropout = dropout;
     adapter->dropout = dropout;

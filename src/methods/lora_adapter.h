@@ -52,6 +52,7 @@ clora_status lora_adapter_add_classifier(lora_adapter *lora, char **names);
 clora_status lora_adapter_list_parameters(parameters *out, const clora_adapter *adapter,
                                           const clora_train_options *options);
 clora_status lora_adapter_derive(const clora_adapter *adapter);
+clora_status lora_adapter_set_dropout(clora_adapter *adapter, float dropout);
 void lora_adapter_destroy(clora_adapter *adapter);
 
 clora_status lora_adapter_create(clora_adapter **out, const base_model *base, const clora_adapter_options *options);

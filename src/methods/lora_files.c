@@ -178,5 +178,6 @@ const method method_lora = {
     .save = save,
     .list_parameters = lora_adapter_list_parameters,
     .derive = lora_adapter_derive,
+    .set_dropout = lora_adapter_set_dropout,
     .destroy = lora_adapter_destroy,
 };

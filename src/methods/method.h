@@ -24,6 +24,9 @@ typedef struct method {
     /* What follows from the values, made anew: they have changed. NULL: nothing does. */
     clora_status (*derive)(const clora_adapter *adapter);
 
+    /* What a trainer that is made from now on drops, in [0, 1), or refuse it. NULL: the method has no dropout. */
+    clora_status (*set_dropout)(clora_adapter *adapter, float dropout);
+
     /* The adapter has no holder any more: free what is the method's, and the struct. What every adapter has goes by
      * itself. */
     void (*destroy)(clora_adapter *adapter);

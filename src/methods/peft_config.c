@@ -146,16 +146,9 @@ done:
 
 /* The decimal that a person would have written for a float: an integer, or the shortest that gives the float back. */
 static json_t *number(float value, bool whole) {
-    char text[32] = "";
-
     if (whole && value == floorf(value) && fabsf(value) < 0x1p24f)
         return json_integer((json_int_t)value);
-    for (int digits = 6; digits <= 9; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value)
-            break;
-    }
-    return json_real(strtod(text, NULL));
+    return json_decimal(value);
 }
 
 static clora_status check_options(const clora_adapter_options *o) {

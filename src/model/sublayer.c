@@ -56,6 +56,43 @@ done:
 
 /* ---- and its bottleneck, which sees the stream as it is, not as it is kept (config.h) ---- */
 
+/* What it adds is dropped out in training alone: apart from others that draw, by a number of its own. */
+static float dropout_of(const selection *s, const bottleneck *b) {
+    return s->trains ? b->dropout : 0.0f;
+}
+
+static uint32_t dropout_stream(int sublayer) {
+    return 0x42000000u + (uint32_t)sublayer;
+}
+
+/* y = x with what the bottleneck adds */
+static clora_status add_bottleneck(workspace *ws, const selection *s, int sublayer, clora_tensor *y, kept *k,
+                                   const bottleneck *b) {
+    const float p = dropout_of(s, b);
+    clora_status status = CLORA_OK;
+
+    if (p == 0.0f)
+        return op_bottleneck(y, &k->z, &k->a, &k->x, &k->x, b);
+    clora_tensor added = tensor_slice(&ws->dropped, 0, ws->M, b->C);
+    TRY(op_bottleneck(&added, &k->z, &k->a, NULL, &k->x, b));
+    TRY(op_dropout(y, &added, p, s->dropout_seed, dropout_stream(sublayer)));
+    TRY(op_add(y, &k->x));
+done:
+    return status;
+}
+
+/* *dadded: the gradient of what it adds, in which what was dropped out has no part. */
+static clora_status drop_gradient(clora_tensor *dadded, workspace *ws, const selection *s, int sublayer,
+                                  const bottleneck *b) {
+    const float p = dropout_of(s, b);
+
+    *dadded = ws->dstream;
+    if (p == 0.0f)
+        return CLORA_OK;
+    *dadded = tensor_slice(&ws->dropped, 0, ws->M, b->C);
+    return op_dropout(dadded, &ws->dstream, p, s->dropout_seed, dropout_stream(sublayer));
+}
+
 /* y of the rows of x with a bottleneck. */
 static clora_status forward_adapted(workspace *ws, const selection *s, const bottleneck *b, int sublayer, int p,
                                     clora_tensor *room, clora_tensor *y, const clora_tensor *x,
@@ -66,7 +103,7 @@ static clora_status forward_adapted(workspace *ws, const selection *s, const bot
 
     TRY(add_branch(ws, s, sublayer, p, &k.x, x, b->reads_stream ? residual : NULL, u));
     TRY(op_scale(&k.x, unit));
-    TRY(op_bottleneck(y, &k.z, &k.a, &k.x, b));
+    TRY(add_bottleneck(ws, s, sublayer, y, &k, b));
     TRY(op_scale(y, 1.0f / unit));
     if (!b->reads_stream)
         TRY(op_add(y, residual));
@@ -124,9 +161,10 @@ clora_status sublayer_backward(workspace *ws, const selection *s, int sublayer, 
     const bottleneck_values gradients = {.down = parameters_gradient(s->trains, &b->values.down),
                                          .bias = parameters_gradient(s->trains, &b->values.bias),
                                          .up = parameters_gradient(s->trains, &b->values.up)};
-    clora_tensor *dx = b->reads_stream ? &ws->dstream : &d.x;
+    clora_tensor *dx = b->reads_stream ? &ws->dstream : &d.x, dadded;
     TRY(op_scale(&ws->dstream, 1.0f / unit));
-    TRY(op_bottleneck_backward(dx, &gradients, &k.z, &d.a, &ws->dstream, &k.x, &k.a, b));
+    TRY(drop_gradient(&dadded, ws, s, sublayer, b));
+    TRY(op_bottleneck_backward(dx, &gradients, &k.z, &d.a, &ws->dstream, &dadded, &k.x, &k.a, b));
     TRY(op_scale(&ws->dstream, unit));
     if (dx != &ws->dstream)
         TRY(op_scale(dx, unit));

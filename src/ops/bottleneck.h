@@ -20,6 +20,7 @@ typedef struct bottleneck {
     clora_context *context;
     int C, R;
     bool swish;        /* x * sigmoid(x), else relu */
+    float dropout;     /* of what it adds, in training */
     bool reads_stream; /* x is the residual stream after the sublayer (Pfeiffer et al. 2021), else what the sublayer
                           adds to it (Houlsby et al. 2019) */
     size_t down_count, bias_count, up_count; /* elements, padding included */

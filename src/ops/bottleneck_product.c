@@ -56,7 +56,7 @@ clora_status op_activate_backward(clora_tensor *dz, const clora_tensor *da, cons
     return run_blocks(&l, M, b->R);
 }
 
-/* y = start + u * f^T of a factor of C columns */
+/* y = [start +] u * f^T of a factor of C columns */
 static clora_status add_product(clora_tensor *y, const clora_tensor *start, const clora_tensor *u,
                                 const clora_tensor *f, const bottleneck *b) {
     return matmul_forward(&(forward_product){.y = y,
@@ -69,18 +69,19 @@ static clora_status add_product(clora_tensor *y, const clora_tensor *start, cons
                                              .panels = divide_up(b->C, kernel_panel_width(b->context))});
 }
 
-clora_status op_bottleneck(clora_tensor *y, clora_tensor *z, clora_tensor *a, const clora_tensor *x,
-                           const bottleneck *b) {
+clora_status op_bottleneck(clora_tensor *y, clora_tensor *z, clora_tensor *a, const clora_tensor *start,
+                           const clora_tensor *x, const bottleneck *b) {
     const size_t M = tensor_rows(x);
     clora_status status = CLORA_OK;
 
-    if (!matmul_is_shape(y, M, b->C) || !matmul_is_shape(x, M, b->C) || !matmul_is_shape(z, M, b->R) || !has_values(b))
+    if (!matmul_is_shape(y, M, b->C) || !matmul_is_shape(x, M, b->C) || !matmul_is_shape(z, M, b->R) ||
+        (start && !matmul_is_shape(start, M, b->C)) || !has_values(b))
         return clora_fail(CLORA_ERROR_SHAPE, "bottleneck: y%s x%s z%s of %d columns for %d", tensor_shape_text(y),
                           tensor_shape_text(x), tensor_shape_text(z), b->R, b->C);
     if (!tape_note_down(z, x, &b->values.down, NULL))
         TRY(lowrank_factor_down(z, x, &b->values.down, b->ones));
     TRY(op_activate(a, z, b));
-    TRY(add_product(y, x, a, &b->values.up, b));
+    TRY(add_product(y, start, a, &b->values.up, b));
 done:
     return status;
 }
@@ -103,14 +104,14 @@ done:
 }
 
 clora_status op_bottleneck_backward(clora_tensor *dx, const bottleneck_values *d, clora_tensor *z, clora_tensor *da,
-                                    const clora_tensor *dy, const clora_tensor *x, const clora_tensor *a,
-                                    const bottleneck *b) {
+                                    const clora_tensor *start, const clora_tensor *dy, const clora_tensor *x,
+                                    const clora_tensor *a, const bottleneck *b) {
     const size_t M = tensor_rows(x);
     clora_status status = CLORA_OK;
 
     if (!matmul_is_shape(dy, M, b->C) || !matmul_is_shape(x, M, b->C) || !matmul_is_shape(a, M, b->R + 1) ||
         !matmul_is_shape(z, M, b->R) || !matmul_is_shape(da, M, b->R + 1) || (dx && !matmul_is_shape(dx, M, b->C)) ||
-        !has_values(b))
+        (start && !matmul_is_shape(start, M, b->C)) || !has_values(b))
         return clora_fail(CLORA_ERROR_SHAPE, "bottleneck_backward: dy%s x%s a%s da%s of %d columns for %d",
                           tensor_shape_text(dy), tensor_shape_text(x), tensor_shape_text(a), tensor_shape_text(da),
                           b->R, b->C);
@@ -118,7 +119,7 @@ clora_status op_bottleneck_backward(clora_tensor *dx, const bottleneck_values *d
     TRY(op_activate_backward(z, da, z, b));
     TRY(gradients(d, dy, z, x, a, b));
     if (dx)
-        TRY(add_product(dx, dy, z, &b->values.down, b));
+        TRY(add_product(dx, start, z, &b->values.down, b));
 done:
     return status;
 }

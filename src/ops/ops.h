@@ -252,17 +252,17 @@ clora_status op_activate(clora_tensor *a, const clora_tensor *z, const bottlenec
 /* dz (M,R) overwritten = the first R columns of da (M, R+1) * act'(z + bias); dz may be z */
 clora_status op_activate_backward(clora_tensor *dz, const clora_tensor *da, const clora_tensor *z, const bottleneck *b);
 
-/* y (M,C) = x + a * up^T, with z (M,R) = x * down^T and a (M, R+1) as above: all overwritten. z and a are what the
- * backward pass needs. */
-clora_status op_bottleneck(clora_tensor *y, clora_tensor *z, clora_tensor *a, const clora_tensor *x,
-                           const bottleneck *b);
+/* y (M,C) = [start +] a * up^T, with z (M,R) = x * down^T and a (M, R+1) as above: all overwritten. z and a are what
+ * the backward pass needs. start: x for the adapter with its residual, or NULL. */
+clora_status op_bottleneck(clora_tensor *y, clora_tensor *z, clora_tensor *a, const clora_tensor *start,
+                           const clora_tensor *x, const bottleneck *b);
 
-/* dx (M,C) overwritten = dy + dz * down, or NULL; may be dy
+/* dx (M,C) overwritten = [start +] dz * down, or NULL; may be start. start: dy with the residual, or NULL
  * d: up accumulates += a^T * dy, bias += the sum of dz's rows, down += dz^T * x
  * z (M,R) becomes dz; da (M, R+1) scratch */
 clora_status op_bottleneck_backward(clora_tensor *dx, const bottleneck_values *d, clora_tensor *z, clora_tensor *da,
-                                    const clora_tensor *dy, const clora_tensor *x, const clora_tensor *a,
-                                    const bottleneck *b);
+                                    const clora_tensor *start, const clora_tensor *dy, const clora_tensor *x,
+                                    const clora_tensor *a, const bottleneck *b);
 
 /* ---- loss (loss.c) ---- */
 

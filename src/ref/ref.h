@@ -168,13 +168,14 @@ typedef struct ref_bottleneck_gradients {
     float *down, *bias, *up;
 } ref_bottleneck_gradients;
 
-/* y (M,C) = x + a * up^T, with z (M,R) = x * down^T and a (M, R+1) as above: all overwritten */
-void ref_bottleneck(float *y, float *z, float *a, const float *x, const ref_bottleneck_values *b, int M, int C, int R);
+/* y (M,C) = [start +] a * up^T, with z (M,R) = x * down^T and a (M, R+1) as above: all overwritten */
+void ref_bottleneck(float *y, float *z, float *a, const float *start, const float *x, const ref_bottleneck_values *b,
+                    int M, int C, int R);
 
-/* dx (M,C), dz (M,R) and da (M, R+1) overwritten, the gradients in d accumulate */
-void ref_bottleneck_backward(float *dx, const ref_bottleneck_gradients *d, float *dz, float *da, const float *dy,
-                             const float *x, const float *z, const float *a, const ref_bottleneck_values *b, int M,
-                             int C, int R);
+/* dx (M,C) = [start +] dz * down, dz (M,R) and da (M, R+1) overwritten, the gradients in d accumulate */
+void ref_bottleneck_backward(float *dx, const ref_bottleneck_gradients *d, float *dz, float *da, const float *start,
+                             const float *dy, const float *x, const float *z, const float *a,
+                             const ref_bottleneck_values *b, int M, int C, int R);
 
 /* ---- loss (loss.c) ---- */
 

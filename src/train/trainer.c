@@ -145,7 +145,7 @@ static clora_status make_workspace(clora_trainer *t, int B, int T) {
                                             .lean = t->adapter->trains_weights,
                                             .loss = true,
                                             .weights = t->options.preference != CLORA_PREFERENCE_NONE,
-                                            .dropout = t->adapter->dropout > 0.0f,
+                                            .dropout = adapter_drops(t->adapter),
                                             .ranks = ranks,
                                             .adapter = t->adapter}));
     if (!t->model->context->outlined)

@@ -29,6 +29,14 @@ static const opt options[] = {
      .value = "KIND",
      .choices = nonlinearities,
      .help = "between the products; auto is the style's: relu for pfeiffer, swish for houlsby"},
+    {.name = "bottleneck-dropout",
+     .type = OPT_FLOAT,
+     .offset = BOTTLENECK(dropout),
+     .value = "X",
+     .low = 0,
+     .high = 1,
+     .flags = OPT_BELOW,
+     .help = "dropout probability of what a bottleneck adds, in training"},
     {.name = "bottleneck-init",
      .type = OPT_CHOICE,
      .offset = BOTTLENECK(init),
@@ -48,10 +56,12 @@ static clora_status make(clora_adapter **out, const train_state *state) {
     return clora_bottleneck_create(out, state->model, &state->args->bottleneck);
 }
 
-/* No option says again what its files do. */
 static int check_continued(const train_state *state, clora_adapter *adapter) {
-    (void)state;
-    (void)adapter;
+    const train_args *args = state->args;
+
+    if (opt_given(&args->method_groups[TRAIN_BOTTLENECK], 1, "bottleneck-dropout") &&
+        clora_adapter_set_dropout(adapter, args->bottleneck.dropout) != CLORA_OK)
+        return cli_fail_library(state->cli);
     return CLI_DONE;
 }
 
@@ -64,6 +74,8 @@ static void describe(FILE *out, const train_state *state, const clora_adapter *a
             : !b.after_attention ? "the MLP"
                                  : "attention and MLP",
             text_amount(b.sublayers, "place", "places"));
+    if (b.dropout > 0)
+        fprintf(out, ", dropout %g", (double)b.dropout);
 }
 
 const train_method train_bottleneck = {
