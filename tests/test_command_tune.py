@@ -158,6 +158,17 @@ class Entries(Tune):
         self.assertRegex(out.splitlines()[-1], r"^\d+ of \d+ shapes to measure: some .* in the budget, .* with --full")
         self.assertFalse(self.cache.exists())
 
+    def test_a_method_has_launches_of_its_own(self):
+        model = os.path.join(os.environ["CLORA_TEST_FIXTURES"], "tiny-qwen2")
+        for method, kernels in (("adapter", ["activate_backward"]), ("prefix", ["past_join", "past_split"]),
+                                ("prompt", ["past_embed_backward"]), ("norms", ["rmsnorm_dg"]),
+                                ("bias", ["matmul_dbias"]), ("full", ["embedding_dw", "rmsnorm_dg", "matmul_dbias"])):
+            status, out, err = clora("tune", model, "--dry-run", "--method", method, "--rank", "4", env=self.environment)
+            self.assertEqual((status, err), (0, ""), method)
+            for kernel in kernels:
+                self.assertRegex(out, rf"(?m)^{kernel} ", method)
+            self.assertEqual(bool(re.search(r"(?m)^matmul_\w+_dw ", out)), method == "full")
+
     def test_show_verify_export_import_and_prune(self):
         self.tuned()
         entries = len(self.entries())

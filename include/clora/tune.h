@@ -194,17 +194,18 @@ typedef struct clora_tune_plan clora_tune_plan;
 /** The use that a model is tuned for. */
 typedef struct clora_tune_use {
     size_t size;    /**< of this struct, as the caller knows it */
-    int rank;       /**< of the adapter; 0: none */
+    int rank;       /**< of the adapter; 0: none. Of method adapter its columns, of prefix and prompt its positions */
     int batch_size; /**< sequences in a training step (default 4) */
     int max_length; /**< tokens of a sequence in training, and of a prompt (default 64) */
     int train;      /**< 1: forward, backward and update (default 1) */
     int generate;   /**< 1: prompts and one token at a time (default 1) */
     int dtype;      /**< storage of the weights: a clora_storage, or -1 for the files' own (default -1) */
+    const char *method; /**< what trains, as clora_adapter_method() says; NULL: lora (default) */
 } clora_tune_use;
 
 /** The defaults of clora_tune_use. */
 #define CLORA_TUNE_USE_INIT \
-    { sizeof(clora_tune_use), 8, 4, 64, 1, 1, -1 }
+    { sizeof(clora_tune_use), 8, 4, 64, 1, 1, -1, NULL }
 
 /**
  * Make an empty plan.
@@ -231,7 +232,8 @@ CLORA_API void clora_tune_plan_free(clora_tune_plan *plan);
  * @param[in]     directory  as for clora_model_load()
  * @param[in]     use        NULL for the defaults
  *
- * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a use that the model does not allow, and as clora_model_load()
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a use that the model does not allow or a method that there is not, and as
+ * clora_model_load()
  */
 CLORA_API clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory, const clora_tune_use *use);
 

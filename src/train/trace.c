@@ -1,10 +1,15 @@
+#include <clora/bottleneck.h>
+#include <clora/full.h>
 #include <clora/generate.h>
 #include <clora/lowrank.h>
+#include <clora/prefix.h>
 #include <clora/tune.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
+#include "base/ints.h"
 #include "base/options.h"
 #include "methods/method.h"
 #include "model/family.h"
@@ -40,6 +45,84 @@ static clora_status trace_end(trace *t, clora_status status) {
     return status;
 }
 
+/* ---- what trains: of one size, which is a rank, or takes a rank's place ---- */
+
+static clora_status make_lora(clora_adapter **out, clora_model *model, int rank) {
+    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+
+    options.rank = rank;
+    return clora_adapter_create(out, model, &options);
+}
+
+static clora_status make_bottleneck(clora_adapter **out, clora_model *model, int columns) {
+    clora_bottleneck_options options = CLORA_BOTTLENECK_OPTIONS_INIT;
+
+    options.columns = columns;
+    return clora_bottleneck_create(out, model, &options);
+}
+
+/* At random: how it begins is no part of a step. */
+static clora_prefix_options positions_of(int tokens) {
+    clora_prefix_options options = CLORA_PREFIX_OPTIONS_INIT;
+
+    options.tokens = tokens;
+    options.init = CLORA_PREFIX_INIT_RANDOM;
+    return options;
+}
+
+static clora_status make_prefix(clora_adapter **out, clora_model *model, int tokens) {
+    const clora_prefix_options options = positions_of(tokens);
+
+    return clora_prefix_create(out, model, &options);
+}
+
+static clora_status make_prompt(clora_adapter **out, clora_model *model, int tokens) {
+    const clora_prefix_options options = positions_of(tokens);
+
+    return clora_prompt_create(out, model, &options);
+}
+
+static clora_status make_part(clora_adapter **out, clora_model *model, clora_full_part part) {
+    clora_full_options options = CLORA_FULL_OPTIONS_INIT;
+
+    options.part = part;
+    return clora_full_create(out, model, &options);
+}
+
+static clora_status make_full(clora_adapter **out, clora_model *model, int size) {
+    (void)size;
+    return make_part(out, model, CLORA_FULL_ALL);
+}
+
+static clora_status make_biases(clora_adapter **out, clora_model *model, int size) {
+    (void)size;
+    return make_part(out, model, CLORA_FULL_BIASES);
+}
+
+static clora_status make_norms(clora_adapter **out, clora_model *model, int size) {
+    (void)size;
+    return make_part(out, model, CLORA_FULL_NORMS);
+}
+
+static const struct {
+    const char *name;
+    clora_status (*make)(clora_adapter **out, clora_model *model, int size);
+} makers[] = {
+    {"lora", make_lora}, {"adapter", make_bottleneck}, {"prefix", make_prefix}, {"prompt", make_prompt},
+    {"full", make_full}, {"bias", make_biases},        {"norms", make_norms},
+};
+
+static clora_status make_adapter(clora_adapter **out, clora_model *model, const clora_tune_use *use) {
+    const char *name = use->method ? use->method : makers[0].name;
+
+    if (use->rank == 0)
+        return CLORA_OK;
+    for (size_t i = 0; i < sizeof(makers) / sizeof(makers[0]); i++)
+        if (strcmp(makers[i].name, name) == 0)
+            return makers[i].make(out, model, use->rank);
+    return clora_fail(CLORA_ERROR_ARGUMENT, "there is no method \"%s\" to tune for", name);
+}
+
 /* ---- training ---- */
 
 static clora_status make_workspace(workspace **out, const clora_model *model, const clora_adapter *adapter,
@@ -54,11 +137,13 @@ static clora_status make_workspace(workspace **out, const clora_model *model, co
                                             .T = use->max_length,
                                             .positions = use->max_length,
                                             .train = true,
+                                            .lean = adapter->trains_weights,
                                             .loss = true,
                                             .ranks = ranks,
                                             .adapter = adapter}));
     TRY(workspace_commit(*out));
-    workspace_set_shape(*out, use->batch_size, use->max_length);
+    workspace_set_shape(*out, use->batch_size, use->max_length + adapter_prompt_length(adapter));
+    (*out)->has_prompt = adapter->prompt != NULL;
 done:
     free(ranks);
     return status;
@@ -92,7 +177,8 @@ done:
 /* ---- generation: a prompt, then one token; as many tokens follow as a prompt has ---- */
 
 static clora_status generate_once(clora_model *model, clora_adapter *adapter, const clora_tune_use *use) {
-    const int T = use->max_length, most = model->config.max_positions;
+    const int T = use->max_length, past = adapter_past(adapter);
+    const int capacity = least(2 * T + past, model->config.max_positions), prompt = least(T, capacity - past) - 1;
     clora_status status = CLORA_OK;
     clora_session *session = NULL;
     float *logits = alloc_array((size_t)model->config.vocab, sizeof(*logits));
@@ -100,10 +186,10 @@ static clora_status generate_once(clora_model *model, clora_adapter *adapter, co
 
     if (!logits || !ids)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trace"));
-    TRY(clora_session_create(&session, model, 1, 2 * T < most ? 2 * T : most));
+    TRY(clora_session_create(&session, model, 1, capacity));
     TRY(clora_session_select(session, adapter));
-    if (T > 1)
-        TRY(clora_session_forward(session, logits, ids, T - 1, 0));
+    if (prompt > 0)
+        TRY(clora_session_forward(session, logits, ids, prompt, 0));
     TRY(clora_session_forward(session, logits, ids, 1, 0));
 done:
     clora_session_free(session);
@@ -122,7 +208,6 @@ static clora_status check(const clora_tune_use *use, int most) {
 
 clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory, const clora_tune_use *use) {
     clora_tune_use all = CLORA_TUNE_USE_INIT;
-    clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
     clora_status status = CLORA_OK;
     clora_model *model = NULL;
     clora_adapter *adapter = NULL;
@@ -133,16 +218,14 @@ clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *directory,
     const clora_status known = OPTIONS_TAKE(all, use);
     if (known != CLORA_OK)
         return known;
-    options.rank = all.rank;
     trace_begin(&t, plan);
     TRY(model_skeleton(&model, plan->context, directory, all.dtype));
     TRY(check(&all, model->config.max_positions));
-    if (all.rank > 0)
-        TRY(clora_adapter_create(&adapter, model, &options));
+    TRY(make_adapter(&adapter, model, &all));
     if (all.train && adapter)
         TRY(train_once(model, adapter, &all));
     if (all.generate)
-        TRY(generate_once(model, adapter, &all));
+        TRY(generate_once(model, adapter && adapter->changes_model ? NULL : adapter, &all));
 done:
     status = trace_end(&t, status);
     clora_adapter_free(adapter);

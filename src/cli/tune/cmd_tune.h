@@ -13,9 +13,12 @@ int tune_run_worker(cli_state *cli, int argc, char **argv);
 /* What the command line says of the measuring. */
 typedef struct tune_args {
     const char *model, *shape, *ranks, *use, *budget;
-    int batch_size, max_length, dtype, full, again, dry_run;
+    int batch_size, max_length, method, dtype, full, again, dry_run;
     double limit;
 } tune_args;
+
+/* The words of --method. */
+extern const char *const tune_methods[];
 
 /* Add the model or the shape, once for each rank. CLI_DONE, or the exit status. */
 int tune_fill_plan(const cli_state *cli, clora_tune_plan *plan, const tune_args *args);

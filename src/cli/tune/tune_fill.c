@@ -7,6 +7,8 @@
 
 enum { MOST_RANKS = 16 };
 
+const char *const tune_methods[] = {"lora", "adapter", "full", "bias", "norms", "prefix", "prompt", NULL};
+
 /* "4,8,16" into numbers of at least `low`; how many, or 0 when it is no such list. */
 static int read_list(int *out, int most, const char *text, int low) {
     int count = 0;
@@ -41,6 +43,7 @@ int tune_fill_plan(const cli_state *cli, clora_tune_plan *plan, const tune_args 
     use.batch_size = args->batch_size;
     use.max_length = args->max_length;
     use.dtype = model_dtype_value(args->dtype);
+    use.method = tune_methods[args->method];
     if (count == 0)
         return cli_misuse(cli, "--rank takes up to %d numbers with commas, not '%s'", MOST_RANKS, args->ranks);
     if (!read_use(&use, args->use))
