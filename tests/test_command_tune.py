@@ -163,7 +163,8 @@ class Entries(Tune):
         for method, kernels in (("adapter", ["activate_backward"]), ("prefix", ["past_join", "past_split"]),
                                 ("prompt", ["past_embed_backward"]), ("norms", ["rmsnorm_dg"]),
                                 ("bias", ["matmul_dbias"]), ("full", ["embedding_dw", "rmsnorm_dg", "matmul_dbias"])):
-            status, out, err = clora("tune", model, "--dry-run", "--method", method, "--rank", "4", env=self.environment)
+            status, out, err = clora("tune", model, "--dry-run", "--method", method, "--rank", "4",
+                                     env=self.environment)
             self.assertEqual((status, err), (0, ""), method)
             for kernel in kernels:
                 self.assertRegex(out, rf"(?m)^{kernel} ", method)

@@ -70,8 +70,8 @@ typedef struct clora_bottleneck_options {
  * @param[in]  options  NULL for the defaults
  *
  * @return CLORA_OK; CLORA_ERROR_ARGUMENT for columns below 1, a dropout outside [0, 1) or an unknown style,
- * nonlinearity or init, CLORA_ERROR_UNSUPPORTED when all weights are larger than one buffer may be, CLORA_ERROR_OPENCL when the device
- * computes wrongly
+ * nonlinearity or init, CLORA_ERROR_UNSUPPORTED when all weights are larger than one buffer may be,
+ * CLORA_ERROR_OPENCL when the device computes wrongly
  */
 CLORA_API clora_status clora_bottleneck_create(clora_adapter **out, clora_model *model,
                                                const clora_bottleneck_options *options);

@@ -72,6 +72,10 @@ done:
     return status;
 }
 
+arena_mark arena_later(arena_mark a, arena_mark b) {
+    return a.chunk > b.chunk || (a.chunk == b.chunk && a.used > b.used) ? a : b;
+}
+
 void arena_return(arena *a, arena_mark mark) {
     a->next = mark;
 }

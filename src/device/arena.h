@@ -38,6 +38,9 @@ void arena_finish(arena *a);
 /* Plan (rows, cols) elements; view becomes a dense matrix with commit. */
 clora_status arena_add(arena *a, clora_tensor *view, clora_dtype dtype, int rows, int cols);
 
+/* The one of two marks that comes after the other. */
+arena_mark arena_later(arena_mark a, arena_mark b);
+
 /* Return to where arena.next was. */
 void arena_return(arena *a, arena_mark mark);
 

@@ -8,11 +8,11 @@
 #include "model/decoder.h"
 #include "model/family.h"
 #include "model/layer_types.h"
-#include "model/rope_table.h"
+#include "model/workspace_rooms.h"
 
 /* Logits of one chunk of rows stay below this; larger chunks reuse the head's panels better. */
 static const size_t logits_limit = (size_t)64 << 20;
-static const size_t lean_logits_limit = (size_t)24 << 20;
+static const size_t lean_logits_limit = (size_t)22 << 20;
 
 static clora_status add_rows(workspace *ws, clora_tensor *view, clora_dtype dtype, int cols) {
     clora_status status = CLORA_OK;
@@ -193,7 +193,6 @@ static clora_status plan_head_backward(workspace *ws, const model_config *c, con
     const int widest = largest((int[]){c->hidden, c->ffn, c->heads * c->head_dim}, 3);
     clora_status status = CLORA_OK;
 
-    TRY(add_floats(ws, &ws->dnorm, c->hidden));
     TRY(add_floats(ws, &ws->du, most ? most : 1));
     if (o->dropout)
         TRY(add_floats(ws, &ws->dropped, widest));
@@ -201,71 +200,17 @@ done:
     return status;
 }
 
-/* ---- the gradients of a layer's attention, in rooms whose contents are of no use by then ---- */
-
-enum { ATTENTION_GRADIENTS = 4 };
-enum { ROOM_GU, ROOM_ACT, ROOMS };
-
-typedef struct attention_gradient {
-    clora_tensor *view;
-    int cols; /* 0: there is none */
-    int room;
-    size_t at;
-} attention_gradient;
-
-/* The largest first, which fit worst. */
-static void list_attention_gradients(attention_gradient out[ATTENTION_GRADIENTS], workspace *ws) {
-    const model_config *c = &ws->model->config;
-    const int queries = c->heads * c->head_dim;
-
-    out[0] = (attention_gradient){&ws->dq_parts, op_attention_parts(ws->model->context) * queries, 0, 0};
-    out[1] = (attention_gradient){&ws->dqkv, queries + 2 * c->kv_heads * c->head_dim, 0, 0};
-    out[2] = (attention_gradient){&ws->datt, queries, 0, 0};
-    out[3] = (attention_gradient){&ws->delta, c->heads, 0, 0};
-}
-
-/* A place for each, or false: they need memory of their own. */
-static bool find_places(attention_gradient list[ATTENTION_GRADIENTS], const workspace *ws) {
-    const model_config *c = &ws->model->config;
-    const size_t align = ws->model->context->address_align / sizeof(float), rows = (size_t)ws->max_rows;
-    const size_t size[ROOMS] = {rows * (size_t)(c->family->plain_mlp ? c->ffn : 2 * c->ffn), rows * (size_t)c->ffn};
-    size_t used[ROOMS] = {0};
-
-    for (attention_gradient *g = list; g < list + ATTENTION_GRADIENTS; g++) {
-        const size_t n = divide_up_size(rows * (size_t)g->cols, align) * align;
-        while (g->room < ROOMS && used[g->room] + n > size[g->room])
-            g->room++;
-        if (g->room == ROOMS)
-            return false;
-        g->at = used[g->room];
-        used[g->room] += n;
-    }
-    return true;
-}
-
 static clora_status plan_attention_gradients(workspace *ws) {
     attention_gradient list[ATTENTION_GRADIENTS];
     clora_status status = CLORA_OK;
 
-    list_attention_gradients(list, ws);
-    ws->lends_room = find_places(list, ws);
+    rooms_list_gradients(list, ws);
+    ws->lends_room = rooms_find_places(list, ws);
     for (int i = 0; i < ATTENTION_GRADIENTS && !ws->lends_room; i++)
         if (list[i].cols > 0)
             TRY(add_floats(ws, list[i].view, list[i].cols));
 done:
     return status;
-}
-
-void workspace_place_attention(workspace *ws, int l) {
-    const clora_tensor *room[ROOMS] = {&workspace_layer(ws, l)->gu, &ws->act};
-    attention_gradient list[ATTENTION_GRADIENTS];
-
-    list_attention_gradients(list, ws);
-    if (!ws->lends_room || !find_places(list, ws))
-        return;
-    for (const attention_gradient *g = list; g < list + ATTENTION_GRADIENTS; g++)
-        if (g->cols > 0)
-            *g->view = tensor_slice(room[g->room], g->at, ws->M, g->cols);
 }
 
 static clora_status plan_sublayers_backward(workspace *ws, const model_config *c, const workspace_options *o) {
@@ -310,6 +255,8 @@ static clora_status plan_head(workspace *ws, const model_config *c, const worksp
     chunk = chunk < 16 ? 16 : chunk > 256 ? chunk / 256 * 256 : chunk;
     if (chunk > (size_t)ws->max_rows)
         chunk = (size_t)ws->max_rows;
+    if (o->lean) /* all alike */
+        chunk = divide_up_size((size_t)ws->max_rows, divide_up_size((size_t)ws->max_rows, chunk));
     TRY(arena_add(&ws->memory, &ws->logits, CLORA_DTYPE_F32, (int)chunk, c->vocab));
     if (ws->train && c->logit_cap > 0.0f)
         TRY(arena_add(&ws->memory, &ws->uncapped, CLORA_DTYPE_F32, (int)chunk, c->vocab));
@@ -381,6 +328,24 @@ done:
     return status;
 }
 
+/* normed and dnorm; where memory counts act lies in their place, for it is of use when neither is. */
+static clora_status plan_norms(workspace *ws, const model_config *c, const workspace_options *o) {
+    const arena_mark begin = ws->memory.next;
+    clora_status status = CLORA_OK;
+
+    TRY(add_floats(ws, &ws->normed, c->hidden));
+    if (o->train)
+        TRY(add_floats(ws, &ws->dnorm, c->hidden));
+    if (!o->lean)
+        return CLORA_OK;
+    const arena_mark end = ws->memory.next;
+    arena_return(&ws->memory, begin);
+    TRY(add_floats(ws, &ws->act, c->ffn));
+    arena_return(&ws->memory, arena_later(end, ws->memory.next));
+done:
+    return status;
+}
+
 /* What lasts from the forward pass to the backward pass, and what the head uses. */
 static clora_status plan_lasting(workspace *ws, const model_config *c, const workspace_options *o) {
     const int head = c->layers * c->family->projections;
@@ -403,7 +368,7 @@ static clora_status plan_lasting(workspace *ws, const model_config *c, const wor
     if (workspace_keeps_layers(ws) && !ws->lean)
         TRY(plan_views(&ws->mid, ws, c->layers, c->hidden));
     TRY(add_floats(ws, &ws->rstd_final, norm_moments(c)));
-    TRY(add_floats(ws, &ws->normed, c->hidden));
+    TRY(plan_norms(ws, c, o));
     if (o->ranks && o->ranks[head] > 0)
         TRY(add_floats(ws, &ws->u_head, o->ranks[head]));
     if (o->train)
@@ -443,7 +408,8 @@ static clora_status plan_passing(workspace *ws, const model_config *c, const wor
         TRY(plan_normed_heads(ws, c));
     if (o->train)
         TRY(plan_sublayers_backward(ws, c, o));
-    TRY(add_floats(ws, &ws->act, c->ffn));
+    if (!o->lean)
+        TRY(add_floats(ws, &ws->act, c->ffn));
     if (o->train)
         TRY(plan_attention_gradients(ws));
 done:
@@ -488,48 +454,6 @@ clora_status workspace_plan(workspace **out, const clora_model *model, const wor
     ws = NULL;
 done:
     workspace_free(ws);
-    return status;
-}
-
-static clora_status write_prefix(workspace *ws) {
-    const size_t n = clora_tensor_count(&ws->past_prefix);
-    int32_t *past = alloc_array(n, sizeof(*past));
-    clora_status status = CLORA_OK;
-
-    if (!past)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the workspace"));
-    for (size_t i = 0; i < n; i++)
-        past[i] = ws->prefix;
-    TRY(clora_tensor_write(&ws->past_prefix, past));
-done:
-    free(past);
-    return status;
-}
-
-static clora_status write_rope(clora_tensor *rope, const rope_settings *settings, int longer) {
-    float *table = alloc_array(clora_tensor_count(rope), sizeof(*table));
-    clora_status status = CLORA_OK;
-
-    if (!table)
-        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for the rotation's table"));
-    rope_table(table, settings, rope->shape[0] - longer, false);
-    rope_table(table + (size_t)longer * (size_t)settings->width, settings, longer, true);
-    TRY(clora_tensor_write(rope, table));
-done:
-    free(table);
-    return status;
-}
-
-clora_status workspace_commit(workspace *ws) {
-    clora_status status = CLORA_OK;
-
-    TRY(arena_commit(&ws->memory));
-    if (ws->prefix > 0)
-        TRY(write_prefix(ws));
-    for (int i = 0; i < ROPES; i++)
-        if (ws->rope[i].buffer)
-            TRY(write_rope(&ws->rope[i], &ws->model->config.rope[i], ws->longer));
-done:
     return status;
 }
 

@@ -91,7 +91,7 @@ typedef struct workspace_options {
 /* Plan; nothing is allocated. The model may be one that only has a configuration. */
 clora_status workspace_plan(workspace **out, const clora_model *model, const workspace_options *options);
 
-/* Allocate what was planned and write the rotation's table. */
+/* Allocate what was planned and write the rotation's table. (workspace_commit.c) */
 clora_status workspace_commit(workspace *ws);
 void workspace_free(workspace *ws);
 size_t workspace_bytes(const workspace *ws);
@@ -104,8 +104,8 @@ size_t workspace_bytes(const workspace *ws);
 enum { WORKSPACE_SPARES = 3 };
 clora_tensor workspace_spare(workspace *ws, int layer, int i);
 
-/* Before the backward pass of layer l's attention, when that of its MLP is over: the gradients of attention lie where gu
- * and act were, if they fit. */
+/* Before the backward pass of layer l's attention, when that of its MLP is over: the gradients of attention lie where
+ * gu and act were, if they fit. (workspace_rooms.c) */
 void workspace_place_attention(workspace *ws, int l);
 
 /* Set the size of the step in hand, whose rows all count as learnt. */
