@@ -60,7 +60,7 @@ static clora_dataset *texts(const char *const *names) {
 
 static const char *const unnamed[] = {"LABEL_0", "LABEL_1", "LABEL_2", NULL}; /* PEFT keeps no names */
 
-static clora_trainer *make_trainer(clora_dataset *dataset, int pack) {
+static clora_trainer *make_trainer(clora_adapter *trained, clora_dataset *dataset, int pack) {
     clora_train_options o = CLORA_TRAIN_OPTIONS_INIT;
     clora_trainer *trainer;
 
@@ -72,7 +72,7 @@ static clora_trainer *make_trainer(clora_dataset *dataset, int pack) {
     o.clip = 0.0f;
     o.pack = pack;
     o.max_length = pack ? 24 : 0;
-    assert_ok(clora_trainer_create(&trainer, model, adapter, dataset, &o));
+    assert_ok(clora_trainer_create(&trainer, model, trained, dataset, &o));
     return trainer;
 }
 
@@ -96,7 +96,7 @@ static void assert_gradient(const clora_trainer *trainer) {
 
 static void assert_follows_peft(int pack) {
     clora_dataset *dataset = texts(unnamed);
-    clora_trainer *trainer = make_trainer(dataset, pack);
+    clora_trainer *trainer = make_trainer(adapter, dataset, pack);
     clora_eval_result result;
     clora_train_step done;
 
@@ -131,6 +131,40 @@ static void test_a_cap_of_logits_is_none_of_labels(void **state) {
 static void test_packed_texts_learn_the_same(void **state) {
     (void)state;
     assert_follows_peft(1);
+}
+
+/* Beside what stands before every text: read, trained and written as PEFT's. */
+static void follow_past(const char *name) {
+    clora_dataset *dataset = texts(unnamed);
+    clora_adapter *past, *again, *joined;
+    clora_eval_result result;
+    clora_train_step done;
+
+    assert_ok(clora_adapter_load(&past, model, fixture_path(name)));
+    assert_refused(clora_adapter_join(&joined, (clora_adapter *[]){adapter, past}, 2), CLORA_ERROR_ARGUMENT,
+                   "the head of labels");
+    clora_trainer *trainer = make_trainer(past, dataset, 0);
+    for (int step = 0; step < 10; step++) {
+        assert_ok(clora_trainer_step(trainer, &done));
+        const double expected = fixture_number(name, "loss_trace", step);
+        if (!(fabs((double)done.loss - expected) <= 1e-4))
+            fail_msg("%s: step %d: loss %g, expected %g", name, step, (double)done.loss, expected);
+    }
+    assert_ok(clora_adapter_save(past, scratch_path(name), "../tiny-llama"));
+    assert_ok(clora_adapter_load(&again, model, scratch_path(name)));
+    assert_int_equal(clora_adapter_get_info(again).parameters, clora_adapter_get_info(past).parameters);
+    assert_ok(clora_evaluate(&result, model, again, dataset, 2, 0, 0, NULL, NULL));
+    assert_true(result.accuracy == 1.0 && result.f1 == 1.0);
+    clora_trainer_free(trainer);
+    clora_adapter_free(past);
+    clora_adapter_free(again);
+    clora_dataset_free(dataset);
+}
+
+static void test_a_head_beside_a_prefix_or_a_prompt_follows_peft(void **state) {
+    (void)state;
+    follow_past("tiny-llama-classify-prefix");
+    follow_past("tiny-llama-classify-prompt");
 }
 
 static void test_what_is_saved_is_what_was_loaded(void **state) {
@@ -257,6 +291,7 @@ int main(void) {
         TEST(test_ten_steps_follow_peft),
         TEST(test_a_cap_of_logits_is_none_of_labels),
         TEST(test_packed_texts_learn_the_same),
+        TEST(test_a_head_beside_a_prefix_or_a_prompt_follows_peft),
         TEST(test_what_is_saved_is_what_was_loaded),
         TEST(test_a_new_adapter_keeps_the_names_of_its_labels),
         cmocka_unit_test(test_the_mean_f1_is_that_of_the_labels_that_occur),

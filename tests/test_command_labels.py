@@ -28,11 +28,11 @@ class Labels(CommandTest):
                              "--lr", "0.003", *arguments)
 
     def test_labels_are_learnt_and_kept_by_name(self):
-        plan = self.train("--steps", "20", "--val", self.data)
-        self.assertRegex(plan, r"(?m)^adapter .*, a head of 2 labels$")
+        plan = self.train("--steps", "20", "--val", self.data, "--modules-to-save", "norm")
+        self.assertRegex(plan, r"(?m)^adapter .*, copies of norm, a head of 2 labels$")
         settings = json.loads((self.out / "adapter_config.json").read_text(encoding="utf-8"))
         self.assertEqual(settings["task_type"], "SEQ_CLS")
-        self.assertEqual(settings["modules_to_save"], ["classifier", "score"])
+        self.assertEqual(settings["modules_to_save"], ["norm", "classifier", "score"])
         self.assertEqual(settings["id2label"], {"0": "awful", "1": "nice"})
         self.assertEqual(settings["label2id"], {"awful": 0, "nice": 1})
         result = json.loads(self.succeeds("eval", MODEL, "--adapter", self.out, "--data", self.data, "--json"))
@@ -58,11 +58,25 @@ class Labels(CommandTest):
         self.succeeds("train", MODEL, "--objective", "classify", "--data", self.data, "--out", again,
                       "--init-adapter", self.out, "--steps", "1")
 
+    def test_a_prefix_and_a_prompt_have_a_head_too(self):
+        for method in ("prefix", "prompt"):
+            out = self.folder / method
+            plan = self.succeeds("train", MODEL, "--objective", "classify", "--data", self.data, "--out", out, "--lr",
+                                 "0.03", "--steps", "30", "--method", method)
+            self.assertRegex(plan, rf"(?m)^{method} .*, a head of 2 labels$")
+            settings = json.loads((out / "adapter_config.json").read_text(encoding="utf-8"))
+            self.assertEqual(settings["modules_to_save"], ["classifier", "score"])
+            self.assertEqual(settings["id2label"], {"0": "awful", "1": "nice"})
+            result = json.loads(self.succeeds("eval", MODEL, "--adapter", out, "--data", self.data, "--json"))
+            self.assertEqual(result["accuracy"], 1.0)
+            self.assertIn('labels       "awful", "nice"\n', self.succeeds("inspect", out))
+        self.fails(1, "generate", MODEL, "--adapter", out, "--prompt", "x", says="does not continue")
+
     def test_options_of_other_objectives_are_refused(self):
         command = ["train", MODEL, "--objective", "classify", "--data", self.data, "--out", self.out]
         for options in (["--beta", "0.1"], ["--columns", "a,b"], ["--learn-context"], ["--eos", "never"]):
             self.fails(2, *command, *options, says=options[0])
-        self.fails(2, *command, "--method", "adapter", says="--method lora")
+        self.fails(2, *command, "--method", "norms", says="--method lora, prefix or prompt")
         single = self.write("single.jsonl", row("good", "nice") * 3)
         self.fails(1, "train", MODEL, "--objective", "classify", "--data", single, "--out", self.out,
                    says="nothing to tell apart")

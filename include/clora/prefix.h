@@ -39,11 +39,13 @@ typedef struct clora_prefix_options {
     uint64_t seed;          /**< of random numbers (default 0) */
     int projection;         /**< of a prefix: columns of the layer between, where a projection makes it while it trains,
                                  which begins at random (Li and Liang's re-parametrisation); 0: none (default) */
+    const char *const *labels; /**< names of labels, NULL-terminated: the adapter has a head on the last token that
+                                  tells them apart (PEFT's SEQ_CLS); NULL: none (default) */
 } clora_prefix_options;
 
 /** The defaults of clora_prefix_options. */
 #define CLORA_PREFIX_OPTIONS_INIT \
-    { sizeof(clora_prefix_options), 16, CLORA_PREFIX_INIT_VOCABULARY, NULL, 0, 0, 0 }
+    { sizeof(clora_prefix_options), 16, CLORA_PREFIX_INIT_VOCABULARY, NULL, 0, 0, 0, NULL }
 
 /**
  * Make a fresh prefix: keys and values in every layer, tokens * layers * 2 * kv_heads * head_dim scalars. With a

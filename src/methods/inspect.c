@@ -12,6 +12,7 @@
 #include "methods/bottleneck_config.h"
 #include "methods/bottleneck_files.h"
 #include "methods/method.h"
+#include "methods/past_files.h"
 #include "methods/classifier.h"
 #include "methods/peft.h"
 #include "methods/peft_config.h"
@@ -193,6 +194,7 @@ static clora_status read_past(clora_inspected_adapter *out, const char *director
     if (!out->base || !out->target_modules || !out->rank_pattern || !out->alpha_pattern)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path));
     TRY(peft_open_tensors(&file, directory));
+    TRY(past_files_labels(&out->labels, file, config));
     add_tensors(out, file);
 done:
     safetensors_close(file);

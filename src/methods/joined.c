@@ -68,8 +68,13 @@ static clora_status attach(joined *j, const clora_adapter *part) {
     if (part->term) { /* LoRA, of which there is one */
         j->adapter.origin = part->origin;
         j->adapter.embedding = part->embedding;
-        j->adapter.classifier = part->classifier;
         j->adapter.saved = part->saved;
+    }
+    if (part->classifier) {
+        for (size_t i = 0; i < j->count; i++)
+            if (j->part[i]->classifier)
+                TRY(refuse_two(j->part[i], part, "the head of labels"));
+        j->adapter.classifier = part->classifier;
     }
     TRY(attach_past(j, part));
     j->adapter.parameters += part->parameters;

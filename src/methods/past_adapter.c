@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "methods/method.h"
 #include "methods/past_files.h"
+#include "methods/peft.h"
 
 typedef struct past_adapter {
     clora_adapter adapter;
@@ -102,21 +103,58 @@ int prompt_width(const base_model *base) {
     return past_layout_of(base, false).width;
 }
 
+/* ---- and a head of labels ---- */
+
+/* names is taken over, also when it fails. */
+static clora_status add_head(past_adapter *p, char **names) {
+    clora_adapter *adapter = &p->adapter;
+    const clora_status status = classifier_create(&adapter->classifier, &adapter->base, names);
+
+    if (status == CLORA_OK)
+        adapter->parameters += (int64_t)adapter->classifier->labels * adapter->base.hidden;
+    return status;
+}
+
+clora_status past_add_labels(clora_adapter *adapter, const char *const *labels, uint64_t seed) {
+    clora_status status = CLORA_OK;
+
+    TRY(add_head(of(adapter), label_names_copy(labels)));
+    TRY(classifier_begin(adapter->classifier, seed));
+    TRY(label_names_put(of(adapter)->config, labels));
+done:
+    return status;
+}
+
 /* ---- files ---- */
+
+static clora_status load_head(past_adapter *p, past_contents *contents) {
+    char **names = contents->labels;
+    clora_status status = CLORA_OK;
+
+    contents->labels = NULL;
+    if (!names)
+        return CLORA_OK;
+    TRY(add_head(p, names));
+    TRY(classifier_write(p->adapter.classifier, contents->score));
+done:
+    return status;
+}
 
 static clora_status load(clora_adapter **out, const base_model *base, const method *m, const char *directory) {
     clora_status status = CLORA_OK;
-    float *values = NULL;
+    past_contents contents = {.config = NULL};
     past_adapter *p;
 
     *out = NULL;
     TRY(allocate(&p, base, m));
-    TRY(past_files_read(&p->config, &values, base, &p->layout, directory));
-    TRY(build(p, values));
+    TRY(past_files_read(&contents, base, &p->layout, directory));
+    p->config = json_incref(contents.config);
+    TRY(build(p, contents.values));
+    TRY(load_head(p, &contents));
     *out = &p->adapter;
     p = NULL;
 done:
-    free(values);
+    past_contents_finish(&contents);
     if (p)
         clora_adapter_free(&p->adapter);
     return status;
@@ -133,15 +171,22 @@ static clora_status load_prompt(clora_adapter **out, const base_model *base, con
 static clora_status save(const clora_adapter *adapter, const char *directory,
                          const clora_adapter_save_options *options) {
     const past_adapter *p = of(adapter);
+    const classifier *head = adapter->classifier;
+    const size_t hidden = (size_t)adapter->base.hidden;
     float *values = alloc_array(clora_tensor_count(p->values), sizeof(*values));
+    float *score = alloc_array((size_t)(head ? head->labels : 1) * hidden, sizeof(*score));
     clora_status status = CLORA_OK;
 
-    if (!values)
+    if (!values || !score)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to write %s", directory));
     TRY(clora_tensor_read(p->values, values));
-    TRY(past_files_write(directory, options, p->config, &p->layout, values));
+    if (head)
+        TRY(classifier_read(score, head));
+    const past_contents contents = {p->config, values, head ? head->name : NULL, score};
+    TRY(past_files_write(directory, options, &contents, &p->layout, (int)hidden));
 done:
     free(values);
+    free(score);
     return status;
 }
 
@@ -150,8 +195,13 @@ done:
 static clora_status list_parameters(parameters *out, const clora_adapter *adapter, const clora_train_options *options) {
     const past_adapter *p = of(adapter);
     const parameter_group group = {1.0f, options->weight_decay};
+    const classifier *head = adapter->classifier;
     clora_status status = CLORA_OK;
 
+    if (head) {
+        TRY(parameters_add_buffer(out, head->values));
+        TRY(parameters_add(out, alloc_string(PEFT_SCORE), &head->head->a, group));
+    }
     if (p->projection)
         return prefix_projection_list(out, p->projection, group);
     if (past_config_projection(p->config) > 0)
@@ -169,6 +219,7 @@ static void destroy(clora_adapter *adapter) {
     past_adapter *p = of(adapter);
 
     prefix_projection_free(p->projection);
+    classifier_free(adapter->classifier);
     clora_tensor_free(p->values);
     json_decref(p->config);
     free(p);

@@ -19,6 +19,9 @@ clora_status prompt_create(clora_adapter **out, const base_model *base, int toke
 clora_status prefix_create_projected(clora_adapter **out, const base_model *base, int tokens,
                                      const projection_values *values);
 
+/* With a head that tells these labels apart, which begins at random. */
+clora_status past_add_labels(clora_adapter *adapter, const char *const *labels, uint64_t seed);
+
 /* Of a prefix, what e's rows of a projection have. */
 int prefix_token_width(const base_model *base);
 

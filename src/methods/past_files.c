@@ -8,12 +8,13 @@
 #include "base/dtype.h"
 #include "base/outdir.h"
 #include "files/directory.h"
+#include "methods/classifier.h"
 #include "methods/peft.h"
 #include "methods/peft_config.h"
 
 static const char CONFIG_NAME[] = "adapter_config.json";
 static const char TENSORS_NAME[] = "adapter_model.safetensors";
-static const char TENSOR[] = "prompt_embeddings";
+static const char TENSOR[] = "prompt_embeddings", SCORE[] = "base_model.score.weight";
 
 past_layout past_layout_of(const base_model *base, bool is_prefix) {
     const int kv = base->kv_heads * base->head_dim;
@@ -30,8 +31,11 @@ static const char *const KNOWN[] = {
     "auto_mapping",
     "base_model_name_or_path",
     "encoder_hidden_size",
+    "id2label",
     "inference_mode",
     "init_weights",
+    "label2id",
+    "modules_to_save",
     "num_attention_heads",
     "num_layers",
     "num_transformer_submodules",
@@ -63,6 +67,32 @@ static clora_status check_keys(const json_t *root, const char *path) {
                               path, key);
     }
     return CLORA_OK;
+}
+
+enum { MOST_LABELS = 1 << 20 };
+
+/* Does it tell the labels of texts? */
+static bool is_of_labels(const json_t *root) {
+    const char *task = json_string_value(json_object_get(root, "task_type"));
+
+    return task && strcmp(task, "SEQ_CLS") == 0;
+}
+
+/* Whole modules beside it: the head alone, by the names that PEFT looks for. */
+static clora_status check_saved(const json_t *root, const char *path) {
+    const json_t *saved = json_object_get(root, "modules_to_save");
+
+    for (size_t i = 0; i < json_array_size(saved); i++) {
+        const char *name = json_string_value(json_array_get(saved, i));
+        if (!is_of_labels(root) || !name || (strcmp(name, "classifier") != 0 && strcmp(name, "score") != 0))
+            return clora_fail(CLORA_ERROR_UNSUPPORTED,
+                              "%s: \"modules_to_save\" names \"%s\"; beside a prefix or a prompt clora has the head of "
+                              "labels alone",
+                              path, name ? name : "");
+    }
+    return json_is_array(saved) || json_is_off(saved)
+               ? CLORA_OK
+               : clora_fail(CLORA_ERROR_FORMAT, "%s: \"modules_to_save\" must be a list of names", path);
 }
 
 /* A number that the model settles: the file's is the same, or it belongs to another model. */
@@ -106,9 +136,10 @@ static clora_status check_config(const json_t *root, const base_model *base, con
     TRY(check_number(root, "num_attention_heads", layout->heads, path));
     TRY(check_number(root, "num_transformer_submodules", 1, path));
     TRY(json_get_text(&task, root, "task_type", "CAUSAL_LM", path));
-    if (strcmp(task, "CAUSAL_LM") != 0)
-        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"task_type\" is \"%s\"; clora applies \"CAUSAL_LM\"", path,
-                       task));
+    if (strcmp(task, "CAUSAL_LM") != 0 && !is_of_labels(root))
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED,
+                       "%s: \"task_type\" is \"%s\"; clora applies \"CAUSAL_LM\" and \"SEQ_CLS\"", path, task));
+    TRY(check_saved(root, path));
 done:
     return status;
 }
@@ -141,16 +172,15 @@ int past_config_projection(const json_t *config) {
     return (int)json_integer_value(json_object_get(config, "encoder_hidden_size"));
 }
 
-/* The settings of a file, as clora would write them. */
-static clora_status read_config(json_t **out, const base_model *base, const past_layout *layout, const char *path) {
+/* Those of a file as clora would write them, but for labels. */
+static clora_status as_own(json_t **out, const json_t *root, const base_model *base, const past_layout *layout,
+                           const char *path) {
     clora_status status = CLORA_OK;
-    json_t *root = NULL;
     const char *name;
     bool projected;
     int64_t tokens, hidden;
 
     *out = NULL;
-    TRY(json_load_path(&root, path, PEFT_CONFIG_BYTES));
     TRY(check_config(root, base, layout, path));
     TRY(check_tokens(&tokens, root, base, path));
     TRY(json_get_bool(&projected, root, "prefix_projection", false, path));
@@ -165,40 +195,43 @@ static clora_status read_config(json_t **out, const base_model *base, const past
     if (!*out)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path));
 done:
-    json_decref(root);
     return status;
 }
 
 /* ---- values ---- */
 
-static clora_status find_tensor(const stored_tensor **out, const safetensors *file, int tokens, int width) {
+static clora_status check_tensor(const safetensors *file, const stored_tensor *t, const char *name, int64_t rows,
+                                 int width) {
     char text[STORED_SHAPE_TEXT];
 
-    *out = NULL;
-    for (size_t i = 0; i < file->count; i++) {
-        if (strcmp(file->tensors[i].name, TENSOR) != 0)
-            return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is no part of the adapter, which is %s alone",
-                              file->path, file->tensors[i].name, TENSOR);
-        *out = &file->tensors[i];
-    }
-    const stored_tensor *t = *out;
     if (!t)
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is missing", file->path, TENSOR);
+        return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is missing", file->path, name);
     if (!t->supported)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: tensor %s has type %s; F32, F16 and BF16 are supported",
-                          file->path, TENSOR, t->dtype_text);
-    if (t->ndim != 2 || t->shape[0] != tokens || t->shape[1] != width)
-        return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is %s; adapter_config.json and the model make it (%d, %d)",
-                          file->path, TENSOR, stored_shape_text(text, t->ndim, t->shape), tokens, width);
+                          file->path, name, t->dtype_text);
+    if (t->ndim != 2 || t->shape[0] != rows || t->shape[1] != width)
+        return clora_fail(CLORA_ERROR_FORMAT,
+                          "%s: tensor %s is %s; adapter_config.json and the model make it (%lld, %d)", file->path, name,
+                          stored_shape_text(text, t->ndim, t->shape), (long long)rows, width);
     return CLORA_OK;
 }
 
-static clora_status read_values(float **out, const safetensors *file, int tokens, int width) {
-    const stored_tensor *t;
+static clora_status check_others(const safetensors *file, bool labels) {
+    for (size_t i = 0; i < file->count; i++) {
+        const char *name = file->tensors[i].name;
+        if (strcmp(name, TENSOR) != 0 && !(labels && strcmp(name, SCORE) == 0))
+            return clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s is no part of the adapter, which is %s%s%s",
+                              file->path, name, TENSOR, labels ? " and " : " alone", labels ? SCORE : "");
+    }
+    return CLORA_OK;
+}
+
+static clora_status read_matrix(float **out, const safetensors *file, const char *name, int64_t rows, int width) {
+    const stored_tensor *t = safetensors_find(file, name);
     clora_status status = CLORA_OK;
 
-    TRY(find_tensor(&t, file, tokens, width));
-    *out = alloc_array((size_t)tokens, (size_t)width * sizeof(**out));
+    TRY(check_tensor(file, t, name, rows, width));
+    *out = alloc_array((size_t)rows, (size_t)width * sizeof(**out));
     if (!*out)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path));
     TRY(peft_read_tensor(*out, file, t));
@@ -206,40 +239,93 @@ done:
     return status;
 }
 
-clora_status past_files_read(json_t **config, float **values, const base_model *base, const past_layout *layout,
+clora_status past_files_labels(char ***out, const safetensors *file, const json_t *config) {
+    const stored_tensor *t = safetensors_find(file, SCORE);
+    clora_status status = CLORA_OK;
+
+    *out = NULL;
+    if (!is_of_labels(config))
+        return CLORA_OK;
+    if (!t || t->ndim != 2 || t->shape[0] < 2 || t->shape[0] > MOST_LABELS)
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: tensor %s, with a row for each of two labels or more, is missing",
+                       file->path, SCORE));
+    TRY(label_names_read(out, config, (int)t->shape[0], file->path));
+done:
+    return status;
+}
+
+static int count_labels(char *const *labels) {
+    int count = 0;
+
+    while (labels && labels[count])
+        count++;
+    return count;
+}
+
+static clora_status read_head(past_contents *out, const safetensors *file, const json_t *root, int hidden) {
+    clora_status status = CLORA_OK;
+
+    TRY(past_files_labels(&out->labels, file, root));
+    TRY(check_others(file, out->labels != NULL));
+    if (!out->labels)
+        return CLORA_OK;
+    TRY(read_matrix(&out->score, file, SCORE, count_labels(out->labels), hidden));
+    TRY(label_names_put(out->config, (const char *const *)out->labels));
+done:
+    return status;
+}
+
+clora_status past_files_read(past_contents *out, const base_model *base, const past_layout *layout,
                              const char *directory) {
     char *path = file_join(directory, CONFIG_NAME);
     clora_status status = CLORA_OK;
     safetensors *file = NULL;
+    json_t *root = NULL;
 
-    *config = NULL;
-    *values = NULL;
+    *out = (past_contents){.config = NULL};
     if (!path)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
-    TRY(read_config(config, base, layout, path));
+    TRY(json_load_path(&root, path, PEFT_CONFIG_BYTES));
+    TRY(as_own(&out->config, root, base, layout, path));
     TRY(peft_open_tensors(&file, directory));
-    TRY(read_values(values, file, past_config_tokens(*config), layout->width));
+    TRY(read_head(out, file, root, base->hidden));
+    TRY(read_matrix(&out->values, file, TENSOR, past_config_tokens(out->config), layout->width));
 done:
     safetensors_close(file);
+    json_decref(root);
     free(path);
     return status;
 }
 
-static clora_status write_values(const char *path, const float *values, int tokens, int width) {
-    const safetensors_entry entry = {.name = TENSOR, .dtype = CLORA_DTYPE_F32, .ndim = 2, .shape = {tokens, width}};
+void past_contents_finish(past_contents *contents) {
+    json_decref(contents->config);
+    free(contents->values);
+    label_names_free(contents->labels);
+    free(contents->score);
+    *contents = (past_contents){.config = NULL};
+}
+
+static clora_status write_values(const char *path, const past_contents *contents, int width, int hidden) {
+    const int tokens = past_config_tokens(contents->config), labels = count_labels(contents->labels);
+    const safetensors_entry entry[] = {{.name = TENSOR, .dtype = CLORA_DTYPE_F32, .ndim = 2, .shape = {tokens, width}},
+                                       {.name = SCORE, .dtype = CLORA_DTYPE_F32, .ndim = 2, .shape = {labels, hidden}}};
     clora_status status = CLORA_OK;
     safetensors_writer writer = {.count = 0};
 
-    TRY(safetensors_writer_begin(&writer, path, &entry, 1, NULL));
-    TRY(safetensors_writer_tensor(&writer, values, (size_t)tokens * (size_t)width * sizeof(*values)));
+    TRY(safetensors_writer_begin(&writer, path, entry, labels > 0 ? 2 : 1, NULL));
+    while (writer.next < writer.count) {
+        const safetensors_entry *e = &entry[writer.order[writer.next]];
+        const float *values = e->name == TENSOR ? contents->values : contents->score;
+        TRY(safetensors_writer_tensor(&writer, values, (size_t)e->shape[0] * (size_t)e->shape[1] * sizeof(*values)));
+    }
     TRY(safetensors_writer_finish(&writer));
 done:
     safetensors_writer_abandon(&writer);
     return status;
 }
 
-clora_status past_files_write(const char *directory, const clora_adapter_save_options *options, const json_t *config,
-                              const past_layout *layout, const float *values) {
+clora_status past_files_write(const char *directory, const clora_adapter_save_options *options,
+                              const past_contents *contents, const past_layout *layout, int hidden) {
     char *tensors = NULL, *settings = NULL;
     clora_status status = CLORA_OK;
     outdir out = {.claim = NULL};
@@ -247,9 +333,9 @@ clora_status past_files_write(const char *directory, const clora_adapter_save_op
     TRY(outdir_open(&out, directory, CONFIG_NAME));
     TRY(peft_check_place(directory, options->overwrite != 0));
     TRY(outdir_path(&tensors, &out, TENSORS_NAME));
-    TRY(write_values(tensors, values, past_config_tokens(config), layout->width));
+    TRY(write_values(tensors, contents, layout->width, hidden));
     TRY(outdir_path(&settings, &out, CONFIG_NAME));
-    TRY(peft_config_save(config, settings, options->base_name));
+    TRY(peft_config_save(contents->config, settings, options->base_name));
 done:
     outdir_close(&out, status == CLORA_OK);
     free(tensors);

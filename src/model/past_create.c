@@ -96,6 +96,21 @@ done:
     return status;
 }
 
+/* *out: a new adapter, which goes when this fails. */
+static clora_status add_labels(clora_adapter **out, clora_model *m, const clora_prefix_options *o) {
+    clora_status status = CLORA_OK;
+
+    if (!o->labels)
+        return CLORA_OK;
+    TRY(model_self_check(m, SELF_CHECK_FACTORS));
+    TRY(past_add_labels(*out, o->labels, o->seed));
+    return CLORA_OK;
+done:
+    clora_adapter_free(*out);
+    *out = NULL;
+    return status;
+}
+
 /* What the two kinds differ in. */
 typedef struct past_kind {
     int (*width)(const base_model *base);
@@ -125,6 +140,7 @@ static clora_status create(clora_adapter **out, clora_model *model, const clora_
     else
         TRY(kind->from_ids(values, model, ids, o.tokens));
     TRY(kind->create(out, &base, o.tokens, values));
+    TRY(add_labels(out, model, &o));
 done:
     free(values);
     free(ids);
@@ -153,6 +169,7 @@ static clora_status create_projected(clora_adapter **out, clora_model *model, co
     TRY(projection_values_init(&values, o->tokens, prefix_token_width(&base), o->projection, N));
     projection_values_fill(&values, o->tokens, N, o->seed);
     TRY(prefix_create_projected(out, &base, o->tokens, &values));
+    TRY(add_labels(out, model, o));
 done:
     projection_values_finish(&values);
     return clora_keep_cause(status);

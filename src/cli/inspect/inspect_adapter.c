@@ -19,18 +19,19 @@ static json_t *bottleneck_json(const clora_inspected_adapter *a) {
                      "dtypes", inspect_types_json(&a->stored));
 }
 
-static json_t *past_json(const clora_inspected_adapter *a) {
-    return json_pack("{s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:o}", "kind", "adapter", "method", a->method, "positions",
-                     a->positions, "base", a->base, "parameters", (json_int_t)a->stored.elements, "tensors",
-                     a->stored.tensors, "bytes", (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored));
-}
-
 static json_t *labels_json(const clora_inspected_adapter *a) {
     json_t *labels = json_array();
 
     for (size_t i = 0; a->labels && a->labels[i]; i++)
         json_push(&labels, json_string(a->labels[i]));
     return labels;
+}
+
+static json_t *past_json(const clora_inspected_adapter *a) {
+    return json_pack("{s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:o, s:o}", "kind", "adapter", "method", a->method,
+                     "positions", a->positions, "base", a->base, "parameters", (json_int_t)a->stored.elements,
+                     "tensors", a->stored.tensors, "bytes", (json_int_t)a->stored.bytes, "dtypes",
+                     inspect_types_json(&a->stored), "labels", labels_json(a));
 }
 
 static json_t *lora_json(const clora_inspected_adapter *a) {
@@ -76,6 +77,7 @@ static void print_past(const char *path, const clora_inspected_adapter *a) {
     if (*a->base)
         printf("base         %s\n", a->base);
     printf("takes        %s before every sequence\n", text_amount(a->positions, "position", "positions"));
+    print_labels(a);
     print_weights(a);
 }
 
@@ -94,8 +96,8 @@ static void print_lora(const char *path, const clora_inspected_adapter *a) {
     printf("dropout      %g\n", (double)a->dropout);
     printf("layers       %s: %s\n", text_amount(a->modules, "module", "modules"),
            *a->target_modules ? a->target_modules : "all-linear");
-    if (*a->modules_to_save && !a->labels)
-        printf("copies       %s\n", a->modules_to_save);
+    if (*text_copies(a->modules_to_save))
+        printf("copies       %s\n", text_copies(a->modules_to_save));
     print_labels(a);
     print_weights(a);
 }

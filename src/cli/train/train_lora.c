@@ -212,16 +212,8 @@ static void set_size(train_args *args, int size) {
 static clora_status make(clora_adapter **out, const train_state *state) {
     clora_adapter_options options = state->args->adapter;
 
-    options.labels = clora_dataset_labels(state->data, NULL);
+    options.labels = train_labels_of(state, TRAIN_LORA);
     return clora_adapter_create(out, state->model, &options);
-}
-
-static int count_labels(const char *const *labels) {
-    int count = 0;
-
-    while (labels[count])
-        count++;
-    return count;
 }
 
 static void describe(FILE *out, const train_state *state, const clora_adapter *adapter) {
@@ -233,12 +225,11 @@ static void describe(FILE *out, const train_state *state, const clora_adapter *a
                           : "",
             state->args->init_adapter ? ", continued," : "", text_amount(a.modules, "module", "modules"),
             a.target_modules);
-    if (!a.labels && a.modules_to_save && *a.modules_to_save) /* else the head of labels is named among them */
-        fprintf(out, ", copies of %s", a.modules_to_save);
+    if (*text_copies(a.modules_to_save))
+        fprintf(out, ", copies of %s", text_copies(a.modules_to_save));
     if (a.dropout > 0)
         fprintf(out, ", dropout %g", (double)a.dropout);
-    if (a.labels)
-        fprintf(out, ", a head of %d labels", count_labels(a.labels));
+    train_describe_labels(out, adapter);
 }
 
 const train_method train_lora = {

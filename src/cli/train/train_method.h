@@ -30,6 +30,10 @@ typedef struct train_method {
 int train_method_find(const char *name, size_t length);
 const train_method *train_method_row(int i);
 
+/* The labels that a method's adapter has a head for: one of those that train, where data have labels. NULL: none. */
+const char *const *train_labels_of(const train_state *state, int method);
+void train_describe_labels(FILE *out, const clora_adapter *adapter);
+
 extern const train_method train_lora;                          /* train_lora.c */
 extern const train_method train_bottleneck;                    /* train_bottleneck.c */
 extern const train_method train_full, train_bias, train_norms; /* train_full.c */

@@ -84,6 +84,25 @@ int train_choose_methods(const cli_state *cli, train_args *args, bool given, con
     return status == CLI_DONE ? check_options(cli, args) : status;
 }
 
+const char *const *train_labels_of(const train_state *state, int method) {
+    static const int order[] = {TRAIN_LORA, TRAIN_PREFIX, TRAIN_PROMPT};
+    int first = 0;
+
+    while (first < 2 && !state->args->methods[order[first]])
+        first++;
+    return order[first] == method ? clora_dataset_labels(state->data, NULL) : NULL;
+}
+
+void train_describe_labels(FILE *out, const clora_adapter *adapter) {
+    const char *const *labels = clora_adapter_get_info(adapter).labels;
+    int count = 0;
+
+    while (labels && labels[count])
+        count++;
+    if (count > 0)
+        fprintf(out, ", a head of %d labels", count);
+}
+
 static int continue_adapter(train_state *state) {
     if (clora_adapter_load(&state->adapter, state->model, state->args->init_adapter) != CLORA_OK)
         return cli_fail_library(state->cli);

@@ -47,8 +47,9 @@ int train_choose_objective(const cli_state *cli, train_args *args, const opt_gro
     for (int i = 0; args->objective != 0 && idle[i]; i++)
         if (opt_given(groups, count, idle[i]))
             return cli_misuse(cli, "--%s is for --objective next", idle[i]);
-    if (labels && !args->init_adapter && !args->methods[TRAIN_LORA])
-        return cli_misuse(cli, "--objective classify has its head beside --method lora");
+    if (labels && !args->init_adapter && !args->methods[TRAIN_LORA] && !args->methods[TRAIN_PREFIX] &&
+        !args->methods[TRAIN_PROMPT])
+        return cli_misuse(cli, "--objective classify has its head beside --method lora, prefix or prompt");
     if (args->train.preference == CLORA_PREFERENCE_NONE)
         return CLI_DONE;
     if (args->train.label_smoothing > 0.0f && args->train.preference != CLORA_PREFERENCE_DPO)

@@ -47,7 +47,8 @@ static const char *const prompt_fresh[] = {"prompt-tokens", "prompt-init", "prom
 
 typedef clora_status (*creator)(clora_adapter **out, clora_model *model, const clora_prefix_options *options);
 
-static clora_status make(clora_adapter **out, const train_state *state, const train_past_args *args, creator create) {
+static clora_status make(clora_adapter **out, const train_state *state, int method, const train_past_args *args,
+                         creator create) {
     clora_prefix_options options = args->options;
     clora_status status = CLORA_OK;
     int32_t *ids = NULL;
@@ -56,6 +57,7 @@ static clora_status make(clora_adapter **out, const train_state *state, const tr
         status = clora_tokenizer_encode(state->tokenizer, args->text, strlen(args->text), 0, &ids, &options.id_count);
     options.ids = ids;
     options.seed = state->args->train.seed;
+    options.labels = train_labels_of(state, method);
     if (status == CLORA_OK)
         status = create(out, state->model, &options);
     free(ids);
@@ -63,10 +65,10 @@ static clora_status make(clora_adapter **out, const train_state *state, const tr
 }
 
 static clora_status make_prefix(clora_adapter **out, const train_state *state) {
-    return make(out, state, &state->args->prefix, clora_prefix_create);
+    return make(out, state, TRAIN_PREFIX, &state->args->prefix, clora_prefix_create);
 }
 static clora_status make_prompt(clora_adapter **out, const train_state *state) {
-    return make(out, state, &state->args->prompt, clora_prompt_create);
+    return make(out, state, TRAIN_PROMPT, &state->args->prompt, clora_prompt_create);
 }
 
 static void set_prefix_size(train_args *args, int size) {
@@ -86,6 +88,7 @@ static int check_continued(const train_state *state, clora_adapter *adapter) {
 static void describe(FILE *out, const train_state *state, const clora_adapter *adapter) {
     fprintf(out, "%s%s before every sequence", text_amount(clora_adapter_past(adapter), "position", "positions"),
             state->args->init_adapter ? ", continued," : "");
+    train_describe_labels(out, adapter);
 }
 
 const train_method train_prefix = {

@@ -116,3 +116,22 @@ const char *text_rate(double count, double seconds) {
     }
     return text_count(llround(rate));
 }
+
+static int is_head(const char *name, size_t length) {
+    return (length == 10 && strncmp(name, "classifier", length) == 0) ||
+           (length == 5 && strncmp(name, "score", length) == 0);
+}
+
+const char *text_copies(const char *modules_to_save) {
+    char *out = next_buffer();
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (const char *name = modules_to_save; name && *name;) {
+        const size_t length = strcspn(name, ",");
+        if (!is_head(name, length) && used + length + 2 < ROOM)
+            used += (size_t)snprintf(out + used, ROOM - used, "%s%.*s", used ? "," : "", (int)length, name);
+        name += length + (name[length] == ',');
+    }
+    return out;
+}

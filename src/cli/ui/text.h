@@ -15,4 +15,8 @@ const char *text_percent(double part, double whole);                       /* "0
 const char *text_number(double value); /* as many digits as a loss needs: "0.0123", "4.4989", "89.92", "1204" */
 const char *text_rate(double count, double seconds); /* a second: "2.5", "1,234" */
 
+/* Of the modules of which an adapter has copies, those that are the model's own: the head of labels is named among them
+ * too. Cut off where it is long. */
+const char *text_copies(const char *modules_to_save);
+
 #endif
