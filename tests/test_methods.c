@@ -1,5 +1,6 @@
 /* What all methods have in common: attach points, what trains, joined adapters. */
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,11 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include <clora/bottleneck.h>
+#include <clora/full.h>
+#include <clora/generate.h>
+#include <clora/prefix.h>
 
 #include "methods/lora_adapter.h"
 #include "support/fixture.h"
@@ -69,10 +75,85 @@ static void test_joined_adapters_act_as_their_parts(void **state) {
     clora_adapter_free(second);
 }
 
+/* ---- several at once, at the start ---- */
+
+enum { OTHERS = 3, V = 97, T = 6 };
+static const int32_t text[T] = {5, 17, 42, 3, 60, 8};
+
+/* Beside low-rank terms: a prefix, bottlenecks, the gains of normalisations. */
+static clora_adapter *make_other(int kind) {
+    clora_prefix_options prefix = CLORA_PREFIX_OPTIONS_INIT;
+    clora_full_options norms = CLORA_FULL_OPTIONS_INIT;
+    clora_adapter *adapter = NULL;
+
+    prefix.tokens = 3;
+    norms.part = CLORA_FULL_NORMS;
+    assert_ok(kind == 0   ? clora_prefix_create(&adapter, model, &prefix)
+              : kind == 1 ? clora_bottleneck_create(&adapter, model, NULL)
+                          : clora_full_create(&adapter, model, &norms));
+    return adapter;
+}
+
+static void logits_of(float *logits, clora_adapter *adapter) {
+    clora_session *session = NULL;
+
+    assert_ok(clora_session_create(&session, model, 1, T + 3));
+    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_forward(session, logits, text, T, 1));
+    clora_session_free(session);
+}
+
+/* The norm of the gradient before the first update, which moves nothing. */
+static double first_norm(clora_adapter *adapter) {
+    clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
+    clora_trainer *trainer = NULL;
+    clora_dataset *dataset = NULL;
+    clora_train_step done;
+
+    options.lr = 0.0f;
+    options.steps = options.batch_size = 1;
+    assert_ok(clora_dataset_from_ids(&dataset, text, NULL, (const int[]){T}, 1));
+    assert_ok(clora_trainer_create(&trainer, model, adapter, dataset, &options));
+    assert_ok(clora_trainer_step(trainer, &done));
+    clora_trainer_free(trainer);
+    clora_dataset_free(dataset);
+    return (double)done.grad_norm;
+}
+
+/* What each adds to the logits adds up, and where a part adds nothing yet so do the squares of gradients. */
+static void test_parts_add_up_at_the_start(void **state) {
+    const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
+    static float base[T * V], lora[T * V], other[T * V], both[T * V];
+    clora_adapter *parts[2] = {make(&options), NULL}, *joined = NULL;
+    const double norm = first_norm(parts[0]);
+
+    (void)state;
+    logits_of(base, NULL);
+    logits_of(lora, parts[0]);
+    for (int kind = 0; kind < OTHERS; kind++) {
+        parts[1] = make_other(kind);
+        assert_ok(clora_adapter_join(&joined, parts, 2));
+        logits_of(other, parts[1]);
+        logits_of(both, joined);
+        assert_true(kind == 2 || relative_error(other, base, T * V) > 1e-6);
+        for (int i = 0; i < T * V; i++)
+            lora[i] += other[i] - base[i];
+        assert_true(relative_error(both, lora, T * V) < 1e-6);
+        logits_of(lora, parts[0]);
+        if (kind > 0) /* a prefix moves what the low-rank terms read */
+            assert_true(fabs(first_norm(joined) - hypot(norm, first_norm(parts[1]))) <
+                        (kind == 2 ? 1e-5 : 1e-2) * norm);
+        clora_adapter_free(joined);
+        clora_adapter_free(parts[1]);
+    }
+    clora_adapter_free(parts[0]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients_lie_where_values_do),
         cmocka_unit_test(test_joined_adapters_act_as_their_parts),
+        cmocka_unit_test(test_parts_add_up_at_the_start),
     };
 
     if (clora_context_create(&context, NULL) != CLORA_OK) {
