@@ -38,6 +38,8 @@ static size_t resident_now(void) {
 }
 
 void train_forget_texts(train_state *state) {
+    if (state->args->sample_prompts)
+        return;
     clora_tokenizer_free(state->tokenizer);
     state->tokenizer = NULL;
 #ifdef __GLIBC__

@@ -5,7 +5,7 @@
 
 /* What a run takes, and how it could take less: `clora plan`, and --memory of `clora train`. */
 
-/* When data and adapters are there: what reads texts is of no use any more. */
+/* When data and adapters are there: what reads texts is of no use any more, but for samples. */
 void train_forget_texts(train_state *state);
 
 extern const opt train_memory_options[]; /* --memory, of both */
