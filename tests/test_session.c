@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -85,6 +86,78 @@ static void test_prompts_that_are_not_there_are_refused(void **state) {
     clora_tokenizer_free(tokenizer);
 }
 
+/* ---- callbacks that stop ---- */
+
+static int stop_step(void *user, const clora_train_step *step) {
+    *(int *)user = step->step;
+    return step->step == 2;
+}
+
+static int stop_count(void *user, int64_t done) {
+    *(int64_t *)user = done;
+    return 1;
+}
+
+static int stop_text(void *user, const char *text, size_t size) {
+    (void)text;
+    *(size_t *)user += size;
+    return 1;
+}
+
+static int stop_merge(void *user, int64_t done, int64_t total) {
+    (void)user;
+    return done > 0 && total > 0;
+}
+
+#define CANCELLED(call) assert_refused(call, CLORA_CANCELLED, "stopped")
+
+static void test_a_callback_that_stops_cancels_and_keeps_what_there_is(void **state) {
+    (void)state;
+    const int32_t ids[] = {1, 2, 3, 1, 5, 6, 7}, prompt[] = {1, 9};
+    const int lengths[] = {3, 4};
+    clora_merge_options merge = CLORA_MERGE_OPTIONS_INIT;
+    clora_eval_result part, first;
+    clora_dataset *both, *one;
+    clora_tokenizer *tokenizer;
+    clora_generation text;
+    clora_session *session;
+    clora_adapter *adapter;
+    int64_t done;
+    size_t bytes = 0;
+    int last;
+
+    assert_ok(clora_tokenizer_load(&tokenizer, fixture_path("tokenizers/smollm")));
+    assert_ok(clora_session_create(&session, model, 1, 32));
+    assert_ok(clora_adapter_create(&adapter, model, NULL));
+    assert_ok(clora_dataset_from_ids(&both, ids, NULL, lengths, 2));
+    assert_ok(clora_dataset_from_ids(&one, ids, NULL, lengths, 1));
+    CANCELLED(clora_evaluate(&part, model, NULL, both, 1, 0, 0, stop_count, &done));
+    assert_ok(clora_evaluate(&first, model, NULL, one, 1, 0, 0, NULL, NULL));
+    assert_int_equal(done, 1);
+    assert_int_equal(part.sequences, 1);
+    assert_true(part.loss == first.loss && part.learnt == first.learnt);
+    clora_train_options train = CLORA_TRAIN_OPTIONS_INIT;
+    train.steps = 5;
+    CANCELLED(clora_train(model, adapter, both, &train, stop_step, &last));
+    assert_int_equal(last, 2);
+    CANCELLED(clora_generate(&text, session, tokenizer, prompt, 2, NULL, stop_text, &bytes));
+    assert_string_equal(text.stop, "cancelled");
+    assert_int_equal(text.size, bytes);
+    assert_true(bytes > 0 && text.count < 30);
+    clora_generation_free(&text);
+    assert_ok(clora_adapter_save(adapter, scratch_path("stopped"), fixture_path("tiny-llama")));
+    merge.progress = stop_merge;
+    CANCELLED(
+        clora_merge_with(fixture_path("tiny-llama"), scratch_path("stopped"), scratch_path("merged"), &merge, NULL));
+    assert_int_equal(access(scratch_path("merged"), F_OK), -1);
+    assert_string_equal(clora_status_name(CLORA_CANCELLED), "CLORA_CANCELLED");
+    clora_dataset_free(one);
+    clora_dataset_free(both);
+    clora_adapter_free(adapter);
+    clora_session_free(session);
+    clora_tokenizer_free(tokenizer);
+}
+
 /* B sequences of T tokens go to the device in several pieces. */
 enum { B = 256, T = 5 };
 
@@ -161,6 +234,7 @@ int main(void) {
         cmocka_unit_test(test_a_call_without_logits_appends_nothing),
         cmocka_unit_test(test_an_adapter_of_another_model_is_refused_where_it_is_given),
         cmocka_unit_test(test_prompts_that_are_not_there_are_refused),
+        cmocka_unit_test(test_a_callback_that_stops_cancels_and_keeps_what_there_is),
         cmocka_unit_test(test_a_call_that_fails_appends_nothing),
         cmocka_unit_test(test_steps_after_any_call_that_fails_are_right),
     };

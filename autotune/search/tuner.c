@@ -126,6 +126,8 @@ clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const
     do_tasks(&t);
     status = t.status;
     out->seconds = clock_seconds() - t.start;
+    if (status == CLORA_OK && out->stopped == 1)
+        status = clora_fail(CLORA_CANCELLED, "tuning was stopped; what was found is kept");
 done:
     if (t.gauge.free)
         t.gauge.free(t.gauge.self);

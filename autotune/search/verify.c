@@ -64,7 +64,7 @@ clora_status clora_tune_verify(int *wrong, clora_context *context, const clora_t
             ++*wrong;
         }
         if (callback && callback(user, &check))
-            break;
+            TRY(clora_fail(CLORA_CANCELLED, "the verification was stopped"));
     }
 done:
     if (g.free)

@@ -334,7 +334,7 @@ typedef struct clora_merge_options {
  * @param[in]  options            NULL for the defaults
  * @param[out] report             overwritten when the merge succeeds; NULL is allowed
  *
- * @return as clora_merge(); CLORA_ERROR_ARGUMENT also when the progress callback stopped it
+ * @return as clora_merge(); CLORA_CANCELLED when progress stopped it: nothing is written then
  */
 CLORA_API clora_status clora_merge_with(const char *model_directory, const char *adapter_directory,
                                         const char *out_directory, const clora_merge_options *options,

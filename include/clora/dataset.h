@@ -217,7 +217,7 @@ typedef int (*clora_row_callback)(void *user, const char *text, size_t size, siz
  * @param[in] callback  called for every row in order
  * @param[in] user      handed to the callback; borrowed
  *
- * @return CLORA_OK, also when the callback has stopped it; CLORA_ERROR_NOT_FOUND without such a file,
+ * @return CLORA_OK; CLORA_CANCELLED when the callback stopped it; CLORA_ERROR_NOT_FOUND without such a file,
  * CLORA_ERROR_FORMAT for wrong content (the message names the line), after calls for the rows before it
  */
 CLORA_API clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_callback callback, void *user);

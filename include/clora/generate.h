@@ -144,7 +144,8 @@ typedef struct clora_generation {
     size_t size;            /**< bytes of text */
     int32_t *ids;           /**< (count)  new ids, a final eos included */
     int count;              /**< number of new ids */
-    const char *stop;       /**< "eos", "text", or "length": max_tokens, a full session or the callback; static */
+    const char *stop;       /**< "eos", "text", "cancelled" by the callback, or "length": max_tokens or a full
+                               session; static */
     double prefill_seconds; /**< to read the prompt */
     double decode_seconds;  /**< for the new ids */
 } clora_generation;
@@ -179,7 +180,7 @@ typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
  * @param[in]     callback   told each piece of text; NULL for none
  * @param[in]     user       handed to the callback; borrowed
  *
- * @return CLORA_OK, also when the callback stopped it: out then has the text so far; CLORA_ERROR_ARGUMENT for an empty
+ * @return CLORA_OK; CLORA_CANCELLED when the callback stopped it: out then has the text so far; CLORA_ERROR_ARGUMENT for an empty
  * prompt, one longer than the capacity, an id outside the vocabulary, an option outside its limits, more beams than the
  * session has sequences, or beams with a temperature or a repetition penalty; CLORA_ERROR_FORMAT when the
  * logits are not finite
@@ -220,7 +221,7 @@ typedef int (*clora_generation_callback)(void *user, int prompt, const clora_gen
  * kernels for more rows add up in another order. With several beams the prompts come one after the other.
  *
  * @param[out]    out        (count)  overwritten: results in the order of the prompts, each yours to finish with
- *                           clora_generation_free(); zeros for those that a callback's stop left out
+ *                           clora_generation_free(); with CLORA_CANCELLED zeros for those that had not ended
  * @param[in,out] session    reset first; the adapter selected serves all prompts
  * @param[in]     tokenizer  of the session's model; used during the call
  * @param[in]     prompts    (count)
@@ -229,7 +230,7 @@ typedef int (*clora_generation_callback)(void *user, int prompt, const clora_gen
  * @param[in]     callback   told of each text that has ended, in the order in which they end; NULL for none
  * @param[in]     user       handed to the callback; borrowed
  *
- * @return as clora_generate(); after a failure there are no results to finish
+ * @return as clora_generate(); after an error there are no results to finish
  */
 CLORA_API clora_status clora_generate_batch(clora_generation *out, clora_session *session,
                                             const clora_tokenizer *tokenizer, const clora_prompt *prompts, int count,

@@ -9,6 +9,9 @@
  * CLORA_ERROR_ARGUMENT for a NULL that it cannot do without, CLORA_ERROR_MEMORY, and, when it uses the device,
  * CLORA_ERROR_OPENCL, or CLORA_ERROR_UNSUPPORTED in the child of a fork().
  *
+ * A callback that returns non-zero ends the call that it was handed to, which then returns CLORA_CANCELLED and leaves
+ * what there was by then: losses of what was measured, the text so far, an adapter as trained.
+ *
  * A call that makes something sets its out pointer to NULL when it fails. Every call takes NULL for every pointer: it
  * fails where it needs what is not there, calls that free do nothing, and those that return a value answer with 0, NULL
  * or zeros, or with -1 where that means "none".
@@ -34,8 +37,9 @@ extern "C" {
  * @{
  */
 
-/** Result of every call that can fail: zero on success, negative on failure. */
+/** Result of every call that can fail: zero on success, negative on failure, and positive when a callback ended it. */
 typedef enum clora_status {
+    CLORA_CANCELLED = 1,         /**< A callback said so; what there was by then is kept. */
     CLORA_OK = 0,                /**< Done. */
     CLORA_ERROR_ARGUMENT = -1,   /**< A value the caller passed is not allowed. */
     CLORA_ERROR_SHAPE = -2,      /**< Tensors do not fit together. */

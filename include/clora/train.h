@@ -212,7 +212,7 @@ typedef int (*clora_train_callback)(void *user, const clora_train_step *step);
  * @param[in]     callback  told of each update; NULL for none
  * @param[in]     user      handed to the callback; borrowed
  *
- * @return CLORA_OK, also when the callback stopped the run: the adapter has the updates so far; else as
+ * @return CLORA_OK; CLORA_CANCELLED when the callback stopped the run: the adapter has the updates so far; else as
  * clora_trainer_create() and clora_trainer_step()
  */
 CLORA_API clora_status clora_train(clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
@@ -243,8 +243,8 @@ typedef struct clora_eval_result {
  * @param[in]  progress    called after each step with the sequences done so far; non-zero stops; NULL for none
  * @param[in]  user        handed to progress; borrowed
  *
- * @return CLORA_OK; CLORA_ERROR_ARGUMENT when progress stopped it and for arguments that do not fit, as
- * clora_trainer_create(); CLORA_ERROR_FORMAT when the loss is not finite
+ * @return CLORA_OK; CLORA_CANCELLED when progress stopped it: out is of the sequences so far; CLORA_ERROR_ARGUMENT for
+ * arguments that do not fit, as clora_trainer_create(); CLORA_ERROR_FORMAT when the loss is not finite
  */
 CLORA_API clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_adapter *adapter,
                                       const clora_dataset *dataset, int batch_size, int pack, int max_length,

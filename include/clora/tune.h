@@ -340,14 +340,14 @@ typedef struct clora_tune_result {
 
 /**
  * Measure what a plan holds, the most time-consuming first, and keep what was found on disk and in the context. Waits.
- * A budget that runs out or a callback that stops is not an error: what was found is kept.
+ * A budget that runs out is no error; what was found is kept however it ends.
  *
  * @param[out]    out      overwritten: what came of it, also when it fails
  * @param[in,out] plan     its context takes what was found; the tasks stay
  * @param[in]     options  NULL for the defaults
  *
- * @return CLORA_OK; CLORA_ERROR_IO when the cache directory cannot be written, CLORA_ERROR_ARGUMENT for a budget or
- * limit outside its bounds
+ * @return CLORA_OK; CLORA_CANCELLED when progress stopped it; CLORA_ERROR_IO when the cache directory cannot be written,
+ * CLORA_ERROR_ARGUMENT for a budget or limit outside its bounds
  */
 CLORA_API clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const clora_tune_options *options);
 
@@ -415,7 +415,7 @@ typedef int (*clora_tune_check_callback)(void *user, const clora_tune_check *che
  * @param[in]  callback  told of each entry; NULL for none
  * @param[in]  user      handed to the callback; borrowed
  *
- * @return CLORA_OK, also when the callback stopped it; CLORA_ERROR_ARGUMENT for a limit that is not above 0,
+ * @return CLORA_OK; CLORA_CANCELLED when the callback stopped it; CLORA_ERROR_ARGUMENT for a limit that is not above 0,
  * CLORA_ERROR_IO when the worker cannot be started
  */
 CLORA_API clora_status clora_tune_verify(int *wrong, clora_context *context, const clora_tune_options *options,

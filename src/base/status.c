@@ -76,6 +76,7 @@ const char *clora_last_error(void) {
 
 const char *clora_status_name(clora_status status) {
     switch (status) {
+    case CLORA_CANCELLED: return "CLORA_CANCELLED";
     case CLORA_OK: return "CLORA_OK";
     case CLORA_ERROR_ARGUMENT: return "CLORA_ERROR_ARGUMENT";
     case CLORA_ERROR_SHAPE: return "CLORA_ERROR_SHAPE";

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <clora/status.h>
-
 #include "cli/ui/progress.h"
 
 static void print_name(const cli_state *cli) {
@@ -44,6 +42,10 @@ int cli_misuse(const cli_state *cli, const char *format, ...) {
 
 int cli_fail_library(const cli_state *cli) {
     return cli_fail(cli, "%s", clora_last_error());
+}
+
+bool cli_went(clora_status status) {
+    return status == CLORA_OK || status == CLORA_CANCELLED;
 }
 
 void cli_note(const cli_state *cli, const char *format, ...) {

@@ -1,8 +1,11 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <clora/status.h>
 
 /* What a command returns, and with it the program; or interrupt_status() when a signal ended it early. */
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
@@ -35,6 +38,9 @@ int cli_fail(const cli_state *cli, const char *format, ...) __attribute__((forma
 int cli_misuse(const cli_state *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));  /* adds where the help is */
 int cli_fail_library(const cli_state *cli); /* the library's message of the last failed call */
+
+/* Did a call of the library do what it should? Ended by a callback of ours it did. */
+bool cli_went(clora_status status);
 
 /* "clora train: note: ..." on standard error, unless --quiet. */
 void cli_note(const cli_state *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -57,7 +57,7 @@ static clora_status take_text(void *user, const json_t *object, size_t line) {
     TRY(text_append(&text, "", 1)); /* zero-terminated */
     reader->stopped = reader->callback(reader->user, text.data, text.size - 1, line) != 0;
     if (reader->stopped)
-        status = CLORA_ERROR_ARGUMENT; /* no failure: it ends the reading */
+        status = clora_fail(CLORA_CANCELLED, "%s: stopped at line %zu", reader->builder.path, line);
 done:
     text_finish(&text);
     return status;
@@ -71,7 +71,8 @@ static clora_status take_whole(void *user, const json_t *object, size_t line) {
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a row of %s", reader->builder.path);
     reader->stopped = reader->callback(reader->user, text, strlen(text), line) != 0;
     free(text);
-    return reader->stopped ? CLORA_ERROR_ARGUMENT : CLORA_OK; /* no failure: it ends the reading */
+    return reader->stopped ? clora_fail(CLORA_CANCELLED, "%s: stopped at line %zu", reader->builder.path, line)
+                           : CLORA_OK;
 }
 
 /* A file, or standard input. */
@@ -88,7 +89,7 @@ static clora_status read_all(text_reader *reader, const char *path, json_row tak
 done:
     free(reader->builder.own_keys);
     data_source_close(source);
-    return reader->stopped ? CLORA_OK : status;
+    return status;
 }
 
 clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_callback callback, void *user) {

@@ -18,7 +18,7 @@ typedef struct run {
     clora_text_callback on_text; /* of a single prompt */
     clora_generation_callback on_end;
     void *user;
-    bool stopped; /* by on_end */
+    bool stopped; /* by on_text or on_end */
 } run;
 
 /* What fits into a sequence of the session after what its adapter has before it. */
@@ -42,14 +42,22 @@ static void cancel_all(run *r) {
         clora_request_free(r->engine.slot[i]);
 }
 
+static const char *finish_name(clora_finish finish) {
+    switch (finish) {
+    case CLORA_FINISH_EOS: return "eos";
+    case CLORA_FINISH_TEXT: return "text";
+    case CLORA_FINISH_CANCELLED: return "cancelled";
+    default: return "length";
+    }
+}
+
 /* A text and its ids become the caller's. */
 static clora_generation result_of(clora_request *r) {
-    const char *stop = r->finish == CLORA_FINISH_EOS ? "eos" : r->finish == CLORA_FINISH_TEXT ? "text" : "length";
     const clora_generation result = {.text = r->output.text,
                                      .size = r->output.size,
                                      .ids = r->ids,
                                      .count = (int)r->count,
-                                     .stop = stop,
+                                     .stop = finish_name(r->finish),
                                      .prefill_seconds = r->prefilled - r->begun,
                                      .decode_seconds = r->ended - r->prefilled};
 
@@ -61,8 +69,11 @@ static clora_generation result_of(clora_request *r) {
 static int hear(void *user, clora_request *request, const char *text, size_t size) {
     run *r = user;
 
-    if (size > 0)
-        return r->on_text ? r->on_text(r->user, text, size) : 0;
+    if (size > 0) {
+        if (r->on_text && r->on_text(r->user, text, size))
+            r->stopped = true;
+        return r->stopped;
+    }
     if (request->finish != CLORA_FINISH_FAILED) {
         const int prompt = r->prompt[request->slot];
         r->out[prompt] = result_of(request);
@@ -106,8 +117,9 @@ static clora_status run_beams(run *r, clora_session *session, const clora_tokeni
         clora_generation *result = &r->out[i];
         TRY(beam_generate(result, session, tokenizer, &r->prompts[i], &r->options));
         if (r->on_text && result->size > 0)
-            r->on_text(r->user, result->text, result->size);
-        r->stopped = r->on_end && r->on_end(r->user, i, result);
+            r->stopped = r->on_text(r->user, result->text, result->size);
+        if (r->on_end && r->on_end(r->user, i, result))
+            r->stopped = true;
     }
 done:
     return status;
@@ -146,7 +158,7 @@ static clora_status run_all(run *r, const clora_generate_options *options, clora
 done:
     for (int i = 0; status != CLORA_OK && i < r->count; i++)
         clora_generation_free(&r->out[i]);
-    return status;
+    return status == CLORA_OK && r->stopped ? clora_fail(CLORA_CANCELLED, "generation was stopped") : status;
 }
 
 clora_status clora_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,

@@ -89,7 +89,7 @@ static clora_status read_bias_change(change *out, const merge *m, int module) {
 clora_status merge_advance(merge *m, size_t bytes) {
     m->done += (int64_t)bytes;
     if (m->options->progress && m->options->progress(m->options->user, m->done, m->total))
-        return clora_fail(CLORA_ERROR_ARGUMENT, "the merge was stopped");
+        return clora_fail(CLORA_CANCELLED, "the merge was stopped");
     return CLORA_OK;
 }
 

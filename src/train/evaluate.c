@@ -98,10 +98,10 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
                                         .max_length = max_length,
                                         .prompt = adapter_prompt_length(adapter),
                                         .prompt_id = model->config.vocab}));
-    for (size_t n = clora_loader_batches_per_epoch(e.loader); n > 0; n--) {
+    bool stopped = false;
+    for (size_t n = clora_loader_batches_per_epoch(e.loader); n > 0 && !stopped; n--) {
         TRY(evaluate_batch(&e, out));
-        if (progress && progress(user, out->sequences))
-            TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the evaluation was stopped"));
+        stopped = progress && progress(user, out->sequences);
     }
     out->loss /= (double)out->learnt;
     out->accuracy /= (double)out->learnt;
@@ -110,6 +110,8 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
         TRY(clora_fail(CLORA_ERROR_FORMAT, "the loss is not finite: the model's or adapter's weights overflow"));
     out->perplexity = exp(out->loss);
     out->seconds = clock_seconds() - start;
+    if (stopped)
+        status = clora_fail(CLORA_CANCELLED, "the evaluation was stopped");
 done:
     label_counts_finish(&e.labels);
     workspace_free(e.ws);

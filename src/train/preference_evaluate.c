@@ -50,7 +50,7 @@ static clora_status run(evaluation *e) {
     for (size_t i = 0; i < batches; i++) {
         TRY(preference_judge(e->preference, &policy, false, &e->sums));
         if (e->progress && e->progress(e->user, e->sums.rewards.answers[0] + e->sums.rewards.answers[1]))
-            TRY(clora_fail(CLORA_ERROR_ARGUMENT, "the evaluation was stopped"));
+            TRY(clora_fail(CLORA_CANCELLED, "the evaluation was stopped"));
     }
 done:
     return status;
@@ -63,7 +63,9 @@ static clora_status evaluate(clora_eval_result *out, clora_rewards *rewards, eva
 
     TRY(batch_check_ids(e->model, e->adapter, e->dataset));
     TRY(prepare(e));
-    TRY(run(e));
+    const clora_status ended = run(e);
+    if (ended != CLORA_CANCELLED)
+        TRY(ended);
     *rewards = preference_rewards(e->preference, sums);
     *out = (clora_eval_result){.loss = sums->loss / sums->units,
                                .perplexity = NAN,
@@ -74,6 +76,7 @@ static clora_status evaluate(clora_eval_result *out, clora_rewards *rewards, eva
                                .seconds = clock_seconds() - start};
     if (!isfinite(out->loss))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "the loss is not finite: the model's or adapter's weights overflow"));
+    status = ended;
 done:
     preference_free(e->preference);
     workspace_free(e->ws);

@@ -402,7 +402,7 @@ clora_status clora_train(clora_model *model, clora_adapter *adapter, const clora
     for (int i = 0; i < trainer->steps; i++) {
         TRY(clora_trainer_step(trainer, &step));
         if (callback && callback(user, &step))
-            break;
+            TRY(clora_fail(CLORA_CANCELLED, "training was stopped after step %d", step.step));
     }
 done:
     clora_trainer_free(trainer);

@@ -111,8 +111,8 @@ static int answer(chat_run *run, const clora_chat_text *asked) {
     clora_generation given;
 
     options.max_tokens = options.max_tokens < room ? options.max_tokens : room;
-    if (clora_generate(&given, run->session, run->tokenizer, asked->ids, (int)asked->count, &options,
-                       run->cli->json ? NULL : print_piece, NULL) != CLORA_OK)
+    if (!cli_went(clora_generate(&given, run->session, run->tokenizer, asked->ids, (int)asked->count, &options,
+                                 run->cli->json ? NULL : print_piece, NULL)))
         return cli_fail_library(run->cli);
     int status = talk_say(&run->talk, "assistant", given.text, given.size) ? CLI_DONE
                                                                            : cli_fail(run->cli, "no memory to talk on");

@@ -183,8 +183,8 @@ static int generate_one(const generate_run *run, const generate_args *args) {
     int status = CLI_DONE;
 
     options.max_tokens = room_after(run, p->count, options.max_tokens);
-    if (clora_generate(&result, run->session, run->tokenizer, p->ids, (int)p->count, &options,
-                       run->cli->json ? NULL : print_piece, NULL) != CLORA_OK)
+    if (!cli_went(clora_generate(&result, run->session, run->tokenizer, p->ids, (int)p->count, &options,
+                                 run->cli->json ? NULL : print_piece, NULL)))
         return cli_fail_library(run->cli);
     if (run->cli->json)
         status = print_json(run, p, &result, args->profile);
@@ -239,8 +239,8 @@ static int run_batch(generate_batch *b, const generate_args *args) {
         return cli_fail(run->cli, "no memory for %zu prompts", count);
     for (size_t i = 0; i < count; i++)
         b->prompts[i] = (clora_prompt){run->prompts.items[i].ids, (int)run->prompts.items[i].count};
-    if (clora_generate_batch(b->results, run->session, run->tokenizer, b->prompts, (int)count, &options, print_ended,
-                             b) != CLORA_OK)
+    if (!cli_went(clora_generate_batch(b->results, run->session, run->tokenizer, b->prompts, (int)count, &options,
+                                       print_ended, b)))
         return cli_fail_library(run->cli);
     if (args->stats)
         print_batch_stats(b, progress_clock() - begin);

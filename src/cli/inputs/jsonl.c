@@ -26,7 +26,7 @@ static row_reader reader_of(const char *path, jsonl_row row, void *user) {
 int jsonl_read(const cli_state *cli, const char *path, jsonl_row row, void *user) {
     row_reader reader = reader_of(path, row, user);
 
-    if (clora_dataset_read_texts(path, 0, take_row, &reader) != CLORA_OK)
+    if (!cli_went(clora_dataset_read_texts(path, 0, take_row, &reader)))
         return cli_fail_library(cli);
     return reader.status;
 }
@@ -35,7 +35,7 @@ int jsonl_read_prompts(const cli_state *cli, const char *path, const clora_datas
                        void *user) {
     row_reader reader = reader_of(path, row, user);
 
-    if (clora_dataset_read_prompts(path, options, take_row, &reader) != CLORA_OK)
+    if (!cli_went(clora_dataset_read_prompts(path, options, take_row, &reader)))
         return cli_fail_library(cli);
     return reader.status;
 }
@@ -43,7 +43,7 @@ int jsonl_read_prompts(const cli_state *cli, const char *path, const clora_datas
 int jsonl_read_rows(const cli_state *cli, const char *path, jsonl_row row, void *user) {
     row_reader reader = reader_of(path, row, user);
 
-    if (clora_dataset_read_rows(path, take_row, &reader) != CLORA_OK)
+    if (!cli_went(clora_dataset_read_rows(path, take_row, &reader)))
         return cli_fail_library(cli);
     return reader.status;
 }

@@ -157,7 +157,7 @@ static int measure_what_follows(clora_tune_result *result, const cli_state *cli,
                                                                     : cli_fail_library(cli);
         const bool is_left = status == CLI_DONE && left_to_do(plan) > result->tasks - result->done;
         ((view *)options.user)->earlier = result->seconds;
-        if (is_left && clora_tune_run(&more, plan, &options) != CLORA_OK)
+        if (is_left && !cli_went(clora_tune_run(&more, plan, &options)))
             status = cli_fail_library(cli);
         clora_tune_plan_free(plan);
         if (!is_left)
@@ -187,7 +187,7 @@ int tune_measure(cli_state *cli, clora_context *context, clora_tune_plan *plan, 
     options.user = &v;
     interrupt_watch("\nstopping; what was found is kept (once more to stop at once)\n");
     progress_begin(&v.bar, (int64_t)(options.budget * TENTHS), 0, cli->quiet || args->full);
-    int status = clora_tune_run(&result, plan, &options) == CLORA_OK ? CLI_DONE : cli_fail_library(cli);
+    int status = cli_went(clora_tune_run(&result, plan, &options)) ? CLI_DONE : cli_fail_library(cli);
     if (status == CLI_DONE && result.measured > 0)
         status = measure_what_follows(&result, cli, context, args, options);
     progress_end(&v.bar);

@@ -54,7 +54,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     v.list = cli->json ? json_array() : NULL;
     interrupt_watch("\nstopping after the entry in hand (once more to stop at once)\n");
     const clora_status checked = clora_tune_verify(&wrong, context, &options, show, &v);
-    if (checked != CLORA_OK) {
+    if (!cli_went(checked)) {
         status = cli_fail_library(cli);
         json_decref(v.list);
     } else if (cli->json) {
