@@ -134,6 +134,8 @@ static const exchange CASES[] = {
      false,
      {.rank = 3, .alpha = 6.0f, .target_modules = "all-linear", .modules_to_save = "q_norm", .seed = 17, .dora = 1}},
     {"tiny-olmo3", "tiny-olmo3-lora", true, {.rank = 0}},
+    {"tiny-gemma3", "tiny-gemma3-lora", true, {.rank = 0}},
+    {"tiny-gemma3", "images", false, {.rank = 3, .alpha = 6.0f, .target_modules = "all-linear", .seed = 17}},
     {"tiny-gpt2", "tiny-gpt2-lora", true, {.rank = 0}},
     {"tiny-gpt2",
      "gpt2",

@@ -43,7 +43,7 @@ static const gguf_family families[] = {
     {"granite", "granite", usual, apart, true},     {"gemma", "gemma", usual, apart, false},
     {"gemma2", "gemma2", usual, apart, false},      {"gemma3_text", "gemma3", usual, apart, false},
     {"olmo2", "olmo2", usual, apart, false},        {"olmo3", "olmo2", usual, apart, false},
-    {"gpt2", "gpt2", "transformer.h", gpt2, false},
+    {"gpt2", "gpt2", "transformer.h", gpt2, false}, {"gemma3", "gemma3", "model.language_model.layers", apart, false},
 };
 static const gguf_family unknown = {NULL, NULL, usual, apart, false};
 

@@ -5,7 +5,15 @@
 #include "base/dtype.h"
 
 bool model_is_embedding(const char *name) {
-    return strcmp(name, MODEL_EMBEDDING) == 0 || strcmp(name, MODEL_WTE) == 0;
+    return strcmp(name, MODEL_EMBEDDING) == 0 || strcmp(name, MODEL_WTE) == 0 ||
+           strcmp(name, MODEL_TEXT_EMBEDDING) == 0;
+}
+
+bool model_is_other(const model_names *names, const char *name) {
+    for (size_t i = 0; i < sizeof(names->others) / sizeof(names->others[0]) && names->others[i]; i++)
+        if (strncmp(name, names->others[i], strlen(names->others[i])) == 0)
+            return true;
+    return false;
 }
 
 /* A head of another type than the embedding's is told by its values. */

@@ -7,6 +7,9 @@
 /* Is it the name of an embedding in one of the families' files? */
 bool model_is_embedding(const char *name);
 
+/* Is it the name of a tensor that no text needs? */
+bool model_is_other(const model_names *names, const char *name);
+
 /* The two tables of a model that may be one: rows of tokens, and rows of the output head. */
 typedef struct model_tables {
     const stored_tensor *embedding; /* NULL: missing */

@@ -218,7 +218,7 @@ static clora_status read_tensors(safetensors *file, size_t begin) {
     json_object_foreach (file->header, name, entry) {
         if (strcmp(name, "__metadata__") == 0)
             continue;
-        file->tensors[file->count].name = name;
+        file->tensors[file->count].name = file->tensors[file->count].written = name;
         TRY(read_entry(&file->tensors[file->count], begin, file, entry));
         file->count++;
     }
@@ -264,20 +264,32 @@ void safetensors_close(safetensors *file) {
     free(file);
 }
 
-clora_status safetensors_prefix(safetensors *file, const char *prefix, const char *but) {
-    size_t bytes = 1;
+static const name_beginning *beginning_of(const char *name, const name_beginning *beginnings, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(name, beginnings[i].from, strlen(beginnings[i].from)) == 0)
+            return &beginnings[i];
+    return NULL;
+}
 
+clora_status safetensors_rename(safetensors *file, const name_beginning *beginnings, size_t n) {
+    size_t bytes = 1, longest = 0;
+
+    for (size_t i = 0; i < n; i++)
+        longest = strlen(beginnings[i].to) > longest ? strlen(beginnings[i].to) : longest;
     for (size_t i = 0; i < file->count; i++)
-        bytes += strlen(prefix) + strlen(file->tensors[i].name) + 1;
+        bytes += longest + strlen(file->tensors[i].name) + 1;
     file->names = alloc_array(bytes, 1);
     if (!file->names)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path);
     char *next = file->names;
-    for (size_t i = 0; i < file->count; i++) {
-        if (strcmp(file->tensors[i].name, but) == 0)
+    for (stored_tensor *t = file->tensors; t < file->tensors + file->count; t++) {
+        const name_beginning *b = beginning_of(t->name, beginnings, n);
+        if (!b)
             continue;
-        const int length = sprintf(next, "%s%s", prefix, file->tensors[i].name);
-        file->tensors[i].name = next;
+        const int length = sprintf(next, "%s%s", b->to, t->name + strlen(b->from));
+        t->name = next;
+        if (!b->kept)
+            t->written = next;
         next += length + 1;
     }
     qsort(file->tensors, file->count, sizeof(*file->tensors), compare_names);

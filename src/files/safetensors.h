@@ -28,8 +28,14 @@ typedef struct safetensors {
 clora_status safetensors_open(safetensors **out, const char *path);
 void safetensors_close(safetensors *file); /* NULL is allowed */
 
-/* Put something before the names of all tensors but one. */
-clora_status safetensors_prefix(safetensors *file, const char *prefix, const char *but);
+/* What names of tensors begin with, and with what in its place; copies of the file keep what it has, or they do not. */
+typedef struct name_beginning {
+    const char *from, *to;
+    bool kept;
+} name_beginning;
+
+/* Each tensor's name by the first of n that fits. Once a file. */
+clora_status safetensors_rename(safetensors *file, const name_beginning *beginnings, size_t n);
 
 /* NULL when there is none. */
 const stored_tensor *safetensors_find(const safetensors *file, const char *name);

@@ -203,17 +203,34 @@ static void close_set(void *handle) {
     free(set);
 }
 
-/* GPT-2's published files are of a model without a head, whose names lack what the others' begin with. */
-static clora_status complete_names(safetensors_set *set) {
-    static const char prefix[] = "transformer.";
-    const char *bare = &MODEL_WTE[sizeof(prefix) - 1];
-    clora_status status = CLORA_OK;
-    bool any = false;
+/* Files whose tensors are not named as their family has them, told by one that each of them holds. */
+typedef struct other_names {
+    const char *sign;
+    name_beginning beginnings[2];
+} other_names;
 
-    for (size_t f = 0; f < set->file_count; f++)
-        any |= safetensors_find(set->files[f], bare) != NULL;
-    for (size_t f = 0; any && f < set->file_count; f++)
-        TRY(safetensors_prefix(set->files[f], prefix, MODEL_HEAD));
+static const other_names all_names[] = {
+    /* GPT-2's published ones are of a model without a head. */
+    {"wte.weight", {{MODEL_HEAD, MODEL_HEAD, false}, {"", "transformer.", false}}},
+    /* Gemma 3's are of a whole model of texts within one of texts and images. */
+    {"language_model.model.norm.weight",
+     {{"language_model.model.", "model.language_model.", true}, {"language_model.lm_head.", "lm_head.", true}}},
+};
+
+static const other_names *find_names(const safetensors_set *set) {
+    for (size_t i = 0; i < sizeof(all_names) / sizeof(all_names[0]); i++)
+        for (size_t f = 0; f < set->file_count; f++)
+            if (safetensors_find(set->files[f], all_names[i].sign))
+                return &all_names[i];
+    return NULL;
+}
+
+static clora_status complete_names(safetensors_set *set) {
+    const other_names *names = find_names(set);
+    clora_status status = CLORA_OK;
+
+    for (size_t f = 0; names && f < set->file_count; f++)
+        TRY(safetensors_rename(set->files[f], names->beginnings, 2));
 done:
     return status;
 }

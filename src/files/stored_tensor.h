@@ -11,7 +11,8 @@ enum { STORED_DIMS = 8, STORED_SHAPE_TEXT = 192 };
 
 /* One tensor in a file of any format; every pointer is borrowed from the file. */
 typedef struct stored_tensor {
-    const char *name;
+    const char *name;       /* as its model's family has it */
+    const char *written;    /* as a copy of its file has it */
     const char *dtype_text; /* as in the file: "F32", "BF16", "I64", ... */
     bool supported;         /* F32, F16 or BF16: dtype is valid and the values are of use to clora */
     clora_dtype dtype;

@@ -10,6 +10,7 @@
 #include "base/transpose.h"
 #include "files/safetensors.h"
 #include "methods/full.h"
+#include "methods/full_others.h"
 #include "methods/merge_files.h"
 
 enum { CONFIG_BYTES = 16 << 20, STAGED = 1 << 17 /* values */ };
@@ -134,7 +135,7 @@ done:
     return status;
 }
 
-/* In order, as many as fit: what transformers does. Returns how many shards there are. */
+/* In order, as many as fit: what transformers does. Returns how many shards there are, without names. */
 static int share_out(shard *shards, const base_model *base, size_t most) {
     size_t used = 0;
     int n = 1;
@@ -149,15 +150,20 @@ static int share_out(shard *shards, const base_model *base, size_t most) {
         used += bytes;
         shards[n - 1].last = i + 1;
     }
+    return n;
+}
+
+static void name_shards(shard *shards, int n) {
     for (int i = 0; i < n; i++)
         if (n == 1)
             snprintf(shards[i].name, sizeof(shards[i].name), "model.safetensors");
         else
             snprintf(shards[i].name, sizeof(shards[i].name), "model-%05d-of-%05d.safetensors", i + 1, n);
-    return n;
 }
 
-static clora_status write_index(outdir *out, const base_model *base, const shard *shards, int n) {
+/* others: in the file after the n shards */
+static clora_status write_index(outdir *out, const base_model *base, const shard *shards, int n,
+                                const full_others *others) {
     json_t *map = json_object(), *index = NULL;
     clora_status status = CLORA_OK;
     json_int_t bytes = 0;
@@ -169,6 +175,11 @@ static clora_status write_index(outdir *out, const base_model *base, const shard
             ok = ok && json_object_set_new(map, base->tensor[i].name, json_string(shards[s].name)) == 0;
             bytes += (json_int_t)bytes_of(&base->tensor[i]);
         }
+    for (size_t i = 0; i < others->count; i++) {
+        const stored_tensor *t = others->tensor[i];
+        ok = ok && json_object_set_new(map, t->written, json_string(shards[n].name)) == 0;
+        bytes += (json_int_t)t->size;
+    }
     index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", bytes, "weight_map", map);
     if (!ok || !index)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for an index"));
@@ -181,18 +192,35 @@ done:
     return status;
 }
 
+static clora_status write_others(outdir *out, const full_others *others, const char *name) {
+    clora_status status = CLORA_OK;
+    char *path = NULL;
+
+    TRY(outdir_path(&path, out, name));
+    TRY(full_others_write(others, path));
+done:
+    free(path);
+    return status;
+}
+
 clora_status full_save_weights(outdir *out, const base_model *base, size_t most) {
-    shard *shards = alloc_array((size_t)base->tensors, sizeof(*shards));
+    shard *shards = alloc_array((size_t)base->tensors + 1, sizeof(*shards));
+    full_others others = {.count = 0};
     clora_status status = CLORA_OK;
 
     if (!shards)
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory to save a model");
-    const int n = share_out(shards, base, most);
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to save a model"));
+    TRY(full_others_init(&others, base));
+    const int n = share_out(shards, base, most), all = n + (others.count > 0);
+    name_shards(shards, all);
     for (int i = 0; i < n; i++)
         TRY(write_shard(out, base, &shards[i]));
-    if (n > 1)
-        TRY(write_index(out, base, shards, n));
+    if (all > n)
+        TRY(write_others(out, &others, shards[n].name));
+    if (all > 1)
+        TRY(write_index(out, base, shards, n, &others));
 done:
+    full_others_finish(&others);
     free(shards);
     return status;
 }

@@ -32,7 +32,17 @@ static clora_status make_fresh(void *user, float *out, int module, peft_part par
     return CLORA_OK;
 }
 
+/* Modules that clora does not run may have the names of those that it adapts: elsewhere they stay as they are too. */
+static clora_adapter_options without_others(const clora_adapter_options *given, const model_names *names) {
+    clora_adapter_options options = *given;
+
+    if (!options.exclude_modules)
+        options.exclude_modules = names->excluded;
+    return options;
+}
+
 clora_status lora_adapter_create(clora_adapter **out, const base_model *base, const clora_adapter_options *options) {
+    const clora_adapter_options all = without_others(options, base->names);
     clora_status status = CLORA_OK;
     lora_adapter *lora = NULL;
 
@@ -41,7 +51,7 @@ clora_status lora_adapter_create(clora_adapter **out, const base_model *base, co
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no initialisation of an adapter with number %d",
                           (int)options->init);
     TRY(lora_adapter_allocate(&lora, base));
-    TRY(peft_config_create(&lora->config, options, lora->target, lora->targets));
+    TRY(peft_config_create(&lora->config, &all, lora->target, lora->targets));
     if (base->names->turned) /* as PEFT says of such bases */
         json_put(&lora->config, "fan_in_fan_out", json_true());
     if (!lora->config)

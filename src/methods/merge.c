@@ -44,8 +44,9 @@ static clora_status list_modules(merge *m) {
     for (size_t i = 0; i < count; i++) {
         const stored_tensor *t = model_files_tensor(m->set, i);
         const size_t n = strlen(t->name);
-        if (t != m->tables.embedding && t != m->tables.copy && !is_positions(m, t) && merge_is_matrix(t) &&
-            n > suffix && strcmp(t->name + n - suffix, ending) == 0)
+        if (t != m->tables.embedding && t != m->tables.copy && !is_positions(m, t) &&
+            !model_is_other(m->names, t->name) && merge_is_matrix(t) && n > suffix &&
+            strcmp(t->name + n - suffix, ending) == 0)
             TRY(add_module(m, t->name, n - suffix, t, strcmp(t->name, MODEL_HEAD) == 0 ? TARGET_HEAD : TARGET_LINEAR));
     }
     m->sorted = m->modules;
@@ -81,7 +82,8 @@ static clora_status list_tensors(merge *m) {
     if (!m->base)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of tensors");
     for (size_t i = 0; i < count; i++)
-        add_tensor(m, model_files_tensor(m->set, i)->name, model_files_tensor(m->set, i));
+        if (!model_is_other(m->names, model_files_tensor(m->set, i)->name))
+            add_tensor(m, model_files_tensor(m->set, i)->name, model_files_tensor(m->set, i));
     if (m->tables.embedding && !model_files_find(m->set, m->names->embedding))
         add_tensor(m, m->names->embedding, m->tables.embedding);
     if (m->tables.head && !model_files_find(m->set, MODEL_HEAD))
@@ -138,10 +140,10 @@ static clora_status write_index(merge *m) {
 
     for (size_t i = 0; i < model_files_count(m->set); i++) {
         const stored_tensor *t = model_files_tensor(m->set, i);
-        ok = ok && set_text(map, t->name, merge_file_name(m, t->file));
+        ok = ok && set_text(map, t->written, merge_file_name(m, t->file));
     }
     for (size_t i = 0; m->splits && i < 2; i++)
-        if (!json_object_get(map, tables[i]))
+        if (!model_files_find(m->set, tables[i]))
             ok = ok && set_text(map, tables[i], merge_file_name(m, m->tables.embedding->file));
     index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)m->bytes, "weight_map", map);
     if (!ok || !index)

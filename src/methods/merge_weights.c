@@ -221,7 +221,8 @@ const stored_tensor *merge_copy_of(const merge *m, const char *name) {
 
 static void plan_tensor(safetensors_entry *entry, task *out, const merge *m, const char *name,
                         const stored_tensor *source, int module) {
-    const bool convert = m->dtype >= 0 && source->supported && merge_is_matrix(source);
+    const bool convert =
+        m->dtype >= 0 && source->supported && merge_is_matrix(source) && !model_is_other(m->names, name);
 
     *out = (task){source, module, merge_copy_of(m, name), false, convert};
     *entry = (safetensors_entry){.name = name,
@@ -305,8 +306,11 @@ static size_t plan_file(safetensors_entry *entries, task *tasks, const merge *m,
     for (size_t i = 0; i < count; i++) {
         const stored_tensor *t = &tensors[i];
         const bool table = m->splits && t == tables->embedding, head = m->splits && t == tables->copy;
-        plan_tensor(&entries[n], &tasks[n], m, table ? m->names->embedding : t->name, head ? tables->embedding : t,
+        const char *name = table ? m->names->embedding : t->name;
+        plan_tensor(&entries[n], &tasks[n], m, name, head ? tables->embedding : t,
                     head ? head_module : adapted_module(m, t));
+        if (strcmp(name, t->name) == 0)
+            entries[n].name = t->written;
         if (tasks[n].module < 0 && (tasks[n].module = biased_module(m, t)) >= 0)
             tasks[n].is_bias = true;
         n++;

@@ -111,6 +111,9 @@ static clora_status refuse_left_over(const peft_adapter *p) {
         reason = "adapter_config.json has no \"use_dora\"";
     else if (strstr(t->name, ".lora_B") && strstr(t->name, ".bias"))
         reason = "adapter_config.json has no \"lora_bias\"";
+    else if (strstr(t->name, "vision_tower") || strstr(t->name, "multi_modal_projector"))
+        reason = "it changes how the model sees images, and clora runs its texts alone: train without these modules, "
+                 "which \"exclude_modules\": \".*(vision_tower|multi_modal_projector).*\" leaves out";
     else if (!strstr(t->name, ".lora_"))
         reason =
             "modules_to_save of adapter_config.json names no such module; what belongs to the base is not saved with "

@@ -40,12 +40,20 @@ static bool is_one_of(const char *part, size_t length, const char *const *texts)
 static const char *const OUTER[] = {"base_model", "model", NULL};
 static const char *const NOTHING[] = {NULL};
 
+/* Older versions of transformers have "language_model.model" where a model of texts and images has "language_model". */
+static bool is_doubled(const char *begin, const char *out, const char *part, size_t n) {
+    static const char inner[] = "language_model.";
+
+    return (size_t)(out - begin) == strlen(inner) && memcmp(begin, inner, strlen(inner)) == 0 && n == strlen("model") &&
+           memcmp(part, "model", n) == 0;
+}
+
 /* A module's path with a dot after it, without the parts that say how it was wrapped, nor those in `outer` that it
  * begins with; returns the end. */
 static char *unwrap(char *out, const char *path, size_t length, const char *const *outer) {
     static const char *const wrappers[] = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
                                            NULL};
-    const char *part = path, *end = path + length;
+    const char *part = path, *end = path + length, *begin = out;
     bool leading = true;
 
     while (part < end) {
@@ -53,7 +61,7 @@ static char *unwrap(char *out, const char *path, size_t length, const char *cons
         const size_t n = (size_t)((dot ? dot : end) - part);
         const bool wrapper = is_one_of(part, n, wrappers);
         leading = leading && (wrapper || is_one_of(part, n, outer));
-        if (!leading && !wrapper) {
+        if (!leading && !wrapper && !is_doubled(begin, out, part, n)) {
             memcpy(out, part, n);
             out += n;
             *out++ = '.';

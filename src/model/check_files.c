@@ -141,7 +141,7 @@ static clora_status refuse_left_over(check *c) {
 
     for (size_t i = 0; i < count; i++) {
         const char *name = model_files_tensor(c->files, i)->name;
-        if (is_buffer(c->config, name))
+        if (is_buffer(c->config, name) || model_is_other(c->config->family->names, name))
             c->used++;
         else if (has_no_place(c->config, name))
             return clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: the tensor %s has no place in this model", c->directory,

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_literal.h"
 #include "model/config_values.h"
 #include "model/decoder.h"
 #include "model/family.h"
@@ -286,6 +287,35 @@ done:
     return status;
 }
 
+static clora_status no_memory(const char *path) {
+    return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path);
+}
+
+/* The texts' settings, in an object of their own, as if they were the model's, and what transformers takes where files
+ * leave it out. */
+static clora_status gemma3_translate(json_t *root, const char *path) {
+    json_t *usual =
+        json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "hidden_size", 2304, "intermediate_size", 9216, "num_hidden_layers",
+                  26, "num_attention_heads", 8, "num_key_value_heads", 4, "vocab_size", 262208);
+    json_t *text = json_object_get(root, "text_config");
+    clora_status status = CLORA_OK;
+    const char *type;
+
+    if (!usual)
+        TRY(no_memory(path));
+    if (!json_is_object(text) || json_literal(text))
+        TRY(clora_fail(CLORA_ERROR_FORMAT, "%s: \"text_config\" must be an object", path));
+    TRY(json_get_text(&type, text, "model_type", "gemma3_text", path));
+    if (strcmp(type, "gemma3_text") != 0)
+        TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "%s: \"text_config\" is of model_type \"%s\"; gemma3_text is supported",
+                       path, type));
+    if (json_object_update_missing(root, text) != 0 || json_object_update_missing(root, usual) != 0)
+        TRY(no_memory(path));
+done:
+    json_decref(usual);
+    return status;
+}
+
 /* ---- GPT-2 (gpt2.c) ---- */
 
 static const family_norm gpt2_norms[GPT2_NORMS] = {
@@ -308,6 +338,16 @@ static const model_names usual_names = {.embedding = MODEL_EMBEDDING,
                                         .norm = "model.norm",
                                         .buffers = {"rotary_emb.inv_freq"}};
 
+/* Of texts and images, of which only texts are taken. */
+static const model_names text_names = {
+    .embedding = MODEL_TEXT_EMBEDDING,
+    .embedding_module = "model.language_model.embed_tokens",
+    .layers = "model.language_model.layers",
+    .norm = "model.language_model.norm",
+    .buffers = {"rotary_emb.inv_freq"},
+    .others = {"vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."},
+    .excluded = ".*(vision_tower|multi_modal_projector).*"};
+
 static const model_names gpt2_names = {.embedding = MODEL_WTE,
                                        .embedding_module = "transformer.wte",
                                        .layers = "transformer.h",
@@ -321,9 +361,11 @@ static const model_names gpt2_names = {.embedding = MODEL_WTE,
     .projection = gpt2_projections, .layernorm = true, .tied = true, .plain_mlp = true, .translate = gpt2_translate, \
     .read_config = gpt2_read_config, .forward = gpt2_forward, .backward = gpt2_backward
 
-#define DECODER(NORMS, PROJECTIONS)                                                                   \
-    .names = &usual_names, .norms = DECODER_NORMS, .norm = NORMS, .projections = DECODER_PROJECTIONS, \
+#define DECODER_OF(NAMES, NORMS, PROJECTIONS)                                                     \
+    .names = &(NAMES), .norms = DECODER_NORMS, .norm = NORMS, .projections = DECODER_PROJECTIONS, \
     .projection = PROJECTIONS, .forward = decoder_forward, .backward = decoder_backward
+
+#define DECODER(NORMS, PROJECTIONS) DECODER_OF(usual_names, NORMS, PROJECTIONS)
 
 #define GEMMA .head_dim = 256, .activation = "gelu_pytorch_tanh", .tied = true
 
@@ -389,6 +431,13 @@ static const model_family families[] = {
      .rope_theta = 500000.0f,
      .read_config = read_olmo3,
      DECODER(olmo_norms, decoder_projections)},
+    {.model_type = "gemma3",
+     .max_positions = 131072,
+     .rope_theta = 1000000.0f,
+     .translate = gemma3_translate,
+     .read_config = read_gemma3,
+     GEMMA,
+     DECODER_OF(text_names, gemma3_norms, decoder_projections)},
     {.model_type = "gpt2", .max_positions = 1024, GPT2},
 };
 
@@ -397,7 +446,7 @@ const model_family *family_at(size_t i) {
 }
 
 static clora_status refuse(const char *type, const char *path) {
-    char known[160] = "";
+    char known[192] = "";
     int n = 0;
 
     for (size_t i = 0; family_at(i) && n < (int)sizeof(known); i++)

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/options.h"
 #include "base/rng.h"
-#include "model/model.h"
+#include "model/family.h"
 
 /* Streams of the random numbers: one a tensor, apart from those of other users of a seed. */
 static const uint32_t STREAM = 0x57000000u;
@@ -128,6 +128,11 @@ clora_status clora_model_create(clora_model **out, clora_context *context, const
     if (all.dtype >= 0 && !storage_of((clora_storage)all.dtype))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", all.dtype));
     TRY(config_load(&m->config, directory));
+    if (m->config.family->names->others[0])
+        TRY(clora_fail(
+            CLORA_ERROR_UNSUPPORTED,
+            "%s: new weights of a %s model would lack what it sees images with; a gemma3_text model has none",
+            directory, m->config.family->model_type));
     TRY(read_fresh(&f, directory));
     m->own_values = true;
     m->directory = alloc_string(directory);
