@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build clora in three ways and run all tests: about eleven minutes on two cores.
+# Build clora in three ways and run all tests: about a quarter of an hour on two cores.
 #
 #   build/        gcc, all suites: host, device, model, cli, headers, style, kernels under oclgrind and as on
 #                 GPUs, install

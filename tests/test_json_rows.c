@@ -238,7 +238,8 @@ static void test_a_row_without_the_text_is_named_and_a_callback_can_stop(void **
                        prompts ? "d.txt: line 3: no \"context\"" : "d.txt: line 3: no \"text\"");
         assert_string_equal(seen, "1:a 2:b ");
         seen[0] = '\0';
-        assert_ok(clora_dataset_read_texts(scratch_path("d.txt"), prompts, write_text, (char[]){"a"}));
+        assert_refused(clora_dataset_read_texts(scratch_path("d.txt"), prompts, write_text, (char[]){"a"}),
+                       CLORA_CANCELLED, "d.txt: stopped at line 1");
         assert_string_equal(seen, "1:a ");
     }
     assert_refused(clora_dataset_read_texts(scratch_path("none"), 0, write_text, NULL), CLORA_ERROR_NOT_FOUND, "none");

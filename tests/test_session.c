@@ -234,7 +234,8 @@ int main(void) {
         cmocka_unit_test(test_a_call_without_logits_appends_nothing),
         cmocka_unit_test(test_an_adapter_of_another_model_is_refused_where_it_is_given),
         cmocka_unit_test(test_prompts_that_are_not_there_are_refused),
-        cmocka_unit_test(test_a_callback_that_stops_cancels_and_keeps_what_there_is),
+        cmocka_unit_test_setup_teardown(test_a_callback_that_stops_cancels_and_keeps_what_there_is, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test(test_a_call_that_fails_appends_nothing),
         cmocka_unit_test(test_steps_after_any_call_that_fails_are_right),
     };
