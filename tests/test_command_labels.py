@@ -62,7 +62,7 @@ class Labels(CommandTest):
         for method in ("prefix", "prompt"):
             out = self.folder / method
             plan = self.succeeds("train", MODEL, "--objective", "classify", "--data", self.data, "--out", out, "--lr",
-                                 "0.03", "--steps", "30", "--method", method)
+                                 "0.03", "--steps", "60", "--method", method)
             self.assertRegex(plan, rf"(?m)^{method} .*, a head of 2 labels$")
             settings = json.loads((out / "adapter_config.json").read_text(encoding="utf-8"))
             self.assertEqual(settings["modules_to_save"], ["classifier", "score"])
