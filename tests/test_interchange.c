@@ -424,8 +424,8 @@ static void test_copies_of_a_base_of_few_bits_begin_as_it_is(void **state) {
     for (int i = 0; i < 2; i++) {
         clora_model *model = NULL;
         clora_adapter *adapter = NULL;
-        assert_ok(
-            clora_model_load(&model, context, fixture_path("tiny-llama"), &(clora_model_options){.dtype = types[i]}));
+        assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"),
+                                   &(clora_model_options){sizeof(clora_model_options), types[i]}));
         assert_ok(clora_adapter_create(&adapter, model, &options));
         forward_logits(expected, &batch, model, NULL, false);
         forward_logits(logits, &batch, model, adapter, false);

@@ -31,10 +31,19 @@ static const struct {
 } beginnings[] = {
     {"tiny-llama-pissa",
      LLAMA,
-     {.rank = 4, .alpha = 8.0f, .target_modules = "q_proj,v_proj,down_proj", .init = CLORA_INIT_PISSA}},
+     {.size = sizeof(clora_adapter_options),
+      .rank = 4,
+      .alpha = 8.0f,
+      .target_modules = "q_proj,v_proj,down_proj",
+      .init = CLORA_INIT_PISSA}},
     {"tiny-qwen2-olora",
      QWEN2,
-     {.rank = 4, .alpha = 8.0f, .rslora = 1, .target_modules = "k_proj,up_proj", .init = CLORA_INIT_OLORA}},
+     {.size = sizeof(clora_adapter_options),
+      .rank = 4,
+      .alpha = 8.0f,
+      .rslora = 1,
+      .target_modules = "k_proj,up_proj",
+      .init = CLORA_INIT_OLORA}},
 };
 
 /* As long as nothing is learnt it is the base; ten steps are PEFT's; what is saved is plain LoRA of twice the rank and

@@ -424,7 +424,7 @@ static void test_files_that_do_not_fit_are_refused(void **state) {
         {0, "\"num_layers\": 2", "\"num_layers\": 3", "\"num_layers\" is 3, and for this model it is 2"},
         {0, "\"token_dim\": 16", "\"token_dim\": 32", "\"token_dim\" is 32"},
         {0, "\"num_attention_heads\": 2", "\"num_attention_heads\": 4", "\"num_attention_heads\" is 4"},
-        {0, "\"task_type\": \"CAUSAL_LM\"", "\"task_type\": \"SEQ_CLS\"", "SEQ_CLS"},
+        {0, "\"task_type\": \"CAUSAL_LM\"", "\"task_type\": \"SEQ_CLS\"", "score.weight"},
         {0, "\"revision\": null", "\"soft\": true", "\"soft\" is set"},
         {1, "\"token_dim\": 32", "\"token_dim\": 48", "the adapter is another's"},
         {1, "PROMPT_TUNING", "PREFIX_TUNING", "\"token_dim\" is 32"},

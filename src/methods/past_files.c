@@ -90,7 +90,7 @@ static clora_status check_saved(const json_t *root, const char *path) {
                               "labels alone",
                               path, name ? name : "");
     }
-    return json_is_array(saved) || json_is_off(saved)
+    return !saved || json_is_array(saved) || json_is_off(saved)
                ? CLORA_OK
                : clora_fail(CLORA_ERROR_FORMAT, "%s: \"modules_to_save\" must be a list of names", path);
 }

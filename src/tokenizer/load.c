@@ -207,6 +207,8 @@ static clora_status files_init(tokenizer_files *out, const char *directory) {
     if (!out->described || !out->scored || !out->settings)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tokenizer"));
     TRY(directory_need_tokenizer(directory));
+    if (!file_exists(out->described) && !file_exists(out->scored))
+        TRY(clora_fail(CLORA_ERROR_NOT_FOUND, "%s is not there, nor a tokenizer.model in its place", out->described));
     if (file_exists(out->settings))
         TRY(json_load_path(&out->config, out->settings, LARGEST_CONFIG));
     else
