@@ -180,10 +180,10 @@ typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
  * @param[in]     callback   told each piece of text; NULL for none
  * @param[in]     user       handed to the callback; borrowed
  *
- * @return CLORA_OK; CLORA_CANCELLED when the callback stopped it: out then has the text so far; CLORA_ERROR_ARGUMENT for an empty
- * prompt, one longer than the capacity, an id outside the vocabulary, an option outside its limits, more beams than the
- * session has sequences, or beams with a temperature or a repetition penalty; CLORA_ERROR_FORMAT when the
- * logits are not finite
+ * @return CLORA_OK; CLORA_CANCELLED when the callback stopped it: out then has the text so far; CLORA_ERROR_ARGUMENT
+ * for an empty prompt, one longer than the capacity, an id outside the vocabulary, an option outside its limits, more
+ * beams than the session has sequences, or beams with a temperature or a repetition penalty; CLORA_ERROR_FORMAT when
+ * the logits are not finite
  */
 CLORA_API clora_status clora_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
                                       const int32_t *prompt, int count, const clora_generate_options *options,

@@ -346,8 +346,8 @@ typedef struct clora_tune_result {
  * @param[in,out] plan     its context takes what was found; the tasks stay
  * @param[in]     options  NULL for the defaults
  *
- * @return CLORA_OK; CLORA_CANCELLED when progress stopped it; CLORA_ERROR_IO when the cache directory cannot be written,
- * CLORA_ERROR_ARGUMENT for a budget or limit outside its bounds
+ * @return CLORA_OK; CLORA_CANCELLED when progress stopped it; CLORA_ERROR_IO when the cache directory cannot be
+ * written, CLORA_ERROR_ARGUMENT for a budget or limit outside its bounds
  */
 CLORA_API clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const clora_tune_options *options);
 
