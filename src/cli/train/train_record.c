@@ -46,7 +46,7 @@ static json_t *data_json(const clora_dataset *data, const char *files) {
     if (clora_dataset_hash(hash, data) != CLORA_OK)
         return NULL;
     return json_pack("{s:o, s:s, s:I, s:I, s:I}", "files", json_path(files), "hash", hash, "sequences",
-                     (json_int_t)stats.sequences, "tokens", (json_int_t)stats.tokens, "learnt",
+                     (json_int_t)stats.sequences, "tokens", (json_int_t)stats.tokens, "target_tokens",
                      (json_int_t)stats.learnt);
 }
 
