@@ -138,7 +138,7 @@ typedef struct clora_dataset_stats {
  * else $XDG_CACHE_HOME/clora, else ~/.cache/clora), 8 bytes for each, in one pass over the data, and come from there
  * when they are needed: memory holds some tens of bytes for each sequence. All that is made of them is the same as
  * without. The file is of use again while data files, options, tokenizer and template are as they were; it is checked
- * before that, and made anew where it is not so. It may be deleted at any time. A row of JSON is read at a time; tables
+ * before that, and rebuilt where it is not so. It may be deleted at any time. A row of JSON is read at a time; tables
  * and plain texts are in memory while they are read.
  *
  * @param[out] out        yours to free with clora_dataset_free()
@@ -323,7 +323,7 @@ CLORA_API int clora_dataset_sequence(const clora_dataset *dataset, size_t i, con
                                      const int32_t **labels);
 
 /**
- * A hash of all ids and labels, which tells whether two runs have learnt from the same data: XXH3 of 128 bits as 32
+ * A hash of all ids and labels, which tells whether two runs trained on the same data: XXH3 of 128 bits as 32
  * hexadecimal digits.
  *
  * @param[out] out      (33)  overwritten, zero-terminated

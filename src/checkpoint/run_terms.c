@@ -33,7 +33,7 @@ done:
     return status;
 }
 
-/* Of a model that is made anew there are no files: its weights follow from the seed. */
+/* A model that is trained from scratch has no files: its weights follow from the seed. */
 static clora_status hash_base(json_t **out, XXH3_state_t *state, const clora_trainer *t) {
     enum { PIECE = 1 << 20 };
     model_files *files = NULL;

@@ -9,7 +9,7 @@
  * [[ ]]. With their ids, if wanted. False without memory. */
 int inspect_show(const clora_dataset *data, const clora_tokenizer *tokenizer, int rows, int ids);
 
-/* {"text", "ids", "target"}, target 1 where an id is learnt; NULL without memory. */
+/* {"text", "ids", "target"}, target 1 where an id is a target token; NULL without memory. */
 json_t *inspect_row_json(const clora_dataset *data, const clora_tokenizer *tokenizer, int row);
 
 /* The same of the first rows, as a list. */
