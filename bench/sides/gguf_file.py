@@ -1,6 +1,8 @@
-"""Write a GGUF file of a Hugging Face llama directory for llama.cpp: matrices in f32 or f16, no tokenizer.
+"""Write a GGUF file of a Hugging Face directory for llama.cpp: matrices in f32 or f16, no tokenizer.
 
     bench/sides/gguf_file.py MODEL OUT --dtype f32|f16
+
+Takes what random_model.py writes: llama, qwen2, qwen3 and gemma3_text.
 """
 
 import argparse
@@ -10,19 +12,30 @@ import pathlib
 import gguf
 import numpy as np
 
-# Hugging Face name of a layer's tensor -> (GGUF name, key of the heads whose rows it interleaves)
+# Hugging Face name of a layer's tensor -> GGUF name
 LAYER = {
-    "input_layernorm": ("attn_norm", None),
-    "self_attn.q_proj": ("attn_q", "num_attention_heads"),
-    "self_attn.k_proj": ("attn_k", "num_key_value_heads"),
-    "self_attn.v_proj": ("attn_v", None),
-    "self_attn.o_proj": ("attn_output", None),
-    "post_attention_layernorm": ("ffn_norm", None),
-    "mlp.gate_proj": ("ffn_gate", None),
-    "mlp.up_proj": ("ffn_up", None),
-    "mlp.down_proj": ("ffn_down", None),
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+# what differs where norms stand after the sublayers too
+GEMMA = {
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
 }
 OTHERS = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3_text": "gemma3"}
+# whose rows llama.cpp wants interleaved in llama's files -> the key of their heads
+INTERLEAVED = {"attn_q": "num_attention_heads", "attn_k": "num_key_value_heads"}
 
 
 def tensors(folder):
@@ -43,14 +56,14 @@ def tensors(folder):
                 yield name, raw.astype("<f4")
 
 
-def gguf_name(name):
-    """The GGUF name, and the key of the heads whose rows it interleaves."""
-    stem = name.removesuffix(".weight")
+def gguf_name(name, family):
+    """The GGUF name, and its part of a layer where it is in one."""
+    stem, ending = name.rsplit(".", 1)
     if stem in OTHERS:
-        return f"{OTHERS[stem]}.weight", None
+        return f"{OTHERS[stem]}.{ending}", None
     index, part = stem.removeprefix("model.layers.").split(".", 1)
-    target, heads = LAYER[part]
-    return f"blk.{index}.{target}.weight", heads
+    names = LAYER | GEMMA if family == "gemma3_text" else LAYER
+    return f"blk.{index}.{names[part]}.{ending}", names[part]
 
 
 def interleave(w, heads):
@@ -75,19 +88,29 @@ def write_metadata(writer, config):
     writer.add_rope_dimension_count(head)
     writer.add_rope_freq_base(float(rope))
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    if config["model_type"] == "gemma3_text":
+        writer.add_sliding_window(config["sliding_window"])
     writer.add_tokenizer_model("no_vocab")
+
+
+def converted(values, part, config):
+    """As llama.cpp reads them: llama's q and k interleaved, Gemma's norms as what multiplies."""
+    if config["model_type"] == "llama" and part in INTERLEAVED:
+        return interleave(values, config[INTERLEAVED[part]])
+    if config["model_type"] == "gemma3_text" and values.ndim == 1:
+        return values + 1
+    return values
 
 
 def write(folder, out, dtype):
     config = json.loads(pathlib.Path(folder, "config.json").read_text(encoding="utf-8"))
-    writer = gguf.GGUFWriter(str(out), "llama")
+    writer = gguf.GGUFWriter(str(out), ARCHITECTURES[config["model_type"]])
     write_metadata(writer, config)
     for name, values in tensors(folder):
-        target, heads = gguf_name(name)
-        if heads:
-            values = interleave(values, config[heads])
+        target, part = gguf_name(name, config["model_type"])
         half = dtype == "f16" and values.ndim == 2
-        writer.add_tensor(target, np.ascontiguousarray(values.astype(np.float16 if half else np.float32)))
+        values = converted(values, part, config).astype(np.float16 if half else np.float32)
+        writer.add_tensor(target, np.ascontiguousarray(values))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -95,7 +118,7 @@ def write(folder, out, dtype):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Write a GGUF file of a Hugging Face llama directory.")
+    parser = argparse.ArgumentParser(description="Write a GGUF file of a Hugging Face directory.")
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("out", metavar="OUT")
     parser.add_argument("--dtype", choices=["f32", "f16"], required=True)

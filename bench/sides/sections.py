@@ -134,6 +134,17 @@ def batched(o):
         yield Line(f"decode f16, {count} sequences: llama.cpp", sides[0], RATE, sides[1], least=1.0)
 
 
+def family(o):
+    """What every family is held to, on a model of random weights: not among what is measured unless it is named."""
+    for step in o.shapes:
+        shape = f"{step[0]} x {step[1]}, rank 8, all linear: PEFT"
+        for dtype, least in (("f32", 1.3), ("bf16", 1.5)):
+            mine, theirs = (trainer(side, dtype, step, 8) for side in ("clora", "torch"))
+            yield Line(f"training {dtype}, {shape}", mine, RATE, theirs, least=least)
+    mine, theirs = (Job(side, "decode", "f16", length=o.new_tokens) for side in ("clora", "llama"))
+    yield Line("decode f16: llama.cpp f16", mine, RATE, theirs, least=1.0)
+
+
 def transformers(o):
     for what, length in (("prefill", o.prompt), ("decode", o.new_tokens)):
         sides = [Job(side, what, "f32", length=length) for side in ("clora", "torch")]
@@ -150,4 +161,5 @@ def start(_):
 
 
 ALL_SECTIONS = training, full, linear, bf16, memory, recompute, generation, batched, transformers, start
-SECTIONS = {f.__name__: f for f in ALL_SECTIONS}
+USUAL = [f.__name__ for f in ALL_SECTIONS]
+SECTIONS = {f.__name__: f for f in (*ALL_SECTIONS, family)}
