@@ -144,7 +144,8 @@ def shapes(text):
 def arguments():
     parser = argparse.ArgumentParser(description="Compare clora with PyTorch + PEFT and llama.cpp.")
     parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("--only", default=",".join(USUAL), help=f"sections of {','.join(SECTIONS)} (default all but family)")
+    parser.add_argument("--only", default=",".join(USUAL),
+                        help=f"sections of {','.join(SECTIONS)} (default all but family)")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     parser.add_argument("--steps", type=int, default=4, help="steps of a process after its first; the best counts")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of every side")
