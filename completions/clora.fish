@@ -1,36 +1,41 @@
-# fish completion for clora(1). Options come from the command's own help, so that they are never out of date.
-
-function __clora_options
-    set -l words (commandline -opc)
-    clora $words[2] --help 2>/dev/null | string match -rg '^  (--[a-z-]+)'
-end
+# fish completion for clora(1). All words come from the command itself, so that they are never out of date.
 
 function __clora_commands
     clora --help 2>/dev/null | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) *\(.*\)/\1\t\2/p'
 end
 
-function __clora_after
+# Of lines such as "--schedule constant linear cosine" those of the command, or of the part of it that is named.
+function __clora_lines
     set -l words (commandline -opc)
-    test "$words[-1]" = $argv[1]
+    test "$words[2]" = help; and set -e words[1]
+    if test (count $words) -gt 2; and clora help --words $words[2] 2>/dev/null | string match -q -- $words[3]; and not string match -q -- '-*' $words[3]
+        clora help --words $words[2] $words[3] 2>/dev/null
+    else
+        clora help --words $words[2] 2>/dev/null
+    end
+end
+
+function __clora_options
+    __clora_lines | string match -r -- '^--[a-z-]+'
+end
+
+function __clora_parts
+    set -l words (commandline -opc)
+    test (count $words) -eq 2; or test "$words[2]" = help -a (count $words) -eq 3; or return
+    __clora_lines | string match -v -- '-*'
+end
+
+function __clora_values
+    set -l words (commandline -opc)
+    string match -q -- '--*' "$words[-1]"; or return
+    for line in (__clora_lines)
+        set -l parts (string split ' ' -- $line)
+        test "$parts[1]" = "$words[-1]"; and printf '%s\n' $parts[2..-1]
+    end
 end
 
 complete -c clora -n __fish_use_subcommand -f -a '(__clora_commands)'
-complete -c clora -n '__fish_seen_subcommand_from help' -f -a '(__clora_commands)'
+complete -c clora -n '__fish_seen_subcommand_from help; and test (count (commandline -opc)) -eq 2' -f -a '(__clora_commands)'
 complete -c clora -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' -f -a '(__clora_options)'
-complete -c clora -n '__clora_after --dtype' -f -a 'file f32 f16 bf16 q8_0'
-complete -c clora -n '__clora_after --eos' -f -a 'always never'
-complete -c clora -n '__clora_after --template' -a 'none alpaca chatml'
-complete -c clora -n '__clora_after --master' -f -a 'f32 none'
-complete -c clora -n '__clora_after --method' -f -a 'lora adapter full bias norms prefix prompt'
-complete -c clora -n '__clora_after --prefix-init; or __clora_after --prompt-init' -f -a 'vocabulary random'
-complete -c clora -n '__clora_after --bottleneck-style' -f -a 'pfeiffer houlsby'
-complete -c clora -n '__clora_after --nonlinearity' -f -a 'auto relu swish'
-complete -c clora -n '__clora_after --bottleneck-init' -f -a 'bert mam'
-complete -c clora -n '__clora_after --init' -f -a 'gaussian kaiming peft-gaussian random'
-complete -c clora -n '__clora_after --only' -f -a 'all train prefill decode switch'
-complete -c clora -n '__clora_after --for' -f -a 'train generate train,generate'
-complete -c clora -n '__clora_after --optimizer' -f -a 'adamw adamw8bit sgd'
-complete -c clora -n '__clora_after --order' -f -a 'input finished'
-complete -c clora -n '__clora_after --recompute' -f -a 'none attention layer'
-complete -c clora -n '__clora_after --schedule' -f -a 'constant linear cosine'
-complete -c clora -n '__clora_after --objective' -f -a 'next classify dpo ipo hinge orpo kto'
+complete -c clora -n 'not __fish_use_subcommand; and test -n "(__clora_parts)"' -a '(__clora_parts)'
+complete -c clora -n 'not __fish_use_subcommand' -a '(__clora_values)'

@@ -2,8 +2,8 @@
 
 Tabs, blanks at the end of a line, a missing or doubled newline at the end of a file, carriage returns, words that mark
 unfinished work, paths of one machine, lines too long for the page, files and functions too long to have one subject;
-in kernels, functions that take local memory and may stay calls; in the library, functions that ask the program's
-locale; in public headers, options that do not begin with their size.
+words of our own where the field has one; in kernels, functions that take local memory and may stay calls; in the
+library, functions that ask the program's locale; in public headers, options that do not begin with their size.
 """
 
 import pathlib
@@ -11,7 +11,8 @@ import re
 import subprocess
 import sys
 
-TEXT = {".c", ".h", ".cl", ".cpp", ".in", ".py", ".sh", ".md", ".build", ".txt", ".1", ".bash", ".zsh", ".fish", ""}
+TEXT = {".c", ".h", ".cl", ".cpp", ".in", ".py", ".sh", ".md", ".build", ".txt", ".1", ".bash", ".zsh", ".fish",
+        ".roff", ""}
 SOURCE = {".c", ".h", ".cl", ".cpp", ".py", ".sh", ".build"}
 MAX_LINES = 500
 MAX_TEST_LINES = 600
@@ -20,6 +21,9 @@ MAX_COLUMNS = 120
 # written so that this file does not contain what it looks for
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X)\b")
 MACHINE = re.compile(r"(^|[^A-Za-z0-9_.$}])/(work|root|home/[a-z]+)/")
+# On pages, and in what the command prints: target tokens or trained, EOS, final round, blacklisted.
+OWN_WORDS = re.compile(r"\b(learnt|end tokens?|play-off|is poison|largest norm of the gradient)\b")
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 LOCAL = re.compile(r"static inline [^{;]*__local[^{;]*\{")  # in a kernel; see INLINE in kernels/common.cl
 # where 2.5 may be 2,5 and I no capital of i; base/c_locale.h has others
 LOCALE = re.compile(r"(?<!\w)(strn?casecmp|toupper|tolower|isal[a-z]+|isspace|strto[df]|json_(?:dumps|loadb))\(")
@@ -61,6 +65,17 @@ def long_functions(text):
             yield at, f"{found.group(1)} has {lines} lines; over {MAX_FUNCTION_LINES} it does more than one thing"
 
 
+def own_words(path, text):
+    """JSON keys stay as they are."""
+    is_page = path.suffix in (".md", ".1", ".roff") or path.name.endswith(".3.in")
+    if path.name == "CHANGELOG.md" or not (is_page or "cli" in path.parts):
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        said = line if is_page else " ".join(STRING.findall(line)).replace('"learnt"', "")
+        for found in OWN_WORDS.finditer(said):
+            yield number, f'"{found.group()}", for which the field has another word'
+
+
 def problems(path, text):
     if text and not text.endswith("\n"):
         yield 0, "no newline at the end of the file"
@@ -74,6 +89,7 @@ def problems(path, text):
             yield text.count("\n", 0, found.start()) + 1, f"{found.group(1)} depends on the program's locale"
     if path.parent.name == "clora":
         yield from options_without_size(text)
+    yield from own_words(path, text)
     if path.suffix == ".c":
         yield from long_functions(text)
     lines = text.split("\n")

@@ -77,6 +77,11 @@ class Style(unittest.TestCase):
         longer = body.replace("}", "    a = b;\n}")
         self.assertEqual(style("a.c", longer), ["work has 61 lines; over 60 it does more than one thing"])
 
+    def test_words_of_our_own(self):
+        self.assertEqual(len(style("docs/a.md", "19 learnt\n")), 1)
+        self.assertEqual(len(style("src/cli/a.c", 'puts("the end token");\n')), 1)
+        self.assertEqual(style("src/cli/a.c", 'json_pack("{s:I}", "learnt", s.learnt); /* learnt */\n'), [])
+
     def test_blanks_tabs_and_widths(self):
         for text in ("a \n", "\ta\n", "a\n\n", "a", "x" * 121 + "\n"):
             self.assertEqual(len(style("a.c", text)), 1, repr(text))

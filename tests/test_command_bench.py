@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import MEMORY, MODEL, TRAIN, CommandTest, clora, main, needs_device
+from support.command import MEMORY, MODEL, TRAIN, CommandTest, clora, main, needs_device, unfolded
 
 SMALL = ["--batch-size", "2", "--max-length", "16", "--new-tokens", "3", "--rounds", "2"]
 
@@ -79,7 +79,7 @@ class Bench(BenchTest):
         self.assertEqual((launches["embedding"], launches["adamw"]), (1, 1))
 
     def test_people_get_lines_and_a_table(self):
-        out = self.succeeds("bench", MODEL, *SMALL, "--sequences", "1,2")
+        out = unfolded(self.succeeds("bench", MODEL, *SMALL, "--sequences", "1,2"))
         for line in (r"model +.* parameters in f32, loaded in .*", r"adapter +rank 8 on 42 modules .*",
                      r"training +2 x 16 tokens: [\d.,]+ tokens/s .*",
                      r"memory +[\d.]+ MiB resident at most; planned .*",

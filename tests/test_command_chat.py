@@ -88,7 +88,7 @@ class Show(ChatTest):
         marked = TEXT
         for said in "Hello there</s>\n", "Good bye</s>\n":
             marked = marked.replace(said, f"[[{said}]]")
-        self.assertIn(f"learnt\n{marked}\n", out)
+        self.assertIn(f"target tokens\n{marked}\n", out)
         self.assertNotIn("sequence 2", out)
 
     def test_ids_are_told_on_request(self):

@@ -54,7 +54,7 @@ class Compare(CompareTest):
         self.assertEqual([line.split(",")[0] for line in table], ["method", "lora:4", "adapter:3", "lora:2"])
         again = self.succeeds("compare", MODEL, *self.files, "--steps", "3", "--out", self.out, "--methods",
                               "lora:4@1e-2/1e-5,adapter:3@1e-2")
-        self.assertRegex(again, r"\nThe target [^\n]*\nlora:4 is best at the highest [^\n]* higher [^\n]*\n\Z")
+        self.assertRegex(again, r"\nThe target [^\n]*\nlora:4 is best at its highest [^\n]* higher [^\n]*\n\Z")
 
     def test_it_goes_on_where_it_was(self):
         first = self.compare("--steps", "2", "--out", self.out)
@@ -88,7 +88,7 @@ class Compare(CompareTest):
             said = next(line for line in process.stderr if "validation" in line)  # one training is done
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=120)
-        self.assertRegex(said, r"^lora:1 +learning rate 0\.0002 +seed 0: validation loss [\d.]+ after 1 step\n$")
+        self.assertRegex(said, r"^lora:1 +lr 0\.0002 +seed 0: validation loss [\d.]+ after 1 step\n$")
         self.assertEqual(process.returncode, 130, err)
         self.assertRegex(out, r"(?m)^lora:1 +14,016 ")
         self.assertRegex(err, r"interrupted; the table has what is done, the same command goes on\n\Z")

@@ -114,7 +114,7 @@ class NothingToLearn(DataTest):
         loss = self.gives_json("eval", MODEL, "--data", full, *never)["loss"]
         status, out, err = clora("eval", MODEL, "--data", mixed, *never, "--json")
         self.assertEqual((status, json.loads(out)["loss"], json.loads(out)["sequences"]), (0, loss, 2))
-        self.one_line(err, "note: ", "mixed.jsonl: 4 pairs have no target token to learn: skipped")
+        self.one_line(err, "note: ", "mixed.jsonl: 4 pairs have no target token: skipped")
         results, adapters = [], []
         for data in full, mixed:
             out = self.folder / data.stem
@@ -136,7 +136,7 @@ class NothingToLearn(DataTest):
 
     def test_empty_targets_are_noted(self):
         err = clora("eval", MODEL, "--data", self.write("d.jsonl", self.EMPTY + self.FULL))[2]
-        self.one_line(err, "note: ", "1 pair has an empty target: only the end token is learnt there")
+        self.one_line(err, "note: ", "1 pair has an empty target: the EOS is the only target token")
 
 
 @needs_device

@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import MODEL, CommandTest, main, needs_device
+from support.command import MODEL, CommandTest, main, needs_device, unfolded
 
 TEXTS = ["the meal was very good", "a good and happy day", "this is good work", "good things grow here",
          "the meal was very bad", "a bad and sad day", "this is bad work", "bad things grow here"]
@@ -24,8 +24,8 @@ class Labels(CommandTest):
         self.data = self.write("texts.jsonl", "".join(row(t, "nice" if "good" in t else "awful") for t in TEXTS))
 
     def train(self, *arguments):
-        return self.succeeds("train", MODEL, "--objective", "classify", "--data", self.data, "--out", self.out,
-                             "--lr", "0.003", *arguments)
+        return unfolded(self.succeeds("train", MODEL, "--objective", "classify", "--data", self.data, "--out", self.out,
+                                      "--lr", "0.003", *arguments))
 
     def test_labels_are_learnt_and_kept_by_name(self):
         plan = self.train("--steps", "20", "--val", self.data, "--modules-to-save", "norm")
@@ -63,7 +63,7 @@ class Labels(CommandTest):
             out = self.folder / method
             plan = self.succeeds("train", MODEL, "--objective", "classify", "--data", self.data, "--out", out, "--lr",
                                  "0.03", "--steps", "60", "--method", method)
-            self.assertRegex(plan, rf"(?m)^{method} .*, a head of 2 labels$")
+            self.assertRegex(unfolded(plan), rf"(?m)^{method} .*, a head of 2 labels$")
             settings = json.loads((out / "adapter_config.json").read_text(encoding="utf-8"))
             self.assertEqual(settings["modules_to_save"], ["classifier", "score"])
             self.assertEqual(settings["id2label"], {"0": "awful", "1": "nice"})

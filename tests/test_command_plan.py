@@ -6,7 +6,7 @@ import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import MEMORY, MODEL, TRAIN, CommandTest, clora, main, needs_device, needs_panels
+from support.command import MEMORY, MODEL, TRAIN, CommandTest, clora, main, needs_device, needs_panels, unfolded
 
 LARGE = ["--batch-size", "64", "--max-length", "256"]  # steps between choices that no noise of the process reaches
 
@@ -59,7 +59,7 @@ class Plan(CommandTest):
         fits = self.gives_json("plan", MODEL, *LARGE, "--memory", budget)["choices"]
         self.assertEqual([choice["options"] for choice in fits],
                          [choice["options"] for choice in within(plan, budget)])
-        out = self.succeeds("plan", MODEL, *LARGE, "--memory", budget)
+        out = unfolded(self.succeeds("plan", MODEL, *LARGE, "--memory", budget))
         self.assertIn(fits[0]["options"], out)
         self.assertRegex(out, r"(?m)^memory +[\d.]+ MiB: weights .*, adapter .*, gradients .*, optimizer .*, activa")
         self.fails(1, "plan", MODEL, "--memory", "1KiB",
@@ -90,7 +90,7 @@ class Train(CommandTest):
         status, out, err = clora("train", MODEL, "--data", self.data, "--out", self.folder / name, "--steps", "1",
                                  "--pack", *arguments)
         self.assertEqual(status, 0, err)
-        return out, err, self.folder.joinpath(name, "adapter_model.safetensors").read_bytes()
+        return unfolded(out), err, self.folder.joinpath(name, "adapter_model.safetensors").read_bytes()
 
     def test_the_first_choice_that_fits_is_taken_and_said(self):
         plan = self.gives_json("plan", MODEL, *LARGE)
@@ -101,13 +101,15 @@ class Train(CommandTest):
         _, err, given = self.train("given", *LARGE, *second["options"].split())
         self.assertEqual(err, "")
         self.assertEqual(fitted, given)
-        self.assertRegex(out, rf"(?m)^training +1 step of {second['batch_size']} rows \(packed\) times 2")
+        self.assertRegex(out, rf"(?m)^training +1 step of {second['batch_size']} rows \(packed\), "
+                              r"gradient accumulation 2")
         _, err, _ = self.train("whole", *LARGE, "--memory", "1024GiB")
         self.assertEqual(err, "")
 
     def test_the_plan_is_what_the_run_says(self):
         sizes = ["--batch-size", "2", "--max-length", "64", "--rank", "4"]
-        planned = re.search(r"(?m)^memory .*?: (weights .*?), process", self.succeeds("plan", MODEL, *sizes)).group(1)
+        plan = unfolded(self.succeeds("plan", MODEL, *sizes))
+        planned = re.search(r"(?m)^memory .*?: (weights .*?), process", plan).group(1)
         self.assertIn(planned, self.train("run", *sizes)[0])
 
     def test_where_nothing_fits_nothing_is_written(self):

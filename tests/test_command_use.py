@@ -6,12 +6,11 @@ import os
 import pathlib
 import shutil
 import struct
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import (CLORA, FIXTURES, MEMORY, MODEL, TRAIN, VALIDATION, CommandTest, clora, main,
-                             needs_device, needs_full_device)
+from support.command import (FIXTURES, MEMORY, MODEL, TRAIN, VALIDATION, CommandTest, clora, main,
+                             needs_device, needs_full_device, unfolded)
 
 PROMPT = "name: Rusty Pumpkin | type: restaurant | food: Greek =>"
 
@@ -119,7 +118,7 @@ class Generate(UseTest):
         status, out, err = clora("generate", MODEL, "--prompt", PROMPT, "--max-tokens", "4", "--stats")
         self.assertEqual((status, out.count("\n")), (0, 1))
         rate = r"tokens, [\d.,]+ tokens/s"
-        self.assertRegex(err, rf"\Aprompt: \d+ {rate}; new text: 4 {rate}; ended by length\n\Z")
+        self.assertRegex(err, rf"\Aprefill: \d+ {rate}; decode: 4 {rate}; ended by length\n\Z")
 
     def test_every_line_of_a_file_is_continued(self):
         rows = VALIDATION.read_text(encoding="utf-8").splitlines()[:3]
@@ -165,7 +164,7 @@ class Generate(UseTest):
         reader, writer = os.pipe()
         os.close(reader)
         with os.fdopen(writer, "wb") as pipe:
-            self.fails(1, "generate", MODEL, "--prompt", PROMPT, stdout=pipe, says="Broken pipe")
+            self.assertEqual(clora("generate", MODEL, "--prompt", PROMPT, stdout=pipe), (141, "", ""))
 
     def test_beams_find_a_text_for_every_line(self):
         data = self.write("lines.jsonl", '{"text": "Once upon a time"}\n{"text": "city = Madrid; drink"}\n')
@@ -206,27 +205,11 @@ class Merge(UseTest):
         self.assertEqual({row[0] for row in rows[1:-2]},
                          {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"})
         self.assertEqual(rows[-2][:2], ["all", "42"])
-        self.assertTrue(table.endswith(f"{out} holds the merged model\n"))
+        self.assertTrue(table.endswith(f"Saved the merged model to {out}\n"))
         arguments = ["--prompt", PROMPT, "--max-tokens", "16"]
         self.assertEqual(self.gives_json("generate", out, *arguments)["ids"],
                          self.gives_json("generate", MODEL, adapter, *arguments)["ids"])
         self.fails(1, "merge", MODEL, adapter, "--out", out, says=[str(out), "not empty"])
-
-    def test_on_a_terminal_the_table_has_lines_of_its_own(self):
-        read, write = os.openpty()
-        process = subprocess.Popen([CLORA, "merge", MODEL, self.adapter(), "--out", self.folder / "merged"],
-                                   stdin=subprocess.DEVNULL, stdout=write, stderr=write,
-                                   env=dict(os.environ, TERM="xterm"))
-        os.close(write)
-        with os.fdopen(read, encoding="utf-8", newline="\n") as terminal:
-            shown = []
-            try:
-                for line in terminal:
-                    shown.append(line.rstrip().rpartition("\r\033[K")[2])
-            except OSError:
-                pass  # that is how the end of a terminal is told
-        self.assertEqual(process.wait(), 0)
-        self.assertEqual([line.split()[0] for line in shown[:2]], ["modules", "down_proj"])
 
     def test_json_says_what_was_done(self):
         out = self.folder / "merged"
@@ -269,7 +252,7 @@ class Inspect(UseTest):
                          (config["num_hidden_layers"], config["hidden_size"], config["vocab_size"]))
         self.assertEqual(result["training"]["total"],
                          sum(result["training"][k] for k in MEMORY))
-        out = self.succeeds("inspect", MODEL)
+        out = unfolded(self.succeeds("inspect", MODEL))
         self.assertIn(f"{result['parameters']:,} parameters in {len(tensors)} tensors, 1 file", out)
         self.assertRegex(out, r"(?m)^  to load +[\d.]+ MiB$")
 
@@ -351,7 +334,8 @@ class Inspect(UseTest):
         evaluated = len(VALIDATION.read_text(encoding="utf-8").splitlines())
         self.assertEqual((result["sequences"], result["pairs"]), (evaluated, evaluated))
         self.assertGreater(result["tokens"], result["learnt"])
-        self.assertRegex(self.succeeds("inspect", VALIDATION, "--model", MODEL), r"(?m)^tokens .* learnt$")
+        self.assertRegex(unfolded(self.succeeds("inspect", VALIDATION, "--model", MODEL)),
+                         r"(?m)^tokens .* target tokens$")
 
     def test_options_without_a_meaning_for_this_kind_are_noted(self):
         adapter = FIXTURES / "tiny-llama-lora"

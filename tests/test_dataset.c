@@ -441,7 +441,8 @@ static void test_own_ids_that_make_no_sequence_are_refused(void **state) {
     assert_refused(clora_dataset_from_ids(&d, ids, NULL, (const int[]){4}, 1), CLORA_ERROR_ARGUMENT, "id -3");
     assert_refused(clora_dataset_from_ids(&d, ids, NULL, (const int[]){2, 1}, 2), CLORA_ERROR_ARGUMENT,
                    "sequence 1 has length 1");
-    assert_refused(clora_dataset_from_ids(&d, ids, none, (const int[]){2}, 1), CLORA_ERROR_ARGUMENT, "no learnt ids");
+    assert_refused(clora_dataset_from_ids(&d, ids, none, (const int[]){2}, 1), CLORA_ERROR_ARGUMENT,
+                   "no target tokens");
     assert_refused(clora_dataset_from_ids(&d, ids, NULL, NULL, 0), CLORA_ERROR_ARGUMENT, "at least one");
     assert_null(d);
 }

@@ -18,7 +18,8 @@ import tempfile
 from support import checkpoint
 
 RUN = "devices.c"  # needs no model
-COMMAND = ["bin/clora", "man1/clora.1", "bash-completion/completions/clora", "site-functions/_clora", "clora.fish"]
+COMMAND = ["bin/clora", "man1/clora.1", "man1/clora-train.1", "man1/clora-tune-show.1", "man3/libclora.3",
+           "bash-completion/completions/clora", "site-functions/_clora", "clora.fish"]
 INCLUDE_FLAGS = re.compile("-(I|pthread)")  # and no definitions of others
 SYSTEM = {"m", "pthread", "OpenCL"}  # never static beside a dynamic libc, or a driver's to choose
 INTERFACE = "CLORA_0.1"  # of each exported symbol

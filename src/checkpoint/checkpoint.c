@@ -293,7 +293,7 @@ clora_status clora_trainer_restore(clora_trainer *trainer, const char *path) {
     NEED(trainer);
     NEED(path);
     if (trainer->batches > 0)
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a run goes on from a checkpoint before its first update only"));
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a run goes on from a checkpoint before its first step only"));
     TRY(open_checkpoint(&file, path));
     TRY(read_place(&at, file));
     TRY(compare_runs(trainer, file));

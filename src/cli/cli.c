@@ -2,41 +2,51 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/ui/page.h"
 #include "cli/ui/progress.h"
 
-static void print_name(const cli_state *cli) {
-    progress_clear_all(); /* a line of its own, not one after a bar */
+/* A line of its own, not one after a bar; folded for a terminal, whole in a log. */
+static FILE *begin_line(page *p, const cli_state *cli) {
+    progress_clear_all();
     fflush(stdout);
-    fprintf(stderr, cli->command ? "clora %s: " : "clora: ", cli->command ? cli->command->name : "");
+    *p = (page){.lines = NULL};
+    FILE *out = isatty(STDERR_FILENO) ? page_begin(p, stderr, 2) : stderr;
+    fprintf(out, cli->command ? "clora %s: " : "clora: ", cli->command ? cli->command->name : "");
+    return out;
 }
 
 int cli_fail(const cli_state *cli, const char *format, ...) {
+    page line;
+    FILE *out = begin_line(&line, cli);
     va_list args;
 
-    print_name(cli);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vfprintf(out, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    fputc('\n', out);
+    page_end(&line);
     return CLI_FAILED;
 }
 
 int cli_misuse(const cli_state *cli, const char *format, ...) {
+    page line;
+    FILE *out = begin_line(&line, cli);
     va_list args;
 
-    print_name(cli);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vfprintf(out, format, args);
     va_end(args);
     if (cli->command)
-        fprintf(stderr, " (try 'clora %s --help')\n", cli->command->name);
+        fprintf(out, " (try 'clora %s --help')\n", cli->command->name);
     else
-        fputs(" (try 'clora --help')\n", stderr);
+        fputs(" (try 'clora --help')\n", out);
+    page_end(&line);
     return CLI_USAGE;
 }
 
@@ -49,16 +59,18 @@ bool cli_went(clora_status status) {
 }
 
 void cli_note(const cli_state *cli, const char *format, ...) {
+    page line;
     va_list args;
 
     if (cli->quiet)
         return;
-    print_name(cli);
-    fputs("note: ", stderr);
+    FILE *out = begin_line(&line, cli);
+    fputs("note: ", out);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vfprintf(out, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    fputc('\n', out);
+    page_end(&line);
 }
 
 void cli_guard_streams(void) {
@@ -68,12 +80,21 @@ void cli_guard_streams(void) {
             (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
 }
 
+/* As `| head` does when it has seen enough. */
+static bool reader_left(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    return poll(&out, 1, 0) == 1 && out.revents & POLLERR;
+}
+
 int cli_flush(const cli_state *cli, int result) {
+    progress_clear_all();
     errno = 0;
+    const bool left = reader_left();
     const int failed = ferror(stdout);
-    if (fclose(stdout) != 0 || failed) {
-        const char *why = errno ? strerror(errno) : "a write failed";
-        return cli_fail(cli, "cannot write to standard output: %s", why);
-    }
-    return result;
+    if (fclose(stdout) == 0 && !failed)
+        return result;
+    if (left || errno == EPIPE) /* who wanted no more needs no message */
+        return result == CLI_DONE ? CLI_NO_READER : result;
+    return cli_fail(cli, "cannot write to standard output: %s", errno ? strerror(errno) : "a write failed");
 }

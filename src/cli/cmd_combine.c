@@ -128,7 +128,7 @@ static int combine(const cli_state *cli, const weighted *from, const combine_arg
                                          "rank", report.rank, "lost", json_number(report.lost)));
     if (cli->quiet)
         return CLI_DONE;
-    printf("%s holds %zu adapters as one: %d modules, rank %d", args->out, from->count, report.modules, report.rank);
+    printf("Saved %zu adapters as one to %s: %d modules, rank %d", from->count, args->out, report.modules, report.rank);
     if (args->how.method == CLORA_COMBINE_SVD)
         printf(", %.3g %% of the sum lost", 100 * report.lost);
     printf("\n");

@@ -59,7 +59,7 @@ static int convert(const cli_state *cli, const char *adapter, const convert_args
     if (report.folded)
         cli_note(cli, "the scales of the modules are in their factors B: %s has no place for them", to);
     if (!cli->quiet)
-        printf("%s holds the adapter in the format of %s: %d modules\n", args->out, to, report.modules);
+        printf("Saved the adapter in the format of %s to %s: %d modules\n", to, args->out, report.modules);
     return CLI_DONE;
 }
 

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/ui/json_out.h"
 #include "cli/options/opt.h"
+#include "cli/ui/page.h"
 #include "cli/ui/text.h"
 
 static json_t *device_json(const clora_device_info *d) {
@@ -20,7 +21,7 @@ static json_t *device_json(const clora_device_info *d) {
 
 static const char *kernels_text(const char *gemm) {
     if (strcmp(gemm, "panel") == 0)
-        return "panel (explicit vectors, for processors)";
+        return "panel (explicit vectors, for CPUs)";
     if (strcmp(gemm, "tile") == 0)
         return "tile (local memory, for GPUs)";
     if (strcmp(gemm, "clblast") == 0)
@@ -30,24 +31,24 @@ static const char *kernels_text(const char *gemm) {
     return gemm;
 }
 
-static void print_device(const clora_device_info *d) {
-    printf("%d  %s%s\n", d->index, d->name, d->is_default ? "  (default)" : "");
-    printf("   type           %s, %s", d->type, text_amount(d->compute_units, "compute unit", "compute units"));
+static void print_device(FILE *out, const clora_device_info *d) {
+    fprintf(out, "%d  %s%s\n", d->index, d->name, d->is_default ? "  (default)" : "");
+    fprintf(out, "   type           %s, %s", d->type, text_amount(d->compute_units, "compute unit", "compute units"));
     if (d->clock_mhz > 0)
-        printf(", %d MHz", d->clock_mhz);
-    printf("\n");
-    printf("   platform       %s\n", d->platform);
-    printf("   vendor         %s\n", d->vendor);
-    printf("   driver         %s\n", d->driver);
-    printf("   version        %s; %s\n", d->version, d->c_version);
-    printf("   memory         %s, %s at most in one allocation\n", text_bytes(d->global_memory),
-           text_bytes(d->max_allocation));
-    printf("   local memory   %s, %s\n", text_bytes(d->local_memory),
-           d->local_is_dedicated ? "in hardware" : "in ordinary memory");
-    printf("   work-group     %d items at most, float vectors of %d\n", (int)d->max_group, d->vector_width);
-    printf("   features       fp16 %s, fp64 %s, sub-groups %s\n", d->fp16 ? "yes" : "no", d->fp64 ? "yes" : "no",
-           d->subgroups ? "yes" : "no");
-    printf("   kernels        %s\n", kernels_text(d->gemm));
+        fprintf(out, ", %d MHz", d->clock_mhz);
+    fprintf(out, "\n");
+    fprintf(out, "   platform       %s\n", d->platform);
+    fprintf(out, "   vendor         %s\n", d->vendor);
+    fprintf(out, "   driver         %s\n", d->driver);
+    fprintf(out, "   version        %s; %s\n", d->version, d->c_version);
+    fprintf(out, "   memory         %s, %s at most in one allocation\n", text_bytes(d->global_memory),
+            text_bytes(d->max_allocation));
+    fprintf(out, "   local memory   %s, %s\n", text_bytes(d->local_memory),
+            d->local_is_dedicated ? "in hardware" : "in ordinary memory");
+    fprintf(out, "   work-group     %d items at most, float vectors of %d\n", (int)d->max_group, d->vector_width);
+    fprintf(out, "   features       fp16 %s, fp64 %s, sub-groups %s\n", d->fp16 ? "yes" : "no", d->fp64 ? "yes" : "no",
+            d->subgroups ? "yes" : "no");
+    fprintf(out, "   GEMM backend   %s\n", kernels_text(d->gemm));
 }
 
 /* --device shows one device: the library finds it, so that the name means here what it means elsewhere, and a machine
@@ -75,8 +76,10 @@ static int print_devices(const cli_state *cli, const clora_device_info *devices,
                 return cli_fail(cli, "cannot write the device '%s' as JSON", devices[i].name);
             }
         } else {
+            page lines;
             printf("%s", shown++ ? "\n" : "");
-            print_device(&devices[i]);
+            print_device(page_begin(&lines, stdout, 18), &devices[i]);
+            page_end(&lines);
         }
     }
     return cli->json ? json_print(cli, array) : CLI_DONE;
@@ -106,7 +109,8 @@ const command command_devices = {
     .summary = "list the OpenCL devices, and which one clora takes",
     .usage = "[options]",
     .about =
-        "Shows every OpenCL device of this machine: what it is, what it can do, which kernels clora uses there, and "
+        "Shows every OpenCL device of this machine: what it is, what it can do, which GEMM backend clora uses there, "
+        "and "
         "which device is taken when none is asked for: a GPU before others, of several the one with most compute units "
         "times clock. --device, or the variable CLORA_DEVICE, chooses another: by "
         "number, by type (gpu, cpu, accelerator), or by a part of the name.",

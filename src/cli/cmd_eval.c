@@ -134,6 +134,7 @@ static int load(eval_run *run, const eval_args *args, int *max_length) {
     clora_memory_plan plan;
     clora_model_info info;
 
+    progress_phase(run->cli->quiet, "loading %s", args->path);
     if (cli_context_create(&run->context, run->cli) != CLORA_OK ||
         clora_model_plan(&plan, &info, run->context, args->path, &options, 1, args->data.batch_size, 1) != CLORA_OK ||
         clora_tokenizer_load(&run->tokenizer, args->path) != CLORA_OK)
@@ -166,6 +167,7 @@ static clora_status evaluate_preferences(eval_run *run, const eval_args *args) {
 
 static int evaluate(eval_run *run, const eval_args *args, int max_length) {
     progress_begin(&run->bar, (int64_t)clora_dataset_get_stats(run->data).sequences, 0, run->cli->quiet);
+    progress_update(&run->bar, 0, "compiling kernels");
     const clora_status status =
         is_of_preferences(args)
             ? evaluate_preferences(run, args)
@@ -227,11 +229,11 @@ static int report(const eval_run *run, const eval_args *args) {
                                               "perplexity", json_number(r->perplexity), "accuracy",
                                               json_number(r->accuracy), "tokens", (json_int_t)r->learnt, "sequences",
                                               (json_int_t)r->sequences, "seconds", json_number(r->seconds)));
-    printf("loss        %s per learnt token\n", text_number(r->loss));
+    printf("loss        %s per target token\n", text_number(r->loss));
     printf("perplexity  %s\n", text_number(r->perplexity));
-    printf("accuracy    %s of the next tokens\n", text_percent(r->accuracy, 1));
+    printf("accuracy    %s of the target tokens\n", text_percent(r->accuracy, 1));
     printf("data        %s, %s, in %s\n", text_amount(r->sequences, "sequence", "sequences"),
-           text_amount(r->learnt, "learnt token", "learnt tokens"), text_duration(r->seconds));
+           text_amount(r->learnt, "target token", "target tokens"), text_duration(r->seconds));
     return CLI_DONE;
 }
 
@@ -281,7 +283,7 @@ const command command_eval = {
     .usage = "MODEL [ADAPTER] --data FILE [options]",
     .about =
         "Measures how well a model, with or without an adapter, predicts the targets: mean negative log likelihood "
-        "(natural logarithm) and perplexity per learnt token, and accuracy: how often "
+        "(natural logarithm) and perplexity per target token, and accuracy: how often "
         "the likeliest token was right. Of preferences: their loss, and what rewards the answers get.",
     .example = "clora eval models/tiny --adapter my-adapter --data data/validation.jsonl",
     .run = run,

@@ -112,6 +112,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     how.user = &table;
     how.dtype = args.dtype - 1;
     interrupt_watch("\nclora merge: interrupted; removing what was written (once more: end at once)\n");
+    progress_phase(cli->quiet, "reading %s", paths[0]);
     const clora_status merged = clora_merge_with(paths[0], adapter, args.out, &how, &report);
     progress_end(&table.bar);
     if (table.interrupted) {
@@ -128,7 +129,7 @@ static int run(cli_state *cli, int argc, char **argv) {
         print_row(&table, "all", &report);
         if (report.copies > 0)
             printf("%s taken whole from the adapter\n", text_amount(report.copies, "tensor", "tensors"));
-        printf("%s holds the merged model\n", args.out);
+        printf("Saved the merged model to %s\n", args.out);
     }
     return CLI_DONE;
 }

@@ -14,6 +14,7 @@
 #include "cli/inspect/inspect_show.h"
 #include "cli/ui/json_out.h"
 #include "cli/inputs/jsonl.h"
+#include "cli/options/data_options.h"
 #include "cli/options/opt.h"
 #include "cli/ui/text.h"
 
@@ -48,7 +49,7 @@ static const opt options[] = {
      .type = OPT_SET,
      .offset = offsetof(tokenize_args, chat),
      .help = "the rows of --jsonl are conversations (\"messages\"): prints {\"text\",\"ids\",\"target\"} for each; "
-             "target is 1 where an id is the assistant's, which training learns"},
+             "target is 1 for target tokens, those of the assistant"},
     {.name = "generation-prompt",
      .type = OPT_SET,
      .offset = offsetof(tokenize_args, generation_prompt),
@@ -68,6 +69,7 @@ static const opt options[] = {
      .type = OPT_PATH,
      .offset = offsetof(tokenize_args, template),
      .value = "NAME",
+     .choices = data_templates,
      .help = "with --chat: chatml, or a file with the chat template to use instead of the model's; with --rows or "
              "--keys: as in train"},
     {.name = NULL},
@@ -199,7 +201,7 @@ static int work_on_rows(const tokenize_job *job, const char *model) {
     if (status == CLI_DONE)
         status = print_rows(job, data);
     if (status == CLI_DONE && clora_dataset_get_stats(data).skipped > 0)
-        cli_note(job->cli, "%s: %s no target token to learn: skipped", job->args->jsonl,
+        cli_note(job->cli, "%s: %s no target token: skipped", job->args->jsonl,
                  text_amount(clora_dataset_get_stats(data).skipped, "row has", "rows have"));
     clora_dataset_free(data);
     return status;

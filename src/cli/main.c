@@ -5,8 +5,9 @@
 #include <clora/version.h>
 
 #include "cli/cli.h"
-#include "cli/ui/interrupt.h"
 #include "cli/options/opt.h"
+#include "cli/ui/interrupt.h"
+#include "cli/ui/page.h"
 #include "cli/ui/suggest.h"
 
 static const command *const commands[] = {
@@ -19,24 +20,27 @@ enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 static int print_help(void) {
     printf("Usage: clora COMMAND [arguments] [options]\n\n");
-    opt_print_filled("Fine-tunes, evaluates, runs and merges language models with low-rank adapters (LoRA) on any "
-                     "OpenCL device.",
-                     0);
-    printf("\n");
+    page_fold(stdout,
+              "Fine-tunes, evaluates, runs and merges language models with low-rank adapters (LoRA) on any OpenCL "
+              "device.\n\n",
+              0);
     opt_print_heading("Commands");
     for (int i = 0; i < COMMANDS; i++)
         printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
     printf("\n");
     opt_print_heading("Options");
-    printf("  --help     show this help; 'clora COMMAND --help' and 'clora help COMMAND' show a command's\n"
+    printf("  --help     show this help; 'clora help COMMAND' shows a command's\n"
            "  --version  show the version\n\n");
     opt_print_heading("Arguments that recur");
-    printf("  MODEL      a Hugging Face directory: config.json, *.safetensors, tokenizer.json\n"
+    printf("  MODEL      a Hugging Face directory: config.json, *.safetensors, tokenizer\n"
            "  ADAPTER    a PEFT directory: adapter_config.json, adapter_model.safetensors\n\n");
     opt_print_heading("Exit status");
-    printf("  0 done, 1 failed, 2 wrong usage; 130, 143, 129 ended early by SIGINT (Ctrl-C), SIGTERM, SIGHUP\n\n");
+    page_fold(stdout,
+              "  0 done, 1 failed, 2 wrong usage; 130, 143, 129 ended early by SIGINT (Ctrl-C), SIGTERM, SIGHUP; 141 "
+              "nobody read the output to its end\n\n",
+              2);
     opt_print_heading("Example");
-    printf("  clora train models/tiny --data data/train.jsonl --val data/validation.jsonl --out my-adapter\n");
+    opt_print_example(command_train.example);
     return CLI_DONE;
 }
 
@@ -59,23 +63,52 @@ static int fail_unknown(const cli_state *cli, const char *name) {
     return cli_misuse(cli, "unknown command '%s'", name);
 }
 
-static int run_command(cli_state *cli, int argc, char **argv) {
-    cli->command = find_command(argv[0]);
-    return cli->command ? cli->command->run(cli, argc, argv) : fail_unknown(cli, argv[0]);
+static const command *find_part(const command *whole, const char *name) {
+    for (const command *const *part = whole->parts; part && *part; part++)
+        if (strcmp(strchr((*part)->name, ' ') + 1, name) == 0)
+            return *part;
+    return NULL;
 }
 
-static int run_help(cli_state *cli, int argc, char **argv) {
-    char option[] = "--help";
-    char *line[] = {NULL, option, NULL};
+static int run_command(cli_state *cli, int argc, char **argv) {
+    cli->command = find_command(argv[0]);
+    if (!cli->command)
+        return fail_unknown(cli, argv[0]);
+    const command *part = argc > 1 ? find_part(cli->command, argv[1]) : NULL;
+    if (!part)
+        return cli->command->run(cli, argc, argv);
+    cli->command = part;
+    return part->run(cli, argc - 1, argv + 1);
+}
 
-    if (argc == 1)
-        return print_help();
-    if (argc > 2)
-        return cli_misuse(cli, "unexpected argument '%s'", argv[2]);
-    if (strcmp(argv[1], "help") == 0)
-        return print_help();
+static int print_names(void) {
+    for (int i = 0; i < COMMANDS; i++)
+        printf("%s\n", commands[i]->name);
+    return CLI_DONE;
+}
+
+/* help [--man | --words] [COMMAND [PART]] */
+static int run_help(cli_state *cli, int argc, char **argv) {
+    static const char *const forms[] = {[CLI_HELP_MAN] = "--man", [CLI_HELP_WORDS] = "--words"};
+    char option[] = "--help";
+    char *line[] = {NULL, option, option, NULL};
+
+    for (int i = CLI_HELP_MAN; i <= CLI_HELP_WORDS && argc > 1 && cli->help == CLI_HELP_PAGE; i++)
+        if (strcmp(argv[1], forms[i]) == 0)
+            cli->help = i;
+    if (cli->help != CLI_HELP_PAGE) {
+        argc--;
+        argv++;
+    }
+    if (argc == 1 || strcmp(argv[1], "help") == 0)
+        return cli->help == CLI_HELP_WORDS ? print_names() : print_help();
+    const command *whole = find_command(argv[1]);
+    if (argc > 3 || (argc == 3 && !(whole && find_part(whole, argv[2]))))
+        return cli_misuse(cli, "unexpected argument '%s'", argv[argc - 1]);
     line[0] = argv[1];
-    return run_command(cli, 2, line);
+    if (argc == 3)
+        line[1] = argv[2];
+    return run_command(cli, argc, line);
 }
 
 static int run(cli_state *cli, int argc, char **argv) {

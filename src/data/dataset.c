@@ -149,7 +149,7 @@ static clora_status add_own(clora_dataset *dataset, const int32_t *ids, const in
     TRY(dataset_push(dataset, ids, labels ? labels : ids, n));
     TRY(dataset_close_sequence(dataset, &learnt));
     if (learnt == 0)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "sequence %zu has no learnt ids after its first", dataset->count);
+        return clora_fail(CLORA_ERROR_ARGUMENT, "sequence %zu has no target tokens after its first", dataset->count);
 done:
     return status;
 }

@@ -307,7 +307,7 @@ clora_status clora_lowrank_update(clora_lowrank *lowrank, float lr, float weight
 
     NEED(lowrank);
     if (step < 1)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "update number %d; the first is 1", step);
+        return clora_fail(CLORA_ERROR_ARGUMENT, "optimizer step %d; the first is 1", step);
     if (!(lr >= 0.0f && weight_decay >= 0.0f) || isinf(lr) || isinf(weight_decay))
         return clora_fail(CLORA_ERROR_ARGUMENT, "learning rate %g, weight decay %g: both are finite, at least 0",
                           (double)lr, (double)weight_decay);

@@ -207,7 +207,7 @@ static clora_status list_parameters(parameters *out, const clora_adapter *adapte
     if (past_config_projection(p->config) > 0)
         TRY(clora_fail(
             CLORA_ERROR_UNSUPPORTED,
-            "the prefix was learnt through a projection (\"prefix_projection\"), which its files do not hold: "
+            "the prefix was trained through a projection (\"prefix_projection\"), which its files do not hold: "
             "it cannot be trained further"));
     TRY(parameters_add_buffer(out, p->values));
     TRY(parameters_add(out, alloc_format("%s.prompt_embeddings", adapter->method->name), p->values, group));

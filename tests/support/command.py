@@ -67,9 +67,14 @@ needs_full_device = unittest.skipUnless(is_character_device("/dev/full"), "no /d
 
 def help_options(command):
     """{"--rank": "N"} as the help lists them; None without a value, "[WHAT]" where it may be left out."""
-    _, out, _ = clora(command, "--help")
+    _, out, _ = clora(*command.split(), "--help")
     found = re.findall(r"^  (--[a-z-]+)(?: (\[?[A-Z][A-Z|,]*\]?))?(?:  .*)?$", out, re.MULTILINE)
     return {name: value or None for name, value in found}
+
+
+def unfolded(text):
+    """Output for people before it was folded to the width of a page."""
+    return re.sub(r"\n {4,}(?=\S)", " ", text)
 
 
 class CommandTest(unittest.TestCase):

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/ui/progress.h"
+
 enum { CYCLES = 1000, MOST = 1 << 16 /* weights that are followed */ };
 
 /* ---- subtracting and adding, as Hu et al. 2021, section 4.2, have it ---- */
@@ -42,7 +44,7 @@ static double drift(const float *w0, const float *a, const float *b, size_t n, i
 
 /* ---- the same adapters in the model ---- */
 
-/* One layer, two adapters of it that have learnt a step from random tokens, and its weights. */
+/* One layer, two adapters of it after a step of training on random tokens, and its weights. */
 typedef struct subject {
     const bench_state *state;
     int index, K; /* the layer among the model's; its inputs */
@@ -165,6 +167,8 @@ static clora_status measure(subject *s, bench_drift *out) {
 
 int bench_drift_measure(bench_drift *out, const bench_state *state) {
     subject s = {.state = state};
+
+    progress_phase(state->cli->quiet, "drift: %d cycles", CYCLES);
     const clora_status status = measure(&s, out);
     const int result = status == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
 

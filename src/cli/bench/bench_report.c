@@ -4,7 +4,9 @@
 
 #include "cli/ui/json_out.h"
 #include "cli/ui/memory_out.h"
+#include "cli/ui/page.h"
 #include "cli/ui/profile_out.h"
+#include "cli/ui/progress.h"
 #include "cli/ui/text.h"
 
 static double best(const bench_times *t) {
@@ -29,56 +31,60 @@ static double decode_tokens(const bench_state *s, int i) {
 
 /* ---- for people ---- */
 
-static void print_head(const bench_state *s) {
+static void print_head(FILE *out, const bench_state *s) {
     const clora_model_info *m = clora_model_get_info(s->model);
     const clora_device_info *d = clora_context_device(s->context);
     const clora_adapter_info a = clora_adapter_get_info(s->adapter);
 
-    printf("device    %d %s (%s kernels)\n", d->index, d->name, d->gemm);
-    printf("model     %s: %s parameters in %s, loaded in %s\n", s->args->path, text_count(m->parameters), m->dtype,
-           text_duration(s->load_seconds));
-    printf("adapter   rank %d on %s (%s)\n", a.rank, text_amount(a.modules, "module", "modules"), a.target_modules);
+    fprintf(out, "device    %d %s (GEMM backend %s)\n", d->index, d->name, d->gemm);
+    fprintf(out, "model     %s: %s parameters in %s, loaded in %s\n", s->args->path, text_count(m->parameters),
+            m->dtype, text_duration(s->load_seconds));
+    fprintf(out, "adapter   rank %d on %s (%s)\n", a.rank, text_amount(a.modules, "module", "modules"),
+            a.target_modules);
 }
 
-static void print_generation(const bench_state *s) {
+static void print_generation(FILE *out, const bench_state *s) {
     if (s->prefill[0].count > 0)
-        printf("prefill   %s of %s: %s tokens/s, with the adapter %s\n", text_amount(1, "sequence", ""),
-               text_amount(s->args->max_length, "token", "tokens"),
-               text_rate(s->args->max_length, best(&s->prefill[0])),
-               text_rate(s->args->max_length, best(&s->prefill[1])));
+        fprintf(out, "prefill   %s of %s: %s tokens/s, with the adapter %s\n", text_amount(1, "sequence", ""),
+                text_amount(s->args->max_length, "token", "tokens"),
+                text_rate(s->args->max_length, best(&s->prefill[0])),
+                text_rate(s->args->max_length, best(&s->prefill[1])));
     for (int i = 0; i < s->args->sequences_count && s->decode[i][0].count > 0; i++)
-        printf("decode    %s of %s: %s tokens/s, with the adapter %s\n",
-               text_amount(s->args->sequences[i], "sequence", "sequences"),
-               text_amount(s->args->new_tokens, "token", "tokens"),
-               text_rate(decode_tokens(s, i), best(&s->decode[i][0])),
-               text_rate(decode_tokens(s, i), best(&s->decode[i][1])));
+        fprintf(out, "decode    %s of %s: %s tokens/s, with the adapter %s\n",
+                text_amount(s->args->sequences[i], "sequence", "sequences"),
+                text_amount(s->args->new_tokens, "token", "tokens"),
+                text_rate(decode_tokens(s, i), best(&s->decode[i][0])),
+                text_rate(decode_tokens(s, i), best(&s->decode[i][1])));
 }
 
-static void print_training(const bench_state *s) {
+static void print_training(FILE *out, const bench_state *s) {
     const clora_memory_plan *p = &s->plan;
 
-    printf("training  %d x %s%s: %s tokens/s (%.3f s a step, median %.3f s)\n", s->args->batch_size,
-           text_amount(s->args->max_length, "token", "tokens"), s->args->recompute ? ", recomputed" : "",
-           text_rate(step_tokens(s), best(&s->train)), best(&s->train), median(&s->train));
-    printf("memory    %s resident at most; planned %s: ", text_bytes(s->train_resident), text_bytes(p->total));
-    memory_print(stdout, p);
-    printf("\n");
+    fprintf(out, "training  %d x %s%s: %s tokens/s (%.3f s a step, median %.3f s)\n", s->args->batch_size,
+            text_amount(s->args->max_length, "token", "tokens"), s->args->recompute ? ", gradient checkpointing" : "",
+            text_rate(step_tokens(s), best(&s->train)), best(&s->train), median(&s->train));
+    fprintf(out, "memory    %s resident at most; planned %s: ", text_bytes(s->train_resident), text_bytes(p->total));
+    memory_print(out, p);
+    fprintf(out, "\n");
 }
 
-static void print_switches(const bench_state *s) {
+static void print_switches(FILE *out, const bench_state *s) {
     const bench_drift *d = &s->switches.drift;
 
-    printf("switch    an adapter merged into %s of weights in the place of another:\n", text_bytes(s->switches.bytes));
-    printf("%6s %12s %14s %8s %12s %18s\n", "rank", "switch", "a copy takes", "ratio", "GFLOP/s", "upload of A and B");
+    fprintf(out, "switch    an adapter merged into %s of weights in the place of another:\n",
+            text_bytes(s->switches.bytes));
+    fprintf(out, "%6s %12s %14s %8s %12s %18s\n", "rank", "switch", "a copy takes", "ratio", "GFLOP/s",
+            "upload of A and B");
     for (int i = 0; i < s->switches.count; i++) {
         const bench_switch_time *t = &s->switches.rank[i];
-        printf("%6d %9.2f ms %11.2f ms %8.2f %12.1f %15.2f ms\n", t->rank, 1e3 * best(&t->merged),
-               1e3 * best(&t->copied), best(&t->merged) / best(&t->copied), t->flops / best(&t->merged) * 1e-9,
-               1e3 * best(&t->uploaded));
+        fprintf(out, "%6d %9.2f ms %11.2f ms %8.2f %12.1f %15.2f ms\n", t->rank, 1e3 * best(&t->merged),
+                1e3 * best(&t->copied), best(&t->merged) / best(&t->copied), t->flops / best(&t->merged) * 1e-9,
+                1e3 * best(&t->uploaded));
     }
-    printf("drift     of %s (largest weight %.3g) after %s to another adapter and back:\n"
-           "          subtracting and adding in bf16 %.3g, in f16 %.3g; switching %.3g\n",
-           d->module, d->largest, text_amount(d->cycles, "cycle", "cycles"), d->bf16, d->f16, d->switched);
+    fprintf(out,
+            "drift     of %s (largest weight %.3g) after %s to another adapter and back:\n"
+            "          subtracting and adding in bf16 %.3g, in f16 %.3g; switching %.3g\n",
+            d->module, d->largest, text_amount(d->cycles, "cycle", "cycles"), d->bf16, d->f16, d->switched);
 }
 
 /* ---- JSON; a part that was not measured is null ---- */
@@ -162,17 +168,21 @@ static int print_json(const bench_state *s) {
 }
 
 int bench_report(const bench_state *s) {
+    progress_clear_all();
     if (s->cli->json)
         return print_json(s);
-    print_head(s);
+    page lines;
+    FILE *out = page_begin(&lines, stdout, 10);
+    print_head(out, s);
     if (s->train.count > 0)
-        print_training(s);
-    print_generation(s);
+        print_training(out, s);
+    print_generation(out, s);
     if (s->switches.count > 0)
-        print_switches(s);
+        print_switches(out, s);
     if (s->train.count > 0) {
-        printf("\na training step by kernel:\n");
-        profile_print(stdout, s->profile);
+        fprintf(out, "\na training step by kernel:\n");
+        profile_print(out, s->profile);
     }
+    page_end(&lines);
     return CLI_DONE;
 }

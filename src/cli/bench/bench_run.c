@@ -76,10 +76,14 @@ static int profile_step(bench_state *state, clora_trainer *trainer) {
 /* One step that compiles, the measured ones, and one for the breakdown. */
 static int time_training(bench_state *state, clora_trainer *trainer) {
     double first;
+
+    progress_phase(state->cli->quiet, "training: a first step, which compiles kernels");
     int status = time_step(state, trainer, &first);
 
-    for (int i = 0; i < state->args->rounds && status == CLI_DONE; i++)
+    for (int i = 0; i < state->args->rounds && status == CLI_DONE; i++) {
+        progress_phase(state->cli->quiet, "training: round %d of %d", i + 1, state->args->rounds);
         status = time_step(state, trainer, &state->train.seconds[state->train.count++]);
+    }
     bench_sort(&state->train);
     state->plan = clora_trainer_plan(trainer);
     state->train_resident = peak_resident();
@@ -147,6 +151,8 @@ static int generate(const bench_state *state, int batch, int T, int times, bench
     clora_session *session = NULL;
     int status;
 
+    progress_phase(state->cli->quiet, "%s: %s", T > 1 ? "prefill" : "decode",
+                   text_amount(batch, "sequence", "sequences"));
     if (clora_session_create(&session, state->model, batch, T * times) != CLORA_OK)
         return cli_fail_library(state->cli);
     status = time_session(state, session, batch, T, times, result);
@@ -171,6 +177,7 @@ static int load(bench_state *state) {
     const clora_model_options options = model_args_options(&state->args->model);
     const double begin = progress_clock();
 
+    progress_phase(state->cli->quiet, "loading %s", state->args->path);
     if (cli_context_create(&state->context, state->cli) != CLORA_OK ||
         clora_model_load(&state->model, state->context, state->args->path, &options) != CLORA_OK ||
         clora_adapter_create(&state->adapter, state->model, &state->args->adapter) != CLORA_OK)

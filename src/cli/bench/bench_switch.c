@@ -128,6 +128,7 @@ int bench_switch(bench_state *state) {
     for (int i = 0; i < BENCH_RANKS; i++) {
         contest c = {.state = state};
         s->rank[i].rank = ranks[i];
+        progress_phase(state->cli->quiet, "switch: rank %d", ranks[i]);
         clora_status status = prepare(&c, &s->rank[i], &s->bytes);
         if (status == CLORA_OK)
             status = run_rounds(&s->rank[i], &c);

@@ -11,6 +11,7 @@
 #include "cli/inputs/ends.h"
 #include "cli/options/device.h"
 #include "cli/ui/json_out.h"
+#include "cli/ui/progress.h"
 #include "cli/ui/text.h"
 
 enum { STANDARD_LENGTH = 2048 };
@@ -77,6 +78,7 @@ static void release(chat_run *run) {
 static int load(chat_run *run, const char *path) {
     const clora_model_options options = model_args_options(&run->args->generate.model);
 
+    progress_phase(run->cli->quiet, "loading %s", path);
     if (clora_chat_load(&run->chat, path, run->args->template) != CLORA_OK ||
         clora_tokenizer_load(&run->tokenizer, path) != CLORA_OK ||
         cli_context_create(&run->context, run->cli) != CLORA_OK ||
@@ -182,6 +184,7 @@ static int converse(chat_run *run) {
     char *line = NULL;
     size_t room = 0;
 
+    progress_clear_all();
     while (status == CLI_DONE) {
         if (terminal) {
             fputs("> ", stdout);

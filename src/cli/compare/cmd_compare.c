@@ -114,13 +114,14 @@ static int train_all(compare_state *state) {
         if (r->done)
             continue;
         progress_begin(&state->bar, state->all_steps, state->steps_done, state->cli->quiet);
+        progress_update(&state->bar, state->steps_done, state->method[r->method].name);
         status = compare_train(state, r);
         progress_end(&state->bar);
         if (!r->done)
             continue;
         if (!state->cli->quiet)
-            fprintf(stderr, "%-14s learning rate %-8g seed %d: validation loss %s after %s\n",
-                    state->method[r->method].name, (double)r->lr, r->seed, text_number(compare_last_loss(r)),
+            fprintf(stderr, "%-14s lr %-8g seed %d: validation loss %s after %s\n", state->method[r->method].name,
+                    (double)r->lr, r->seed, text_number(compare_last_loss(r)),
                     text_amount(state->steps, "step", "steps"));
         status = compare_keep(state, r);
     }
@@ -131,10 +132,12 @@ static int time_all(compare_state *state) {
     int status = CLI_DONE;
 
     for (int m = 0; m < state->methods && status == CLI_DONE && !interrupt_seen(); m++) {
+        progress_phase(state->cli->quiet, "%s: the time of a new token", state->method[m].name);
         const compare_row row = compare_row_of(state, m);
         if (row.result)
             status = compare_time(state, row.result, &state->speed[m]);
     }
+    progress_clear_all();
     return status;
 }
 

@@ -57,7 +57,7 @@ static void print_edges(const compare_state *state) {
         const compare_row row = compare_row_of(state, m);
         const int edge = row.result ? compare_edge(state, &row) : 0;
         if (edge != 0)
-            printf("%s is best at the %s of its learning rates: a %s one may be better.\n", state->method[m].name,
+            printf("%s is best at its %s learning rate: a %s one may be better.\n", state->method[m].name,
                    edge < 0 ? "lowest" : "highest", edge < 0 ? "lower" : "higher");
     }
 }
@@ -71,7 +71,7 @@ static int print_tables(const compare_state *state) {
     print_rows(state, print_memory);
     printf("\n%-14s %17s %10s %10s %10s\n", "speed", "training tokens/s", "base ms", "with it ms", "merged ms");
     print_rows(state, print_speed);
-    printf("\nThe target is a validation loss of %s; milliseconds are those of a new token.\n",
+    printf("\nThe target is a validation loss of %s; milliseconds are per new token.\n",
            text_number(compare_target(state)));
     print_edges(state);
     return CLI_DONE;

@@ -127,7 +127,7 @@ static int step_once(training *t) {
         t->seconds += step.seconds;
         t->tokens += step.tokens;
     }
-    snprintf(label, sizeof(label), "%s, learning rate %g: loss %s", t->all->method[t->result->method].name,
+    snprintf(label, sizeof(label), "%s, learning rate %g  loss %s", t->all->method[t->result->method].name,
              (double)t->result->lr, text_number((double)step.loss));
     tell(t->all, label);
     return CLI_DONE;

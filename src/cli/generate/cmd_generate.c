@@ -11,6 +11,7 @@
 #include "cli/inputs/ends.h"
 #include "cli/inputs/row_template.h"
 #include "cli/ui/json_out.h"
+#include "cli/ui/page.h"
 #include "cli/ui/profile_out.h"
 #include "cli/ui/progress.h"
 #include "cli/generate/generate_options.h"
@@ -41,6 +42,7 @@ static void release(generate_run *run) {
 static int start(generate_run *run, const char *path) {
     tokenizer_ahead ahead;
 
+    progress_phase(run->cli->quiet, "loading %s", path);
     tokenizer_ahead_start(&ahead, path);
     const clora_status made = cli_context_create(&run->context, run->cli);
     run->tokenizer = tokenizer_ahead_wait(&ahead);
@@ -130,6 +132,7 @@ static int load(generate_run *run, const char *path, const generate_args *args) 
 
 static int print_piece(void *user, const char *text, size_t size) {
     (void)user;
+    progress_clear_all();
     return fwrite(text, 1, size, stdout) != size || fflush(stdout) != 0; /* a reader who went away ends it */
 }
 
@@ -163,9 +166,12 @@ static int print_json(const generate_run *run, const prompt *p, const clora_gene
 
 static void print_stats(const prompt *p, const clora_generation *g) {
     fflush(stdout);
-    fprintf(stderr, "prompt: %s, %s tokens/s; new text: %s, %s tokens/s; ended by %s\n",
+    page lines;
+    FILE *out = page_begin(&lines, stderr, 2);
+    fprintf(out, "prefill: %s, %s tokens/s; decode: %s, %s tokens/s; ended by %s\n",
             text_amount((int64_t)p->count, "token", "tokens"), text_rate((double)p->count, g->prefill_seconds),
             text_amount(g->count, "token", "tokens"), text_rate(g->count - 1.0, g->decode_seconds), g->stop);
+    page_end(&lines);
 }
 
 static clora_generate_options options_of(const generate_args *args) {
@@ -186,6 +192,7 @@ static int generate_one(const generate_run *run, const generate_args *args) {
     if (!cli_went(clora_generate(&result, run->session, run->tokenizer, p->ids, (int)p->count, &options,
                                  run->cli->json ? NULL : print_piece, NULL)))
         return cli_fail_library(run->cli);
+    progress_clear_all();
     if (run->cli->json)
         status = print_json(run, p, &result, args->profile);
     else
@@ -211,6 +218,7 @@ static int print_ended(void *user, int index, const clora_generation *result) {
     generate_batch *b = user;
     const prompt_list *list = &b->run->prompts;
 
+    progress_clear_all();
     b->ended[index] = true;
     b->tokens += result->count;
     for (; b->printed < list->count && b->ended[b->printed] && b->status == CLI_DONE; b->printed++) {
@@ -308,6 +316,7 @@ static int continue_prompts(generate_run *run, const char *path, const generate_
         status = profile_begin(run->cli, run->context);
     if (status != CLI_DONE)
         return status;
+    progress_phase(run->cli->quiet, "prefill; kernels are compiled when they are first used");
     return run->prompts.count == 1 ? generate_one(run, args) : generate_all(run, args);
 }
 
@@ -371,7 +380,7 @@ const command command_generate = {
     .usage = "MODEL [ADAPTER] [--chat] [--prompt TEXT | --jsonl FILE] [options]\n"
              "       clora generate MODEL --requests FILE [--adapters DIR] [options]",
     .about =
-        "Continues a prompt and prints the new text as it comes. It ends at an end token of the model, at a --stop "
+        "Continues a prompt and prints the new text as it comes. It ends at an EOS token of the model, at a --stop "
         "text, after --max-tokens, or when the model's positions are used up.",
     .example = "clora generate models/tiny --adapter my-adapter --prompt \"Once upon a time\"",
     .run = run,

@@ -1,6 +1,7 @@
 #include "cli/generate/generate_options.h"
 
 #include "cli/inputs/adapters.h"
+#include "cli/options/data_options.h"
 #include "cli/ui/profile_out.h"
 
 #define SAMPLE(field) offsetof(generate_args, sample.field)
@@ -36,6 +37,7 @@ const opt generate_text[] = {
      .offset = offsetof(generate_args, template),
      .value = "NAME",
      .standard = "none; with --chat the model's own",
+     .choices = data_templates,
      .help = "what the prompts of --jsonl are put into, as in training: none, alpaca, chatml, or a file with a chat "
              "template; with --chat the last two"},
     {.name = "batch-size",

@@ -51,8 +51,7 @@ static const opt data_part[] = {
      .standard = "",
      .low = 1,
      .high = 1000000,
-     .help =
-         "with --model: print the first N sequences, what is learnt of them in colour on a terminal, else in [[ ]]"},
+     .help = "with --model: print the first N sequences, their target tokens in colour on a terminal, else in [[ ]]"},
     {.name = "ids", .type = OPT_SET, .offset = offsetof(inspect_args, ids), .help = "with --show: print their ids too"},
     {.name = "columns",
      .type = OPT_TEXT,
@@ -71,6 +70,7 @@ static const opt data_part[] = {
      .offset = offsetof(inspect_args, data.template),
      .value = "NAME",
      .standard = DATA_TEMPLATE_STANDARD,
+     .choices = data_templates,
      .help = DATA_TEMPLATE_HELP},
     {.name = NULL},
 };

@@ -1,6 +1,8 @@
 #ifndef CLI_CMD_INSPECT_H
 #define CLI_CMD_INSPECT_H
 
+#include <stdio.h>
+
 #include <jansson.h>
 
 #include <clora/inspect.h>
@@ -24,7 +26,7 @@ int inspect_adapter(const cli_state *cli, const inspect_args *args);
 int inspect_data(const cli_state *cli, const inspect_args *args);
 
 /* "F32 1,024, BF16 12" for people, {"F32": 1024, "BF16": 12} for programs: scalars by storage type. */
-void inspect_print_types(const clora_stored *stored);
+void inspect_print_types(FILE *out, const clora_stored *stored);
 json_t *inspect_types_json(const clora_stored *stored);
 
 #endif

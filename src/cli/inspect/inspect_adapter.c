@@ -5,6 +5,7 @@
 
 #include "cli/inspect/cmd_inspect.h"
 #include "cli/ui/json_out.h"
+#include "cli/ui/page.h"
 #include "cli/ui/text.h"
 
 static double scale_of(const clora_inspected_adapter *a) {
@@ -46,67 +47,67 @@ static json_t *lora_json(const clora_inspected_adapter *a) {
 }
 
 /* Names come from a file: in quotes, and nothing of them disturbs the terminal. */
-static void print_labels(const clora_inspected_adapter *a) {
+static void print_labels(FILE *out, const clora_inspected_adapter *a) {
     for (size_t i = 0; a->labels && a->labels[i]; i++) {
         char *name = json_quoted(a->labels[i], strlen(a->labels[i]));
-        printf("%s%s%s", i ? ", " : "labels       ", name ? name : "", a->labels[i + 1] ? "" : "\n");
+        fprintf(out, "%s%s%s", i ? ", " : "labels       ", name ? name : "", a->labels[i + 1] ? "" : "\n");
         free(name);
     }
 }
 
-static void print_weights(const clora_inspected_adapter *a) {
-    printf("weights      %s in %s, %s: ", text_amount(a->stored.elements, "parameter", "parameters"),
-           text_amount(a->stored.tensors, "tensor", "tensors"), text_bytes(a->stored.bytes));
-    inspect_print_types(&a->stored);
-    printf("\n");
+static void print_weights(FILE *out, const clora_inspected_adapter *a) {
+    fprintf(out, "weights      %s in %s, %s: ", text_amount(a->stored.elements, "parameter", "parameters"),
+            text_amount(a->stored.tensors, "tensor", "tensors"), text_bytes(a->stored.bytes));
+    inspect_print_types(out, &a->stored);
+    fprintf(out, "\n");
 }
 
-static void print_bottleneck(const char *path, const clora_inspected_adapter *a) {
-    printf("adapter      %s (bottlenecks, AdapterHub's directory)\n", path);
+static void print_bottleneck(FILE *out, const char *path, const clora_inspected_adapter *a) {
+    fprintf(out, "adapter      %s (bottlenecks, AdapterHub's directory)\n", path);
     if (*a->base)
-        printf("base         %s\n", a->base);
-    printf("bottleneck   %s with %s, of %s\n", text_amount(a->columns, "column", "columns"),
-           a->swish ? "swish" : "relu",
-           a->reads_stream ? "the stream after a sublayer" : "what a sublayer adds to the stream");
-    printf("places       %s\n", text_amount(a->modules, "sublayer", "sublayers"));
-    print_weights(a);
+        fprintf(out, "base         %s\n", a->base);
+    fprintf(out, "bottleneck   %s with %s, of %s\n", text_amount(a->columns, "column", "columns"),
+            a->swish ? "swish" : "relu",
+            a->reads_stream ? "the stream after a sublayer" : "what a sublayer adds to the stream");
+    fprintf(out, "places       %s\n", text_amount(a->modules, "sublayer", "sublayers"));
+    print_weights(out, a);
 }
 
-static void print_past(const char *path, const clora_inspected_adapter *a) {
-    printf("adapter      %s (%s, PEFT directory)\n", path, a->method);
+static void print_past(FILE *out, const char *path, const clora_inspected_adapter *a) {
+    fprintf(out, "adapter      %s (%s, PEFT directory)\n", path, a->method);
     if (*a->base)
-        printf("base         %s\n", a->base);
-    printf("takes        %s before every sequence\n", text_amount(a->positions, "position", "positions"));
-    print_labels(a);
-    print_weights(a);
+        fprintf(out, "base         %s\n", a->base);
+    fprintf(out, "takes        %s before every sequence\n", text_amount(a->positions, "position", "positions"));
+    print_labels(out, a);
+    print_weights(out, a);
 }
 
-static void print_lora(const char *path, const clora_inspected_adapter *a) {
-    printf("adapter      %s (LoRA, PEFT directory)\n", path);
+static void print_lora(FILE *out, const char *path, const clora_inspected_adapter *a) {
+    fprintf(out, "adapter      %s (LoRA, PEFT directory)\n", path);
     if (*a->base)
-        printf("base         %s\n", a->base);
-    printf("rank         %d, alpha %g, scale %g%s\n", a->rank, (double)a->alpha, scale_of(a),
-           a->rslora ? " (rank-stabilised)" : "");
+        fprintf(out, "base         %s\n", a->base);
+    fprintf(out, "rank         %d, alpha %g, scale %g%s\n", a->rank, (double)a->alpha, scale_of(a),
+            a->rslora ? " (rank-stabilised)" : "");
     if (a->dora || a->lora_bias)
-        printf("besides      %s\n", a->dora ? "magnitudes of rows (DoRA)" : "a bias of B");
+        fprintf(out, "besides      %s\n", a->dora ? "magnitudes of rows (DoRA)" : "a bias of B");
     if (*a->rank_pattern)
-        printf("other ranks  %s\n", a->rank_pattern);
+        fprintf(out, "other ranks  %s\n", a->rank_pattern);
     if (*a->alpha_pattern)
-        printf("other alphas %s\n", a->alpha_pattern);
-    printf("dropout      %g\n", (double)a->dropout);
-    printf("layers       %s: %s\n", text_amount(a->modules, "module", "modules"),
-           *a->target_modules ? a->target_modules : "all-linear");
+        fprintf(out, "other alphas %s\n", a->alpha_pattern);
+    fprintf(out, "dropout      %g\n", (double)a->dropout);
+    fprintf(out, "layers       %s: %s\n", text_amount(a->modules, "module", "modules"),
+            *a->target_modules ? a->target_modules : "all-linear");
     if (*text_copies(a->modules_to_save))
-        printf("copies       %s\n", text_copies(a->modules_to_save));
-    print_labels(a);
-    print_weights(a);
+        fprintf(out, "copies       %s\n", text_copies(a->modules_to_save));
+    print_labels(out, a);
+    print_weights(out, a);
 }
 
 /* How the adapters of a method are shown. */
 typedef struct kind {
     const char *method;
     json_t *(*json)(const clora_inspected_adapter *a);
-    void (*print)(const char *path, const clora_inspected_adapter *a);
+    void (*print)(FILE *out, const char *path, const clora_inspected_adapter *a);
 } kind;
 
 static const kind kinds[] = {
@@ -131,10 +132,13 @@ int inspect_adapter(const cli_state *cli, const inspect_args *args) {
     if (clora_inspect_adapter(&adapter, args->path) != CLORA_OK)
         return cli_fail_library(cli);
     const kind *of = kind_of(&adapter);
-    if (cli->json)
+    if (cli->json) {
         status = json_print(cli, of->json(&adapter));
-    else
-        of->print(args->path, &adapter);
+    } else {
+        page lines;
+        of->print(page_begin(&lines, stdout, 13), args->path, &adapter);
+        page_end(&lines);
+    }
     clora_inspected_adapter_finish(&adapter);
     return status;
 }

@@ -5,6 +5,7 @@
 #include "cli/inspect/inspect_show.h"
 #include "cli/inputs/row_template.h"
 #include "cli/ui/json_out.h"
+#include "cli/ui/page.h"
 #include "cli/ui/text.h"
 
 /* What the file becomes for a model; nothing is loaded but its tokenizer. */
@@ -44,13 +45,16 @@ static json_t *data_json(const inspect_args *args, const data_view *v) {
 
 static int print_data(const cli_state *cli, const inspect_args *args, const data_view *v) {
     const clora_inspected_data *c = &v->counts;
+    page lines;
+    FILE *out = page_begin(&lines, stdout, 13);
 
-    printf("data         %s\n", args->path);
-    printf("pairs        %s\n", text_count(c->pairs));
-    printf("characters   %s of contexts, %s of targets, %s in the longest pair\n", text_count(c->context_characters),
-           text_count(c->target_characters), text_count(c->longest));
+    fprintf(out, "data         %s\n", args->path);
+    fprintf(out, "pairs        %s\n", text_count(c->pairs));
+    fprintf(out, "characters   %s of contexts, %s of targets, %s in the longest pair\n",
+            text_count(c->context_characters), text_count(c->target_characters), text_count(c->longest));
     if (v->dataset)
-        data_print_stats(stdout, "tokens       ", args->model_path, v->dataset);
+        data_print_stats(out, "tokens       ", args->model_path, v->dataset);
+    page_end(&lines);
     if (args->show > 0 && !inspect_show(v->dataset, v->tokenizer, args->show, args->ids))
         return cli_fail_library(cli);
     return CLI_DONE;

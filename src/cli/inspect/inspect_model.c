@@ -7,6 +7,7 @@
 #include "cli/inspect/cmd_inspect.h"
 #include "cli/ui/json_out.h"
 #include "cli/ui/memory_out.h"
+#include "cli/ui/page.h"
 #include "cli/ui/text.h"
 
 /* What is found, piece by piece; the tokenizer is not there in every directory. */
@@ -42,54 +43,55 @@ static json_t *model_json(const model_view *v, const inspect_args *args) {
     return object;
 }
 
-static void print_token(const clora_tokenizer *tokenizer, const char *what, int32_t id) {
+static void print_token(FILE *out, const clora_tokenizer *tokenizer, const char *what, int32_t id) {
     const char *token = id >= 0 ? clora_tokenizer_token(tokenizer, id, NULL) : NULL;
 
     if (token)
-        printf(", %s %s (%d)", what, token, (int)id);
+        fprintf(out, ", %s %s (%d)", what, token, (int)id);
     else
-        printf(", no %s", what);
+        fprintf(out, ", no %s", what);
 }
 
-static void print_tokenizer(const model_view *v) {
-    printf("tokenizer    %s", text_amount(clora_tokenizer_vocab_size(v->tokenizer), "token", "tokens"));
-    print_token(v->tokenizer, clora_tokenizer_adds_bos(v->tokenizer) ? "texts begin with" : "beginning token",
-                clora_tokenizer_bos(v->tokenizer));
-    print_token(v->tokenizer, "end token", clora_tokenizer_eos(v->tokenizer));
-    printf("\n");
+static void print_tokenizer(FILE *out, const model_view *v) {
+    fprintf(out, "tokenizer    %s", text_amount(clora_tokenizer_vocab_size(v->tokenizer), "token", "tokens"));
+    print_token(out, v->tokenizer, "BOS", clora_tokenizer_bos(v->tokenizer));
+    if (clora_tokenizer_bos(v->tokenizer) >= 0 && !clora_tokenizer_adds_bos(v->tokenizer))
+        fprintf(out, " that is not added");
+    print_token(out, v->tokenizer, "EOS", clora_tokenizer_eos(v->tokenizer));
+    fprintf(out, "\n");
 }
 
-static void print_memory(const model_view *v, const inspect_args *args) {
+static void print_memory(FILE *out, const model_view *v, const inspect_args *args) {
     const clora_device_info *d = clora_context_device(v->context);
     const clora_memory_plan *p = &v->plan;
 
-    printf("device       %d %s with %s\n", d->index, d->name, text_bytes(d->global_memory));
-    printf("  to load    %s\n", text_bytes(p->weights));
-    printf("  to train   %s at rank %d, batches of %d, %s: ", text_bytes(p->total), args->rank, args->data.batch_size,
-           text_amount(v->length, "token", "tokens"));
-    memory_print(stdout, p);
-    printf("\n");
+    fprintf(out, "device       %d %s with %s\n", d->index, d->name, text_bytes(d->global_memory));
+    fprintf(out, "  to load    %s\n", text_bytes(p->weights));
+    fprintf(out, "  to train   %s at rank %d, batches of %d, %s: ", text_bytes(p->total), args->rank,
+            args->data.batch_size, text_amount(v->length, "token", "tokens"));
+    memory_print(out, p);
+    fprintf(out, "\n");
 }
 
-static void print_model(const model_view *v, const inspect_args *args) {
+static void print_model(FILE *out, const model_view *v, const inspect_args *args) {
     const clora_model_info *m = &v->info;
 
-    printf("model        %s (%s)\n", args->path, m->model_type);
-    printf("layers       %d of width %d, feed-forward %d, %s of %d", m->layers, m->hidden, m->ffn,
-           text_amount(m->heads, "head", "heads"), m->head_dim);
+    fprintf(out, "model        %s (%s)\n", args->path, m->model_type);
+    fprintf(out, "layers       %d of width %d, feed-forward %d, %s of %d", m->layers, m->hidden, m->ffn,
+            text_amount(m->heads, "head", "heads"), m->head_dim);
     if (m->kv_heads != m->heads)
-        printf(" (%d for keys and values)", m->kv_heads);
-    printf(", %s\n", text_amount(m->max_positions, "position", "positions"));
-    printf("vocabulary   %s, output head %s\n", text_count(m->vocab),
-           m->tied ? "tied to the embedding" : "with weights of its own");
-    printf("weights      %s in %s, %s, %s: ", text_amount(v->stored.elements, "parameter", "parameters"),
-           text_amount(v->stored.tensors, "tensor", "tensors"), text_amount(v->stored.files, "file", "files"),
-           text_bytes(v->stored.bytes));
-    inspect_print_types(&v->stored);
-    printf("\n");
+        fprintf(out, " (%d for keys and values)", m->kv_heads);
+    fprintf(out, ", %s\n", text_amount(m->max_positions, "position", "positions"));
+    fprintf(out, "vocabulary   %s, LM head %s\n", text_count(m->vocab),
+            m->tied ? "tied to the embedding" : "with weights of its own");
+    fprintf(out, "weights      %s in %s, %s, %s: ", text_amount(v->stored.elements, "parameter", "parameters"),
+            text_amount(v->stored.tensors, "tensor", "tensors"), text_amount(v->stored.files, "file", "files"),
+            text_bytes(v->stored.bytes));
+    inspect_print_types(out, &v->stored);
+    fprintf(out, "\n");
     if (v->tokenizer)
-        print_tokenizer(v);
-    print_memory(v, args);
+        print_tokenizer(out, v);
+    print_memory(out, v, args);
 }
 
 static int look(const cli_state *cli, const inspect_args *args, model_view *v) {
@@ -120,10 +122,13 @@ int inspect_model(const cli_state *cli, const inspect_args *args) {
     model_view view = {.context = NULL};
     int status = look(cli, args, &view);
 
-    if (status == CLI_DONE && cli->json)
+    if (status == CLI_DONE && cli->json) {
         status = json_print(cli, model_json(&view, args));
-    else if (status == CLI_DONE)
-        print_model(&view, args);
+    } else if (status == CLI_DONE) {
+        page lines;
+        print_model(page_begin(&lines, stdout, 13), &view, args);
+        page_end(&lines);
+    }
     clora_tokenizer_free(view.tokenizer);
     clora_context_free(view.context);
     return status;

@@ -3,9 +3,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cli/ui/json_out.h"
+#include "cli/ui/page.h"
 #include "cli/ui/text.h"
 
 typedef struct marks {
@@ -13,9 +13,7 @@ typedef struct marks {
 } marks;
 
 static marks choose_marks(void) {
-    const char *plain = getenv("NO_COLOR");
-
-    return isatty(STDOUT_FILENO) && !(plain && *plain) ? (marks){"\033[32m", "\033[0m"} : (marks){"[[", "]]"};
+    return page_has_colours(stdout) ? (marks){"\033[32m", "\033[0m"} : (marks){"[[", "]]"};
 }
 
 /* A text from anyone: what steers a terminal is shown, not done. */
@@ -39,7 +37,7 @@ static bool text_end(size_t *out, const clora_tokenizer *tokenizer, const int32_
     return true;
 }
 
-/* Runs of ids that are learnt, and that are not. */
+/* Runs of target tokens, and of others. */
 static bool print_runs(const clora_tokenizer *tokenizer, const int32_t *ids, const int32_t *labels, int count,
                        marks mark) {
     char *text = NULL;
@@ -48,15 +46,15 @@ static bool print_runs(const clora_tokenizer *tokenizer, const int32_t *ids, con
     if (clora_tokenizer_decode(tokenizer, ids, (size_t)count, 0, &text, &size) != CLORA_OK)
         return false;
     for (int from = 0, to = 0; from < count; from = to, at = next) {
-        const bool learnt = labels[from] >= 0;
-        while (to < count && (labels[to] >= 0) == learnt)
+        const bool is_target = labels[from] >= 0;
+        while (to < count && (labels[to] >= 0) == is_target)
             to++;
         if (!text_end(&next, tokenizer, ids, to))
             break;
         next = to == count || next > size ? size : next < at ? at : next;
-        fputs(learnt ? mark.begin : "", stdout);
+        fputs(is_target ? mark.begin : "", stdout);
         print_plain(text + at, next - at);
-        fputs(learnt ? mark.end : "", stdout);
+        fputs(is_target ? mark.end : "", stdout);
     }
     putchar('\n');
     free(text);
@@ -66,9 +64,9 @@ static bool print_runs(const clora_tokenizer *tokenizer, const int32_t *ids, con
 static void print_ids(const int32_t *ids, const int32_t *labels, int count, marks mark) {
     printf("ids");
     for (int i = 0; i < count; i++) {
-        const bool learnt = labels[i] >= 0;
-        printf(" %s%d%s", learnt && (i == 0 || labels[i - 1] < 0) ? mark.begin : "", (int)ids[i],
-               learnt && (i + 1 == count || labels[i + 1] < 0) ? mark.end : "");
+        const bool is_target = labels[i] >= 0;
+        printf(" %s%d%s", is_target && (i == 0 || labels[i - 1] < 0) ? mark.begin : "", (int)ids[i],
+               is_target && (i + 1 == count || labels[i + 1] < 0) ? mark.end : "");
     }
     putchar('\n');
 }
@@ -83,10 +81,11 @@ int inspect_show(const clora_dataset *data, const clora_tokenizer *tokenizer, in
     for (int row = 0; row < least(clora_dataset_count(data), rows); row++) {
         const int32_t *ids, *labels;
         const int count = clora_dataset_sequence(data, (size_t)row, &ids, &labels);
-        int64_t learnt = 0;
+        int64_t targets = 0;
         for (int i = 0; i < count; i++)
-            learnt += labels[i] >= 0;
-        printf("\nsequence %d: %s, %s learnt\n", row + 1, text_amount(count, "token", "tokens"), text_count(learnt));
+            targets += labels[i] >= 0;
+        printf("\nsequence %d: %s, %s\n", row + 1, text_amount(count, "token", "tokens"),
+               text_amount(targets, "target token", "target tokens"));
         if (!print_runs(tokenizer, ids, labels, count, mark))
             return 0;
         if (with_ids)

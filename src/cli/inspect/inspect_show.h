@@ -5,7 +5,7 @@
 
 #include <clora/dataset.h>
 
-/* The first rows as text in which what is learnt is marked: by colour on a terminal, unless NO_COLOR is set, else in
+/* The first rows as text in which target tokens are marked: by colour on a terminal, unless NO_COLOR is set, else in
  * [[ ]]. With their ids, if wanted. False without memory. */
 int inspect_show(const clora_dataset *data, const clora_tokenizer *tokenizer, int rows, int ids);
 

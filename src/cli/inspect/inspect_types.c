@@ -4,9 +4,9 @@
 #include "cli/ui/json_out.h"
 #include "cli/ui/text.h"
 
-void inspect_print_types(const clora_stored *stored) {
+void inspect_print_types(FILE *out, const clora_stored *stored) {
     for (int i = 0; i < stored->types; i++)
-        printf("%s%s %s", i ? ", " : "", text_count(stored->type[i].elements), stored->type[i].dtype);
+        fprintf(out, "%s%s %s", i ? ", " : "", text_count(stored->type[i].elements), stored->type[i].dtype);
 }
 
 json_t *inspect_types_json(const clora_stored *stored) {

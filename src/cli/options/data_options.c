@@ -11,6 +11,7 @@
 
 enum { STANDARD_LENGTH = 512, PREFERENCE_LENGTH = 1024 /* TRL's */ };
 
+const char *const data_templates[] = {"none", "alpaca", "chatml", NULL};
 static const char *const eos_choices[] = {"always", "never", NULL};
 enum { STREAM_AUTO, STREAM_ON, STREAM_OFF };
 static const char *const stream_choices[] = {"auto", "on", "off", NULL};
@@ -39,7 +40,7 @@ const opt data_options[] = {
      .low = 2,
      .high = 2147483647,
      .standard = DATA_LENGTH_STANDARD,
-     .help = "longest sequence in tokens; contexts are truncated on the left, targets on the right"},
+     .help = "longest sequence in tokens; prompts are truncated on the left, targets on the right"},
     {.name = "batch-size",
      .type = OPT_INT,
      .offset = offsetof(data_args, batch_size),
@@ -56,11 +57,11 @@ const opt data_options[] = {
      .offset = offsetof(data_args, eos),
      .value = "WHEN",
      .choices = eos_choices,
-     .help = "end every target with the model's end token: always or never"},
+     .help = "end every target with the EOS token: always or never"},
     {.name = "learn-context",
      .type = OPT_SET,
      .offset = offsetof(data_args, learn_context),
-     .help = "compute the loss on the contexts as well; of conversations, on all that is said"},
+     .help = "compute the loss on the prompts as well; of conversations, on every turn"},
     {.name = "stream",
      .type = OPT_CHOICE,
      .offset = offsetof(data_args, stream),
@@ -79,6 +80,7 @@ const opt data_options[] = {
      .offset = offsetof(data_args, template),
      .value = "NAME",
      .standard = DATA_TEMPLATE_STANDARD,
+     .choices = data_templates,
      .help = DATA_TEMPLATE_HELP},
     {.name = NULL},
 };
@@ -103,11 +105,10 @@ static void note_oddities(const cli_state *cli, const char *path, const clora_to
     ends_note_own(cli, path, tokenizer, clora_tokenizer_bos(tokenizer), s.own_bos);
     ends_note_own(cli, path, tokenizer, eos >= 0 ? eos : clora_tokenizer_eos(tokenizer), s.own_eos);
     if (s.empty_targets > 0)
-        cli_note(cli, "%s: %s an empty target: only the end token is learnt there", path,
+        cli_note(cli, "%s: %s an empty target: the EOS is the only target token", path,
                  text_amount(s.empty_targets, "pair has", "pairs have"));
     if (s.skipped > 0)
-        cli_note(cli, "%s: %s no target token to learn: skipped", path,
-                 text_amount(s.skipped, "pair has", "pairs have"));
+        cli_note(cli, "%s: %s no target token: skipped", path, text_amount(s.skipped, "pair has", "pairs have"));
     if (s.glued > 0)
         cli_note(cli,
                  "%s: in %s nothing parts prompt and completion: begin completions with a blank, or put a --template "
@@ -170,7 +171,7 @@ void data_print_stats(FILE *out, const char *label, const char *path, const clor
     const clora_dataset_stats s = clora_dataset_get_stats(data);
     const int indent = (int)strlen(label);
 
-    fprintf(out, "%s%s: %s, %s (longest %s), %s learnt\n", label, path,
+    fprintf(out, "%s%s: %s, %s (longest %s), %s target tokens\n", label, path,
             text_amount(s.sequences, "sequence", "sequences"), text_amount(s.tokens, "token", "tokens"),
             text_count(s.longest), text_count(s.learnt));
     if (clora_dataset_file(data))

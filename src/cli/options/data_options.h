@@ -45,6 +45,7 @@ typedef struct data_args {
 #define DATA_LENGTH_STANDARD "512, or less where the model ends earlier"
 
 extern const opt data_options[];
+extern const char *const data_templates[]; /* names that --template takes beside files */
 
 /* What --max-length means for this model; CLI_FAILED after saying that the model is shorter. */
 int data_max_length(const cli_state *cli, const data_args *args, const clora_model_info *model, int *max_length);

@@ -166,7 +166,9 @@ static int read_options(const cli_state *cli, const option_row *all, int argc, c
 
     optind = 0;
     while (status == OPT_GO_ON && (found = getopt_long(argc, argv, ":h", all->row, NULL)) != -1) {
-        if (found == ':')
+        if (found == ':' && find_name(all, all->count, argv[optind - 1] + 2) < 0) /* the beginning of a name */
+            status = fail_unknown(cli, all, argv[optind - 1]);
+        else if (found == ':')
             status = cli_misuse(cli, "--%s needs a value", all->row[optopt - FIRST_VALUE].name);
         else if (found == '?' && optopt >= FIRST_VALUE)
             status = cli_misuse(cli, "--%s takes no value", all->row[optopt - FIRST_VALUE].name);
@@ -205,6 +207,9 @@ static int read_positionals(const cli_state *cli, const char *const *names, int 
     return OPT_GO_ON;
 }
 
+static void (*const print_help[])(const cli_state *cli, const opt_group *groups, int group_count) = {
+    [CLI_HELP_PAGE] = opt_print_help, [CLI_HELP_MAN] = opt_print_man, [CLI_HELP_WORDS] = opt_print_words};
+
 int opt_parse(cli_state *cli, opt_group *groups, int group_count, const char *const *names, int required,
               const char **positionals, int argc, char **argv) {
     opt_group every[MOST_GROUPS];
@@ -218,7 +223,7 @@ int opt_parse(cli_state *cli, opt_group *groups, int group_count, const char *co
     gather_aliases(&all);
     dashes_for_underscores(argc, argv);
     if (asks_for_help(&all, argc, argv)) {
-        opt_print_help(cli, every, group_count + 1);
+        print_help[cli->help](cli, every, group_count + 1);
         return CLI_DONE;
     }
     const int status = read_options(cli, &all, argc, argv);

@@ -41,7 +41,7 @@ typedef struct opt {
     const char *standard; /* the default in words where the field does not tell it; "" says nothing */
     double low, high;
     int flags;
-    const char *const *choices; /* NULL-terminated */
+    const char *const *choices; /* NULL-terminated; of a text, words to offer, beside which there are others */
 } opt;
 
 enum { OPT_LIST_MAX = 32 };
@@ -83,10 +83,17 @@ bool opt_given(const opt_group *groups, int group_count, const char *name);
 /* The whole help of a command, on standard output. */
 void opt_print_help(const cli_state *cli, const opt_group *groups, int group_count);
 
-/* Text with paragraphs, filled to the width of the page, each line indented. */
-void opt_print_filled(const char *text, int indent);
+/* The same as a manual page, up to its notes; and as lines for a shell to complete: an option and the words that its
+ * value may be, or the name of a part of the command. */
+void opt_print_man(const cli_state *cli, const opt_group *groups, int group_count);
+void opt_print_words(const cli_state *cli, const opt_group *groups, int group_count);
 
-/* Print the heading of a part of a help text, bold on a terminal. */
+/* What the option does when it is not given, as its field has it before parsing; empty where there is nothing to
+ * say. */
+void opt_standard_text(char *out, size_t room, const opt *o, const void *values);
+
+/* Print the heading of a part of a help text, bold on a terminal; and a command line, folded. */
 void opt_print_heading(const char *heading);
+void opt_print_example(const char *example);
 
 #endif

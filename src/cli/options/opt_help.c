@@ -1,66 +1,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "cli/options/opt.h"
+#include "cli/ui/page.h"
 
-enum { INDENT = 2, COLUMN = 29, NARROWEST = 64, PIPED = 88, WIDEST = 96, TEXT_ROOM = 1024 };
-
-static int page_width(void) {
-    struct winsize size;
-
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-        return PIPED;
-    return size.ws_col < NARROWEST ? NARROWEST : size.ws_col > WIDEST ? WIDEST : size.ws_col;
-}
+enum { INDENT = 2, COLUMN = 29, TEXT_ROOM = 1024 };
 
 void opt_print_heading(const char *heading) {
-    const char *term = getenv("TERM");
-    const bool bold = isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0 && !getenv("NO_COLOR");
-
-    printf(bold ? "\033[1m%s\033[0m\n" : "%s\n", heading);
+    printf(page_has_colours(stdout) ? "\033[1m%s\033[0m\n" : "%s\n", heading);
 }
 
-/* Words from column `at` on, later lines indented. A word is never broken. */
-static void fill(const char *text, int at, int indent) {
-    const int width = page_width();
-    bool first = true;
+/* Folded as the shell reads it on: before an option, after a backslash. */
+void opt_print_example(const char *example) {
+    int at = printf("  ");
 
-    while (*text) {
-        text += strspn(text, " ");
-        const int length = (int)strcspn(text, " \n");
-        if (!first && at + 1 + length > width) {
-            printf("\n%*s", indent, "");
-            at = indent;
-            first = true;
-        }
-        if (length > 0) {
-            printf(first ? "%.*s" : " %.*s", length, text);
-            at += length + !first;
-            first = false;
-        }
-        text += length;
-        if (*text == '\n') {
-            printf("\n");
-            text++;
-            if (*text && *text != '\n')
-                printf("%*s", indent, "");
-            at = indent;
-            first = true;
-        }
+    while (*example) {
+        const char *next = strstr(example + 1, " --");
+        const int length = next ? (int)(next - example) : (int)strlen(example);
+        if (at > INDENT && at + length > page_width(stdout) - 2)
+            at = printf(" \\\n     ") - 3;
+        at += printf("%.*s", length, example);
+        example += length;
     }
     printf("\n");
 }
 
-void opt_print_filled(const char *text, int indent) {
-    printf("%*s", indent, "");
-    fill(text, indent, indent);
-}
-
-/* What the option does when it is not given, read from the field that parsing has not touched yet. */
-static void standard_text(char *out, size_t room, const opt *o, const void *values) {
+void opt_standard_text(char *out, size_t room, const opt *o, const void *values) {
     out[0] = '\0';
     if (o->standard) {
         snprintf(out, room, "%s", o->standard);
@@ -72,30 +38,30 @@ static void standard_text(char *out, size_t room, const opt *o, const void *valu
 
 static void print_option(const opt *o, const void *values) {
     const char *named = !o->value ? "--%s" : o->flags & OPT_ALONE ? "--%s [%s]" : "--%s %s";
-    char standard[128], text[TEXT_ROOM], left[64];
+    char standard[128], text[TEXT_ROOM], left[64], line[TEXT_ROOM + 128];
 
-    standard_text(standard, sizeof(standard), o, values);
+    opt_standard_text(standard, sizeof(standard), o, values);
     if (o->flags & OPT_REQUIRED)
         snprintf(text, sizeof(text), "%s (required)", o->help);
     else if (*standard)
         snprintf(text, sizeof(text), "%s (default: %s)", o->help, standard);
     else
         snprintf(text, sizeof(text), "%s", o->help);
-    int at = INDENT + snprintf(left, sizeof(left), named, o->name, o->value);
-    printf("%*s%s", INDENT, "", left);
-    if (at > COLUMN - 2) {
-        printf("\n");
-        at = 0;
-    }
-    printf("%*s", COLUMN - at, "");
-    fill(text, COLUMN, COLUMN);
+    const int at = INDENT + snprintf(left, sizeof(left), named, o->name, o->value);
+    const bool beside = at <= COLUMN - 2;
+    snprintf(line, sizeof(line), "%*s%s%s%*s%s\n", INDENT, "", left, beside ? "" : "\n", beside ? COLUMN - at : COLUMN,
+             "", text);
+    page_fold(stdout, line, COLUMN);
 }
 
 void opt_print_help(const cli_state *cli, const opt_group *groups, int group_count) {
     const command *c = cli->command;
+    char usage[256];
 
-    printf("Usage: clora %s %s\n\n", c->name, c->usage);
-    opt_print_filled(c->about, 0);
+    snprintf(usage, sizeof(usage), "Usage: clora %s %s\n\n", c->name, c->usage);
+    page_fold(stdout, usage, 9);
+    page_fold(stdout, c->about, 0);
+    printf("\n");
     for (int g = 0; g < group_count; g++) {
         if (!groups[g].options[0].name)
             continue;
@@ -106,5 +72,5 @@ void opt_print_help(const cli_state *cli, const opt_group *groups, int group_cou
     }
     printf("\n");
     opt_print_heading("Example");
-    printf("  %s\n", c->example);
+    opt_print_example(c->example);
 }

@@ -6,6 +6,7 @@
 #include "cli/train/train_memory.h"
 #include "cli/ui/json_out.h"
 #include "cli/ui/memory_out.h"
+#include "cli/ui/page.h"
 #include "cli/ui/text.h"
 
 /* `clora plan`: what `clora train` with the same options would take. */
@@ -77,37 +78,37 @@ static int print_json(const train_state *state, const memory_choices *c, int len
     return json_print(state->cli, object);
 }
 
-static void print_choices(const memory_choices *c, uint64_t budget) {
+static void print_choices(FILE *out, const memory_choices *c, uint64_t budget) {
     for (int i = budget ? 0 : 1; i < c->count; i++) {
         const memory_choice *one = &c->list[i];
         if (budget && one->bytes + c->compiler > budget)
             continue;
-        printf("  %-11s %.2f times the time  %s\n", text_bytes(one->bytes + (budget ? c->compiler : 0)), one->time,
-               i == 0 ? "as asked for" : train_choice_text(one, &c->list[0]));
+        fprintf(out, "  %-11s %.2f times the time  %s\n", text_bytes(one->bytes + (budget ? c->compiler : 0)),
+                one->time, i == 0 ? "as asked for" : train_choice_text(one, &c->list[0]));
     }
 }
 
-static void print_plan(const train_state *state, const memory_choices *c, int length) {
+static void print_plan(FILE *out, const train_state *state, const memory_choices *c, int length) {
     const clora_model_info *m = clora_model_get_info(state->model);
     const data_args *d = &state->args->data;
 
-    printf("model       %s: %s, %s parameters in %s\n", state->args->model_path, m->model_type,
-           text_count(m->parameters), m->dtype);
-    train_describe(stdout, state);
-    printf("batches     %s of at most %s\n", text_amount(d->batch_size, "sequence", "sequences"),
-           text_amount(length, "token", "tokens"));
-    printf("memory      %s: ", text_bytes(c->list[0].bytes));
-    memory_print(stdout, &c->list[0].plan);
+    fprintf(out, "model       %s: %s, %s parameters in %s\n", state->args->model_path, m->model_type,
+            text_count(m->parameters), m->dtype);
+    train_describe(out, state);
+    fprintf(out, "batches     %s of at most %s\n", text_amount(d->batch_size, "sequence", "sequences"),
+            text_amount(length, "token", "tokens"));
+    fprintf(out, "memory      %s: ", text_bytes(c->list[0].bytes));
+    memory_print(out, &c->list[0].plan);
     if (c->process)
-        printf(", process %s", text_bytes(c->process));
-    printf("\n");
+        fprintf(out, ", process %s", text_bytes(c->process));
+    fprintf(out, "\n");
     if (c->compiler)
-        printf("            and %s while kernels are compiled for the first time\n", text_bytes(c->compiler));
+        fprintf(out, "            and %s while kernels are compiled for the first time\n", text_bytes(c->compiler));
     if (state->args->memory)
-        printf("\nwithin %s%s:\n", text_bytes(state->args->memory), c->compiler ? ", compiling included" : "");
+        fprintf(out, "\nwithin %s%s:\n", text_bytes(state->args->memory), c->compiler ? ", compiling included" : "");
     else if (c->count > 1)
-        printf("\nless is possible:\n");
-    print_choices(c, state->args->memory);
+        fprintf(out, "\nless is possible:\n");
+    print_choices(out, c, state->args->memory);
 }
 
 static int plan(train_state *state) {
@@ -131,7 +132,9 @@ static int plan(train_state *state) {
         return train_nothing_fits(state->cli, &choices, state->args->memory);
     if (state->cli->json)
         return print_json(state, &choices, length);
-    print_plan(state, &choices, length);
+    page lines;
+    print_plan(page_begin(&lines, stdout, 12), state, &choices, length);
+    page_end(&lines);
     return CLI_DONE;
 }
 

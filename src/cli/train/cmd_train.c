@@ -14,6 +14,7 @@ enum { MOST = 2147483647 };
 
 static const char *const schedules[] = {"constant", "linear", "cosine", NULL};
 static const char *const recomputes[] = {"none", "layer", "attention", NULL}; /* clora_recompute */
+static const char *const methods[] = {"lora", "adapter", "full", "bias", "norms", "prefix", "prompt", NULL};
 static const char *const optimizers[] = {"adamw", "adamw8bit", "sgd", NULL};
 
 static const opt output_options[] = {
@@ -118,6 +119,7 @@ const opt train_method_options[] = {
      .type = OPT_TEXT,
      .offset = offsetof(train_args, method),
      .value = "NAME",
+     .choices = methods,
      .help = "what is trained: " TRAIN_METHODS "; several at once with commas"},
     {.name = "init-adapter",
      .type = OPT_PATH,
@@ -135,7 +137,7 @@ const opt train_options[] = {
      .low = 1,
      .high = MOST,
      .standard = "from --epochs",
-     .help = "number of updates"},
+     .help = "optimizer steps"},
     {.name = "epochs",
      .type = OPT_DOUBLE,
      .offset = TRAIN(epochs),
@@ -150,7 +152,7 @@ const opt train_options[] = {
      .value = "N",
      .low = 1,
      .high = 65536,
-     .help = "batches in an update"},
+     .help = "gradient accumulation: batches in an optimizer step"},
     {.name = "lr",
      .type = OPT_FLOAT,
      .offset = TRAIN(lr),
@@ -172,7 +174,7 @@ const opt train_options[] = {
      .value = "N",
      .low = 0,
      .high = MOST,
-     .help = "updates during which the learning rate rises to --lr"},
+     .help = "optimizer steps in which the learning rate rises to --lr"},
     {.name = "optimizer",
      .type = OPT_CHOICE,
      .offset = TRAIN(optimizer),
@@ -200,7 +202,7 @@ const opt train_options[] = {
      .value = "X",
      .low = 0,
      .high = 1e9,
-     .help = "gradient-norm clipping; 0 is off"},
+     .help = "max gradient norm: a larger gradient is scaled down to it; 0 is off"},
     {.name = "skip-nonfinite",
      .type = OPT_INT,
      .offset = TRAIN(skip_nonfinite),
@@ -219,8 +221,8 @@ const opt train_options[] = {
      .value = "WHAT",
      .flags = OPT_ALONE,
      .choices = recomputes,
-     .help = "what of the forward pass is computed again instead of kept, in less memory and more time: none, "
-             "attention, or layer, which WHAT left out means"},
+     .help = "gradient checkpointing, which takes less memory and more time: recompute attention, or layer, which WHAT "
+             "left out means, instead of keeping their activations; or none"},
     {.name = "no-shuffle", .type = OPT_CLEAR, .offset = TRAIN(shuffle), .help = "keep the order of the file"},
     {.name = NULL},
 };
@@ -250,7 +252,8 @@ static int check(const cli_state *cli, const train_args *args, const opt_group *
     if (!args->sample_prompts && (args->sample_every || opt_given(groups, GROUPS, "sample-tokens")))
         return cli_misuse(cli, "--sample-every and --sample-tokens need --sample-prompts FILE");
     if (args->sample_prompts && args->data.kind == CLORA_DATA_LABELS)
-        return cli_misuse(cli, "--sample-prompts has no use where labels are learnt: nothing writes texts then");
+        return cli_misuse(cli,
+                          "--sample-prompts has no use with --objective classify: it tells labels and writes no texts");
     if (args->replan && !args->resume)
         return cli_misuse(cli, "--replan is for --resume DIR");
     if (opt_given(groups, GROUPS, "momentum") && args->train.optimizer != CLORA_OPTIMIZER_SGD)
@@ -365,12 +368,12 @@ static int run(cli_state *cli, int argc, char **argv) {
 
 const command command_train = {
     .name = "train",
-    .summary = "fine-tune a model on pairs of context and target",
+    .summary = "fine-tune a model on pairs of prompt and completion",
     .usage = "MODEL --data FILE --out DIR [options]\n       clora train --resume DIR [options]",
     .about =
-        "Trains what --method names, by default a low-rank adapter, on pairs of context and target and saves it. The "
-        "files of MODEL are only read. The plan is shown before the first step. Ctrl-C ends the run and saves what was "
-        "learnt; --resume goes on from there.",
+        "Trains what --method names, by default a LoRA adapter, on pairs of prompt and completion or on conversations, "
+        "and saves it. The files of MODEL are only read. The plan is shown before the first step. Ctrl-C ends the run "
+        "and saves what it has trained; --resume goes on from there.",
     .example = "clora train models/tiny --data data/train.jsonl --val data/validation.jsonl --out my-adapter",
     .run = run,
 };

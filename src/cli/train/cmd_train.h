@@ -83,7 +83,7 @@ typedef struct train_args {
 
 #define TRAIN_NO_MOMENTUM "--momentum is for --optimizer sgd"
 
-/* A JSONL file that grows by a line for each update and each validation. A NULL path makes every call do nothing. */
+/* A JSONL file that grows by a line for each step and each validation. A NULL path makes every call do nothing. */
 typedef struct train_log {
     const char *path;
     FILE *stream;
@@ -144,7 +144,11 @@ typedef struct train_state {
     double begin, seconds; /* of the steps and validations */
     double step_seconds;   /* of the steps alone */
     int64_t tokens;
-    double said_at;  /* time of the last line for people */
+    double mean_loss;    /* of the last steps */
+    int mean_steps;      /* how many those are */
+    double said_at;      /* time of the last line for people */
+    int64_t said_tokens; /* and tokens and seconds of steps until then */
+    double said_seconds;
     double saved_at; /* and of the last checkpoint */
     int val_step;    /* step of the last validation, -1: none yet */
     double val_loss, val_before;

@@ -137,6 +137,8 @@ int train_load(train_state *state) {
     int status = check_output(state);
 
     state->report = state->cli->json ? stderr : stdout;
+    if (status == CLI_DONE)
+        progress_phase(state->cli->quiet, "loading %s", state->args->model_path);
     state->val_step = state->sample_step = -1;
     if (status == CLI_DONE)
         status = train_log_open(state->cli, &state->log, state->args, false);

@@ -15,6 +15,9 @@ static const char *const fresh[] = {"init",
                                     "layers-to-transform",
                                     "layers-pattern",
                                     NULL};
+static const char *const targets[] = {"all-linear", "q_proj",  "k_proj",    "v_proj", "o_proj",
+                                      "gate_proj",  "up_proj", "down_proj", NULL};
+static const char *const copied[] = {"embed_tokens", "lm_head", "norm", NULL};
 static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
 static const char *const inits[] = {"gaussian", "kaiming", "peft-gaussian", "pissa", "olora", "random", NULL};
 
@@ -58,6 +61,7 @@ static const opt options[] = {
      .type = OPT_TEXT,
      .offset = ADAPTER(target_modules),
      .value = "LIST",
+     .choices = targets,
      .help = "layers to adapt: all-linear, ends of names such as q_proj,v_proj,lm_head,embed_tokens, or a regular "
              "expression"},
     {.name = "exclude-modules",
@@ -89,6 +93,7 @@ static const opt options[] = {
      .type = OPT_TEXT,
      .offset = ADAPTER(modules_to_save),
      .value = "LIST",
+     .choices = copied,
      .help = "modules that train whole, as copies of the model's own, of embed_tokens, lm_head and norm"},
     {.name = "init",
      .type = OPT_CHOICE,

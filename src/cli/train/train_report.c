@@ -4,15 +4,18 @@
 #include "cli/inputs/data_files.h"
 #include "cli/ui/json_out.h"
 #include "cli/ui/memory_out.h"
+#include "cli/ui/page.h"
 #include "cli/ui/profile_out.h"
 #include "cli/ui/text.h"
 #include "cli/train/cmd_train.h"
 
 static const double quiet_seconds = 20; /* longest silence between two lines */
-enum { LINES = 20 };                    /* about so many lines of steps in a run */
+enum { LINES = 20, MEAN = 32 };         /* about so many lines of steps in a run; steps of the running mean */
+
+enum { COLUMN = 12 }; /* of the plan, where its words begin */
 
 static const char *const schedules[] = {"constant", "linear", "cosine"};
-static const char *const recomputes[] = {"", "layers", "attention"};
+static const char *const recomputes[] = {"", "layers", "attention"}; /* clora_recompute */
 static const char *const optimizers[] = {"AdamW", "AdamW of 8 bits", "SGD"};
 
 static void plan_training(FILE *out, const train_state *state) {
@@ -27,7 +30,7 @@ static void plan_training(FILE *out, const train_state *state) {
     fprintf(out, "training    %s of %s%s", text_amount(clora_trainer_steps(state->trainer), "step", "steps"),
             text_amount(d->batch_size, unit[0], unit[1]), d->pack ? " (packed)" : "");
     if (t->accumulate > 1)
-        fprintf(out, " times %d", t->accumulate);
+        fprintf(out, ", gradient accumulation %d", t->accumulate);
     if (t->steps == 0)
         fprintf(out, " (%g %s)", t->epochs, t->epochs == 1 ? "epoch" : "epochs");
     if (t->optimizer != CLORA_OPTIMIZER_ADAMW)
@@ -39,7 +42,7 @@ static void plan_training(FILE *out, const train_state *state) {
         fprintf(out, " (second factor %g)", (double)(t->lr * t->lora_plus_ratio));
     fprintf(out, " %s", schedules[t->schedule]);
     if (t->warmup > 0)
-        fprintf(out, " after %d of warm-up", t->warmup);
+        fprintf(out, " after %s", text_amount(t->warmup, "warm-up step", "warm-up steps"));
     if (t->weight_decay > 0)
         fprintf(out, ", weight decay %g", (double)t->weight_decay);
     fprintf(out, "%s, seed %llu\n", t->shuffle ? "" : ", in the file's order", (unsigned long long)t->seed);
@@ -52,7 +55,7 @@ static void plan_memory(FILE *out, const train_state *state) {
             text_bytes(clora_context_device(state->context)->global_memory));
     memory_print(out, &p);
     if (state->args->train.recompute)
-        fprintf(out, " (%s recomputed)", recomputes[state->args->train.recompute]);
+        fprintf(out, " (gradient checkpointing of %s)", recomputes[state->args->train.recompute]);
     fprintf(out, "\n");
 }
 
@@ -60,11 +63,13 @@ void train_report_plan(const train_state *state) {
     const clora_model_info *m = clora_model_get_info(state->model);
     const clora_adapter_info a = clora_adapter_get_info(state->adapter);
     const clora_device_info *d = clora_context_device(state->context);
-    FILE *out = state->report;
+    page lines;
 
     if (state->cli->quiet)
         return;
-    fprintf(out, "device      %d %s (%s kernels)\n", d->index, d->name, d->gemm);
+    progress_clear_all();
+    FILE *out = page_begin(&lines, state->report, COLUMN);
+    fprintf(out, "device      %d %s (GEMM backend %s)\n", d->index, d->name, d->gemm);
     fprintf(out, "model       %s: %s, %d layers of width %d, %s parameters in %s\n", state->args->model_path,
             m->model_type, m->layers, m->hidden, text_count(m->parameters), m->dtype);
     train_describe(out, state);
@@ -77,15 +82,41 @@ void train_report_plan(const train_state *state) {
     plan_training(out, state);
     plan_memory(out, state);
     fprintf(out, "\n");
-    fflush(out);
+    page_end(&lines);
+    fflush(state->report);
 }
 
 static int digits(int n) {
     return snprintf(NULL, 0, "%d", n);
 }
 
-static const char *rate(const clora_train_step *s) {
-    return text_rate(s->tokens, s->seconds);
+/* Since the last line. */
+static const char *rate(const train_state *state) {
+    return text_rate((double)(state->tokens - state->said_tokens), state->step_seconds - state->said_seconds);
+}
+
+/* Of the first steps their mean, later one that forgets. */
+static void add_to_mean(train_state *state, double loss) {
+    if (!isfinite(loss))
+        return;
+    if (state->mean_steps < MEAN)
+        state->mean_steps++;
+    state->mean_loss += (loss - state->mean_loss) / state->mean_steps;
+}
+
+static void print_step(train_state *state, bool was_skipped) {
+    const clora_train_step *s = &state->last;
+    char line[256];
+
+    snprintf(line, sizeof(line), "step %*d/%d%s  loss %s  mean %s  lr %.3g  %s tokens/s  norm %s", digits(s->steps),
+             s->step, s->steps, was_skipped ? "  skipped" : "", text_number((double)s->loss),
+             text_number(state->mean_loss), (double)s->lr, rate(state), text_number((double)s->grad_norm));
+    progress_clear_all();
+    fprintf(state->report, "%.*s\n", page_fields(line, page_width(state->report)), line);
+    fflush(state->report);
+    state->said_at = progress_clock();
+    state->said_tokens = state->tokens;
+    state->said_seconds = state->step_seconds;
 }
 
 /* The first and the last step, about twenty in between, and never a long silence. */
@@ -101,34 +132,33 @@ void train_report_step(train_state *state) {
     const bool was_skipped = !isfinite(s->loss) || !isfinite(s->grad_norm);
     char label[128];
 
+    add_to_mean(state, (double)s->loss);
     if (state->cli->quiet)
         return;
-    if (is_due(state) || was_skipped) {
-        progress_clear_all();
-        fprintf(state->report, "step %*d/%d  loss %s  lr %.3g  norm %s  %s tokens/s%s\n", digits(s->steps), s->step,
-                s->steps, text_number((double)s->loss), (double)s->lr, text_number((double)s->grad_norm), rate(s),
-                was_skipped ? "  skipped" : "");
-        fflush(state->report);
-        state->said_at = progress_clock();
-    }
-    snprintf(label, sizeof(label), "loss %s  %s tokens/s", text_number((double)s->loss), rate(s));
+    if (is_due(state) || was_skipped)
+        print_step(state, was_skipped);
+    snprintf(label, sizeof(label), "loss %s  mean %s  %s tokens/s", text_number((double)s->loss),
+             text_number(state->mean_loss), text_rate(s->tokens, s->seconds));
     progress_update(&state->bar, s->step, label);
 }
 
 void train_report_validation(const train_state *state, const clora_eval_result *result) {
     const bool pairs = state->args->train.preference != CLORA_PREFERENCE_NONE;
     const double beside = pairs ? result->accuracy : result->perplexity;
+    page line;
 
     if (state->cli->quiet)
         return;
     progress_clear_all();
-    fprintf(state->report, "validation loss %s ", text_number(result->loss));
+    FILE *out = page_begin(&line, state->report, 2);
+    fprintf(out, "validation loss %s ", text_number(result->loss));
     if (!isnan(beside))
-        fprintf(state->report, "(%s %s) ", pairs ? "accuracy" : "perplexity", text_number(beside));
+        fprintf(out, "(%s %s) ", pairs ? "accuracy" : "perplexity", text_number(beside));
     if (state->val_step == 0)
-        fprintf(state->report, "before training\n");
+        fprintf(out, "before training\n");
     else
-        fprintf(state->report, "after step %d\n", state->val_step);
+        fprintf(out, "after step %d\n", state->val_step);
+    page_end(&line);
     fflush(state->report);
 }
 
@@ -170,26 +200,29 @@ static void print_profile(const train_state *state) {
     profile_print(stderr, profile_read(state->context));
 }
 
-static void print_summary(const train_state *state) {
-    fprintf(state->report, "\n%s in %s, %s tokens/s", text_amount(state->last.step, "step", "steps"),
-            text_duration(state->seconds), text_rate((double)state->tokens, state->step_seconds));
+static void print_summary(const train_state *state, FILE *out) {
+    size_t peak = 0;
+
+    clora_context_memory(state->context, NULL, &peak);
+    fprintf(out, "\n%s in %s, %s tokens/s, at most %s of memory", text_amount(state->last.step, "step", "steps"),
+            text_duration(state->seconds), text_rate((double)state->tokens, state->step_seconds), text_bytes(peak));
     if (state->val && state->val_step > 0)
-        fprintf(state->report, "; validation loss %s before, %s after", text_number(state->val_before),
+        fprintf(out, "; validation loss %s before, %s after", text_number(state->val_before),
                 text_number(state->val_loss));
     if (state->best.step > 0)
-        fprintf(state->report, ", %s after step %d the lowest", text_number(state->best.loss), state->best.step);
-    fprintf(state->report, "\n");
+        fprintf(out, ", %s after step %d the lowest", text_number(state->best.loss), state->best.step);
+    fprintf(out, "\n");
     if (state->last.skipped > 0)
-        fprintf(state->report, "%s had no finite loss or gradient and changed nothing\n",
+        fprintf(out, "%s had no finite loss or gradient and changed nothing\n",
                 text_amount(state->last.skipped, "step", "steps"));
     if (state->stopped)
-        fprintf(state->report, "stopped early, after step %d of %d: no lower validation loss in %s\n", state->last.step,
+        fprintf(out, "stopped early, after step %d of %d: no lower validation loss in %s\n", state->last.step,
                 state->last.steps, text_amount(state->best.since, "validation", "validations"));
     if (state->args->best && state->best.step > 0)
-        fprintf(state->report, "%s/" TRAIN_BEST " holds the %s after step %d\n", state->args->out, train_result(state),
-                state->best.step);
+        fprintf(out, "Saved the %s after step %d to %s/" TRAIN_BEST "\n", train_result(state), state->best.step,
+                state->args->out);
     if (train_is_complete(state)) /* else that is the message's part */
-        fprintf(state->report, "%s holds the %s\n", state->args->out, train_result(state));
+        fprintf(out, "Saved the %s to %s\n", train_result(state), state->args->out);
 }
 
 bool train_is_complete(const train_state *state) {
@@ -200,8 +233,11 @@ bool train_is_complete(const train_state *state) {
 int train_report_end(const train_state *state) {
     if (state->cli->json)
         return print_json(state);
-    if (!state->cli->quiet)
-        print_summary(state);
+    if (!state->cli->quiet) {
+        page lines;
+        print_summary(state, page_begin(&lines, state->report, 2));
+        page_end(&lines);
+    }
     if (state->args->profile)
         print_profile(state);
     return CLI_DONE;

@@ -31,7 +31,7 @@ static bool holds(const char *directory, const char *name) {
     return is_there;
 }
 
-/* An interrupted run has a checkpoint; one that is over has what it learnt. */
+/* An interrupted run has a checkpoint; one that is over has its result. */
 static int explain_absence(const cli_state *cli, int *finished, const char *directory) {
     if (access(directory, F_OK) != 0)
         return cli_fail(cli, "--resume %s: no such directory", directory);

@@ -27,7 +27,7 @@ void train_resume_finish(train_resume *r);
 /* Options given now that would make another run of it are misuse. Both groups were read: the run's, and the whole. */
 int train_resume_compare(const cli_state *cli, const opt_group *own, const opt_group *whole, int groups);
 
-/* After an update: a checkpoint where one is due, and older ones go. At the end of a run that was interrupted. A disk
+/* After a step: a checkpoint where one is due, and older ones go. At the end of a run that was interrupted. A disk
  * that is full costs no run: it is noted. */
 void train_checkpoint_after_step(struct train_state *state);
 void train_checkpoint_save(struct train_state *state);

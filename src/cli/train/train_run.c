@@ -5,8 +5,7 @@
 #include "cli/train/cmd_train.h"
 #include "cli/train/train_resume.h"
 
-static const char interrupt_notice[] =
-    "\nclora train: interrupted; ending this step and saving the adapter (once more: end at once)\n";
+static const char interrupt_notice[] = "\nclora train: interrupted; saving after this step (once more: end at once)\n";
 
 static int go_on(void *user, int64_t done) {
     train_state *state = user;
@@ -15,8 +14,10 @@ static int go_on(void *user, int64_t done) {
     return interrupt_seen();
 }
 
-static void begin_bar(train_state *state, int64_t total, int64_t done) {
+/* Shown at once: what comes first may compile kernels for a while. */
+static void begin_bar(train_state *state, int64_t total, int64_t done, const char *what) {
     progress_begin(&state->bar, total, done, state->cli->quiet);
+    progress_update(&state->bar, done, what);
 }
 
 static int save(const train_state *state) {
@@ -25,7 +26,7 @@ static int save(const train_state *state) {
     return CLI_DONE;
 }
 
-/* Fail for this cause, after saving what was learnt until now. */
+/* Fail for this cause, after saving what was trained until now. */
 static int keep_and_fail(train_state *state, const char *what, const char *cause) {
     char why[1024];
 
@@ -35,14 +36,15 @@ static int keep_and_fail(train_state *state, const char *what, const char *cause
         return cli_fail(state->cli, "%s", why);
     state->seconds = progress_clock() - state->begin;
     train_record_write(state, "failed", why);
-    return cli_fail(state->cli, "%s; %s holds the %s as it was before", why, state->args->out, train_result(state));
+    return cli_fail(state->cli, "%s; the %s as it was before is saved in %s", why, train_result(state),
+                    state->args->out);
 }
 
 static int validate(train_state *state) {
     const int step = state->last.step;
     clora_eval_result result;
 
-    begin_bar(state, (int64_t)clora_dataset_get_stats(state->val).sequences, 0);
+    begin_bar(state, (int64_t)clora_dataset_get_stats(state->val).sequences, 0, "validation");
     const clora_status status = clora_trainer_evaluate(&result, state->trainer, state->val, go_on, state);
     progress_end(&state->bar);
     if (interrupt_seen())
@@ -98,7 +100,7 @@ static int between_steps(train_state *state) {
     if (samples && status == CLI_DONE && !interrupt_seen())
         train_samples_show(state);
     if ((validates || samples) && state->last.step > 0)
-        begin_bar(state, state->last.steps, state->last.step);
+        begin_bar(state, state->last.steps, state->last.step, "training");
     return status;
 }
 
@@ -107,7 +109,7 @@ static int loop(train_state *state) {
 
     state->last.steps = clora_trainer_steps(state->trainer);
     status = between_steps(state);
-    begin_bar(state, state->last.steps, state->last.step);
+    begin_bar(state, state->last.steps, state->last.step, "compiling kernels");
     while (status == CLI_DONE && !interrupt_seen() && !state->stopped && state->last.step < state->last.steps) {
         status = step_once(state);
         if (status == CLI_DONE && !interrupt_seen())
@@ -133,8 +135,8 @@ static int end(train_state *state) {
     if (!complete) {
         if (state->last.step > 0)
             train_checkpoint_save(state);
-        cli_fail(state->cli, "interrupted after %d of %d steps; %s holds the %s so far", state->last.step,
-                 state->last.steps, state->args->out, train_result(state));
+        cli_fail(state->cli, "interrupted after %d of %d steps; the %s so far is saved in %s", state->last.step,
+                 state->last.steps, train_result(state), state->args->out);
         return interrupt_status();
     }
     train_checkpoint_end(state);
@@ -162,6 +164,8 @@ int train_run(train_state *state) {
         return status;
     state->begin = state->said_at = state->saved_at = progress_clock();
     state->begin -= state->seconds; /* of a run that goes on */
+    state->said_tokens = state->tokens;
+    state->said_seconds = state->step_seconds;
     state->is_same_plan = !state->resume->path || state->args->replan;
     if (!state->resume->path)
         state->begun_at = time(NULL);

@@ -5,7 +5,10 @@
 #include "cli/options/device.h"
 #include "cli/options/model_options.h"
 #include "cli/options/opt.h"
+#include "cli/ui/progress.h"
 #include "cli/tune/cmd_tune.h"
+
+static const char *const uses[] = {"train", "generate", "train,generate", NULL};
 
 static const opt shape_part[] = {
     {.name = "rank",
@@ -38,6 +41,7 @@ static const opt shape_part[] = {
      .type = OPT_TEXT,
      .offset = offsetof(tune_args, use),
      .value = "LIST",
+     .choices = uses,
      .help = "train, generate, or both with a comma"},
     {.name = "dtype",
      .type = OPT_CHOICE,
@@ -91,10 +95,12 @@ static int run_measure(cli_state *cli, int argc, char **argv) {
 
     if (status != OPT_GO_ON)
         return status;
+    progress_phase(cli->quiet, "looking for the shapes of %s", args.model ? args.model : "one weight");
     if (cli_context_create(&context, cli) != CLORA_OK)
         return cli_fail_library(cli);
     status =
         clora_tune_plan_create(&plan, context) == CLORA_OK ? tune_fill_plan(cli, plan, &args) : cli_fail_library(cli);
+    progress_clear_all();
     if (status == CLI_DONE)
         status = args.dry_run ? tune_list(cli, plan) : tune_measure(cli, context, plan, &args);
     clora_tune_plan_free(plan);
@@ -103,18 +109,18 @@ static int run_measure(cli_state *cli, int argc, char **argv) {
 }
 
 static int run(cli_state *cli, int argc, char **argv) {
-    static const command *const parts[] = {&command_tune_show,   &command_tune_verify, &command_tune_export,
-                                           &command_tune_import, &command_tune_prune,  &command_tune_report};
-
     if (argc > 1 && strcmp(argv[1], "--worker") == 0)
         return tune_run_worker(cli, argc - 1, argv + 1);
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-        if (argc > 1 && strcmp(argv[1], strchr(parts[i]->name, ' ') + 1) == 0) {
-            cli->command = parts[i];
-            return parts[i]->run(cli, argc - 1, argv + 1);
-        }
     return run_measure(cli, argc, argv);
 }
+
+static const command *const parts[] = {&command_tune_show,
+                                       &command_tune_verify,
+                                       &command_tune_export,
+                                       &command_tune_import,
+                                       &command_tune_prune,
+                                       &command_tune_report,
+                                       NULL};
 
 const command command_tune = {
     .name = "tune",
@@ -127,4 +133,5 @@ const command command_tune = {
         "of its own, so that one that crashes or hangs does no harm. Ctrl-C keeps what was found.",
     .example = "clora tune models/tiny --budget 30s",
     .run = run,
+    .parts = parts,
 };

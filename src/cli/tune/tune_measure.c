@@ -6,6 +6,7 @@
 #include "cli/ui/interrupt.h"
 #include "cli/ui/json_out.h"
 #include "cli/options/opt.h"
+#include "cli/ui/page.h"
 #include "cli/ui/progress.h"
 #include "cli/ui/text.h"
 #include "cli/tune/cmd_tune.h"
@@ -35,6 +36,14 @@ const char *tune_key_text(const clora_tune_key *k) {
     return text;
 }
 
+static void say_in_a_line(const clora_tune_state *s, double elapsed, const char *label) {
+    char line[512];
+
+    snprintf(line, sizeof(line), "%s elapsed, %s, %s", text_duration(elapsed),
+             text_amount(s->measured, "configuration", "configurations"), label);
+    fprintf(stderr, "%.*s\n", page_fields(line, page_width(stderr)), line);
+}
+
 /* A bar on a terminal, a line now and then elsewhere, and every event as a line. */
 static int show(void *user, const clora_tune_state *s) {
     view *v = user;
@@ -43,13 +52,13 @@ static int show(void *user, const clora_tune_state *s) {
 
     if (s->is_event)
         cli_note(v->cli, "%s", s->text);
-    snprintf(label, sizeof(label), "shape %d of %d, %s%s%s", s->task, s->tasks, s->text,
-             s->best > 0.0 && s->best < 1.0 ? ": best in " : "",
+    snprintf(label, sizeof(label), "shape %d of %d  %s%s%s", s->task, s->tasks, s->text,
+             s->best > 0.0 && s->best < 1.0 ? "  best in " : "",
              s->best > 0.0 && s->best < 1.0 ? text_percent(s->best, 1.0) : "");
     if (s->budget > 0.0)
         progress_update(&v->bar, (int64_t)(elapsed * TENTHS), s->is_event ? NULL : label);
     if (!v->bar.shown && !v->cli->quiet && !s->is_event && progress_is_due(&v->last_line, 5.0))
-        fprintf(stderr, "%s elapsed, %d configurations measured, %s\n", text_duration(elapsed), s->measured, label);
+        say_in_a_line(s, elapsed, label);
     return interrupt_seen();
 }
 
@@ -65,24 +74,24 @@ static bool read_seconds(double *out, const char *text) {
     return *out >= 0.0 && *out < 1e9;
 }
 
-static void print_result(const clora_tune_result *r, const char *directory) {
+static void print_result(FILE *out, const clora_tune_result *r, const char *directory) {
     if (r->found_before == r->tasks) {
-        printf("nothing to measure: all %d shapes have entries in %s\n", r->tasks, directory);
+        fprintf(out, "nothing to measure: all %d shapes have entries in %s\n", r->tasks, directory);
         return;
     }
-    printf("measured   %s of %s in %s, %d of them unusable\n",
-           text_amount(r->measured, "configuration", "configurations"),
-           text_amount(r->tasks - r->found_before, "shape", "shapes"), text_duration(r->seconds), r->failed);
+    fprintf(out, "measured   %s of %s in %s, %d of them unusable\n",
+            text_amount(r->measured, "configuration", "configurations"),
+            text_amount(r->tasks - r->found_before, "shape", "shapes"), text_duration(r->seconds), r->failed);
     if (r->improved == 0)
-        printf("gain       none: the defaults are the fastest of what was measured\n");
+        fprintf(out, "gain       none: the defaults are the fastest of what was measured\n");
     else
-        printf("gain       %s; kernels take %s ms a step there instead of %s ms (%.2f times)\n",
-               text_amount(r->improved, "shape is faster", "shapes are faster"), text_number(r->after * 1e3),
-               text_number(r->before * 1e3), r->before / r->after);
+        fprintf(out, "gain       %s; kernels take %s ms a step there instead of %s ms (%.2f times)\n",
+                text_amount(r->improved, "shape is faster", "shapes are faster"), text_number(r->after * 1e3),
+                text_number(r->before * 1e3), r->before / r->after);
     if (r->done < r->tasks)
-        printf("to do      %s; until then they take what the nearest shape does: run it again to go on\n",
-               text_amount(r->tasks - r->done, "shape", "shapes"));
-    printf("kept in    %s\n", directory);
+        fprintf(out, "to do      %s not measured yet, which use the nearest shape's settings: run it again to go on\n",
+                text_amount(r->tasks - r->done, "shape is", "shapes are"));
+    fprintf(out, "kept in    %s\n", directory);
 }
 
 static int report(const cli_state *cli, clora_context *context, const clora_tune_result *r) {
@@ -94,8 +103,11 @@ static int report(const cli_state *cli, clora_context *context, const clora_tune
                              "found_before", r->found_before, "improved", r->improved, "measured", r->measured,
                              "unusable", r->failed, "seconds", json_number(r->seconds), "before_seconds",
                              json_number(r->before), "after_seconds", json_number(r->after), "directory", directory));
-    else
-        print_result(r, directory);
+    else {
+        page lines;
+        print_result(page_begin(&lines, stdout, 11), r, directory);
+        page_end(&lines);
+    }
     if (r->stopped == 1) {
         cli_fail(cli, "interrupted; what was found is kept: run it again to go on");
         return interrupt_status();
@@ -185,13 +197,36 @@ int tune_measure(cli_state *cli, clora_context *context, clora_tune_plan *plan, 
     options.worker = worker.words;
     options.progress = show;
     options.user = &v;
-    interrupt_watch("\nstopping; what was found is kept (once more to stop at once)\n");
+    interrupt_watch("\nclora tune: stopping; what was found is kept (once more: end at once)\n");
     progress_begin(&v.bar, (int64_t)(options.budget * TENTHS), 0, cli->quiet || args->full);
+    v.bar.uncounted = true;
+    progress_update(&v.bar, 0, "starting");
     int status = cli_went(clora_tune_run(&result, plan, &options)) ? CLI_DONE : cli_fail_library(cli);
     if (status == CLI_DONE && result.measured > 0)
         status = measure_what_follows(&result, cli, context, args, options);
     progress_end(&v.bar);
     return status == CLI_DONE ? report(cli, context, &result) : status;
+}
+
+static void print_task(const clora_tune_task *t) {
+    page lines;
+    FILE *out = page_begin(&lines, stdout, 4);
+
+    fprintf(out, "%s %s: %s, %s%s\n", t->key.kernel, tune_key_text(&t->key),
+            text_amount((int64_t)t->launches, "launch", "launches"),
+            text_amount(t->configurations, "configuration", "configurations"), t->is_done ? ", done" : "");
+    page_end(&lines);
+}
+
+/* How long it would take. */
+static void print_effort(int left, int count, double configurations) {
+    page lines;
+    FILE *out = page_begin(&lines, stdout, 4);
+
+    fprintf(out, "%d of %d shapes to measure: some %s in the budget, %s with --full (%s)\n", left, count,
+            text_duration(left * 1.5), text_duration(configurations * 0.3),
+            text_amount((int64_t)configurations, "configuration", "configurations"));
+    page_end(&lines);
 }
 
 int tune_list(const cli_state *cli, clora_tune_plan *plan) {
@@ -207,15 +242,13 @@ int tune_list(const cli_state *cli, clora_tune_plan *plan) {
                                        tune_key_text(&t.key), "M", t.key.M, "N", t.key.N, "K", t.key.K, "R", t.key.R,
                                        "launches", t.launches, "configurations", t.configurations, "done", t.is_done));
         else
-            printf("%-20s %-36s %5.0f launches %6d configurations%s\n", t.key.kernel, tune_key_text(&t.key), t.launches,
-                   t.configurations, t.is_done ? "  done" : "");
+            print_task(&t);
         left += !t.is_done;
         configurations += t.is_done ? 0 : t.configurations;
     }
     if (cli->json)
         return json_print(cli, list);
-    printf("%d of %d shapes to measure: some %s in the budget, %s with --full (%.0f configurations)\n", left, count,
-           text_duration(left * 1.5), text_duration(configurations * 0.3), configurations);
+    print_effort(left, count, configurations);
     return CLI_DONE;
 }
 

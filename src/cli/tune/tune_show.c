@@ -4,12 +4,13 @@
 #include "cli/options/device.h"
 #include "cli/ui/json_out.h"
 #include "cli/options/opt.h"
+#include "cli/ui/page.h"
 #include "cli/ui/text.h"
 #include "cli/tune/cmd_tune.h"
 
-static void print_values(const clora_tune_entry *e) {
+static void print_values(FILE *out, const clora_tune_entry *e) {
     for (int i = 0; i < e->parameters; i++)
-        printf("%s%s %d", i ? ", " : "", e->name[i], e->value[i]);
+        fprintf(out, "%s%s %d", i ? ", " : "", e->name[i], e->value[i]);
 }
 
 static json_t *entry_object(const clora_tune_entry *e) {
@@ -40,16 +41,16 @@ double tune_bound(const clora_tune_entry *e, tune_peaks peaks) {
     return by_flops > by_bytes ? by_flops : by_bytes;
 }
 
-static void print_entry(const clora_tune_entry *e, tune_peaks peaks) {
-    printf("%s %s\n    ", e->key.kernel, tune_key_text(&e->key));
-    print_values(e);
-    printf("\n    %s, %.10s", clora_tune_source_name(e->source), e->date);
+static void print_entry(FILE *out, const clora_tune_entry *e, tune_peaks peaks) {
+    fprintf(out, "%s %s\n    ", e->key.kernel, tune_key_text(&e->key));
+    print_values(out, e);
+    fprintf(out, "\n    %s, %.10s", clora_tune_source_name(e->source), e->date);
     if (e->seconds > 0.0)
-        printf(", %s us, %.2f times the default's speed, %s GFLOP/s, %s GB/s, %s of the measured roofline",
-               text_number(e->seconds * 1e6), e->default_seconds / e->seconds,
-               text_number(e->flops / e->seconds * 1e-9), text_number(e->bytes / e->seconds * 1e-9),
-               text_percent(tune_bound(e, peaks), e->seconds));
-    printf("\n");
+        fprintf(out, ", %s us, %.2f times the default's speed, %s GFLOP/s, %s GB/s, %s of the measured roofline",
+                text_number(e->seconds * 1e6), e->default_seconds / e->seconds,
+                text_number(e->flops / e->seconds * 1e-9), text_number(e->bytes / e->seconds * 1e-9),
+                text_percent(tune_bound(e, peaks), e->seconds));
+    fprintf(out, "\n");
 }
 
 static int run(cli_state *cli, int argc, char **argv) {
@@ -69,15 +70,18 @@ static int run(cli_state *cli, int argc, char **argv) {
     }
     const tune_peaks peaks = tune_find_peaks(entries, count);
     json_t *list = cli->json ? json_array() : NULL;
+    page lines;
+    FILE *out = page_begin(&lines, stdout, 4);
     for (int i = 0; i < count; i++)
         if (cli->json)
             json_push(&list, entry_object(&entries[i]));
         else
-            print_entry(&entries[i], peaks);
+            print_entry(out, &entries[i], peaks);
     if (cli->json)
         status = json_print(cli, list);
     else
-        printf("%s in %s\n", text_amount(count, "entry", "entries"), clora_tune_directory(context));
+        fprintf(out, "%s in %s\n", text_amount(count, "entry", "entries"), clora_tune_directory(context));
+    page_end(&lines);
 done:
     free(entries);
     clora_context_free(context);

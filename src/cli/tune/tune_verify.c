@@ -4,6 +4,7 @@
 #include "cli/ui/interrupt.h"
 #include "cli/ui/json_out.h"
 #include "cli/options/opt.h"
+#include "cli/ui/page.h"
 #include "cli/ui/text.h"
 #include "cli/tune/cmd_tune.h"
 
@@ -13,6 +14,20 @@ typedef struct view {
     int count, slower;
     bool interrupted;
 } view;
+
+static void print_check(const clora_tune_check *c, double gain) {
+    page lines;
+    FILE *out = page_begin(&lines, stdout, 4);
+
+    fprintf(out, "%s %s: ", c->entry.key.kernel, tune_key_text(&c->entry.key));
+    if (!c->is_right)
+        fprintf(out, "WRONG, deleted: %s\n", c->why);
+    else if (*c->why)
+        fprintf(out, "not checked: %s\n", c->why);
+    else
+        fprintf(out, "right, %.2f times the default's speed\n", gain);
+    page_end(&lines);
+}
 
 static int show(void *user, const clora_tune_check *c) {
     view *v = user;
@@ -24,13 +39,8 @@ static int show(void *user, const clora_tune_check *c) {
         json_push(&v->list, json_pack("{s:s, s:s, s:b, s:s, s:o}", "kernel", c->entry.key.kernel, "key",
                                       tune_key_text(&c->entry.key), "right", c->is_right, "why", c->why,
                                       "speed_to_default", json_number(gain)));
-    else if (!c->is_right)
-        printf("%-20s %-36s WRONG, deleted: %s\n", c->entry.key.kernel, tune_key_text(&c->entry.key), c->why);
-    else if (*c->why)
-        printf("%-20s %-36s not checked: %s\n", c->entry.key.kernel, tune_key_text(&c->entry.key), c->why);
     else
-        printf("%-20s %-36s right, %.2f times the default's speed\n", c->entry.key.kernel, tune_key_text(&c->entry.key),
-               gain);
+        print_check(c, gain);
     v->interrupted = interrupt_seen();
     return v->interrupted;
 }
@@ -52,7 +62,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     if (cli_context_create(&context, cli) != CLORA_OK)
         return cli_fail_library(cli);
     v.list = cli->json ? json_array() : NULL;
-    interrupt_watch("\nstopping after the entry in hand (once more to stop at once)\n");
+    interrupt_watch("\nclora tune verify: stopping after this entry (once more: end at once)\n");
     const clora_status checked = clora_tune_verify(&wrong, context, &options, show, &v);
     if (!cli_went(checked)) {
         status = cli_fail_library(cli);

@@ -14,6 +14,7 @@ static volatile sig_atomic_t watching, seen;
 static const char *volatile unused_file;
 static const char *notice_text;
 static size_t notice_size;
+static int on_terminal;
 
 static void handle_with(void (*handler)(int)) {
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
@@ -30,6 +31,8 @@ static void on_signal(int number) {
     if (!watching) {
         if (unused_file)
             unlink(unused_file);
+        if (on_terminal) /* where the prompt would stand behind a bar */
+            (void)!write(STDERR_FILENO, "\n", 1);
         _exit(STATUS + number);
     }
     handle_with(SIG_DFL);
@@ -47,6 +50,7 @@ static bool is_ignored(int number) {
 }
 
 void interrupt_begin(void) {
+    on_terminal = isatty(STDERR_FILENO);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     sigemptyset(&ignored);

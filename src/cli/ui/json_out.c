@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/ui/progress.h"
+
 json_t *json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
@@ -109,6 +111,7 @@ int json_save(const json_t *value, const char *path) {
 }
 
 int json_print(const cli_state *cli, json_t *value) {
+    progress_clear_all();
     /* A stream that fails is noticed at the end. */
     if (!value || (json_put_line(value, stdout) != 0 && !ferror(stdout)))
         return cli_fail(cli, "no memory for the result");

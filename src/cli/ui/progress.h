@@ -10,10 +10,12 @@
  */
 typedef struct progress {
     int64_t total;
-    bool shown;   /* on a terminal, and not --quiet */
+    bool uncounted; /* the total is an amount of nothing that is worth a number: only its share is shown */
+    bool shown;     /* on a terminal, and not --quiet */
+    bool is_drawn;
     double drawn; /* seconds, of progress_clock() */
-    int64_t
-        base; /* the time left is told from what came after this much was done: the first step also compiles kernels */
+    /* the time left is told from what came after this much was done: the first step also compiles kernels */
+    int64_t base;
     double base_time;
 } progress;
 
@@ -21,7 +23,11 @@ double progress_clock(void); /* seconds that never run backwards */
 
 void progress_begin(progress *p, int64_t total, int64_t done, bool quiet);
 
-/* Draw, at most a few times a second: the share done, `label` (such as the loss), the time left. */
+/* Say in the same place what goes on while there is nothing to count yet: loading, compiling. */
+void progress_phase(bool quiet, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Draw, at most a few times a second: the share done, `label`, the time left. The label's fields, such as the loss, are
+ * parted by two blanks; those that a narrow terminal has no room for are left out, the last first. */
 void progress_update(progress *p, int64_t done, const char *label);
 
 void progress_end(progress *p); /* takes the bar away */
