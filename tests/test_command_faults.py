@@ -7,15 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support import checkpoint
-from support.command import (CLORA, FIXTURES, MODEL, VALIDATION, CommandTest, clora, main, needs_device,
+from support.command import (CLORA, FIXTURES, MODEL, SECONDS, VALIDATION, CommandTest, clora, main, needs_device,
                              needs_full_device)
 from support.processes import has_steps, has_stopped, needs_stop_at, start, stop_at, wait_for
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ADAPTER = FIXTURES / "tiny-llama-lora"
+FAILING = os.environ.get("CLORA_TEST_FAILING", "")  # the command with support/failing.h
 
 
 def contents(folder):
@@ -287,6 +289,35 @@ class Train(CommandTest):
         self.succeeds(*self.command())
         self.fails(1, *self.command(), "--init-adapter", self.out, says="is not empty")
         self.assertEqual(contents(MODEL), before)
+
+
+@unittest.skipUnless(os.path.exists(FAILING), "no command with calls that fail")
+class Hang(CommandTest):
+    """Calls into a driver that does not come back."""
+
+    def hangs(self, call, number, *arguments):
+        """The limit grows where a busy machine takes as long with another call before it comes to this one."""
+        for seconds in (1, 4, 16, 64):
+            environment = {"CLORA_FAIL": f"{call}:{number}", "CLORA_FAIL_HANGS": "1",
+                           "CLORA_DEVICE_TIMEOUT": str(seconds)}
+            done = subprocess.run([FAILING, *map(str, arguments)], env=os.environ | environment, capture_output=True,
+                                  text=True, timeout=SECONDS, check=False)
+            if done.returncode == 0 or f": {call} has not" in done.stderr:
+                break
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.one_line(done.stderr, f": {call} has not come back", "CLORA_DEVICE_TIMEOUT")
+
+    @needs_device
+    def test_a_call_that_does_not_come_back_ends_the_command(self):
+        for call in ("clBuildProgram", "clEnqueueReadBuffer", "clEnqueueNDRangeKernel"):
+            with self.subTest(call):
+                self.hangs(call, 0, "generate", MODEL, "--prompt", "name :", "--max-tokens", 1, "--quiet")
+
+    def test_a_limit_that_is_none_is_refused(self):
+        for wrong in ("soon", "-1", "1e9", "nan", " 5", "5s"):
+            with self.subTest(wrong):
+                self.fails(1, "devices", env=os.environ | {"CLORA_DEVICE_TIMEOUT": wrong},
+                           says=["CLORA_DEVICE_TIMEOUT", wrong])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <dirent.h>
+#include <pthread.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -160,6 +162,65 @@ static void test_ways_of_pocl_are_for_processors(void **state) {
     assert_false(has_own_declarations());
 }
 
+/* ---- seen from outside ---- */
+
+/* What is enqueued behind it waits until the event is set. */
+static cl_event gate(void) {
+    cl_int error;
+    cl_event event = clCreateUserEvent(context->cl, &error);
+
+    assert_int_equal(error, CL_SUCCESS);
+    assert_int_equal(clEnqueueMarkerWithWaitList(context->queue, 1, &event, NULL), CL_SUCCESS);
+    return event;
+}
+
+static void open_gate(cl_event event) {
+    assert_int_equal(clSetUserEventStatus(event, CL_COMPLETE), CL_SUCCESS);
+    clReleaseEvent(event);
+}
+
+static void *finish(void *from) {
+    return clora_context_finish(from) == CLORA_OK ? NULL : from;
+}
+
+enum { TRIES = 20000 }; /* of a millisecond */
+
+static void test_a_device_that_stands_still_is_seen_until_it_goes_on(void **state) {
+    const double some = 0.05;
+    const char *call = "";
+    pthread_t thread;
+    clora_tensor *x;
+    void *failed;
+    int tries = 0;
+
+    (void)state;
+    assert_ok(tensor_new(&x, context, CLORA_DTYPE_F32, 1, 1));
+    assert_ok(clora_tensor_zero(x));
+    assert_ok(op_add(x, x));
+    assert_ok(clora_context_finish(context));
+    cl_event first = gate();
+    for (int i = 0; i < 64; i++)
+        assert_ok(op_add(x, x));
+    cl_event second = gate();
+    assert_true(clora_devices_stalled(NULL) == 0.0); /* nobody waits for it yet */
+    assert_int_equal(pthread_create(&thread, NULL, finish, context), 0);
+    while (clora_devices_stalled(&call) < some && tries++ < TRIES)
+        usleep(1000);
+    assert_string_equal(call, "clFinish");
+    open_gate(first); /* launches are done, and the same call waits on */
+    while (clora_devices_stalled(NULL) >= some && tries++ < TRIES)
+        usleep(1000);
+    while (clora_devices_stalled(NULL) < some && tries++ < TRIES)
+        usleep(1000);
+    open_gate(second);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
+    assert_true(tries < TRIES);
+    assert_true(clora_devices_stalled(&call) == 0.0);
+    assert_null(call);
+    clora_tensor_free(x);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_kernels_call_what_is_declared, fresh_context_setup,
@@ -167,6 +228,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_ways_of_pocl_are_for_processors, fresh_context_setup,
                                         fresh_context_teardown),
         cmocka_unit_test_setup_teardown(test_programs_are_kept_for_drivers_that_do_not, fresh_context_setup,
+                                        fresh_context_teardown),
+        cmocka_unit_test_setup_teardown(test_a_device_that_stands_still_is_seen_until_it_goes_on, fresh_context_setup,
                                         fresh_context_teardown),
     };
     if (clora_context_create(&context, NULL) != CLORA_OK) {

@@ -77,6 +77,25 @@ typedef struct clora_device_info {
 CLORA_API clora_status clora_devices_list(clora_device_info **out, int *count);
 
 /**
+ * For how long a device has stood still while somebody waited for it.
+ *
+ * A driver that hangs does not come back, and OpenCL has no way out of its calls: who waits in one cannot be helped.
+ * A program that must go on asks here now and then, from a thread of its own, and ends or begins again in another
+ * process; the command does so (CLORA_DEVICE_TIMEOUT). A device that works is not taken for one that hangs, however
+ * long its work takes: every call that comes back and every few launches that are done begin the count anew. Only one
+ * build, or a few launches in a row, that take as long as that look the same.
+ *
+ * Never waits for a device. Any thread.
+ *
+ * @param[out] call  name of the OpenCL function that was called last there, static; NULL when nobody waits; NULL is
+ *                   allowed
+ *
+ * @return seconds, of the context where they are most, counted from the first question that found it so; 0 when all
+ * come on
+ */
+CLORA_API double clora_devices_stalled(const char **call);
+
+/**
  * Make a context on a device.
  *
  * Whether the device computes rightly is not asked here but by what is about to rely on it: clora_model_load(),

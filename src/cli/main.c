@@ -9,6 +9,7 @@
 #include "cli/ui/interrupt.h"
 #include "cli/ui/page.h"
 #include "cli/ui/suggest.h"
+#include "cli/ui/watchdog.h"
 
 static const command *const commands[] = {
     &command_devices,  &command_tune,     &command_plan,  &command_train,   &command_eval,
@@ -135,5 +136,7 @@ int main(int argc, char **argv) {
     interrupt_begin();
     cli_guard_streams();
     clora_set_note(tell_note, &cli);
+    if (!watchdog_setting(&cli))
+        return CLI_FAILED;
     return cli_flush(&cli, run(&cli, argc, argv));
 }

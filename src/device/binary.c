@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/cache.h"
 #include "base/file.h"
+#include "device/pulse.h"
 
 /* Before the binary: what it is, and a hash of what follows. */
 typedef struct binary_head {
@@ -82,13 +83,15 @@ static cl_program program_from(clora_context *context, const unsigned char *cont
     cl_int loaded, error;
     cl_program program = clCreateProgramWithBinary(context->cl, 1, &context->device, &size, &content, &loaded, &error);
 
-    if (error != CL_SUCCESS || loaded != CL_SUCCESS ||
-        clBuildProgram(program, 1, &context->device, NULL, NULL, NULL) != CL_SUCCESS) {
-        if (error == CL_SUCCESS)
-            clReleaseProgram(program);
+    if (error != CL_SUCCESS)
         return NULL;
-    }
-    return program;
+    pulse_enter(context->pulse, "clBuildProgram");
+    error = loaded == CL_SUCCESS ? clBuildProgram(program, 1, &context->device, NULL, NULL, NULL) : loaded;
+    pulse_leave(context->pulse);
+    if (error == CL_SUCCESS)
+        return program;
+    clReleaseProgram(program);
+    return NULL;
 }
 
 cl_program binary_load(clora_context *context, XXH128_hash_t key) {

@@ -10,6 +10,7 @@
 #include "device/opencl.h"
 #include "device/profile.h"
 #include "device/program.h"
+#include "device/pulse.h"
 
 /* NULL without memory. */
 static clora_context *allocate(void (*destroy)(shared *)) {
@@ -35,6 +36,7 @@ static clora_status fill(clora_context *context, cl_platform_id platform) {
     context->is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
     clGetDeviceInfo(context->device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof(align_bits), &align_bits, NULL);
     context->address_align = align_bits >= 512 ? align_bits / 8 : 64;
+    context->pulse = pulse_take();
     device_query(&context->info, platform, context->device);
     TRY(device_check_version(&context->info)); /* of a caller's queue: others were chosen by it */
     TRY(device_limit_group(&context->info.max_group));
@@ -140,11 +142,18 @@ clora_status context_outline(clora_context **out, clora_context *context) {
     return CLORA_OK;
 }
 
+/* Without a message: that of what failed before stays. */
+static void finish(clora_context *context) {
+    pulse_enter(context->pulse, "clFinish");
+    clFinish(context->queue);
+    pulse_leave(context->pulse);
+}
+
 void context_close(clora_context *context) {
     if (!context)
         return;
     if (context->queue)
-        clFinish(context->queue);
+        finish(context);
     profile_free(context->profile);
     json_decref(context->check.passed);
     program_cache_free(context->programs);
@@ -155,6 +164,7 @@ void context_close(clora_context *context) {
         clReleaseCommandQueue(context->queue);
     if (context->cl)
         clReleaseContext(context->cl);
+    pulse_give(context->pulse);
     free(context);
 }
 
@@ -165,7 +175,7 @@ void clora_context_free(clora_context *context) {
 
 clora_status clora_context_finish(clora_context *context) {
     NEED(context);
-    return context->outlined ? CLORA_OK : opencl_wait(context->queue);
+    return context->outlined ? CLORA_OK : opencl_wait(context->queue, context->pulse);
 }
 
 const clora_device_info *clora_context_device(const clora_context *context) {

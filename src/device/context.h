@@ -11,6 +11,7 @@
 
 struct program_cache;
 struct profile;
+struct pulse;
 struct recorder;
 struct tuning;
 
@@ -47,7 +48,8 @@ struct clora_context {
     struct tuning *tuning;
     struct recorder *recorder;      /* NULL: launches are not noted */
     struct profile *profile;        /* NULL: off */
-    unsigned unsent;                /* launches that the driver may still collect */
+    struct pulse *pulse;            /* device/pulse.h; NULL: an outline's, or no memory */
+    unsigned launches;              /* so far: every so many are sent on (ops/launch.c) */
     atomic_uint updates;            /* of values that train: what was made of them before is not what they give now */
     bool borrowed;                  /* the queue is the caller's */
     struct clora_context *outlined; /* the one that this is the outline of, held; NULL: none */

@@ -5,6 +5,7 @@
 
 #include "base/dtype.h"
 #include "device/program.h"
+#include "device/pulse.h"
 
 clora_status dot_setting(dot_engine *out) {
     const char *text = getenv("CLORA_BF16_DOT");
@@ -92,7 +93,12 @@ static bool probe(clora_context *context) {
     build.define[1].name = "DOT";
     build.define[1].value = DOT_INSTRUCTION;
     build.defines = 2;
-    return program_kernel(&built, context, &build) == CLORA_OK && probe_runs(context, built.kernel);
+    if (program_kernel(&built, context, &build) != CLORA_OK)
+        return false;
+    pulse_enter(context->pulse, "clEnqueueReadBuffer");
+    const bool right = probe_runs(context, built.kernel);
+    pulse_leave(context->pulse);
+    return right;
 }
 
 dot_engine context_dot(clora_context *context) {

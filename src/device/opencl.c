@@ -1,6 +1,7 @@
 #include "device/opencl.h"
 
 #include "device/fork.h"
+#include "device/pulse.h"
 
 const char *opencl_error_name(cl_int error) {
     static const struct {
@@ -47,11 +48,13 @@ clora_status opencl_fail(cl_int error, const char *what) {
                       error);
 }
 
-clora_status opencl_wait(cl_command_queue queue) {
+clora_status opencl_wait(cl_command_queue queue, pulse *pulse) {
     const clora_status status = fork_check();
 
     if (status != CLORA_OK)
         return status;
+    pulse_enter(pulse, "clFinish");
     const cl_int error = clFinish(queue);
+    pulse_leave(pulse);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "the device failed while it worked");
 }

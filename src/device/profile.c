@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "device/opencl.h"
+#include "device/pulse.h"
 
 enum { PENDING = 512 };
 
@@ -16,6 +17,7 @@ typedef struct pending_event {
 struct profile {
     pending_event pending[PENDING];
     size_t pending_count;
+    struct pulse *pulse; /* the context's */
     clora_profile_entry *entry;
     size_t count, capacity;
 };
@@ -34,7 +36,9 @@ static void drain(profile *p) {
     for (size_t i = 0; i < p->pending_count; i++) {
         cl_ulong start = 0, end = 0;
         clora_profile_entry *e = entry_of(p, p->pending[i].kernel);
+        pulse_enter(p->pulse, "clWaitForEvents");
         clWaitForEvents(1, &p->pending[i].event);
+        pulse_leave(p->pulse);
         clGetEventProfilingInfo(p->pending[i].event, CL_PROFILING_COMMAND_START, sizeof(start), &start, NULL);
         clGetEventProfilingInfo(p->pending[i].event, CL_PROFILING_COMMAND_END, sizeof(end), &end, NULL);
         clReleaseEvent(p->pending[i].event);
@@ -74,7 +78,7 @@ clora_status clora_context_profile(clora_context *context, int on) {
     NEED(context);
     if (context->borrowed)
         return clora_fail(CLORA_ERROR_UNSUPPORTED, "the caller's own queue is not profiled");
-    const clora_status status = opencl_wait(context->queue);
+    const clora_status status = opencl_wait(context->queue, context->pulse);
     if (status != CLORA_OK)
         return status;
     profile_free(context->profile);
@@ -85,8 +89,12 @@ clora_status clora_context_profile(clora_context *context, int on) {
         return opencl_fail(error, "cannot make an OpenCL queue");
     clReleaseCommandQueue(context->queue);
     context->queue = queue;
-    if (on && !(context->profile = calloc(1, sizeof(*context->profile))))
+    if (!on)
+        return CLORA_OK;
+    context->profile = calloc(1, sizeof(*context->profile));
+    if (!context->profile)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a profile");
+    context->profile->pulse = context->pulse;
     return CLORA_OK;
 }
 

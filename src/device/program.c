@@ -10,6 +10,7 @@
 #include "device/binary.h"
 #include "device/devices.h"
 #include "device/opencl.h"
+#include "device/pulse.h"
 #include "device/source.h"
 
 typedef struct program_entry {
@@ -110,7 +111,9 @@ static cl_program program_compile(cl_int *error, clora_context *context, const p
 
     if (*error != CL_SUCCESS)
         return NULL;
+    pulse_enter(context->pulse, "clBuildProgram");
     *error = clBuildProgram(program, 1, &context->device, options, NULL, NULL);
+    pulse_leave(context->pulse);
     return program;
 }
 

@@ -9,6 +9,7 @@
 #include "device/buffer.h"
 #include "device/fork.h"
 #include "device/opencl.h"
+#include "device/pulse.h"
 #include "device/withhold.h"
 
 int tensor_cols(const clora_tensor *t) {
@@ -249,11 +250,13 @@ clora_status clora_tensor_read(const clora_tensor *tensor, void *data) {
         memset(data, 0, clora_tensor_count(tensor) * size);
         return CLORA_OK;
     }
+    pulse_enter(tensor->context->pulse, "clEnqueueReadBuffer");
     const cl_int error =
         tensor_is_dense(tensor)
             ? clEnqueueReadBuffer(tensor->context->queue, tensor->buffer, CL_TRUE, tensor->offset * size,
                                   clora_tensor_count(tensor) * size, data, 0, NULL, NULL)
             : transfer_rows(tensor, read_rect, data);
+    pulse_leave(tensor->context->pulse);
     if (error != CL_SUCCESS)
         status = opencl_fail(error, "cannot read from the device");
 done:
@@ -269,7 +272,9 @@ clora_status clora_tensor_write(clora_tensor *tensor, const void *data) {
     (void)withhold_sees();
     if (tensor_is_dense(tensor) || tensor->context->outlined)
         return tensor_write_part(tensor, 0, clora_tensor_count(tensor), data);
+    pulse_enter(tensor->context->pulse, "clEnqueueWriteBufferRect");
     const cl_int error = transfer_rows(tensor, write_rect, (void *)(uintptr_t)data);
+    pulse_leave(tensor->context->pulse);
     if (error != CL_SUCCESS)
         status = opencl_fail(error, "cannot write to the device");
 done:
@@ -282,8 +287,10 @@ static clora_status write_elements(clora_tensor *t, size_t offset, size_t n, con
     (void)withhold_sees();
     if (t->context->outlined)
         return CLORA_OK;
+    pulse_enter(t->context->pulse, "clEnqueueWriteBuffer");
     const cl_int error = clEnqueueWriteBuffer(t->context->queue, t->buffer, wait, (t->offset + offset) * size, n * size,
                                               data, 0, NULL, NULL);
+    pulse_leave(t->context->pulse);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot write to the device");
 }
 
@@ -346,9 +353,11 @@ clora_status tensor_map(void **out, const clora_tensor *t, bool write) {
         *out = calloc(clora_tensor_count(t), size);
         return *out ? CLORA_OK : clora_fail(CLORA_ERROR_MEMORY, "no memory for an outline");
     }
+    pulse_enter(t->context->pulse, "clEnqueueMapBuffer");
     *out =
         clEnqueueMapBuffer(t->context->queue, t->buffer, CL_TRUE, write ? CL_MAP_WRITE_INVALIDATE_REGION : CL_MAP_READ,
                            t->offset * size, clora_tensor_count(t) * size, 0, NULL, NULL, &error);
+    pulse_leave(t->context->pulse);
     return error == CL_SUCCESS ? CLORA_OK : opencl_fail(error, "cannot map a device buffer");
 }
 

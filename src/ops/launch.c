@@ -6,6 +6,7 @@
 #include "device/fork.h"
 #include "device/opencl.h"
 #include "device/profile.h"
+#include "device/pulse.h"
 #include "device/withhold.h"
 #include "tuning/recorder.h"
 #include "tuning/table.h"
@@ -104,12 +105,34 @@ void launch_float(launch *l, float value) {
     bind(l, sizeof(cl_float), &(cl_float){value});
 }
 
-/* Drivers for GPUs may collect commands until somebody waits: some are sent on while the host enqueues the next. */
-static void send_on(clora_context *context) {
-    enum { TOGETHER = 32 };
+enum { TOGETHER = 32 };
 
-    if (!context->is_cpu && ++context->unsent % TOGETHER == 0)
+/* Drivers for GPUs may collect commands until somebody waits: some are sent on while the host enqueues the next. That
+ * they are done shows that the device goes on, however long it takes for all that is enqueued. */
+static void send_on(clora_context *context, cl_event event) {
+    pulse_mark(context->pulse, event);
+    if (!context->is_cpu)
         clFlush(context->queue);
+}
+
+static cl_int enqueue(const launch *l, const size_t global[3], const size_t local[3]) {
+    clora_context *context = l->context;
+    const bool sends = ++context->launches % TOGETHER == 0;
+    cl_event event = NULL;
+
+    pulse_enter(context->pulse, "clEnqueueNDRangeKernel");
+    const cl_int error = clEnqueueNDRangeKernel(context->queue, l->built.kernel, 3, NULL, global, local, 0, NULL,
+                                                context->profile || sends ? &event : NULL);
+    pulse_leave(context->pulse);
+    if (error != CL_SUCCESS)
+        return error;
+    if (sends)
+        send_on(context, event);
+    if (event && context->profile)
+        profile_add(context->profile, l->build.row->name, event);
+    else if (event)
+        clReleaseEvent(event);
+    return CL_SUCCESS;
 }
 
 /* Say what was asked for, and what the driver allows this kernel where that is less. */
@@ -137,15 +160,9 @@ clora_status launch_run(launch *l, size_t gx, size_t gy, size_t gz, size_t lx, s
     if (l->status == CLORA_OK && l->context->recorder)
         l->status = recorder_note(l->context->recorder, &l->build, &l->key);
     if (l->status == CLORA_OK && !launch_is_withheld(l->context)) {
-        cl_event event = NULL;
-        const cl_int error = clEnqueueNDRangeKernel(l->context->queue, l->built.kernel, 3, NULL, global, local, 0, NULL,
-                                                    l->context->profile ? &event : NULL);
+        const cl_int error = enqueue(l, global, local);
         if (error != CL_SUCCESS)
             l->status = refused(l, global, local, error);
-        else if (event)
-            profile_add(l->context->profile, l->build.row->name, event);
-        if (error == CL_SUCCESS)
-            send_on(l->context);
     }
     pthread_mutex_unlock(&l->context->lock);
     return l->status;

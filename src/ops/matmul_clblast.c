@@ -3,6 +3,7 @@
 
 #include <clblast_c.h>
 
+#include "device/pulse.h"
 #include "device/scratch.h"
 #include "tuning/recorder.h"
 
@@ -11,6 +12,16 @@
  * for the process.
  */
 static pthread_mutex_t clblast_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void begin(const clora_context *context) {
+    pthread_mutex_lock(&clblast_lock);
+    pulse_enter(context->pulse, "CLBlastSgemm");
+}
+
+static void end(const clora_context *context) {
+    pulse_leave(context->pulse);
+    pthread_mutex_unlock(&clblast_lock);
+}
 
 /* Rows first .. first + rows of W0, plain f32. */
 typedef struct slice {
@@ -74,10 +85,10 @@ static clora_status whole_product(slice_product product, clora_tensor *out, cons
         return CLORA_OK;
     if (w->uses_scratch)
         TRY(scratch_take(&scratch, w->context, (size_t)w->K));
-    pthread_mutex_lock(&clblast_lock);
+    begin(w->context);
     for (int i = 0; i < w->parts && status == CLORA_OK; i++)
         status = part_product(product, out, in, w, &w->part[i], scratch, accumulate);
-    pthread_mutex_unlock(&clblast_lock);
+    end(w->context);
     if (scratch)
         scratch_give(w->context);
 done:
@@ -98,12 +109,12 @@ clora_status matmul_clblast_dw(clora_tensor *dw, const clora_tensor *dy, const c
 
     if (launch_is_withheld(w->context))
         return CLORA_OK;
-    pthread_mutex_lock(&clblast_lock);
+    begin(w->context);
     const cl_int error = (cl_int)CLBlastSgemm(
         CLBlastLayoutRowMajor, CLBlastTransposeYes, CLBlastTransposeNo, (size_t)span.count, K, tensor_rows(x), 1.0f,
         dy->buffer, dy->offset + (size_t)span.first, (size_t)dy->stride, x->buffer, x->offset, (size_t)x->stride, 1.0f,
         dw->buffer, dw->offset, K, &w->context->queue, NULL);
-    pthread_mutex_unlock(&clblast_lock);
+    end(w->context);
     if (error == CL_SUCCESS)
         return CLORA_OK;
     return clora_fail(CLORA_ERROR_OPENCL, "CLBlastSgemm of %s by %s failed: %s (%d)", tensor_shape_text(dy),

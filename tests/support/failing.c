@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Calls of one function of the kind. */
 typedef struct tally {
@@ -16,7 +17,7 @@ enum { FUNCTIONS = 64 };
 static struct {
     char kind[64]; /* "": nothing fails, nothing is counted */
     long at, count;
-    bool on;
+    bool on, hangs;
     tally tallies[FUNCTIONS];
 } failing;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -44,7 +45,10 @@ bool failing_now(const char *kind, const char *function) {
     failing.tallies[i].function = function;
     failing.tallies[i].count++;
     pthread_mutex_unlock(&lock);
-    return call == failing.at || (failing.on && call > failing.at);
+    const bool fails = call == failing.at || (failing.on && call > failing.at);
+    while (fails && failing.hangs)
+        pause();
+    return fails;
 }
 
 static void report(void) {
@@ -73,4 +77,5 @@ __attribute__((constructor)) static void read_environment(void) {
     snprintf(kind, sizeof(kind), "%.*s", (int)(colon - text), text);
     atexit(report);
     failing_from(kind, at, *end == '+');
+    failing.hangs = getenv("CLORA_FAIL_HANGS") != NULL;
 }

@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "cli/ui/watchdog.h"
+
 static void note(void *user, const char *line) {
     cli_note(user, "%s", line);
 }
@@ -10,9 +12,11 @@ static void note(void *user, const char *line) {
 clora_status cli_context_create(clora_context **out, const cli_state *cli) {
     const clora_status status = clora_context_create(out, cli->device);
 
-    if (status == CLORA_OK)
-        clora_tune_set_log(*out, note, (void *)(uintptr_t)cli, cli->verbose);
-    return status;
+    if (status != CLORA_OK)
+        return status;
+    clora_tune_set_log(*out, note, (void *)(uintptr_t)cli, cli->verbose);
+    watchdog_start(cli);
+    return CLORA_OK;
 }
 
 static void note_launches(clora_context *context, const cli_state *cli) {
