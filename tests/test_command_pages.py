@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -99,8 +100,9 @@ class Pages(CommandTest):
                             (REQUESTS, ("requests.jsonl",)), (LABELS, ("reviews.jsonl", "more-reviews.jsonl"))):
             for name in names:
                 self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
-        for name in ("models/tiny", "models/smollm2", "MODEL", "DIR"):
-            self.folder.joinpath(name).symlink_to(MODEL)
+        shutil.copytree(MODEL, self.folder / "models/tiny")  # no link: pages write into copies of it
+        for name in ("models/smollm2", "MODEL", "DIR"):
+            self.folder.joinpath(name).symlink_to(self.folder / "models/tiny")
 
     def run_page(self, page):
         text = script(page)
