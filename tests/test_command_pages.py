@@ -43,6 +43,7 @@ clora() {
     "$CLORA_BIN" "$@" </dev/null
 }
 """
+CHAT_TEMPLATE = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
 PREFERENCE = [{"prompt": "name: A =>", "chosen": " A is good.", "rejected": " B is good."},
               {"prompt": "name: B =>", "chosen": " B is good.", "rejected": " A is good."}]
 LABELS = [{"text": "a good meal", "label": "nice"}, {"text": "a bad meal", "label": "awful"}]
@@ -100,9 +101,11 @@ class Pages(CommandTest):
                             (REQUESTS, ("requests.jsonl",)), (LABELS, ("reviews.jsonl", "more-reviews.jsonl"))):
             for name in names:
                 self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
-        shutil.copytree(MODEL, self.folder / "models/tiny")  # no link: pages write into copies of it
-        for name in ("models/smollm2", "MODEL", "DIR"):
-            self.folder.joinpath(name).symlink_to(self.folder / "models/tiny")
+        for name in ("models/tiny", "MODEL"):  # no links: pages write into copies
+            shutil.copytree(MODEL, self.folder / name)
+        self.write("MODEL/chat_template.jinja", CHAT_TEMPLATE)
+        for name in ("models/smollm2", "DIR"):
+            self.folder.joinpath(name).symlink_to("../MODEL" if "/" in name else "MODEL")
 
     def run_page(self, page):
         text = script(page)

@@ -49,7 +49,7 @@ class Messages(CommandTest):
 class Runs(CommandTest):
     def setUp(self):
         super().setUp()
-        for name, path, rows in (("val.jsonl", VALIDATION, 12), ("train.jsonl", TRAIN, 48)):
+        for name, path, rows in (("val.jsonl", VALIDATION, 6), ("train.jsonl", TRAIN, 16)):
             self.write(name, "".join(path.read_text(encoding="utf-8").splitlines(True)[:rows]))
         self.folder.joinpath("tiny").symlink_to(MODEL)
 
@@ -68,7 +68,7 @@ class Runs(CommandTest):
         self.assertEqual(places, sorted(places))
 
     def test_a_training_folds_its_plan_and_keeps_the_time_left(self):
-        options = ["--data", "train.jsonl", "--val", "val.jsonl", "--batch-size", "2", "--eval-every", "12"]
+        options = ["--data", "train.jsonl", "--val", "val.jsonl", "--batch-size", "2", "--eval-every", "4"]
         for columns in (80, 44):
             text = self.on(columns, "train", "tiny", "--out", f"adapter-{columns}", *options)
             self.begins(text, "loading tiny", "validation", "compiling kernels")
@@ -79,8 +79,8 @@ class Runs(CommandTest):
                 if columns == 80 and "validation" not in bar:
                     self.assertRegex(bar, "loss [0-9.]+  mean [0-9.]+  ")
             words = " ".join(" ".join(lines_of(text)).split())
-            self.assertRegex(words, r"step 24/24 loss [\d.]+ mean [\d.]+ ")
-            self.assertRegex(words, r"24 steps in .* tokens/s, at most [\d.]+ MiB of memory; validation loss ")
+            self.assertRegex(words, r"step 8/8 loss [\d.]+ mean [\d.]+ ")
+            self.assertRegex(words, r"8 steps in .* tokens/s, at most [\d.]+ MiB of memory; validation loss ")
             self.assertTrue(words.endswith(f"Saved the adapter to adapter-{columns}"))
             whole = "(down_proj,gate_proj,k_proj,o_proj,q_proj,up_proj,v_proj)"
             self.assertIn(whole, words if columns == 80 else words.replace(", ", ","))

@@ -1,5 +1,6 @@
 """Running the built command in tests: its path is in CLORA_BIN."""
 
+import functools
 import json
 import os
 import pathlib
@@ -65,6 +66,7 @@ needs_panels = unittest.skipUnless(takes_panels(), "the device does not run the 
 needs_full_device = unittest.skipUnless(is_character_device("/dev/full"), "no /dev/full")
 
 
+@functools.cache
 def help_options(command):
     """{"--rank": "N"} as the help lists them; None without a value, "[WHAT]" where it may be left out."""
     _, out, _ = clora(*command.split(), "--help")
