@@ -122,14 +122,12 @@ static clora_status check_group(clora_context *context, unsigned group, const su
 /* By what a record knows a group: with everything that makes other programs of it, on one device. */
 static void describe(char *out, size_t size, const clora_context *context, int group, const subject *s) {
     static const char *const asked[] = {
-        [DOT_NONE] = " dot off", [DOT_EMULATED] = " dot emulated", [DOT_INSTRUCTION] = "", [DOT_UNKNOWN] = ""};
+        [DOT_NONE] = " dot off", [DOT_EMULATED] = " dot emulated", [DOT_INSTRUCTION] = " dot pairs", [DOT_TILES] = ""};
     const bool has_heads = (1u << group) & (SELF_CHECK_MODEL | SELF_CHECK_BACKWARD | SELF_CHECK_PAST);
-    dot_engine dot = DOT_UNKNOWN;
 
-    (void)dot_setting(&dot); /* a context exists, so it is a word; what a processor has beyond it is the device's */
     snprintf(out, size, "%s %s %s heads of %d groups of %zu%s", group_names[group], gemm_path_name(context->gemm),
              clora_storage_name(s->type), has_heads ? s->head_dim : 0, context->info.max_group,
-             s->type == CLORA_STORAGE_BF16 ? asked[dot] : "");
+             s->type == CLORA_STORAGE_BF16 ? asked[context->dot_most] : "");
 }
 
 /* Every group that has not passed with these kernels. */

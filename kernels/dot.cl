@@ -1,8 +1,8 @@
 // What the products with pairs of bf16 share: steps of two elements along the sum at once, with float sums.
 //
-// A pair is a uint: the element of the lower index in the low half. DOT says how it is multiplied: by the processor's
-// instruction (2), or in floats (1), which computes the same but for the last bit, and is there for tests and to
-// compare.
+// A pair is a uint: the element of the lower index in the low half. DOT says how it is multiplied: in the processor's
+// tiles (3), by its instruction for vectors (2), or in floats (1), which computes the same but for the last bit, and is
+// there for tests and to compare.
 
 #ifndef DOT
 #define DOT 1
@@ -21,7 +21,7 @@ static inline uint pair_of(const float low, const float high) {
     return rounded(low) >> 16 | (rounded(high) & 0xffff0000u);
 }
 
-#if DOT == 2
+#if DOT >= 2
 // AVX512_BF16; subnormal numbers count as zero.
 #define DOT_STEP(c, a, b) __asm__("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b))
 

@@ -21,22 +21,26 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_dot(FORWARD_
     FORWARD_BEGIN;
     const int begin = get_global_id(1) * row_share, end = min(M, begin + row_share);
     const int q_begin = get_global_id(0) * panel_share, q_end = min(panels, q_begin + panel_share);
-    __local uint pairs[MB * KC / 2];
+    __local uint pairs[(MB + TILE_ROWS) * WHOLE_TILES(KC / 2)];
+    DOT_BEGIN;
     for (int k = 0; k < K; k += block) {
         const int steps = min(block, K - k), last = k + steps == K;
-        for (int m = begin; m < end; m++)
-            pack_pairs(pairs + (m - begin) * (KC / 2), x + (size_t)m * x_stride + k, steps);
+        for (int m = begin; m < end; m++) {
+            __local uint *left = pairs + (m - begin) * WHOLE_TILES(KC / 2);
+            pack_pairs(left, x + (size_t)m * x_stride + k, steps);
+            fill_up(left, (steps + 1) / 2, WHOLE_TILES((steps + 1) / 2));
+        }
         for (int q = q_begin; q < q_end; q++) {
             FORWARD_PANEL;
             __global const uint *right = STEPS_AT(panel, k); // pairs
             FORWARD_FROM;
+            tile_rest(rest, right, (steps + 1) / 2);
             for (int m = begin; m < end; m += MR) {
                 V c[MR][NV];
                 size_t row[MR];
                 ROWS_FROM(row, MR, m, end, from_stride);
                 START(c, MR, from, row, plus, lanes);
-                ROWS_FROM(row, MR, m - begin, end - begin, KC / 2);
-                DOT_STEPS(c, MR, pairs, row, right, (steps + 1) / 2);
+                DOT_ROWS(c, MR, m - begin, end - begin, pairs, WHOLE_TILES(KC / 2), right, (steps + 1) / 2);
                 if (last) {
                     ROWS_FROM(row, MR, m, end, u_stride);
                     MULTIPLY(c, MR, u + u_col, row, factor, rank);
@@ -46,4 +50,5 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_dot(FORWARD_
             }
         }
     }
+    DOT_END;
 }

@@ -58,19 +58,29 @@ INLINE void turn(__local uint *turned, __global const uint *from, const int step
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_dot_dx(DX_ARGUMENTS) {
     DX_BEGIN;
     __local uint turned[PB][(NB + NR) / 2 * NR];
-    __local uint pairs[MB * NB / 2];
+    __local uint pairs[(MB + TILE_ROWS) * NB / 2];
+    DOT_BEGIN;
     __global const float *none = 0;
     for (int p = 0; p < panels; p += NB / NR) {
         const int last = p + NB / NR >= panels;
         int steps = 0;
         for (int q = p; q < min(panels, p + NB / NR); q++) {
-            const int col = columns[2 * (first + q)], lanes = columns[2 * (first + q) + 1];
             for (int k = k_begin; k < k_end; k += NR)
                 turn(turned[(k - k_begin) / NR] + steps * NR, STEPS_AT(w + q * panel_size(K), k), min(NR, K - k));
-            for (int m = begin; m < end; m++)
-                pack_pairs(pairs + (m - begin) * (NB / 2) + steps, dy + (size_t)m * dy_stride + col, lanes);
-            steps += (lanes + 1) / 2;
+            steps += (columns[2 * (first + q) + 1] + 1) / 2;
         }
+        for (int m = begin; m < end; m++) { // a row at a time: rows lie far apart
+            __local uint *left = pairs + (m - begin) * (NB / 2);
+            int to = 0;
+            for (int q = p; q < min(panels, p + NB / NR); q++) {
+                const int col = columns[2 * (first + q)], lanes = columns[2 * (first + q) + 1];
+                pack_pairs(left + to, dy + (size_t)m * dy_stride + col, lanes);
+                to += (lanes + 1) / 2;
+            }
+            fill_up(left, steps, WHOLE_TILES(steps));
+        }
+        for (int k = k_begin; k < k_end; k += NR)
+            fill_up(turned[(k - k_begin) / NR], steps * NR, WHOLE_TILES(steps) * NR);
         for (int k = k_begin; k < k_end; k += NR) {
             const int lanes = min(NR, K - k);
             __local const uint *right = turned[(k - k_begin) / NR];
@@ -80,8 +90,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_dot_dx(DX_AR
                 size_t row[MR];
                 ROWS_FROM(row, MR, m, end, dx_stride);
                 START(c, MR, from, row, none, lanes);
-                ROWS_FROM(row, MR, m - begin, end - begin, NB / 2);
-                DOT_STEPS(c, MR, pairs, row, right, steps);
+                DOT_ROWS(c, MR, m - begin, end - begin, pairs, NB / 2, right, WHOLE_TILES(steps));
                 if (last) {
                     ROWS_FROM(row, MR, m, end, du_stride);
                     MULTIPLY(c, MR, du, row, a + (size_t)k * R, R);
@@ -91,4 +100,5 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void matmul_dot_dx(DX_AR
             }
         }
     }
+    DOT_END;
 }

@@ -46,12 +46,12 @@ static void pick(float *out, const float *in, bool backward) {
     weight_free(w);
 }
 
-static const dot_engine engines[] = {DOT_EMULATED, DOT_INSTRUCTION};
+static const dot_engine engines[] = {DOT_EMULATED, DOT_INSTRUCTION, DOT_TILES};
 
 /* Engines of this device, one after the other. */
 static bool use(size_t engine) {
     context->dot = DOT_UNKNOWN;
-    if (engines[engine] == DOT_INSTRUCTION && context_dot(context) != DOT_INSTRUCTION)
+    if (engines[engine] >= DOT_INSTRUCTION && context_dot(context) < engines[engine])
         return false;
     context->dot = engines[engine];
     return true;
@@ -124,6 +124,9 @@ static void test_the_environment_chooses(void **state) {
     const dot_engine emulated = kernel_explicit_vectors(context) ? DOT_EMULATED : DOT_NONE;
 
     (void)state;
+    assert_int_not_equal(context_dot(context), DOT_EMULATED);
+    setenv("CLORA_BF16_DOT", "pairs", 1);
+    fresh_context_again();
     assert_true(context_dot(context) == DOT_NONE || context_dot(context) == DOT_INSTRUCTION);
     setenv("CLORA_BF16_DOT", "emulate", 1);
     fresh_context_again();
@@ -134,7 +137,7 @@ static void test_the_environment_chooses(void **state) {
     setenv("CLORA_BF16_DOT", "maybe", 1);
     clora_context *none;
     assert_int_equal(clora_context_create(&none, NULL), CLORA_ERROR_ARGUMENT);
-    assert_non_null(strstr(clora_last_error(), "CLORA_BF16_DOT is 'maybe': take on, off or emulate"));
+    assert_non_null(strstr(clora_last_error(), "CLORA_BF16_DOT is 'maybe': take on, pairs, off or emulate"));
     unsetenv("CLORA_BF16_DOT");
 }
 

@@ -14,7 +14,7 @@
  * | CLORA_TUNE | off: do not use what was measured (clora/tune.h) |
  * | CLORA_SELF_CHECK | off: trust the device; force: check it again |
  * | CLORA_GEMM | panel, tile or clblast: the path of the matrix products |
- * | CLORA_BF16_DOT | on, off or emulate: dot-product instructions for bf16 weights (docs/kernels.md) |
+ * | CLORA_BF16_DOT | on, pairs, off or emulate: the processor's products of pairs of bf16 (docs/kernels.md) |
  * | CLORA_MAX_GROUP | at most so many work-items in a group |
  * | CLORA_PROGRAM_CACHE | on, off: keep compiled kernels on disk; else what is known of the driver decides |
  * | CLORA_PARAM_KERNEL_NAME | one parameter of one kernel (docs/kernels.md) |

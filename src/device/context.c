@@ -43,7 +43,8 @@ static clora_status fill(clora_context *context, cl_platform_id platform) {
     TRY(device_gemm_path(&gemm, context->is_cpu));
     context->gemm = gemm;
     context->gemm_is_forced = getenv("CLORA_GEMM") && *getenv("CLORA_GEMM");
-    TRY(dot_setting(&context->dot));
+    context->dot = DOT_UNKNOWN;
+    TRY(dot_setting(&context->dot_most));
     TRY(program_cache_create(&context->programs));
 done:
     return status;

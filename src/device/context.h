@@ -20,7 +20,7 @@ struct tuning;
 typedef enum gemm_path { GEMM_PANEL, GEMM_TILE, GEMM_CLBLAST } gemm_path;
 
 /* Products of pairs of bf16 on a CPU: device/dot.h. The numbers are kernels/dot.cl's. */
-typedef enum dot_engine { DOT_NONE, DOT_EMULATED, DOT_INSTRUCTION, DOT_UNKNOWN } dot_engine;
+typedef enum dot_engine { DOT_NONE, DOT_EMULATED, DOT_INSTRUCTION, DOT_TILES, DOT_UNKNOWN } dot_engine;
 
 /* What was checked of a device: kept by autotune/self_check.c. */
 typedef struct self_check_state {
@@ -42,6 +42,7 @@ struct clora_context {
     bool gemm_is_forced;    /* by CLORA_GEMM: then for every weight */
     bool is_cpu;
     dot_engine dot;       /* ask context_dot */
+    dot_engine dot_most;  /* that may be chosen */
     size_t address_align; /* bytes; CL_DEVICE_MEM_BASE_ADDR_ALIGN */
     atomic_size_t memory_now, memory_peak;
     struct program_cache *programs;

@@ -3,12 +3,12 @@
 
 #include "device/context.h"
 
-/* What CLORA_BF16_DOT asks for: DOT_NONE (off), DOT_EMULATED (emulate), or DOT_UNKNOWN: what the device has. */
+/* The most that CLORA_BF16_DOT allows: DOT_NONE (off), DOT_EMULATED (emulate), DOT_INSTRUCTION (pairs) or DOT_TILES. */
 clora_status dot_setting(dot_engine *out);
 
 /*
  * How the device multiplies pairs of bf16 with float sums (kernels/dot.cl); CPUs only. Found out once, when it is first
- * asked: the instruction counts only where the processor has it, the compiler takes it, and a kernel computes with it
+ * asked: instructions count only where the processor has them, the compiler takes them, and a kernel computes with them
  * what it should.
  */
 dot_engine context_dot(clora_context *context);

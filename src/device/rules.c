@@ -146,18 +146,27 @@ static int panels_of_pairs(const kernel_at *at, size_t memory, int rows) {
     return (int)(memory / sizeof(uint32_t)) / ((rows + NR) / 2 * NR);
 }
 
+/* Tiles multiply so fast that what feeds them takes longer: rows are rounded for more panels at once. */
+static bool has_tiles(const kernel_at *at) {
+    return at->context->dot == DOT_TILES && has_many_registers(at);
+}
+
+int rule_dot_columns(const kernel_at *at) {
+    return has_tiles(at) ? 16 : 4;
+}
+
 /* One panel in half of it, several in a quarter. */
 int rule_dot_block(const kernel_at *at) {
     enum { MOST = 384, LESS = 128 };
     const size_t half = at->context->info.local_memory / 2;
-    return panels_of_pairs(at, half, MOST)   ? MOST
-           : panels_of_pairs(at, half, LESS) ? LESS
-                                             : kernel_panel_width(at->context);
+    return panels_of_pairs(at, half, MOST) && !has_tiles(at) ? MOST
+           : panels_of_pairs(at, half, LESS)                 ? LESS
+                                                             : kernel_panel_width(at->context);
 }
 int rule_dot_panels(const kernel_at *at) {
-    enum { MOST = 4 };
+    const int most = rule_dot_columns(at);
     const int panels = panels_of_pairs(at, at->context->info.local_memory / 4, rule_dot_block(at));
-    return panels >= MOST ? MOST : panels < 1 ? 1 : panels;
+    return panels >= most ? most : panels < 1 ? 1 : panels;
 }
 
 /* ---- low-rank products ---- */

@@ -55,6 +55,7 @@ int rule_laid_rows(const kernel_at *at);
 
 /* Products of pairs of bf16: rows of x or dy in local memory; rows of W0, and panels over K, that are turned. */
 int rule_dot_rows(const kernel_at *at);
+int rule_dot_columns(const kernel_at *at);
 int rule_dot_block(const kernel_at *at);
 int rule_dot_panels(const kernel_at *at);
 

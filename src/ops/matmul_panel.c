@@ -40,20 +40,24 @@ static share share_out(const clora_context *context, const launch *l, int M, int
     return best;
 }
 
-/* Rows of a register tile, a definition: with few rows an even cut, so that the last tile is not computed in vain; with
- * many always the most, so that every length takes the same program. */
-static int tile_rows(launch *l, int M) {
-    const int most = least(launch_parameter(l, "MOST_ROWS"), launch_parameter(l, "MB"));
-    const int rows = M > 4 * most ? most : even_share(M, most, 1);
-
-    launch_define(l, "MR", rows);
-    return rows;
-}
-
 /* How pairs of a weight's elements are multiplied, where they lie in pairs and the device has a way. It rounds, so it
  * is a matter of the rows alone, and not of what was tuned: a GEMV, by either kernel, is not rounded. */
 static dot_engine dot_of(clora_context *context, const weight *w, int M) {
     return w && w->storage->pairs && M > GEMV_MOST_ROWS ? context_dot(context) : DOT_NONE;
+}
+
+/* Rows of a register tile, a definition: with few rows an even cut, so that the last tile is not computed in vain; with
+ * many always the most, so that every length takes the same program. A processor's tiles have the rows that they have,
+ * and pass through registers in parts. */
+static int tile_rows(launch *l, int M, dot_engine dot) {
+    enum { TILES = 32, PART = 8 };
+    const int most = least(launch_parameter(l, "MOST_ROWS"), launch_parameter(l, "MB"));
+    const int rows = M > 4 * most ? most : even_share(M, most, 1);
+
+    if (dot)
+        launch_define(l, "DOT", dot);
+    launch_define(l, "MR", dot == DOT_TILES ? PART : rows);
+    return dot == DOT_TILES ? TILES : rows;
 }
 
 /* Blocks of K begin where a load does, of types with two steps in one or with more. */
@@ -101,13 +105,11 @@ static clora_status forward_part(const forward_product *p, const weight_part *pa
         if (p->gated && p->gelu)
             launch_define(&l, "GELU", 1);
     } else {
-        const int MR = tile_rows(&l, p->M);
+        const int MR = tile_rows(&l, p->M, dot);
         each = share_out(context, &l, p->M, panels, MR);
         block = even_share(p->K ? p->K : 1, launch_parameter(&l, "KC"), whole_loads(p->w));
     }
     define_panel(&l, p->w, context);
-    if (dot)
-        launch_define(&l, "DOT", dot);
     matmul_arguments(&l, p, part, panels);
     launch_int(&l, each.rows);
     launch_int(&l, each.panels);
@@ -133,11 +135,9 @@ clora_status matmul_panel_dx(clora_tensor *dx, const clora_tensor *dy, const wei
         launch l;
 
         launch_begin(&l, w->context, dot ? "matmul_dot_dx" : "matmul_panel_dx", dx_key(w, i == 0 ? lr : NULL, M));
-        const int MR = tile_rows(&l, M);
+        const int MR = tile_rows(&l, M, dot);
         const share each = share_out(w->context, &l, M, panels, MR);
         define_panel(&l, w, w->context);
-        if (dot)
-            launch_define(&l, "DOT", dot);
         matmul_dx_arguments(&l, dx, dy, w, i, lr, du, accumulate);
         launch_int(&l, each.rows);
         launch_int(&l, each.panels);

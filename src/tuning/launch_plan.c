@@ -46,8 +46,11 @@ static bool has_pairs(const launch_notes *notes) {
 
 /* The path of the products, and how pairs of bf16 are multiplied where some are. */
 static char *first_line(clora_context *context, const launch_notes *notes) {
-    static const char *const dots[] = {
-        [DOT_NONE] = "none", [DOT_EMULATED] = "emulated", [DOT_INSTRUCTION] = "instruction", [DOT_UNKNOWN] = "unknown"};
+    static const char *const dots[] = {[DOT_NONE] = "none",
+                                       [DOT_EMULATED] = "emulated",
+                                       [DOT_INSTRUCTION] = "instruction",
+                                       [DOT_TILES] = "tiles",
+                                       [DOT_UNKNOWN] = "unknown"};
 
     if (!has_pairs(notes))
         return alloc_format("products %s", gemm_path_name(context->gemm));

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "device/dot.h"
 #include "tuning/table.h"
 #include "tuning/tuning.h"
 #include "support/cases.h"
@@ -25,7 +26,7 @@ static const char help[] =
     "  --path NAME         of the products: panel, tile or clblast\n"
     "  --family NAME       of the kernels: cpu or gpu\n"
     "  --vector-width N    floats in a vector\n"
-    "  --dot NAME          products of pairs of bf16: none, emulated or instruction\n"
+    "  --dot NAME          products of pairs of bf16: none, emulated, instruction or tiles\n"
     "  --choose NAME=N,... choices of the tuner, such as path_term=2\n"
     "  --max-allocation N  bytes of a buffer at most\n";
 
@@ -81,7 +82,7 @@ done:
 
 static clora_status set_way(way_before *before, clora_context *context, const case_way *way) {
     static const char *const paths[] = {"panel", "tile", "clblast", NULL}, *const families[] = {"gpu", "cpu", NULL},
-                             *const dots[] = {"none", "emulated", "instruction", NULL};
+                             *const dots[] = {"none", "emulated", "instruction", "tiles", NULL};
     clora_status status = CLORA_OK;
     long number;
     int place;
@@ -96,6 +97,9 @@ static clora_status set_way(way_before *before, clora_context *context, const ca
     }
     if (way->dot) {
         TRY(find_word(&place, way->dot, dots));
+        context->dot = DOT_UNKNOWN;
+        if (place > DOT_EMULATED && context_dot(context) < (dot_engine)place) /* an instruction that ends a program */
+            TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "--dot %s: not with this processor", way->dot));
         context->dot = (dot_engine)place;
     }
     if (way->vector_width) {
