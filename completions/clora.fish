@@ -30,12 +30,12 @@ function __clora_values
     string match -q -- '--*' "$words[-1]"; or return
     for line in (__clora_lines)
         set -l parts (string split ' ' -- $line)
-        test "$parts[1]" = "$words[-1]"; and printf '%s\n' $parts[2..-1]
+        test "$parts[1]" = "$words[-1]" -a (count $parts) -gt 1; and printf '%s\n' $parts[2..-1]
     end
 end
 
 complete -c clora -n __fish_use_subcommand -f -a '(__clora_commands)'
 complete -c clora -n '__fish_seen_subcommand_from help; and test (count (commandline -opc)) -eq 2' -f -a '(__clora_commands)'
 complete -c clora -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' -f -a '(__clora_options)'
-complete -c clora -n 'not __fish_use_subcommand; and test -n "(__clora_parts)"' -a '(__clora_parts)'
-complete -c clora -n 'not __fish_use_subcommand' -a '(__clora_values)'
+complete -c clora -n 'not __fish_use_subcommand; and count (__clora_parts) >/dev/null' -f -a '(__clora_parts)'
+complete -c clora -n 'not __fish_use_subcommand; and count (__clora_values) >/dev/null' -f -a '(__clora_values)'
