@@ -22,3 +22,9 @@ void sample_begin(test_sample *sample) {
 bool sample_takes(test_sample *sample, int of) {
     return getenv("CLORA_TEST_LONG") || rng_bits(sample->seed, 0, sample->drawn++) % (unsigned)of == 0;
 }
+
+bool sample_takes_one(test_sample *sample, int at, int of) {
+    if (at == 0)
+        sample->one = (int)(rng_bits(sample->seed, 0, sample->drawn++) % (unsigned)of);
+    return getenv("CLORA_TEST_LONG") || at == sample->one;
+}

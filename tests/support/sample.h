@@ -9,11 +9,15 @@
  */
 typedef struct test_sample {
     unsigned seed, drawn;
+    int one;
 } test_sample;
 
 void sample_begin(test_sample *sample);
 
 /* One of `of` things is taken. */
 bool sample_takes(test_sample *sample, int of);
+
+/* Of `of` things that are asked for in their order, from 0 on, one is taken. */
+bool sample_takes_one(test_sample *sample, int at, int of);
 
 #endif
