@@ -9,7 +9,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support.command import MODEL, ROOT, TRAIN, CommandTest, clora, main, preload, takes_panels
+from support.command import MODEL, ROOT, TRAIN, CommandTest, clora, main, preload, sample, takes_panels
 
 PROMPTS = {"Once upon a time": "f32", "The little dog": "bf16", "A red house": "f16"}
 TOLERANCE = 1e-5  # of losses: sums of other orders
@@ -24,9 +24,8 @@ def as_gpu(name, **limits):
 class Gpu(CommandTest):
     expected = None  # what the CPU makes: the same for all
 
-    def results(self, **options):
+    def results(self, name, **options):
         """The losses of a short run, and texts that its adapter continues."""
-        name = "gpu" if options else "cpu"
         log = self.folder / f"{name}.jsonl"
         self.succeeds("train", MODEL, "--data", TRAIN, "--out", self.folder / name, "--log", log, "--rank", "4",
                       "--steps", "3", "--batch-size", "2", "--max-length", "16", "--dropout", "0.1", "--no-shuffle",
@@ -41,37 +40,32 @@ class Gpu(CommandTest):
         environment = as_gpu(gpu, **limits)
         devices = json.loads(self.succeeds("devices", "--json", env=environment))
         self.assertEqual({(device["type"], device["gemm"]) for device in devices}, {("gpu", "tile")})
-        Gpu.expected = Gpu.expected or self.results()
-        losses, texts = self.results(env=environment)
+        Gpu.expected = Gpu.expected or self.results("cpu")
+        losses, texts = self.results("-".join([gpu, *limits]), env=environment)
         self.assertEqual(len(losses), 3)
         for expected, found in zip(self.expected[0], losses):
             self.assertLess(abs(expected - found), TOLERANCE * expected)
         self.assertEqual(texts, self.expected[1])
 
 
+# The last: kernels that may have fewer work-items than the device allows get smaller groups.
+GPUS = [("nvidia", {}), ("amd", {}), ("adreno", {}), ("mali", {"group": 64, "local": 16384}),
+        ("adreno", {"kernel_group": 64})]
+
+
 @unittest.skipUnless(takes_panels(), "no CPU to compare with")
 class SameResults(Gpu):
-    def test_as_nvidia(self):
-        self.check("nvidia")
-
-    def test_as_amd(self):
-        self.check("amd")
-
-    def test_as_adreno(self):
-        self.check("adreno")
-
-    def test_with_small_groups_and_little_local_memory(self):
-        self.check("mali", group=64, local=16384)
+    def test_as_gpus(self):
+        for name, limits in sample(GPUS, 2):
+            with self.subTest(name, **limits):
+                self.check(name, **limits)
 
 
 GENERATE = ["generate", MODEL, "--prompt", "a", "--max-tokens", "2", "--temperature", "0"]
 
 
 @unittest.skipUnless(takes_panels(), "no CPU to compare with")
-class KernelLimits(Gpu):
-    def test_kernels_that_may_have_fewer_work_items_get_smaller_groups(self):
-        self.check("adreno", kernel_group=64)
-
+class KernelLimits(CommandTest):
     def test_it_is_noted_once_and_another_plan(self):
         def run(environment):
             status, out, err = clora(*GENERATE, "--verbose", env=environment)
@@ -92,7 +86,7 @@ class KernelLimits(Gpu):
         self.assertRegex(err, "note:   matvec_tile .*: SLICES 2\n")
 
 
-class Limits(Gpu):
+class Limits(CommandTest):
     def test_a_kernel_that_has_none_so_small_is_said(self):
         self.fails(1, *GENERATE, "--quiet", env=as_gpu("adreno", kernel_group="matvec_tile=31"),
                    says=["kernel matvec_tile wants groups of 32 work-items", "allows it 31", "CLORA_MAX_GROUP"])

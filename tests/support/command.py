@@ -4,12 +4,14 @@ import functools
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -45,6 +47,15 @@ def clora(*arguments, stdin="", **options):
 def preload(library):
     """LD_PRELOAD with this library before those that the tests themselves have."""
     return ":".join([str(library), *filter(None, [os.environ.get("LD_PRELOAD")])])
+
+
+def sample(things, count):
+    """Some of them, where all would take too long, as support/sample.h draws."""
+    if os.environ.get("CLORA_TEST_LONG"):
+        return things
+    seed = int(os.environ.get("CLORA_TEST_SEED") or time.time())
+    print(f"a sample; CLORA_TEST_SEED={seed} repeats it, CLORA_TEST_LONG=1 takes all", file=sys.stderr)
+    return random.Random(seed).sample(things, count)
 
 
 def has_device():
