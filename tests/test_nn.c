@@ -12,12 +12,23 @@
 #include "ref/ref.h"
 #include "support/assert.h"
 #include "support/cases.h"
+#include "support/optimise.h"
+#include "support/sample.h"
 #include "support/scratch.h"
 
 /* Both families of kernels on one device: the one of CPUs and the one of GPUs. */
 static clora_context *contexts[2];
 static const gemm_path paths[2] = {GEMM_PANEL, GEMM_TILE};
 static gemm_path usual;
+
+/* As in test_ops the optimiser sees the kernels of a third of the cases, unless the environment says of which. */
+static test_sample sample;
+static bool draws;
+
+static void draw_optimiser(void) {
+    if (draws)
+        optimise(sample_takes(&sample, 3));
+}
 
 enum { WIDTH = 37 };
 
@@ -50,10 +61,12 @@ static bool is_checked_here(const clora_context *context) {
 static void check_cases(const op_case *cases) {
     for (size_t c = 0; c < 2; c++) {
         const case_way way = {.path = c == 0 ? "panel" : "tile"}; /* as contexts[c] is */
-        for (const op_case *op = cases; op->name && is_checked_here(contexts[c]); op++)
+        for (const op_case *op = cases; op->name && is_checked_here(contexts[c]); op++) {
+            draw_optimiser();
             for (size_t i = 0; i < op->shapes_count; i++)
                 if (!skipped(op, &op->shapes[i]))
                     check_case(contexts[c], op, &op->shapes[i], &way);
+        }
     }
 }
 
@@ -355,5 +368,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_a_query_that_sees_no_key_gives_zeros),
         cmocka_unit_test(test_shapes_that_do_not_fit_are_refused),
     };
-    return argc > 1 ? cases_main(argc, argv) : cmocka_run_group_tests(tests, create_contexts, free_contexts);
+    if (argc > 1)
+        return cases_main(argc, argv);
+    draws = !getenv("POCL_EXTRA_BUILD_FLAGS");
+    sample_begin(&sample);
+    return cmocka_run_group_tests(tests, create_contexts, free_contexts);
 }
