@@ -157,6 +157,13 @@ bool file_is_directory(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+const struct dirent *file_next_entry(int *error, DIR *directory) {
+    errno = 0;
+    const struct dirent *entry = readdir(directory);
+    *error = entry ? 0 : errno;
+    return entry;
+}
+
 char *file_join(const char *dir, const char *name) {
     const size_t n = strlen(dir);
 

@@ -1,6 +1,7 @@
 #ifndef CLORA_BASE_FILE_H
 #define CLORA_BASE_FILE_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -36,6 +37,9 @@ clora_status file_read_text(char **out, size_t *size, const char *path, size_t l
  * absent. */
 bool file_exists(const char *path);
 bool file_is_directory(const char *path);
+
+/* The next entry of a directory. NULL at its end, with *error 0, or where the rest cannot be read, with its errno. */
+const struct dirent *file_next_entry(int *error, DIR *directory);
 
 /* "dir/name"; the caller frees. NULL without memory. */
 char *file_join(const char *dir, const char *name);

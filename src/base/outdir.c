@@ -1,6 +1,5 @@
 #include "base/outdir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,13 +23,16 @@ clora_status outdir_check_empty(const char *directory) {
     DIR *entries = opendir(directory);
     const struct dirent *entry;
     bool empty = true;
+    int error = 0;
 
     if (!entries)
         return file_error_write(directory, errno);
-    while (empty && (entry = readdir(entries)))
+    while (empty && (entry = file_next_entry(&error, entries)))
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
                 unfinished_is_name(entry->d_name); /* of a writer that is still there */
     closedir(entries);
+    if (error)
+        return file_error_read(directory, error);
     if (!empty)
         return clora_fail(CLORA_ERROR_ARGUMENT,
                           "the output directory %s is not empty: name a new one or empty it first", directory);

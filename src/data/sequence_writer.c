@@ -94,8 +94,9 @@ clora_status sequence_writer_renumber(sequence_writer *writer, const clora_datas
         int32_t label;
         TRY(file_read_at(&label, fd, at, sizeof(label), path));
         label = number[label];
+        errno = 0;
         if (pwrite(fd, &label, sizeof(label), (off_t)at) != sizeof(label))
-            TRY(file_error_write(path, errno));
+            TRY(file_error_write(path, errno ? errno : ENOSPC)); /* what has room for a part of it only is full */
     }
 done:
     if (fd >= 0)

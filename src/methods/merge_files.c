@@ -163,12 +163,15 @@ static clora_status copy_others(outdir *output, const char *model) {
     clora_status status = CLORA_OK;
     DIR *directory = opendir(model);
     const struct dirent *entry;
+    int error = 0;
 
     if (!directory)
         return file_error_read(model, errno);
-    while ((entry = readdir(directory)))
+    while ((entry = file_next_entry(&error, directory)))
         if (is_wanted(entry->d_name))
             TRY(copy_one(output, model, entry->d_name));
+    if (error)
+        status = file_error_read(model, error);
 done:
     closedir(directory);
     return status;
