@@ -3,7 +3,7 @@
  *
  *   STOP_CALL   mkdir, open, rename, fsync or unlink
  *   STOP_PATH   a part of the path of the calls that count
- *   STOP_AT     the number of the call, from 1; before it, or after it with STOP_AFTER=1
+ *   STOP_AT     the number of the call, from 1, or 0 for each; before it, or after it with STOP_AFTER=1
  *   STOP_WITH   the number of the signal that the process sends itself
  */
 #include <fcntl.h>
@@ -25,8 +25,9 @@ static const char *setting(const char *name) {
 /* Whether this call is the one; before it the process may stop. */
 static bool begin(const char *call, const char *path) {
     static int count;
-    const bool is_it = strcmp(call, setting("STOP_CALL")) == 0 && strstr(path, setting("STOP_PATH")) &&
-                       ++count == atoi(setting("STOP_AT"));
+    const int at = atoi(setting("STOP_AT"));
+    const bool is_it =
+        strcmp(call, setting("STOP_CALL")) == 0 && strstr(path, setting("STOP_PATH")) && (++count == at || at == 0);
 
     if (is_it && !*setting("STOP_AFTER"))
         raise(atoi(setting("STOP_WITH")));

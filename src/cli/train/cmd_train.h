@@ -101,8 +101,6 @@ int train_log_open(const cli_state *cli, train_log *log, const train_args *args,
 int train_log_check(const cli_state *cli, train_log *log);
 /* A run that was killed before it had anything to keep has left its log, alone in the directory: that goes. */
 void train_log_sweep(const cli_state *cli, const char *out);
-/* Take away the lines of steps after this one, which a run that goes on makes again. */
-int train_log_cut(const cli_state *cli, train_log *log, int step);
 void train_log_discard(train_log *log);                  /* of a run that did not begin: a file that it made goes */
 json_t *train_log_rewards(const clora_rewards *rewards); /* NULL without memory */
 void train_log_step(train_log *log, const clora_train_step *step);
@@ -150,6 +148,7 @@ typedef struct train_state {
     int64_t said_tokens; /* and tokens and seconds of steps until then */
     double said_seconds;
     double saved_at; /* and of the last checkpoint */
+    bool is_kept;    /* there is one */
     int val_step;    /* step of the last validation, -1: none yet */
     double val_loss, val_before;
     train_best best;
@@ -179,6 +178,7 @@ opt_group train_method_group(int i, train_args *args);
 int train_choose_methods(const cli_state *cli, train_args *args, bool given, const opt_group *groups);
 int train_make_adapter(train_state *state);
 void train_free_adapter(train_state *state);
+bool train_is_alone(const train_state *state); /* one method, whose files are the directory's own */
 clora_status train_save(const train_state *state, const char *directory);
 void train_describe(FILE *out, const train_state *state); /* a line for each */
 const char *train_result(const train_state *state);       /* "adapter" or "model": what is saved */
@@ -198,6 +198,9 @@ void train_record_write(const train_state *state, const char *ended, const char 
  * why it could not be kept. (train_best.c) */
 const char *train_best_after_validation(train_state *state);
 void train_best_sweep(const train_state *state); /* what a killed run left unfinished of it */
+
+/* The log loses the lines that a run makes again which goes on from a checkpoint. (train_log.c) */
+int train_log_cut(train_state *state);
 
 /* Texts that the state so far makes of --sample-prompts. (train_samples.c) */
 int train_samples_load(train_state *state);

@@ -39,36 +39,71 @@ static char *path_of(const char *out, int step) {
     return built < 0 ? NULL : path;
 }
 
-/* The largest step before `below` that there is a file of; -1: none. */
+/* The largest step before `below` that there is a file of; -1: none, or errno says why that cannot be told. */
 static int next_before(const char *out, int below) {
     char *folder = path_of(out, -1);
     DIR *entries = folder ? opendir(folder) : NULL;
     const struct dirent *entry;
-    int found = -1;
+    int found = -1, why = errno;
 
     free(folder);
-    while (entries && (entry = readdir(entries))) {
+    if (!entries) {
+        errno = why == ENOENT || why == ENOTDIR ? 0 : why;
+        return -1;
+    }
+    errno = 0;
+    while ((entry = readdir(entries))) {
         const int step = step_of(entry->d_name);
         found = step > found && step < below ? step : found;
+        errno = 0;
     }
-    if (entries)
-        closedir(entries);
-    return found;
+    why = errno;
+    closedir(entries);
+    errno = why;
+    return why ? -1 : found;
 }
 
 enum { BEYOND = 2147483647 };
 
-char *train_checkpoint_newest(const char *out) {
-    for (int step = next_before(out, BEYOND); step >= 0; step = next_before(out, step)) {
-        clora_inspected_checkpoint head = {.note = NULL};
-        char *path = path_of(out, step);
-        const bool whole = path && clora_inspect_checkpoint(&head, path) == CLORA_OK;
-        clora_inspected_checkpoint_finish(&head);
-        if (whole)
-            return path;
-        free(path);
+/* One that is damaged is passed over; whether one is that cannot be read now is not known. */
+static int take_if_whole(const cli_state *cli, char **out, char *path) {
+    clora_inspected_checkpoint head = {.note = NULL};
+    const clora_status status = clora_inspect_checkpoint(&head, path);
+
+    clora_inspected_checkpoint_finish(&head);
+    if (status == CLORA_OK) {
+        *out = path;
+        return CLI_DONE;
     }
-    return NULL;
+    free(path);
+    if (status == CLORA_ERROR_MEMORY || status == CLORA_ERROR_IO)
+        return cli_fail_library(cli);
+    cli_note(cli, "passed over: %s", clora_last_error());
+    return CLI_DONE;
+}
+
+int train_checkpoint_newest(const cli_state *cli, char **out, const char *directory) {
+    int status = CLI_DONE, step = BEYOND;
+
+    *out = NULL;
+    while (status == CLI_DONE && !*out && (step = next_before(directory, step)) >= 0) {
+        char *path = path_of(directory, step);
+        status = path ? take_if_whole(cli, out, path) : cli_fail(cli, "no memory for a path");
+    }
+    if (step < 0 && errno)
+        return cli_fail(cli, "cannot read %s/" TRAIN_CHECKPOINTS ": %s", directory, strerror(errno));
+    return status;
+}
+
+void train_checkpoint_sweep(const char *out) {
+    char *folder = path_of(out, -1);
+    clora_output *claim = NULL;
+
+    if (folder && clora_output_continue(&claim, folder) == CLORA_OK) {
+        clora_output_close(claim, 1);
+        rmdir(folder); /* if nothing else is in it */
+    }
+    free(folder);
 }
 
 /* All but the newest. */
@@ -95,7 +130,7 @@ static json_t *plan_json(const train_state *state) {
 }
 
 /* What goes on besides: the command line, and what the report has counted. The caller frees. */
-static char *make_note(const train_state *state) {
+static char *make_note(const train_state *state, bool is_over) {
     const train_best *best = &state->best;
     const clora_device_info *device = clora_context_device(state->context);
     json_t *note = json_pack("{s:O, s:I, s:f, s:f, s:o, s:o, s:i}", "arguments", state->resume->words, "tokens",
@@ -106,7 +141,7 @@ static char *make_note(const train_state *state) {
              json_pack("{s:i, s:o, s:i}", "step", best->step, "loss", json_real(best->loss), "since", best->since));
     json_put(&note, "sample_step", json_integer(state->sample_step));
     json_put(&note, "begun_at", json_integer((json_int_t)state->begun_at));
-    json_put(&note, "is_over", json_boolean(train_is_complete(state)));
+    json_put(&note, "is_over", json_boolean(is_over));
     json_put(&note, "device", json_string(device->name));
     json_put(&note, "driver", json_string(device->driver));
     json_put(&note, "clora", json_string(clora_version()));
@@ -117,31 +152,42 @@ static char *make_note(const train_state *state) {
     return text;
 }
 
-static clora_status save(const train_state *state, const char *note) {
+/* Why it failed, or NULL. */
+static const char *save(const train_state *state, bool is_over) {
     char *folder = path_of(state->args->out, -1), *path = path_of(state->args->out, state->last.step);
-    clora_status status = CLORA_ERROR_MEMORY;
+    char *note = make_note(state, is_over);
+    const char *why = strerror(ENOMEM);
 
-    if (folder && path) {
+    if (folder && path && note) {
         (void)mkdir(folder, 0777); /* writing into it tells what is wrong */
-        status = clora_trainer_save(state->trainer, path, note);
+        why = clora_trainer_save(state->trainer, path, note) == CLORA_OK ? NULL : clora_last_error();
     }
+    free(note);
     free(folder);
     free(path);
-    return status;
+    return why;
 }
 
-void train_checkpoint_save(train_state *state) {
-    char *note = make_note(state);
-    const clora_status status = note ? save(state, note) : CLORA_ERROR_MEMORY;
+static void save_and_tell(train_state *state, bool is_over) {
+    const char *why = save(state, is_over);
 
-    free(note);
     state->saved_at = progress_clock();
-    if (status == CLORA_OK) {
+    if (!why) {
+        state->is_kept = true;
         remove_old(state->args->out, state->args->keep);
         return;
     }
     progress_end(&state->bar);
-    cli_note(state->cli, "no checkpoint is written after step %d: %s", state->last.step, clora_last_error());
+    cli_note(state->cli, "no checkpoint is written after step %d: %s", state->last.step, why);
+}
+
+void train_checkpoint_save(train_state *state) {
+    save_and_tell(state, false);
+}
+
+void train_checkpoint_ensure(train_state *state) {
+    if (!state->is_kept)
+        train_checkpoint_save(state);
 }
 
 void train_checkpoint_after_step(train_state *state) {
@@ -156,18 +202,31 @@ static double number_of(const json_t *note, const char *key) {
     return json_number_value(json_object_get(note, key));
 }
 
+/* What was written is in the range; a file may say anything. */
+static int64_t whole_number_of(const json_t *note, const char *key, int64_t most) {
+    const json_int_t value = json_integer_value(json_object_get(note, key));
+
+    return value < -1 ? -1 : value > most ? most : value;
+}
+
+static int step_at(const json_t *note, const char *key) {
+    return (int)whole_number_of(note, key, INT32_MAX);
+}
+
 static void restore_report(train_state *state, const json_t *note) {
     const json_t *best = json_object_get(note, "best");
+    const int64_t year_10000 = 253402300800; /* where a date of four digits ends */
 
-    state->tokens = (int64_t)number_of(note, "tokens");
+    state->tokens = whole_number_of(note, "tokens", INT64_MAX);
     state->seconds = number_of(note, "seconds");
     state->step_seconds = number_of(note, "step_seconds");
     state->val_before = number_of(note, "val_before");
     state->val_loss = number_of(note, "val_loss");
-    state->val_step = (int)number_of(note, "val_step");
-    state->best = (train_best){(int)number_of(best, "step"), number_of(best, "loss"), (int)number_of(best, "since")};
-    state->sample_step = (int)number_of(note, "sample_step");
-    state->begun_at = (time_t)number_of(note, "begun_at");
+    state->val_step = step_at(note, "val_step");
+    state->best = (train_best){step_at(best, "step"), number_of(best, "loss"), step_at(best, "since")};
+    state->sample_step = step_at(note, "sample_step");
+    state->begun_at = (time_t)whole_number_of(note, "begun_at", year_10000 - 1);
+    state->is_kept = true;
 }
 
 /* The same bits come of the same kernels on the same device. */
@@ -221,13 +280,10 @@ int train_checkpoint_restore(train_state *state) {
 }
 
 void train_checkpoint_end(train_state *state) {
-    char *folder = state->args->keep_given ? NULL : path_of(state->args->out, -1);
-
-    if (state->args->keep_given)
-        train_checkpoint_save(state);
-    if (folder) {
-        remove_old(state->args->out, 0);
-        rmdir(folder);
+    if (state->args->keep_given) {
+        save_and_tell(state, true);
+        return;
     }
-    free(folder);
+    remove_old(state->args->out, 0);
+    train_checkpoint_sweep(state->args->out);
 }

@@ -118,11 +118,13 @@ static int start(train_state *state) {
 
 /* A directory that is not there is made and removed, to see whether it can be. */
 static int check_output(const train_state *state) {
-    char *left = train_checkpoint_newest(state->args->out);
+    char *left = NULL;
 
-    free(left);
     if (state->resume->path)
         return CLI_DONE;
+    if (train_checkpoint_newest(state->cli, &left, state->args->out) != CLI_DONE)
+        return CLI_FAILED;
+    free(left);
     if (left)
         return cli_fail(state->cli, "%s holds a run that did not end: --resume %s goes on with it; or name a new one",
                         state->args->out, state->args->out);

@@ -13,6 +13,7 @@
 #include "cli/ui/interrupt.h"
 #include "cli/ui/json_out.h"
 #include "cli/train/cmd_train.h"
+#include "cli/train/train_resume.h"
 
 static bool same(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
@@ -177,33 +178,49 @@ int train_log_check(const cli_state *cli, train_log *log) {
     return CLI_DONE;
 }
 
-/* Where the lines of later steps begin that end the file, or a line without an end. */
-static long end_of_steps(FILE *old, int step) {
+/* Whether the checkpoint came after this line. A step comes first, then its validation and its samples. */
+static bool is_of_before(const char *line, const train_state *state) {
+    static const char validation[] = "\"val_loss\"", sample[] = "\"prompt\"";
+    const int last = state->last.step;
+    int step, at = 0;
+
+    if (sscanf(line, "{\"step\":%d,%n", &step, &at) != 1 || step < last)
+        return true;
+    if (step == last && strncmp(line + at, validation, sizeof(validation) - 1) == 0)
+        return state->val_step == last;
+    if (step == last && strncmp(line + at, sample, sizeof(sample) - 1) == 0)
+        return state->sample_step == last;
+    return step == last;
+}
+
+/* Where the lines begin that end the file and are made again, or a line without an end; -1: it cannot be read. */
+static long end_of_steps(FILE *old, const train_state *state) {
     char *line = NULL;
     size_t room = 0;
     long end = 0, at = 0;
     ssize_t n;
 
     while ((n = getline(&line, &room, old)) > 0) {
-        int of;
         at += n;
-        if (line[n - 1] == '\n' && (sscanf(line, "{\"step\":%d", &of) != 1 || of <= step))
+        if (line[n - 1] == '\n' && is_of_before(line, state))
             end = at;
     }
     free(line);
-    return end;
+    return feof(old) ? end : -1;
 }
 
-int train_log_cut(const cli_state *cli, train_log *log, int step) {
-    FILE *old = log->is_file ? fopen(log->path, "rbe") : NULL;
+int train_log_cut(train_state *state) {
+    train_log *log = &state->log;
 
-    if (!old)
+    if (!log->is_file)
         return CLI_DONE;
-    const long end = end_of_steps(old, step);
-    fclose(old);
+    FILE *old = fopen(log->path, "rbe");
+    const long end = old ? end_of_steps(old, state) : -1;
+    if (old)
+        fclose(old);
     log->cut_off = false;
-    if (ftruncate(fileno(log->stream), end) != 0)
-        return cli_fail(cli, "cannot write the log %s: %s", log->path, strerror(errno));
+    if (end < 0 || ftruncate(fileno(log->stream), end) != 0)
+        return cli_fail(state->cli, "cannot write the log %s: %s", log->path, strerror(errno));
     return CLI_DONE;
 }
 
@@ -213,14 +230,16 @@ static bool is_alone(const char *directory, const char *name) {
     const struct dirent *entry;
     int found = 0, others = 0;
 
+    errno = 0;
     while (entries && (entry = readdir(entries)))
         if (strcmp(entry->d_name, name) == 0)
             found++;
         else if (entry->d_name[0] != '.')
             others++;
+    const bool was_read = entries && errno == 0;
     if (entries)
         closedir(entries);
-    return found == 1 && others == 0;
+    return was_read && found == 1 && others == 0;
 }
 
 static void sweep(const cli_state *cli, const char *path) {
@@ -239,8 +258,9 @@ void train_log_sweep(const cli_state *cli, const char *out) {
     clora_output *claim = NULL;
     char *path = NULL;
 
-    if (clora_output_continue(&claim, out) == CLORA_OK && is_alone(out, TRAIN_LOG) &&
-        asprintf(&path, "%s/" TRAIN_LOG, out) >= 0) {
+    if (clora_output_continue(&claim, out) == CLORA_OK)
+        train_checkpoint_sweep(out);
+    if (claim && is_alone(out, TRAIN_LOG) && asprintf(&path, "%s/" TRAIN_LOG, out) >= 0) {
         sweep(cli, path);
         free(path);
     }

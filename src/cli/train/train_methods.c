@@ -143,7 +143,7 @@ void train_free_adapter(train_state *state) {
         clora_adapter_free(state->adapter);
 }
 
-static bool is_alone(const train_state *state) {
+bool train_is_alone(const train_state *state) {
     for (int i = 0; i < TRAIN_METHOD_COUNT; i++)
         if (state->part[i] == state->adapter)
             return true;
@@ -158,7 +158,7 @@ static clora_status save_part(const train_state *state, int i, const char *direc
     options.base_name = state->args->model_path;
     options.overwrite = 1; /* the run's own earlier state: nothing else is in a directory that it has claimed */
     options.dtype = i == TRAIN_LORA ? (clora_dtype)state->args->adapter_dtype : CLORA_DTYPE_F32;
-    if (is_alone(state))
+    if (train_is_alone(state))
         return clora_adapter_save_with(state->part[i], directory, &options);
     if (asprintf(&path, "%s/%s", directory, methods[i]->name) < 0)
         return CLORA_ERROR_MEMORY;

@@ -3,9 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <clora/checkpoint.h>
+
+#include "cli/train/cmd_train.h"
 
 #define OPTION "--resume"
 
@@ -31,11 +34,31 @@ static bool holds(const char *directory, const char *name) {
     return is_there;
 }
 
-/* An interrupted run has a checkpoint; one that is over has its result. */
+/* As the run's record says; NULL: it has none. */
+static json_t *read_record(const char *directory) {
+    enum { MOST = 1 << 20 };
+    struct stat info;
+    json_t *record = NULL;
+    char *path = NULL;
+
+    if (asprintf(&path, "%s/" TRAIN_RECORD, directory) < 0)
+        return NULL;
+    if (stat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= MOST)
+        record = json_load_file(path, 0, NULL);
+    free(path);
+    return record;
+}
+
+/* An interrupted run has a checkpoint, if the disk had room for it; one that is over has its result. */
 static int explain_absence(const cli_state *cli, int *finished, const char *directory) {
+    json_t *record = read_record(directory);
+    const char *ended = json_string_value(json_object_get(record, "ended"));
+    const bool interrupted = ended && strcmp(ended, "interrupted") == 0;
+
+    *finished = !interrupted && (ended || holds(directory, "adapter_config.json") || holds(directory, "config.json"));
+    json_decref(record);
     if (access(directory, F_OK) != 0)
         return cli_fail(cli, "--resume %s: no such directory", directory);
-    *finished = holds(directory, "adapter_config.json") || holds(directory, "config.json");
     if (!*finished)
         return cli_fail(cli, "--resume %s: no checkpoint of a run is there", directory);
     cli_note(cli, "the run in %s is over: there is nothing to go on with", directory);
@@ -73,7 +96,8 @@ int train_resume_find(const cli_state *cli, train_resume *out, int *finished, in
     *finished = 0;
     if (!directory)
         return join_words(cli, out, argc, argv);
-    out->path = train_checkpoint_newest(directory);
+    if (train_checkpoint_newest(cli, &out->path, directory) != CLI_DONE)
+        return CLI_FAILED;
     if (!out->path)
         return explain_absence(cli, finished, directory);
     if (clora_inspect_checkpoint(&head, out->path) != CLORA_OK)

@@ -32,6 +32,10 @@ int train_resume_compare(const cli_state *cli, const opt_group *own, const opt_g
 void train_checkpoint_after_step(struct train_state *state);
 void train_checkpoint_save(struct train_state *state);
 
+/* Before something is written that, should the run be killed, would look like a result of a run that is over: there is
+ * a checkpoint from here on, which tells that it is not. */
+void train_checkpoint_ensure(struct train_state *state);
+
 /* After the first step of a run that goes on: an error where it launches a kernel with other parameters than before. */
 int train_checkpoint_compare_plan(struct train_state *state);
 
@@ -41,7 +45,11 @@ int train_checkpoint_restore(struct train_state *state);
 /* The run is over: they go, or the last is made where they are to be kept. */
 void train_checkpoint_end(struct train_state *state);
 
-/* The newest whole one in an output directory; NULL: there is none. The caller frees. */
-char *train_checkpoint_newest(const char *out);
+/* The newest whole one in an output directory; *out NULL: there is none. The caller frees. */
+int train_checkpoint_newest(const cli_state *cli, char **out, const char *directory);
+
+/* What a run left that was killed while it wrote one, and the directory when it is empty. The output directory is
+ * claimed. */
+void train_checkpoint_sweep(const char *out);
 
 #endif

@@ -20,7 +20,9 @@ static void begin_bar(train_state *state, int64_t total, int64_t done, const cha
     progress_update(&state->bar, done, what);
 }
 
-static int save(const train_state *state) {
+static int save(train_state *state) {
+    if (!train_is_alone(state)) /* one directory that is whole says nothing of the others */
+        train_checkpoint_ensure(state);
     if (train_save(state, state->args->out) != CLORA_OK)
         return cli_fail(state->cli, "the %s is not saved: %s", train_result(state), clora_last_error());
     return CLI_DONE;
@@ -93,10 +95,12 @@ static bool is_time(const train_state *state, int every) {
  * for a run that goes on to make up for. */
 static int between_steps(train_state *state) {
     const bool validates = state->val && state->val_step != state->last.step && is_time(state, state->args->eval_every);
-    int status = validates ? validate(state) : CLI_DONE;
     const bool samples =
         state->samples && state->sample_step != state->last.step && is_time(state, state->args->sample_every);
 
+    if (validates && state->args->best && state->last.step > 0)
+        train_checkpoint_ensure(state);
+    int status = validates ? validate(state) : CLI_DONE;
     if (samples && status == CLI_DONE && !interrupt_seen())
         train_samples_show(state);
     if ((validates || samples) && state->last.step > 0)
@@ -124,8 +128,10 @@ static int loop(train_state *state) {
 
 static int end(train_state *state) {
     const bool complete = train_is_complete(state);
-    int status = save(state);
 
+    if (!complete)
+        train_checkpoint_save(state);
+    int status = save(state);
     if (status == CLI_DONE)
         train_record_write(state, !complete ? "interrupted" : state->stopped ? "stopped early" : "done", NULL);
     if (status == CLI_DONE)
@@ -133,8 +139,6 @@ static int end(train_state *state) {
     if (status != CLI_DONE)
         return status;
     if (!complete) {
-        if (state->last.step > 0)
-            train_checkpoint_save(state);
         cli_fail(state->cli, "interrupted after %d of %d steps; the %s so far is saved in %s", state->last.step,
                  state->last.steps, train_result(state), state->args->out);
         return interrupt_status();
@@ -153,7 +157,7 @@ int train_run(train_state *state) {
         return cli_fail_library(state->cli);
     int status = train_log_open(state->cli, &state->log, state->args, true);
     if (status == CLI_DONE && state->resume->path)
-        status = train_log_cut(state->cli, &state->log, state->last.step);
+        status = train_log_cut(state);
     if (status == CLI_DONE)
         status = train_board_open(state);
     if (status != CLI_DONE)
