@@ -8,7 +8,8 @@
 #
 # scripts/test.sh --long takes hours: no test is content with a sample, training and generation run whole on every
 # device that looks like a GPU, suites device and model run under the sanitizers too, suite host under the thread
-# sanitizer (build-tsan/), and every allocation and OpenCL call of the commands fails once.
+# sanitizer (build-tsan/), every allocation, OpenCL call and operation on a file of the commands fails once, and every
+# fuzz target runs for a minute (build-fuzz/).
 #
 # The last line says "N passed, N failed, N skipped"; the exit status is 0 when none failed.
 set -uo pipefail
@@ -103,6 +104,7 @@ if [ "$long" ]; then
         run build-tsan --suite host
     step "every failure" env POCL_CACHE_DIR="$kernel_cache" \
         python3 tests/run_failures.py build-asan/tests/clora_failing --long
+    step "every fuzz target" scripts/fuzz.sh 60
 fi
 
 CC=clang CXX=clang++ step "clang, no warnings" compile build-clang -Dwerror=true -Dbuildtype=debug

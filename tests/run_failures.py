@@ -1,9 +1,10 @@
 """Let calls fail, one after the other, in whole commands: run_failures.py CLORA_FAILING [OPTION...]
 
-CLORA_FAILING is the command with the calls of tests/support/failing.h. Each run fails one allocation or OpenCL call, or
-all from there on, and must end in one of two ways: exit status 0 and the very result of a run where nothing fails, or
-exit status 1, one line that says what failed, and nothing that looks like a result. A report of a sanitizer is always a
-failure. Without --long, a sample of the calls is taken, drawn by the seed that is printed.
+CLORA_FAILING is the command with the calls of tests/support/failing.h. Each run fails one allocation, OpenCL call or
+operation on a file, or all from there on, and must end in one of two ways: exit status 0 and the very result of a run
+where nothing fails, or exit status 1, one line that says what failed, and nothing that looks like a result; a training
+with checkpoints must then give that result when it goes on. A report of a sanitizer is always a failure. Without
+--long, a sample of the calls is taken, drawn by the seed that is printed.
 """
 
 import argparse
@@ -27,9 +28,14 @@ PREFIX = "clora "
 UNKNOWN = ("clGetDeviceInfo:", "clGetPlatformInfo:")  # what a driver does not tell is taken as 0: another device
 
 # Name, what runs, and for each kind of call how many that fail alone and how many from which on all fail are a sample.
-HOST = {"memory": (8, 4), "json": (4, 2)}
-DEVICE = {"memory": (4, 2), "json": (1, 1), "opencl": (6, 2)}
-LONG = 200  # calls of a kind on a device that are enough for a long run
+HOST = {"memory": (6, 3), "json": (3, 1), "file": (5, 1)}
+DEVICE = {"memory": (3, 1), "json": (1, 0), "opencl": (4, 1), "file": (2, 1)}
+CHECKPOINTS = {"memory": (1, 0), "opencl": (1, 0), "file": (2, 1)}
+LONG = 200  # calls of a kind on a device that are enough for a long run, but of files: all
+TRAIN = ["train", ROOT / "models/tiny", "--data", ROOT / "data/validation.jsonl", "--out", "out", "--steps", "2",
+         "--batch-size", "2", "--max-length", "48", "--quiet"]
+KEEPING = [*TRAIN, "--save-every", "1", "--keep", "2"]
+RESUME = ["train", "--resume", "out", "--quiet"]
 COMMANDS = [
     ("tokenize", ["tokenize", FIXTURES / "tokenizers/llama2", "Hello world's 12 <s>", "--special"], HOST),
     ("inspect adapter", ["inspect", FIXTURES / "tiny-llama-patterns"], HOST),
@@ -40,8 +46,9 @@ COMMANDS = [
     ("convert", ["convert", FIXTURES / "tiny-llama-patterns", "--to", "mlx", "--out", "out", "--quiet"], HOST),
     ("inspect model", ["inspect", ROOT / "models/tiny"], DEVICE),
     ("generate", ["generate", ROOT / "models/tiny", "--prompt", "name :", "--max-tokens", "6", "--quiet"], DEVICE),
-    ("train", ["train", ROOT / "models/tiny", "--data", ROOT / "data/validation.jsonl", "--out", "out", "--steps", "2",
-               "--batch-size", "2", "--max-length", "48", "--quiet"], DEVICE)]
+    ("train", TRAIN, DEVICE),
+    ("checkpoints", KEEPING, CHECKPOINTS),
+    ("resume", RESUME, CHECKPOINTS)]
 
 
 class Failures:
@@ -57,17 +64,31 @@ class Failures:
             "CLORA_FAIL_REPORT": str(folder / "report"),
             "CLORA_CACHE_DIR": str(folder / "clora-cache")}
 
-    def run(self, arguments, failing):
+    def prepare(self):
+        """A training that was killed after its first step."""
+        if self.run(KEEPING, f"memory:{NEVER}")[0] != 0:
+            sys.exit("a training with checkpoints fails by itself")
+        out = self.folder / "out"
+        for path in out.iterdir():
+            if path.name not in ("log.jsonl", "checkpoint"):
+                path.unlink()
+        out.joinpath("checkpoint/step-2.safetensors").unlink()
+        out.rename(self.folder / "begun")
+
+    def run(self, arguments, failing, anew=True):
         """Exit status, standard output, standard error and the files of out."""
         out = self.folder / "out"
         for _ in range(ATTEMPTS):
-            shutil.rmtree(out, ignore_errors=True)
+            if anew:
+                shutil.rmtree(out, ignore_errors=True)
+            if anew and arguments == RESUME:
+                shutil.copytree(self.folder / "begun", out)
             done = subprocess.run([self.program, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
                                   env=self.environment | {"CLORA_FAIL": failing}, cwd=self.folder, timeout=600,
                                   check=False)
             if NO_VERDICT not in done.stderr:
                 break
-        files = {p.name: p.read_bytes() for p in sorted(out.iterdir()) if p.name not in DIARY} if out.is_dir() else {}
+        files = {p.name: p.read_bytes() for p in sorted(out.glob("*")) if p.is_file() and p.name not in DIARY}
         self.runs += 1
         return done.returncode, done.stdout, done.stderr.decode(errors="replace"), files
 
@@ -89,7 +110,13 @@ class Failures:
         places |= {f"{kind}:{self.random.randrange(total)}+" for _ in range(onwards)}
         return sorted(places)
 
-    def wrong(self, result, usual):
+    def goes_on(self, usual):
+        """Whether a training with checkpoints that failed can still give its result."""
+        begun = list(self.folder.glob("out/checkpoint/step-*.safetensors"))
+        status, _, errors, files = self.run(RESUME if begun else KEEPING, f"memory:{NEVER}", anew=False)
+        return None if status == 0 and files == usual[3] else f"it does not go on: {errors}"
+
+    def wrong(self, arguments, result, usual):
         """What is not as it must be, or None; `usual` None: any result will do."""
         status, out, errors, files = result
         lines = [line for line in errors.splitlines() if " note: " not in line]
@@ -104,19 +131,23 @@ class Failures:
             return "more than one line"
         if "the adapter is saved" in lines[0]:  # and something beside it is not
             return None if usual and files == usual[3] else "another adapter"
+        if usual and arguments in (KEEPING, RESUME):
+            return self.goes_on(usual)
         return f"{', '.join(files)} is left" if files else None
 
     def check(self, arguments, usual, failing):
         if failing.startswith(UNKNOWN):
             usual = None
         result = self.run(arguments, failing)
-        wrong = self.wrong(result, usual)
+        wrong = self.wrong(arguments, result, usual)
         if wrong:
             self.bad += 1
             print(f"WRONG: CLORA_FAIL={failing} {' '.join(map(str, arguments))}\n  {wrong}\n{result[2][-6000:]}")
 
     def loop(self, name, arguments, kind, most):
         """A sample of the calls of a kind, or with `most` None all of them."""
+        if arguments == RESUME and not (self.folder / "begun").exists():
+            self.prepare()
         usual, functions = self.calls(arguments, kind)
         total, runs, bad = sum(functions.values()), self.runs, self.bad
         if most:
@@ -143,7 +174,7 @@ def main():
         for command, arguments, kinds in COMMANDS:
             for kind, sample in kinds.items():
                 if f"{command}: {kind}".startswith(options.only) and (kinds is HOST or has_device):
-                    long = None if kinds is HOST else (LONG, LONG)
+                    long = None if kinds is HOST or kind == "file" else (LONG, LONG)
                     failures.loop(command, arguments, kind, long if options.long else sample)
     print(f"{failures.runs} runs, {failures.bad} wrong")
     return 1 if failures.bad else 0

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import random
 import resource
 import shutil
 import signal
@@ -66,7 +67,10 @@ class Merge(MergeTest):
     @needs_stop_at
     def test_killed_at_any_point_it_leaves_whole_files_and_the_next_attempt_succeeds(self):
         killed = noted = 0
-        for number, call, after in [*self.points(), *self.points(after=True)]:
+        points = [*self.points(), *self.points(after=True)]
+        if not os.environ.get("CLORA_TEST_LONG"):
+            points = points[random.randrange(4)::4]  # each is drawn often, and names itself when it fails
+        for number, call, after in points:
             with self.subTest(f"{'after' if after else 'before'} {call} {number}"):
                 with start(CLORA, *self.command, env=stop_at(number, call, self.out, after=after)) as process:
                     process.communicate(timeout=60)
@@ -84,8 +88,8 @@ class Merge(MergeTest):
                 else:
                     noted += "clora merge: note: removed " in self.merges()
                 shutil.rmtree(self.out)
-        self.assertGreater(killed, 30)
-        self.assertGreater(noted, 25)
+        self.assertGreater(killed, len(points) // 3)
+        self.assertGreater(noted, len(points) // 4)
 
     @needs_stop_at
     def test_a_signal_ends_it_and_leaves_nothing(self):

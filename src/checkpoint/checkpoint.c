@@ -217,7 +217,8 @@ static clora_status read_place(run_place *out, const safetensors *file) {
     TRY(json_get_int(&out->index, place, "index", -1, file->path));
     TRY(json_get_int(&out->skipped, place, "skipped", 0, file->path));
     if (out->step < 0 || out->step > out->steps || out->steps > INT32_MAX || out->batches < out->step ||
-        out->epoch < 0 || out->epoch > UINT32_MAX || out->index < 0 || out->skipped < 0 || out->skipped > out->step)
+        out->batches > INT64_MAX / 2 || out->epoch < 0 || out->epoch > UINT32_MAX || out->index < 0 ||
+        out->skipped < 0 || out->skipped > out->step)
         TRY(fail_file(file, "the checkpoint's place in its run makes no sense"));
 done:
     json_decref(place);

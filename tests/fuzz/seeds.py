@@ -356,6 +356,35 @@ def exchange():
     yield "all", packed({"schema_version": "1.0.0", "results": results}).encode()
 
 
+# ---- checkpoints ----
+
+
+def checkpoints():
+    """place, run, note, file: of a run of 3 steps, 3 batches an epoch, after its first."""
+    yield "as it was", joined("", "", "")
+    places = {"the end": {"step": 3, "batches": 3, "index": 3}, "the beginning": {"step": 0, "batches": 0, "index": 0},
+              "another epoch": {"epoch": 7, "index": 1}, "the last epoch": {"epoch": (1 << 32) - 1},
+              "no such epoch": {"epoch": 1 << 32}, "no such batch": {"index": 4},
+              "a batch far away": {"index": 1 << 62}, "many batches": {"batches": (1 << 63) - 1},
+              "most batches": {"batches": 1 << 61}, "no batches": {"batches": 0},
+              "all skipped": {"skipped": 1}, "more skipped": {"skipped": 2}, "more steps": {"steps": 4},
+              "many steps": {"steps": 1 << 40}, "below": {"step": -1}, "a text": {"step": "1"}, "a half": {"step": 0.5}}
+    for name, place in places.items():
+        yield name, joined(packed(place), "", "")
+    for name, terms in {"rate": {"lr": 0.5}, "data": {"data": "0" * 32}, "base": {"base": None}, "more": {"x": [1]},
+                        "nested": {"lr": {"a": [[]] * 9}}}.items():
+        yield name, joined("", packed(terms), "")
+    yield "no object", joined("[1]", "[" * 5000, "")
+    plan = "products panel\nmatmul_panel f32 M=8: VW=8\n"
+    yield "a plan", joined("", "", packed({"plan": plan}))
+    yield "lines", joined("", "", plan + ",:\n\n:" * 9)
+    head = {"clora_checkpoint": "1", "place": packed({"step": 1, "steps": 3, "batches": 1, "epoch": 0, "index": 1}),
+            "run": "{}", "note": "x"}
+    yield "a file", joined("", "", "", safetensors({"parameters.0": ("F32", [2], floats(2))}, head))
+    yield "another version", joined("", "", "", safetensors({}, head | {"clora_checkpoint": "2"}))
+    yield "no head", joined("", "", "", safetensors({}, {"format": "pt"}))
+
+
 TEMPLATES = {
     "chatml": "{% for m in messages %}{{ '<|' + m.role + '|>' + m['content'] | trim }}"
               "{% if not loop.last %}\n{% endif %}"
@@ -387,7 +416,7 @@ def templates():
 
 TARGETS = {"template": templates,
            "tokenizer": tokenizers, "spm": sentence_pieces, "config": configs, "safetensors": safetensors_files,
-           "shards": shards, "adapter": adapters, "gguf": ggufs, "bottleneck": bottlenecks,
+           "shards": shards, "adapter": adapters, "checkpoint": checkpoints, "gguf": ggufs, "bottleneck": bottlenecks,
            "jsonl": jsonl, "csv": csv, "txt": txt, "tuning": tuning, "exchange": exchange}
 
 

@@ -1,6 +1,7 @@
 #include "support/failing.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ enum { FUNCTIONS = 64 };
 static struct {
     char kind[64]; /* "": nothing fails, nothing is counted */
     long at, count;
-    bool on, hangs;
+    bool on, hangs, kills;
     tally tallies[FUNCTIONS];
 } failing;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -46,6 +47,8 @@ bool failing_now(const char *kind, const char *function) {
     failing.tallies[i].count++;
     pthread_mutex_unlock(&lock);
     const bool fails = call == failing.at || (failing.on && call > failing.at);
+    if (fails && failing.kills)
+        raise(SIGKILL);
     while (fails && failing.hangs)
         pause();
     return fails;
@@ -70,12 +73,13 @@ __attribute__((constructor)) static void read_environment(void) {
     if (!text)
         return;
     const long at = colon ? strtol(colon + 1, &end, 10) : -1;
-    if (at < 0 || end == colon + 1 || (strcmp(end, "") != 0 && strcmp(end, "+") != 0)) {
-        fprintf(stderr, "CLORA_FAIL=%s: KIND:N or KIND:N+\n", text);
+    if (at < 0 || end == colon + 1 || (*end && strcmp(end, "+") != 0 && strcmp(end, "!") != 0)) {
+        fprintf(stderr, "CLORA_FAIL=%s: KIND:N, KIND:N+ or KIND:N!\n", text);
         abort();
     }
     snprintf(kind, sizeof(kind), "%.*s", (int)(colon - text), text);
     atexit(report);
     failing_from(kind, at, *end == '+');
     failing.hangs = getenv("CLORA_FAIL_HANGS") != NULL;
+    failing.kills = *end == '!';
 }

@@ -4,12 +4,12 @@
 #include <stdbool.h>
 
 /*
- * Calls that fail when told to: allocations (failing_memory.c) and OpenCL (failing_opencl.c). A test says which with
- * failing_from(); in a whole command, the environment does: CLORA_FAIL=KIND:N fails call N (from 0) of a kind,
- * CLORA_FAIL=KIND:N+ that one and all later ones. A kind is "memory", "json", "opencl" or the name of one function.
+ * Calls that fail when told to: allocations (failing_memory.c), OpenCL (failing_opencl.c) and files (failing_files.c).
+ * A test says which with failing_from(); in a whole command, the environment does: CLORA_FAIL=KIND:N fails call N (from
+ * 0) of a kind, CLORA_FAIL=KIND:N+ that one and all later ones, CLORA_FAIL=KIND:N! kills the process (SIGKILL) in its
+ * place. A kind is "memory", "json", "opencl", "file" or the name of one function. When the program ends,
+ * CLORA_FAIL_REPORT=FILE gets a line "FUNCTION COUNT" for each function of the kind that was called.
  * With CLORA_FAIL_HANGS=1 a call that must fail never comes back instead.
- * When the program ends, CLORA_FAIL_REPORT=FILE gets a line "FUNCTION COUNT" for each function of the kind that was
- * called.
  */
 
 /* From now on call `at` of a kind fails, counted from 0; with `on`, all later ones too. kind NULL: none fails. */
