@@ -104,9 +104,32 @@ typedef struct {
     __global const float *q, *k, *v;
     __global const int *past, *first;
     int y_stride, q_stride, k_stride, v_stride;
-    int T, S, H, G;
+    int T, H, G;
     float scale, cap;
+    cache_pages pages;
 } attention;
+
+// p[j] = the score of key + j, j < n. An item has every WG-th j, also where these are of several stretches: what it
+// writes it reads first.
+INLINE void score_keys(__local float *p, const attention *in, const int b, const int key, const int n, const int column,
+                       __local const float *q) {
+    for (int j = 0, count; j < n; j += count) {
+        __global const float *k = in->k + page_row(&in->pages, b, key + j) * in->k_stride + column;
+        count = page_stretch(&in->pages, key + j, n - j);
+        for (int i = ((int)get_local_id(0) + WG - j % WG) % WG; i < count; i += WG)
+            p[j + i] = cap_score(dot_row(k + (size_t)i * in->k_stride, q), in->cap);
+    }
+}
+
+// out = out * shrink + the values of key + j times p[j], j < n
+INLINE void add_values(__local float *out, const float shrink, __local const float *p, const attention *in, const int b,
+                       const int key, const int n, const int column) {
+    for (int j = 0, count; j < n; j += count) {
+        __global const float *v = in->v + page_row(&in->pages, b, key + j) * in->v_stride + column;
+        count = page_stretch(&in->pages, key + j, n - j);
+        add_block(out, j == 0 ? shrink : 1.0f, p + j, count, v, in->v_stride);
+    }
+}
 
 // Rows t of HEADS heads from h0 on in sequence b. query and out hold HEADS * D floats, p BK, space WG.
 INLINE void attend(const attention *in, const int h0, const int t, const int b, __local float *query,
@@ -115,8 +138,6 @@ INLINE void attend(const attention *in, const int h0, const int t, const int b, 
     const int item = get_local_id(0), column = h0 / (in->H / in->G) * D;
     const size_t m = (size_t)b * in->T + t;
     const int from = in->first[m], to = in->past[b] + t + 1;
-    __global const float *keys = in->k + (size_t)b * in->S * in->k_stride + column;
-    __global const float *values = in->v + (size_t)b * in->S * in->v_stride + column;
 
     for (int i = item; i < HEADS * D; i += WG) {
         query[i] = in->q[m * in->q_stride + h0 * D + i] * in->scale;
@@ -130,11 +151,10 @@ INLINE void attend(const attention *in, const int h0, const int t, const int b, 
         const int n = min(BK, to - key);
         for (int h = 0; h < HEADS; h++) {
             GROUP_BARRIER; // the queries are there, and all are done with the last block's p
-            for (int j = item; j < n; j += WG)
-                p[j] = cap_score(dot_row(keys + (size_t)(key + j) * in->k_stride, query + h * D), in->cap);
+            score_keys(p, in, b, key, n, column, query + h * D);
             const float shrink = probabilities(p, n, &most[h], &sum[h], space);
             GROUP_BARRIER; // every p is there
-            add_block(out + h * D, shrink, p, n, values + (size_t)key * in->v_stride, in->v_stride);
+            add_values(out + h * D, shrink, p, in, b, key, n, column);
         }
     }
     GROUP_BARRIER;
@@ -151,7 +171,8 @@ __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 attention_row(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(const float, q), const int q_stride,
               TENSOR(const float, k), const int k_stride, TENSOR(const float, v), const int v_stride,
               TENSOR(const int, past), TENSOR(const int, first), const int T, const int S, const int H, const int G,
-              const float scale, const float cap, const int with_lse) {
+              const float scale, const float cap, TENSOR(const int, pages), const int page_count, const int page_bits,
+              const int with_lse) {
     __local float query[HEADS * D], out[HEADS * D], p[BK], space[WG];
     AT(y);
     AT(lse);
@@ -160,6 +181,7 @@ attention_row(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(c
     AT(v);
     AT(past);
     AT(first);
+    AT(pages);
     const attention in = {.y = y,
                           .lse = with_lse ? lse : 0,
                           .q = q,
@@ -172,10 +194,10 @@ attention_row(TENSOR(float, y), const int y_stride, TENSOR(float, lse), TENSOR(c
                           .k_stride = k_stride,
                           .v_stride = v_stride,
                           .T = T,
-                          .S = S,
                           .H = H,
                           .G = G,
                           .scale = scale,
-                          .cap = cap};
+                          .cap = cap,
+                          .pages = {pages, page_count, page_bits, S}};
     attend(&in, get_group_id(0) * HEADS, get_global_id(1), get_global_id(2), query, out, p, space);
 }

@@ -4,7 +4,8 @@
 //
 //   rope:       x (M, heads*D) in place; sign = -1 rotates back: the gradient
 //   rope_store: of qkv (B*T, (H+2G)*D) q in place, k into the cache and v as it is after it:
-//               cache row b*S + past[b] + t of (B*S, 2G*D). Rows past the capacity S are not written.
+//               the cache row (2G*D columns) of position past[b] + t (pages.cl). Others than there are are not
+//               written.
 //
 // table (P, ROTATED) holds cos (ROTATED/2) then sin (ROTATED/2) of every position. One work-group makes one row; each
 // of its WG items takes vectors of VW pairs in turn. Bandwidth bound.
@@ -51,15 +52,16 @@ rope(TENSOR(float, x), const int x_stride, TENSOR(const int, positions), TENSOR(
 // Row t of sequence b for rope_store.
 static inline void store_row(__global float *cache, const int cache_stride, __global float *qkv, const int qkv_stride,
                              __global const int *positions, __global const float *table, __global const int *past,
-                             const int T, const int S, const int H, const int G, const int t, const int b) {
+                             const int T, const int H, const int G, const cache_pages *pages, const int t,
+                             const int b) {
     const int place = past[b] + t;
     const size_t m = (size_t)b * T + t;
     __global const float *turn = table + (size_t)positions[m] * ROTATED;
     qkv += m * qkv_stride;
     rotate_heads(qkv, qkv, turn, H, 1.0f);
-    if (place < 0 || place >= S)
+    if (place < 0 || place >= page_room(pages))
         return;
-    cache += ((size_t)b * S + place) * cache_stride;
+    cache += page_row(pages, b, place) * cache_stride;
     rotate_heads(cache, qkv + H * D, turn, G, 1.0f);
     for (int i = get_local_id(0); i < G * KEPT; i += WG) {
         const int c = i / max(KEPT, 1) * D + ROTATED + i % max(KEPT, 1);
@@ -76,12 +78,14 @@ static inline void store_row(__global float *cache, const int cache_stride, __gl
 __kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 rope_store(TENSOR(float, cache), const int cache_stride, TENSOR(float, qkv), const int qkv_stride,
            TENSOR(const int, positions), TENSOR(const float, table), TENSOR(const int, past), const int T, const int S,
-           const int H, const int G) {
+           const int H, const int G, TENSOR(const int, pages), const int page_count, const int page_bits) {
     AT(cache);
     AT(qkv);
     AT(positions);
     AT(table);
     AT(past);
-    store_row(cache, cache_stride, qkv, qkv_stride, positions, table, past, T, S, H, G, get_group_id(0),
+    AT(pages);
+    const cache_pages in_pages = {pages, page_count, page_bits, S};
+    store_row(cache, cache_stride, qkv, qkv_stride, positions, table, past, T, H, G, &in_pages, get_group_id(0),
               get_global_id(1));
 }

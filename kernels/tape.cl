@@ -148,9 +148,10 @@ static inline void run_rope_store(tickets *t, __global const tape_phase *phase, 
     __global const tape_rope_store *p = &phase->call.rope_store;
     EACH_TASK(t, phase) {
         const int m = TASK(t, phase);
+        const cache_pages pages = {INTS(p->pages), p->page_count, p->page_bits, p->S};
         await(t, phase->early);
         store_row(PLACE(float, p->cache), p->cache_stride, PLACE(float, p->qkv), p->qkv_stride, INTS(p->positions),
-                  FLOATS(p->table), INTS(p->past), p->T, p->S, p->H, p->G, m % p->T, m / p->T);
+                  FLOATS(p->table), INTS(p->past), p->T, p->H, p->G, &pages, m % p->T, m / p->T);
     }
 }
 
@@ -169,11 +170,11 @@ INLINE void run_attention(tickets *t, __global const tape_phase *phase, slots bu
                           .k_stride = a->k_stride,
                           .v_stride = a->v_stride,
                           .T = a->T,
-                          .S = a->S,
                           .H = a->H,
                           .G = a->G,
                           .scale = a->scale,
-                          .cap = a->cap};
+                          .cap = a->cap,
+                          .pages = {INTS(a->pages), a->page_count, a->page_bits, a->S}};
     const int parts = in.H / HEADS;
     EACH_TASK(t, phase) {
         const int task = TASK(t, phase);

@@ -72,13 +72,13 @@ typedef struct {
 } tape_rmsnorm;
 
 typedef struct {
-    tape_place cache, qkv, positions, table, past;
-    int cache_stride, qkv_stride, T, S, H, G;
+    tape_place cache, qkv, positions, table, past, pages;
+    int cache_stride, qkv_stride, T, S, H, G, page_count, page_bits;
 } tape_rope_store;
 
 typedef struct {
-    tape_place y, lse, q, k, v, past, first;
-    int y_stride, q_stride, k_stride, v_stride, T, S, H, G;
+    tape_place y, lse, q, k, v, past, first, pages;
+    int y_stride, q_stride, k_stride, v_stride, T, S, H, G, page_count, page_bits;
     float scale, cap;
 } tape_attention;
 

@@ -160,22 +160,36 @@ static void test_ids_that_would_complete_an_ngram_again_are_banned(void **state)
         assert_true(logits[i] == 0.0f);
 }
 
+/* With its positions in common until one of them goes on. */
 static void test_a_copied_sequence_goes_on_as_its_original(void **state) {
-    enum { V = 97, N = 7 };
+    enum { V = 97, N = 7, STEPS = 3 };
     const int32_t ids[N] = {5, 17, 42, 88, 3, 61, 29}, next[3] = {11, 11, 11};
-    float logits[3][V], other[V];
+    float logits[3][V], apart[3][V], other[V];
     clora_model *model;
-    clora_session *session;
+    clora_session *session, *unshared;
 
     (void)state;
     assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"), NULL));
     assert_ok(clora_session_create(&session, model, 3, 16));
     assert_ok(session_prefill(session, &session->select, 1, other, ids + 2, 3));
     assert_ok(session_prefill(session, &session->select, 0, other, ids, N));
-    assert_ok(session_copy(session, 2, 0));
+    session_copy(session, 2, 0);
     assert_ok(session_step(session, &session->select, logits[0], next, 3));
     assert_memory_equal(logits[0], logits[2], sizeof(logits[0]));
     assert_memory_not_equal(logits[0], logits[1], sizeof(logits[0]));
+    assert_ok(clora_session_create(&unshared, model, 3, 16));
+    assert_ok(session_prefill(unshared, &session->select, 1, other, ids + 2, 3));
+    for (int b = 0; b < 3; b += 2)
+        assert_ok(session_prefill(unshared, &session->select, b, other, ids, N));
+    assert_ok(session_step(unshared, &session->select, apart[0], next, 3));
+    for (int i = 0; i < STEPS; i++) {
+        const int32_t each[3] = {11 + i, 31 + i, 51 + i};
+        assert_ok(session_step(session, &session->select, logits[0], each, 3));
+        assert_ok(session_step(unshared, &session->select, apart[0], each, 3));
+        assert_memory_equal(logits, apart, sizeof(logits));
+    }
+    assert_memory_not_equal(logits[0], logits[2], sizeof(logits[0]));
+    clora_session_free(unshared);
     clora_session_free(session);
     clora_model_free(model);
 }

@@ -87,7 +87,7 @@ class Requests(CommandTest):
         tokens, taken = (int(n.replace(",", "")) for n in self.line("prompts: ", r"([\d,]+) tokens, ([\d,]+) of them"))
         self.assertEqual(tokens, sum(len(row["prompt_ids"]) for row in free))
         self.assertGreater(taken, tokens // 4)
-        tight = self.ask(rows, "--slots", 2, "--adapter-memory", "40KiB", "--stats")
+        tight = self.ask(rows, "--slots", 3, "--adapter-memory", "40KiB", "--cache-tokens", 256, "--stats")
         self.assertEqual(free, tight)
         read, evicted = (int(n) for n in self.line("adapters: ", r"(\d+) read, (\d+) evicted"))
         self.assertGreater(read, 4)
@@ -148,12 +148,15 @@ class Requests(CommandTest):
             (["--requests", path, "--beams", 2], "has no --beams"),
             (["--requests", path, "--adapter-memory", "1GiB"], "of --adapters DIR"),
             (["--requests", path], "--adapters DIR says where"),
+            (["--cache-tokens", 64], "--cache-tokens is for --requests"),
         ):
             with self.subTest(arguments):
                 self.fails(2, "generate", MODEL, *arguments, says=says)
         self.fails(1, "generate", MODEL, "--requests", path, "--adapters", self.folder / "none",
                    says="no such directory")
         self.fails(1, "generate", MODEL, "--requests", self.write("e.jsonl", "\n"), says="holds no requests")
+        self.fails(1, "generate", MODEL, "--requests", self.write("c.jsonl", '{"prompt": "a"}\n'), "--cache-tokens", 2,
+                   says="a cache of 2 tokens for slots of up to")
 
 
 if __name__ == "__main__":

@@ -57,6 +57,41 @@ static void test_a_cancelled_text_leaves_the_others_and_its_slot_alone(void **st
     assert_alone(late, 3);
 }
 
+/* A cache of two pages, where each text takes one: the others wait in turn, also behind one that comes later. */
+static void test_texts_wait_for_room_in_the_cache(void **state) {
+    clora_engine_options size = CLORA_ENGINE_OPTIONS_INIT;
+    const clora_request_options options = slots_usual();
+    clora_engine *usual = engine;
+    clora_request *request[PROMPTS];
+    size_t count;
+
+    (void)state;
+    size.slots = SLOTS;
+    size.capacity = CAPACITY;
+    size.cache_tokens = 100;
+    assert_ok(clora_engine_create(&engine, model, tokenizer, &size));
+    for (int i = 0; i < 3; i++)
+        request[i] = slots_admit(i, &options);
+    for (int step = 0; step < 2; step++)
+        assert_ok(clora_engine_step(engine));
+    clora_request_ids(request[2], &count);
+    assert_int_equal(count, 0);
+    clora_request_cancel(request[0]);
+    request[3] = slots_admit(3, &options); /* in the slot that is free, before the one that waits */
+    assert_ok(clora_engine_step(engine));
+    clora_request_ids(request[2], &count);
+    assert_int_equal(count, 2);
+    clora_request_ids(request[3], &count);
+    assert_int_equal(count, 0);
+    slots_run();
+    assert_begins(request[0], 0, 3);
+    clora_request_free(request[0]);
+    for (int i = 1; i < PROMPTS; i++)
+        assert_alone(request[i], i);
+    clora_engine_free(engine);
+    engine = usual;
+}
+
 static void test_requests_that_were_freed_or_never_stepped_leave_no_trace(void **state) {
     const clora_request_options options = slots_usual();
 
@@ -295,6 +330,9 @@ static void test_engines_that_cannot_be_are_refused(void **state) {
     options.slots = 1;
     options.capacity = 257;
     assert_refused(clora_engine_create(&e, model, tokenizer, &options), CLORA_ERROR_ARGUMENT, "257 tokens");
+    options.capacity = 40;
+    options.cache_tokens = 39;
+    assert_refused(clora_engine_create(&e, model, tokenizer, &options), CLORA_ERROR_ARGUMENT, "a cache of 39 tokens");
     assert_null(e);
     options = (clora_engine_options){.size = sizeof(size_t), .slots = 99}; /* of a header that knew no slots */
     assert_ok(clora_engine_create(&e, model, tokenizer, &options));
@@ -380,6 +418,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_ENGINE(test_texts_admitted_at_any_time_are_what_they_are_alone),
         WITH_ENGINE(test_a_cancelled_text_leaves_the_others_and_its_slot_alone),
+        WITH_ENGINE(test_texts_wait_for_room_in_the_cache),
         WITH_ENGINE(test_requests_that_were_freed_or_never_stepped_leave_no_trace),
         WITH_ENGINE(test_a_text_ends_at_its_own_ids),
         WITH_ENGINE(test_a_text_ends_before_its_stop_texts),

@@ -125,8 +125,8 @@ static clora_request *admit(clora_engine *e, int i) {
 }
 
 /* All requests, from the first-th on in steps of `step`, which has no factor with REQUESTS. */
-static void run_requests(ids *out, size_t slots, int first, int step) {
-    clora_engine_options options = {sizeof(options), slots, CAPACITY};
+static void run_requests(ids *out, size_t slots, size_t cache_tokens, int first, int step) {
+    clora_engine_options options = {sizeof(options), slots, CAPACITY, cache_tokens};
     clora_request *request[REQUESTS];
     clora_engine *e;
     int begun = 0;
@@ -151,10 +151,10 @@ static void test_texts_do_not_depend_on_what_runs_beside_them(void **state) {
     static ids alone_each[REQUESTS], beside[REQUESTS];
 
     (void)state;
-    run_requests(alone_each, 1, 0, 1);
-    run_requests(beside, 8, 13, 5);
+    run_requests(alone_each, 1, 0, 0, 1);
+    run_requests(beside, 8, 0, 13, 5);
     assert_memory_equal(alone_each, beside, sizeof(beside));
-    run_requests(beside, 32, 7, 11);
+    run_requests(beside, 32, 20 * 64, 7, 11); /* of which twenty find room */
     assert_memory_equal(alone_each, beside, sizeof(beside));
 }
 
@@ -276,7 +276,7 @@ static clora_request *admit_ids(clora_engine *e, const int32_t *ids, size_t coun
 
 /* Of one that runs, in the same step and later, and of one that ended before others went on. */
 static void test_requests_share_with_those_that_run_and_those_that_ended(void **state) {
-    clora_engine_options options = {sizeof(options), 3, 200};
+    clora_engine_options options = {sizeof(options), 3, 200, 0};
     clora_request *request[4], *alone_one;
     size_t count, n;
     int32_t ids[120];
@@ -311,6 +311,71 @@ static void test_requests_share_with_those_that_run_and_those_that_ended(void **
     clora_engine_free(e);
 }
 
+/* Five pages, of which each text takes three: two that have one in common run at once. */
+static void test_a_beginning_in_common_takes_room_once(void **state) {
+    enum { MADE = 12, TWO = 2 };
+    clora_engine_options options = {sizeof(options), 3, 140, 5 * 64};
+    clora_request *request[3], *again;
+    const int32_t *found, *expected_ids;
+    size_t count, n;
+    int32_t ids[120];
+    clora_engine *e;
+
+    (void)state;
+    assert_ok(clora_engine_create(&e, model, tokenizer, &options));
+    for (int t = 0; t < 120; t++)
+        ids[t] = (t * 43 + 5) % VOCAB;
+    for (int i = 0; i < TWO; i++)
+        request[i] = admit_ids(e, ids, (size_t)(119 + i), MADE);
+    request[TWO] = admit_ids(e, ids + 1, 119, MADE); /* begins otherwise */
+    assert_ok(clora_engine_step(e));
+    for (int i = 0; i <= TWO; i++) {
+        clora_request_ids(request[i], &count);
+        assert_int_equal(count, i < TWO ? 2 : 0);
+    }
+    run_all(e);
+    for (int i = 0; i <= TWO; i++) {
+        context->updates++;
+        again = admit_ids(e, i < TWO ? ids : ids + 1, (size_t)(i < TWO ? 119 + i : 119), MADE);
+        run_all(e);
+        found = clora_request_ids(request[i], &n);
+        expected_ids = clora_request_ids(again, &count);
+        assert_int_equal(n, count);
+        assert_memory_equal(found, expected_ids, n * sizeof(*found));
+        clora_request_free(again);
+        clora_request_free(request[i]);
+    }
+    clora_engine_free(e);
+}
+
+static void test_texts_share_at_one_strength_of_their_adapter(void **state) {
+    static const struct {
+        float scale;
+        size_t least;
+    } asked[] = {{0.5f, 0}, {0.5f, 90}, {0.75f, 0}, {1.0f, 0}, {1.0f, 90}};
+    clora_engine_options options = {sizeof(options), 1, 140, 0};
+    int32_t ids[120];
+    clora_engine *e;
+
+    (void)state;
+    assert_ok(clora_engine_create(&e, model, tokenizer, &options));
+    for (int t = 0; t < 120; t++)
+        ids[t] = (t * 43 + 5) % VOCAB;
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        clora_request_options request_options = slots_usual();
+        clora_request *request = NULL;
+        const size_t before = clora_engine_reused(e);
+        request_options.adapter = adapter[0];
+        request_options.scale = asked[i].scale;
+        request_options.max_tokens = 1;
+        assert_ok(clora_engine_admit(&request, e, ids, 120, &request_options));
+        run_all(e);
+        assert_in_range(clora_engine_reused(e) - before, asked[i].least, asked[i].least ? 120 : 0);
+        clora_request_free(request);
+    }
+    clora_engine_free(e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logits_do_not_depend_on_the_rows_of_a_step),
@@ -318,6 +383,8 @@ int main(void) {
         cmocka_unit_test(test_prompts_share_their_beginning_and_no_bit_changes),
         cmocka_unit_test(test_a_conversation_is_read_once),
         cmocka_unit_test(test_requests_share_with_those_that_run_and_those_that_ended),
+        cmocka_unit_test(test_a_beginning_in_common_takes_room_once),
+        cmocka_unit_test(test_texts_share_at_one_strength_of_their_adapter),
     };
 
     if (clora_context_create(&context, NULL) != CLORA_OK || !kernel_explicit_vectors(context)) {

@@ -11,9 +11,11 @@
  * lse; 2 packed: the queries of a sequence belong to stretches of five, which do not see one another, and no query of a
  * packed sequence sees the past; 4: the S - T keys are a prefix, which every query sees; 8: all of a sequence sees its
  * first stretch, and the others see no other but it; 16: a query sees the WINDOW keys up to its own, of which the
- * prefix's are the first; 32: a soft cap of scores, which have another scale.
+ * prefix's are the first; 32: a soft cap of scores, which have another scale; 64: keys and values lie in pages of PAGE,
+ * without lse.
  */
-enum { NO_LSE = 1, PACKED = 2, PREFIX = 4, FORKED = 8, SLIDING = 16, CAPPED = 32, STRETCH = 5, WINDOW = 6 };
+enum { NO_LSE = 1, PACKED = 2, PREFIX = 4, FORKED = 8, SLIDING = 16, CAPPED = 32, PAGED = 64 };
+enum { STRETCH = 5, WINDOW = 6, PAGE = 4 };
 
 static clora_tensor *tensor(case_run *run, int i) {
     return &run->buffer[i].tensor;
@@ -109,14 +111,58 @@ static void fill_last(case_run *run, int32_t *last, const int32_t *past) {
         last[i] = last_of(s, i % keys + prefix_of(s) - past[i / keys]);
 }
 
+/* ---- pages ---- */
+
+static int pages_of(const op_shape *s) {
+    return divide_up(s->S, PAGE);
+}
+
+/* Rows of keys and values. */
+static int rows_of(const op_shape *s) {
+    return s->option & PAGED ? s->B * pages_of(s) * PAGE : s->B * s->S;
+}
+
+/* The last buffer, where there are pages: from the last to the first. With `shared` ones the sequences begin with the
+ * same. */
+static void make_pages(case_run *run, bool shared) {
+    const op_shape *s = &run->shape;
+    const int n = pages_of(s);
+
+    if (!(s->option & PAGED))
+        return;
+    int32_t *pages = case_dense(run, "pages", CASE_IN, CLORA_DTYPE_I32, s->B, n)->ids;
+    for (int i = 0; i < s->B * n && run->status == CLORA_OK; i++)
+        pages[i] = s->B * n - 1 - (shared && i % n == 0 ? 0 : i);
+}
+
+static attention_shape shape_with_pages(case_run *run, attention_shape shape) {
+    if (run->shape.option & PAGED) {
+        shape.pages = tensor(run, run->buffers - 1);
+        shape.page = PAGE;
+    }
+    return shape;
+}
+
+/* The rows of a buffer of W columns, sequence by sequence. */
+static float *rows_in_order(case_run *run, const float *host, int W) {
+    const op_shape *s = &run->shape;
+    float *rows = case_memory(run, (size_t)(s->B * s->S), (size_t)W * sizeof(*rows));
+
+    if (run->status == CLORA_OK)
+        ref_pages_read(rows, host, run->buffer[run->buffers - 1].ids, pages_of(s), PAGE, s->B, s->S, W);
+    return rows;
+}
+
+/* ---- attention ---- */
+
 static void attention_setup(case_run *run) {
     const op_shape *s = &run->shape;
     const int M = s->B * s->T;
 
     case_matrix(run, "y", CASE_OUT, M, s->H * s->D);
     case_matrix(run, "q", CASE_IN, M, s->H * s->D);
-    case_matrix(run, "k", CASE_IN, s->B * s->S, s->G * s->D);
-    case_matrix(run, "v", CASE_IN, s->B * s->S, s->G * s->D);
+    case_matrix(run, "k", CASE_IN, rows_of(s), s->G * s->D);
+    case_matrix(run, "v", CASE_IN, rows_of(s), s->G * s->D);
     case_buffer *past = case_dense(run, "past", CASE_IN, CLORA_DTYPE_I32, s->B, 1);
     case_buffer *first = first_buffer(run);
     fill_past(run, past->ids);
@@ -125,19 +171,26 @@ static void attention_setup(case_run *run) {
     fill_last(run, last->ids, past->ids);
     if (!(s->option & NO_LSE))
         case_dense(run, "lse", CASE_OUT, CLORA_DTYPE_F32, M, s->H);
+    make_pages(run, true);
 }
 
 static clora_status attention_launch(case_run *run) {
     return op_attention(tensor(run, 0), run->shape.option & NO_LSE ? NULL : tensor(run, 7), tensor(run, 1),
                         tensor(run, 2), tensor(run, 3), tensor(run, 4), tensor(run, 5), tensor(run, 6),
-                        shape_of(&run->shape));
+                        shape_with_pages(run, shape_of(&run->shape)));
 }
 
 static void attention_reference(case_run *run) {
     const case_buffer *b = run->buffer;
+    const int W = run->shape.G * run->shape.D;
+    const bool paged = run->shape.option & PAGED;
+    const float *k = paged ? rows_in_order(run, b[2].host, W) : b[2].host;
+    const float *v = paged ? rows_in_order(run, b[3].host, W) : b[3].host;
 
-    ref_attention(b[0].expected, run->shape.option & NO_LSE ? NULL : b[7].expected, b[1].host, b[2].host, b[3].host,
-                  b[4].ids, b[5].ids, run->shape.option & FORKED ? b[6].ids : NULL, ref_shape_of(&run->shape));
+    if (run->status != CLORA_OK)
+        return;
+    ref_attention(b[0].expected, run->shape.option & NO_LSE ? NULL : b[7].expected, b[1].host, k, v, b[4].ids, b[5].ids,
+                  run->shape.option & FORKED ? b[6].ids : NULL, ref_shape_of(&run->shape));
 }
 
 enum { DQ, DK, DV, DELTA, PARTS, DY, Y, Q, K, V, LSE, PAST, FIRST, LAST };
@@ -197,7 +250,7 @@ static void rope_store_setup(case_run *run) {
     const op_shape *s = &run->shape;
     const int M = s->B * s->T;
 
-    case_matrix(run, "cache", CASE_INOUT, s->B * s->S, 2 * s->G * s->D);
+    case_matrix(run, "cache", CASE_INOUT, rows_of(s), 2 * s->G * s->D);
     case_matrix(run, "qkv", CASE_INOUT, M, (s->H + 2 * s->G) * s->D);
     case_buffer *positions = case_dense(run, "positions", CASE_IN, CLORA_DTYPE_I32, M, 1);
     case_dense(run, "table", CASE_IN, CLORA_DTYPE_F32, s->S, s->K ? s->K : s->D);
@@ -205,11 +258,12 @@ static void rope_store_setup(case_run *run) {
     fill_past(run, past);
     for (int m = 0; m < M && run->status == CLORA_OK; m++)
         positions->ids[m] = past[m / s->T] + m % s->T;
+    make_pages(run, false);
 }
 
 static clora_status rope_store_launch(case_run *run) {
     return op_rope_store(tensor(run, 0), tensor(run, 1), tensor(run, 2), tensor(run, 3), tensor(run, 4),
-                         shape_of(&run->shape));
+                         shape_with_pages(run, shape_of(&run->shape)));
 }
 
 static void copy_columns(float *to, int to_stride, const float *from, int from_stride, int rows, int columns) {
@@ -232,7 +286,12 @@ static void rope_store_reference(case_run *run) {
     copy_columns(b[1].expected, all, qk, q + kv, M, q);
     copy_columns(row, 2 * kv, qk + q, q + kv, M, kv);
     copy_columns(row + kv, 2 * kv, b[1].host + q + kv, all, M, kv);
-    ref_cache_store(b[0].expected, row, b[4].ids, s->B, s->T, s->S, 2 * kv);
+    float *cache = s->option & PAGED ? rows_in_order(run, b[0].host, 2 * kv) : b[0].expected;
+    if (run->status != CLORA_OK)
+        return;
+    ref_cache_store(cache, row, b[4].ids, s->B, s->T, s->S, 2 * kv);
+    if (s->option & PAGED)
+        ref_pages_write(b[0].expected, cache, b[5].ids, pages_of(s), PAGE, s->B, s->S, 2 * kv);
 }
 
 /* ---- costs: what the visible pairs need ---- */
@@ -260,11 +319,14 @@ static double rope_store_bytes(const op_shape *s) {
     return 8.0 * s->B * s->T * (s->H + 2.0 * s->G) * s->D;
 }
 
-enum { ONE_KEY = 2 /* shapes of one key */ };
+enum { FORWARD = 5 /* shapes of one key, and in pages */ };
 
 static const op_shape shapes[] = {
     {.B = 1, .T = 1, .S = 1, .H = 1, .G = 1, .D = 8},
     {.B = 1, .T = 1, .S = 1, .H = 1, .G = 1, .D = 2, .option = NO_LSE},
+    {.B = 2, .T = 1, .S = 71, .H = 6, .G = 2, .D = 16, .pad = 3, .option = PAGED | NO_LSE},
+    {.B = 2, .T = 67, .S = 70, .H = 3, .G = 1, .D = 20, .option = PAGED | NO_LSE},
+    {.B = 1, .T = 131, .S = 134, .H = 2, .G = 1, .D = 16, .option = PAGED | SLIDING | NO_LSE},
     {.B = 1, .T = 1, .S = 2, .H = 1, .G = 1, .D = 4}, /* from here on with gradients that are not all zero */
     {.B = 2, .T = 7, .S = 7, .H = 3, .G = 1, .D = 8, .pad = 5},
     {.B = 1, .T = 17, .S = 17, .H = 4, .G = 2, .D = 12, .option = PACKED},
@@ -296,13 +358,14 @@ static const op_shape store_shapes[] = {
     {.B = 3, .T = 1, .S = 9, .H = 3, .G = 1, .D = 34, .pad = 3},
     {.B = 2, .T = 5, .S = 11, .H = 4, .G = 2, .D = 64},
     {.B = 1, .T = 4, .S = 4, .H = 2, .G = 2, .D = 6, .pad = 1},
+    {.B = 2, .T = 5, .S = 11, .H = 4, .G = 2, .D = 64, .option = PAGED},
     {.B = 2, .T = 1, .S = 5, .H = 2, .G = 2, .D = 64, .K = 50, .pad = 1},
 };
 
 const op_case cases_attention[] = {
     {"attention", CASE_SHAPES(shapes), attention_setup, attention_launch, attention_reference, attention_flops,
      attention_bytes, 1e-5f},
-    {"attention_backward", shapes + ONE_KEY, sizeof(shapes) / sizeof(shapes[0]) - ONE_KEY, attention_backward_setup,
+    {"attention_backward", shapes + FORWARD, sizeof(shapes) / sizeof(shapes[0]) - FORWARD, attention_backward_setup,
      attention_backward_launch, attention_backward_reference, attention_backward_flops, attention_backward_bytes,
      2e-5f},
     {"rope_store", CASE_SHAPES(store_shapes), rope_store_setup, rope_store_launch, rope_store_reference,

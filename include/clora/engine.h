@@ -39,29 +39,34 @@ typedef struct clora_request clora_request;
 
 /** How to make an engine. */
 typedef struct clora_engine_options {
-    size_t size;     /**< of this struct, as the caller knows it */
-    size_t slots;    /**< texts side by side, at least 1 (default 8) */
-    size_t capacity; /**< tokens that a text may have, prompt and clora_adapter_past() included: 1 to the model's
+    size_t size;         /**< of this struct, as the caller knows it */
+    size_t slots;        /**< texts side by side, at least 1 (default 8) */
+    size_t capacity;     /**< tokens that a text may have, prompt and clora_adapter_past() included: 1 to the model's
                           max_positions (default 0: 2048, or max_positions where they are fewer) */
+    size_t cache_tokens; /**< that the cache has room for, of all texts together: at least the capacity (default 0:
+                              slots * capacity) */
 } clora_engine_options;
 
 /** The defaults of clora_engine_options. */
 #define CLORA_ENGINE_OPTIONS_INIT \
-    { sizeof(clora_engine_options), 8, 0 }
+    { sizeof(clora_engine_options), 8, 0, 0 }
 
 /**
  * Make an engine, all of its slots free.
  *
- * The cache takes 2 * slots * capacity * layers * kv_heads * head_dim floats of device memory; a layer with a sliding
- * window has room for the window and about 700 tokens, if the capacity is more.
+ * The cache takes 2 * cache_tokens * layers * kv_heads * head_dim floats of device memory, in pages of 64 tokens; a
+ * layer with a sliding window has room for the window and about 700 tokens a slot, if the capacity is more. With fewer
+ * cache_tokens than slots * capacity a request waits in its slot until there is room for its prompt and max_tokens (or
+ * the capacity): texts that run are never short of it, and none passes one that waits. Prompts that begin alike are in
+ * the cache once.
  *
  * @param[out] out        yours to free with clora_engine_free()
  * @param[in]  model      kept until the engine is freed
  * @param[in]  tokenizer  the model's; kept too
  * @param[in]  options    NULL for the defaults
  *
- * @return CLORA_OK; CLORA_ERROR_ARGUMENT for slots or a capacity outside their limits, CLORA_ERROR_MEMORY when the
- * device has not enough memory
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for slots, a capacity or cache_tokens outside their limits,
+ * CLORA_ERROR_MEMORY when the device has not enough memory
  */
 CLORA_API clora_status clora_engine_create(clora_engine **out, clora_model *model, const clora_tokenizer *tokenizer,
                                            const clora_engine_options *options);
@@ -165,8 +170,8 @@ CLORA_API clora_status clora_engine_admit(clora_request **out, clora_engine *eng
                                           size_t count, const clora_request_options *options);
 
 /**
- * Compute the prompts of new requests, each of which gives its first token, then one more token for each request that
- * runs. Waits. Without requests it does nothing.
+ * Compute the prompts of new requests that the cache has room for, each of which gives its first token, then one more
+ * token for each request that runs. Waits. Without requests it does nothing.
  *
  * Where the texts of neighbouring slots have different adapters, or one of them none, the weights are still read once
  * for all; the low-rank terms come in two launches more for each weight, whatever their ranks (on the kernels for GPUs

@@ -23,8 +23,9 @@ typedef struct clora_session clora_session;
 /**
  * Make a session without tokens and without an adapter.
  *
- * The cache takes 2 * batch * capacity * layers * kv_heads * head_dim floats of device memory; a layer with a sliding
- * window has room for the window and about 700 tokens, if the capacity is more.
+ * The cache takes 2 * batch * capacity * layers * kv_heads * head_dim floats of device memory, the capacity rounded up
+ * to whole pages of 64 tokens; a layer with a sliding window has room for the window and about 700 tokens, if the
+ * capacity is more.
  *
  * @param[out] out       yours to free with clora_session_free()
  * @param[in]  model     kept until the session is freed

@@ -233,8 +233,7 @@ static void choose_beams(search *s) {
 }
 
 /* The other children go on in copies, where no beam goes on. */
-static clora_status copy_parents(search *s) {
-    clora_status status = CLORA_OK;
+static void copy_parents(search *s) {
     int free_one = 0;
 
     for (int i = 0; i < s->running; i++) {
@@ -243,12 +242,10 @@ static clora_status copy_parents(search *s) {
             continue;
         while (s->taken[free_one])
             free_one++;
-        TRY(session_copy(s->session, free_one, b->parent));
+        session_copy(s->session, free_one, b->parent);
         s->taken[free_one] = true;
         b->sequence = free_one;
     }
-done:
-    return status;
 }
 
 /* Whether the best beam could still pass the worst hypothesis, at the length that it has. */
@@ -289,7 +286,7 @@ static clora_status find(search *s, double *prefilled) {
         choose_beams(s);
         if (!goes_on(s))
             break;
-        TRY(copy_parents(s));
+        copy_parents(s);
         TRY(run_step(s));
     }
 done:

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/options.h"
 #include "infer/request.h"
+#include "model/session_pages.h"
 #include "tokenizer/tokenizer.h"
 
 /* Most tokens of a text where nobody says. */
@@ -47,7 +48,10 @@ static clora_status create_session(clora_session **out, clora_model *model, cons
     if (capacity > positions)
         return clora_fail(CLORA_ERROR_ARGUMENT, "slots of %zu tokens; the model has positions for 1 to %zu", capacity,
                           positions);
-    return clora_session_create(out, model, (int)o->slots, (int)capacity);
+    if (o->cache_tokens > 0 && o->cache_tokens < capacity)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a cache of %zu tokens for slots of up to %zu", o->cache_tokens,
+                          capacity);
+    return session_create(out, model, (int)o->slots, (int)capacity, o->cache_tokens);
 }
 
 clora_status clora_engine_create(clora_engine **out, clora_model *model, const clora_tokenizer *tokenizer,
@@ -129,6 +133,7 @@ clora_status engine_admit(clora_request **out, clora_engine *e, const int32_t *p
     TRY(check(e, prompt, count, options));
     TRY(session_prepare(e->session, options->adapter));
     TRY(request_create(out, e, slot, prompt, count, options));
+    (*out)->turn = ++e->turns;
     e->slot[slot] = *out;
 done:
     return status;
@@ -166,12 +171,26 @@ done:
     return status;
 }
 
+/* The slot of the request that has waited longest for its prompt; -1: none waits. */
+static int longest_waiting(const clora_engine *e) {
+    int found = -1;
+
+    for (int i = 0; i < e->slots; i++)
+        if (e->slot[i] && e->slot[i]->prompt && (found < 0 || e->slot[i]->turn < e->slot[found]->turn))
+            found = i;
+    return found;
+}
+
+/* Requests that wait, in turn: none passes one for which the cache has no room. */
 static clora_status prefill_new(clora_engine *e) {
     clora_status status = CLORA_OK;
 
-    for (int i = 0; i < e->slots; i++)
-        if (e->slot[i] && e->slot[i]->prompt)
-            TRY(prefill(e, i));
+    for (int i = longest_waiting(e); i >= 0; i = longest_waiting(e)) {
+        const clora_request *r = e->slot[i];
+        if (!session_promise(e->session, i, r->adapter, r->prompt, r->prompt_count, request_positions(r)))
+            break;
+        TRY(prefill(e, i));
+    }
 done:
     return status;
 }

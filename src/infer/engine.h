@@ -11,6 +11,7 @@ struct clora_engine {
     const clora_tokenizer *tokenizer;
     int slots;
     clora_request **slot; /* borrowed; NULL: free */
+    uint64_t turns;       /* requests that were admitted */
     float *logits;        /* (slots, V) */
     int32_t *last;        /* of a step: the last id of each slot, and its adapter */
     const clora_adapter **adapter;

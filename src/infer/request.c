@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "model/session_pages.h"
 
 bool text_ends(const clora_model *model, const clora_tokenizer *tokenizer, int32_t id) {
     const clora_model_info *info = clora_model_get_info(model);
@@ -53,6 +54,7 @@ static clora_status finish(clora_request *r, clora_finish how) {
 
     r->finish = status == CLORA_OK ? how : CLORA_FINISH_FAILED;
     r->engine->slot[r->slot] = NULL;
+    session_end(r->engine->session, r->slot);
     r->engine = NULL;
     release(r);
     r->ended = clock_seconds();
@@ -145,6 +147,12 @@ clora_status request_create(clora_request **out, clora_engine *e, int slot, cons
 done:
     clora_request_free(r);
     return status;
+}
+
+int request_positions(const clora_request *r) {
+    const size_t ids = r->max_tokens < r->room ? r->max_tokens : r->room;
+
+    return adapter_past(r->adapter) + r->prompt_count + (int)(ids > 0 ? ids - 1 : 0);
 }
 
 void request_begin(clora_request *r) {

@@ -9,6 +9,7 @@
 struct clora_request {
     clora_engine *engine; /* it has a slot there; NULL: it has ended */
     int slot;
+    uint64_t turn; /* its number among those admitted */
     clora_finish finish;
     int32_t *prompt; /* (prompt_count) until it is in the cache */
     int prompt_count;
@@ -30,6 +31,9 @@ struct clora_request {
 /* A request for a slot of the engine, which knows nothing of it yet. */
 clora_status request_create(clora_request **out, clora_engine *e, int slot, const int32_t *prompt, size_t count,
                             const clora_request_options *options);
+
+/* Positions that its text may come to in the cache. */
+int request_positions(const clora_request *r);
 
 /* Its prompt is being computed, and is in the cache. */
 void request_begin(clora_request *r);

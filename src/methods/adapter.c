@@ -17,7 +17,8 @@ static void destroy(shared *object) {
 void adapter_init(clora_adapter *adapter, const base_model *base, const method *method) {
     static _Atomic uint64_t made;
 
-    adapter->number = atomic_fetch_add(&made, 1) + 1;
+    adapter->number = adapter->factors = atomic_fetch_add(&made, 1) + 1;
+    adapter->scale = 1.0f;
     shared_init(&adapter->shared, destroy);
     shared_hold(base->model);
     adapter->base = *base;

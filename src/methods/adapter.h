@@ -15,9 +15,11 @@
  * method; everything else is behind the method's row (methods/method.h), whose own struct begins with this one.
  */
 struct clora_adapter {
-    shared shared;   /* held by the program, sessions, trainers and those it is joined in */
-    uint64_t number; /* no two that a process makes have the same, not even one after the other in one place */
-    base_model base; /* held too */
+    shared shared;    /* held by the program, sessions, trainers and those it is joined in */
+    uint64_t number;  /* no two that a process makes have the same, not even one after the other in one place */
+    uint64_t factors; /* the number of that whose factors it has: its own, but at another scale (scaled.c) */
+    float scale;      /* of these factors: 1, but at another scale */
+    base_model base;  /* held too */
     const struct method *method;
     int64_t parameters;  /* scalars that train, without padding */
     float dropout;       /* on the input of low-rank terms, in training */

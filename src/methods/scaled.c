@@ -57,6 +57,8 @@ clora_status clora_adapter_scale(clora_adapter **out, clora_adapter *adapter, fl
     adapter_init(&s->adapter, &adapter->base, &method_scaled);
     shared_hold(&adapter->shared);
     s->original = adapter;
+    s->adapter.factors = adapter->number;
+    s->adapter.scale = scale;
     s->adapter.parameters = adapter->parameters;
     s->adapter.dropout = adapter->dropout;
     s->adapter.saved = adapter->saved;

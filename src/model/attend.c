@@ -97,31 +97,20 @@ done:
 
 /* ---- with a cache ---- */
 
-/* The rows of the step's sequences in a layer's keys and values. */
-static clora_tensor cache_view(const workspace *ws, const kv_cache *cache, int l) {
-    const clora_tensor *kv = &cache->kv[l];
-    const int rows = kv_rows(cache, l);
-
-    return tensor_view(kv, cache->first * rows, ws->B * rows, 0, tensor_cols(kv));
-}
-
-/* How many of them stand before the step's. */
-static const clora_tensor *cache_past(const workspace *ws, const kv_cache *cache, int l) {
-    return model_window(&ws->model->config, l) > 0 ? &cache->window_past : &ws->past;
-}
-
 static clora_status attend_cached(workspace *ws, const selection *s, attention_activations *a, qkv_views *p,
                                   kv_cache *cache, int l) {
-    clora_tensor kv = cache_view(ws, cache, l);
-    const clora_tensor *past = cache_past(ws, cache, l);
-    const attention_shape shape = shape_of(ws, kv_rows(cache, l), l);
-    const clora_tensor k = half_of(&kv, 0), v = half_of(&kv, 1);
+    clora_tensor *kv = &cache->kv[l];
+    const clora_tensor k = half_of(kv, 0), v = half_of(kv, 1), pages = kv_table(cache, l, ws->B);
+    attention_shape shape = shape_of(ws, kv_rows(cache, l), l);
     clora_status status = CLORA_OK;
+
+    shape.pages = &pages;
+    shape.page = cache->page;
 
     if (is_normed(ws, l))
         TRY(norm_heads(ws, s, p, l));
-    TRY(op_rope_store(&kv, &a->qkv, &ws->positions, rope_of(ws, l), past, shape));
-    TRY(op_attention(workspace_att(ws, l), NULL, &p->q, &k, &v, past, first_of(ws, l), NULL, shape));
+    TRY(op_rope_store(kv, &a->qkv, &ws->positions, rope_of(ws, l), &ws->past, shape));
+    TRY(op_attention(workspace_att(ws, l), NULL, &p->q, &k, &v, &ws->past, first_of(ws, l), NULL, shape));
 done:
     return status;
 }

@@ -52,8 +52,11 @@ static clora_status read_cache(float *values, const clora_session *s, int P) {
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a prefix"));
     for (int l = 0; l < L; l++) {
         const int first = kv_first(&s->cache, l, 0);
-        const clora_tensor kv = kv_span(&s->cache, l, 0, first, P - first);
-        TRY(clora_tensor_read(&kv, layer + (size_t)first * (size_t)W));
+        for (int p = first, n; p < P; p += n) {
+            const clora_tensor kv = kv_span(&s->cache, l, 0, p, P - p);
+            n = kv.shape[0];
+            TRY(clora_tensor_read(&kv, layer + (size_t)p * (size_t)W));
+        }
         for (int p = first; p < P; p++)
             memcpy(values + ((size_t)p * (size_t)L + (size_t)l) * (size_t)W, layer + (size_t)p * (size_t)W,
                    (size_t)W * sizeof(*layer));

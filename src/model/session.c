@@ -10,10 +10,11 @@
 enum { LOGITS_ROWS = 64 };
 
 /* What goes to the device with each step. */
-enum { UPLOADS = 5 };
+enum { UPLOADS = 4 };
 
-static clora_status plan_cache(clora_session *s, int batch, int capacity, int prefill) {
+static clora_status plan_cache(clora_session *s, kv_size size) {
     const model_config *c = &s->model->config;
+    const int batch = size.B, capacity = size.capacity;
     clora_status status = CLORA_OK;
     int rows;
 
@@ -26,7 +27,7 @@ static clora_status plan_cache(clora_session *s, int batch, int capacity, int pr
     if (!s->host || !s->length || !s->before || !s->lost)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a session");
     arena_init(&s->memory, s->model->context);
-    TRY(kv_plan(&s->cache, &s->memory, c, batch, capacity, batch * prefill));
+    TRY(kv_plan(&s->cache, &s->memory, c, size));
     TRY(arena_add(&s->memory, &s->logits, CLORA_DTYPE_F32, batch > LOGITS_ROWS ? batch : LOGITS_ROWS, c->vocab));
     TRY(arena_commit(&s->memory));
     clora_session_reset(s);
@@ -47,15 +48,12 @@ static clora_status keep_texts(clora_session *s) {
     return CLORA_OK;
 }
 
-clora_status clora_session_create(clora_session **out, clora_model *model, int batch, int capacity) {
+clora_status session_create(clora_session **out, clora_model *model, int batch, int capacity, size_t positions) {
     clora_status status = CLORA_OK;
     clora_session *s;
     const int share = batch < 1 || batch > SESSION_ROWS ? 1 : divide_up(SESSION_ROWS, batch);
     const int prefill = capacity < share ? capacity : share;
 
-    NEED(out);
-    *out = NULL;
-    NEED(model);
     s = calloc(1, sizeof(*s));
     if (!s)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a session"));
@@ -66,7 +64,7 @@ clora_status clora_session_create(clora_session **out, clora_model *model, int b
     if (capacity < 1 || capacity > model->config.max_positions)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a session of %d tokens; the model has positions for 1 to %d", capacity,
                        model->config.max_positions));
-    TRY(plan_cache(s, batch, capacity, prefill));
+    TRY(plan_cache(s, (kv_size){batch, capacity, batch * prefill, positions}));
     TRY(workspace_plan(&s->ws, model, &(workspace_options){.B = batch, .T = prefill, .positions = capacity}));
     TRY(workspace_commit(s->ws));
     TRY(keep_texts(s));
@@ -77,7 +75,14 @@ clora_status clora_session_create(clora_session **out, clora_model *model, int b
     s = NULL;
 done:
     clora_session_free(s);
-    return clora_keep_cause(status);
+    return status;
+}
+
+clora_status clora_session_create(clora_session **out, clora_model *model, int batch, int capacity) {
+    NEED(out);
+    *out = NULL;
+    NEED(model);
+    return clora_keep_cause(session_create(out, model, batch, capacity, 0));
 }
 
 /* An adapter is held while it is selected. */
@@ -192,22 +197,18 @@ clora_status session_check_ids(const clora_session *s, const int32_t *ids, size_
     return CLORA_OK;
 }
 
-clora_status session_copy(clora_session *s, int to, int from) {
+void session_copy(clora_session *s, int to, int from) {
     const session_text *original = &s->text[from];
     const int length = s->length[from];
     session_text *text = &s->text[to];
-    clora_status status = CLORA_OK;
 
-    text->prompt = 0;
-    TRY(kv_copy(&s->cache, to, from, length));
+    kv_share(&s->cache, to, from, length);
     s->length[to] = length;
     memcpy(text->ids, original->ids, (size_t)length * sizeof(*text->ids));
     text->before = original->before;
     text->longer = original->longer;
     text->prompt = least(original->prompt, length);
     text->origin = original->origin;
-done:
-    return status;
 }
 
 size_t clora_session_reused(const clora_session *session) {

@@ -3,6 +3,7 @@
 
 #include <clora/generate.h>
 
+#include "base/ints.h"
 #include "methods/selection.h"
 #include "model/each_terms.h"
 #include "ops/tape.h"
@@ -11,7 +12,8 @@
 
 /* By what keys and values were made. */
 typedef struct text_origin {
-    uint64_t adapter; /* its number; 0: none */
+    uint64_t adapter; /* the number of that whose factors they are; 0: none */
+    float scale;      /* its strength */
     unsigned merges;  /* of adapters into the weights until then, and updates of what trains */
     unsigned updates;
 } text_origin;
@@ -23,10 +25,15 @@ typedef struct session_text {
     bool longer;        /* rotated as longer texts are, in a model whose rotations depend on the length */
     int prompt;         /* its first positions, whose keys and values others may share (session_share.h) */
     text_origin origin; /* of these */
+    int promised;       /* positions that it may come to (session_pages.h); 0: it has ended, or nobody asked */
+    uint64_t ended;     /* the number of its end among all */
 } session_text;
 
 /* More tokens than these, of all sequences together, are fed in pieces. */
 enum { SESSION_ROWS = 512 };
+
+/* clora_session_create() with a cache of so many positions for all sequences (0: as many as they may have). */
+clora_status session_create(clora_session **out, clora_model *model, int batch, int capacity, size_t positions);
 
 struct clora_session {
     clora_model *model;
@@ -47,12 +54,18 @@ struct clora_session {
     bool *lost;             /* a call failed after what a sequence was could not be restored */
     session_text *text;     /* of each sequence */
     int32_t *text_ids;
-    size_t reused; /* tokens of prompts that took what others had */
+    size_t reused;    /* tokens of prompts that took what others had */
+    uint64_t endings; /* of texts that had a promise */
 };
 
 /*
  * The sequences of a session may also go on alone, for texts of different lengths, and with an adapter each.
  */
+
+/* Tokens of each of B sequences that are fed at once. */
+static inline int session_longest(const clora_session *s, int B) {
+    return B < SESSION_ROWS ? least(SESSION_ROWS, s->ws->max_rows) / B : 1;
+}
 
 /* The ids are in the vocabulary; the adapter (or NULL) is the model's, and there is room for its term. */
 clora_status session_check_ids(const clora_session *s, const int32_t *ids, size_t count);
@@ -65,8 +78,8 @@ static inline bool session_has_lost(const clora_session *s, int sequence) {
     return s->lost[sequence];
 }
 
-/* Sequence `to` becomes a copy of another: its tokens, keys and values. Enqueued. */
-clora_status session_copy(clora_session *s, int to, int from);
+/* Sequence `to` becomes a copy of another: its tokens, keys and values. */
+void session_copy(clora_session *s, int to, int from);
 
 /* Append T tokens to one sequence, with the logits (V) of the last; append one to each of sequences 0 .. B - 1, with
  * logits (B, V). A sequence whose id is SESSION_IDLE takes part in the step, and stays as it is. These two wait. */

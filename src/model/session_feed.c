@@ -8,6 +8,7 @@
 #include "model/family.h"
 #include "model/head.h"
 #include "model/layer_types.h"
+#include "model/session_pages.h"
 #include "model/session_share.h"
 #include "ops/ops.h"
 
@@ -68,24 +69,16 @@ done:
     return status;
 }
 
-/* In layers with a window: the rows before those of the step, and the first that each of these sees. */
-static clora_status send_window(clora_session *s, const piece *p, int32_t *past) {
+/* In layers with a window: the first position that each of the step's sees. */
+static clora_status send_window(clora_session *s, const piece *p, int32_t *first) {
     workspace *ws = s->ws;
     const int window = model_largest_window(&s->model->config);
-    const int *length = s->length + p->first, *gone = s->cache.gone + p->first;
-    int32_t *first = past + ws->B;
-    clora_status status = CLORA_OK;
 
     if (window == 0)
         return CLORA_OK;
-    for (int b = 0; b < ws->B; b++)
-        past[b] = is_idle(p, b) ? NOWHERE : length[b] - gone[b];
     for (int i = 0; i < ws->M; i++)
-        first[i] = is_idle(p, i / ws->T) ? 0 : most(0, length[i / ws->T] + i % ws->T - window + 1) - gone[i / ws->T];
-    TRY(tensor_send(&s->cache.window_past, (size_t)ws->B, past));
-    TRY(tensor_send(&ws->window_first, (size_t)ws->M, first));
-done:
-    return status;
+        first[i] = is_idle(p, i / ws->T) ? 0 : most(0, s->length[p->first + i / ws->T] + i % ws->T - window + 1);
+    return tensor_send(&ws->window_first, (size_t)ws->M, first);
 }
 
 /* Room for T tokens more in each sequence of the piece. */
@@ -99,9 +92,8 @@ static clora_status make_room(clora_session *s, const piece *p, int T) {
         if (s->length[b] == 0)
             kv_begin(&s->cache, b, 0);
         s->text[b].prompt = least(s->text[b].prompt, s->length[b]); /* what follows is overwritten */
-        s->lost[b] = true;                                          /* if this fails */
+        session_find_pages(s, b, T);
         TRY(kv_make_room(&s->cache, b, s->length[b], T));
-        s->lost[b] = false;
     }
 done:
     return status;
@@ -140,6 +132,7 @@ static clora_status feed(clora_session *s, const piece *p, int t0, int T) {
     TRY(tensor_send(&ws->positions, (size_t)(B * T), positions));
     TRY(tensor_send(&ws->past, (size_t)B, past));
     TRY(send_window(s, p, past + B));
+    TRY(kv_send(&s->cache));
     TRY(run_step(s, p->select));
     for (int b = 0; b < B; b++)
         length[b] += is_idle(p, b) ? 0 : T;
@@ -202,19 +195,32 @@ done:
 
 /* ---- what an adapter has before a sequence's tokens ---- */
 
+/* A layer's keys and values, page by page. */
+static clora_status place_layer(clora_session *s, const clora_adapter *adapter, int l, int sequence) {
+    const int P = adapter_prefix_length(adapter);
+    const clora_tensor all = adapter_prefix_of(adapter, l);
+    clora_status status = CLORA_OK;
+
+    for (int p = kv_first(&s->cache, l, sequence), n; p < P; p += n) {
+        clora_tensor kv = kv_span(&s->cache, l, sequence, p, P - p);
+        n = kv.shape[0];
+        const clora_tensor prefix = tensor_view(&all, p, n, 0, tensor_cols(&all));
+        TRY(op_past_join(&kv, &prefix, NULL, 1));
+    }
+done:
+    return status;
+}
+
 /* The keys and values of its prefix. */
 static clora_status place_prefix(clora_session *s, const clora_adapter *adapter, int sequence) {
     const int P = adapter_prefix_length(adapter);
     clora_status status = CLORA_OK;
 
     kv_begin(&s->cache, sequence, P);
-    for (int l = 0; P > 0 && l < s->model->config.layers; l++) {
-        const int first = kv_first(&s->cache, l, sequence);
-        const clora_tensor all = adapter_prefix_of(adapter, l);
-        const clora_tensor prefix = tensor_view(&all, first, P - first, 0, tensor_cols(&all));
-        clora_tensor kv = kv_span(&s->cache, l, sequence, first, P - first);
-        TRY(op_past_join(&kv, &prefix, NULL, 1));
-    }
+    session_find_pages(s, sequence, P);
+    TRY(kv_make_room(&s->cache, sequence, 0, P));
+    for (int l = 0; l < s->model->config.layers; l++)
+        TRY(place_layer(s, adapter, l, sequence));
     s->length[sequence] = P;
 done:
     return status;
@@ -315,7 +321,7 @@ static void restore(clora_session *s) {
 static clora_status forward(clora_session *s, float *logits, const piece *asked, bool all) {
     selection select;
     piece whole = *asked, *p = &whole;
-    const int longest = p->B < SESSION_ROWS ? least(SESSION_ROWS, s->ws->max_rows) / p->B : 1;
+    const int longest = session_longest(s, p->B);
     beginning from = {0};
     clora_status status = CLORA_OK;
 
@@ -327,7 +333,7 @@ static clora_status forward(clora_session *s, float *logits, const piece *asked,
         from = session_find_beginning(s, p->first, p->select->adapter, p->ids, p->T, longest);
     TRY(choose_rotations(s, p));
     if (from.tokens > 0)
-        TRY(session_take_beginning(s, p->first, from));
+        session_take_beginning(s, p->first, from);
     TRY(begin(s, p));
     TRY(select_terms(&select, s, p));
     p->select = &select;

@@ -15,7 +15,7 @@ static attention_shape shape_of(const clora_session *s, int T, int S) {
 
 /* The fewest rows that go by the kernels for many. */
 static int many_rows(const clora_session *s) {
-    const int rows[] = {s->cache.capacity, s->cache.window_rows};
+    const int rows[] = {s->cache.capacity, s->cache.windows.rows};
     int T = GEMV_MOST_ROWS + 1;
 
     for (int i = 0; i < 2; i++)
@@ -29,7 +29,7 @@ static int many_rows(const clora_session *s) {
 static int useful(const clora_session *s, int common, int T, int longest) {
     const int many = many_rows(s), n = least(common, T - 1), first = n / longest * longest;
     const int end = least(first + longest, T), taken = most(first, least(n, end - many));
-    const attention_shape shape = shape_of(s, T, s->cache.window_rows);
+    const attention_shape shape = shape_of(s, T, s->cache.windows.rows);
     const int window = model_largest_window(&s->model->config);
     const int together = window > 0 ? attention_lanes(s->model->context, shape) : 1;
     const int tokens = first + (taken - first) / together * together;
@@ -38,13 +38,14 @@ static int useful(const clora_session *s, int common, int T, int longest) {
 }
 
 static text_origin origin_of(const clora_session *s, const clora_adapter *adapter) {
-    return (text_origin){.adapter = adapter ? adapter->number : 0,
+    return (text_origin){.adapter = adapter ? adapter->factors : 0,
+                         .scale = adapter ? adapter->scale : 1.0f,
                          .merges = s->model->merged.changes,
                          .updates = s->model->context->updates};
 }
 
 static bool is_same(text_origin a, text_origin b) {
-    return a.adapter == b.adapter && a.merges == b.merges && a.updates == b.updates;
+    return a.adapter == b.adapter && a.scale == b.scale && a.merges == b.merges && a.updates == b.updates;
 }
 
 static int common_of(const session_text *text, const int32_t *ids, int T) {
@@ -75,21 +76,17 @@ beginning session_find_beginning(const clora_session *s, int sequence, const clo
     return best;
 }
 
-clora_status session_take_beginning(clora_session *s, int sequence, beginning from) {
+void session_take_beginning(clora_session *s, int sequence, beginning from) {
     const session_text *original = &s->text[from.sequence];
     session_text *text = &s->text[sequence];
     const int length = original->before + from.tokens;
-    clora_status status = CLORA_OK;
 
     if (text != original) {
-        text->prompt = 0;
-        TRY(kv_copy(&s->cache, sequence, from.sequence, length));
+        kv_share(&s->cache, sequence, from.sequence, length);
         memcpy(text->ids, original->ids, (size_t)length * sizeof(*text->ids));
     }
     text->prompt = s->length[sequence] = length;
     s->reused += (size_t)from.tokens;
-done:
-    return status;
 }
 
 void session_keep_beginning(clora_session *s, int sequence, const clora_adapter *adapter, int T, int longest) {

@@ -11,13 +11,29 @@ static bool is_list(const clora_tensor *t, size_t n) {
     return clora_tensor_count(t) >= n && tensor_is_dense(t);
 }
 
+void launch_pages(launch *l, attention_shape s, const clora_tensor *any) {
+    const page_arguments pages = attention_pages(s);
+
+    launch_tensor(l, s.pages ? s.pages : any);
+    launch_int(l, pages.count);
+    launch_int(l, pages.bits);
+}
+
+bool attention_has_rows(const clora_tensor *kv, attention_shape s) {
+    if (!s.pages)
+        return tensor_rows(kv) == (size_t)s.B * (size_t)s.S;
+    return s.page > 0 && (s.page & (s.page - 1)) == 0 && tensor_rows(kv) % (size_t)s.page == 0 &&
+           tensor_rows(s.pages) == (size_t)s.B && s.pages->dtype == CLORA_DTYPE_I32 && tensor_is_dense(s.pages);
+}
+
 static clora_status check(const char *op, const clora_tensor *y, const clora_tensor *q, const clora_tensor *k,
                           const clora_tensor *v, const clora_tensor *past, const clora_tensor *first,
                           attention_shape s) {
-    const size_t M = (size_t)s.B * (size_t)s.T, keys = (size_t)s.B * (size_t)s.S;
+    const size_t M = (size_t)s.B * (size_t)s.T;
 
     if (s.G < 1 || s.H % s.G != 0 || !is_matrix(y, M, s.H * s.D) || !is_matrix(q, M, s.H * s.D) ||
-        !is_matrix(k, keys, s.G * s.D) || !is_matrix(v, keys, s.G * s.D))
+        !attention_has_rows(k, s) || tensor_cols(k) != s.G * s.D || !attention_has_rows(v, s) ||
+        tensor_cols(v) != s.G * s.D)
         return clora_fail(CLORA_ERROR_SHAPE, "%s: y%s q%s k%s v%s for B %d T %d S %d H %d G %d D %d", op,
                           tensor_shape_text(y), tensor_shape_text(q), tensor_shape_text(k), tensor_shape_text(v), s.B,
                           s.T, s.S, s.H, s.G, s.D);
@@ -35,10 +51,10 @@ static kernel_key key_of(attention_shape s) {
 /* The kernels of attention_backward.cl, by its PASS. */
 typedef enum pass { DELTA, QUERY_GRADIENT, KEY_GRADIENT } pass;
 
-/* Set the head size and the lanes of a group, as many as leave room in local memory for `tiles` of D and `blocks` of BK
- * rows: WG work-items of a lane each, or NV vectors of one item. Returns the lanes. */
-static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks) {
-    const size_t rows = (size_t)tiles * (size_t)D + (size_t)blocks * (size_t)launch_parameter(l, "BK");
+/* Set the head size and the lanes of a group, as many as leave room in local memory for `tiles` of D, `blocks` of BK,
+ * and `more` rows: WG work-items of a lane each, or NV vectors of one item. Returns the lanes. */
+static size_t define_lanes(launch *l, int *group, int D, int tiles, int blocks, int more) {
+    const size_t rows = (size_t)tiles * (size_t)D + (size_t)blocks * (size_t)launch_parameter(l, "BK") + (size_t)more;
     const int width = launch_parameter(l, "VW");
     int vectors = launch_parameter(l, "VECTORS");
 
@@ -99,6 +115,7 @@ static void launch_forward(launch *l, clora_tensor *y, clora_tensor *lse, const 
     launch_tensor(l, past);
     launch_tensor(l, first);
     launch_shape(l, s);
+    launch_pages(l, s, past);
 }
 
 /* Heads that a work-group makes from one reading of their keys: as many as leave four groups for each compute unit. */
@@ -159,7 +176,7 @@ clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor
         return attention_rows(y, lse, q, k, v, past, first, s);
     do {
         launch_begin(&l, y->context, "attention", key_of(s));
-        lanes = define_lanes(&l, &group, s.D, 2, 1);
+        lanes = define_lanes(&l, &group, s.D, 2, 1, launch_parameter(&l, "MR"));
         launch_define(&l, "FORKED", s.forked);
         define_variant(&l, s);
     } while (launch_again(&l));
@@ -212,7 +229,7 @@ static clora_status run_dq(clora_tensor *dq, const gradient_inputs *in, attentio
 
     do {
         launch_begin(&l, dq->context, "attention_dq", key_of(s));
-        lanes = define_lanes(&l, &group, s.D, 3, 2);
+        lanes = define_lanes(&l, &group, s.D, 3, 2, 0);
         launch_define(&l, "PASS", QUERY_GRADIENT);
         launch_define(&l, "FORKED", s.forked);
         define_variant(&l, s);
@@ -257,7 +274,7 @@ static clora_status run_backward(clora_tensor *dq, clora_tensor *parts, clora_te
 
     do {
         launch_begin(&l, dk->context, "attention_backward", key_of(s));
-        const int lanes = (int)define_lanes(&l, &group, s.D, 5, 2);
+        const int lanes = (int)define_lanes(&l, &group, s.D, 5, 2, 0);
         blocks = divide_up(s.S, lanes);
         count = parts_of(dk->context, s, blocks);
         launch_define(&l, "PASS", KEY_GRADIENT);
@@ -298,7 +315,7 @@ clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_ten
     TRY(check("attention_backward", y, q, k, v, past, first, s));
     TRY(check("attention_backward (gradients)", dy, dq, dk, dv, past, first, s));
     if (!is_matrix(lse, M, s.H) || !is_matrix(delta, M, s.H) || !tensor_is_dense(lse) || !tensor_is_dense(delta) ||
-        !is_list(last, (size_t)s.B * (size_t)(s.S - s.prefix)))
+        !is_list(last, (size_t)s.B * (size_t)(s.S - s.prefix)) || s.pages)
         TRY(clora_fail(CLORA_ERROR_SHAPE, "attention_backward: lse%s delta%s last%s for B %d T %d S %d H %d prefix %d",
                        tensor_shape_text(lse), tensor_shape_text(delta), tensor_shape_text(last), s.B, s.T, s.S, s.H,
                        s.prefix));

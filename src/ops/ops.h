@@ -172,11 +172,15 @@ clora_status op_rope(clora_tensor *x, const clora_tensor *positions, const clora
  *   partial: of the prefix only those s from first's second column on; first is i32 (B*T, 2) then
  *   forked: of the keys, query t sees only those with t <= last[s], so that parts of a row with a beginning in common
  *           do not see one another. Without it last may be NULL in op_attention.
+ *   pages: i32 (B, count), forward alone: k and v are pages of `page` rows, a power of two, and the key at index s of
+ *           sequence b is row s % page of page pages[b][s / page]; NULL: row b*S + s
  */
 typedef struct attention_shape {
     int B, T, S, H, G, D, prefix;
     bool forked, partial;
     float scale, cap;
+    const clora_tensor *pages;
+    int page;
 } attention_shape;
 
 clora_status op_attention(clora_tensor *y, clora_tensor *lse, const clora_tensor *q, const clora_tensor *k,
@@ -197,8 +201,8 @@ clora_status op_attention_backward(clora_tensor *dq, clora_tensor *dk, clora_ten
                                    const clora_tensor *lse, const clora_tensor *past, const clora_tensor *first,
                                    const clora_tensor *last, attention_shape shape);
 
-/* What decoding does between qkv (B*T, (H+2G)*D) = [q, k, v] and attention: q rotated in place; row past[b] + t of the
- * sequence's S rows in cache (B*S, 2G*D) overwritten = [k rotated, v].
+/* What decoding does between qkv (B*T, (H+2G)*D) = [q, k, v] and attention: q rotated in place; the row of index
+ * past[b] + t of the sequence in cache (2G*D columns, in pages or B*S rows) overwritten = [k rotated, v].
  * positions i32 (B*T) and table as for op_rope */
 clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
                            const clora_tensor *table, const clora_tensor *past, attention_shape shape);

@@ -1,4 +1,4 @@
-#include "ops/launch.h"
+#include "ops/attention.h"
 #include "ops/tape_note.h"
 
 /* A table for columns of heads of size D. */
@@ -42,7 +42,7 @@ clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_t
     launch l;
 
     if (s.H < 1 || s.G < 1 || !rotates(table, s.D) || tensor_rows(qkv) != M ||
-        tensor_cols(qkv) != (s.H + 2 * s.G) * s.D || tensor_rows(cache) != (size_t)s.B * (size_t)s.S ||
+        tensor_cols(qkv) != (s.H + 2 * s.G) * s.D || !attention_has_rows(cache, s) ||
         tensor_cols(cache) != 2 * s.G * s.D || clora_tensor_count(positions) != M ||
         clora_tensor_count(past) < (size_t)s.B)
         return clora_fail(CLORA_ERROR_SHAPE,
@@ -65,5 +65,6 @@ clora_status op_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_t
     launch_int(&l, s.S);
     launch_int(&l, s.H);
     launch_int(&l, s.G);
+    launch_pages(&l, s, past);
     return launch_run(&l, (size_t)s.T * group, (size_t)s.B, 1, group, 1, 1);
 }

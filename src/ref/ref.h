@@ -117,6 +117,11 @@ void ref_past_embed_backward(float *dpast, const float *dx, const int32_t *ids, 
 
 /* ---- attention (attention.c) ---- */
 
+/* Rows of W columns in pages: row s of sequence b is row s % page of page pages[b][s / page]; `count` pages a sequence.
+ * read: x (B*S, W) overwritten with them; write: they with x. */
+void ref_pages_read(float *x, const float *in, const int32_t *pages, int count, int page, int B, int S, int W);
+void ref_pages_write(float *in, const float *x, const int32_t *pages, int count, int page, int B, int S, int W);
+
 /* Sizes as in ops.h's attention_shape; a query that sees no key gives y = 0 and lse = -infinity. lse may be NULL. */
 typedef struct ref_attention_shape {
     int B, T, S, H, G, D, prefix;

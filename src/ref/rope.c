@@ -22,3 +22,19 @@ void ref_cache_store(float *cache, const float *x, const int32_t *past, int B, i
             memcpy(cache + ((size_t)b * (size_t)S + (size_t)(past[b] + t)) * (size_t)W,
                    x + ((size_t)b * (size_t)T + (size_t)t) * (size_t)W, (size_t)W * sizeof(*x));
 }
+
+static size_t page_row(const int32_t *pages, int count, int page, int b, int s) {
+    return (size_t)pages[(size_t)b * (size_t)count + (size_t)(s / page)] * (size_t)page + (size_t)(s % page);
+}
+
+void ref_pages_read(float *x, const float *in, const int32_t *pages, int count, int page, int B, int S, int W) {
+    for (int i = 0; i < B * S; i++)
+        memcpy(x + (size_t)i * (size_t)W, in + page_row(pages, count, page, i / S, i % S) * (size_t)W,
+               (size_t)W * sizeof(*x));
+}
+
+void ref_pages_write(float *in, const float *x, const int32_t *pages, int count, int page, int B, int S, int W) {
+    for (int i = 0; i < B * S; i++)
+        memcpy(in + page_row(pages, count, page, i / S, i % S) * (size_t)W, x + (size_t)i * (size_t)W,
+               (size_t)W * sizeof(*x));
+}

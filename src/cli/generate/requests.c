@@ -54,6 +54,15 @@ const opt requests_options[] = {
      .high = 2147483647,
      .standard = "what the longest request takes",
      .help = "tokens that a slot has room for, with what an adapter has before them"},
+    {.name = "cache-tokens",
+     .type = OPT_INT,
+     .offset = FIELD(cache_tokens),
+     .value = "N",
+     .low = 1,
+     .high = 2147483647,
+     .standard = "slots times capacity",
+     .help = "tokens that the cache of all slots has room for, at least the capacity: a text waits until there is room "
+             "for its prompt and \"max_tokens\"; a beginning that prompts have in common counts once"},
     {.name = "order",
      .type = OPT_CHOICE,
      .offset = FIELD(order),
@@ -65,7 +74,7 @@ const opt requests_options[] = {
 
 int requests_check(const cli_state *cli, const requests_args *args, const opt_group *groups, int count) {
     static const char *const others[] = {"prompt", "jsonl", "adapter", "beams", "length-penalty", "batch-size"};
-    static const char *const own[] = {"adapters", "adapter-memory", "slots", "capacity", "order"};
+    static const char *const own[] = {"adapters", "adapter-memory", "slots", "capacity", "cache-tokens", "order"};
 
     for (size_t i = 0; args->file && i < sizeof(others) / sizeof(others[0]); i++)
         if (opt_given(groups, count, others[i]))
@@ -292,6 +301,7 @@ static int open_run(run *r, clora_model *model, const clora_tokenizer *tokenizer
         r->answers[i].run = r;
     engine.slots = count_of(r) < (size_t)r->args->slots ? count_of(r) : (size_t)r->args->slots;
     engine.capacity = (size_t)capacity_of(r, model);
+    engine.cache_tokens = (size_t)r->args->cache_tokens;
     cache.memory = r->args->adapter_memory;
     if ((r->args->adapters && clora_adapter_cache_create(&r->cache, model, r->args->adapters, &cache) != CLORA_OK) ||
         clora_engine_create(&r->engine, model, tokenizer, &engine) != CLORA_OK)

@@ -9,7 +9,7 @@
 typedef struct requests_args {
     const char *file, *adapters;
     uint64_t adapter_memory;
-    int slots, capacity, order;
+    int slots, capacity, cache_tokens, order;
 } requests_args;
 
 #define REQUESTS_ARGS_INIT \
