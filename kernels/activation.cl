@@ -18,15 +18,10 @@ static inline V gate_gradient(const V g, const V s) {
     return s * fma(g * GATE_SLOPE(g), 1.0f - s, (V)(1.0f));
 }
 
-__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
-swiglu(TENSOR(float, y), const int y_stride, TENSOR(const float, gu), const int gu_stride, const int F) {
-    AT(y);
-    AT(gu);
-    const size_t m = get_global_id(1);
-    const int start = get_global_id(0) * BLOCK, end = min(start + BLOCK, F);
-    __global const float *g = gu + m * gu_stride, *u = g + F;
+// Columns from `start` on, a multiple of VW, to end.
+static inline void gate_columns(__global float *y, __global const float *g, __global const float *u, const int start,
+                                const int end) {
     int i = start;
-    y += m * y_stride;
     for (; i + VW <= end; i += VW) {
         const V x = LOAD(g + i);
         STORE(x * sigmoid(GATE_INNER(x)) * LOAD(u + i), y + i);
@@ -35,6 +30,16 @@ swiglu(TENSOR(float, y), const int y_stride, TENSOR(const float, gu), const int 
     for (; i < end; i++)
         y[i] = g[i] / (1.0f + exp(-GATE_INNER(g[i]))) * u[i];
 #endif
+}
+
+__kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+swiglu(TENSOR(float, y), const int y_stride, TENSOR(const float, gu), const int gu_stride, const int F) {
+    AT(y);
+    AT(gu);
+    const size_t m = get_global_id(1);
+    const int start = get_global_id(0) * BLOCK;
+    __global const float *g = gu + m * gu_stride;
+    gate_columns(y + m * y_stride, g, g + F, start, min(start + BLOCK, F));
 }
 
 // No restrict: dgu may be gu, and y may be dy. Every element is read before its own place is written.

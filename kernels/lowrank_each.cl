@@ -39,20 +39,12 @@ static inline size_t place_of(__global const int *at) {
     return (size_t)(uint)at[0] | (size_t)(uint)at[1] << 32;
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-lowrank_each_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x), const int x_stride,
-                  TENSOR(const int, table), const int T, const int K, BUFFERS) {
-    AT(u);
-    AT(x);
-    AT(table);
-    __global const float *const buffers[] = ALL_BUFFERS;
-    const int m = get_global_id(0), first = get_global_id(1) * RANKS;
-    __global const int *term = table + (size_t)(m / T) * TERM_INTS;
+// Row m of u, ranks from `first` on, below R.
+INLINE void each_down(__global float *u, const int u_stride, __global const float *x, const int x_stride,
+                      __global const int *term, __global const float *buffer, const int m, const int K,
+                      const int first) {
     const int R = term[TERM_RANKS], last = min(R, first + RANKS);
-    if (first >= R)
-        return;
-    __global const float *a = buffers[term[TERM_A_BUFFER]] + place_of(term + TERM_A);
-    lowrank_down(u, u_stride, x, x_stride, a, 0, K, R, m, m + 1, first, last, RANKS);
+    lowrank_down(u, u_stride, x, x_stride, buffer + place_of(term + TERM_A), 0, K, R, m, m + 1, first, last, 1, RANKS);
     for (int i = 0; i < 4; i++) {
         __global const int *module = term + TERM_MODULES + i * MODULE_INTS;
         const int end = min(last, module[MODULE_ROW] + module[MODULE_RANK]);
@@ -61,21 +53,11 @@ lowrank_each_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x), 
     }
 }
 
-// begin1 to begin3: the first panel of W0's second module and those after it.
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-lowrank_each_up(TENSOR(float, y), const int y_stride, TENSOR(const float, u), const int u_stride,
-                TENSOR(const int, table), TENSOR(const int, columns), const int T, const int panels, const int share,
-                const int begin1, const int begin2, const int begin3, BUFFERS) {
-    AT(y);
-    AT(u);
-    AT(table);
-    AT(columns);
-    __global const float *const buffers[] = ALL_BUFFERS;
-    const int m = get_global_id(0), begin = get_global_id(1) * share, end = min(panels, begin + share);
-    __global const int *term = table + (size_t)(m / T) * TERM_INTS;
-    if (term[TERM_RANKS] == 0)
-        return;
-    __global const float *b = buffers[term[TERM_B_BUFFER]] + place_of(term + TERM_B), *no_bias = 0;
+// W0's panels from begin to end, of which modules after the first begin at begin1 to begin3.
+INLINE void each_up(__global float *y, const int y_stride, __global const float *u, const int u_stride,
+                    __global const int *term, __global const float *buffer, __global const int *columns, const int m,
+                    const int begin, const int end, const int begin1, const int begin2, const int begin3) {
+    __global const float *b = buffer + place_of(term + TERM_B), *no_bias = 0;
     for (int p = begin; p < end; p++) {
         const int i = (p >= begin1) + (p >= begin2) + (p >= begin3);
         __global const int *module = term + TERM_MODULES + i * MODULE_INTS;
@@ -92,4 +74,33 @@ lowrank_each_up(TENSOR(float, y), const int y_stride, TENSOR(const float, u), co
         row[0] = (size_t)m * y_stride;
         FINISH(c, 1, y + col, row, 1, lanes);
     }
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+lowrank_each_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x), const int x_stride,
+                  TENSOR(const int, table), const int T, const int K, BUFFERS) {
+    AT(u);
+    AT(x);
+    AT(table);
+    __global const float *const buffers[] = ALL_BUFFERS;
+    const int m = get_global_id(0), first = get_global_id(1) * RANKS;
+    __global const int *term = table + (size_t)(m / T) * TERM_INTS;
+    if (first < term[TERM_RANKS])
+        each_down(u, u_stride, x, x_stride, term, buffers[term[TERM_A_BUFFER]], m, K, first);
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+lowrank_each_up(TENSOR(float, y), const int y_stride, TENSOR(const float, u), const int u_stride,
+                TENSOR(const int, table), TENSOR(const int, columns), const int T, const int panels, const int share,
+                const int begin1, const int begin2, const int begin3, BUFFERS) {
+    AT(y);
+    AT(u);
+    AT(table);
+    AT(columns);
+    __global const float *const buffers[] = ALL_BUFFERS;
+    const int m = get_global_id(0), begin = get_global_id(1) * share;
+    __global const int *term = table + (size_t)(m / T) * TERM_INTS;
+    if (term[TERM_RANKS] > 0)
+        each_up(y, y_stride, u, u_stride, term, buffers[term[TERM_B_BUFFER]], columns, m, begin,
+                min(panels, begin + share), begin1, begin2, begin3);
 }

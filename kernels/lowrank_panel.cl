@@ -38,36 +38,37 @@ static inline V load_some(__global const float *p, const int lanes) {
     return LOAD(lane);
 }
 
-// u's rows from begin to end and ranks from first to last, `tile` at a time, a constant of the caller; scales may be
-// null.
+// u's rows from begin to end, `rows` at a time (up to DM), and ranks from first to last, `tile` at a time: constants of
+// the caller. scales may be null.
 INLINE void lowrank_down(__global float *u, const int u_stride, __global const float *x, const int x_stride,
                          __global const float *f, __global const float *scales, const int C, const int R,
-                         const int begin, const int end, const int first, const int last, const int tile) {
+                         const int begin, const int end, const int first, const int last, const int rows,
+                         const int tile) {
     const int whole = C / NR * NR;
-    for (int m = begin; m < end; m += DM) {
+    for (int m = begin; m < end; m += rows) {
         size_t row[DM];
-        UNROLL for (int i = 0; i < DM; i++) row[i] = (size_t)min(m + i, end - 1) * x_stride;
+        UNROLL for (int i = 0; i < rows; i++) row[i] = (size_t)min(m + i, end - 1) * x_stride;
         for (int r = first; r < last; r += tile) {
             V sum[DM][MOST_DR];
             size_t rank[MOST_DR];
             UNROLL for (int j = 0; j < tile; j++) rank[j] = (size_t)min(r + j, last - 1) * NR;
-            UNROLL for (int i = 0; i < DM; i++) UNROLL for (int j = 0; j < tile; j++) sum[i][j] = (V)(0.0f);
+            UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < tile; j++) sum[i][j] = (V)(0.0f);
             for (int c = 0; c < whole; c += NR)
                 UNROLL for (int e = 0; e < NR; e += VW) {
                     V part[DM];
-                    UNROLL for (int i = 0; i < DM; i++) part[i] = LOAD(x + row[i] + c + e);
+                    UNROLL for (int i = 0; i < rows; i++) part[i] = LOAD(x + row[i] + c + e);
                     UNROLL for (int j = 0; j < tile; j++) {
                         const V factor = LOAD(f + (size_t)c * R + rank[j] + e);
-                        UNROLL for (int i = 0; i < DM; i++) sum[i][j] = fma(part[i], factor, sum[i][j]);
+                        UNROLL for (int i = 0; i < rows; i++) sum[i][j] = fma(part[i], factor, sum[i][j]);
                     }
                 }
             for (int e = 0; whole + e < C; e += VW)
-                for (int i = 0; i < DM; i++) {
+                for (int i = 0; i < rows; i++) {
                     const V part = load_some(x + row[i] + whole + e, C - whole - e);
                     for (int j = 0; j < tile; j++)
                         sum[i][j] = fma(part, LOAD(f + (size_t)whole * R + rank[j] + e), sum[i][j]);
                 }
-            UNROLL for (int i = 0; i < DM; i++) UNROLL for (int j = 0; j < tile; j++) if (m + i < end && r + j < last)
+            UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < tile; j++) if (m + i < end && r + j < last)
                 u[(size_t)(m + i) * u_stride + r + j] = (scales ? scales[r + j] : 1.0f) * sum_lanes(sum[i][j]);
         }
     }
@@ -82,7 +83,8 @@ lowrank_panel_down(TENSOR(float, u), const int u_stride, TENSOR(const float, x),
     AT(f);
     AT(scales);
     const int begin = get_global_id(0) * MB, first = get_global_id(1) * RB;
-    lowrank_down(u, u_stride, x, x_stride, f, scales, C, R, begin, min(M, begin + MB), first, min(R, first + RB), DR);
+    lowrank_down(u, u_stride, x, x_stride, f, scales, C, R, begin, min(M, begin + MB), first, min(R, first + RB), DM,
+                 DR);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void

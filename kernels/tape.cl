@@ -1,6 +1,7 @@
 // The calls of a step that decodes, in one launch: for CPUs, where a launch takes as long as a small kernel's work.
 // The host records them as phases (tape_phase.h); what a phase makes is said where its function is: embedding, matvec,
-// lowrank_panel, norm, rope, attention_row, bottleneck, convert, layernorm, gelu and positions .cl.
+// lowrank_panel, norm, rope, attention_row, bottleneck, convert, layernorm, gelu, positions,
+// activation and lowrank_each .cl.
 //
 // The work is a list of tasks, numbered on from phase to phase. Groups draw tickets for them in order. A task waits
 // until those of the phases before are done, which other groups hold that are running already: no group waits for one
@@ -124,7 +125,7 @@ INLINE void run_down(tickets *counter, __global const tape_phase *phase, slots b
         const int r = TASK(&t, phase) * ranks;
         await(&t, phase->early);
         lowrank_down(PLACE(float, p->u), p->u_stride, FLOATS(p->x), p->x_stride, FLOATS(p->a), FLOATS(p->scales), p->K,
-                     p->R, 0, p->M, r, min(p->R, r + ranks), ranks);
+                     p->R, 0, p->M, r, min(p->R, r + ranks), DM, ranks);
     }
     *counter = t;
 }
@@ -248,6 +249,46 @@ static inline void run_scale(tickets *t, __global const tape_phase *phase, slots
     }
 }
 
+static inline void run_swiglu(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_swiglu *p = &phase->call.swiglu;
+    EACH_TASK(t, phase) {
+        const int parts = (p->F + p->columns - 1) / p->columns, from = TASK(t, phase) % parts * p->columns;
+        const size_t m = TASK(t, phase) / parts;
+        __global const float *g = FLOATS(p->gu) + m * p->gu_stride;
+        await(t, phase->early);
+        gate_columns(PLACE(float, p->y) + m * p->y_stride, g, g + p->F, from, min(p->F, from + p->columns));
+    }
+}
+
+// The i-th buffer of a table of terms.
+#define TERM_BUFFER(p, i) ((__global const float *)buffers[INTS((p)->slots)[i]])
+
+INLINE void run_each_down(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_each_down *p = &phase->call.each_down;
+    EACH_TASK(t, phase) {
+        const int m = TASK(t, phase) / p->parts, first = TASK(t, phase) % p->parts * RANKS;
+        __global const int *term = INTS(p->table) + (size_t)(m / p->T) * TERM_INTS;
+        await(t, phase->early);
+        if (first < term[TERM_RANKS])
+            each_down(PLACE(float, p->u), p->u_stride, FLOATS(p->x), p->x_stride, term,
+                      TERM_BUFFER(p, term[TERM_A_BUFFER]), m, p->K, first);
+    }
+}
+
+INLINE void run_each_up(tickets *t, __global const tape_phase *phase, slots buffers) {
+    __global const tape_each_up *p = &phase->call.each_up;
+    const int parts = (p->panels + p->share - 1) / p->share;
+    EACH_TASK(t, phase) {
+        const int m = TASK(t, phase) / parts, begin = TASK(t, phase) % parts * p->share;
+        __global const int *term = INTS(p->table) + (size_t)(m / p->T) * TERM_INTS;
+        await(t, phase->early);
+        if (term[TERM_RANKS] > 0)
+            each_up(PLACE(float, p->y), p->y_stride, FLOATS(p->u), p->u_stride, term,
+                    TERM_BUFFER(p, term[TERM_B_BUFFER]), INTS(p->columns), m, begin, min(p->panels, begin + p->share),
+                    p->begin1, p->begin2, p->begin3);
+    }
+}
+
 #define PRODUCT_CASE(i)                               \
     case TAPE_PRODUCT + i:                            \
         run_product(&t, phase, buffers, PRODUCT_##i); \
@@ -320,6 +361,9 @@ tape(const int from, const int count, FOUR_SLOTS(1, 2, 3, 4), FOUR_SLOTS(5, 6, 7
             OTHER_CASE(TAPE_GELU, run_gelu(&t, phase, buffers));
             OTHER_CASE(TAPE_POSITIONS, run_positions(&t, phase, buffers));
             OTHER_CASE(TAPE_SCALE, run_scale(&t, phase, buffers));
+            OTHER_CASE(TAPE_SWIGLU, run_swiglu(&t, phase, buffers));
+            OTHER_CASE(TAPE_EACH_DOWN, run_each_down(&t, phase, buffers));
+            OTHER_CASE(TAPE_EACH_UP, run_each_up(&t, phase, buffers));
         }
     }
     close_counters(&t);

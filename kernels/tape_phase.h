@@ -32,7 +32,10 @@ enum {
     TAPE_LAYERNORM,
     TAPE_GELU,
     TAPE_POSITIONS,
-    TAPE_SCALE
+    TAPE_SCALE,
+    TAPE_SWIGLU,
+    TAPE_EACH_DOWN,
+    TAPE_EACH_UP
 };
 
 // The kinds besides products and low-rank terms that a program is made for: a bit each.
@@ -48,7 +51,7 @@ enum {
 #define TAPE_RANKS(variant) ((variant) >> 1)
 
 // The arguments of the functions that make a phase, in embedding, matvec, lowrank_panel, norm, rope, attention_row,
-// bottleneck, convert, layernorm, gelu and positions.cl.
+// bottleneck, convert, layernorm, gelu, positions, activation and lowrank_each.cl.
 typedef struct {
     tape_place y, ids, w;
     int y_stride, N, K, begin, end, columns; // of a task
@@ -115,6 +118,23 @@ typedef struct {
 } tape_scale;
 
 typedef struct {
+    tape_place y, gu;
+    int y_stride, gu_stride, F, columns; // of a task
+} tape_swiglu;
+
+// `slots` are those of the buffers that the table counts.
+typedef struct {
+    tape_place u, x, table, slots;
+    int u_stride, x_stride, T, K, parts; // of a row
+} tape_each_down;
+
+typedef struct {
+    tape_place y, u, table, columns, slots;
+    int y_stride, u_stride, T, panels, share; // of a task
+    int begin1, begin2, begin3;
+} tape_each_up;
+
+typedef struct {
     int kind, early, late;
     int first, end; // its tasks
     union {
@@ -130,5 +150,8 @@ typedef struct {
         tape_gelu gelu;
         tape_positions positions;
         tape_scale scale;
+        tape_swiglu swiglu;
+        tape_each_down each_down;
+        tape_each_up each_up;
     } call;
 } tape_phase;

@@ -101,6 +101,35 @@ static void test_logits_do_not_depend_on_the_rows_of_a_step(void **state) {
     clora_session_free(session);
 }
 
+static int launches(const char *kernel) {
+    int count = 0;
+    const clora_profile_entry *entry = clora_context_profile_read(context, &count);
+
+    for (int i = 0; i < count; i++)
+        if (strcmp(entry[i].kernel, kernel) == 0)
+            return (int)entry[i].launches;
+    return 0;
+}
+
+/* Also after the adapters have changed places. */
+static void test_few_texts_with_an_adapter_each_go_in_one_launch(void **state) {
+    clora_session *session;
+
+    (void)state;
+    assert_ok(clora_session_create(&session, model, ADAPTERS, CAPACITY));
+    for (int a = 0; a < ADAPTERS; a++)
+        assert_ok(session_prepare(session, adapter[a]));
+    assert_ok(clora_context_profile(context, 1));
+    for (int first = 0; first < 2; first++)
+        assert_step(session, ADAPTERS, first, 1);
+    if (kernel_runs_tapes(context)) {
+        assert_true(launches("tape") > 0);
+        assert_int_equal(launches("lowrank_each_down"), 0);
+    }
+    assert_ok(clora_context_profile(context, 0));
+    clora_session_free(session);
+}
+
 /* ---- whole texts ---- */
 
 enum { REQUESTS = 48 };
@@ -379,6 +408,7 @@ static void test_texts_share_at_one_strength_of_their_adapter(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logits_do_not_depend_on_the_rows_of_a_step),
+        cmocka_unit_test(test_few_texts_with_an_adapter_each_go_in_one_launch),
         cmocka_unit_test(test_texts_do_not_depend_on_what_runs_beside_them),
         cmocka_unit_test(test_prompts_share_their_beginning_and_no_bit_changes),
         cmocka_unit_test(test_a_conversation_is_read_once),

@@ -167,8 +167,9 @@ const kernel_row kernel_rows[] = {
     {"swiglu", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"swiglu_backward", "activation", {VECTOR, ELEMENT_GROUP, BLOCK}},
     {"tape",
-     "norm layernorm gelu positions storage panel matvec lowrank_panel pages rope attention_row embedding bottleneck "
-     "convert tape_phase.h tape",
+     "norm layernorm gelu positions activation storage panel matvec lowrank_panel lowrank_each pages rope "
+     "attention_row "
+     "embedding bottleneck convert tape_phase.h tape",
      {{"VW", rule_panel_vector, {0}}}}, /* else those of its parts, and never while these are tuned */
     {"weight_layout", NULL, {{"LAYOUT", rule_layout, {LAYOUT_PANEL, LAYOUT_PLAIN}, .tries = tries_layout}}},
     {"weight_merge",

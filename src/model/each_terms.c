@@ -75,6 +75,7 @@ clora_status each_terms_set(each_terms *t, const clora_adapter *const *each, int
         return CLORA_OK;
     TRY(clora_context_finish(t->model->context)); /* the device has read what the host sent before */
     describe(t, each);
+    t->version++;
     if (t->whole)
         TRY(tensor_send(t->table, ints, t->host));
 done:

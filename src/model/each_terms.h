@@ -13,6 +13,7 @@ typedef struct each_terms {
     int32_t *host;
     uint64_t *number; /* (most) of the adapters that are in the tables; 0: none */
     int most, count;
+    uint64_t version; /* of the tables */
     unsigned changes; /* of the model's weights then: what is merged has no terms */
     int *ranks;       /* (projections) the largest; 0: nobody has a term there */
     each_buffers buffers;

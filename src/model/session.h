@@ -41,7 +41,7 @@ struct clora_session {
     selection select;
     kv_cache cache;
     tape *tape;             /* of the last short step */
-    uint64_t taped;         /* the number of the adapter whose terms may be on it; 0: none */
+    uint64_t taped;         /* whose terms may be on it: see taped_of */
     unsigned taped_changes; /* of the model's weights then */
     each_terms *terms;      /* of the last step of sequences with an adapter each; NULL before the first */
     arena memory;           /* of the cache and the logits */

@@ -31,9 +31,16 @@ static bool is_idle(const piece *p, int b) {
     return p->idles && p->ids[b] == SESSION_IDLE;
 }
 
-/* The tape holds steps with one adapter, which may be gone before it is turned, or merged. */
-static void turn_tape(clora_session *s, const clora_adapter *adapter) {
-    const uint64_t number = adapter ? adapter->number : 0;
+/* A number for what a selection has on a tape: its adapter's, or that of its tables, which count down. */
+static uint64_t taped_of(const selection *select) {
+    if (select->terms)
+        return UINT64_MAX - select->terms->version;
+    return select->adapter ? select->adapter->number : 0;
+}
+
+/* The tape holds steps with one adapter, or one for each sequence, which may be gone before it is turned, or merged. */
+static void turn_tape(clora_session *s, const selection *select) {
+    const uint64_t number = taped_of(select);
     const unsigned changes = s->model->merged.changes;
 
     if (number != s->taped || changes != s->taped_changes)
@@ -46,9 +53,9 @@ static void turn_tape(clora_session *s, const clora_adapter *adapter) {
 static clora_status run_step(clora_session *s, const selection *select) {
     const tape_key key = {s->ws->B, s->ws->T, s->cache.first};
 
-    if (select->each || s->ws->has_prompt)
+    if ((select->each && !select->terms) || s->ws->has_prompt)
         return model_forward(s->ws, select, &s->cache);
-    turn_tape(s, select->adapter);
+    turn_tape(s, select);
     if (tape_begin(s->tape, key))
         tape_end(s->tape, model_forward(s->ws, select, &s->cache));
     return tape_holds(s->tape, key) ? tape_run(s->tape) : model_forward(s->ws, select, &s->cache);

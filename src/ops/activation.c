@@ -19,6 +19,8 @@ clora_status op_swiglu(clora_tensor *y, const clora_tensor *gu, bool gelu) {
 
     if (tensor_rows(y) != tensor_rows(gu) || tensor_cols(gu) != 2 * F)
         return clora_fail(CLORA_ERROR_SHAPE, "swiglu: y%s gu%s", tensor_shape_text(y), tensor_shape_text(gu));
+    if (tape_note_swiglu(y, gu, gelu))
+        return CLORA_OK;
     do {
         launch_begin(&l, y->context, "swiglu", (kernel_key){.M = (int)tensor_rows(y), .K = F});
         define_activation(&l, gelu);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "ops/matmul.h"
+#include "ops/tape_note.h"
 
 _Static_assert(WEIGHT_MODULES == 4, "kernels/lowrank_each.cl counts on it");
 
@@ -57,9 +57,12 @@ static void launch_buffers(launch *l, const each_buffers *buffers) {
 static clora_status down(clora_tensor *u, const clora_tensor *x, const clora_tensor *table,
                          const each_buffers *buffers) {
     const size_t M = tensor_rows(x);
+    const kernel_key key = lowrank_key(u, x);
     launch l;
 
-    launch_begin(&l, x->context, "lowrank_each_down", lowrank_key(u, x));
+    if (tape_note_each_down(u, x, table, buffers, tuning_value(x->context, "lowrank_each_down", "RANKS", &key)))
+        return CLORA_OK;
+    launch_begin(&l, x->context, "lowrank_each_down", key);
     launch_define(&l, "NR", kernel_panel_width(x->context));
     launch_define(&l, "DM", 1);
     const int ranks = launch_parameter(&l, "RANKS");
@@ -86,6 +89,8 @@ static clora_status up(clora_tensor *y, const clora_tensor *u, const weight *w, 
     const int share = panels_of_item(y->context, w->panels, (int)M);
     launch l;
 
+    if (tape_note_each_up(y, u, w, table, buffers, share))
+        return CLORA_OK;
     launch_begin(&l, y->context, "lowrank_each_up", (kernel_key){.M = (int)M, .N = w->N, .R = tensor_cols(u)});
     launch_define(&l, "NR", kernel_panel_width(y->context));
     launch_define(&l, "DM", 1);
@@ -97,7 +102,7 @@ static clora_status up(clora_tensor *y, const clora_tensor *u, const weight *w, 
     launch_int(&l, w->panels);
     launch_int(&l, share);
     for (int i = 1; i < WEIGHT_MODULES; i++)
-        launch_int(&l, i < w->modules ? w->module[i].panel : INT32_MAX);
+        launch_int(&l, lowrank_each_begin(w, i));
     launch_buffers(&l, buffers);
     return launch_run(&l, M, (size_t)divide_up(w->panels, share), 1, 1, 1, 1);
 }

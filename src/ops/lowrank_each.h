@@ -21,6 +21,11 @@ bool lowrank_each_can(const clora_context *context);
 /* A table's row for a term (NULL: none). False where there is no place for its buffers. */
 bool lowrank_each_describe(int32_t row[EACH_INTS], each_buffers *buffers, const lowrank *lr);
 
+/* The panel that a module of W0 begins at; past all panels where there is none. */
+static inline int lowrank_each_begin(const weight *w, int module) {
+    return module < w->modules ? w->module[module].panel : INT32_MAX;
+}
+
 /* y (n*T, N) += the terms of x (n*T, K); table (n, EACH_INTS): T neighbouring rows have the same; u (n*T, R) is
  * scratch, of the largest rank. */
 clora_status op_lowrank_each(clora_tensor *y, const clora_tensor *x, clora_tensor *u, const weight *w,

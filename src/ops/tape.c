@@ -279,6 +279,8 @@ static void define(launch *l, const tape_program *p) {
     }
     if (p->ahead)
         launch_define(l, "AHEAD", p->ahead);
+    if (p->each_ranks)
+        launch_define(l, "RANKS", p->each_ranks);
     launch_define(l, "PHASES", p->phases);
     define_variants(l, products, p->product, p->products);
     define_variants(l, downs, p->down, p->downs);

@@ -62,7 +62,7 @@ static void need_ahead(tape_program *program, const forward_product *p, int ahea
     program->ahead = ahead;
 }
 
-static tape_place columns_of(tape *t, tape_launch *l, const weight *w) {
+tape_place tape_columns(tape *t, tape_launch *l, const weight *w) {
     int32_t *columns = weight_list_columns(w);
     tape_place at = 0;
 
@@ -122,7 +122,7 @@ static void fill_product(tape *t, tape_launch *l, tape_phase *phase, const void 
                                          .u = tape_place_of(l, p->u),
                                          .b = tape_place_of(l, p->b),
                                          .w = tape_place_of(l, c->part ? c->part->data : NULL),
-                                         .columns = p->w ? columns_of(t, l, p->w) : 0,
+                                         .columns = p->w ? tape_columns(t, l, p->w) : 0,
                                          .table = table_of(t, l, p->lr),
                                          .y_stride = p->y->stride,
                                          .x_stride = p->x ? p->x->stride : 0,
@@ -295,6 +295,37 @@ bool tape_note_gelu(clora_tensor *y, const clora_tensor *x) {
     if (!t)
         return false;
     tape_append(t, fill_gelu, &(gelu_call){y, x});
+    return true;
+}
+
+typedef struct swiglu_call {
+    const clora_tensor *y, *gu;
+    bool gelu;
+} swiglu_call;
+
+/* A core's share of a row, in whole vectors of any width. */
+static void fill_swiglu(tape *t, tape_launch *l, tape_phase *phase, const void *data) {
+    enum { VECTOR = 16 };
+    const swiglu_call *c = data;
+    const int F = tensor_cols(c->y), columns = divide_up(divide_up(F, cores(tape_context(t))), VECTOR) * VECTOR;
+
+    tape_need(l, &l->program.gate, 1 + c->gelu);
+    phase->kind = TAPE_SWIGLU;
+    phase->end = (int)tensor_rows(c->y) * divide_up(F, columns);
+    phase->call.swiglu = (tape_swiglu){.y = tape_place_of(l, c->y),
+                                       .gu = tape_place_of(l, c->gu),
+                                       .y_stride = c->y->stride,
+                                       .gu_stride = c->gu->stride,
+                                       .F = F,
+                                       .columns = columns};
+}
+
+bool tape_note_swiglu(clora_tensor *y, const clora_tensor *gu, bool gelu) {
+    tape *t = tape_open();
+
+    if (!t)
+        return false;
+    tape_append(t, fill_swiglu, &(swiglu_call){y, gu, gelu});
     return true;
 }
 

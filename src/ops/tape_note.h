@@ -1,6 +1,7 @@
 #ifndef CLORA_OPS_TAPE_NOTE_H
 #define CLORA_OPS_TAPE_NOTE_H
 
+#include "ops/lowrank_each.h"
 #include "ops/matmul.h"
 #include "ops/tape.h"
 
@@ -23,11 +24,18 @@ bool tape_note_layernorm(clora_tensor *y, clora_tensor *moments, const clora_ten
                          const clora_tensor *b, float eps);
 bool tape_note_gelu(clora_tensor *y, const clora_tensor *x);
 bool tape_note_add_positions(clora_tensor *x, const clora_tensor *table, const clora_tensor *positions, int first);
+bool tape_note_swiglu(clora_tensor *y, const clora_tensor *gu, bool gelu);
 bool tape_note_activate(clora_tensor *a, const clora_tensor *z, const bottleneck *b);
 bool tape_note_add(clora_tensor *y, const clora_tensor *x);
 bool tape_note_scale(clora_tensor *x, float factor);
 bool tape_note_rope_store(clora_tensor *cache, clora_tensor *qkv, const clora_tensor *positions,
                           const clora_tensor *table, const clora_tensor *past, attention_shape s);
+
+/* Terms of rows that have one each: `ranks` of a row's u, and `share` panels of W0, in a task. */
+bool tape_note_each_down(clora_tensor *u, const clora_tensor *x, const clora_tensor *table, const each_buffers *buffers,
+                         int ranks);
+bool tape_note_each_up(clora_tensor *y, const clora_tensor *u, const weight *w, const clora_tensor *table,
+                       const each_buffers *buffers, int share);
 
 /* By rows, in blocks as the kernel attention_row has them. */
 typedef struct attention_blocks {

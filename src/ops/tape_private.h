@@ -3,6 +3,7 @@
 
 #include "kernels/tape_phase.h"
 #include "ops/tape.h"
+#include "ops/weight.h"
 
 /* What a launch's program is made for, 0 where nothing asked yet. */
 typedef struct tape_program {
@@ -12,6 +13,7 @@ typedef struct tape_program {
     int head_dim, rotated, heads, keys, columns;
     int capped; /* scores of attention are 1: as they are, 2: capped */
     int ahead;
+    int each_ranks; /* of a row's u in a task, where rows have terms of their own */
     size_t longest; /* elements of the weight that `ahead` is of */
     int product[TAPE_VARIANTS], products, down[TAPE_VARIANTS], downs;
     int phases; /* of other kinds, a TAPE_BIT each */
@@ -42,6 +44,9 @@ const tape_phase *tape_last(const tape *t, const tape_launch *l);
 
 /* A tensor's first element; 0 for NULL. */
 tape_place tape_place_of(tape_launch *l, const clora_tensor *t);
+
+/* The table of a weight's columns, which the tape has. */
+tape_place tape_columns(tape *t, tape_launch *l, const weight *w);
 
 /* Numbers that the tape keeps a copy of, once for all equal ones. */
 tape_place tape_constant(tape *t, tape_launch *l, const int32_t *values, size_t count);
