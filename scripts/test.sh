@@ -7,9 +7,9 @@
 #   build-clang/  clang: compiles without a warning
 #
 # scripts/test.sh --long takes hours: no test is content with a sample, training and generation run whole on every
-# device that looks like a GPU, suites device and model run under the sanitizers too, suite host under the thread
-# sanitizer (build-tsan/), every allocation, OpenCL call and operation on a file of the commands fails once, and every
-# fuzz target runs for a minute (build-fuzz/).
+# device that looks like a GPU, suites device and model run under the sanitizers too, suites host and threads under the
+# thread sanitizer (build-tsan/), every allocation, OpenCL call and operation on a file of the commands fails once, and
+# every fuzz target runs for a minute (build-fuzz/).
 #
 # The last line says "N passed, N failed, N skipped"; the exit status is 0 when none failed.
 set -uo pipefail
@@ -89,7 +89,7 @@ programs=host-tests
 kernel_cache=$PWD/build/kernel-cache
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$PWD/tests/support/leaks.txt:print_suppressions=0
-export TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
+export TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1:suppressions=$PWD/tests/support/races.txt
 
 step "gcc, no warnings" build build all -Dtests=true -Dwerror=true && run build --setup "$setup"
 
@@ -99,9 +99,9 @@ step "gcc with sanitizers" build build-asan "$programs" \
     run build-asan --suite host --suite failures ${long:+--suite device --suite model}
 
 if [ "$long" ]; then
-    step "gcc with the thread sanitizer" build build-tsan host-tests \
+    step "gcc with the thread sanitizer" build build-tsan thread-tests \
         -Dwerror=true -Dkernel_cache="$kernel_cache" -Dbuildtype=debugoptimized -Db_sanitize=thread &&
-        run build-tsan --suite host
+        run build-tsan --suite host --suite threads
     step "every failure" env POCL_CACHE_DIR="$kernel_cache" \
         python3 tests/run_failures.py build-asan/tests/clora_failing --long
     step "every fuzz target" scripts/fuzz.sh 60
