@@ -143,6 +143,7 @@ class Resume(ResumeTest):
         process = self.stopped(self.begin(self.out, *options, "--save-every", 3), 3, signal.SIGINT, True)
         self.assertEqual(process.returncode, 128 + signal.SIGINT, process.stderr)
         self.assertTrue((self.out / "config.json").exists())
+        self.write("out/checkpoint/.clora-unfinished-1-1", "")  # no other checkpoint comes
         self.succeeds("train", "--resume", self.out, "--quiet")
         self.assertEqual((files(self.out), lines(self.log)), whole)
 
