@@ -164,13 +164,14 @@ done:
 }
 
 static clora_status read_model(bench_args *args, clora_context *context) {
-    clora_memory_plan plan;
-    clora_model_info m;
+    clora_memory_plan plan = CLORA_MEMORY_PLAN_INIT;
+    clora_model_info m = CLORA_MODEL_INFO_INIT;
+    clora_model_plan_options least = {.size = sizeof(least), .dtype = -1, .rank = 1, .batch_size = 1, .max_length = 1};
     clora_status status = CLORA_OK;
 
     if (!args->model_path)
         return CLORA_OK;
-    TRY(clora_model_plan(&plan, &m, context, args->model_path, NULL, 1, 1, 1));
+    TRY(clora_model_plan(&plan, &m, context, args->model_path, &least));
     args->model = (bench_model){m.layers, m.hidden, m.ffn, m.heads, m.kv_heads, m.head_dim, m.vocab};
 done:
     return status;

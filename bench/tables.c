@@ -120,7 +120,7 @@ static clora_status open_table(side *s, const char *device) {
     if (directory)
         setenv("CLORA_CACHE_DIR", s->table, 1);
     TRY(clora_context_create(&s->context, device));
-    clora_tune_set_mode(s->context, off || tile ? CLORA_TUNE_OFF : CLORA_TUNE_USE);
+    clora_tune_set_mode(s->context, off || tile ? CLORA_TUNE_MODE_OFF : CLORA_TUNE_MODE_USE);
     clora_tune_directory(s->context); /* found once */
 done:
     if (tile)
@@ -135,8 +135,8 @@ done:
 
 /* A table without entries would be compared with itself. */
 static clora_status check_table(const side *s) {
-    clora_tune_entry *entries = NULL;
-    int count = 1;
+    const clora_tune_entry **entries = NULL;
+    size_t count = 1;
     clora_status status = CLORA_OK;
 
     if (strcmp(s->table, "off") != 0 && strcmp(s->table, "tile") != 0)
@@ -187,7 +187,7 @@ static clora_status begin_rank(side *s, const comparison *c, int rank) {
     TRY(clora_adapter_create(&s->adapter, s->model, &adapter));
     TRY(clora_trainer_create(&s->trainer, s->model, s->adapter, c->data, &train));
     TRY(clora_session_create(&s->session, s->model, 1, most));
-    TRY(clora_session_select(s->session, s->adapter));
+    TRY(clora_session_set_adapter(s->session, s->adapter));
 done:
     return status;
 }
@@ -196,11 +196,11 @@ done:
 
 static clora_status use_once(side *s, const comparison *c, int use) {
     const tables_args *args = c->args;
-    clora_train_step step;
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
     clora_status status = CLORA_OK;
 
     if (use == TRAIN)
-        TRY(clora_trainer_step(s->trainer, &step));
+        TRY(clora_trainer_step(&step, s->trainer));
     else
         clora_session_reset(s->session);
     if (use == PROMPT)

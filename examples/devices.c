@@ -5,15 +5,15 @@
 #include <clora/context.h>
 
 int main(void) {
-    clora_device_info *devices = NULL;
+    const clora_device_info **devices = NULL;
     clora_context *context = NULL;
-    int count = 0;
+    size_t count = 0;
 
     if (clora_devices_list(&devices, &count) != CLORA_OK)
         goto failed;
-    for (int i = 0; i < count; i++)
-        printf("%d%s %s: %s, %d compute units, %zu MB\n", devices[i].index, devices[i].is_default ? "*" : " ",
-               devices[i].platform, devices[i].name, devices[i].compute_units, devices[i].global_memory >> 20);
+    for (size_t i = 0; i < count; i++)
+        printf("%d%s %s: %s, %d compute units, %zu MB\n", devices[i]->index, devices[i]->is_default ? "*" : " ",
+               devices[i]->platform, devices[i]->name, devices[i]->compute_units, devices[i]->global_memory >> 20);
     free(devices);
     if (clora_context_create(&context, NULL) != CLORA_OK)
         goto failed;

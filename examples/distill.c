@@ -138,7 +138,7 @@ int main(int argc, char **argv) {
     clora_dataset_options data = CLORA_DATASET_OPTIONS_INIT;
     data.max_length = clora_model_get_info(student)->max_positions;
     TRY(clora_dataset_load(&pairs, argv[3], tokenizer, &data));
-    const int longest = clora_dataset_get_stats(pairs).longest;
+    const int longest = clora_dataset_get_stats(pairs)->longest;
     if (!teacher_init(&t, clora_model_get_info(second)->vocab, train.batch_size, longest)) {
         fprintf(stderr, "no memory for the teacher's logits\n");
         goto finish;
@@ -152,7 +152,7 @@ int main(int argc, char **argv) {
     train.lr = 1e-3f;
     train.steps = argc == 6 ? atoi(argv[5]) : 0; /* 0: as many as the data has */
     TRY(clora_train(student, adapter, pairs, &train, on_step, NULL));
-    TRY(clora_adapter_save(adapter, argv[4], argv[1]));
+    TRY(clora_adapter_save(adapter, argv[4], NULL));
     status = EXIT_SUCCESS;
 failed:
     if (status != EXIT_SUCCESS)

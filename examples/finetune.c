@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
     clora_dataset *pairs = NULL;
     clora_adapter *adapter = NULL;
     clora_session *session = NULL;
-    clora_generation result = {0};
+    clora_generation *result = NULL;
     int32_t *prompt = NULL;
     size_t count = 0;
     int status = EXIT_FAILURE;
@@ -56,18 +56,20 @@ int main(int argc, char **argv) {
     train.lr = 1e-3f;
     TRY(clora_adapter_create(&adapter, model, NULL));
     TRY(clora_train(model, adapter, pairs, &train, on_step, NULL));
-    TRY(clora_adapter_save(adapter, argv[3], argv[1]));
+    TRY(clora_adapter_save(adapter, argv[3], NULL));
 
     TRY(clora_tokenizer_encode(tokenizer, argv[4], strlen(argv[4]), 1, &prompt, &count));
     TRY(clora_session_create(&session, model, 1, clora_model_get_info(model)->max_positions));
-    TRY(clora_session_select(session, adapter));
-    TRY(clora_generate(&result, session, tokenizer, prompt, (int)count, NULL, on_text, NULL));
+    TRY(clora_session_set_adapter(session, adapter));
+    clora_generate_options generate = CLORA_GENERATE_OPTIONS_INIT;
+    generate.callback = on_text;
+    TRY(clora_generate(&result, session, tokenizer, prompt, count, &generate));
     printf("\n");
     status = EXIT_SUCCESS;
 failed:
     if (status != EXIT_SUCCESS)
         fprintf(stderr, "%s\n", clora_last_error());
-    clora_generation_free(&result);
+    clora_generation_free(result);
     free(prompt);
     clora_session_free(session);
     clora_adapter_free(adapter);

@@ -27,7 +27,7 @@ int main(int argc, char **argv) {
     clora_tokenizer *tokenizer = NULL;
     clora_adapter *adapter = NULL;
     clora_session *session = NULL;
-    clora_generation result = {0};
+    clora_generation *result = NULL;
     clora_generate_options options = CLORA_GENERATE_OPTIONS_INIT;
     clora_sample_options sample = CLORA_SAMPLE_OPTIONS_INIT;
     int32_t *prompt = NULL;
@@ -49,15 +49,16 @@ int main(int argc, char **argv) {
     sample.top_p = 0.95f;
     options.sample = &sample;
     TRY(clora_session_create(&session, model, 1, (int)count + options.max_tokens));
-    TRY(clora_session_select(session, adapter)); /* NULL: the base alone */
-    TRY(clora_generate(&result, session, tokenizer, prompt, (int)count, &options, on_text, NULL));
-    printf("\n%d tokens, %.0f a second, ended by %s\n", result.count, result.count / result.decode_seconds,
-           result.stop);
+    TRY(clora_session_set_adapter(session, adapter)); /* NULL: the base alone */
+    options.callback = on_text;
+    TRY(clora_generate(&result, session, tokenizer, prompt, count, &options));
+    printf("\n%zu tokens, %.0f a second, ended by %s\n", result->count, (double)result->count / result->decode_seconds,
+           clora_stop_reason_name(result->stop));
     status = EXIT_SUCCESS;
 failed:
     if (status != EXIT_SUCCESS)
         fprintf(stderr, "%s\n", clora_last_error());
-    clora_generation_free(&result);
+    clora_generation_free(result);
     free(prompt);
     clora_session_free(session);
     clora_adapter_free(adapter);

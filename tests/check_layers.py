@@ -7,6 +7,7 @@ import sys
 # layer -> layers whose headers it may include besides its own
 MAY = {
     "base": [],
+    "api": ["base"],  # what is of all public headers alike
     "device": ["base"],
     "files": ["base"],
     "tokenizer": ["base", "files"],

@@ -3,7 +3,8 @@
 Tabs, blanks at the end of a line, a missing or doubled newline at the end of a file, carriage returns, words that mark
 unfinished work, paths of one machine, lines too long for the page, files and functions too long to have one subject;
 words of our own where the field has one; in kernels, functions that take local memory and may stay calls; in the
-library, functions that ask the program's locale; in public headers, options that do not begin with their size.
+library, functions that ask the program's locale; in public headers, structs that cannot grow and functions of more than
+six arguments.
 """
 
 import pathlib
@@ -18,6 +19,19 @@ MAX_LINES = 500
 MAX_TEST_LINES = 600
 MAX_FUNCTION_LINES = 60
 MAX_COLUMNS = 120
+MAX_ARGUMENTS = 6  # of a public function
+# public structs without a size: those that never change, and those that programs get pointers to
+FIXED = {"clora_data_file", "clora_prompt", "clora_tune_key"}
+LIBRARY_MAKES = {
+    "clora_adapter_cache_info", "clora_adapter_info", "clora_adapter_module_info", "clora_bottleneck_info",
+    "clora_chat_text", "clora_dataset_stats", "clora_device_info", "clora_generation", "clora_inspected_adapter",
+    "clora_inspected_checkpoint", "clora_module_info", "clora_objective_rows", "clora_profile_entry", "clora_stored",
+    "clora_stored_type", "clora_tune_check", "clora_tune_state", "clora_tune_task"}
+SIZED = {
+    "clora_evaluate_result", "clora_memory_plan", "clora_model_info", "clora_rewards", "clora_train_step",
+    "clora_tune_entry", "clora_tune_result", "clora_inspected_data", "clora_objective", "clora_tune_use",
+    "clora_tensor_layout", "clora_merge_result", "clora_combine_result", "clora_convert_result"}
+STRUCTS = FIXED | LIBRARY_MAKES | SIZED
 # written so that this file does not contain what it looks for
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X)\b")
 MACHINE = re.compile(r"(^|[^A-Za-z0-9_.$}])/(work|root|home/[a-z]+)/")
@@ -46,11 +60,37 @@ def project_files(root):
     return [root / n for n in sorted(names) if not n.startswith(("models/tiny/", "tests/fixtures/", "data/"))]
 
 
-def options_without_size(text):
-    """A caller built with other headers is known by the size its options begin with (docs/stability.md)."""
-    for found in re.finditer(r"typedef struct (clora_(?:\w+_options|tune_use|objective)) \{\n([^\n]*)", text):
-        if not found.group(2).startswith("    size_t size;"):
-            yield text.count("\n", 0, found.start()) + 1, f"{found.group(1)} does not begin with its size"
+def structs_that_cannot_grow(text):
+    """A caller built with other headers is known by the size that its structs begin with; what the library makes is
+    reached by pointers, and stands in no other struct (docs/stability.md)."""
+    for found in re.finditer(r"typedef struct (clora_\w+) \{\n([^\n]*)\n(.*?)\n\} ", text, re.MULTILINE | re.DOTALL):
+        name, first, rest = found.groups()
+        line = text.count("\n", 0, found.start()) + 1
+        if name not in FIXED | LIBRARY_MAKES and not first.startswith("    size_t size;"):
+            yield line, f"{name} does not begin with its size"
+        for member, of in re.findall(r"^    (?:const )?clora_(\w+) (\w+)(?:;|\[)", f"{first}\n{rest}", re.MULTILINE):
+            if f"clora_{member}" in STRUCTS - FIXED or member.endswith("_options"):
+                yield line, f"{name}.{of} is a struct that may grow: a pointer to it"
+    for found in re.finditer(r"^CLORA_API (?:const )?(clora_\w+) clora_", text, re.MULTILINE):
+        if found.group(1) in STRUCTS:
+            yield text.count("\n", 0, found.start()) + 1, f"{found.group(1)} by value: it may grow"
+
+
+def split_arguments(text):
+    depth, count = 0, 1
+    for c in text:
+        depth += (c in "([") - (c in ")]")
+        count += c == "," and depth == 0
+    return count
+
+
+def many_arguments(text):
+    """What belongs together is in a struct of options."""
+    for found in re.finditer(r"^CLORA_API [^;]*?(clora_\w+)\(([^;]*)\);", text, re.MULTILINE):
+        count = split_arguments(found.group(2))
+        if count > MAX_ARGUMENTS:
+            line = text.count("\n", 0, found.start()) + 1
+            yield line, f"{found.group(1)} has {count} arguments; over {MAX_ARGUMENTS} they belong in a struct"
 
 
 def is_library(path):
@@ -88,7 +128,8 @@ def problems(path, text):
         for found in LOCALE.finditer(text):
             yield text.count("\n", 0, found.start()) + 1, f"{found.group(1)} depends on the program's locale"
     if path.parent.name == "clora":
-        yield from options_without_size(text)
+        yield from structs_that_cannot_grow(text)
+        yield from many_arguments(text)
     yield from own_words(path, text)
     if path.suffix == ".c":
         yield from long_functions(text)

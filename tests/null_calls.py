@@ -1,4 +1,5 @@
-"""Write a C table with a call of every public function for each pointer that it cannot do without:
+"""Write a C table with a call of every public function for each pointer that it cannot do without, and a list of the
+structs that begin with their size:
 null_calls.py OUT HEADER...
 
 A new function is in the table as soon as it is in a header. A parameter that may be NULL stands here."""
@@ -9,10 +10,9 @@ import sys
 # everywhere, and in single functions
 OPTIONAL = {"options", "use", "callback", "progress", "log", "user"}
 OPTIONAL_IN = {
-    "clora_adapter_combine": {"report"},
-    "clora_adapter_convert": {"report"},
-    "clora_adapter_module": {"name", "R", "K", "N", "scale", "a", "b"},
-    "clora_adapter_save": {"base_name"},
+    "clora_adapter_combine": {"result"},
+    "clora_adapter_convert": {"result"},
+    "clora_adapter_read_module": {"a", "b"},
     "clora_chat_encode": {"tokenizer"},
     "clora_chat_load": {"file"},
     "clora_context_create": {"device"},
@@ -24,12 +24,11 @@ OPTIONAL_IN = {
     "clora_lowrank_read": {"a", "b"},
     "clora_lowrank_read_gradients": {"da", "db"},
     "clora_lowrank_write": {"a", "b"},
-    "clora_merge": {"report"},
-    "clora_merge_with": {"report"},
+    "clora_merge": {"result"},
     "clora_model_plan": {"info"},
     "clora_request_ids": {"count"},
     "clora_request_text": {"size"},
-    "clora_session_select": {"adapter"},
+    "clora_session_set_adapter": {"adapter"},
     "clora_trainer_save": {"note"},
     "clora_tune_worker": {"device"},
 }
@@ -81,7 +80,7 @@ def value(kind):
         return '(void *)"text"'
     if kind.endswith("*"):
         return "(void *)&room"
-    return "0" if kind == "callback" or re.match(r"clora_\w+(callback|log)$", kind) else "1"
+    return "0" if kind == "callback" or re.match(r"clora_\w*(callback|log|progress)$", kind) else "1"
 
 
 HANDLES = {"context", "tensor", "weight", "lowrank", "model", "tokenizer", "decoder", "dataset", "adapter", "session",
@@ -107,16 +106,20 @@ def body(answer, name, parameters, null, call):
     if answer == "clora_status":
         makes = parameters[0][0].startswith("clora_") and parameters[0][0].endswith("**") and 0 not in null
         return f'return refused({call}, "{name}", "{names(parameters, null)}", {int(makes)});'
+    if re.fullmatch(r"const clora_\w+ \*", answer):  # what a handle is: zeros, so that a program may read on
+        return f"return {call} != NULL;"
     if 0 not in null or answer == "void" or answer.startswith("clora_"):
         return f"(void){call}; return 1;"
     return f"return !{call};" if answer.endswith("*") or answer in OPENCL else f"return (long){call} <= 0;"
 
 
 def main():
-    found = []
+    found, sized = [], []
     for path in sys.argv[2:]:
         with open(path, encoding="utf-8") as stream:
-            found += declarations(stream.read())
+            text = stream.read()
+        found += declarations(text)
+        sized += re.findall(r"typedef struct (clora_\w+) \{\n    size_t size;[^\n]*caller knows it", text)
     entries = []
     with open(sys.argv[1], "w", encoding="utf-8") as out:
         for answer, name, parameters in found:
@@ -125,6 +128,7 @@ def main():
                 entries.append(f'{{"{name}", "{names(parameters, null)}", call_{len(entries)}}},\n')
         out.write("static const null_call null_calls[] = {\n" + "".join(entries) + "};\n")
         out.write(f"enum {{ FUNCTIONS = {len(found)} }};\n")
+        out.write("#define SIZED_STRUCTS(X)" + "".join(f" X({s}, {s.upper()}_INIT)" for s in sized) + "\n")
 
 
 main()

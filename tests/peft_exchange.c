@@ -208,11 +208,13 @@ static clora_status run_case(clora_context *context, const exchange *c, const ch
         TRY(clora_adapter_create(&adapter, model, &options));
         TRY(fill_b(adapter, c->options.seed));
     }
-    TRY(clora_adapter_save(adapter, adapter_path, base));
+    TRY(clora_adapter_save(
+        adapter, adapter_path,
+        &(clora_adapter_save_options){.size = sizeof(clora_adapter_save_options), .base_name = base}));
     if (clora_adapter_past(adapter) == 0)
-        TRY(clora_merge(base, adapter_path, merged, -1, NULL, NULL, NULL));
+        TRY(clora_merge(base, adapter_path, merged, NULL, NULL));
     TRY(clora_session_create(&session, model, B, clora_adapter_past(adapter) + T));
-    TRY(clora_session_select(session, adapter));
+    TRY(clora_session_set_adapter(session, adapter));
     TRY(clora_session_forward(session, logits, IDS, T, 1));
     TRY(write_logits(logits_path, logits));
     printf("%s\n", c->name);
@@ -237,7 +239,9 @@ static clora_status save_classifier(clora_context *context, const char *fixtures
     mkdir(folder, 0777);
     TRY(clora_model_load(&model, context, base, NULL));
     TRY(clora_adapter_load(&adapter, model, from));
-    TRY(clora_adapter_save(adapter, adapter_path, base));
+    TRY(clora_adapter_save(
+        adapter, adapter_path,
+        &(clora_adapter_save_options){.size = sizeof(clora_adapter_save_options), .base_name = base}));
 done:
     clora_adapter_free(adapter);
     clora_model_free(model);

@@ -15,9 +15,9 @@
 static json_t *describe(const clora_chat_text *text) {
     json_t *ids = json_array(), *target = json_array();
 
-    for (size_t i = 0; text->learnt && i < text->count; i++) {
+    for (size_t i = 0; text->target && i < text->count; i++) {
         json_array_append_new(ids, json_integer(text->ids[i]));
-        json_array_append_new(target, json_integer(text->learnt[i]));
+        json_array_append_new(target, json_integer(text->target[i]));
     }
     return json_pack("{s:o, s:o, s:o}", "text", json_stringn(text->text, text->size), "ids", ids, "target", target);
 }
@@ -25,14 +25,14 @@ static json_t *describe(const clora_chat_text *text) {
 static json_t *exchange(const clora_chat *chat, const clora_tokenizer *tokenizer, const char *line, size_t size) {
     clora_chat_options options = CLORA_CHAT_OPTIONS_INIT;
     json_t *row = json_loadb(line, size, 0, NULL);
-    clora_chat_text text = {0};
+    clora_chat_text *text = NULL;
 
     options.generation_prompt = json_is_true(json_object_get(row, "generation_prompt"));
     options.learn = json_is_true(json_object_get(row, "learn"));
     json_decref(row);
     const clora_status status = clora_chat_encode(&text, chat, options.learn ? tokenizer : NULL, line, size, &options);
-    json_t *answer = status == CLORA_OK ? describe(&text) : json_pack("{s:s}", "error", clora_last_error());
-    clora_chat_text_finish(&text);
+    json_t *answer = status == CLORA_OK ? describe(text) : json_pack("{s:s}", "error", clora_last_error());
+    clora_chat_text_free(text);
     return answer;
 }
 

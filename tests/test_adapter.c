@@ -69,9 +69,9 @@ static clora_status load_adapter(clora_adapter **out, int count, const char *dir
 
 static int make_projections(void **state) {
     static const int modules[4] = {3, 1, 2, 1};
-    clora_device_info *devices = NULL;
+    const clora_device_info **devices = NULL;
     const target_module *next = tiny_llama;
-    int count = 0;
+    size_t count = 0;
 
     (void)state;
     if (clora_devices_list(&devices, &count) != CLORA_OK || count == 0)
@@ -117,17 +117,26 @@ typedef struct factors {
     float scale, a[64 * 56], b[97 * 64];
 } factors;
 
+static void read_factors(factors *f, clora_adapter *adapter, int i) {
+    const clora_adapter_module_info *m = clora_adapter_module(adapter, i);
+
+    f->R = m->rank;
+    f->K = m->in;
+    f->N = m->out;
+    f->scale = m->scale;
+    assert_true(f->R <= 64);
+    assert_ok(clora_adapter_read_module(f->a, f->b, adapter, i));
+}
+
 static const factors *get(clora_adapter *adapter, const char *ending, int slot) {
     static factors all[2];
     factors *f = &all[slot];
-    const char *name;
 
-    for (int i = 0; i < clora_adapter_get_info(adapter).modules; i++) {
-        assert_ok(clora_adapter_module(adapter, i, &name, &f->R, &f->K, &f->N, &f->scale, NULL, NULL));
-        assert_true(f->R <= 64);
+    for (int i = 0; i < clora_adapter_get_info(adapter)->modules; i++) {
+        const char *name = clora_adapter_module(adapter, i)->name;
         if (strcmp(name + strlen(name) - strlen(ending), ending) != 0)
             continue;
-        assert_ok(clora_adapter_module(adapter, i, NULL, NULL, NULL, NULL, NULL, f->a, f->b));
+        read_factors(f, adapter, i);
         return f;
     }
     fail_msg("no module %s", ending);
@@ -138,16 +147,16 @@ static void test_all_linear_is_every_layer_but_the_head(void **state) {
     NEED_DEVICE();
     const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
     clora_adapter *adapter = create(&options);
-    const clora_adapter_info info = clora_adapter_get_info(adapter);
+    const clora_adapter_info *info = clora_adapter_get_info(adapter);
     int64_t parameters = 0;
 
     for (int i = 0; i < 14; i++)
         parameters += 8 * (tiny_llama[i].N + tiny_llama[i].K);
-    assert_int_equal(info.modules, 14);
-    assert_int_equal(info.parameters, parameters);
-    assert_int_equal(info.rank, 8);
-    assert_true(info.alpha == 16.0f);
-    assert_string_equal(info.target_modules, "down_proj,gate_proj,k_proj,o_proj,q_proj,up_proj,v_proj");
+    assert_int_equal(info->modules, 14);
+    assert_int_equal(info->parameters, parameters);
+    assert_int_equal(info->rank, 8);
+    assert_true(info->alpha == 16.0f);
+    assert_string_equal(info->target_modules, "down_proj,gate_proj,k_proj,o_proj,q_proj,up_proj,v_proj");
     assert_null(adapter->term[8]);
     clora_adapter_free(adapter);
 }
@@ -159,7 +168,7 @@ static void test_the_head_is_adapted_when_it_is_named(void **state) {
     options.target_modules = "lm_head";
     options.rank = 1;
     clora_adapter *adapter = create(&options);
-    assert_int_equal(clora_adapter_get_info(adapter).modules, 1);
+    assert_int_equal(clora_adapter_get_info(adapter)->modules, 1);
     assert_int_equal(get(adapter, "lm_head", 0)->N, 97);
     assert_true(get(adapter, "lm_head", 0)->scale == 16.0f);
     clora_adapter_free(adapter);
@@ -172,7 +181,7 @@ static void test_b_begins_at_zero(void **state) {
 
     for (int i = 0; i < 14; i++) {
         factors f;
-        assert_ok(clora_adapter_module(adapter, i, NULL, &f.R, NULL, &f.N, NULL, f.a, f.b));
+        read_factors(&f, adapter, i);
         for (int j = 0; j < f.N * f.R; j++)
             assert_true(f.b[j] == 0.0f);
     }
@@ -268,19 +277,18 @@ static void assert_holds_the_file(clora_adapter *adapter, const char *directory)
     assert_ok(peft_open(&p, directory, &(peft_base){tiny_llama, TINY_MODULES, NULL, 0}));
     for (int t = 0; t < TINY_MODULES; t++) {
         static factors expected, f;
-        const char *name;
         if (p.choice[t].R == 0)
             continue;
         assert_ok(peft_read(expected.a, &p, p.part[PEFT_A][t]));
         assert_ok(peft_read(expected.b, &p, p.part[PEFT_B][t]));
-        assert_ok(clora_adapter_module(adapter, i++, &name, &f.R, &f.K, &f.N, &f.scale, f.a, f.b));
-        assert_string_equal(name, tiny_llama[t].name);
+        read_factors(&f, adapter, i);
+        assert_string_equal(clora_adapter_module(adapter, i++)->name, tiny_llama[t].name);
         assert_int_equal(f.R, p.choice[t].R);
         assert_true(f.scale == p.choice[t].scale);
         assert_memory_equal(f.a, expected.a, sizeof(float) * (size_t)(f.R * f.K));
         assert_memory_equal(f.b, expected.b, sizeof(float) * (size_t)(f.R * f.N));
     }
-    assert_int_equal(clora_adapter_get_info(adapter).modules, i);
+    assert_int_equal(clora_adapter_get_info(adapter)->modules, i);
     peft_close(&p);
 }
 
@@ -292,8 +300,8 @@ static void test_loaded_factors_are_those_of_the_file(void **state) {
         clora_adapter *adapter = NULL;
         assert_ok(load_adapter(&adapter, PROJECTIONS, fixture(names[i])));
         assert_holds_the_file(adapter, fixture(names[i]));
-        assert_int_equal(clora_adapter_get_info(adapter).rslora, i == 1);
-        assert_string_equal(clora_adapter_get_info(adapter).target_modules, "down_proj,q_proj,v_proj");
+        assert_int_equal(clora_adapter_get_info(adapter)->rslora, i == 1);
+        assert_string_equal(clora_adapter_get_info(adapter)->target_modules, "down_proj,q_proj,v_proj");
         clora_adapter_free(adapter);
     }
 }
@@ -310,15 +318,17 @@ static void test_saved_loaded_and_saved_again_is_the_same_bytes(void **state) {
     options.target_modules = ".*(q_proj|down_proj|lm_head)";
     options.rank_pattern = "q_proj=33";
     adapter = create(&options);
-    assert_ok(clora_adapter_save(adapter, scratch_path("one"), "some/base"));
+    assert_ok(clora_adapter_save(
+        adapter, scratch_path("one"),
+        &(clora_adapter_save_options){.size = sizeof(clora_adapter_save_options), .base_name = "some/base"}));
     assert_ok(load_adapter(&again, PROJECTIONS, scratch_path("one")));
     assert_ok(clora_adapter_save(again, scratch_path("two"), NULL));
     assert_same_file(scratch_path("one/adapter_config.json"), scratch_path("two/adapter_config.json"));
     assert_same_file(scratch_path("one/adapter_model.safetensors"), scratch_path("two/adapter_model.safetensors"));
     assert_holds_the_file(adapter, scratch_path("one"));
-    assert_string_equal(clora_adapter_get_info(again).target_modules, options.target_modules);
-    assert_true(clora_adapter_get_info(again).dropout == 0.05f);
-    assert_true(clora_adapter_get_info(again).alpha == 0.7f);
+    assert_string_equal(clora_adapter_get_info(again)->target_modules, options.target_modules);
+    assert_true(clora_adapter_get_info(again)->dropout == 0.05f);
+    assert_true(clora_adapter_get_info(again)->alpha == 0.7f);
     clora_adapter_free(adapter);
     clora_adapter_free(again);
 }
@@ -427,10 +437,10 @@ static void test_dropout_can_be_changed_and_is_saved(void **state) {
     size_t size;
 
     assert_ok(clora_adapter_set_dropout(adapter, 0.1f));
-    assert_true(clora_adapter_get_info(adapter).dropout == 0.1f);
+    assert_true(clora_adapter_get_info(adapter)->dropout == 0.1f);
     assert_refused(clora_adapter_set_dropout(adapter, 1.0f), CLORA_ERROR_ARGUMENT, "dropout");
     assert_refused(clora_adapter_set_dropout(adapter, (float)NAN), CLORA_ERROR_ARGUMENT, "dropout");
-    assert_true(clora_adapter_get_info(adapter).dropout == 0.1f);
+    assert_true(clora_adapter_get_info(adapter)->dropout == 0.1f);
     assert_ok(clora_adapter_save(adapter, scratch_path("out"), NULL));
     char *text = read_whole(&size, scratch_path("out/adapter_config.json"));
     assert_non_null(strstr(text, "\"lora_dropout\": 0.1,"));
@@ -454,7 +464,7 @@ static void test_no_save_takes_the_place_of_a_model(void **state) {
         scratch_mkdir(directory);
         scratch_text(file, "{}");
         assert_refused(clora_adapter_save(adapter, scratch_path(directory), NULL), CLORA_ERROR_ARGUMENT, names[i]);
-        assert_refused(clora_adapter_save_with(adapter, scratch_path(directory), &over), CLORA_ERROR_ARGUMENT,
+        assert_refused(clora_adapter_save(adapter, scratch_path(directory), &over), CLORA_ERROR_ARGUMENT,
                        "holds a model");
         assert_int_equal(scratch_entries(scratch_path(directory)), 1);
     }
@@ -471,23 +481,25 @@ static void test_an_adapter_is_replaced_only_when_that_was_asked_for(void **stat
     assert_ok(load_adapter(&other, PROJECTIONS, fixture("tiny-llama-patterns")));
     scratch_mkdir("out");
     scratch_text("out/run.log", "of the program"); /* what else lies there is left alone */
-    assert_ok(clora_adapter_save(adapter, scratch_path("out"), "first"));
+    assert_ok(clora_adapter_save(
+        adapter, scratch_path("out"),
+        &(clora_adapter_save_options){.size = sizeof(clora_adapter_save_options), .base_name = "first"}));
     scratch_copy("first.json", scratch_path("out/adapter_config.json"));
     assert_refused(clora_adapter_save(other, scratch_path("out"), NULL), CLORA_ERROR_ARGUMENT, "holds an adapter");
     assert_refused(clora_adapter_save(adapter, scratch_path("out"), NULL), CLORA_ERROR_ARGUMENT, "holds an adapter");
-    assert_refused(clora_adapter_save_with(other, scratch_path("out"), NULL), CLORA_ERROR_ARGUMENT, "overwritten");
-    assert_refused(clora_adapter_save_with(other, scratch_path("out"), &save), CLORA_ERROR_ARGUMENT, "overwritten");
+    assert_refused(clora_adapter_save(other, scratch_path("out"), NULL), CLORA_ERROR_ARGUMENT, "overwritten");
+    assert_refused(clora_adapter_save(other, scratch_path("out"), &save), CLORA_ERROR_ARGUMENT, "overwritten");
     assert_same_file(scratch_path("first.json"), scratch_path("out/adapter_config.json"));
     save.overwrite = 1;
     save.base_name = "second";
-    assert_ok(clora_adapter_save_with(other, scratch_path("out"), &save));
+    assert_ok(clora_adapter_save(other, scratch_path("out"), &save));
     assert_same_file(scratch_path("out/adapter_model.safetensors"),
                      fixture("tiny-llama-patterns/adapter_model.safetensors"));
     char *text = read_whole(&size, scratch_path("out/adapter_config.json"));
     assert_non_null(strstr(text, "\"second\""));
     free(text);
     assert_int_equal(scratch_entries(scratch_path("out")), 3);
-    assert_ok(clora_adapter_save_with(other, scratch_path("new"), &save)); /* there may be nothing to overwrite */
+    assert_ok(clora_adapter_save(other, scratch_path("new"), &save)); /* there may be nothing to overwrite */
     scratch_mkdir("pickle");
     scratch_text("pickle/adapter_model.bin", "");
     assert_refused(clora_adapter_save(other, scratch_path("pickle"), NULL), CLORA_ERROR_ARGUMENT, "adapter_model.bin");
@@ -544,10 +556,8 @@ static void test_a_module_that_is_not_there_is_refused(void **state) {
     const clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
     clora_adapter *adapter = create(&options);
 
-    assert_refused(clora_adapter_module(adapter, 14, NULL, NULL, NULL, NULL, NULL, NULL, NULL), CLORA_ERROR_ARGUMENT,
-                   "module 14");
-    assert_refused(clora_adapter_module(adapter, -1, NULL, NULL, NULL, NULL, NULL, NULL, NULL), CLORA_ERROR_ARGUMENT,
-                   "module -1");
+    assert_refused(clora_adapter_read_module(NULL, NULL, adapter, 14), CLORA_ERROR_ARGUMENT, "module 14");
+    assert_refused(clora_adapter_read_module(NULL, NULL, adapter, -1), CLORA_ERROR_ARGUMENT, "module -1");
     clora_adapter_free(adapter);
     clora_adapter_free(NULL);
 }

@@ -57,23 +57,23 @@ static clora_adapter *get(int which) {
 
 /* Ask for it, and let it go at once. True: it had to be read. */
 static bool is_read(int which) {
-    const uint64_t before = clora_adapter_cache_get_info(cache).loads;
+    const uint64_t before = clora_adapter_cache_get_info(cache)->loads;
 
     clora_adapter_free(get(which));
-    return clora_adapter_cache_get_info(cache).loads > before;
+    return clora_adapter_cache_get_info(cache)->loads > before;
 }
 
 static void test_what_is_there_is_not_read_again(void **state) {
     (void)state;
     clora_adapter *first = get(0), *again = get(0);
     assert_ptr_equal(first, again);
-    assert_int_equal(clora_adapter_cache_get_info(cache).loads, 1);
-    assert_int_equal(clora_adapter_cache_get_info(cache).in_use, 1);
+    assert_int_equal(clora_adapter_cache_get_info(cache)->loads, 1);
+    assert_int_equal(clora_adapter_cache_get_info(cache)->in_use, 1);
     clora_adapter_free(first);
     clora_adapter_free(again);
-    assert_int_equal(clora_adapter_cache_get_info(cache).in_use, 0);
-    assert_int_equal(clora_adapter_cache_get_info(cache).adapters, 1);
-    assert_int_equal(clora_adapter_cache_get_info(cache).evictions, 0);
+    assert_int_equal(clora_adapter_cache_get_info(cache)->in_use, 0);
+    assert_int_equal(clora_adapter_cache_get_info(cache)->adapters, 1);
+    assert_int_equal(clora_adapter_cache_get_info(cache)->evictions, 0);
 }
 
 static void test_the_least_recently_used_goes(void **state) {
@@ -81,13 +81,13 @@ static void test_the_least_recently_used_goes(void **state) {
     assert_true(is_read(0));
     assert_true(is_read(2));
     assert_true(is_read(4)); /* full */
-    assert_int_equal(clora_adapter_cache_get_info(cache).evictions, 0);
+    assert_int_equal(clora_adapter_cache_get_info(cache)->evictions, 0);
     assert_false(is_read(0));
     assert_true(is_read(1)); /* in place of 2 */
     assert_false(is_read(0));
     assert_false(is_read(4));
     assert_false(is_read(1));
-    assert_int_equal(clora_adapter_cache_get_info(cache).evictions, 1);
+    assert_int_equal(clora_adapter_cache_get_info(cache)->evictions, 1);
     assert_true(is_read(2)); /* in place of 0, the oldest now */
     assert_false(is_read(4));
     assert_true(is_read(0));
@@ -101,7 +101,7 @@ static void test_what_is_in_use_stays(void **state) {
         held[i] = get(2 * i);
     assert_refused(clora_adapter_cache_get(&refused, cache, names[1]), CLORA_ERROR_MEMORY, "those in use have");
     assert_null(refused);
-    assert_int_equal(clora_adapter_cache_get_info(cache).adapters, ROOM);
+    assert_int_equal(clora_adapter_cache_get_info(cache)->adapters, ROOM);
     clora_adapter_free(held[1]);
     assert_true(is_read(1));
     assert_false(is_read(0));
@@ -118,12 +118,12 @@ static void test_memory_is_what_it_may_be(void **state) {
     clora_context_memory(context, &before, NULL);
     for (uint64_t i = 0; i < 40; i++) {
         clora_adapter_free(get((int)(5.0f * rng_uniform(3, 0, i)) % ADAPTERS));
-        const clora_adapter_cache_info info = clora_adapter_cache_get_info(cache);
+        const clora_adapter_cache_info *info = clora_adapter_cache_get_info(cache);
         clora_context_memory(context, &now, NULL);
-        assert_int_equal(now - before, info.bytes);
-        assert_true(info.bytes <= ROOM * largest && info.peak_bytes <= ROOM * largest);
+        assert_int_equal(now - before, info->bytes);
+        assert_true(info->bytes <= ROOM * largest && info->peak_bytes <= ROOM * largest);
     }
-    assert_true(clora_adapter_cache_get_info(cache).evictions > 5);
+    assert_true(clora_adapter_cache_get_info(cache)->evictions > 5);
     clora_adapter_cache_free(cache);
     cache = NULL;
     clora_context_memory(context, &now, NULL);
@@ -167,7 +167,7 @@ static void test_without_memory_an_adapter_is_refused_and_texts_go_on(void **sta
     assert_false(is_read(0));
     slots_run();
     assert_alone(base, 0);
-    assert_int_equal(clora_request_finish(request), CLORA_FINISH_LENGTH);
+    assert_int_equal(clora_request_stop_reason(request), CLORA_STOP_LENGTH);
     clora_request_free(request);
 }
 
@@ -180,7 +180,7 @@ typedef struct running {
     size_t wanted; /* tokens */
 } running;
 
-static clora_generation of_each[ADAPTERS + 1][PROMPTS]; /* the last is the base alone */
+static clora_generation *of_each[ADAPTERS + 1][PROMPTS]; /* the last is the base alone */
 
 static void generate_each(void) {
     clora_session *session;
@@ -188,7 +188,7 @@ static void generate_each(void) {
     assert_ok(clora_session_create(&session, model, 1, CAPACITY));
     for (int a = 0; a <= ADAPTERS; a++) {
         clora_adapter *adapter = a < ADAPTERS ? get(a) : NULL;
-        assert_ok(clora_session_select(session, adapter));
+        assert_ok(clora_session_set_adapter(session, adapter));
         clora_adapter_free(adapter);
         for (int i = 0; i < PROMPTS; i++)
             slots_alone(&of_each[a][i], session, i);
@@ -210,7 +210,7 @@ static bool admit(running *r, uint64_t i) {
     }
     options.adapter = adapter;
     options.max_tokens = 2 + i % 7;
-    *r = (running){slots_admit(which, &options), &of_each[a][which], options.max_tokens};
+    *r = (running){slots_admit(which, &options), of_each[a][which], options.max_tokens};
     clora_adapter_free(adapter);
     return true;
 }
@@ -219,7 +219,7 @@ static bool admit(running *r, uint64_t i) {
 static bool settle(running *r) {
     size_t n;
 
-    if (!r->request || clora_request_finish(r->request) == CLORA_FINISH_RUNNING)
+    if (!r->request || clora_request_stop_reason(r->request) == CLORA_STOP_NONE)
         return false;
     const int32_t *ids = clora_request_ids(r->request, &n);
     assert_true(n == r->wanted || n == (size_t)r->expected->count); /* or its end token came */
@@ -231,14 +231,14 @@ static bool settle(running *r) {
 
 /* Of device memory that is not the cache's, nothing comes to stay. */
 static void assert_flat(size_t *others) {
-    const clora_adapter_cache_info info = clora_adapter_cache_get_info(cache);
+    const clora_adapter_cache_info *info = clora_adapter_cache_get_info(cache);
     size_t now;
 
     clora_context_memory(context, &now, NULL);
-    assert_true(info.bytes <= ROOM * largest);
+    assert_true(info->bytes <= ROOM * largest);
     if (*others == 0)
-        *others = now - (size_t)info.bytes;
-    assert_int_equal(now - info.bytes, *others);
+        *others = now - (size_t)info->bytes;
+    assert_int_equal(now - info->bytes, *others);
 }
 
 static void test_adapters_come_and_go_under_load(void **state) {
@@ -259,19 +259,19 @@ static void test_adapters_come_and_go_under_load(void **state) {
         if (ended > settled)
             assert_flat(&others);
     }
-    assert_true(clora_adapter_cache_get_info(cache).evictions > 5);
+    assert_true(clora_adapter_cache_get_info(cache)->evictions > 5);
     for (int a = 0; a <= ADAPTERS; a++)
         for (int i = 0; i < PROMPTS; i++)
-            clora_generation_free(&of_each[a][i]);
+            clora_generation_free(of_each[a][i]);
 }
 
 /* ---- strength ---- */
 
-static void generate_with(clora_generation *out, clora_adapter *adapter) {
+static void generate_with(clora_generation **out, clora_adapter *adapter) {
     clora_session *session;
 
     assert_ok(clora_session_create(&session, model, 1, CAPACITY));
-    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_set_adapter(session, adapter));
     slots_alone(out, session, 0);
     clora_session_free(session);
 }
@@ -293,7 +293,7 @@ static void assert_request(clora_adapter *adapter, float scale, const clora_gene
 /* The same factors with an alpha of twice as much are the adapter at twice its strength. */
 static void test_a_scale_is_a_factor_of_the_low_rank_terms(void **state) {
     clora_adapter *adapter = get(0), *twice, *none;
-    clora_generation plain, doubled;
+    clora_generation *plain, *doubled;
     float scale, scale_of_twice;
 
     (void)state;
@@ -302,21 +302,21 @@ static void test_a_scale_is_a_factor_of_the_low_rank_terms(void **state) {
     scale = adapter_term(adapter, 0)->module[0].scale;
     scale_of_twice = adapter_term(twice, 0)->module[0].scale;
     assert_true(scale_of_twice == 2.0f * scale);
-    assert_int_equal(clora_adapter_get_info(twice).parameters, clora_adapter_get_info(adapter).parameters);
+    assert_int_equal(clora_adapter_get_info(twice)->parameters, clora_adapter_get_info(adapter)->parameters);
     assert_string_equal(clora_adapter_method(twice), "scaled");
     generate_with(&plain, adapter);
     generate_with(&doubled, twice);
-    assert_string_not_equal(plain.text, doubled.text);
-    assert_request(adapter, 1.0f, &plain);
-    assert_request(adapter, 2.0f, &doubled);
-    assert_request(twice, 1.0f, &doubled);
-    assert_request(adapter, 0.0f, &alone[0]);
-    assert_request(none, 7.0f, &alone[0]);
+    assert_string_not_equal(plain->text, doubled->text);
+    assert_request(adapter, 1.0f, plain);
+    assert_request(adapter, 2.0f, doubled);
+    assert_request(twice, 1.0f, doubled);
+    assert_request(adapter, 0.0f, alone[0]);
+    assert_request(none, 7.0f, alone[0]);
     clora_adapter_free(twice);
     clora_adapter_free(none);
     clora_adapter_free(adapter);
-    clora_generation_free(&plain);
-    clora_generation_free(&doubled);
+    clora_generation_free(plain);
+    clora_generation_free(doubled);
 }
 
 static void test_scales_that_cannot_be_are_refused(void **state) {
@@ -334,7 +334,7 @@ static void test_scales_that_cannot_be_are_refused(void **state) {
     assert_refused(clora_adapter_save(scaled, scratch_path("new"), NULL), CLORA_ERROR_UNSUPPORTED, "no files");
     clora_adapter_free(adapter);
     clora_adapter_free(scaled);
-    assert_int_equal(clora_adapter_cache_get_info(cache).in_use, 0);
+    assert_int_equal(clora_adapter_cache_get_info(cache)->in_use, 0);
 }
 
 #define WITH_CACHE(test) cmocka_unit_test_setup_teardown(test, open_cache, close_cache)

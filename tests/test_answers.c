@@ -223,11 +223,11 @@ static void test_a_prompt_that_fills_the_length_drops_its_row(void **state) {
     clora_dataset *d = NULL;
 
     assert_ok(load_kind(&d, rows, CLORA_DATA_PREFERENCE, 5));
-    const clora_dataset_stats stats = clora_dataset_get_stats(d);
-    assert_int_equal(stats.long_prompts, 1);
-    assert_int_equal(stats.sequences, 2);
-    assert_int_equal(stats.truncated_targets, 1);
-    assert_int_equal(stats.longest, 5);
+    const clora_dataset_stats *stats = clora_dataset_get_stats(d);
+    assert_int_equal(stats->long_prompts, 1);
+    assert_int_equal(stats->sequences, 2);
+    assert_int_equal(stats->truncated_targets, 1);
+    assert_int_equal(stats->longest, 5);
     clora_dataset_free(d);
     assert_refused(load_kind(&d, rows, CLORA_DATA_PREFERENCE, 2), CLORA_ERROR_FORMAT, "every prompt alone has 2 ids");
 }

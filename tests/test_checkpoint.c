@@ -180,7 +180,7 @@ static void begin_with(run *r, const kind *k, const clora_train_options *options
 }
 
 static double validate(run *r) {
-    clora_eval_result result = {.loss = 0.0};
+    clora_evaluate_result result = CLORA_EVALUATE_RESULT_INIT;
 
     if (r->held_out)
         assert_ok(clora_trainer_evaluate(&result, r->trainer, r->held_out, NULL, NULL));
@@ -214,13 +214,16 @@ static void end(run *r) {
 /* An update, and the validation after it: 0 without one. */
 typedef struct update {
     clora_train_step step;
+    clora_rewards rewards; /* of the step, whose trainer has them only until the next */
     double validation;
 } update;
 
 static update step(run *r) {
-    update out;
+    update out = {CLORA_TRAIN_STEP_INIT, CLORA_REWARDS_INIT, 0.0};
 
-    assert_ok(clora_trainer_step(r->trainer, &out.step));
+    assert_ok(clora_trainer_step(&out.step, r->trainer));
+    if (out.step.rewards)
+        out.rewards = *out.step.rewards;
     out.validation = validate(r);
     return out;
 }
@@ -231,8 +234,8 @@ static void assert_same_update(const update *a, const update *e, const char *nam
 
     if (actual->step != expected->step || actual->loss != expected->loss || actual->lr != expected->lr ||
         actual->grad_norm != expected->grad_norm || actual->tokens != expected->tokens ||
-        actual->learnt != expected->learnt || actual->epoch != expected->epoch ||
-        memcmp(&actual->rewards, &expected->rewards, sizeof(actual->rewards)) != 0 || a->validation != e->validation)
+        actual->target_tokens != expected->target_tokens || actual->epoch != expected->epoch ||
+        memcmp(&a->rewards.chosen, &e->rewards.chosen, 5 * sizeof(float)) != 0 || a->validation != e->validation)
         fail_msg("%s with %s from step %d, step %d: loss %.9g, wanted %.9g; norm %.9g, wanted %.9g; validation %.9g, "
                  "wanted %.9g",
                  name, with, from, actual->step, (double)actual->loss, (double)expected->loss,
@@ -270,7 +273,7 @@ static void run_rest(const update expected[STEPS], const kind *k, const extra *e
         actual = step(&rest);
         assert_same_update(&actual, &expected[at], k->name, e->name, n);
     }
-    assert_int_equal(clora_trainer_step(rest.trainer, &actual.step), CLORA_ERROR_NOT_FOUND);
+    assert_int_equal(clora_trainer_step(&actual.step, rest.trainer), CLORA_ERROR_NOT_FOUND);
     assert_ok(clora_trainer_save(rest.trainer, scratch_path("again"), NULL));
     assert_same_file(scratch_path("again"), checkpoint(STEPS));
     end(&rest);
@@ -357,7 +360,7 @@ static void test_another_base_is_named(void **state) {
 
 static void test_the_head_tells_where_the_run_is(void **state) {
     (void)state;
-    clora_inspected_checkpoint head;
+    clora_inspected_checkpoint *head;
     run r;
 
     begin(&r, &kinds[0]);
@@ -366,11 +369,10 @@ static void test_the_head_tells_where_the_run_is(void **state) {
     assert_ok(clora_trainer_save(r.trainer, scratch_path("two"), "a note \"of\" mine"));
     end(&r);
     assert_ok(clora_inspect_checkpoint(&head, scratch_path("two")));
-    assert_int_equal(head.step, 2);
-    assert_int_equal(head.steps, STEPS);
-    assert_string_equal(head.note, "a note \"of\" mine");
-    clora_inspected_checkpoint_finish(&head);
-    assert_null(head.note);
+    assert_int_equal(head->step, 2);
+    assert_int_equal(head->steps, STEPS);
+    assert_string_equal(head->note, "a note \"of\" mine");
+    clora_inspected_checkpoint_free(head);
     assert_refused(clora_inspect_checkpoint(&head, scratch_path("none")), CLORA_ERROR_NOT_FOUND, "none");
     assert_refused(clora_inspect_checkpoint(&head, fixture_path("tiny-llama/model.safetensors")), CLORA_ERROR_FORMAT,
                    "no checkpoint");
@@ -398,13 +400,13 @@ static void test_a_damaged_file_is_refused_and_changes_nothing(void **state) {
     }
     for (size_t at = 8; at < head; at += 3) { /* other numbers, names and sizes: whatever passes is a whole place */
         const char before = bytes[at];
-        clora_inspected_checkpoint found;
+        clora_inspected_checkpoint *found;
         bytes[at] = before == '9' ? '1' : '9';
         scratch_write("other", bytes, size);
         bytes[at] = before;
         if (clora_inspect_checkpoint(&found, scratch_path("other")) == CLORA_OK)
-            assert_in_range(found.step, 0, found.steps);
-        clora_inspected_checkpoint_finish(&found);
+            assert_in_range(found->step, 0, found->steps);
+        clora_inspected_checkpoint_free(found);
     }
     again = step(&r);
     assert_same_update(&again, &first, k->name, extras->name, 0);
@@ -414,7 +416,7 @@ static void test_a_damaged_file_is_refused_and_changes_nothing(void **state) {
 
 static void test_a_full_disk_leaves_the_old_file(void **state) {
     (void)state;
-    clora_inspected_checkpoint head;
+    clora_inspected_checkpoint *head;
     run r;
 
     begin(&r, &kinds[0]);
@@ -424,8 +426,8 @@ static void test_a_full_disk_leaves_the_old_file(void **state) {
     assert_int_equal(clora_trainer_save(r.trainer, scratch_path("one"), NULL), CLORA_ERROR_IO);
     disk_is_free();
     assert_ok(clora_inspect_checkpoint(&head, scratch_path("one")));
-    assert_int_equal(head.step, 0);
-    clora_inspected_checkpoint_finish(&head);
+    assert_int_equal(head->step, 0);
+    clora_inspected_checkpoint_free(head);
     assert_int_equal(scratch_entries(scratch_path("")), 1);
     end(&r);
 }

@@ -82,6 +82,20 @@ class Style(unittest.TestCase):
         self.assertEqual(len(style("src/cli/a.c", 'puts("the end token");\n')), 1)
         self.assertEqual(style("src/cli/a.c", 'json_pack("{s:I}", "learnt", s.learnt); /* learnt */\n'), [])
 
+    def test_public_calls_of_many_arguments(self):
+        call = "CLORA_API clora_status clora_do(int a, int b, int c, int (*d)(int x, int y), int e, int f"
+        self.assertEqual(style("include/clora/a.h", call + ");\n"), [])
+        self.assertIn("clora_do has 7 arguments", style("include/clora/a.h", call + ",\n    int g);\n")[0])
+
+    def test_public_structs_that_cannot_grow(self):
+        struct = "typedef struct clora_do_options {\n    size_t size;\n    int a;\n} clora_do_options;\n"
+        self.assertEqual(style("include/clora/a.h", struct), [])
+        self.assertIn("begin with its size", style("include/clora/a.h", struct.replace("size_t size", "int b"))[0])
+        self.assertIn("clora_do_options.s is a struct",
+                      style("include/clora/a.h", struct.replace("int a", "clora_sample_options s"))[0])
+        value = "CLORA_API clora_rewards clora_do(void);\n"
+        self.assertIn("clora_rewards by value", style("include/clora/a.h", value)[0])
+
     def test_blanks_tabs_and_widths(self):
         for text in ("a \n", "\ta\n", "a\n\n", "a", "x" * 121 + "\n"):
             self.assertEqual(len(style("a.c", text)), 1, repr(text))

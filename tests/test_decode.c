@@ -39,12 +39,12 @@ static void force(const char *choice, int path) {
 }
 
 static int launches(const char *kernel) {
-    int count = 0;
-    const clora_profile_entry *entry = clora_context_profile_read(context, &count);
+    size_t count = 0;
+    const clora_profile_entry *const *entry = clora_context_profile_read(context, &count);
 
-    for (int i = 0; i < count; i++)
-        if (strcmp(entry[i].kernel, kernel) == 0)
-            return (int)entry[i].launches;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(entry[i]->kernel, kernel) == 0)
+            return (int)entry[i]->launches;
     return 0;
 }
 
@@ -62,7 +62,7 @@ static clora_session *begin(float *logits, clora_model *model, clora_adapter *ad
     int32_t ids[CAPACITY];
 
     assert_ok(clora_session_create(&session, model, t->B, capacity_of(model)));
-    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_set_adapter(session, adapter));
     for (int i = 0; i < CAPACITY; i++)
         ids[i] = (i * 37 + 11) % V;
     for (int b = 0; b < t->B; b++)
@@ -80,7 +80,7 @@ static void decode(float *logits, clora_model *model, clora_adapter *adapter, cl
         ids[i] = (i * 31 + 5) % V;
     for (int s = 0; s < STEPS; s++) {
         float *out = logits + (size_t)s * (size_t)t->B * V;
-        assert_ok(clora_session_select(session, s == 1 ? second : adapter));
+        assert_ok(clora_session_set_adapter(session, s == 1 ? second : adapter));
         assert_ok(t->T == 1 ? session_step(session, &session->select, out, ids + 7 * s, t->B)
                             : clora_session_forward(session, out, ids + 7 * s, t->T, 0));
     }
@@ -113,7 +113,7 @@ static void check(clora_model *model, clora_adapter *adapter, text t, int expect
 }
 
 static clora_model *load(const char *path, int storage) {
-    const clora_model_options options = {sizeof(options), storage};
+    const clora_model_options options = {.size = sizeof(options), .dtype = storage};
     clora_model *model = NULL;
 
     assert_ok(clora_model_load(&model, context, path, &options));
@@ -462,14 +462,14 @@ static void test_a_recorded_step_follows_the_selection(void **state) {
         clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
         options.rank = ranks[i];
         clora_adapter *adapter = make_adapter(model, &options);
-        assert_ok(clora_session_select(p.one, adapter));
-        assert_ok(clora_session_select(p.apart, adapter));
+        assert_ok(clora_session_set_adapter(p.one, adapter));
+        assert_ok(clora_session_set_adapter(p.apart, adapter));
         clora_adapter_free(adapter); /* the sessions hold it */
         check_step(&p, 5, 1);
         check_step(&p, 6, 1);
     }
-    assert_ok(clora_session_select(p.one, NULL));
-    assert_ok(clora_session_select(p.apart, NULL));
+    assert_ok(clora_session_set_adapter(p.one, NULL));
+    assert_ok(clora_session_set_adapter(p.apart, NULL));
     check_step(&p, 7, 1);
     end_pair(&p);
     clora_model_free(model);

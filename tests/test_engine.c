@@ -42,7 +42,7 @@ static void test_a_cancelled_text_leaves_the_others_and_its_slot_alone(void **st
     for (int step = 0; step < 4; step++)
         assert_ok(clora_engine_step(engine));
     clora_request_cancel(request[0]);
-    assert_int_equal(clora_request_finish(request[0]), CLORA_FINISH_CANCELLED);
+    assert_int_equal(clora_request_stop_reason(request[0]), CLORA_STOP_CANCELLED);
     assert_begins(request[0], 0, 5); /* the first step gave two */
     clora_request_cancel(request[0]);
     assert_int_equal(clora_engine_running(engine), 2);
@@ -109,11 +109,11 @@ static void test_requests_that_were_freed_or_never_stepped_leave_no_trace(void *
 
 /* ---- how texts end ---- */
 
-static clora_request *run_one(int which, const clora_request_options *options, clora_finish finish) {
+static clora_request *run_one(int which, const clora_request_options *options, clora_stop_reason finish) {
     clora_request *request = slots_admit(which, options);
 
     slots_run();
-    assert_int_equal(clora_request_finish(request), finish);
+    assert_int_equal(clora_request_stop_reason(request), finish);
     return request;
 }
 
@@ -122,11 +122,11 @@ static void test_a_text_ends_at_its_own_ids(void **state) {
     int first = 0;
 
     (void)state;
-    while (alone[0].ids[first] != alone[0].ids[9])
+    while (alone[0]->ids[first] != alone[0]->ids[9])
         first++;
-    options.stop_ids = (const int32_t[]){1999, alone[0].ids[9]};
+    options.stop_ids = (const int32_t[]){1999, alone[0]->ids[9]};
     options.stop_id_count = 2;
-    clora_request *request = run_one(0, &options, CLORA_FINISH_EOS);
+    clora_request *request = run_one(0, &options, CLORA_STOP_EOS);
     assert_begins(request, 0, (size_t)first + 1);
     clora_request_free(request);
 }
@@ -136,16 +136,16 @@ static void test_a_text_ends_before_its_stop_texts(void **state) {
     char stop[8] = "";
 
     (void)state;
-    memcpy(stop, alone[0].text + 20, 4);
+    memcpy(stop, alone[0]->text + 20, 4);
     options.stop = (const char *const[]){"never", stop, NULL};
     clora_request *request = slots_admit(0, &options);
     memset(stop, '?', 4); /* options are copied */
     slots_run();
-    assert_int_equal(clora_request_finish(request), CLORA_FINISH_TEXT);
+    assert_int_equal(clora_request_stop_reason(request), CLORA_STOP_TEXT);
     const char *text = clora_request_text(request, NULL);
-    assert_int_equal(strlen(text), strstr(alone[0].text, (char[]){alone[0].text[20], alone[0].text[21],
-                                                                  alone[0].text[22], alone[0].text[23], '\0'}) -
-                                       alone[0].text);
+    assert_int_equal(strlen(text), strstr(alone[0]->text, (char[]){alone[0]->text[20], alone[0]->text[21],
+                                                                   alone[0]->text[22], alone[0]->text[23], '\0'}) -
+                                       alone[0]->text);
     clora_request_free(request);
 }
 
@@ -157,7 +157,7 @@ static void test_a_text_ends_where_its_slot_is_full(void **state) {
 
     (void)state;
     options.max_tokens = SIZE_MAX;
-    request = run_one(1, &options, CLORA_FINISH_CAPACITY);
+    request = run_one(1, &options, CLORA_STOP_CAPACITY);
     clora_request_ids(request, &n);
     assert_int_equal(n, CAPACITY - length[1] + 1); /* the last needs no place */
     clora_request_free(request);
@@ -168,7 +168,7 @@ static void test_a_text_ends_where_its_slot_is_full(void **state) {
     clora_request *beside = slots_admit(0, &options);
     slots_run();
     assert_alone(beside, 0);
-    assert_int_equal(clora_request_finish(request), CLORA_FINISH_CAPACITY);
+    assert_int_equal(clora_request_stop_reason(request), CLORA_STOP_CAPACITY);
     clora_request_ids(request, &n);
     assert_int_equal(n, 1);
     clora_request_free(request);
@@ -179,7 +179,7 @@ static void test_no_tokens_may_be_wanted(void **state) {
 
     (void)state;
     options.max_tokens = 0;
-    clora_request *request = run_one(0, &options, CLORA_FINISH_LENGTH);
+    clora_request *request = run_one(0, &options, CLORA_STOP_LENGTH);
     assert_begins(request, 0, 0);
     clora_request_free(request);
 }
@@ -219,7 +219,7 @@ static int hear(void *user, clora_request *request, const char *text, size_t siz
 
     if (size == 0) {
         const clora_request_options options = slots_usual();
-        assert_int_not_equal(clora_request_finish(request), CLORA_FINISH_RUNNING);
+        assert_int_not_equal(clora_request_stop_reason(request), CLORA_STOP_NONE);
         h->last++;
         if (h->admits)
             h->victim = slots_admit(3, &options);
@@ -227,7 +227,7 @@ static int hear(void *user, clora_request *request, const char *text, size_t siz
             clora_request_free(request);
         return 1;
     }
-    assert_int_equal(clora_request_finish(request), CLORA_FINISH_RUNNING);
+    assert_int_equal(clora_request_stop_reason(request), CLORA_STOP_NONE);
     strncat(h->text, text, size);
     if (h->calls == 0 && !h->admits)
         clora_request_cancel(h->victim);
@@ -243,7 +243,7 @@ static void test_a_callback_hears_the_text_and_its_end(void **state) {
     options.user = &h;
     slots_admit(0, &options);
     slots_run();
-    assert_string_equal(h.text, alone[0].text);
+    assert_string_equal(h.text, alone[0]->text);
     assert_int_equal(h.last, 1);
 }
 
@@ -260,9 +260,9 @@ static void test_a_callback_may_end_its_text_and_others(void **state) {
     options.callback = NULL;
     clora_request *after = slots_admit(3, &options), *victim = h.victim;
     slots_run();
-    assert_int_equal(clora_request_finish(victim), CLORA_FINISH_CANCELLED);
+    assert_int_equal(clora_request_stop_reason(victim), CLORA_STOP_CANCELLED);
     assert_begins(victim, 2, 0);
-    assert_int_equal(clora_request_finish(request), CLORA_FINISH_CANCELLED);
+    assert_int_equal(clora_request_stop_reason(request), CLORA_STOP_CANCELLED);
     assert_string_equal(clora_request_text(request, NULL), h.text);
     assert_int_equal(h.last, 1);
     clora_request_free(request);
@@ -283,7 +283,7 @@ static void test_a_callback_may_admit_the_next(void **state) {
     slots_admit(0, &options);
     for (int step = 0; !h.victim; step++)
         assert_ok(clora_engine_step(engine));
-    assert_int_equal(clora_request_finish(h.victim), CLORA_FINISH_RUNNING);
+    assert_int_equal(clora_request_stop_reason(h.victim), CLORA_STOP_NONE);
     assert_begins(h.victim, 3, 0); /* it waits for the next step */
     slots_run();
     assert_alone(h.victim, 3);
@@ -377,8 +377,8 @@ static void test_a_step_that_the_device_fails_can_be_tried_again(void **state) {
         failing_from("opencl", at, false);
         status = clora_engine_step(engine);
         failing_from(NULL, 0, false);
-        assert_int_equal(clora_request_finish(first), CLORA_FINISH_RUNNING);
-        assert_int_equal(clora_request_finish(second), CLORA_FINISH_RUNNING);
+        assert_int_equal(clora_request_stop_reason(first), CLORA_STOP_NONE);
+        assert_int_equal(clora_request_stop_reason(second), CLORA_STOP_NONE);
         slots_run();
         assert_alone(first, 0);
         assert_alone(second, 1);
@@ -408,7 +408,7 @@ static void test_handles_are_freed_in_any_order(void **state) {
     assert_ok(clora_engine_admit(&running, e, prompt[1], length[1], &options));
     assert_ok(clora_engine_step(e));
     clora_engine_free(e);
-    assert_int_equal(clora_request_finish(running), CLORA_FINISH_CANCELLED);
+    assert_int_equal(clora_request_stop_reason(running), CLORA_STOP_CANCELLED);
     assert_begins(running, 1, 2);
     clora_request_free(running);
     assert_alone(ended, 0);

@@ -15,7 +15,7 @@
 /* Of different ranks and targets; the third, NULL, is the base alone. And the texts of each prompt with each. */
 enum { ADAPTERS = 3 };
 static clora_adapter *adapter[ADAPTERS];
-static clora_generation adapted[ADAPTERS][PROMPTS];
+static clora_generation *adapted[ADAPTERS][PROMPTS];
 
 static int open_adapters(void **state) {
     clora_session *session;
@@ -25,7 +25,7 @@ static int open_adapters(void **state) {
     adapter[0] = slots_adapter(3, "all-linear", 0.06f);
     adapter[1] = slots_adapter(8, "q_proj,v_proj,down_proj", 0.08f);
     for (int a = 0; a < ADAPTERS; a++) {
-        assert_ok(clora_session_select(session, adapter[a]));
+        assert_ok(clora_session_set_adapter(session, adapter[a]));
         for (int i = 0; i < PROMPTS; i++)
             slots_alone(&adapted[a][i], session, i);
     }
@@ -37,7 +37,7 @@ static int close_adapters(void **state) {
     for (int a = 0; a < ADAPTERS; a++) {
         clora_adapter_free(adapter[a]);
         for (int i = 0; i < PROMPTS; i++)
-            clora_generation_free(&adapted[a][i]);
+            clora_generation_free(adapted[a][i]);
     }
     return slots_close_model(state);
 }
@@ -53,19 +53,19 @@ static void assert_adapted(clora_request *request, int which, int a) {
     size_t n;
     const int32_t *ids = clora_request_ids(request, &n);
 
-    assert_int_equal(n, adapted[a][which].count);
-    assert_memory_equal(ids, adapted[a][which].ids, n * sizeof(*ids));
-    assert_string_equal(clora_request_text(request, NULL), adapted[a][which].text);
+    assert_int_equal(n, adapted[a][which]->count);
+    assert_memory_equal(ids, adapted[a][which]->ids, n * sizeof(*ids));
+    assert_string_equal(clora_request_text(request, NULL), adapted[a][which]->text);
     clora_request_free(request);
 }
 
 static void test_adapters_change_the_texts_here(void **state) {
     (void)state;
     for (int i = 0; i < PROMPTS; i++) {
-        assert_string_not_equal(adapted[0][i].text, alone[i].text);
-        assert_string_not_equal(adapted[1][i].text, alone[i].text);
-        assert_string_not_equal(adapted[0][i].text, adapted[1][i].text);
-        assert_string_equal(adapted[2][i].text, alone[i].text);
+        assert_string_not_equal(adapted[0][i]->text, alone[i]->text);
+        assert_string_not_equal(adapted[1][i]->text, alone[i]->text);
+        assert_string_not_equal(adapted[0][i]->text, adapted[1][i]->text);
+        assert_string_equal(adapted[2][i]->text, alone[i]->text);
     }
 }
 
@@ -115,14 +115,14 @@ static void test_an_adapter_lives_as_long_as_its_texts_run(void **state) {
 }
 
 /* A text of its own session after one token, which is computed by a step like those that follow. */
-static void generate_short(clora_generation *out, clora_adapter *with) {
+static void generate_short(clora_generation **out, clora_adapter *with) {
     clora_generate_options options = CLORA_GENERATE_OPTIONS_INIT;
     clora_session *session;
 
     options.max_tokens = TOKENS;
     assert_ok(clora_session_create(&session, model, 1, CAPACITY));
-    assert_ok(clora_session_select(session, with));
-    assert_ok(clora_generate(out, session, tokenizer, prompt[0], 1, &options, NULL, NULL));
+    assert_ok(clora_session_set_adapter(session, with));
+    assert_ok(clora_generate(out, session, tokenizer, prompt[0], 1, &options));
     clora_session_free(session);
 }
 
@@ -142,24 +142,24 @@ static void assert_short(clora_adapter *with, const clora_generation *expected) 
 
 /* Steps of one shape that differ by the adapter alone, also by one that lies where another has been. */
 static void test_texts_one_after_the_other_have_their_own_adapters(void **state) {
-    clora_generation expected[ADAPTERS];
+    clora_generation *expected[ADAPTERS];
 
     (void)state;
     for (int a = 0; a < ADAPTERS; a++)
         generate_short(&expected[a], adapter[a]);
-    assert_string_not_equal(expected[0].text, expected[1].text);
+    assert_string_not_equal(expected[0]->text, expected[1]->text);
     for (int i = 0; i < 2 * ADAPTERS; i++)
-        assert_short(adapter[i % ADAPTERS], &expected[i % ADAPTERS]);
+        assert_short(adapter[i % ADAPTERS], expected[i % ADAPTERS]);
     for (int i = 0; i < 4; i++) {
         clora_adapter *made = slots_adapter(3, "all-linear", 0.06f + 0.05f * (float)i);
-        clora_generation own;
+        clora_generation *own;
         generate_short(&own, made);
-        assert_short(made, &own);
+        assert_short(made, own);
         clora_adapter_free(made);
-        clora_generation_free(&own);
+        clora_generation_free(own);
     }
     for (int a = 0; a < ADAPTERS; a++)
-        clora_generation_free(&expected[a]);
+        clora_generation_free(expected[a]);
 }
 
 /* Its numbers overflow: its text alone ends. */
@@ -172,7 +172,7 @@ static void test_an_adapter_that_is_broken_fails_its_own_text(void **state) {
     options.adapter = broken;
     clora_request *request = slots_admit(1, &options), *after = admit_adapted(2, 1);
     assert_refused(clora_engine_step(engine), CLORA_ERROR_FORMAT, "weights overflow");
-    assert_int_equal(clora_request_finish(request), CLORA_FINISH_FAILED);
+    assert_int_equal(clora_request_stop_reason(request), CLORA_STOP_FAILED);
     slots_run();
     assert_begins(request, 1, 0);
     clora_request_free(request);

@@ -55,7 +55,7 @@ static void forward(float *logits, const fixture_batch *batch, clora_model *m, c
     clora_session *session = NULL;
 
     assert_ok(clora_session_create(&session, m, batch->B, batch->T));
-    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_set_adapter(session, adapter));
     assert_ok(clora_session_forward(session, logits, batch->ids, batch->T, 1));
     clora_session_free(session);
 }
@@ -229,16 +229,16 @@ static void test_training_follows_pytorch(void **state) {
         clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, 0);
 
         for (int step = 0; step < 10; step++) {
-            clora_train_step done;
-            assert_ok(clora_trainer_step(trainer, &done));
+            clora_train_step done = CLORA_TRAIN_STEP_INIT;
+            assert_ok(clora_trainer_step(&done, trainer));
             const double expected = fixture_number(family->adapter[i], "loss_trace", step);
             if (!(fabs((double)done.loss - expected) <= 1e-4))
                 fail_msg("%s: step %d: loss %g, expected %g", family->adapter[i], step, (double)done.loss, expected);
             if (step == 0)
                 assert_factors(adapter, &trainer->parameters, 1.0f / (float)batch.learnt, f, "grad.", tolerance);
         }
-        clora_train_step past;
-        assert_int_equal(clora_trainer_step(trainer, &past), CLORA_ERROR_NOT_FOUND);
+        clora_train_step past = CLORA_TRAIN_STEP_INIT;
+        assert_int_equal(clora_trainer_step(&past, trainer), CLORA_ERROR_NOT_FOUND);
         assert_factors(adapter, NULL, 1.0f, f, "final.", 1e-3);
         clora_trainer_free(trainer);
         clora_dataset_free(dataset);
@@ -261,8 +261,8 @@ static void test_what_is_recomputed_gives_the_same_losses(void **state) {
         clora_adapter *adapter = fixture_adapter(model, family->adapter[0]);
         clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, ways[way]);
         for (int step = 0; step < STEPS; step++) {
-            clora_train_step done;
-            assert_ok(clora_trainer_step(trainer, &done));
+            clora_train_step done = CLORA_TRAIN_STEP_INIT;
+            assert_ok(clora_trainer_step(&done, trainer));
             losses[way][step] = done.loss;
         }
         clora_trainer_free(trainer);

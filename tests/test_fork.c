@@ -63,9 +63,9 @@ static bool is_refused(clora_status status) {
 static int use_all(void) {
     const int32_t id = 1;
     clora_context *own = NULL;
-    clora_device_info *devices = NULL;
+    const clora_device_info **devices = NULL;
     clora_adapter *adapter = NULL;
-    int count;
+    size_t count;
 
     return is_refused(clora_tensor_read(tensor, room)) && is_refused(clora_tensor_write(tensor, room)) &&
                    is_refused(clora_context_finish(context)) && is_refused(clora_context_profile(context, 1)) &&

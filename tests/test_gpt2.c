@@ -74,10 +74,8 @@ static void test_files_as_they_were_first_published_are_the_same_model(void **st
     run_model(usual, fixture_path("tiny-gpt2"));
     run_model(old, scratch_path("old"));
     assert_memory_equal(usual, old, sizeof(usual));
-    assert_ok(clora_merge(fixture_path("tiny-gpt2"), fixture_path("tiny-gpt2-lora"), scratch_path("a"), -1, NULL, NULL,
-                          NULL));
-    assert_ok(
-        clora_merge(scratch_path("old"), fixture_path("tiny-gpt2-lora"), scratch_path("b"), -1, NULL, NULL, NULL));
+    assert_ok(clora_merge(fixture_path("tiny-gpt2"), fixture_path("tiny-gpt2-lora"), scratch_path("a"), NULL, NULL));
+    assert_ok(clora_merge(scratch_path("old"), fixture_path("tiny-gpt2-lora"), scratch_path("b"), NULL, NULL));
     run_model(usual, scratch_path("a"));
     run_model(old, scratch_path("b"));
     assert_memory_equal(usual, old, sizeof(usual));

@@ -66,14 +66,14 @@ static void test_logits_are_those_of_peft(void **state) {
 static void train_like_peft(int i, int recompute) {
     const char *name = cases[i].name;
     clora_dataset *dataset = NULL;
-    clora_train_step done;
+    clora_train_step done = CLORA_TRAIN_STEP_INIT;
     fixture_batch batch;
     clora_adapter *adapter = load(i);
 
     fixture_read_batch(&batch, name);
     clora_trainer *trainer = fixture_trainer(models[cases[i].model], adapter, &dataset, &batch, recompute);
     for (int step = 0; step < 10; step++) {
-        assert_ok(clora_trainer_step(trainer, &done));
+        assert_ok(clora_trainer_step(&done, trainer));
         const double expected = fixture_number(name, "loss_trace", step);
         if (!(fabs((double)done.loss - expected) <= tolerance))
             fail_msg("%s: step %d: loss %g, expected %g", name, step, (double)done.loss, expected);
@@ -106,7 +106,7 @@ static void save(clora_adapter *adapter, const char *to, clora_dtype dtype) {
     clora_adapter_save_options options = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
 
     options.dtype = dtype;
-    assert_ok(clora_adapter_save_with(adapter, to, &options));
+    assert_ok(clora_adapter_save(adapter, to, &options));
 }
 
 static void test_what_peft_wrote_is_saved_in_the_same_bytes(void **state) {
@@ -152,7 +152,7 @@ static void test_files_of_16_bits_hold_the_nearest_values(void **state) {
     }
     clora_adapter_save_options options = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
     options.dtype = CLORA_DTYPE_I32;
-    assert_refused(clora_adapter_save_with(adapter, scratch_path("i32"), &options), CLORA_ERROR_ARGUMENT, "type");
+    assert_refused(clora_adapter_save(adapter, scratch_path("i32"), &options), CLORA_ERROR_ARGUMENT, "type");
     safetensors_close(wide);
     clora_adapter_free(adapter);
 }
@@ -171,7 +171,7 @@ static bool is_tied(const char *directory) {
 
 static void test_merged_models_are_the_same_function(void **state) {
     static float expected[MOST], logits[MOST];
-    clora_merge_report report;
+    clora_merge_result report = CLORA_MERGE_RESULT_INIT;
     fixture_batch batch;
 
     (void)state;
@@ -181,7 +181,7 @@ static void test_merged_models_are_the_same_function(void **state) {
         clora_model *merged = NULL;
         fixture_read_batch(&batch, name);
         forward_logits(expected, &batch, models[cases[i].model], adapter, false);
-        assert_ok(clora_merge(base, fixture_path(name), to, -1, NULL, NULL, &report));
+        assert_ok(clora_merge(base, fixture_path(name), to, NULL, &report));
         assert_ok(clora_model_load(&merged, context, to, NULL));
         forward_logits(logits, &batch, merged, NULL, false);
         assert_logits(logits, expected, &batch, 1e-5, name);
@@ -197,11 +197,10 @@ static void test_merged_models_are_the_same_function(void **state) {
 static void assert_chosen(const clora_adapter_options *options, const char *expected) {
     clora_adapter *adapter = NULL;
     char chosen[256] = "";
-    const char *name;
 
     assert_ok(clora_adapter_create(&adapter, models[LLAMA], options));
-    for (int i = 0; i < clora_adapter_get_info(adapter).modules; i++) {
-        assert_ok(clora_adapter_module(adapter, i, &name, NULL, NULL, NULL, NULL, NULL, NULL));
+    for (int i = 0; i < clora_adapter_get_info(adapter)->modules; i++) {
+        const char *name = clora_adapter_module(adapter, i)->name;
         const size_t used = strlen(chosen);
         snprintf(chosen + used, sizeof(chosen) - used, "%s%c%c", i ? " " : "", name[strlen("model.layers.")],
                  strrchr(name, '.')[1]);
@@ -303,9 +302,8 @@ static void refuse_embedding(change change, const char *words) {
 
     copy_changed(2, change);
     assert_refused(clora_adapter_load(&adapter, models[0], scratch_path("changed")), CLORA_ERROR_FORMAT, words);
-    assert_refused(
-        clora_merge(fixture_path("tiny-llama"), scratch_path("changed"), scratch_path("merged"), -1, NULL, NULL, NULL),
-        CLORA_ERROR_FORMAT, words);
+    assert_refused(clora_merge(fixture_path("tiny-llama"), scratch_path("changed"), scratch_path("merged"), NULL, NULL),
+                   CLORA_ERROR_FORMAT, words);
 }
 
 /* The file that is there when its header is read is another one before its values are. */
@@ -333,7 +331,7 @@ static void test_a_directory_that_changes_while_it_is_read_is_refused(void **sta
     options.progress = replace_adapter;
     options.user = &replaced;
     assert_refused(
-        clora_merge_with(fixture_path("tiny-llama"), scratch_path("changed"), scratch_path("merged"), &options, NULL),
+        clora_merge(fixture_path("tiny-llama"), scratch_path("changed"), scratch_path("merged"), &options, NULL),
         CLORA_ERROR_IO, "changed while it was read");
     assert_int_equal(scratch_entries(scratch_path("merged")), -1);
     assert_refused(stamp_check(&before, scratch_path("changed")), CLORA_ERROR_IO, "changed while it was read");
@@ -362,9 +360,7 @@ static void test_a_fresh_adapter_of_the_embedding_changes_nothing(void **state) 
     static float expected[MOST], logits[MOST], a[16 * 32], b[V * 16];
     clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
     clora_adapter *adapter = NULL;
-    const char *name;
     fixture_batch batch;
-    int R, K, N;
 
     (void)state;
     options.target_modules = "embed_tokens";
@@ -374,10 +370,11 @@ static void test_a_fresh_adapter_of_the_embedding_changes_nothing(void **state) 
     forward_logits(expected, &batch, models[LLAMA], NULL, false);
     forward_logits(logits, &batch, models[LLAMA], adapter, false);
     assert_memory_equal(logits, expected, sizeof(float) * (size_t)(batch.B * batch.T * V));
-    assert_ok(clora_adapter_module(adapter, 0, &name, &R, &K, &N, NULL, a, b));
-    assert_string_equal(name, "model.embed_tokens");
-    assert_true(R == 16 && K == 32 && N == V && a[0] != 0.0f && b[0] == 0.0f);
-    assert_int_equal(clora_adapter_get_info(adapter).parameters, 16 * (V + 32));
+    const clora_adapter_module_info *m = clora_adapter_module(adapter, 0);
+    assert_ok(clora_adapter_read_module(a, b, adapter, 0));
+    assert_string_equal(m->name, "model.embed_tokens");
+    assert_true(m->rank == 16 && m->in == 32 && m->out == V && a[0] != 0.0f && b[0] == 0.0f);
+    assert_int_equal(clora_adapter_get_info(adapter)->parameters, 16 * (V + 32));
     assert_refused(clora_adapter_merge(models[LLAMA], adapter, NULL), CLORA_ERROR_UNSUPPORTED, "embedding");
     clora_adapter_free(adapter);
     options.rank = 17;
@@ -401,8 +398,9 @@ static void test_a_fresh_copy_is_the_models_own(void **state) {
         options.modules_to_save = lists[m];
         assert_ok(clora_adapter_create(&adapter, models[m], &options));
         const int copied = m == LLAMA ? V * 32 + 5 * 32 : 2 * V * 48;
-        assert_int_equal(clora_adapter_get_info(adapter).parameters - clora_adapter_get_info(plain).parameters, copied);
-        assert_string_equal(clora_adapter_get_info(adapter).modules_to_save, m ? "embed_tokens,lm_head" : lists[0]);
+        assert_int_equal(clora_adapter_get_info(adapter)->parameters - clora_adapter_get_info(plain)->parameters,
+                         copied);
+        assert_string_equal(clora_adapter_get_info(adapter)->modules_to_save, m ? "embed_tokens,lm_head" : lists[0]);
         forward_logits(expected, &batch, models[m], NULL, false);
         forward_logits(logits, &batch, models[m], adapter, false);
         assert_logits(logits, expected, &batch, 1e-6, lists[m]);
@@ -425,7 +423,7 @@ static void test_copies_of_a_base_of_few_bits_begin_as_it_is(void **state) {
         clora_model *model = NULL;
         clora_adapter *adapter = NULL;
         assert_ok(clora_model_load(&model, context, fixture_path("tiny-llama"),
-                                   &(clora_model_options){sizeof(clora_model_options), types[i]}));
+                                   &(clora_model_options){.size = sizeof(clora_model_options), .dtype = types[i]}));
         assert_ok(clora_adapter_create(&adapter, model, &options));
         forward_logits(expected, &batch, model, NULL, false);
         forward_logits(logits, &batch, model, adapter, false);
@@ -446,7 +444,7 @@ static void test_sequences_have_an_adapter_each(void **state) {
     fixture_read_batch(&batch, cases[0].name);
     for (int i = 0; i < 4; i++) {
         assert_ok(clora_session_create(&session, models[LLAMA], 1, batch.T));
-        assert_ok(clora_session_select(session, (clora_adapter *)(uintptr_t)each[i]));
+        assert_ok(clora_session_set_adapter(session, (clora_adapter *)(uintptr_t)each[i]));
         assert_ok(clora_session_forward(session, expected[i], batch.ids, 1, 0));
         clora_session_free(session);
     }
@@ -524,9 +522,8 @@ static void refuse_changed(change change, const char *words) {
     assert_refused(clora_adapter_load(&adapter, models[0], scratch_path("changed")), CLORA_ERROR_FORMAT, words);
     assert_refused(clora_adapter_load(&adapter, models[0], scratch_path("changed")), CLORA_ERROR_FORMAT,
                    "model.norm.weight");
-    assert_refused(
-        clora_merge(fixture_path("tiny-llama"), scratch_path("changed"), scratch_path("merged"), -1, NULL, NULL, NULL),
-        CLORA_ERROR_FORMAT, "model.norm.weight");
+    assert_refused(clora_merge(fixture_path("tiny-llama"), scratch_path("changed"), scratch_path("merged"), NULL, NULL),
+                   CLORA_ERROR_FORMAT, "model.norm.weight");
     assert_int_equal(scratch_entries(scratch_path("merged")), -1);
 }
 

@@ -78,7 +78,7 @@ static void test_two_runs_have_the_same_hash_in_whatever_order(void **state) {
 static void test_another_tuned_value_is_another_plan(void **state) {
     const clora_tune_key small = {"add", CLORA_DTYPE_F32, 4, 0, 70, 0};
     char first[33], second[33], third[33];
-    clora_tune_entry entry;
+    clora_tune_entry entry = CLORA_TUNE_ENTRY_INIT;
 
     (void)state;
     add(3, 70);

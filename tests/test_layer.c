@@ -189,6 +189,16 @@ static void test_updates_lower_a_loss(void **state) {
     free_layer(l);
 }
 
+static clora_status lay(clora_tensor **out, cl_mem buffer, size_t offset, int rows, int cols, int stride) {
+    clora_tensor_layout layout = CLORA_TENSOR_LAYOUT_INIT;
+
+    layout.ndim = 2;
+    layout.shape = (const int[]){rows, cols};
+    layout.offset = offset;
+    layout.stride = stride;
+    return clora_tensor_from_opencl(out, context, buffer, &layout);
+}
+
 static void test_works_on_the_callers_buffer_with_offset_and_stride(void **state) {
     (void)state;
     enum { X0 = 3, X_STRIDE = K + 5, Y0 = X0 + M * X_STRIDE + 1, Y_STRIDE = N + 2, TOTAL = Y0 + M * Y_STRIDE + 4 };
@@ -204,10 +214,8 @@ static void test_works_on_the_callers_buffer_with_offset_and_stride(void **state
     memcpy(before, host, sizeof(host));
     cl_mem buffer = clCreateBuffer(cl, CL_MEM_COPY_HOST_PTR, sizeof(host), host, &error);
     assert_int_equal(error, CL_SUCCESS);
-    assert_ok(
-        clora_tensor_from_opencl(&x, context, buffer, X0 * sizeof(float), CLORA_DTYPE_F32, 2, (int[]){M, K}, X_STRIDE));
-    assert_ok(
-        clora_tensor_from_opencl(&y, context, buffer, Y0 * sizeof(float), CLORA_DTYPE_F32, 2, (int[]){M, N}, Y_STRIDE));
+    assert_ok(lay(&x, buffer, X0 * sizeof(float), M, K, X_STRIDE));
+    assert_ok(lay(&y, buffer, Y0 * sizeof(float), M, N, Y_STRIDE));
     assert_ok(clora_lowrank_write(l->lowrank, l->a, l->b));
     assert_ok(clora_lowrank_forward(y, u, x, l->weight, l->lowrank));
     assert_int_equal(clEnqueueReadBuffer(queue, buffer, CL_TRUE, 0, sizeof(host), host, 0, NULL, NULL), CL_SUCCESS);
@@ -223,11 +231,8 @@ static void test_works_on_the_callers_buffer_with_offset_and_stride(void **state
     assert_ok(clora_tensor_read(y, dense));
     assert_close(dense, expected, M * N);
     clora_tensor *past = NULL;
-    assert_int_equal(clora_tensor_from_opencl(&past, context, buffer, Y0 * sizeof(float), CLORA_DTYPE_F32, 2,
-                                              (int[]){M + 1, N}, Y_STRIDE + 8),
-                     CLORA_ERROR_SHAPE);
-    assert_int_equal(clora_tensor_from_opencl(&past, context, buffer, 2, CLORA_DTYPE_F32, 1, (int[]){1}, 0),
-                     CLORA_ERROR_ARGUMENT);
+    assert_int_equal(lay(&past, buffer, Y0 * sizeof(float), M + 1, N, Y_STRIDE + 8), CLORA_ERROR_SHAPE);
+    assert_int_equal(lay(&past, buffer, 2, 1, 1, 0), CLORA_ERROR_ARGUMENT);
     clora_tensor_free(x);
     clora_tensor_free(y);
     clora_tensor_free(u);

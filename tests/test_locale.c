@@ -83,7 +83,7 @@ static void check_messages(void) {
 }
 
 static void check_data(void) {
-    clora_inspected_data data;
+    clora_inspected_data data = CLORA_INSPECTED_DATA_INIT;
 
     scratch_text("DATA.JSON", "[{\"context\": \"a\", \"target\": \"b\", \"weight\": 1.5}]");
     scratch_text("LIST.TXT", "a text");

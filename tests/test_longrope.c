@@ -64,7 +64,7 @@ static void whole(float logits[V], clora_adapter *adapter, int text, int T) {
     for (int t = 0; t < T; t++)
         ids[t] = id_of(text, t);
     assert_ok(clora_session_create(&session, model, 1, 64));
-    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_set_adapter(session, adapter));
     assert_ok(clora_session_forward(session, logits, ids, T, 0));
     clora_session_free(session);
 }
@@ -171,9 +171,9 @@ static void test_a_text_of_another_adapter_is_refused_where_it_would_become_long
 
     (void)state;
     assert_ok(clora_session_create(&session, model, 1, LONGEST));
-    assert_ok(clora_session_select(session, prompt));
+    assert_ok(clora_session_set_adapter(session, prompt));
     assert_ok(clora_session_forward(session, logits, ids, 4, 0));
-    assert_ok(clora_session_select(session, NULL));
+    assert_ok(clora_session_set_adapter(session, NULL));
     assert_ok(clora_session_forward(session, logits, ids, 2, 0));
     assert_refused(clora_session_forward(session, logits, ids, 6, 0), CLORA_ERROR_ARGUMENT, "cannot become longer");
     ids[0] = 1;
@@ -184,7 +184,8 @@ static void test_a_text_of_another_adapter_is_refused_where_it_would_become_long
 /* The loss of `texts` texts, of so many tokens from the first-th on: in one row, or in one each. */
 static double loss_of(const int *lengths, int first, int texts, clora_adapter *adapter, int pack) {
     clora_dataset *dataset = NULL;
-    clora_eval_result result;
+    clora_evaluate_options options = CLORA_EVALUATE_OPTIONS_INIT;
+    clora_evaluate_result result = CLORA_EVALUATE_RESULT_INIT;
     int32_t ids[3 * LONGEST];
     int n = 0;
 
@@ -192,9 +193,12 @@ static double loss_of(const int *lengths, int first, int texts, clora_adapter *a
         for (int t = 0; t < lengths[b]; t++)
             ids[n++] = id_of(b, t);
     assert_ok(clora_dataset_from_ids(&dataset, ids, ids, lengths + first, texts));
-    assert_ok(clora_evaluate(&result, model, adapter, dataset, texts, pack, pack ? 48 : 0, NULL, NULL));
+    options.batch_size = texts;
+    options.pack = pack;
+    options.max_length = pack ? 48 : 0;
+    assert_ok(clora_evaluate(&result, model, adapter, dataset, &options));
     clora_dataset_free(dataset);
-    return result.loss * (double)result.learnt;
+    return result.loss * (double)result.target_tokens;
 }
 
 static void test_each_text_of_a_batch_has_rotations_of_its_own(void **state) {

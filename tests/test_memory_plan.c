@@ -71,7 +71,7 @@ static clora_memory_plan plan_of_run(const char *path, const clora_model_options
     assert_ok(clora_model_load(&model, context, path, storage));
     adapter = make_adapter(model, method);
     assert_ok(clora_trainer_create(&trainer, model, adapter, dataset, options));
-    const clora_memory_plan plan = clora_trainer_plan(trainer);
+    const clora_memory_plan plan = *clora_trainer_plan(trainer);
     clora_context_memory(context, &after, NULL);
     assert_int_equal(plan.total, after - before);
     clora_trainer_free(trainer);
@@ -83,7 +83,7 @@ static clora_memory_plan plan_of_run(const char *path, const clora_model_options
 
 static clora_memory_plan plan_of_outline(const char *path, const clora_model_options *storage, const method_use *method,
                                          const clora_train_options *options, int validate) {
-    clora_memory_plan plan;
+    clora_memory_plan plan = CLORA_MEMORY_PLAN_INIT;
     clora_model *model;
     clora_adapter *adapter;
     size_t taken, before, after, most;
@@ -119,7 +119,7 @@ static void test_a_plan_is_what_a_run_takes(void **state) {
         for (int m = 0; m < MODELS; m++) {
             clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
             clora_adapter_options method = CLORA_ADAPTER_OPTIONS_INIT;
-            const clora_model_options storage = {sizeof(storage), uses[i].dtype};
+            const clora_model_options storage = {.size = sizeof(storage), .dtype = uses[i].dtype};
             options.batch_size = BATCH;
             options.recompute = uses[i].recompute;
             options.optimizer = uses[i].optimizer;
@@ -171,10 +171,11 @@ static void test_a_plan_counts_all_that_an_adapter_has(void **state) {
 static void test_a_plan_of_a_whole_model_is_what_a_run_takes(void **state) {
     (void)state;
     for (int i = 0; i < 8; i++) {
-        const clora_model_options storage = {sizeof(storage), i < 2 ? CLORA_STORAGE_F32 : CLORA_STORAGE_BF16};
+        const clora_model_options storage = {.size = sizeof(storage),
+                                             .dtype = i < 2 ? CLORA_STORAGE_F32 : CLORA_STORAGE_BF16};
         clora_full_options full = CLORA_FULL_OPTIONS_INIT;
         clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
-        full.part = i == 1 ? CLORA_FULL_NORMS : CLORA_FULL_ALL;
+        full.part = i == 1 ? CLORA_FULL_PART_NORMS : CLORA_FULL_PART_ALL;
         full.master = i % 2 ? CLORA_FULL_MASTER_NONE : CLORA_FULL_MASTER_F32;
         options.clip = i < 6 ? options.clip : 0.0f; /* gradients are used up one by one */
         options.optimizer = i < 4 ? CLORA_OPTIMIZER_ADAMW : CLORA_OPTIMIZER_ADAMW8BIT;
@@ -194,7 +195,7 @@ static void test_a_whole_model_keeps_less_of_a_step(void **state) {
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        full.part = i == 0 ? CLORA_FULL_NORMS : CLORA_FULL_ALL;
+        full.part = i == 0 ? CLORA_FULL_PART_NORMS : CLORA_FULL_PART_ALL;
         plan[i] = plan_of_outline(fixture_path("tiny-smollm3"), NULL, &(method_use){.full = &full}, NULL, 0);
     }
     assert_true(plan[1].activations < plan[0].activations);
@@ -224,7 +225,7 @@ static void test_a_plan_may_be_larger_than_the_device(void **state) {
 static void test_a_model_with_weights_has_no_plan(void **state) {
     clora_model *model;
     clora_adapter *adapter;
-    clora_memory_plan plan;
+    clora_memory_plan plan = CLORA_MEMORY_PLAN_INIT;
 
     (void)state;
     assert_ok(clora_model_load(&model, context, fixture_path(models[0]), NULL));
@@ -252,8 +253,8 @@ int main(void) {
         TEST(test_a_plan_may_be_larger_than_the_device),
         TEST(test_a_model_with_weights_has_no_plan),
     };
-    clora_device_info *devices = NULL;
-    int count = 0;
+    const clora_device_info **devices = NULL;
+    size_t count = 0;
 
     if (clora_devices_list(&devices, &count) != CLORA_OK || count == 0)
         return 77;

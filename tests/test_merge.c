@@ -28,7 +28,7 @@ static const char *fixture(const char *name) {
 }
 
 static clora_status merge(const char *model, const char *adapter, const char *out) {
-    return clora_merge(model, adapter, out, -1, NULL, NULL, NULL);
+    return clora_merge(model, adapter, out, NULL, NULL);
 }
 
 static safetensors *open_model(const char *directory) {
@@ -115,10 +115,10 @@ static void test_the_other_files_come_along(void **state) {
 
 typedef struct seen {
     char kinds[256];
-    clora_merge_report total;
+    clora_merge_result total;
 } seen;
 
-static void note_kind(void *user, const char *kind, const clora_merge_report *report) {
+static void note_kind(void *user, const char *kind, const clora_merge_result *report) {
     seen *s = user;
 
     snprintf(s->kinds + strlen(s->kinds), sizeof(s->kinds) - strlen(s->kinds), "%s:%d ", kind, report->modules);
@@ -130,11 +130,13 @@ static void note_kind(void *user, const char *kind, const clora_merge_report *re
 
 static void test_each_kind_of_module_is_reported(void **state) {
     (void)state;
-    clora_merge_report report;
+    clora_merge_result report = CLORA_MERGE_RESULT_INIT;
     seen s = {.kinds = ""};
+    clora_merge_options options = CLORA_MERGE_OPTIONS_INIT;
 
-    assert_ok(clora_merge(fixture("tiny-llama"), fixture("tiny-llama-lora"), scratch_path("out"), -1, note_kind, &s,
-                          &report));
+    options.callback = note_kind;
+    options.user = &s;
+    assert_ok(clora_merge(fixture("tiny-llama"), fixture("tiny-llama-lora"), scratch_path("out"), &options, &report));
     assert_string_equal(s.kinds, "down_proj:2 q_proj:2 v_proj:2 ");
     assert_int_equal(report.modules, 6);
     assert_true(report.max_change == s.total.max_change);
@@ -165,13 +167,12 @@ static void test_a_sum_is_rounded_once(void **state) {
     const float a[2] = {0x1p-8f + 0x1p-31f, 0x1.8p-7f - 0x1p-30f};
     const small_model t = {
         .N = 1, .K = 2, .dtype = CLORA_DTYPE_BF16, .w = w, .a = a, .b = b, .target = "q_proj", .scale = 1};
-    clora_merge_report report;
+    clora_merge_result report = CLORA_MERGE_RESULT_INIT;
 
     write_small_model(&t);
     assert_true((float)(1.0 + (double)a[0]) == 1.0f + 0x1p-8f); /* what a float would make of it */
     assert_true((float)(1.0 + (double)a[1]) == 1.0f + 0x1.8p-7f);
-    assert_ok(
-        clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), -1, NULL, NULL, &report));
+    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), NULL, &report));
     safetensors *merged = open_model(scratch_path("out"));
     const stored_tensor *q = tensor(merged, SMALL_WEIGHT);
     assert_int_equal(q->dtype, CLORA_DTYPE_BF16);
@@ -193,8 +194,8 @@ static void test_a_type_can_be_asked_for(void **state) {
         const char *out = dtype == CLORA_DTYPE_F16 ? "f16" : "bf16", *name;
         char path[64];
         json_t *config = NULL;
-        assert_ok(
-            clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path(out), dtype, NULL, NULL, NULL));
+        assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path(out),
+                              &(clora_merge_options){.size = sizeof(clora_merge_options), .dtype = dtype}, NULL));
         safetensors *merged = open_model(scratch_path(out));
         assert_int_equal(tensor(merged, SMALL_WEIGHT)->dtype, dtype);
         assert_int_equal(tensor(merged, "model.embed_tokens.weight")->dtype, dtype);
@@ -212,8 +213,9 @@ static void test_a_type_can_be_asked_for(void **state) {
         assert_string_equal(name, names[dtype]);
         json_decref(config);
     }
-    assert_refused(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("x"), CLORA_DTYPE_I32, NULL,
-                               NULL, NULL),
+    assert_refused(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("x"),
+                               &(clora_merge_options){.size = sizeof(clora_merge_options), .dtype = CLORA_DTYPE_I32},
+                               NULL),
                    CLORA_ERROR_ARGUMENT, "type 3");
 }
 
@@ -228,8 +230,9 @@ static void test_numbers_that_nobody_reads_come_along(void **state) {
     write_small_model(&t);
     scratch_text("model/config.json", "{\"model_type\": \"llama\", \"some_limit\": 1000000000000000019884624838656, "
                                       "\"task_specific_params\": {\"scale\": NaN, \"least\": [-Infinity, 1e400]}}");
-    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), CLORA_DTYPE_BF16, NULL,
-                          NULL, NULL));
+    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"),
+                          &(clora_merge_options){.size = sizeof(clora_merge_options), .dtype = CLORA_DTYPE_BF16},
+                          NULL));
     char *config = read_whole(&size, scratch_path("out/config.json"));
     assert_non_null(strstr(config, "\"some_limit\": 1000000000000000019884624838656,"));
     assert_non_null(strstr(config, "\"scale\": NaN"));
@@ -280,12 +283,11 @@ static void merge_tied(bool own_head) {
                            .b = b,
                            .target = "lm_head",
                            .scale = 1};
-    clora_merge_report report;
+    clora_merge_result report = CLORA_MERGE_RESULT_INIT;
     json_t *config = NULL;
 
     write_small_model(&t);
-    assert_ok(
-        clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), -1, NULL, NULL, &report));
+    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), NULL, &report));
     assert_int_equal(report.own_head, own_head);
     safetensors *merged = open_model(scratch_path("out"));
     assert_int_equal(merged->count, 4);
@@ -335,8 +337,9 @@ static void test_shards_keep_their_names_and_index(void **state) {
     json_t *index = NULL;
 
     write_shards("{\"model_type\": \"llama\"}");
-    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), CLORA_DTYPE_BF16, NULL,
-                          NULL, NULL));
+    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"),
+                          &(clora_merge_options){.size = sizeof(clora_merge_options), .dtype = CLORA_DTYPE_BF16},
+                          NULL));
     assert_int_equal(scratch_entries(scratch_path("out")), 4);
     assert_ok(model_files_open(&set, scratch_path("out")));
     assert_int_equal(model_files_file_count(set), 2);
@@ -416,8 +419,8 @@ static void test_a_sum_beyond_the_type_is_refused_and_leaves_nothing(void **stat
     write_small(CLORA_DTYPE_F16, 65000.0f, 1000.0f);
     refuse_merge(CLORA_ERROR_FORMAT, "q_proj.weight: a merged value is not finite in f16");
     /* in a wider type it fits */
-    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), CLORA_DTYPE_F32, NULL,
-                          NULL, NULL));
+    assert_ok(clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"),
+                          &(clora_merge_options){.size = sizeof(clora_merge_options), .dtype = CLORA_DTYPE_F32}, NULL));
 }
 
 static void test_a_base_that_is_not_finite_is_refused_and_leaves_nothing(void **state) {

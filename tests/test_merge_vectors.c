@@ -16,7 +16,7 @@
 /* Merging of what adapters have besides A and B: magnitudes of rows (DoRA), a bias of B. */
 
 static clora_status merge(void) {
-    return clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), -1, NULL, NULL, NULL);
+    return clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), NULL, NULL);
 }
 
 static safetensors *open_merged(void) {

@@ -260,7 +260,7 @@ static void test_answers_to_a_prompt_stay_together(void **state) {
     clora_dataset_sequence(held, 1, &ids[1], NULL);
     assert_int_equal(ids[0][0], ids[1][0]);
     assert_int_equal(ids[0][1] + 1, ids[1][1]);
-    assert_int_equal(clora_dataset_get_stats(held).longest_row, clora_dataset_get_stats(d).longest_row);
+    assert_int_equal(clora_dataset_get_stats(held)->longest_row, clora_dataset_get_stats(d)->longest_row);
     clora_dataset_free(d);
     clora_dataset_free(rest);
     clora_dataset_free(held);

@@ -34,13 +34,13 @@ static void test_switching_adapters_needs_no_reload(void **state) {
 
     fixture_read_batch(&batch, adapters[0]);
     assert_ok(clora_session_create(&session, model, batch.B, batch.T));
-    assert_ok(clora_session_select(session, a));
+    assert_ok(clora_session_set_adapter(session, a));
     assert_ok(clora_session_forward(session, first, batch.ids, batch.T, 1));
     clora_session_reset(session);
-    assert_ok(clora_session_select(session, b));
+    assert_ok(clora_session_set_adapter(session, b));
     assert_ok(clora_session_forward(session, other, batch.ids, batch.T, 1));
     clora_session_reset(session);
-    assert_ok(clora_session_select(session, a));
+    assert_ok(clora_session_set_adapter(session, a));
     assert_ok(clora_session_forward(session, again, batch.ids, batch.T, 1));
     const size_t n = (size_t)(batch.B * batch.T * V);
     assert_memory_equal(first, again, n * sizeof(float));
@@ -65,7 +65,7 @@ static void test_training_never_writes_the_frozen_weights(void **state) {
     (void)state;
     fixture_batch batch;
     clora_dataset *dataset = NULL;
-    clora_train_step done;
+    clora_train_step done = CLORA_TRAIN_STEP_INIT;
     const size_t size = weights_snapshot(NULL, model);
     unsigned char *before = malloc(size), *after = malloc(size);
     clora_adapter *adapter = fixture_adapter(model, adapters[0]);
@@ -74,7 +74,7 @@ static void test_training_never_writes_the_frozen_weights(void **state) {
     weights_snapshot(before, model);
     clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, 0);
     for (int step = 0; step < 3; step++)
-        assert_ok(clora_trainer_step(trainer, &done));
+        assert_ok(clora_trainer_step(&done, trainer));
     weights_snapshot(after, model);
     assert_memory_equal(before, after, size);
     clora_trainer_free(trainer);
@@ -94,15 +94,15 @@ static void read_chunk(float **out, size_t *n, clora_adapter *adapter) {
 static size_t train_with_dropout(float **out, size_t *n, int recompute) {
     fixture_batch batch;
     clora_dataset *dataset = NULL;
-    clora_train_step done;
+    clora_train_step done = CLORA_TRAIN_STEP_INIT;
     clora_adapter *adapter = fixture_adapter(model, adapters[1]);
 
     assert_ok(clora_adapter_set_dropout(adapter, 0.25f));
     fixture_read_batch(&batch, adapters[1]);
     clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, recompute);
     for (int step = 0; step < 4; step++)
-        assert_ok(clora_trainer_step(trainer, &done));
-    const size_t bytes = clora_trainer_plan(trainer).activations;
+        assert_ok(clora_trainer_step(&done, trainer));
+    const size_t bytes = clora_trainer_plan(trainer)->activations;
     read_chunk(out, n, adapter);
     clora_trainer_free(trainer);
     clora_dataset_free(dataset);
@@ -174,18 +174,18 @@ static void test_a_loss_that_is_not_finite_stops_before_the_update(void **state)
     (void)state;
     fixture_batch batch;
     clora_dataset *dataset = NULL;
-    clora_train_step done;
+    clora_train_step done = CLORA_TRAIN_STEP_INIT;
     float *before, *after;
     size_t n;
     clora_adapter *adapter = fixture_adapter(model, adapters[0]);
 
     fixture_read_batch(&batch, adapters[0]);
     clora_trainer *trainer = fixture_trainer(model, adapter, &dataset, &batch, 0);
-    assert_ok(clora_trainer_step(trainer, &done));
+    assert_ok(clora_trainer_step(&done, trainer));
     read_chunk(&before, &n, adapter);
     before[0] = INFINITY;
     assert_ok(clora_tensor_write(lora_of(adapter)->chunk[0], before));
-    assert_int_equal(clora_trainer_step(trainer, &done), CLORA_ERROR_FORMAT);
+    assert_int_equal(clora_trainer_step(&done, trainer), CLORA_ERROR_FORMAT);
     assert_non_null(strstr(clora_last_error(), "step 2"));
     read_chunk(&after, &n, adapter);
     assert_memory_equal(before, after, n * sizeof(float));

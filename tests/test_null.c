@@ -110,6 +110,29 @@ static void test_every_call_takes_null_for_every_pointer(void **state) {
     assert_true(FUNCTIONS > 100); /* the headers were read */
 }
 
+/* What its function makes of a struct is its macro, as far as the caller's goes, and nothing after it. */
+#define ASSERT_INIT(type, defaults)                                                                         \
+    do {                                                                                                    \
+        static const type all = defaults;                                                                   \
+        _Alignas(16) unsigned char made[sizeof(all) + 16];                                                  \
+        const size_t sizes[] = {sizeof(size_t), sizeof(all) - 4, sizeof(all), sizeof(all) + 8};             \
+        for (size_t i = 0; i < 4; i++) {                                                                    \
+            memset(made, 0xa5, sizeof(made));                                                               \
+            type##_init((type *)(void *)made, sizes[i]);                                                    \
+            const size_t known = sizes[i] < sizeof(all) ? sizes[i] : sizeof(all);                           \
+            assert_memory_equal(made, &sizes[i], sizeof(size_t));                                           \
+            if (memcmp(made + sizeof(size_t), (const char *)&all + sizeof(size_t), known - sizeof(size_t))) \
+                fail_msg(#type "_init of %zu bytes is not " #defaults, sizes[i]);                           \
+            for (size_t at = known; at < sizeof(made); at++)                                                \
+                assert_int_equal(made[at], at < sizes[i] ? 0 : 0xa5);                                       \
+        }                                                                                                   \
+    } while (0);
+
+static void test_functions_and_macros_make_the_same_of_a_struct(void **state) {
+    (void)state;
+    SIZED_STRUCTS(ASSERT_INIT)
+}
+
 /* The program of README without a single check: it asks at its end. */
 static void train_unchecked(const char *model_path, const char *data, clora_status *last) {
     clora_model *model;
@@ -212,6 +235,7 @@ static void test_nothing_may_be_null(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_call_takes_null_for_every_pointer),
+        cmocka_unit_test(test_functions_and_macros_make_the_same_of_a_struct),
         cmocka_unit_test(test_a_program_that_asks_at_its_end_hears_of_the_first_failure),
         cmocka_unit_test(test_a_failure_is_forgotten_once_it_was_asked_for),
         cmocka_unit_test(test_threads_do_not_see_each_others_failures),

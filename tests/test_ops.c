@@ -332,7 +332,7 @@ static void test_a_table_with_merged_weights_plans_their_scratch(void **state) {
     clora_context_memory(context, &without, NULL);
     lowrank_free(lr);
     const tuning_entry entry = {
-        kernel_find("path_dx_term"), {.M = 64, .N = 160, .K = K, .R = 8}, {TERM_MERGED}, CLORA_TUNE_EXACT};
+        kernel_find("path_dx_term"), {.M = 64, .N = 160, .K = K, .R = 8}, {TERM_MERGED}, CLORA_TUNE_SOURCE_EXACT};
     assert_int_equal(tuning_add(context, &entry), CLORA_OK);
     assert_int_equal(lowrank_scratch_elements(w, 8), lowrank_merged_elements(w));
     assert_int_equal(lowrank_create(&lr, w, R, scale), CLORA_OK);
@@ -344,7 +344,7 @@ static void test_a_table_with_merged_weights_plans_their_scratch(void **state) {
     clora_context_memory(context, &now, NULL);
     assert_int_equal(now, 0);
     const tuning_entry little = {
-        kernel_find("path_dx_term"), {.M = 16, .N = 160, .K = K, .R = 8}, {TERM_MERGED}, CLORA_TUNE_EXACT};
+        kernel_find("path_dx_term"), {.M = 16, .N = 160, .K = K, .R = 8}, {TERM_MERGED}, CLORA_TUNE_SOURCE_EXACT};
     assert_int_equal(tuning_add(context, &little), CLORA_ERROR_ARGUMENT); /* it could not win there, */
     assert_int_equal(tuning_value(context, "path_dx_term", "PATH", &little.key), TERM_FUSED); /* near as it is */
 }

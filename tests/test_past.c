@@ -56,7 +56,7 @@ static void forward(float *logits, const fixture_batch *batch, clora_model *m, c
     float last[4 * V];
 
     assert_ok(clora_session_create(&session, m, batch->B, past + batch->T));
-    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_set_adapter(session, adapter));
     if (!cached)
         assert_ok(clora_session_forward(session, logits, batch->ids, batch->T, 1));
     for (int t = 0; cached && t < batch->T; t++) {
@@ -117,7 +117,7 @@ static void assert_values(const clora_tensor *matrix, const parameters *gradient
 static void train_like_peft(int i, int recompute) {
     const char *name = cases[i].name;
     clora_dataset *dataset = NULL;
-    clora_train_step done;
+    clora_train_step done = CLORA_TRAIN_STEP_INIT;
     fixture_batch batch;
 
     fixture_read_batch(&batch, name);
@@ -126,7 +126,7 @@ static void train_like_peft(int i, int recompute) {
     const clora_tensor *matrix = adapter->prefix ? adapter->prefix : adapter->prompt;
     clora_trainer *trainer = fixture_trainer(models[cases[i].model], adapter, &dataset, &batch, recompute);
     for (int step = 0; step < 10; step++) {
-        assert_ok(clora_trainer_step(trainer, &done));
+        assert_ok(clora_trainer_step(&done, trainer));
         const double expected = fixture_number(name, "loss_trace", step);
         if (!(fabs((double)done.loss - expected) <= 1e-4))
             fail_msg("%s: step %d: loss %g, expected %g", name, step, (double)done.loss, expected);
@@ -153,17 +153,17 @@ static const int packed_ids[] = {5, 17, 42, 88, 3, 61, 29, 96, 11}, packed_lengt
 
 /* Two short sequences side by side, or in one row: the same losses. */
 static void test_packed_sequences_have_the_loss_of_single_ones(void **state) {
-    clora_eval_result apart, packed;
+    const clora_evaluate_options pack = {.size = sizeof(pack), .batch_size = 1, .pack = 1, .max_length = 16};
+    clora_evaluate_result apart = CLORA_EVALUATE_RESULT_INIT, packed = CLORA_EVALUATE_RESULT_INIT;
     clora_dataset *dataset = NULL;
 
     (void)state;
     assert_ok(clora_dataset_from_ids(&dataset, packed_ids, NULL, packed_lengths, 2));
     for (int i = 0; i < 2; i++) {
         clora_adapter *adapter = load(i);
-        assert_ok(clora_evaluate(&apart, models[0], adapter, dataset, 2, 0, 0, NULL, NULL));
-        assert_ok(clora_evaluate(&packed, models[0], adapter, dataset, 1, 1, 16, NULL, NULL));
-        assert_int_equal(packed.learnt, apart.learnt);
-        assert_int_equal(packed.tokens, 9);
+        assert_ok(clora_evaluate(&apart, models[0], adapter, dataset, NULL));
+        assert_ok(clora_evaluate(&packed, models[0], adapter, dataset, &pack));
+        assert_true(packed.target_tokens == apart.target_tokens && packed.tokens == 9);
         assert_true(fabs(packed.loss - apart.loss) < 1e-5);
         clora_adapter_free(adapter);
     }
@@ -174,7 +174,7 @@ static void test_packed_sequences_have_the_loss_of_single_ones(void **state) {
 static void test_packed_sequences_have_the_gradient_of_single_ones(void **state) {
     clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
     clora_dataset *dataset = NULL;
-    clora_train_step done;
+    clora_train_step done = CLORA_TRAIN_STEP_INIT;
 
     (void)state;
     assert_ok(clora_dataset_from_ids(&dataset, packed_ids, NULL, packed_lengths, 2));
@@ -189,7 +189,7 @@ static void test_packed_sequences_have_the_gradient_of_single_ones(void **state)
             options.batch_size = 2 - pack;
             options.max_length = 16;
             assert_ok(clora_trainer_create(&trainer, models[0], adapter, dataset, &options));
-            assert_ok(clora_trainer_step(trainer, &done));
+            assert_ok(clora_trainer_step(&done, trainer));
             norm[pack] = done.grad_norm;
             clora_trainer_free(trainer);
             clora_adapter_free(adapter);
@@ -219,7 +219,7 @@ static void test_a_beginning_as_text_is_that_text(void **state) {
         assert_ok(clora_session_create(&session, m, 1, 8));
         assert_ok(clora_session_forward(session, expected, both, 8, 1));
         clora_session_reset(session);
-        assert_ok(clora_session_select(session, adapter));
+        assert_ok(clora_session_set_adapter(session, adapter));
         assert_ok(clora_session_forward(session, logits, ids, 5, 1));
         assert_true(relative_error(logits, expected + 3 * V, 5 * V) < 1e-6);
         clora_session_free(session);
@@ -249,7 +249,7 @@ static void test_beginnings_follow_their_seed(void **state) {
             assert_ok(create(&adapter[1], models[0], &options));
             options.seed = 2;
             assert_ok(create(&adapter[2], models[0], &options));
-            const size_t bytes = (size_t)adapter[0]->parameters * sizeof(float);
+            const size_t bytes = (size_t)adapter[0]->info.parameters * sizeof(float);
             assert_true(bytes <= sizeof(first));
             read_values(first, adapter[0]);
             read_values(again, adapter[1]);
@@ -297,10 +297,10 @@ static void test_saved_values_are_those_loaded(void **state) {
         const char *path = scratch_path(cases[i].name);
         assert_ok(clora_adapter_save(adapter, path, NULL));
         assert_ok(clora_adapter_load(&again, models[cases[i].model], path));
-        assert_int_equal(adapter->parameters, again->parameters);
+        assert_int_equal(adapter->info.parameters, again->info.parameters);
         read_values(a, adapter);
         read_values(b, again);
-        assert_memory_equal(a, b, (size_t)adapter->parameters * sizeof(float));
+        assert_memory_equal(a, b, (size_t)adapter->info.parameters * sizeof(float));
         assert_string_equal(clora_adapter_method(again), clora_adapter_method(adapter));
         clora_adapter_free(adapter);
         clora_adapter_free(again);
@@ -329,7 +329,7 @@ static clora_adapter *projected(const fixture_tensors *f) {
     clora_adapter *adapter = NULL;
 
     assert_ok(prefix_create_projected(&adapter, &base, TOKENS, &values));
-    assert_int_equal(adapter->parameters, TOKENS * WIDTH + BETWEEN * (WIDTH + 1) + COLUMNS * (BETWEEN + 1));
+    assert_int_equal(adapter->info.parameters, TOKENS * WIDTH + BETWEEN * (WIDTH + 1) + COLUMNS * (BETWEEN + 1));
     return adapter;
 }
 
@@ -352,14 +352,14 @@ static void test_a_projection_trains_as_pefts(void **state) {
     clora_adapter *adapter = projected(f), *again = NULL;
     static float a[TOKENS * COLUMNS], b[TOKENS * COLUMNS];
     clora_dataset *dataset = NULL;
-    clora_train_step done;
+    clora_train_step done = CLORA_TRAIN_STEP_INIT;
     fixture_batch batch;
 
     (void)state;
     fixture_read_batch(&batch, name);
     clora_trainer *trainer = fixture_trainer(models[0], adapter, &dataset, &batch, CLORA_RECOMPUTE_NONE);
     for (int step = 0; step < 10; step++) {
-        assert_ok(clora_trainer_step(trainer, &done));
+        assert_ok(clora_trainer_step(&done, trainer));
         const double expected = fixture_number(name, "loss_trace", step);
         if (!(fabs((double)done.loss - expected) <= 1e-4))
             fail_msg("%s: step %d: loss %g, expected %g", name, step, (double)done.loss, expected);
@@ -371,7 +371,7 @@ static void test_a_projection_trains_as_pefts(void **state) {
     assert_values(adapter->prefix, NULL, 1.0f, f, "final.prompt_embeddings", 1e-3);
     assert_ok(clora_adapter_save(adapter, scratch_path("projected"), NULL));
     assert_ok(clora_adapter_load(&again, models[0], scratch_path("projected"))); /* without the projection */
-    assert_int_equal(again->parameters, TOKENS * COLUMNS);
+    assert_int_equal(again->info.parameters, TOKENS * COLUMNS);
     read_values(a, adapter);
     read_values(b, again);
     assert_memory_equal(a, b, sizeof(a));
@@ -448,7 +448,7 @@ static void test_files_that_do_not_fit_are_refused(void **state) {
 static void test_a_sequence_that_leaves_no_room_is_refused(void **state) {
     clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
     int32_t ids[60];
-    clora_eval_result result;
+    clora_evaluate_result result = CLORA_EVALUATE_RESULT_INIT;
     clora_dataset *dataset = NULL;
     clora_trainer *trainer = NULL;
     clora_adapter *adapter = load(0);
@@ -457,7 +457,7 @@ static void test_a_sequence_that_leaves_no_room_is_refused(void **state) {
     for (int i = 0; i < 60; i++)
         ids[i] = i;
     assert_ok(clora_dataset_from_ids(&dataset, ids, NULL, (int[]){60}, 1));
-    assert_refused(clora_evaluate(&result, models[0], adapter, dataset, 1, 0, 0, NULL, NULL), CLORA_ERROR_ARGUMENT,
+    assert_refused(clora_evaluate(&result, models[0], adapter, dataset, NULL), CLORA_ERROR_ARGUMENT,
                    "60 tokens after the adapter's 5 positions; the model has 64");
     assert_refused(clora_trainer_create(&trainer, models[0], adapter, dataset, &options), CLORA_ERROR_ARGUMENT,
                    "60 tokens after the adapter's 5 positions");
@@ -476,7 +476,7 @@ static void test_decoding_takes_the_tape_as_without(void **state) {
         clora_session *session = NULL;
         static bool usual;
         assert_ok(clora_session_create(&session, models[0], 1, 16));
-        assert_ok(clora_session_select(session, adapter));
+        assert_ok(clora_session_set_adapter(session, adapter));
         for (int t = 0; t < 3; t++)
             assert_ok(clora_session_forward(session, logits, &(int32_t){t}, 1, 0));
         if (i < 0)
@@ -502,7 +502,7 @@ static void test_sequences_begin_with_what_their_own_adapter_has(void **state) {
         const selection select = {.adapter = each[i]};
         clora_session *one = NULL;
         assert_ok(clora_session_create(&one, models[0], 1, 12));
-        assert_ok(clora_session_select(one, each[i]));
+        assert_ok(clora_session_set_adapter(one, each[i]));
         assert_ok(clora_session_forward(one, alone + i * V, ids, 4, 0));
         clora_session_free(one);
         assert_ok(session_prepare(session, each[i]));
@@ -526,7 +526,7 @@ static void test_a_call_that_fails_leaves_the_session_as_it_was(void **state) {
 
     (void)state;
     assert_ok(clora_session_create(&session, models[0], 1, 7));
-    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_set_adapter(session, adapter));
     assert_int_equal(clora_session_forward(session, logits, (int32_t[]){1, 2, 3}, 3, 0), CLORA_ERROR_SHAPE);
     assert_int_equal(clora_session_length(session), 0);
     assert_ok(clora_session_forward(session, logits, (int32_t[]){1, 2}, 2, 0));

@@ -63,7 +63,7 @@ static clora_status from_file(void *user, float *out, int module, peft_part part
 
 /* Loaded and saved, the names are PEFT's and the bytes the fixture's. */
 static void check_same_adapter(void) {
-    clora_inspected_adapter inspected;
+    clora_inspected_adapter *inspected;
     peft_adapter p;
 
     assert_ok(peft_open(&p, scratch_path(""), &base));
@@ -73,8 +73,8 @@ static void check_same_adapter(void) {
     assert_same_file(scratch_path("saved/adapter_model.safetensors"),
                      fixture_path("tiny-llama-lora/adapter_model.safetensors"));
     assert_ok(clora_inspect_adapter(&inspected, scratch_path("")));
-    assert_int_equal(inspected.modules, 6);
-    clora_inspected_adapter_finish(&inspected);
+    assert_int_equal(inspected->modules, 6);
+    clora_inspected_adapter_free(inspected);
 }
 
 static void test_names_from_memory_and_with_wrappers_are_understood(void **state) {
@@ -148,7 +148,7 @@ static void test_two_names_of_one_factor_are_refused_by_both(void **state) {
         "_orig_mod.base_model.model.model.layers.0.mlp.down_proj.lora_A.weight",
         "base_model.model.model.layers.0._orig_mod.mlp.down_proj.lora_A.weight",
     };
-    clora_inspected_adapter inspected;
+    clora_inspected_adapter *inspected;
 
     for (size_t i = 0; i < sizeof(extras) / sizeof(extras[0]); i++) {
         refuse("base_model.model.%s.lora_%c.weight", extras[i], "are the same factor");

@@ -95,11 +95,11 @@ static void assert_rewards(const char *name, const clora_train_step *s, const js
     const struct {
         const char *key;
         float value;
-    } all[] = {{"rewards/chosen", s->rewards.chosen},
-               {"rewards/rejected", s->rewards.rejected},
-               {"rewards/margins", s->rewards.margin},
-               {"rewards/accuracies", s->rewards.accuracy},
-               {"kl", s->rewards.kl}};
+    } all[] = {{"rewards/chosen", s->rewards->chosen},
+               {"rewards/rejected", s->rewards->rejected},
+               {"rewards/margins", s->rewards->margin},
+               {"rewards/accuracies", s->rewards->accuracy},
+               {"kl", s->rewards->kl}};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         const json_t *expected = json_object_get(line, all[i].key);
@@ -125,12 +125,12 @@ static void compare(const char *name, const clora_train_options *options) {
         load_data(options->preference == CLORA_PREFERENCE_KTO ? CLORA_DATA_UNPAIRED_PREFERENCE : CLORA_DATA_PREFERENCE);
     fixture_tensors *f = fixture_open("preferences");
     clora_trainer *trainer = NULL;
-    clora_train_step step;
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
     char prefix[64];
 
     assert_ok(clora_trainer_create(&trainer, model, adapter, data, options));
     for (int i = 0; i < STEPS; i++) {
-        assert_ok(clora_trainer_step(trainer, &step));
+        assert_ok(clora_trainer_step(&step, trainer));
         assert_near(name, i + 1, "loss", step.loss, expected_of(name, "losses", i));
         assert_rewards(name, &step, expected_of(name, "log", i));
         snprintf(prefix, sizeof(prefix), "%s.grad.", name);
@@ -198,13 +198,13 @@ static void compare_whole_model(const char *name, clora_preference preference) {
     clora_model *own = NULL; /* which changes */
     clora_adapter *all = NULL;
     clora_trainer *trainer = NULL;
-    clora_train_step step;
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
 
     options.weight_decay = 0.0f;
     load_whole_model(&own, &all);
     assert_ok(clora_trainer_create(&trainer, own, all, data, &options));
     for (int i = 0; i < STEPS; i++) {
-        assert_ok(clora_trainer_step(trainer, &step));
+        assert_ok(clora_trainer_step(&step, trainer));
         assert_near(name, i + 1, "loss", step.loss, expected_of(name, "losses", i));
     }
     clora_trainer_free(trainer);
@@ -227,19 +227,19 @@ static void test_the_reference_scores_an_answer_once(void **state) {
     clora_adapter *adapter = load_adapter();
     clora_dataset *data = load_data(CLORA_DATA_PREFERENCE);
     clora_trainer *trainer = NULL;
-    clora_train_step step;
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
     int i;
 
     assert_ok(clora_trainer_create(&trainer, model, adapter, data, &options));
     for (i = 0; i < 2; i++) {
         assert_false(reference_scores_hold_all(trainer->references));
-        assert_ok(clora_trainer_step(trainer, &step));
+        assert_ok(clora_trainer_step(&step, trainer));
     }
     assert_true(reference_scores_hold_all(trainer->references));
     for (size_t k = 0; k < data->count; k += 2) /* which the next steps are to be seen to use */
         trainer->references->score[k] -= 10.0;
-    assert_ok(clora_trainer_step(trainer, &step));
-    assert_true(fabs((double)step.rewards.chosen - 3.0 -
+    assert_ok(clora_trainer_step(&step, trainer));
+    assert_true(fabs((double)step.rewards->chosen - 3.0 -
                      json_number_value(json_object_get(expected_of("dpo", "log", i), "rewards/chosen"))) < 1e-3);
     clora_trainer_free(trainer);
     clora_dataset_free(data);
@@ -254,15 +254,15 @@ static void test_a_model_that_changes_is_evaluated_against_itself_as_it_was(void
     clora_model *own = NULL;
     clora_adapter *all = NULL;
     clora_trainer *trainer = NULL;
-    clora_train_step step;
-    clora_eval_result before, after;
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
+    clora_evaluate_result before = CLORA_EVALUATE_RESULT_INIT, after = CLORA_EVALUATE_RESULT_INIT;
 
     load_whole_model(&own, &all);
     assert_ok(clora_trainer_create(&trainer, own, all, data, &options));
     assert_ok(clora_trainer_evaluate(&before, trainer, other, NULL, NULL));
     assert_true(fabs(before.loss - log(2.0)) < 1e-6);
-    assert_ok(clora_trainer_step(trainer, &step));
-    assert_ok(clora_trainer_step(trainer, &step));
+    assert_ok(clora_trainer_step(&step, trainer));
+    assert_ok(clora_trainer_step(&step, trainer));
     assert_ok(clora_trainer_evaluate(&after, trainer, other, NULL, NULL));
     assert_true(after.loss < 0.1 && after.accuracy == 1.0);
     clora_dataset_free(other);
@@ -326,12 +326,12 @@ static void test_refuses_what_does_not_fit(void **state) {
 /* The log-probability of all answers together, as an evaluation of them one by one has it. */
 static double log_probability(clora_adapter *adapter) {
     clora_dataset *data = load_data(CLORA_DATA_PREFERENCE);
-    clora_eval_result result;
+    clora_evaluate_result result = CLORA_EVALUATE_RESULT_INIT;
 
     data->kind = CLORA_DATA_PAIRS;
-    assert_ok(clora_evaluate(&result, model, adapter, data, 3, 0, 0, NULL, NULL));
+    assert_ok(clora_evaluate(&result, model, adapter, data, NULL));
     clora_dataset_free(data);
-    return -result.loss * (double)result.learnt;
+    return -result.loss * (double)result.target_tokens;
 }
 
 /* An adapter that the model as it was is compared with, or the same adapter is. */
@@ -340,7 +340,7 @@ static void learn_with(const char *fixture) {
     clora_dataset *data = load_data(CLORA_DATA_PREFERENCE);
     clora_adapter *adapter = NULL, *same = NULL;
     clora_trainer *trainer = NULL;
-    clora_train_step step[2];
+    clora_train_step step[2] = {CLORA_TRAIN_STEP_INIT, CLORA_TRAIN_STEP_INIT};
 
     assert_ok(clora_adapter_load(&adapter, model, fixture_path(fixture)));
     assert_ok(clora_adapter_load(&same, model, fixture_path(fixture)));
@@ -350,10 +350,10 @@ static void learn_with(const char *fixture) {
     o.weight_decay = 0.0f;
     o.lr = 1e-3f;
     assert_ok(clora_trainer_create(&trainer, model, adapter, data, &o));
-    for (int i = 0; i < 2; i++)
-        assert_ok(clora_trainer_step(trainer, &step[i]));
-    assert_true(fabs((double)(step[0].rewards.chosen + step[0].rewards.rejected) * o.batch_size -
+    assert_ok(clora_trainer_step(&step[0], trainer));
+    assert_true(fabs((double)(step[0].rewards->chosen + step[0].rewards->rejected) * o.batch_size -
                      (double)o.beta * ratio) < 1e-4);
+    assert_ok(clora_trainer_step(&step[1], trainer));
     /* a small step along the gradient takes its squared length times the rate from the loss */
     const double less = (double)o.lr * (double)step[0].grad_norm * (double)step[0].grad_norm;
     if (!(fabs((double)step[0].loss - (double)step[1].loss - less) <= 0.02 * less))
@@ -363,7 +363,7 @@ static void learn_with(const char *fixture) {
     assert_ok(clora_adapter_load(&adapter, model, fixture_path(fixture)));
     o.reference = same;
     assert_ok(clora_trainer_create(&trainer, model, adapter, data, &o));
-    assert_ok(clora_trainer_step(trainer, &step[0]));
+    assert_ok(clora_trainer_step(&step[0], trainer));
     assert_true(fabs((double)step[0].loss - log(2.0)) < 1e-5);
     clora_trainer_free(trainer);
     clora_adapter_free(adapter);

@@ -70,7 +70,7 @@ static void test_texts_that_nothing_parts_are_counted(void **state) {
                                        "{\"prompt\": \"a.\", \"completion\": \"b\"}\n");
 
     (void)state;
-    assert_int_equal(clora_dataset_get_stats(d).glued, 2);
+    assert_int_equal(clora_dataset_get_stats(d)->glued, 2);
     clora_dataset_free(d);
 }
 

@@ -47,20 +47,19 @@ static void test_an_adapter_of_another_model_is_refused_where_it_is_given(void *
     clora_session *session;
     clora_dataset *data;
     clora_trainer *trainer;
-    clora_eval_result result;
+    clora_evaluate_result result = CLORA_EVALUATE_RESULT_INIT;
 
     assert_ok(clora_model_load(&twin, context, fixture_path("tiny-llama"), NULL));
     assert_ok(clora_adapter_create(&others, twin, NULL));
     assert_ok(clora_adapter_create(&own, model, NULL));
     assert_ok(clora_session_create(&session, model, 1, 8));
     assert_ok(clora_dataset_from_ids(&data, (const int32_t[]){1, 2, 3}, NULL, (const int[]){3}, 1));
-    assert_ok(clora_session_select(session, own));
-    assert_refused(clora_session_select(session, others), CLORA_ERROR_ARGUMENT, "another model");
+    assert_ok(clora_session_set_adapter(session, own));
+    assert_refused(clora_session_set_adapter(session, others), CLORA_ERROR_ARGUMENT, "another model");
     assert_refused(clora_trainer_create(&trainer, model, others, data, NULL), CLORA_ERROR_ARGUMENT, "another model");
     assert_refused(clora_train(model, others, data, NULL, NULL, NULL), CLORA_ERROR_ARGUMENT, "another model");
-    assert_refused(clora_evaluate(&result, model, others, data, 1, 0, 0, NULL, NULL), CLORA_ERROR_ARGUMENT,
-                   "another model");
-    assert_ok(clora_session_select(session, own));
+    assert_refused(clora_evaluate(&result, model, others, data, NULL), CLORA_ERROR_ARGUMENT, "another model");
+    assert_ok(clora_session_set_adapter(session, own));
     clora_dataset_free(data);
     clora_session_free(session);
     clora_adapter_free(own);
@@ -71,17 +70,15 @@ static void test_an_adapter_of_another_model_is_refused_where_it_is_given(void *
 static void test_prompts_that_are_not_there_are_refused(void **state) {
     (void)state;
     const clora_prompt prompts[] = {{(const int32_t[]){1}, 1}, {NULL, 2}};
-    clora_generation out[2] = {0};
+    clora_generation *out[2] = {0};
     clora_tokenizer *tokenizer;
     clora_session *session;
 
     assert_ok(clora_tokenizer_load(&tokenizer, fixture_path("tokenizers/llama2")));
     assert_ok(clora_session_create(&session, model, 1, 8));
-    assert_refused(clora_generate_batch(out, session, tokenizer, prompts, 2, NULL, NULL, NULL), CLORA_ERROR_ARGUMENT,
+    assert_refused(clora_generate_batch(out, session, tokenizer, prompts, 2, NULL), CLORA_ERROR_ARGUMENT,
                    "at least one token");
-    assert_refused(clora_generate_batch(out, session, tokenizer, prompts, -1, NULL, NULL, NULL), CLORA_ERROR_ARGUMENT,
-                   "-1 prompts");
-    assert_ok(clora_generate_batch(out, session, tokenizer, prompts, 0, NULL, NULL, NULL));
+    assert_ok(clora_generate_batch(out, session, tokenizer, prompts, 0, NULL));
     clora_session_free(session);
     clora_tokenizer_free(tokenizer);
 }
@@ -93,7 +90,8 @@ static int stop_step(void *user, const clora_train_step *step) {
     return step->step == 2;
 }
 
-static int stop_count(void *user, int64_t done) {
+static int stop_count(void *user, int64_t done, int64_t total) {
+    assert_int_equal(total, 2);
     *(int64_t *)user = done;
     return 1;
 }
@@ -109,19 +107,47 @@ static int stop_merge(void *user, int64_t done, int64_t total) {
     return done > 0 && total > 0;
 }
 
+/* After so many calls. */
+static int stop_load(void *user, int64_t done, int64_t total) {
+    int *left = user;
+
+    assert_in_range(done, 0, total);
+    return (*left)-- == 0;
+}
+
 #define CANCELLED(call) assert_refused(call, CLORA_CANCELLED, "stopped")
+
+static void test_loading_tells_how_far_it_is_and_stops_without_a_trace(void **state) {
+    (void)state;
+    clora_model_options load = CLORA_MODEL_OPTIONS_INIT;
+    clora_model *made;
+    size_t before, after;
+
+    clora_context_memory(context, &before, NULL);
+    load.progress = stop_load;
+    for (int calls = 0; calls < 20; calls += 5) { /* at the beginning, and among the weights */
+        int left = calls;
+        load.user = &left;
+        assert_refused(clora_model_load(&made, context, fixture_path("tiny-llama"), &load), CLORA_CANCELLED, "stopped");
+        assert_null(made);
+        assert_int_equal(left, -1);
+        clora_context_memory(context, &after, NULL);
+        assert_int_equal(after, before);
+    }
+}
 
 static void test_a_callback_that_stops_cancels_and_keeps_what_there_is(void **state) {
     (void)state;
     const int32_t ids[] = {1, 2, 3, 1, 5, 6, 7}, prompt[] = {1, 9};
     const int lengths[] = {3, 4};
     clora_merge_options merge = CLORA_MERGE_OPTIONS_INIT;
-    clora_eval_result part, first;
+    clora_evaluate_result part = CLORA_EVALUATE_RESULT_INIT, first = CLORA_EVALUATE_RESULT_INIT;
     clora_dataset *both, *one;
     clora_tokenizer *tokenizer;
-    clora_generation text;
+    clora_generation *text;
     clora_session *session;
     clora_adapter *adapter;
+    clora_inspected_adapter *saved;
     int64_t done;
     size_t bytes = 0;
     int last;
@@ -131,24 +157,33 @@ static void test_a_callback_that_stops_cancels_and_keeps_what_there_is(void **st
     assert_ok(clora_adapter_create(&adapter, model, NULL));
     assert_ok(clora_dataset_from_ids(&both, ids, NULL, lengths, 2));
     assert_ok(clora_dataset_from_ids(&one, ids, NULL, lengths, 1));
-    CANCELLED(clora_evaluate(&part, model, NULL, both, 1, 0, 0, stop_count, &done));
-    assert_ok(clora_evaluate(&first, model, NULL, one, 1, 0, 0, NULL, NULL));
+    clora_evaluate_options each = CLORA_EVALUATE_OPTIONS_INIT;
+    each.batch_size = 1;
+    each.progress = stop_count;
+    each.user = &done;
+    CANCELLED(clora_evaluate(&part, model, NULL, both, &each));
+    assert_ok(clora_evaluate(&first, model, NULL, one, NULL));
     assert_int_equal(done, 1);
     assert_int_equal(part.sequences, 1);
-    assert_true(part.loss == first.loss && part.learnt == first.learnt);
+    assert_true(part.loss == first.loss && part.target_tokens == first.target_tokens);
     clora_train_options train = CLORA_TRAIN_OPTIONS_INIT;
     train.steps = 5;
     CANCELLED(clora_train(model, adapter, both, &train, stop_step, &last));
     assert_int_equal(last, 2);
-    CANCELLED(clora_generate(&text, session, tokenizer, prompt, 2, NULL, stop_text, &bytes));
-    assert_string_equal(text.stop, "cancelled");
-    assert_int_equal(text.size, bytes);
-    assert_true(bytes > 0 && text.count < 30);
-    clora_generation_free(&text);
-    assert_ok(clora_adapter_save(adapter, scratch_path("stopped"), fixture_path("tiny-llama")));
+    clora_generate_options generate = CLORA_GENERATE_OPTIONS_INIT;
+    generate.callback = stop_text;
+    generate.user = &bytes;
+    CANCELLED(clora_generate(&text, session, tokenizer, prompt, 2, &generate));
+    assert_string_equal(clora_stop_reason_name(text->stop), "cancelled");
+    assert_int_equal(text->size, bytes);
+    assert_true(bytes > 0 && text->count < 30);
+    clora_generation_free(text);
+    assert_ok(clora_adapter_save(adapter, scratch_path("stopped"), NULL));
+    assert_ok(clora_inspect_adapter(&saved, scratch_path("stopped")));
+    assert_string_equal(saved->base, fixture_path("tiny-llama")); /* where its model came from */
+    clora_inspected_adapter_free(saved);
     merge.progress = stop_merge;
-    CANCELLED(
-        clora_merge_with(fixture_path("tiny-llama"), scratch_path("stopped"), scratch_path("merged"), &merge, NULL));
+    CANCELLED(clora_merge(fixture_path("tiny-llama"), scratch_path("stopped"), scratch_path("merged"), &merge, NULL));
     assert_int_equal(access(scratch_path("merged"), F_OK), -1);
     assert_string_equal(clora_status_name(CLORA_CANCELLED), "CLORA_CANCELLED");
     clora_dataset_free(one);
@@ -234,6 +269,7 @@ int main(void) {
         cmocka_unit_test(test_a_call_without_logits_appends_nothing),
         cmocka_unit_test(test_an_adapter_of_another_model_is_refused_where_it_is_given),
         cmocka_unit_test(test_prompts_that_are_not_there_are_refused),
+        cmocka_unit_test(test_loading_tells_how_far_it_is_and_stops_without_a_trace),
         cmocka_unit_test_setup_teardown(test_a_callback_that_stops_cancels_and_keeps_what_there_is, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test(test_a_call_that_fails_appends_nothing),

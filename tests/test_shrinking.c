@@ -71,7 +71,7 @@ static void shrink(const char *name) {
         victim = path;
         next = at;
         const clora_status status =
-            clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), -1, NULL, NULL, NULL);
+            clora_merge(scratch_path("model"), scratch_path("adapter"), scratch_path("out"), NULL, NULL);
         victim = NULL;
         if (status == CLORA_OK)
             continue;

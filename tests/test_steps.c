@@ -263,7 +263,7 @@ static void test_prompts_share_their_beginning_and_no_bit_changes(void **state) 
 /* What a text's ids cost its next turn: a prompt's own rows, not those of new tokens, are as a prompt's. */
 static void test_a_conversation_is_read_once(void **state) {
     clora_generate_options options = CLORA_GENERATE_OPTIONS_INIT;
-    clora_generation first, second, fresh;
+    clora_generation *first, *second, *fresh;
     clora_session *session, *other;
     int32_t ids[250];
 
@@ -273,18 +273,18 @@ static void test_a_conversation_is_read_once(void **state) {
     assert_ok(clora_session_create(&other, model, 1, 256));
     for (int t = 0; t < 250; t++)
         ids[t] = (t * 31 + 7) % VOCAB;
-    assert_ok(clora_generate(&first, session, tokenizer, ids, 100, &options, NULL, NULL));
-    memcpy(ids + 100, first.ids, (size_t)first.count * sizeof(*ids));
+    assert_ok(clora_generate(&first, session, tokenizer, ids, 100, &options));
+    memcpy(ids + 100, first->ids, first->count * sizeof(*ids));
     assert_int_equal(clora_session_reused(session), 0);
-    assert_ok(clora_generate(&second, session, tokenizer, ids, 180, &options, NULL, NULL));
+    assert_ok(clora_generate(&second, session, tokenizer, ids, 180, &options));
     assert_int_equal(clora_session_reused(session), 100);
-    assert_ok(clora_generate(&fresh, other, tokenizer, ids, 180, &options, NULL, NULL));
-    assert_int_equal(second.count, fresh.count);
-    assert_memory_equal(second.ids, fresh.ids, (size_t)fresh.count * sizeof(*ids));
-    assert_string_equal(second.text, fresh.text);
-    clora_generation_free(&first);
-    clora_generation_free(&second);
-    clora_generation_free(&fresh);
+    assert_ok(clora_generate(&fresh, other, tokenizer, ids, 180, &options));
+    assert_int_equal(second->count, fresh->count);
+    assert_memory_equal(second->ids, fresh->ids, fresh->count * sizeof(*ids));
+    assert_string_equal(second->text, fresh->text);
+    clora_generation_free(first);
+    clora_generation_free(second);
+    clora_generation_free(fresh);
     clora_session_free(session);
     clora_session_free(other);
 }
@@ -319,7 +319,7 @@ static void test_requests_share_with_those_that_run_and_those_that_ended(void **
     request[1] = admit_ids(e, ids, 118, TOKENS);
     assert_ok(clora_engine_step(e));
     assert_in_range(clora_engine_reused(e), 90, 118);
-    while (clora_request_finish(request[0]) == CLORA_FINISH_RUNNING)
+    while (clora_request_stop_reason(request[0]) == CLORA_STOP_NONE)
         assert_ok(clora_engine_step(e));
     for (int step = 0; step < 4; step++)
         assert_ok(clora_engine_step(e)); /* its slot takes part idly */

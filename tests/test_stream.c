@@ -36,10 +36,10 @@ static clora_dataset *read_files(const clora_data_file *files, size_t count, clo
 }
 
 static void assert_same_sequences(const clora_dataset *a, const clora_dataset *b) {
-    const clora_dataset_stats s = clora_dataset_get_stats(a), t = clora_dataset_get_stats(b);
+    const clora_dataset_stats *s = clora_dataset_get_stats(a), *t = clora_dataset_get_stats(b);
 
-    assert_memory_equal(&s, &t, offsetof(clora_dataset_stats, longest_row));
-    assert_true(s.longest_row == t.longest_row && s.glued == t.glued);
+    assert_memory_equal(s, t, offsetof(clora_dataset_stats, longest_row));
+    assert_true(s->longest_row == t->longest_row && s->glued == t->glued);
     assert_int_equal(clora_dataset_count(a), clora_dataset_count(b));
     for (size_t i = 0; i < clora_dataset_count(a); i++) {
         const int32_t *ids[2], *labels[2];

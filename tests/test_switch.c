@@ -25,7 +25,7 @@ enum { CYCLES = 1000, SWITCHED = 32 };
 static clora_context *context;
 
 static clora_model *load(const char *name, int storage) {
-    const clora_model_options options = {sizeof(options), storage};
+    const clora_model_options options = {.size = sizeof(options), .dtype = storage};
     clora_model *model;
 
     assert_ok(clora_model_load(&model, context, name, &options));
@@ -110,7 +110,7 @@ static void run_session(float out[(STEPS + 1) * VOCAB], clora_model *model, clor
     clora_session *session;
 
     assert_ok(clora_session_create(&session, model, 1, 16));
-    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_set_adapter(session, adapter));
     assert_ok(clora_session_forward(session, out, ids, PROMPT, 0));
     for (int i = 0; i < STEPS; i++)
         assert_ok(clora_session_forward(session, out + (i + 1) * VOCAB, ids + PROMPT + i, 1, 0));
@@ -208,19 +208,20 @@ static void test_merged_logits_are_the_unmerged_ones(void **state) {
 /* The rounding that a merge on disk reports is that of the weights here too. */
 static void test_weights_of_16_bits_are_within_the_reported_rounding(void **state) {
     (void)state;
-    clora_merge_report report;
+    clora_merge_result report = CLORA_MERGE_RESULT_INIT;
 
     for (int type = CLORA_STORAGE_F16; type <= CLORA_STORAGE_BF16; type++) {
         clora_model *exact = load_tiny(CLORA_STORAGE_F32), *model = load_tiny(type);
         clora_adapter *a = fixture_adapter(exact, "tiny-llama-lora"), *b = fixture_adapter(model, "tiny-llama-lora");
         double most = 0.0;
         assert_ok(clora_merge(fixture_path("tiny-llama"), fixture_path("tiny-llama-lora"),
-                              scratch_path(type == CLORA_STORAGE_F16 ? "f16" : "bf16"), type, NULL, NULL, &report));
+                              scratch_path(type == CLORA_STORAGE_F16 ? "f16" : "bf16"),
+                              &(clora_merge_options){.size = sizeof(clora_merge_options), .dtype = type}, &report));
         assert_ok(clora_adapter_merge(exact, a, NULL));
         assert_ok(clora_adapter_merge(model, b, NULL));
         for (int i = 0; i < clora_model_module_count(model); i++) {
-            const clora_module_info m = clora_model_module(model, i);
-            const size_t n = (size_t)m.out * (size_t)m.in;
+            const clora_module_info *m = clora_model_module(model, i);
+            const size_t n = (size_t)m->out * (size_t)m->in;
             float *x = calloc(n, sizeof(*x)), *y = calloc(n, sizeof(*y));
             assert_ok(clora_model_read_module(x, exact, i));
             assert_ok(clora_model_read_module(y, model, i));
@@ -262,8 +263,8 @@ static void test_a_merged_model_launches_what_the_base_does_in_sessions_that_go_
     assert_ok(clora_session_create(&plain, model, 1, 8));
     assert_ok(clora_session_create(&selected, model, 1, 8));
     assert_ok(clora_adapter_merge(model, adapter, NULL));
-    assert_ok(clora_session_select(selected, adapter)); /* with no room for its term as yet */
-    assert_refused(clora_session_select(plain, other), CLORA_ERROR_ARGUMENT, "another adapter is merged");
+    assert_ok(clora_session_set_adapter(selected, adapter)); /* with no room for its term as yet */
+    assert_refused(clora_session_set_adapter(plain, other), CLORA_ERROR_ARGUMENT, "another adapter is merged");
     assert_ok(clora_adapter_unmerge(model));
     launches(plain, base);
     const long count = launches(plain, base);
@@ -281,7 +282,7 @@ static void test_a_merged_model_launches_what_the_base_does_in_sessions_that_go_
     launches(selected, again);
     assert_memory_equal(merged, base, sizeof(base));
     assert_memory_equal(again, with, sizeof(with));
-    assert_ok(clora_session_select(plain, other));
+    assert_ok(clora_session_set_adapter(plain, other));
     assert_ok(clora_adapter_merge(model, adapter, NULL));
     assert_refused(clora_session_forward(plain, merged, (const int32_t[]){1}, 1, 0), CLORA_ERROR_ARGUMENT,
                    "another adapter is merged");
@@ -301,7 +302,7 @@ static void test_training_wants_the_own_weights(void **state) {
     clora_model *model = load_tiny(-1);
     clora_adapter *adapter = adapter_on(model, "q_proj", 2, 5), *full, *begun;
     clora_adapter_options part = CLORA_ADAPTER_OPTIONS_INIT;
-    clora_train_step first;
+    clora_train_step first = CLORA_TRAIN_STEP_INIT;
     clora_trainer *trainer, *late;
     clora_dataset *data;
 
@@ -310,11 +311,11 @@ static void test_training_wants_the_own_weights(void **state) {
     assert_ok(clora_trainer_create(&trainer, model, adapter, data, NULL));
     assert_ok(clora_adapter_merge(model, adapter, NULL));
     assert_refused(clora_trainer_create(&late, model, adapter, data, NULL), CLORA_ERROR_ARGUMENT, "unmerge");
-    assert_refused(clora_trainer_step(trainer, &first), CLORA_ERROR_ARGUMENT, "clora_adapter_unmerge() first");
+    assert_refused(clora_trainer_step(&first, trainer), CLORA_ERROR_ARGUMENT, "clora_adapter_unmerge() first");
     assert_refused(clora_full_create(&full, model, NULL), CLORA_ERROR_ARGUMENT, "unmerge");
     assert_refused(clora_adapter_create(&begun, model, &part), CLORA_ERROR_ARGUMENT, "unmerge");
     assert_ok(clora_adapter_unmerge(model));
-    assert_ok(clora_trainer_step(trainer, &first));
+    assert_ok(clora_trainer_step(&first, trainer));
     assert_int_equal(first.step, 1);
     clora_trainer_free(trainer);
     clora_dataset_free(data);

@@ -32,7 +32,7 @@ static void run(float *logits, const char *directory, const char *adapter_direct
     if (adapter_directory)
         assert_ok(clora_adapter_load(&adapter, model, adapter_directory));
     assert_ok(clora_session_create(&session, model, batch.B, batch.T));
-    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_set_adapter(session, adapter));
     assert_ok(clora_session_forward(session, logits, batch.ids, batch.T, 1));
     clora_session_free(session);
     clora_adapter_free(adapter);
@@ -156,16 +156,15 @@ static void test_a_merge_changes_texts_alone_and_no_name(void **state) {
     (void)state;
     write_as_in_memory("memory");
     assert_ok(clora_merge(fixture_path("tiny-gemma3"), fixture_path("tiny-gemma3-lora"), scratch_path("a"),
-                          CLORA_DTYPE_F16, NULL, NULL, NULL));
+                          &(clora_merge_options){.size = sizeof(clora_merge_options), .dtype = CLORA_DTYPE_F16}, NULL));
     assert_true(assert_images(scratch_path("a/model.safetensors"), fixture_path("tiny-gemma3/model.safetensors")) > 9);
-    assert_ok(clora_merge(fixture_path("tiny-gemma3"), fixture_path("tiny-gemma3-lora"), scratch_path("b"), -1, NULL,
-                          NULL, NULL));
-    assert_same_names(scratch_path("b/model.safetensors"), fixture_path("tiny-gemma3/model.safetensors"));
     assert_ok(
-        clora_merge(scratch_path("memory"), fixture_path("tiny-gemma3-lora"), scratch_path("c"), -1, NULL, NULL, NULL));
+        clora_merge(fixture_path("tiny-gemma3"), fixture_path("tiny-gemma3-lora"), scratch_path("b"), NULL, NULL));
+    assert_same_names(scratch_path("b/model.safetensors"), fixture_path("tiny-gemma3/model.safetensors"));
+    assert_ok(clora_merge(scratch_path("memory"), fixture_path("tiny-gemma3-lora"), scratch_path("c"), NULL, NULL));
     assert_same_names(scratch_path("c/model.safetensors"), scratch_path("memory/model.safetensors"));
     assert_ok(clora_merge(fixture_path("tiny-gemma3_text"), fixture_path("tiny-gemma3_text-lora"), scratch_path("d"),
-                          -1, NULL, NULL, NULL));
+                          NULL, NULL));
     assert_same_logits(scratch_path("b"), NULL, scratch_path("d"), NULL);
     assert_same_logits(scratch_path("c"), NULL, scratch_path("d"), NULL);
 }
@@ -235,9 +234,8 @@ static void test_what_is_of_images_is_refused_by_name(void **state) {
                    "vision_tower.encoder.layers.0.self_attn.q_proj.lora_A.weight is not part of the adapter: it "
                    "changes how the model sees images");
     clora_model_free(model);
-    assert_refused(
-        clora_merge(fixture_path("tiny-gemma3"), scratch_path("seeing"), scratch_path("out"), -1, NULL, NULL, NULL),
-        CLORA_ERROR_FORMAT, "changes how the model sees images");
+    assert_refused(clora_merge(fixture_path("tiny-gemma3"), scratch_path("seeing"), scratch_path("out"), NULL, NULL),
+                   CLORA_ERROR_FORMAT, "changes how the model sees images");
     assert_refused(clora_model_create(&model, context, fixture_path("tiny-gemma3"), NULL, 1), CLORA_ERROR_UNSUPPORTED,
                    "images");
 }

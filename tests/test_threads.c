@@ -50,7 +50,7 @@ static clora_status write_text(job *j) {
     clora_status status = clora_session_create(&session, j->model, 1, CAPACITY);
 
     if (status == CLORA_OK && j->model == model && j->seed % 2)
-        status = clora_session_select(session, adapter);
+        status = clora_session_set_adapter(session, adapter);
     for (int i = 0; status == CLORA_OK && i < TOKENS; i++) {
         float *logits = j->result + (size_t)i * VOCAB;
         status = clora_session_forward(session, logits, ids, count, 0);
@@ -66,8 +66,8 @@ static clora_status train(job *j) {
     clora_train_options options = CLORA_TRAIN_OPTIONS_INIT;
     clora_adapter *own = NULL;
     clora_trainer *trainer = NULL;
-    clora_train_step step;
-    clora_eval_result evaluated = {0};
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
+    clora_evaluate_result evaluated = CLORA_EVALUATE_RESULT_INIT;
     clora_status status = clora_adapter_create(&own, j->model, NULL);
 
     options.steps = STEPS;
@@ -77,7 +77,7 @@ static clora_status train(job *j) {
     if (status == CLORA_OK)
         status = clora_trainer_create(&trainer, j->model, own, dataset, &options);
     for (int i = 0; status == CLORA_OK && i < STEPS; i++) {
-        status = clora_trainer_step(trainer, &step);
+        status = clora_trainer_step(&step, trainer);
         j->result[i] = step.loss;
     }
     if (status == CLORA_OK)

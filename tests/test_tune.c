@@ -30,7 +30,7 @@ static void test_without_entries_the_rules_hold(void **state) {
     (void)state;
     const clora_tune_entry e = look_up(&key);
 
-    assert_int_equal(e.source, CLORA_TUNE_DEFAULT);
+    assert_int_equal(e.source, CLORA_TUNE_SOURCE_DEFAULT);
     assert_int_equal(e.key.M, 256);
     assert_int_equal(value_of(&e, "MB"), 240);
     assert_int_equal(log_lines, 0);
@@ -43,17 +43,17 @@ static void test_an_entry_holds_for_its_bucket_and_is_near_for_others(void **sta
     save_entry(&key, 4);
     start_again();
     const clora_tune_entry e = look_up(&key);
-    assert_int_equal(e.source, CLORA_TUNE_EXACT);
+    assert_int_equal(e.source, CLORA_TUNE_SOURCE_EXACT);
     assert_int_equal(value_of(&e, "MOST_ROWS"), 4);
     near.M = 256;
-    assert_int_equal(look_up(&near).source, CLORA_TUNE_EXACT);
+    assert_int_equal(look_up(&near).source, CLORA_TUNE_SOURCE_EXACT);
     near.R = 8;
-    assert_int_equal(look_up(&near).source, CLORA_TUNE_SIMILAR);
+    assert_int_equal(look_up(&near).source, CLORA_TUNE_SOURCE_SIMILAR);
     far.dtype = CLORA_DTYPE_F32;
-    assert_int_equal(look_up(&far).source, CLORA_TUNE_DEFAULT);
+    assert_int_equal(look_up(&far).source, CLORA_TUNE_SOURCE_DEFAULT);
     far = key;
     far.M = 1;
-    assert_int_equal(look_up(&far).source, CLORA_TUNE_DEFAULT);
+    assert_int_equal(look_up(&far).source, CLORA_TUNE_SOURCE_DEFAULT);
 }
 
 static void test_the_nearest_entry_does_not_depend_on_the_order_of_files(void **state) {
@@ -70,12 +70,12 @@ static void test_the_nearest_entry_does_not_depend_on_the_order_of_files(void **
     save_entry(&left, 4); /* written again: the directory may list it elsewhere */
     start_again();
     const clora_tune_entry second = look_up(&key);
-    assert_int_equal(first.source, CLORA_TUNE_SIMILAR);
+    assert_int_equal(first.source, CLORA_TUNE_SOURCE_SIMILAR);
     assert_memory_equal(first.value, second.value, sizeof(first.value));
 }
 
 static void test_what_is_set_by_hand_comes_first(void **state) {
-    clora_tune_entry e;
+    clora_tune_entry e = CLORA_TUNE_ENTRY_INIT;
 
     (void)state;
     save_entry(&key, 4);
@@ -84,7 +84,7 @@ static void test_what_is_set_by_hand_comes_first(void **state) {
     set_value(&e, "MOST_ROWS", 8);
     assert_ok(clora_tune_set(context, &e));
     e = look_up(&key);
-    assert_int_equal(e.source, CLORA_TUNE_SET);
+    assert_int_equal(e.source, CLORA_TUNE_SOURCE_SET);
     assert_int_equal(value_of(&e, "MOST_ROWS"), 8);
     set_value(&e, "MOST_ROWS", 7);
     assert_refused(clora_tune_set(context, &e), CLORA_ERROR_ARGUMENT, "takes no MOST_ROWS of 7");
@@ -98,10 +98,10 @@ static void test_the_mode_off_takes_no_entries(void **state) {
     (void)state;
     save_entry(&key, 4);
     start_again();
-    clora_tune_set_mode(context, CLORA_TUNE_OFF);
-    assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
-    clora_tune_set_mode(context, CLORA_TUNE_USE);
-    assert_int_equal(look_up(&key).source, CLORA_TUNE_EXACT);
+    clora_tune_set_mode(context, CLORA_TUNE_MODE_OFF);
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_SOURCE_DEFAULT);
+    clora_tune_set_mode(context, CLORA_TUNE_MODE_USE);
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_SOURCE_EXACT);
 }
 
 static void limit_memory(size_t bytes) {
@@ -137,7 +137,7 @@ static void test_without_memory_to_keep_answers_they_are_the_same(void **state) 
     }
     limit_memory(RLIM_INFINITY);
     assert_int_equal(wrong, 0);
-    assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_SOURCE_DEFAULT);
 }
 
 /* What was exported on one machine, seen on another: the entries are gone, the table is part of clora. */
@@ -158,19 +158,19 @@ static void test_a_shipped_table_holds_for_a_device_of_its_name(void **state) {
     assert_ok(clora_tune_export_table(context, path));
     char *text = read_whole(&size, path);
     clora_tune_entry e = look_up_with_table(text, size);
-    assert_int_equal(e.source, CLORA_TUNE_SHIPPED);
+    assert_int_equal(e.source, CLORA_TUNE_SOURCE_SHIPPED);
     assert_int_equal(value_of(&e, "MOST_ROWS"), 4);
     save_entry(&key, 8); /* what was measured here comes first, whichever is read first */
     e = look_up_with_table(text, size);
-    assert_int_equal(e.source, CLORA_TUNE_EXACT);
+    assert_int_equal(e.source, CLORA_TUNE_SOURCE_EXACT);
     assert_int_equal(value_of(&e, "MOST_ROWS"), 8);
     setenv("CLORA_CACHE_DIR", scratch_path("third"), 1);
     start_again();
     strstr(text, environment_plain_name(context->info.name))[0] ^= 1; /* another device */
     tuning_store_add_table(context, text, size, "table");
-    assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_SOURCE_DEFAULT);
     tuning_store_add_table(context, "{\"device\": 1", 12, "table");
-    assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_SOURCE_DEFAULT);
     free(text);
 }
 
@@ -224,7 +224,7 @@ static void test_a_bad_file_is_a_miss_with_one_warning(void **state) {
         spoil(bad[i], strlen(bad[i]));
         assert_int_equal(log_lines, 1);
         assert_non_null(strstr(last_line, "spoilt.json"));
-        assert_int_equal(look_up(&key).source, CLORA_TUNE_EXACT); /* the others still count */
+        assert_int_equal(look_up(&key).source, CLORA_TUNE_SOURCE_EXACT); /* the others still count */
     }
 }
 
@@ -265,14 +265,14 @@ static void add_to_list(const char *path, const char *list, json_t *what) {
 }
 
 static void test_an_entry_of_a_kernel_that_is_gone_is_passed_over(void **state) {
-    clora_tune_entry *entries = NULL;
-    int count = 0;
+    const clora_tune_entry **entries = NULL;
+    size_t count = 0;
 
     (void)state;
     spoil("{\"format\": 1, " GONE "}", strlen("{\"format\": 1, " GONE "}"));
     assert_int_equal(log_lines, 1);
     assert_non_null(strstr(last_line, "there is no kernel 'path_layer'"));
-    assert_int_equal(look_up(&key).source, CLORA_TUNE_EXACT);
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_SOURCE_EXACT);
     assert_ok(clora_tune_entries(&entries, &count, context));
     assert_int_equal(count, 1);
     free(entries);
@@ -289,7 +289,7 @@ static void test_a_table_and_an_export_of_a_kernel_that_is_gone_give_the_rest(vo
     add_to_list(path, "entries", entry_that_is_gone());
     char *text = read_whole(&size, path);
     clora_tune_entry e = look_up_with_table(text, size);
-    assert_int_equal(e.source, CLORA_TUNE_SHIPPED);
+    assert_int_equal(e.source, CLORA_TUNE_SOURCE_SHIPPED);
     assert_int_equal(value_of(&e, "MOST_ROWS"), 4);
     free(text);
     save_entry(&key, 8);
@@ -313,7 +313,7 @@ static void test_a_truncated_entry_is_a_miss(void **state) {
 
     (void)state;
     for (size_t cut = 0; cut < size; cut += 7) {
-        clora_tune_entry read;
+        clora_tune_entry read = CLORA_TUNE_ENTRY_INIT;
         json_t *object = json_loadb(text, cut, 0, NULL);
         assert_true(!object || tuning_entry_from_json(&read, object, "cut") != CLORA_OK);
         json_decref(object);
@@ -323,14 +323,14 @@ static void test_a_truncated_entry_is_a_miss(void **state) {
 }
 
 static void test_a_cache_that_cannot_be_written_is_one_clear_error(void **state) {
-    clora_tune_result result;
+    clora_tune_result result = CLORA_TUNE_RESULT_INIT;
     clora_tune_plan *plan;
 
     (void)state;
     scratch_text("file", "in the way");
     setenv("CLORA_CACHE_DIR", scratch_path("file"), 1);
     start_again();
-    assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT); /* reading does not mind */
+    assert_int_equal(look_up(&key).source, CLORA_TUNE_SOURCE_DEFAULT); /* reading does not mind */
     assert_ok(clora_tune_plan_create(&plan, context));
     assert_refused(clora_tune_run(&result, plan, NULL), CLORA_ERROR_IO, "cannot write");
     clora_tune_plan_free(plan);

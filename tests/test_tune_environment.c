@@ -47,7 +47,7 @@ static void test_memory_and_clock_may_move_without_an_entry_lost(void **state) {
         start_again();
         context->info.global_memory = (size_t)i << 33;
         context->info.clock_mhz = 1000 * i;
-        assert_takes(CLORA_TUNE_EXACT, 4);
+        assert_takes(CLORA_TUNE_SOURCE_EXACT, 4);
         assert_int_equal(log_lines, 0);
     }
 }
@@ -55,8 +55,9 @@ static void test_memory_and_clock_may_move_without_an_entry_lost(void **state) {
 /* Earlier releases hashed memory and clock: one machine then has several directories, each of which still holds. */
 static void test_directories_that_were_named_by_memory_are_still_found(void **state) {
     clora_tune_key other = key;
-    clora_tune_entry *entries;
-    int count, directories, files;
+    const clora_tune_entry **entries;
+    size_t count;
+    int directories, files;
 
     (void)state;
     other.N = 40;
@@ -66,19 +67,19 @@ static void test_directories_that_were_named_by_memory_are_still_found(void **st
     save_entry(&other, 8);
     move_entries("fedcba9876543210fedcba9876543210", json_pack("{s:i}", "memory_mib", 12288));
     start_again();
-    assert_takes(CLORA_TUNE_EXACT, 4);
-    assert_int_equal(look_up(&other).source, CLORA_TUNE_EXACT);
+    assert_takes(CLORA_TUNE_SOURCE_EXACT, 4);
+    assert_int_equal(look_up(&other).source, CLORA_TUNE_SOURCE_EXACT);
     assert_int_equal(log_lines, 0);
     assert_ok(clora_tune_prune(&directories, &files, context, 1));
     assert_int_equal(directories, 0);
     assert_int_equal(files, 0);
     save_entry(&key, 6); /* what is measured now comes first, and is listed in place of the old */
     start_again();
-    assert_takes(CLORA_TUNE_EXACT, 6);
+    assert_takes(CLORA_TUNE_SOURCE_EXACT, 6);
     assert_ok(clora_tune_entries(&entries, &count, context));
     assert_int_equal(count, 2);
-    for (int i = 0; i < count; i++)
-        tuning_store_delete(context, &entries[i]);
+    for (size_t i = 0; i < count; i++)
+        tuning_store_delete(context, entries[i]);
     free(entries);
     assert_ok(clora_tune_entries(&entries, &count, context));
     assert_int_equal(count, 0);
@@ -93,17 +94,17 @@ static void test_entries_of_another_driver_are_used_and_one_line_says_so(void **
     save_entry(&key, 4);
     move_entries("older", json_pack("{s:s, s:s}", "driver", "1.9 older", "version", "OpenCL 1.2 older"));
     start_again();
-    assert_int_equal(look_up(&near).source, CLORA_TUNE_SIMILAR);
+    assert_int_equal(look_up(&near).source, CLORA_TUNE_SOURCE_SIMILAR);
     assert_int_equal(log_lines, 1);
     assert_non_null(strstr(last_line, "tuned with driver 1.9 older, here "));
     assert_non_null(strstr(last_line, context->info.driver));
-    assert_takes(CLORA_TUNE_OLDER, 4);
+    assert_takes(CLORA_TUNE_SOURCE_OLDER, 4);
     assert_int_equal(log_lines, 1); /* once */
     save_entry(&key, 8);            /* measured with this driver: nothing to say */
     save_entry(&near, 8);
     start_again();
-    assert_takes(CLORA_TUNE_EXACT, 8);
-    assert_int_equal(look_up(&near).source, CLORA_TUNE_EXACT);
+    assert_takes(CLORA_TUNE_SOURCE_EXACT, 8);
+    assert_int_equal(look_up(&near).source, CLORA_TUNE_SOURCE_EXACT);
     assert_int_equal(log_lines, 0);
 }
 
@@ -116,7 +117,7 @@ static void test_a_directory_without_entries_is_not_told_of(void **state) {
     assert_ok(tuning_store_prepare(context));
     move_entries("units", json_pack("{s:i}", "compute_units", context->info.compute_units + 6));
     start_again();
-    assert_takes(CLORA_TUNE_OLDER, 4);
+    assert_takes(CLORA_TUNE_SOURCE_OLDER, 4);
     assert_int_equal(log_lines, 1);
     assert_non_null(strstr(last_line, "tuned with driver 1.9 older, here "));
 }
@@ -127,7 +128,7 @@ static void test_entries_of_another_number_of_units_are_used_and_one_line_says_s
     save_entry(&key, 4);
     move_entries("older", json_pack("{s:i}", "compute_units", context->info.compute_units + 6));
     start_again();
-    assert_takes(CLORA_TUNE_OLDER, 4);
+    assert_takes(CLORA_TUNE_SOURCE_OLDER, 4);
     assert_int_equal(log_lines, 1);
     assert_non_null(strstr(last_line, "compute units, here"));
 }
@@ -141,7 +142,7 @@ static void test_a_device_is_known_by_its_name_without_prefix(void **state) {
     save_entry(&key, 4);
     move_entries("older", json_pack("{s:s, s:s}", "device", name, "driver", "5.0"));
     start_again();
-    assert_takes(CLORA_TUNE_OLDER, 4);
+    assert_takes(CLORA_TUNE_SOURCE_OLDER, 4);
 }
 
 static void test_entries_of_other_devices_and_kernels_do_not_hold(void **state) {
@@ -155,12 +156,12 @@ static void test_entries_of_other_devices_and_kernels_do_not_hold(void **state) 
         move_entries("other",
                      i < 4 ? json_pack("{s:s}", members[i], "another") : json_pack("{s:i}", "vector_width", 3));
         start_again();
-        assert_int_equal(look_up(&key).source, CLORA_TUNE_DEFAULT);
+        assert_int_equal(look_up(&key).source, CLORA_TUNE_SOURCE_DEFAULT);
         assert_int_equal(log_lines, i == 0); /* of other kernels one line tells, until something is measured */
         assert_true(i != 0 || strstr(last_line, "for the kernels of another release and is not used"));
         save_entry(&key, 8);
         start_again();
-        assert_takes(CLORA_TUNE_EXACT, 8);
+        assert_takes(CLORA_TUNE_SOURCE_EXACT, 8);
         assert_int_equal(log_lines, 0);
         assert_ok(clora_tune_prune(&directories, &files, context, 1));
         assert_int_equal(directories, 1);

@@ -317,7 +317,7 @@ static void check_case_in_layout(const char *name, weight_layout layout) {
 static void test_the_layout_is_what_the_tuned_parameters_say(void **state) {
     static const int N[2] = {130, 100}, other = 9000;
     static const clora_tune_key key = {"weight_layout", CLORA_DTYPE_BF16, 0, 230, 40, 0};
-    clora_tune_entry entry;
+    clora_tune_entry entry = CLORA_TUNE_ENTRY_INIT;
     clora_context *usual = context;
     weight *w;
 
@@ -357,7 +357,7 @@ static bool plans_a_layout(void) {
     assert_ok(clora_tune_plan_create(&plan, context));
     assert_ok(clora_tune_plan_shape(plan, 72, 40, NULL));
     for (int i = 0; i < clora_tune_plan_count(plan); i++)
-        found |= strcmp(clora_tune_plan_task(plan, i).key.kernel, "weight_layout") == 0;
+        found |= strcmp(clora_tune_plan_task(plan, i)->key.kernel, "weight_layout") == 0;
     clora_tune_plan_free(plan);
     return found;
 }

@@ -153,7 +153,7 @@ static void test_packed_sequences_train_as_single_ones(void **state) {
     static const char *const names[] = {"tiny-mistral-lora", "tiny-mistral-prefix"};
     const int lengths[] = {7, 3, 8};
     clora_dataset *dataset = NULL;
-    clora_train_step done[2];
+    clora_train_step done[2] = {CLORA_TRAIN_STEP_INIT, CLORA_TRAIN_STEP_INIT};
 
     (void)state;
     assert_ok(clora_dataset_from_ids(&dataset, ids, NULL, lengths, 3));
@@ -167,7 +167,7 @@ static void test_packed_sequences_train_as_single_ones(void **state) {
             options.batch_size = 3 - 2 * pack;
             options.max_length = 18;
             assert_ok(clora_trainer_create(&trainer, model, adapter, dataset, &options));
-            assert_ok(clora_trainer_step(trainer, &done[pack]));
+            assert_ok(clora_trainer_step(&done[pack], trainer));
             clora_trainer_free(trainer);
             clora_adapter_free(adapter);
         }
@@ -193,7 +193,7 @@ static clora_session *open_session(bool keeps_all, clora_adapter *adapter) {
     model->config.window = keeps_all ? LONGEST - 1 : WIDE;
     assert_ok(clora_session_create(&session, model, SEQUENCES, LONGEST));
     model->config.window = WIDE;
-    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_set_adapter(session, adapter));
     return session;
 }
 

@@ -34,21 +34,21 @@ static json_t *result_of(const clora_tune_entry *e, bool is_entry) {
                      "time", "value", e->seconds * 1e3, "unit", "ms", "clora", own);
 }
 
-static void add_results(json_t **results, const clora_tune_entry *list, int count, bool are_entries) {
-    for (int i = 0; i < count; i++)
-        json_push(results, result_of(&list[i], are_entries));
+static void add_results(json_t **results, const clora_tune_entry *const *list, size_t count, bool are_entries) {
+    for (size_t i = 0; i < count; i++)
+        json_push(results, result_of(list[i], are_entries));
 }
 
 clora_status clora_tune_export(clora_context *context, const char *path) {
-    clora_tune_entry *entries = NULL, *measured = NULL;
+    const clora_tune_entry **entries = NULL, **measured = NULL;
     json_t *results = NULL, *whole = NULL;
-    int count = 0, measured_count = 0;
+    size_t count = 0, measured_count = 0;
     clora_status status = CLORA_OK;
 
     NEED(context);
     NEED(path);
     results = json_array();
-    TRY(tuning_store_list(&entries, &count, context));
+    TRY(clora_tune_entries(&entries, &count, context));
     TRY(clora_tune_measurements(&measured, &measured_count, context));
     add_results(&results, entries, count, true);
     add_results(&results, measured, measured_count, false);
@@ -99,7 +99,7 @@ static clora_status take_over(clora_context *context, const json_t *json, const 
 
     TRY(tuning_entry_from_json(&entry, json, path));
     TRY(tuning_entry_read(&row, &entry));
-    row.source = CLORA_TUNE_EXACT;
+    row.source = CLORA_TUNE_SOURCE_EXACT;
     TRY(tuning_add(context, &row));
     TRY(tuning_store_save(context, &entry));
 done:

@@ -114,7 +114,7 @@ clora_status clora_tune_worker(const char *device, int in, int out) {
     if (w.out < 0)
         return clora_fail(CLORA_ERROR_IO, "the worker has no stream for its answers");
     TRY(clora_context_create(&context, device));
-    clora_tune_set_mode(context, CLORA_TUNE_OFF); /* defaults around the kernel in hand, whatever the cache says */
+    clora_tune_set_mode(context, CLORA_TUNE_MODE_OFF); /* defaults around the kernel in hand, whatever the cache says */
     meter_init(&w.meter, context);
     w.meter.phase = tell_phase;
     w.meter.user = &w;

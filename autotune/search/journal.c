@@ -171,7 +171,7 @@ clora_status journal_list(clora_tune_entry **out, int *count, const journal *j) 
         const line *l = &j->lines[i];
         if (l->event != RESULT)
             continue;
-        tuning_entry row = {.row = l->row, .key = l->key, .source = CLORA_TUNE_EXACT};
+        tuning_entry row = {.row = l->row, .key = l->key, .source = CLORA_TUNE_SOURCE_EXACT};
         memcpy(row.values, l->values, sizeof(row.values));
         clora_tune_entry *e = &(*out)[(*count)++];
         tuning_entry_fill(e, &row);

@@ -17,7 +17,7 @@
 enum { ANCHOR_EVERY = 4, FAILURES = 3, PATIENCE = 24, LEAST_ROUNDS = 5, MOST_ROUNDS = 41 };
 
 static bool is_stopped(const tuner *t) {
-    return t->result->stopped || t->status != CLORA_OK;
+    return t->result->stop || t->status != CLORA_OK;
 }
 
 /* Show what goes on; the answer may stop the run. `is_event`: worth keeping. */
@@ -38,8 +38,8 @@ static void __attribute__((format(printf, 3, 4))) tell(tuner *t, bool is_event, 
                                     .best = isfinite(t->best) ? t->best : 0.0,
                                     .elapsed = clock_seconds() - t->start,
                                     .budget = t->options.full ? 0.0 : t->options.budget};
-    if (t->options.progress(t->options.user, &state) && !t->result->stopped)
-        t->result->stopped = 1;
+    if (t->options.progress(t->options.user, &state) && !t->result->stop)
+        t->result->stop = CLORA_STOP_CANCELLED;
 }
 
 /* A worker that was lost: the configuration is poison, and three in a row are enough. */
@@ -53,7 +53,7 @@ static void lost(tuner *t, const int *values) {
         return; /* Ctrl-C came first: not the configuration's fault */
     t->status = journal_poison(t->journal, t->task->row, &t->task->key, values, why);
     if (++t->failures >= FAILURES && t->status == CLORA_OK)
-        t->result->stopped = 3;
+        t->result->stop = CLORA_STOP_FAILED;
 }
 
 /* Time the default again: speeds drift, ratios do not. */
@@ -168,7 +168,7 @@ done:
 }
 
 static void keep(tuner *t, const verdict *v, const int *values, int rounds) {
-    tuning_entry row = {.row = t->task->row, .key = t->task->key, .source = CLORA_TUNE_EXACT};
+    tuning_entry row = {.row = t->task->row, .key = t->task->key, .source = CLORA_TUNE_SOURCE_EXACT};
     const time_t now = time(NULL);
     clora_tune_entry entry;
     struct tm utc;
@@ -239,6 +239,6 @@ void tuner_do_task(tuner *t, const tune_task *task, double seconds) {
     const clora_status searched = search_run(&found, &s);
     if (t->status == CLORA_OK)
         t->status = searched;
-    if (t->status == CLORA_OK && t->result->stopped != 1)
+    if (t->status == CLORA_OK && t->result->stop != CLORA_STOP_CANCELLED)
         settle(t, &found);
 }

@@ -39,7 +39,7 @@ static bool has_entry(const tuner *t, const tune_task *task) {
     tuning_entry found;
 
     return tuning_resolve(&found, t->context, task->row->name, &task->key) == CLORA_OK &&
-           found.source == CLORA_TUNE_EXACT;
+           found.source == CLORA_TUNE_SOURCE_EXACT;
 }
 
 /* The tasks to do, in order. Returns how many. */
@@ -80,10 +80,10 @@ static void do_tasks(tuner *t) {
     }
     const int count = rank_tasks(t, list);
     t->result->done = t->result->found_before;
-    for (int i = 0; i < count && !t->result->stopped && t->status == CLORA_OK; i++) {
+    for (int i = 0; i < count && !t->result->stop && t->status == CLORA_OK; i++) {
         t->number = t->result->found_before + i + 1;
         if (clock_seconds() >= t->deadline)
-            t->result->stopped = 2;
+            t->result->stop = CLORA_STOP_BUDGET;
         else
             tuner_do_task(t, list[i].task, slice_of(t, list, count, i));
     }
@@ -111,8 +111,9 @@ clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const
 
     NEED(out);
     NEED(plan);
-    tuner t = {.context = plan->context, .plan = plan, .options = CLORA_TUNE_OPTIONS_INIT, .result = out};
-    *out = (clora_tune_result){.tasks = (int)plan->count};
+    clora_tune_result result = {.size = sizeof(result), .tasks = (int)plan->count};
+    tuner t = {.context = plan->context, .plan = plan, .options = CLORA_TUNE_OPTIONS_INIT, .result = &result};
+    TRY(RESULT_BEGIN(out));
     TRY(OPTIONS_TAKE(t.options, options));
     TRY(tuner_check_options(&t.options));
     t.start = clock_seconds();
@@ -125,12 +126,13 @@ clora_status clora_tune_run(clora_tune_result *out, clora_tune_plan *plan, const
                          : gauge_create_local(&t.gauge, t.context));
     do_tasks(&t);
     status = t.status;
-    out->seconds = clock_seconds() - t.start;
-    if (status == CLORA_OK && out->stopped == 1)
+    result.seconds = clock_seconds() - t.start;
+    if (status == CLORA_OK && result.stop == CLORA_STOP_CANCELLED)
         status = clora_fail(CLORA_CANCELLED, "tuning was stopped; what was found is kept");
 done:
     if (t.gauge.free)
         t.gauge.free(t.gauge.self);
     journal_close(t.journal);
+    RESULT_GIVE(out, result);
     return status;
 }

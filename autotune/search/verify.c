@@ -12,14 +12,15 @@
 enum { ROUNDS = 9, CANDIDATES = 2 };
 
 /* One entry: are its results right, and how fast is it next to the default? A status only for what ends it all. */
-static clora_status check_entry(clora_tune_check *out, clora_context *context, gauge *g, char *why, size_t size) {
+static clora_status check_entry(clora_tune_check *out, clora_tune_entry *entry, clora_context *context, gauge *g,
+                                char *why, size_t size) {
     double samples[CANDIDATES * ROUNDS], flops, bytes;
     int values[CANDIDATES][KERNEL_PARAMETERS] = {{0}};
     tuning_entry row;
     measurement m;
     clora_status status = CLORA_OK;
 
-    TRY(tuning_entry_read(&row, &out->entry));
+    TRY(tuning_entry_read(&row, entry));
     const kernel_at at = tuning_at(context, row.row, &row.key);
     kernel_defaults(values[0], &at, row.row);
     memcpy(values[1], row.values, sizeof(values[1]));
@@ -30,8 +31,8 @@ static clora_status check_entry(clora_tune_check *out, clora_context *context, g
     if (!m.usable)
         return CLORA_OK;
     TRY(g->compare(samples, g->self, (const int(*)[KERNEL_PARAMETERS])values, CANDIDATES, ROUNDS));
-    out->entry.default_seconds = meter_median(samples, ROUNDS);
-    out->entry.seconds = meter_median(samples + ROUNDS, ROUNDS);
+    entry->default_seconds = meter_median(samples, ROUNDS);
+    entry->seconds = meter_median(samples + ROUNDS, ROUNDS);
 done:
     if (status != CLORA_OK) {
         out->is_right = status != CLORA_ERROR_IO; /* what cannot be run here is not wrong for that */
@@ -57,8 +58,9 @@ clora_status clora_tune_verify(int *wrong, clora_context *context, const clora_t
     TRY(all.worker ? gauge_create_remote(&g, all.worker, all.limit) : gauge_create_local(&g, context));
     for (int i = 0; i < count; i++) {
         char why[256] = "";
-        clora_tune_check check = {.entry = entries[i], .why = why};
-        TRY(check_entry(&check, context, &g, why, sizeof(why)));
+        clora_tune_entry measured = entries[i];
+        clora_tune_check check = {.entry = &measured, .why = why};
+        TRY(check_entry(&check, &measured, context, &g, why, sizeof(why)));
         if (!check.is_right) {
             tuning_store_delete(context, &entries[i]);
             ++*wrong;
@@ -73,9 +75,11 @@ done:
     return status;
 }
 
-clora_status clora_tune_measurements(clora_tune_entry **out, int *count, clora_context *context) {
+clora_status clora_tune_measurements(const clora_tune_entry ***out, size_t *count, clora_context *context) {
+    clora_tune_entry *entries = NULL;
     clora_status status = CLORA_OK;
     journal *j = NULL;
+    int found = 0;
 
     NEED(out);
     *out = NULL;
@@ -83,8 +87,10 @@ clora_status clora_tune_measurements(clora_tune_entry **out, int *count, clora_c
     *count = 0;
     NEED(context);
     TRY(journal_open_to_read(&j, context));
-    TRY(journal_list(out, count, j));
+    TRY(journal_list(&entries, &found, j));
+    TRY(tuning_give_entries(out, count, entries, found));
 done:
+    free(entries);
     journal_close(j);
     return status;
 }

@@ -172,7 +172,7 @@ CLORA_API const char *clora_adapter_method(const clora_adapter *adapter);
 typedef struct clora_adapter_save_options {
     size_t size;           /**< of this struct, as the caller knows it */
     const char *base_name; /**< goes into adapter_config.json as base_model_name_or_path; one that is not UTF-8 is left
-                                out (default NULL: the name that was loaded, if any) */
+                                out (default NULL: the name that was loaded; of a fresh adapter its model's place) */
     int overwrite;         /**< 1: take the place of an adapter that is there, such as an earlier state of this one
                                 (default 0) */
     clora_dtype dtype; /**< of a PEFT directory's tensors, rounded to nearest; a value that it cannot hold is an error
@@ -184,32 +184,21 @@ typedef struct clora_adapter_save_options {
     { sizeof(clora_adapter_save_options), NULL, 0, CLORA_DTYPE_F32 }
 
 /**
- * Write a PEFT directory: float32 tensors, each file complete or absent. Waits.
+ * Write a PEFT directory, each file complete or absent. Waits.
  *
  * The directory is made when it is not there (the one above it must be). While the call lasts no other process writes
  * to it; a program that works for hours before it saves claims it first (clora/output.h).
  *
  * @param[in] adapter    not changed
  * @param[in] directory  where to
- * @param[in] base_name  as in clora_adapter_save_options; NULL: the name that was loaded, if any
- *
- * @return CLORA_OK; CLORA_ERROR_ARGUMENT when the directory holds an adapter already, or a model, or another process
- * has claimed it: nothing is changed then; CLORA_ERROR_NOT_FOUND when the directory above it is not there,
- * CLORA_ERROR_IO when the system cannot write
- */
-CLORA_API clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, const char *base_name);
-
-/**
- * clora_adapter_save() with options. A directory that holds a model is refused whatever they say. Waits.
- *
- * @param[in] adapter    not changed
- * @param[in] directory  where to
  * @param[in] options    NULL for the defaults
  *
- * @return as clora_adapter_save()
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT when the directory holds an adapter already and is not to be overwritten, or a
+ * model, whatever the options say, or another process has claimed it: nothing is changed then; CLORA_ERROR_NOT_FOUND
+ * when the directory above it is not there, CLORA_ERROR_IO when the system cannot write
  */
-CLORA_API clora_status clora_adapter_save_with(clora_adapter *adapter, const char *directory,
-                                               const clora_adapter_save_options *options);
+CLORA_API clora_status clora_adapter_save(clora_adapter *adapter, const char *directory,
+                                          const clora_adapter_save_options *options);
 
 /**
  * Free an adapter. Sessions that have selected it and trainers keep it until they are freed.
@@ -223,9 +212,9 @@ CLORA_API void clora_adapter_free(clora_adapter *adapter);
  *
  * @param[in] adapter  NULL: zeros
  *
- * @return a copy; its text is borrowed and lives as long as the adapter
+ * @return borrowed; lives as long as the adapter
  */
-CLORA_API clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter);
+CLORA_API const clora_adapter_info *clora_adapter_get_info(const clora_adapter *adapter);
 
 /**
  * Set the dropout of trainers made from now on. It is saved with the adapter.
@@ -237,44 +226,73 @@ CLORA_API clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter
  */
 CLORA_API clora_status clora_adapter_set_dropout(clora_adapter *adapter, float dropout);
 
+/** One adapted linear layer, or the embedding. */
+typedef struct clora_adapter_module_info {
+    const char *name; /**< the module's path, as in clora_module_info */
+    int out;          /**< N, outputs: B is (N, R) */
+    int in;           /**< K, inputs: A is (R, K) */
+    int rank;         /**< R */
+    float scale;      /**< s */
+} clora_adapter_module_info;
+
 /**
- * Read one adapted module, for inspection and tests. Waits when a or b is given.
+ * One adapted module.
  *
- * Each out parameter may be NULL. Call first with a and b NULL to learn the sizes.
+ * @param[in] adapter  NULL: zeros
+ * @param[in] i        0 to modules - 1 (clora_adapter_info); another: zeros
  *
- * @param[in]  adapter  not changed
- * @param[in]  i        0 to modules - 1 (clora_adapter_info)
- * @param[out] name     the module's path; borrowed, lives as long as the adapter
- * @param[out] R        rank
- * @param[out] K        inputs
- * @param[out] N        outputs
- * @param[out] scale    s
- * @param[out] a        row major (R, K) floats, overwritten
- * @param[out] b        row major (N, R) floats, overwritten
- *
- * @return CLORA_OK; CLORA_ERROR_ARGUMENT for another i
+ * @return borrowed; lives as long as the adapter
  */
-CLORA_API clora_status clora_adapter_module(clora_adapter *adapter, int i, const char **name, int *R, int *K, int *N,
-                                            float *scale, float *a, float *b);
+CLORA_API const clora_adapter_module_info *clora_adapter_module(const clora_adapter *adapter, int i);
+
+/**
+ * Read the factors of one adapted module. Waits.
+ *
+ * @param[out] a        row major (R, K) floats, overwritten; NULL is allowed
+ * @param[out] b        row major (N, R) floats, overwritten; NULL is allowed
+ * @param[in]  adapter  of method lora; not changed
+ * @param[in]  i        0 to modules - 1
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for another i and another method
+ */
+CLORA_API clora_status clora_adapter_read_module(float *a, float *b, clora_adapter *adapter, int i);
 
 /** What a merge did. */
-typedef struct clora_merge_report {
+typedef struct clora_merge_result {
+    size_t size;               /**< of this struct, as the caller knows it */
     int modules;               /**< merged weights */
     double max_change;         /**< largest |W - W0| before rounding */
     double max_rounding_error; /**< largest |stored - exact|, from rounding to the weight's type once */
     int own_head;              /**< of the whole: the base has a head that differs from the embedding, although its
                                     config.json ties the two; the merged config.json does not */
     int copies; /**< of the whole: tensors of which the adapter has a whole copy, which took their place */
-} clora_merge_report;
+} clora_merge_result;
+
+/** A clora_merge_result to fill. */
+#define CLORA_MERGE_RESULT_INIT \
+    { sizeof(clora_merge_result), 0, 0.0, 0.0, 0, 0 }
 
 /**
  * Called at the end of a merge, once for each kind of module.
  *
  * @param[in] user    as handed to the merge
  * @param[in] kind    the end of the modules' names, such as "q_proj"; borrowed during the call
- * @param[in] report  of all modules of the kind; borrowed during the call
+ * @param[in] result  of all modules of the kind; borrowed during the call
  */
-typedef void (*clora_merge_callback)(void *user, const char *kind, const clora_merge_report *report);
+typedef void (*clora_merge_callback)(void *user, const char *kind, const clora_merge_result *result);
+
+/** How to merge. */
+typedef struct clora_merge_options {
+    size_t size;                   /**< of this struct, as the caller knows it */
+    int dtype;                     /**< a clora_dtype for the matrices, or -1 for each tensor's own (default -1) */
+    clora_merge_callback callback; /**< told of each kind of module at the end (default NULL) */
+    clora_progress progress;       /**< told every few megabytes of the base's tensors written (default NULL) */
+    void *user;                    /**< handed to both; borrowed (default NULL) */
+} clora_merge_options;
+
+/** The defaults of clora_merge_options. */
+#define CLORA_MERGE_OPTIONS_INIT \
+    { sizeof(clora_merge_options), -1, NULL, NULL, NULL }
 
 /**
  * Write a complete model directory whose weights are W0 + s B A, with DoRA scaled row by row, so that inference costs
@@ -284,61 +302,19 @@ typedef void (*clora_merge_callback)(void *user, const char *kind, const clora_m
  * @param[in]  model_directory    never written to
  * @param[in]  adapter_directory  a PEFT directory
  * @param[in]  out_directory      must not exist, or be empty; nobody else's output meanwhile (clora/output.h)
- * @param[in]  dtype              a clora_dtype for the matrices, or -1 for each tensor's own
- * @param[in]  callback           told of each kind of module at the end; NULL for none
- * @param[in]  user               handed to the callback; borrowed
- * @param[out] report             overwritten when the merge succeeds; NULL is allowed
+ * @param[in]  options            NULL for the defaults
+ * @param[out] result             overwritten when the merge succeeds; NULL is allowed
  *
- * @return CLORA_OK; CLORA_ERROR_FORMAT when a merged value is not finite or a file is not what it says,
- * CLORA_ERROR_NOT_FOUND for a missing file, CLORA_ERROR_ARGUMENT when out_directory is not empty or lies in
- * model_directory, CLORA_ERROR_UNSUPPORTED for a model_type that clora does not know, a quantized base, a bias of B
- * where the base has none and a link that
- * leads out of model_directory to a file that would be copied, CLORA_ERROR_IO when the system cannot write. After any
- * failure nothing is left in out_directory; what a process that was killed had written there goes when the next one
- * writes to it
+ * @return CLORA_OK; CLORA_CANCELLED when progress stopped it: nothing is written then; CLORA_ERROR_FORMAT when a merged
+ * value is not finite or a file is not what it says, CLORA_ERROR_NOT_FOUND for a missing file, CLORA_ERROR_ARGUMENT
+ * when out_directory is not empty or lies in model_directory, CLORA_ERROR_UNSUPPORTED for a model_type that clora does
+ * not know, a quantized base, a bias of B where the base has none and a link that leads out of model_directory to a
+ * file that would be copied, CLORA_ERROR_IO when the system cannot write. After any failure nothing is left in
+ * out_directory; what a process that was killed had written there goes when the next one writes to it
  */
 CLORA_API clora_status clora_merge(const char *model_directory, const char *adapter_directory,
-                                   const char *out_directory, int dtype, clora_merge_callback callback, void *user,
-                                   clora_merge_report *report);
-
-/**
- * Called every few megabytes of a merge.
- *
- * @param[in] user   as handed to the merge
- * @param[in] done   bytes of the base's tensors written so far
- * @param[in] total  bytes in all
- *
- * @return non-zero to stop
- */
-typedef int (*clora_merge_progress)(void *user, int64_t done, int64_t total);
-
-/** How to merge. */
-typedef struct clora_merge_options {
-    size_t size;                   /**< of this struct, as the caller knows it */
-    int dtype;                     /**< a clora_dtype for the matrices, or -1 for each tensor's own (default -1) */
-    clora_merge_callback callback; /**< told of each kind of module at the end (default NULL) */
-    clora_merge_progress progress; /**< told how far it is (default NULL) */
-    void *user;                    /**< handed to both; borrowed (default NULL) */
-} clora_merge_options;
-
-/** The defaults of clora_merge_options. */
-#define CLORA_MERGE_OPTIONS_INIT \
-    { sizeof(clora_merge_options), -1, NULL, NULL, NULL }
-
-/**
- * clora_merge() with options.
- *
- * @param[in]  model_directory    never written to
- * @param[in]  adapter_directory  a PEFT directory
- * @param[in]  out_directory      must not exist, or be empty
- * @param[in]  options            NULL for the defaults
- * @param[out] report             overwritten when the merge succeeds; NULL is allowed
- *
- * @return as clora_merge(); CLORA_CANCELLED when progress stopped it: nothing is written then
- */
-CLORA_API clora_status clora_merge_with(const char *model_directory, const char *adapter_directory,
-                                        const char *out_directory, const clora_merge_options *options,
-                                        clora_merge_report *report);
+                                   const char *out_directory, const clora_merge_options *options,
+                                   clora_merge_result *result);
 
 /**
  * Where W0 is while an adapter is merged into a running model, so that it comes back bit by bit. Never is it recovered

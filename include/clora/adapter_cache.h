@@ -90,9 +90,9 @@ typedef struct clora_adapter_cache_info {
  *
  * @param[in] cache  NULL: zeros
  *
- * @return a copy
+ * @return borrowed until the next call on the cache
  */
-CLORA_API clora_adapter_cache_info clora_adapter_cache_get_info(const clora_adapter_cache *cache);
+CLORA_API const clora_adapter_cache_info *clora_adapter_cache_get_info(clora_adapter_cache *cache);
 
 /** @} */
 

@@ -26,8 +26,8 @@ extern "C" {
 
 /** Where bottlenecks stand and what they read. */
 typedef enum clora_bottleneck_style {
-    CLORA_BOTTLENECK_PFEIFFER = 0, /**< one a layer, after the MLP, of the stream with its output */
-    CLORA_BOTTLENECK_HOULSBY = 1,  /**< two a layer, after attention and MLP, of what each adds to the stream */
+    CLORA_BOTTLENECK_STYLE_PFEIFFER = 0, /**< one a layer, after the MLP, of the stream with its output */
+    CLORA_BOTTLENECK_STYLE_HOULSBY = 1,  /**< two a layer, after attention and MLP, of what each adds to the stream */
 } clora_bottleneck_style;
 
 /** The nonlinearity between down and up. */
@@ -39,26 +39,26 @@ typedef enum clora_nonlinearity {
 
 /** How the weights begin; all biases are zero, so that a fresh adapter changes nothing, or nearly nothing. */
 typedef enum clora_bottleneck_init {
-    CLORA_BOTTLENECK_BERT = 0, /**< D and U: N(0, 0.02^2) */
-    CLORA_BOTTLENECK_MAM = 1,  /**< D: uniform in +-1/sqrt(C); U zero (He et al. 2022) */
+    CLORA_BOTTLENECK_INIT_BERT = 0, /**< D and U: N(0, 0.02^2) */
+    CLORA_BOTTLENECK_INIT_MAM = 1,  /**< D: uniform in +-1/sqrt(C); U zero (He et al. 2022) */
 } clora_bottleneck_init;
 
 /** What to make. */
 typedef struct clora_bottleneck_options {
     size_t size;                     /**< of this struct, as the caller knows it */
     int columns;                     /**< N, at least 1 (default 64) */
-    clora_bottleneck_style style;    /**< (default CLORA_BOTTLENECK_PFEIFFER) */
+    clora_bottleneck_style style;    /**< (default CLORA_BOTTLENECK_STYLE_PFEIFFER) */
     clora_nonlinearity nonlinearity; /**< (default CLORA_NONLINEARITY_STYLES) */
-    clora_bottleneck_init init;      /**< (default CLORA_BOTTLENECK_BERT) */
+    clora_bottleneck_init init;      /**< (default CLORA_BOTTLENECK_INIT_BERT) */
     uint64_t seed;                   /**< of the weights' random numbers (default 0) */
     float dropout;                   /**< of up(...) while training, in [0, 1) (default 0) */
 } clora_bottleneck_options;
 
 /** The defaults of clora_bottleneck_options. */
-#define CLORA_BOTTLENECK_OPTIONS_INIT                                                               \
-    {                                                                                               \
-        sizeof(clora_bottleneck_options), 64, CLORA_BOTTLENECK_PFEIFFER, CLORA_NONLINEARITY_STYLES, \
-            CLORA_BOTTLENECK_BERT, 0, 0.0f                                                          \
+#define CLORA_BOTTLENECK_OPTIONS_INIT                                                                     \
+    {                                                                                                     \
+        sizeof(clora_bottleneck_options), 64, CLORA_BOTTLENECK_STYLE_PFEIFFER, CLORA_NONLINEARITY_STYLES, \
+            CLORA_BOTTLENECK_INIT_BERT, 0, 0.0f                                                           \
     }
 
 /**
@@ -92,9 +92,9 @@ typedef struct clora_bottleneck_info {
  *
  * @param[in] adapter  of another method, or NULL: zeros
  *
- * @return a copy
+ * @return borrowed; lives as long as the adapter
  */
-CLORA_API clora_bottleneck_info clora_bottleneck_get_info(const clora_adapter *adapter);
+CLORA_API const clora_bottleneck_info *clora_bottleneck_get_info(const clora_adapter *adapter);
 
 /** @} */
 

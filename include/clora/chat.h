@@ -29,7 +29,7 @@ typedef struct clora_chat clora_chat;
 
 /** What is made of a conversation. */
 typedef struct clora_chat_options {
-    size_t size;           /**< of this struct; CLORA_CHAT_OPTIONS_INIT sets it */
+    size_t size;           /**< of this struct, as the caller knows it */
     int generation_prompt; /**< 1: the text ends with what begins an assistant's turn (default 0) */
     int learn;             /**< 1: say which ids are an assistant's (default 1) */
 } clora_chat_options;
@@ -41,12 +41,12 @@ typedef struct clora_chat_options {
 #define CLORA_CHAT_OPTIONS_INIT \
     { sizeof(clora_chat_options), 0, 1 }
 
-/** A conversation as text and as ids. */
+/** A conversation as text and as ids. Free with clora_chat_text_free(). */
 typedef struct clora_chat_text {
     char *text;            /**< (size)  UTF-8, zero-terminated besides */
     size_t size;           /**< bytes of text */
     int32_t *ids;          /**< (count)  NULL without a tokenizer */
-    unsigned char *learnt; /**< (count)  1 where the id is an assistant's; NULL where that was not asked for */
+    unsigned char *target; /**< (count)  1 where the id is an assistant's; NULL where that was not asked for */
     size_t count;          /**< number of ids */
 } clora_chat_text;
 
@@ -83,7 +83,7 @@ CLORA_API void clora_chat_free(clora_chat *chat);
  * another in the whole conversation (some templates leave out earlier thoughts), that is an error. Of "prompt" and
  * "completion" what the template adds for the latter is learnt, all of it; with a generation prompt it is left out.
  *
- * @param[out] out        the caller's to give to clora_chat_text_finish()
+ * @param[out] out        yours to free with clora_chat_text_free()
  * @param[in]  chat       the template
  * @param[in]  tokenizer  NULL: text alone
  * @param[in]  row        (size)  a JSON object
@@ -93,15 +93,16 @@ CLORA_API void clora_chat_free(clora_chat *chat);
  * @return CLORA_OK; CLORA_ERROR_FORMAT for a row that is no conversation or that the template refuses,
  * CLORA_ERROR_UNSUPPORTED where it cannot be told what is the assistant's
  */
-CLORA_API clora_status clora_chat_encode(clora_chat_text *out, const clora_chat *chat, const clora_tokenizer *tokenizer,
-                                         const char *row, size_t size, const clora_chat_options *options);
+CLORA_API clora_status clora_chat_encode(clora_chat_text **out, const clora_chat *chat,
+                                         const clora_tokenizer *tokenizer, const char *row, size_t size,
+                                         const clora_chat_options *options);
 
 /**
- * Free what a text holds.
+ * Free the text of a conversation.
  *
- * @param[in,out] text  becomes empty; NULL is allowed
+ * @param[in] text  NULL is allowed
  */
-CLORA_API void clora_chat_text_finish(clora_chat_text *text);
+CLORA_API void clora_chat_text_free(clora_chat_text *text);
 
 /** @} */
 

@@ -46,7 +46,7 @@ CLORA_API clora_status clora_trainer_save(clora_trainer *trainer, const char *pa
  */
 CLORA_API clora_status clora_trainer_restore(clora_trainer *trainer, const char *path);
 
-/** What the head of a checkpoint says. */
+/** What the head of a checkpoint says. Free with clora_inspected_checkpoint_free(). */
 typedef struct clora_inspected_checkpoint {
     int step;   /**< updates that are done */
     int steps;  /**< updates of the whole run */
@@ -56,19 +56,19 @@ typedef struct clora_inspected_checkpoint {
 /**
  * Look at a checkpoint: only its head is read, and no device is needed. Any thread.
  *
- * @param[out] out   overwritten; yours to free with clora_inspected_checkpoint_finish(), also after a failure
+ * @param[out] out   yours to free with clora_inspected_checkpoint_free()
  * @param[in]  path  of clora_trainer_save()
  *
  * @return CLORA_OK; CLORA_ERROR_NOT_FOUND for a missing file, CLORA_ERROR_FORMAT for one that is no whole checkpoint
  */
-CLORA_API clora_status clora_inspect_checkpoint(clora_inspected_checkpoint *out, const char *path);
+CLORA_API clora_status clora_inspect_checkpoint(clora_inspected_checkpoint **out, const char *path);
 
 /**
- * Free what clora_inspect_checkpoint() made, not the struct itself, and set it to zeros.
+ * Free what clora_inspect_checkpoint() made.
  *
- * @param[in,out] checkpoint  NULL and zeros are allowed
+ * @param[in] checkpoint  NULL is allowed
  */
-CLORA_API void clora_inspected_checkpoint_finish(clora_inspected_checkpoint *checkpoint);
+CLORA_API void clora_inspected_checkpoint_free(clora_inspected_checkpoint *checkpoint);
 
 /** @} */
 

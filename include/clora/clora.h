@@ -10,7 +10,7 @@
  *     clora_dataset *pairs;    clora_dataset_load(&pairs, "data/train.jsonl", words, NULL);
  *     clora_adapter *adapter;  clora_adapter_create(&adapter, model, NULL);
  *     if (clora_train(model, adapter, pairs, NULL, NULL, NULL) != CLORA_OK ||
- *         clora_adapter_save(adapter, "my-adapter", "models/tiny") != CLORA_OK)
+ *         clora_adapter_save(adapter, "my-adapter", NULL) != CLORA_OK)
  *         puts(clora_last_error());
  *
  * Each call returns a clora_status; clora_last_error() says what went wrong. A call that is given the NULL of one that
@@ -34,7 +34,7 @@
  *
  * Tiers, each built on those before it: status, dtype; context, tensor, opencl, tune; lowrank; model, tokenizer,
  * chat, dataset, adapter, adapter_cache, prefix; objective, train, checkpoint, generate,
- * engine. A program enters where it fits.
+ * engine. A program enters where it fits; init is for bindings.
  */
 #ifndef CLORA_CLORA_H
 #define CLORA_CLORA_H
@@ -59,6 +59,7 @@
 #include <clora/exchange.h>
 #include <clora/full.h>
 #include <clora/generate.h>
+#include <clora/init.h>
 #include <clora/inspect.h>
 #include <clora/lowrank.h>
 #include <clora/model.h>

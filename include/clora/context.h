@@ -69,12 +69,12 @@ typedef struct clora_device_info {
 /**
  * List every device of every platform, in the order of their numbers. Any thread.
  *
- * @param[out] out    (count) entries, yours to free with free(); NULL when there are none
+ * @param[out] out    (count) pointers, yours to free with free(), all in one; NULL when there are none
  * @param[out] count  number of devices
  *
  * @return CLORA_OK, also when there are none
  */
-CLORA_API clora_status clora_devices_list(clora_device_info **out, int *count);
+CLORA_API clora_status clora_devices_list(const clora_device_info ***out, size_t *count);
 
 /**
  * For how long a device has stood still while somebody waited for it.
@@ -136,7 +136,7 @@ CLORA_API clora_status clora_context_finish(clora_context *context);
 /**
  * What the device is.
  *
- * @param[in] context  NULL: NULL
+ * @param[in] context  NULL: zeros
  *
  * @return borrowed; lives as long as the context
  */
@@ -174,9 +174,10 @@ CLORA_API clora_status clora_context_profile(clora_context *context, int on);
  * @param[in]  context  NULL: NULL
  * @param[out] count    number of entries; 0 when profiling is off
  *
- * @return (count) entries, borrowed until the next call on the context; NULL when profiling is off
+ * @return (count) pointers, borrowed with what they point to until the next call on the context; NULL when profiling is
+ * off
  */
-CLORA_API const clora_profile_entry *clora_context_profile_read(clora_context *context, int *count);
+CLORA_API const clora_profile_entry *const *clora_context_profile_read(clora_context *context, size_t *count);
 
 /**
  * Forget what was measured and go on measuring. Waits for the kernels measured. One thread.

@@ -76,7 +76,7 @@ typedef struct clora_dataset_options {
 typedef struct clora_dataset_stats {
     int64_t sequences;          /**< number of sequences */
     int64_t tokens;             /**< ids of all sequences */
-    int64_t learnt;             /**< of these, the learnt ones */
+    int64_t target_tokens;      /**< of these, those that are learnt */
     int64_t truncated_contexts; /**< pairs whose context lost ids from its left */
     int64_t truncated_targets;  /**< pairs whose target lost ids from its right, and the eos */
     int64_t left_out;           /**< last windows of a text that were one id long, with nothing to learn */
@@ -293,9 +293,9 @@ CLORA_API size_t clora_dataset_count(const clora_dataset *dataset);
  *
  * @param[in] dataset  NULL: zeros
  *
- * @return a copy
+ * @return borrowed; lives as long as the dataset
  */
-CLORA_API clora_dataset_stats clora_dataset_get_stats(const clora_dataset *dataset);
+CLORA_API const clora_dataset_stats *clora_dataset_get_stats(const clora_dataset *dataset);
 
 /**
  * The names of the labels of texts.

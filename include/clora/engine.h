@@ -72,7 +72,7 @@ CLORA_API clora_status clora_engine_create(clora_engine **out, clora_model *mode
                                            const clora_engine_options *options);
 
 /**
- * Free an engine. Requests that run end as #CLORA_FINISH_CANCELLED and call nobody back; they stay yours to free. Waits
+ * Free an engine. Requests that run end as #CLORA_STOP_CANCELLED and call nobody back; they stay yours to free. Waits
  * for what has been enqueued.
  *
  * @param[in] engine  NULL is allowed
@@ -107,17 +107,6 @@ CLORA_API size_t clora_engine_free_slots(const clora_engine *engine);
  */
 CLORA_API size_t clora_engine_reused(const clora_engine *engine);
 
-/** How a text has ended. Others may come. */
-typedef enum clora_finish {
-    CLORA_FINISH_RUNNING = 0,   /**< it has not: it has a slot */
-    CLORA_FINISH_EOS = 1,       /**< an end token: the model's, the tokenizer's (clora_generate()) or one of stop_ids */
-    CLORA_FINISH_TEXT = 2,      /**< one of the stop texts */
-    CLORA_FINISH_LENGTH = 3,    /**< max_tokens */
-    CLORA_FINISH_CAPACITY = 4,  /**< the slot is full */
-    CLORA_FINISH_CANCELLED = 5, /**< the callback, clora_request_cancel() or clora_engine_free() */
-    CLORA_FINISH_FAILED = 6,    /**< its next token could not be chosen; the step returned why */
-} clora_finish;
-
 /**
  * Told of each piece of new text, and once more when the text has ended: with a size of 0. That last call is not made
  * when clora_request_cancel(), clora_request_free() or clora_engine_free() ended it.
@@ -128,7 +117,7 @@ typedef enum clora_finish {
  * @param[in] user     the options' user
  * @param[in] request  whose text it is
  * @param[in] text     whole UTF-8 characters, not zero-terminated; borrowed during the call
- * @param[in] size     bytes of text; 0: it has ended (clora_request_finish())
+ * @param[in] size     bytes of text; 0: it has ended (clora_request_stop_reason())
  *
  * @return 0 to go on; anything else ends the request with what there is. In the last call it is of no account
  */
@@ -186,7 +175,7 @@ CLORA_API clora_status clora_engine_admit(clora_request **out, clora_engine *eng
  * @param[in,out] engine  its requests go on
  *
  * @return CLORA_OK; CLORA_ERROR_FORMAT (a logit is not finite) or CLORA_ERROR_MEMORY when a request's own token could
- * not be chosen: that request is #CLORA_FINISH_FAILED, and the engine can go on. After any other failure each request
+ * not be chosen: that request is #CLORA_STOP_FAILED, and the engine can go on. After any other failure each request
  * has the tokens that were computed so far, and the step may be tried again
  */
 CLORA_API clora_status clora_engine_step(clora_engine *engine);
@@ -206,13 +195,13 @@ CLORA_API void clora_request_cancel(clora_request *request);
 CLORA_API void clora_request_free(clora_request *request);
 
 /**
- * How a text has ended.
+ * Why a text has ended.
  *
  * @param[in] request  NULL is allowed
  *
- * @return #CLORA_FINISH_RUNNING while it has a slot; #CLORA_FINISH_FAILED for NULL
+ * @return #CLORA_STOP_NONE while it has a slot; #CLORA_STOP_FAILED for NULL
  */
-CLORA_API clora_finish clora_request_finish(const clora_request *request);
+CLORA_API clora_stop_reason clora_request_stop_reason(const clora_request *request);
 
 /**
  * The new text so far: decode(prompt + new) without decode(prompt), and without what could become a stop text.

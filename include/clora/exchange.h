@@ -63,12 +63,17 @@ typedef struct clora_combine_options {
     { sizeof(clora_combine_options), CLORA_COMBINE_SVD, 0, 0.5, CLORA_MAJORITY_TOTAL, 0, CLORA_DTYPE_F32 }
 
 /** What came of it. */
-typedef struct clora_combine_report {
+typedef struct clora_combine_result {
+    size_t size; /**< of this struct, as the caller knows it */
     int modules; /**< adapted linear layers */
     int rank;    /**< of each */
     double lost; /**< CLORA_COMBINE_SVD: share of the sum that the rank has no room for, by Frobenius norms over all
                       modules; 0 for others */
-} clora_combine_report;
+} clora_combine_result;
+
+/** A clora_combine_result to fill. */
+#define CLORA_COMBINE_RESULT_INIT \
+    { sizeof(clora_combine_result), 0, 0, 0.0 }
 
 /**
  * Combine LoRA adapters of one base into one. Works on the host and needs no device; sums in double, rounding once. No
@@ -80,7 +85,7 @@ typedef struct clora_combine_report {
  * @param[in]  count        at least 1
  * @param[in]  out          a directory without an adapter or a model; it is made when it is not there
  * @param[in]  options      NULL for the defaults
- * @param[out] report       overwritten when it succeeds; NULL is allowed
+ * @param[out] result       overwritten when it succeeds; NULL is allowed
  *
  * @return CLORA_OK; CLORA_ERROR_ARGUMENT for options out of range, adapters of different bases or ranks that the method
  * cannot combine, a value too large for the dtype, and an output that is there; CLORA_ERROR_UNSUPPORTED for what is no
@@ -88,7 +93,7 @@ typedef struct clora_combine_report {
  */
 CLORA_API clora_status clora_adapter_combine(const char *const *directories, const float *weights, size_t count,
                                              const char *out, const clora_combine_options *options,
-                                             clora_combine_report *report);
+                                             clora_combine_result *result);
 
 /** Formats of LoRA adapters. */
 typedef enum clora_format {
@@ -112,11 +117,16 @@ typedef struct clora_convert_options {
     { sizeof(clora_convert_options), CLORA_FORMAT_PEFT, NULL, CLORA_DTYPE_F32 }
 
 /** What came of it. */
-typedef struct clora_convert_report {
+typedef struct clora_convert_result {
+    size_t size;       /**< of this struct, as the caller knows it */
     clora_format from; /**< what was read */
     int modules;       /**< adapted linear layers */
     int folded;        /**< 1: factors B were multiplied by scales that the format has no place for */
-} clora_convert_report;
+} clora_convert_result;
+
+/** A clora_convert_result to fill. */
+#define CLORA_CONVERT_RESULT_INIT \
+    { sizeof(clora_convert_result), CLORA_FORMAT_PEFT, 0, 0 }
 
 /**
  * Write a LoRA adapter in another format. Works on the host and needs no device. Any thread.
@@ -129,7 +139,7 @@ typedef struct clora_convert_report {
  * @param[in]  out      a directory without an adapter or a model, which is made when it is not there; for GGUF a file
  *                      that is not there
  * @param[in]  options  NULL for the defaults
- * @param[out] report   overwritten when it succeeds; NULL is allowed
+ * @param[out] result   overwritten when it succeeds; NULL is allowed
  *
  * @return CLORA_OK; CLORA_ERROR_ARGUMENT for options out of range, a model that is needed or does not fit, a value too
  * large for the dtype, and an output that is there; CLORA_ERROR_UNSUPPORTED for what is no plain LoRA of linear layers,
@@ -137,7 +147,7 @@ typedef struct clora_convert_report {
  * they say; else as clora_adapter_load(). After a failure nothing is written
  */
 CLORA_API clora_status clora_adapter_convert(const char *adapter, const char *out, const clora_convert_options *options,
-                                             clora_convert_report *report);
+                                             clora_convert_result *result);
 
 /** @} */
 

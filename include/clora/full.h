@@ -22,9 +22,9 @@ extern "C" {
 
 /** Which of the model's own tensors train. */
 typedef enum clora_full_part {
-    CLORA_FULL_ALL = 0,    /**< all of them */
-    CLORA_FULL_BIASES = 1, /**< the biases of linear layers, where the family has some */
-    CLORA_FULL_NORMS = 2,  /**< the gains of the normalisations */
+    CLORA_FULL_PART_ALL = 0,    /**< all of them */
+    CLORA_FULL_PART_BIASES = 1, /**< the biases of linear layers, where the family has some */
+    CLORA_FULL_PART_NORMS = 2,  /**< the gains of the normalisations */
 } clora_full_part;
 
 /** Where weights that are stored in 16 bits are updated. */
@@ -36,7 +36,7 @@ typedef enum clora_full_master {
 /** What to train and how. */
 typedef struct clora_full_options {
     size_t size;              /**< of this struct, as the caller knows it */
-    clora_full_part part;     /**< which tensors (default CLORA_FULL_ALL) */
+    clora_full_part part;     /**< which tensors (default CLORA_FULL_PART_ALL) */
     const char *modules;      /**< of these, those whose whole name, such as "model.layers.0.mlp.up_proj.weight", this
                                  regular expression matches; NULL for all (default NULL) */
     clora_full_master master; /**< of weights in 16 bits (default CLORA_FULL_MASTER_F32) */
@@ -44,7 +44,7 @@ typedef struct clora_full_options {
 
 /** The defaults of clora_full_options. */
 #define CLORA_FULL_OPTIONS_INIT \
-    { sizeof(clora_full_options), CLORA_FULL_ALL, NULL, CLORA_FULL_MASTER_F32 }
+    { sizeof(clora_full_options), CLORA_FULL_PART_ALL, NULL, CLORA_FULL_MASTER_F32 }
 
 /**
  * A handle by which a model's own weights train. Waits.

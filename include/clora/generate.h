@@ -57,7 +57,7 @@ CLORA_API void clora_session_free(clora_session *session);
  *
  * @return CLORA_OK; CLORA_ERROR_ARGUMENT for an adapter of another model: the selection stays as it was
  */
-CLORA_API clora_status clora_session_select(clora_session *session, clora_adapter *adapter);
+CLORA_API clora_status clora_session_set_adapter(clora_session *session, clora_adapter *adapter);
 
 /**
  * Forget all tokens. The adapter stays selected.
@@ -120,6 +120,39 @@ typedef struct clora_sample_options {
 #define CLORA_SAMPLE_OPTIONS_INIT \
     { sizeof(clora_sample_options), 0.0f, 0, 1.0f, 0.0f, 1.0f, 0, 0 }
 
+/** What a generation gave. Free with clora_generation_free(). */
+typedef struct clora_generation {
+    char *text;             /**< the new text, zero-terminated: decode(prompt + new) without decode(prompt) */
+    size_t size;            /**< bytes of text */
+    int32_t *ids;           /**< (count)  new ids, a final eos included */
+    size_t count;           /**< number of new ids */
+    clora_stop_reason stop; /**< why it ended */
+    double prefill_seconds; /**< to read the prompt */
+    double decode_seconds;  /**< for the new ids */
+} clora_generation;
+
+/**
+ * Called with each piece of new text.
+ *
+ * @param[in] user  of clora_generate_options
+ * @param[in] text  size bytes of whole UTF-8 characters; borrowed during the call
+ * @param[in] size  bytes of text
+ *
+ * @return non-zero to stop
+ */
+typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
+
+/**
+ * Called when a text of a batch has ended.
+ *
+ * @param[in] user    of clora_generate_options
+ * @param[in] prompt  its index
+ * @param[in] result  borrowed during the call
+ *
+ * @return non-zero to stop
+ */
+typedef int (*clora_generation_callback)(void *user, size_t prompt, const clora_generation *result);
+
 /** How to generate. */
 typedef struct clora_generate_options {
     size_t size;    /**< of this struct, as the caller knows it */
@@ -133,34 +166,15 @@ typedef struct clora_generate_options {
     int beams;
     float length_penalty; /**< the score of a text that has ended is log(probability) / count^length_penalty: above 0
                                favours long texts (default 1) */
+    clora_text_callback callback;    /**< clora_generate(): told each piece of text (default NULL) */
+    clora_generation_callback ended; /**< clora_generate_batch(): told of each text that has ended, in the order in
+                                          which they end (default NULL) */
+    void *user;                      /**< handed to either; borrowed (default NULL) */
 } clora_generate_options;
 
 /** The defaults of clora_generate_options. */
 #define CLORA_GENERATE_OPTIONS_INIT \
-    { sizeof(clora_generate_options), 128, NULL, NULL, 1, 1.0f }
-
-/** What a generation gave. Free with clora_generation_free(). */
-typedef struct clora_generation {
-    char *text;             /**< the new text, zero-terminated: decode(prompt + new) without decode(prompt) */
-    size_t size;            /**< bytes of text */
-    int32_t *ids;           /**< (count)  new ids, a final eos included */
-    int count;              /**< number of new ids */
-    const char *stop;       /**< "eos", "text", "cancelled" by the callback, or "length": max_tokens or a full
-                               session; static */
-    double prefill_seconds; /**< to read the prompt */
-    double decode_seconds;  /**< for the new ids */
-} clora_generation;
-
-/**
- * Called with each piece of new text.
- *
- * @param[in] user  as handed to clora_generate()
- * @param[in] text  size bytes of whole UTF-8 characters; borrowed during the call
- * @param[in] size  bytes of text
- *
- * @return non-zero to stop
- */
-typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
+    { sizeof(clora_generate_options), 128, NULL, NULL, 1, 1.0f, NULL, NULL, NULL }
 
 /**
  * Continue a prompt, up to an end token: one of clora_model_info's eos, or clora_tokenizer_eos(), with which training
@@ -171,48 +185,34 @@ typedef int (*clora_text_callback)(void *user, const char *text, size_t size);
  * them can become better than the worst of as many texts that have ended, by a stop text too. The callback then has the
  * whole text at once.
  *
- * @param[out]    out        overwritten; finish with clora_generation_free()
+ * @param[out]    out        yours to free with clora_generation_free()
  * @param[in,out] session    reset first; its first sequence is used, or as many as there are beams, with the adapter
  *                           selected
  * @param[in]     tokenizer  of the session's model; used during the call
  * @param[in]     prompt     (count)  token ids
  * @param[in]     count      ids of the prompt, at least one (bos for an empty prompt), at most the session's capacity
  * @param[in]     options    NULL for the defaults
- * @param[in]     callback   told each piece of text; NULL for none
- * @param[in]     user       handed to the callback; borrowed
  *
  * @return CLORA_OK; CLORA_CANCELLED when the callback stopped it: out then has the text so far; CLORA_ERROR_ARGUMENT
  * for an empty prompt, one longer than the capacity, an id outside the vocabulary, an option outside its limits, more
  * beams than the session has sequences, or beams with a temperature or a repetition penalty; CLORA_ERROR_FORMAT when
  * the logits are not finite
  */
-CLORA_API clora_status clora_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
-                                      const int32_t *prompt, int count, const clora_generate_options *options,
-                                      clora_text_callback callback, void *user);
+CLORA_API clora_status clora_generate(clora_generation **out, clora_session *session, const clora_tokenizer *tokenizer,
+                                      const int32_t *prompt, size_t count, const clora_generate_options *options);
 
 /**
- * Free text and ids of a generation, not the struct itself, and set it to zeros.
+ * Free a generation.
  *
- * @param[in,out] generation  NULL and zeros are allowed
+ * @param[in] generation  NULL is allowed
  */
 CLORA_API void clora_generation_free(clora_generation *generation);
 
 /** Ids to continue. */
 typedef struct clora_prompt {
     const int32_t *ids; /**< (count)  borrowed */
-    int count;          /**< at least one */
+    size_t count;       /**< at least one */
 } clora_prompt;
-
-/**
- * Called when a text of a batch has ended.
- *
- * @param[in] user    as handed to clora_generate_batch()
- * @param[in] prompt  its index
- * @param[in] result  borrowed during the call
- *
- * @return non-zero to stop
- */
-typedef int (*clora_generation_callback)(void *user, int prompt, const clora_generation *result);
 
 /**
  * Continue several prompts side by side, as many at a time as the session has sequences: each step reads the weights
@@ -221,22 +221,19 @@ typedef int (*clora_generation_callback)(void *user, int prompt, const clora_gen
  * Each text is chosen as clora_generate() would alone, from the same seed; its logits may differ in rounding, because
  * kernels for more rows add up in another order. With several beams the prompts come one after the other.
  *
- * @param[out]    out        (count)  overwritten: results in the order of the prompts, each yours to finish with
- *                           clora_generation_free(); with CLORA_CANCELLED zeros for those that had not ended
+ * @param[out]    out        (count)  overwritten: results in the order of the prompts, each yours to free with
+ *                           clora_generation_free(); with CLORA_CANCELLED NULL for those that had not ended
  * @param[in,out] session    reset first; the adapter selected serves all prompts
  * @param[in]     tokenizer  of the session's model; used during the call
  * @param[in]     prompts    (count)
- * @param[in]     count      number of prompts, at least 0
+ * @param[in]     count      number of prompts; 0 is allowed
  * @param[in]     options    for each of them; NULL for the defaults
- * @param[in]     callback   told of each text that has ended, in the order in which they end; NULL for none
- * @param[in]     user       handed to the callback; borrowed
  *
- * @return as clora_generate(); after an error there are no results to finish
+ * @return as clora_generate(); after an error all results are NULL
  */
-CLORA_API clora_status clora_generate_batch(clora_generation *out, clora_session *session,
-                                            const clora_tokenizer *tokenizer, const clora_prompt *prompts, int count,
-                                            const clora_generate_options *options, clora_generation_callback callback,
-                                            void *user);
+CLORA_API clora_status clora_generate_batch(clora_generation **out, clora_session *session,
+                                            const clora_tokenizer *tokenizer, const clora_prompt *prompts, size_t count,
+                                            const clora_generate_options *options);
 
 /** @} */
 

@@ -27,31 +27,34 @@ typedef struct clora_stored_type {
     int64_t elements; /**< scalars of them all */
 } clora_stored_type;
 
-enum {
-    CLORA_STORED_TYPES = 16 /**< more than files may have */
-};
-
-/** The tensors of a directory. */
+/** The tensors of a directory. Free with clora_stored_free(). */
 typedef struct clora_stored {
-    int files;                                  /**< safetensors files */
-    int tensors;                                /**< number of them */
-    int64_t elements;                           /**< scalars of all tensors */
-    size_t bytes;                               /**< of all tensors, without the heads of the files */
-    int types;                                  /**< entries of type[]; the largest first */
-    clora_stored_type type[CLORA_STORED_TYPES]; /**< (types)  tensors by type */
+    int files;                            /**< safetensors files */
+    int tensors;                          /**< number of them */
+    int64_t elements;                     /**< scalars of all tensors */
+    size_t bytes;                         /**< of all tensors, without the heads of the files */
+    size_t types;                         /**< of tensors */
+    const clora_stored_type *const *type; /**< (types)  each of them, that with most scalars first */
 } clora_stored;
 
 /**
  * Look at the weights of a Hugging Face model directory: model.safetensors, or the shards of its index. Any thread.
  *
- * @param[out] out        overwritten
+ * @param[out] out        yours to free with clora_stored_free()
  * @param[in]  directory  a model directory
  *
  * @return CLORA_OK; CLORA_ERROR_NOT_FOUND without them, CLORA_ERROR_FORMAT for a file that is not what it says
  */
-CLORA_API clora_status clora_inspect_model(clora_stored *out, const char *directory);
+CLORA_API clora_status clora_inspect_model(clora_stored **out, const char *directory);
 
-/** What an adapter_config.json says. */
+/**
+ * Free what clora_inspect_model() made.
+ *
+ * @param[in] stored  NULL is allowed
+ */
+CLORA_API void clora_stored_free(clora_stored *stored);
+
+/** What an adapter's settings say. Free with clora_inspected_adapter_free(). */
 typedef struct clora_inspected_adapter {
     int rank;              /**< r */
     float alpha;           /**< lora_alpha */
@@ -62,7 +65,7 @@ typedef struct clora_inspected_adapter {
     char *target_modules;  /**< a list with commas, or a regular expression */
     char *rank_pattern;    /**< "name=value,name=value"; "" for none */
     char *alpha_pattern;   /**< "name=value,name=value"; "" for none */
-    clora_stored stored;   /**< its tensors */
+    clora_stored *stored;  /**< its tensors */
     const char *method;    /**< as clora_adapter_method() has it; of the fields above, `lora` has all, others have base,
                                modules and stored, and texts that are "" */
     int columns;           /**< `adapter`: of the bottleneck in the first layer that has one */
@@ -79,28 +82,33 @@ typedef struct clora_inspected_adapter {
  * Look at the directory of an adapter of any method. Kinds that clora cannot apply exactly are refused by name, as
  * clora_adapter_load() does; whether the tensors fit a model only that call can tell. Any thread.
  *
- * @param[out] out        overwritten; finish with clora_inspected_adapter_finish()
+ * @param[out] out        yours to free with clora_inspected_adapter_free()
  * @param[in]  directory  of the adapter
  *
  * @return CLORA_OK; CLORA_ERROR_NOT_FOUND for a missing file, CLORA_ERROR_FORMAT for one that is not what it says,
  * CLORA_ERROR_UNSUPPORTED for a kind that clora cannot apply
  */
-CLORA_API clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *directory);
+CLORA_API clora_status clora_inspect_adapter(clora_inspected_adapter **out, const char *directory);
 
 /**
- * Free what clora_inspect_adapter() made, not the struct itself, and set it to zeros.
+ * Free what clora_inspect_adapter() made.
  *
- * @param[in,out] adapter  NULL and zeros are allowed
+ * @param[in] adapter  NULL is allowed
  */
-CLORA_API void clora_inspected_adapter_finish(clora_inspected_adapter *adapter);
+CLORA_API void clora_inspected_adapter_free(clora_inspected_adapter *adapter);
 
 /** What a data file holds. */
 typedef struct clora_inspected_data {
+    size_t size;                /**< of this struct, as the caller knows it */
     int64_t pairs;              /**< number of them */
     int64_t context_characters; /**< code points of all contexts */
     int64_t target_characters;  /**< code points of all targets */
     int64_t longest;            /**< code points of the longest pair */
 } clora_inspected_data;
+
+/** A clora_inspected_data to fill. */
+#define CLORA_INSPECTED_DATA_INIT \
+    { sizeof(clora_inspected_data), 0, 0, 0, 0 }
 
 /**
  * Read a data file as clora_dataset_load() does and count; no tokenizer is needed. Any thread.

@@ -31,15 +31,21 @@ typedef struct clora_model clora_model;
 /** How to load. */
 typedef struct clora_model_options {
     size_t size; /**< of this struct, as the caller knows it */
-    int dtype;   /**< storage of the weights on the device: a clora_storage, or -1 for the file's own (default -1) */
+    int dtype;   /**< storage of the weights on the device: a clora_storage, or -1 for the file's own
+                                  (default -1) */
+    clora_progress
+        progress; /**< clora_model_load(): told every few megabytes of the files, and at the beginning and the
+                                  end (default NULL) */
+    void *user;   /**< handed to progress; borrowed (default NULL) */
 } clora_model_options;
 
 /** The defaults of clora_model_options. */
 #define CLORA_MODEL_OPTIONS_INIT \
-    { sizeof(clora_model_options), -1 }
+    { sizeof(clora_model_options), -1, NULL, NULL }
 
 /** Sizes of a model, from its config.json and the heads of its files. */
 typedef struct clora_model_info {
+    size_t size;            /**< of this struct, as the caller knows it */
     const char *model_type; /**< of the family, as config.json has it: "llama", "gpt2" */
     int layers;             /**< decoder layers */
     int hidden;             /**< width of the residual stream */
@@ -61,6 +67,10 @@ typedef struct clora_model_info {
     int eos_ignored; /**< ids in those files that are outside the vocabulary and passed over */
 } clora_model_info;
 
+/** A clora_model_info to fill. */
+#define CLORA_MODEL_INFO_INIT \
+    { sizeof(clora_model_info), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, {0}, 0 }
+
 /** One linear layer that an adapter may target. */
 typedef struct clora_module_info {
     const char *name; /**< Hugging Face path, such as "model.layers.0.self_attn.q_proj" */
@@ -80,7 +90,8 @@ typedef struct clora_module_info {
  * @param[in]  directory  holds config.json and model.safetensors, or model.safetensors.index.json with shards
  * @param[in]  options    NULL for the defaults
  *
- * @return CLORA_OK; CLORA_ERROR_UNSUPPORTED for a model_type, activation or rope scaling that clora does not know (the
+ * @return CLORA_OK; CLORA_CANCELLED when progress stopped it: there is no model then; CLORA_ERROR_UNSUPPORTED for a
+ * model_type, activation or rope scaling that clora does not know (the
  * message names it), a tensor without a place in the model, and quantized weights; CLORA_ERROR_FORMAT for a file that
  * is not what it says; CLORA_ERROR_NOT_FOUND for a missing file or tensor; CLORA_ERROR_MEMORY when the device has not
  * enough memory; CLORA_ERROR_OPENCL when it computes wrongly
@@ -115,7 +126,7 @@ CLORA_API void clora_model_free(clora_model *model);
 /**
  * Sizes of a model.
  *
- * @param[in] model  NULL: NULL
+ * @param[in] model  NULL: zeros
  *
  * @return borrowed; lives as long as the model
  */
@@ -145,9 +156,9 @@ CLORA_API int clora_model_module_count(const clora_model *model);
  * @param[in] model  NULL: zeros
  * @param[in] i      0 to clora_model_module_count() - 1; another: zeros
  *
- * @return its name, which is borrowed and lives as long as the model, and its sizes
+ * @return borrowed; lives as long as the model
  */
-CLORA_API clora_module_info clora_model_module(const clora_model *model, int i);
+CLORA_API const clora_module_info *clora_model_module(const clora_model *model, int i);
 
 /**
  * Read the weight of one linear layer as it is now: while an adapter is merged (clora_adapter_merge()), with it. Waits.
@@ -188,6 +199,7 @@ CLORA_API clora_status clora_model_outline(clora_model **out, clora_context *con
 
 /** Device memory of a run, in bytes. */
 typedef struct clora_memory_plan {
+    size_t size;        /**< of this struct, as the caller knows it */
     size_t weights;     /**< the model's weights */
     size_t adapter;     /**< what is attached to it: A and B */
     size_t gradients;   /**< of all that trains */
@@ -198,6 +210,23 @@ typedef struct clora_memory_plan {
     size_t total;       /**< of all these */
 } clora_memory_plan;
 
+/** A clora_memory_plan to fill. */
+#define CLORA_MEMORY_PLAN_INIT \
+    { sizeof(clora_memory_plan), 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** A training run to plan. */
+typedef struct clora_model_plan_options {
+    size_t size;    /**< of this struct, as the caller knows it */
+    int dtype;      /**< as in clora_model_options (default -1) */
+    int rank;       /**< of an adapter on all linear layers but the head, at least 1 (default 8) */
+    int batch_size; /**< sequences in a step, at least 1 (default 4) */
+    int max_length; /**< tokens in a sequence, at least 1 (default 512) */
+} clora_model_plan_options;
+
+/** The defaults of clora_model_plan_options. */
+#define CLORA_MODEL_PLAN_OPTIONS_INIT \
+    { sizeof(clora_model_plan_options), -1, 8, 4, 512 }
+
 /**
  * What a training run would take, from config.json and the heads of the weights' files: nothing is loaded.
  *
@@ -206,15 +235,11 @@ typedef struct clora_memory_plan {
  * @param[in]  context    whose device would run it; used during the call
  * @param[in]  directory  as for clora_model_load()
  * @param[in]  options    NULL for the defaults
- * @param[in]  rank       of an adapter on all linear layers but the head, at least 1
- * @param[in]  batch      sequences in a step, at least 1
- * @param[in]  length     tokens in a sequence, at least 1
  *
  * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a number below 1, and as clora_model_load()
  */
 CLORA_API clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, clora_context *context,
-                                        const char *directory, const clora_model_options *options, int rank, int batch,
-                                        int length);
+                                        const char *directory, const clora_model_plan_options *options);
 
 /** @} */
 

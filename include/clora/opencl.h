@@ -40,18 +40,13 @@ CLORA_API clora_status clora_context_from_opencl(clora_context **out, cl_context
  * @param[out] out      yours to free with clora_tensor_free()
  * @param[in]  context  kept until the tensor is freed
  * @param[in]  buffer   of the same cl_context; retained until the tensor is freed
- * @param[in]  offset   bytes from the buffer's start to element 0; a multiple of the element's size
- * @param[in]  dtype    type of the elements
- * @param[in]  ndim     number of dimensions, 1 to 4
- * @param[in]  shape    (ndim)  sizes, each at least 1; copied
- * @param[in]  stride   elements from one row to the next; at least the last dimension, or 0 for dense
+ * @param[in]  layout   where it lies there
  *
  * @return CLORA_OK; CLORA_ERROR_SHAPE when the array would reach past the buffer's end or a size is below 1,
  * CLORA_ERROR_ARGUMENT for a buffer of another context or an offset between elements
  */
 CLORA_API clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context, cl_mem buffer,
-                                                size_t offset, clora_dtype dtype, int ndim, const int *shape,
-                                                int stride);
+                                                const clora_tensor_layout *layout);
 
 /**
  * The queue that clora enqueues on.

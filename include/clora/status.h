@@ -21,6 +21,8 @@
 #ifndef CLORA_STATUS_H
 #define CLORA_STATUS_H
 
+#include <stdint.h>
+
 /** Makes a declaration part of the library's interface; what lacks it is hidden. */
 #if defined(__GNUC__)
 #define CLORA_API __attribute__((visibility("default")))
@@ -72,6 +74,39 @@ CLORA_API const char *clora_status_name(clora_status status);
  * @return never NULL, "" before the first failure; borrowed, valid until the thread's next failure
  */
 CLORA_API const char *clora_last_error(void);
+
+/** Why something ended before all that it could have done. Others may come. */
+typedef enum clora_stop_reason {
+    CLORA_STOP_NONE = 0,      /**< nothing did: it goes on, or all is done */
+    CLORA_STOP_EOS = 1,       /**< an end token: the model's, the tokenizer's or one of stop_ids */
+    CLORA_STOP_TEXT = 2,      /**< one of the stop texts */
+    CLORA_STOP_LENGTH = 3,    /**< max_tokens */
+    CLORA_STOP_CAPACITY = 4,  /**< the sequence or slot is full */
+    CLORA_STOP_CANCELLED = 5, /**< a callback or a call that cancels */
+    CLORA_STOP_FAILED = 6,    /**< it could not go on */
+    CLORA_STOP_BUDGET = 7     /**< its time was over */
+} clora_stop_reason;
+
+/**
+ * A reason in a word, as the command's JSON has it.
+ *
+ * @param[in] reason  any number
+ *
+ * @return a static text: "none", "eos", "text", "length" (also of a full sequence), "cancelled", "failed", "budget";
+ * "unknown" for other numbers
+ */
+CLORA_API const char *clora_stop_reason_name(clora_stop_reason reason);
+
+/**
+ * Told now and then how far a call is: one that loads or merges in bytes, one that evaluates in sequences.
+ *
+ * @param[in] user   as handed to the call
+ * @param[in] done   so far
+ * @param[in] total  of all
+ *
+ * @return non-zero to stop
+ */
+typedef int (*clora_progress)(void *user, int64_t done, int64_t total);
 
 /**
  * Told, in one line, what a call did besides its work, such as removing files that a killed run had left.

@@ -26,6 +26,20 @@ extern "C" {
 /** An array on the device. One thread at a time. */
 typedef struct clora_tensor clora_tensor;
 
+/** Where a tensor lies in a program's own buffer (clora_tensor_from_opencl()). */
+typedef struct clora_tensor_layout {
+    size_t size;       /**< of this struct, as the caller knows it */
+    clora_dtype dtype; /**< type of the elements (default CLORA_DTYPE_F32) */
+    int ndim;          /**< number of dimensions, 1 to 4 (default 0: to be set) */
+    const int *shape;  /**< (ndim) sizes, each at least 1; copied (default NULL: to be set) */
+    size_t offset;     /**< bytes from the buffer's start to element 0; a multiple of the element's size (default 0) */
+    int stride; /**< elements from one row to the next; at least the last dimension, or 0 for dense (default 0) */
+} clora_tensor_layout;
+
+/** The defaults of clora_tensor_layout. */
+#define CLORA_TENSOR_LAYOUT_INIT \
+    { sizeof(clora_tensor_layout), CLORA_DTYPE_F32, 0, NULL, 0, 0 }
+
 /**
  * Make a dense tensor with unspecified contents.
  *

@@ -96,6 +96,7 @@ typedef struct clora_train_options {
 /** How the policy judges the answers of an update: means of rewards, which are beta * log(policy / reference), and for
  * ORPO beta * the mean log-probability of an answer's ids. NaN where there are none to judge. */
 typedef struct clora_rewards {
+    size_t size;    /**< of this struct, as the caller knows it */
     float chosen;   /**< of chosen or desirable answers */
     float rejected; /**< of the others */
     float margin;   /**< chosen - rejected */
@@ -103,21 +104,30 @@ typedef struct clora_rewards {
     float kl;       /**< KTO's: how far the policy is from the reference, in nats of an answer; NaN for the others */
 } clora_rewards;
 
+/** A clora_rewards to fill. */
+#define CLORA_REWARDS_INIT \
+    { sizeof(clora_rewards), 0.0f, 0.0f, 0.0f, 0.0f, 0.0f }
+
 /** One update, after it is done. */
 typedef struct clora_train_step {
-    int step;              /**< this update, from 1 */
-    int steps;             /**< updates in the whole run */
-    double epoch;          /**< passes over the data so far */
-    float loss;            /**< before the update */
-    float lr;              /**< used by the update; B's is lora_plus_ratio times this */
-    float grad_norm;       /**< before clipping */
-    int tokens;            /**< non-padding ids of the update */
-    int learnt;            /**< learnt ids of the update */
-    double seconds;        /**< of this update */
-    clora_rewards rewards; /**< on preferences; else zeros */
-    int skipped;           /**< steps of the run so far that were passed over, with this one if its loss or grad_norm
+    size_t size;                  /**< of this struct, as the caller knows it */
+    int step;                     /**< this update, from 1 */
+    int steps;                    /**< updates in the whole run */
+    double epoch;                 /**< passes over the data so far */
+    float loss;                   /**< before the update */
+    float lr;                     /**< used by the update; B's is lora_plus_ratio times this */
+    float grad_norm;              /**< before clipping */
+    int tokens;                   /**< non-padding ids of the update */
+    int target_tokens;            /**< ids of the update that are learnt */
+    double seconds;               /**< of this update */
+    const clora_rewards *rewards; /**< on preferences, borrowed until the next step; else NULL */
+    int skipped; /**< steps of the run so far that were passed over, with this one if its loss or grad_norm
                                 is not finite */
 } clora_train_step;
+
+/** A clora_train_step to fill. */
+#define CLORA_TRAIN_STEP_INIT \
+    { sizeof(clora_train_step), 0, 0, 0.0, 0.0f, 0.0f, 0.0f, 0, 0, 0.0, NULL, 0 }
 
 /** A training run: the adapter's gradients and moments, the arena, the place in the data. One thread at a time. */
 typedef struct clora_trainer clora_trainer;
@@ -159,9 +169,9 @@ CLORA_API int clora_trainer_steps(const clora_trainer *trainer);
  *
  * @param[in] trainer  NULL: zeros
  *
- * @return bytes
+ * @return bytes; borrowed until the next call on the trainer
  */
-CLORA_API clora_memory_plan clora_trainer_plan(const clora_trainer *trainer);
+CLORA_API const clora_memory_plan *clora_trainer_plan(clora_trainer *trainer);
 
 /**
  * What a trainer would take, without making it.
@@ -182,15 +192,15 @@ CLORA_API clora_status clora_train_plan(clora_memory_plan *out, clora_model *mod
 /**
  * Do one update and wait for it.
  *
- * @param[in,out] trainer  one update further
  * @param[out]    out      overwritten: what the update was
+ * @param[in,out] trainer  one update further
  *
  * @return CLORA_OK, also for a step that is passed over (skip_nonfinite); CLORA_ERROR_FORMAT when the loss or a
  * gradient is not finite: the message names step and tensor, and the adapter is as it was before the step;
  * CLORA_ERROR_ARGUMENT when without clipping a gradient of a model's own weights is not finite, which some have
  * followed then (docs/optimizers.md); CLORA_ERROR_NOT_FOUND when the run is over
  */
-CLORA_API clora_status clora_trainer_step(clora_trainer *trainer, clora_train_step *out);
+CLORA_API clora_status clora_trainer_step(clora_train_step *out, clora_trainer *trainer);
 
 /**
  * Called after each update.
@@ -219,36 +229,50 @@ CLORA_API clora_status clora_train(clora_model *model, clora_adapter *adapter, c
                                    const clora_train_options *options, clora_train_callback callback, void *user);
 
 /** The quality of a model on a dataset. */
-typedef struct clora_eval_result {
-    double loss;       /**< mean negative log likelihood per learnt id */
-    double perplexity; /**< exp(loss) */
-    double accuracy;   /**< share of learnt ids (of texts with labels: of these) that had the largest logit */
-    int64_t learnt;    /**< learnt ids: what the loss is the mean of */
-    int64_t tokens;    /**< non-padding ids */
-    int64_t sequences; /**< of the dataset */
-    double seconds;    /**< that it took */
-    double f1;         /**< of texts with labels: the mean F1 of the labels that occur; else 0 */
-} clora_eval_result;
+typedef struct clora_evaluate_result {
+    size_t size;           /**< of this struct, as the caller knows it */
+    double loss;           /**< mean negative log likelihood per learnt id */
+    double perplexity;     /**< exp(loss) */
+    double accuracy;       /**< share of learnt ids (of texts with labels: of these) that had the largest logit */
+    int64_t target_tokens; /**< learnt ids: what the loss is the mean of */
+    int64_t tokens;        /**< non-padding ids */
+    int64_t sequences;     /**< of the dataset */
+    double seconds;        /**< that it took */
+    double f1;             /**< of texts with labels: the mean F1 of the labels that occur; else 0 */
+} clora_evaluate_result;
+
+/** A clora_evaluate_result to fill. */
+#define CLORA_EVALUATE_RESULT_INIT \
+    { sizeof(clora_evaluate_result), 0.0, 0.0, 0.0, 0, 0, 0, 0.0, 0.0 }
+
+/** How to evaluate. */
+typedef struct clora_evaluate_options {
+    size_t size;    /**< of this struct, as the caller knows it */
+    int batch_size; /**< rows in a step, at least 1 (default 8) */
+    int pack;       /**< 1: several sequences share a row (default 0) */
+    int max_length; /**< tokens of the longest row, which packed ones have (default 0: the dataset's longest) */
+    clora_progress progress; /**< told after each step of the sequences done (default NULL) */
+    void *user;              /**< handed to progress; borrowed (default NULL) */
+} clora_evaluate_options;
+
+/** The defaults of clora_evaluate_options. */
+#define CLORA_EVALUATE_OPTIONS_INIT \
+    { sizeof(clora_evaluate_options), 8, 0, 0, NULL, NULL }
 
 /**
  * Evaluate a model on all of a dataset, without dropout. Waits.
  *
- * @param[out] out         overwritten
- * @param[in]  model       only read
- * @param[in]  adapter     of this model; NULL for the base alone
- * @param[in]  dataset     only read
- * @param[in]  batch_size  rows in a step, at least 1
- * @param[in]  pack        1: several sequences share a row of max_length tokens
- * @param[in]  max_length  tokens of the longest row; 0: the dataset's longest
- * @param[in]  progress    called after each step with the sequences done so far; non-zero stops; NULL for none
- * @param[in]  user        handed to progress; borrowed
+ * @param[out] out      overwritten
+ * @param[in]  model    only read
+ * @param[in]  adapter  of this model; NULL for the base alone
+ * @param[in]  dataset  only read
+ * @param[in]  options  NULL for the defaults
  *
  * @return CLORA_OK; CLORA_CANCELLED when progress stopped it: out is of the sequences so far; CLORA_ERROR_ARGUMENT for
  * arguments that do not fit, as clora_trainer_create(); CLORA_ERROR_FORMAT when the loss is not finite
  */
-CLORA_API clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_adapter *adapter,
-                                      const clora_dataset *dataset, int batch_size, int pack, int max_length,
-                                      int (*progress)(void *user, int64_t done), void *user);
+CLORA_API clora_status clora_evaluate(clora_evaluate_result *out, clora_model *model, clora_adapter *adapter,
+                                      const clora_dataset *dataset, const clora_evaluate_options *options);
 
 /** How clora_evaluate_preferences() compares answers. */
 typedef struct clora_preference_options {
@@ -259,9 +283,8 @@ typedef struct clora_preference_options {
     int batch_size;              /**< prompts in a step, of KTO at least 2 (default 8) */
     clora_adapter *reference;    /**< of this model: what adapts the reference policy; borrowed (default NULL: the base
                                       alone) */
-    int (*progress)(void *user, int64_t done); /**< called after each step with the answers done so far; non-zero stops
-                                                    (default NULL) */
-    void *user;                                /**< handed to progress; borrowed (default NULL) */
+    clora_progress progress;     /**< told after each step of the answers done (default NULL) */
+    void *user;                  /**< handed to progress; borrowed (default NULL) */
 } clora_preference_options;
 
 /** The defaults of clora_preference_options. */
@@ -281,8 +304,9 @@ typedef struct clora_preference_options {
  *
  * @return as clora_evaluate()
  */
-CLORA_API clora_status clora_evaluate_preferences(clora_eval_result *out, clora_rewards *rewards, clora_model *model,
-                                                  clora_adapter *adapter, const clora_dataset *dataset,
+CLORA_API clora_status clora_evaluate_preferences(clora_evaluate_result *out, clora_rewards *rewards,
+                                                  clora_model *model, clora_adapter *adapter,
+                                                  const clora_dataset *dataset,
                                                   const clora_preference_options *options);
 
 /**
@@ -294,14 +318,13 @@ CLORA_API clora_status clora_evaluate_preferences(clora_eval_result *out, clora_
  *                          `accuracy` the share of pairs whose chosen answer has the larger reward, NaN for KTO
  * @param[in,out] trainer   stays where it is in its run
  * @param[in]     dataset   of the kind that it trains on; only read
- * @param[in]     progress  called after each step with the sequences done so far; non-zero stops; NULL for none
+ * @param[in]     progress  told after each step of the sequences done; NULL for none
  * @param[in]     user      handed to progress; borrowed
  *
  * @return as clora_evaluate(); CLORA_ERROR_UNSUPPORTED where the reference policy is not there any more
  */
-CLORA_API clora_status clora_trainer_evaluate(clora_eval_result *out, clora_trainer *trainer,
-                                              const clora_dataset *dataset, int (*progress)(void *user, int64_t done),
-                                              void *user);
+CLORA_API clora_status clora_trainer_evaluate(clora_evaluate_result *out, clora_trainer *trainer,
+                                              const clora_dataset *dataset, clora_progress progress, void *user);
 
 /** @} */
 

@@ -23,19 +23,19 @@ extern "C" {
 
 /** What a context does with measured parameters. The variable CLORA_TUNE (off, use) sets the mode of new contexts. */
 typedef enum clora_tune_mode {
-    CLORA_TUNE_OFF = 0, /**< analytic defaults and what was set by hand */
-    CLORA_TUNE_USE = 1, /**< the cache directory and the tables that ship with clora (default) */
-    CLORA_TUNE_TUNE = 2 /**< the same, and shapes that have no entry are noted for clora_tune_plan_noted() */
+    CLORA_TUNE_MODE_OFF = 0, /**< analytic defaults and what was set by hand */
+    CLORA_TUNE_MODE_USE = 1, /**< the cache directory and the tables that ship with clora (default) */
+    CLORA_TUNE_MODE_TUNE = 2 /**< the same, and shapes that have no entry are noted for clora_tune_plan_noted() */
 } clora_tune_mode;
 
 /** Where parameters come from, in the order of trust. */
 typedef enum clora_tune_source {
-    CLORA_TUNE_DEFAULT = 0, /**< a rule on what the device says of itself */
-    CLORA_TUNE_SIMILAR = 1, /**< measured for a shape or rank nearby */
-    CLORA_TUNE_SHIPPED = 2, /**< a table that ships with clora */
-    CLORA_TUNE_OLDER = 3,   /**< measured here with another driver or number of compute units: tune again */
-    CLORA_TUNE_EXACT = 4,   /**< measured here */
-    CLORA_TUNE_SET = 5      /**< set by hand */
+    CLORA_TUNE_SOURCE_DEFAULT = 0, /**< a rule on what the device says of itself */
+    CLORA_TUNE_SOURCE_SIMILAR = 1, /**< measured for a shape or rank nearby */
+    CLORA_TUNE_SOURCE_SHIPPED = 2, /**< a table that ships with clora */
+    CLORA_TUNE_SOURCE_OLDER = 3,   /**< measured here with another driver or number of compute units: tune again */
+    CLORA_TUNE_SOURCE_EXACT = 4,   /**< measured here */
+    CLORA_TUNE_SOURCE_SET = 5      /**< set by hand */
 } clora_tune_source;
 
 /**
@@ -63,6 +63,7 @@ enum {
 
 /** Parameters at a key, and what is known of their speed. */
 typedef struct clora_tune_entry {
+    size_t size;                             /**< of this struct, as the caller knows it */
     clora_tune_key key;                      /**< M is the bucket */
     clora_tune_source source;                /**< where they come from */
     int parameters;                          /**< number of them */
@@ -77,6 +78,13 @@ typedef struct clora_tune_entry {
     double bytes;                            /**< bytes that one run reads and writes at least */
     char date[32];                           /**< of the measurement, UTC */
 } clora_tune_entry;
+
+/** A clora_tune_entry to fill. */
+#define CLORA_TUNE_ENTRY_INIT                                                                                         \
+    {                                                                                                                 \
+        sizeof(clora_tune_entry), {NULL, 0, 0, 0, 0, 0}, CLORA_TUNE_SOURCE_DEFAULT, 0, {NULL}, {0}, 0.0, 0.0, 0.0, 0, \
+            0.0, 0.0, 0.0, ""                                                                                         \
+    }
 
 /**
  * Change the mode. Before other threads use the context.
@@ -101,7 +109,7 @@ CLORA_API clora_status clora_tune_lookup(clora_tune_entry *out, clora_context *c
  * Set parameters by hand, for this context only. Any thread.
  *
  * @param[in,out] context  uses them from now on
- * @param[in]     entry    its key, parameters, name and value are read
+ * @param[in]     entry    its key, parameters, name and value are read; begins as CLORA_TUNE_ENTRY_INIT
  *
  * @return CLORA_OK; CLORA_ERROR_NOT_FOUND when there is no such kernel, CLORA_ERROR_ARGUMENT for a value that it does
  * not take here, or when one of its parameters is not given or given twice
@@ -250,7 +258,7 @@ CLORA_API clora_status clora_tune_plan_model(clora_tune_plan *plan, const char *
 CLORA_API clora_status clora_tune_plan_shape(clora_tune_plan *plan, int N, int K, const clora_tune_use *use);
 
 /**
- * Add the shapes that the context noted in the mode CLORA_TUNE_TUNE, which forgets them.
+ * Add the shapes that the context noted in the mode CLORA_TUNE_MODE_TUNE, which forgets them.
  *
  * @param[in,out] plan  grows
  *
@@ -281,9 +289,9 @@ CLORA_API int clora_tune_plan_count(const clora_tune_plan *plan);
  * @param[in] plan  NULL: zeros
  * @param[in] i     0 to clora_tune_plan_count() - 1; another: zeros
  *
- * @return a copy, in the order in which they were added
+ * @return in the order in which they were added; borrowed until the next call on the plan
  */
-CLORA_API clora_tune_task clora_tune_plan_task(const clora_tune_plan *plan, int i);
+CLORA_API const clora_tune_task *clora_tune_plan_task(clora_tune_plan *plan, int i);
 
 /** How measuring goes on. */
 typedef struct clora_tune_state {
@@ -326,17 +334,22 @@ typedef struct clora_tune_options {
 
 /** What came of it. */
 typedef struct clora_tune_result {
-    int tasks;        /**< asked for */
-    int done;         /**< of these, with an exact entry now */
-    int found_before; /**< of these, done when it began */
-    int improved;     /**< entries that are faster than the default */
-    int measured;     /**< configurations that were timed */
-    int failed;       /**< configurations that crashed, hung or were wrong */
-    double seconds;   /**< that it took */
-    double before;    /**< device seconds of one step of every use with all defaults */
-    double after;     /**< the same with what was found */
-    int stopped;      /**< 1 by the callback, 2 by the budget, 3 by failures in a row */
+    size_t size;            /**< of this struct, as the caller knows it */
+    int tasks;              /**< asked for */
+    int done;               /**< of these, with an exact entry now */
+    int found_before;       /**< of these, done when it began */
+    int improved;           /**< entries that are faster than the default */
+    int measured;           /**< configurations that were timed */
+    int failed;             /**< configurations that crashed, hung or were wrong */
+    double seconds;         /**< that it took */
+    double before;          /**< device seconds of one step of every use with all defaults */
+    double after;           /**< the same with what was found */
+    clora_stop_reason stop; /**< by the callback, the budget, or failures in a row: CLORA_STOP_FAILED */
 } clora_tune_result;
+
+/** A clora_tune_result to fill. */
+#define CLORA_TUNE_RESULT_INIT \
+    { sizeof(clora_tune_result), 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, CLORA_STOP_NONE }
 
 /**
  * Measure what a plan holds, the most time-consuming first, and keep what was found on disk and in the context. Waits.
@@ -370,30 +383,31 @@ CLORA_API clora_status clora_tune_worker(const char *device, int in, int out);
  * The cache directory's entries for the context's environment: its device, driver, number of compute units and this
  * clora's kernels. Any thread.
  *
- * @param[out] out      (count)  yours to free with free(); NULL when there are none
+ * @param[out] out      (count) pointers, yours to free with free(), all in one; NULL when there are none
  * @param[out] count    number of entries
  * @param[in]  context  not NULL
  *
  * @return CLORA_OK, also when there are none or no cache directory; files that cannot be used are logged
  */
-CLORA_API clora_status clora_tune_entries(clora_tune_entry **out, int *count, clora_context *context);
+CLORA_API clora_status clora_tune_entries(const clora_tune_entry ***out, size_t *count, clora_context *context);
 
 /**
  * Every configuration that was ever measured in this environment, in that order. Any thread.
  *
- * @param[out] out      (count)  yours to free with free(); `seconds` is 0 where a configuration could not be used
+ * @param[out] out      (count) pointers, yours to free with free(), all in one; `seconds` is 0 where a configuration
+ *                      could not be used
  * @param[out] count    number of measurements
  * @param[in]  context  not NULL
  *
  * @return CLORA_OK; CLORA_ERROR_IO when the system cannot read the journal
  */
-CLORA_API clora_status clora_tune_measurements(clora_tune_entry **out, int *count, clora_context *context);
+CLORA_API clora_status clora_tune_measurements(const clora_tune_entry ***out, size_t *count, clora_context *context);
 
 /** What became of an entry that was checked again. */
 typedef struct clora_tune_check {
-    clora_tune_entry entry; /**< its speed and the default's as measured now, in turns */
-    int is_right;           /**< 0: it was deleted, and `why` says what was wrong */
-    const char *why;        /**< "" for nothing; borrowed during the call */
+    const clora_tune_entry *entry; /**< its speed and the default's as measured now, in turns */
+    int is_right;                  /**< 0: it was deleted, and `why` says what was wrong */
+    const char *why;               /**< "" for nothing; borrowed during the call */
 } clora_tune_check;
 
 /**

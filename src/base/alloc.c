@@ -59,3 +59,12 @@ char *alloc_format(const char *format, ...) {
     va_end(args);
     return text;
 }
+
+void *alloc_list(const void *items, size_t count, size_t size) {
+    const size_t begin = (count * sizeof(void *) + 15) / 16 * 16; /* of the copies, aligned for any of them */
+    void **list = count ? calloc(1, begin + count * size) : NULL;
+
+    for (size_t i = 0; list && i < count; i++)
+        list[i] = memcpy((unsigned char *)list + begin + i * size, (const unsigned char *)items + i * size, size);
+    return list;
+}

@@ -29,4 +29,7 @@ static inline bool size_add(size_t a, size_t b, size_t *out) {
     return !__builtin_add_overflow(a, b, out);
 }
 
+/* Pointers to copies of items, all in one block that free() frees; NULL without memory, or items. */
+void *alloc_list(const void *items, size_t count, size_t size);
+
 #endif

@@ -29,7 +29,9 @@ clora_status file_error_shorter(const char *path) {
 }
 
 clora_status file_error_read(const char *path, int error) {
-    const clora_status code = error == ENOENT || error == ENOTDIR ? CLORA_ERROR_NOT_FOUND : CLORA_ERROR_IO;
+    const clora_status code = error == ENOENT || error == ENOTDIR ? CLORA_ERROR_NOT_FOUND
+                              : error == ENOMEM                   ? CLORA_ERROR_MEMORY
+                                                                  : CLORA_ERROR_IO;
     char target[1024];
     const ssize_t length = error == ENOENT ? readlink(path, target, sizeof(target) - 1) : -1;
 

@@ -25,3 +25,29 @@ clora_status options_take(const char *function, void *all, size_t size, const vo
     memcpy(all, &size, sizeof(size)); /* as it is known from here on */
     return CLORA_OK;
 }
+
+/* All but the size, which is the caller's. */
+void result_give(void *out, size_t room, const void *result, size_t size) {
+    const size_t bytes = room < size ? room : size;
+
+    if (bytes > sizeof(size_t))
+        memcpy((unsigned char *)out + sizeof(size_t), (const unsigned char *)result + sizeof(size_t),
+               bytes - sizeof(size_t));
+}
+
+clora_status result_begin(const char *function, void *out, size_t room, size_t size) {
+    const size_t bytes = room < size ? room : size;
+
+    if (room < sizeof(size_t))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "%s: a result of size %zu: begin with its _INIT", function, room);
+    memset((unsigned char *)out + sizeof(size_t), 0, bytes - sizeof(size_t));
+    return CLORA_OK;
+}
+
+void options_init(void *out, size_t size, const void *defaults, size_t known) {
+    if (!out || size < sizeof(size_t))
+        return;
+    memset(out, 0, size);
+    memcpy(out, defaults, size < known ? size : known);
+    memcpy(out, &size, sizeof(size));
+}

@@ -74,6 +74,20 @@ const char *clora_last_error(void) {
     return message;
 }
 
+const char *clora_stop_reason_name(clora_stop_reason reason) {
+    switch (reason) {
+    case CLORA_STOP_NONE: return "none";
+    case CLORA_STOP_EOS: return "eos";
+    case CLORA_STOP_TEXT: return "text";
+    case CLORA_STOP_LENGTH:
+    case CLORA_STOP_CAPACITY: return "length";
+    case CLORA_STOP_CANCELLED: return "cancelled";
+    case CLORA_STOP_FAILED: return "failed";
+    case CLORA_STOP_BUDGET: return "budget";
+    }
+    return "unknown";
+}
+
 const char *clora_status_name(clora_status status) {
     switch (status) {
     case CLORA_CANCELLED: return "CLORA_CANCELLED";

@@ -43,11 +43,11 @@ static clora_status mark_learnt(clora_chat_text *out, const clora_chat *chat, co
                                 template_result *text, json_t *values, size_t prompt) {
     clora_status status = CLORA_OK;
 
-    out->learnt = alloc_array(out->count + 1, 1);
-    if (!out->learnt)
+    out->target = alloc_array(out->count + 1, 1);
+    if (!out->target)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a conversation"));
     TRY(learnt_find(text, chat, values, prompt));
-    TRY(learnt_mark(out->learnt, tokenizer, text, out->ids, out->count));
+    TRY(learnt_mark(out->target, tokenizer, text, out->ids, out->count));
 done:
     return status;
 }
@@ -72,35 +72,47 @@ clora_status chat_encode(clora_chat_text *out, const clora_chat *chat, const clo
     text.text = NULL;
 done:
     if (status != CLORA_OK)
-        clora_chat_text_finish(out);
+        chat_text_finish(out);
     template_result_finish(&text);
     json_decref(values);
     return status;
 }
 
-clora_status clora_chat_encode(clora_chat_text *out, const clora_chat *chat, const clora_tokenizer *tokenizer,
+clora_status clora_chat_encode(clora_chat_text **out, const clora_chat *chat, const clora_tokenizer *tokenizer,
                                const char *row, size_t size, const clora_chat_options *options) {
     clora_chat_options use = CLORA_CHAT_OPTIONS_INIT;
+    clora_chat_text *text = NULL;
     clora_status status = CLORA_OK;
     json_t *object = NULL;
 
     NEED(out);
-    *out = (clora_chat_text){0};
+    *out = NULL;
     NEED(chat);
     NEED(row);
     TRY(OPTIONS_TAKE(use, options));
     TRY(json_load_bytes(&object, row, size, "the conversation"));
-    TRY(chat_encode(out, chat, tokenizer, object, &use));
+    text = calloc(1, sizeof(*text));
+    if (!text)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a conversation"));
+    TRY(chat_encode(text, chat, tokenizer, object, &use));
+    *out = text;
+    text = NULL;
 done:
+    free(text);
     json_decref(object);
     return status;
 }
 
-void clora_chat_text_finish(clora_chat_text *text) {
-    if (!text)
-        return;
+void chat_text_finish(clora_chat_text *text) {
     free(text->text);
     free(text->ids);
-    free(text->learnt);
+    free(text->target);
     *text = (clora_chat_text){0};
+}
+
+void clora_chat_text_free(clora_chat_text *text) {
+    if (!text)
+        return;
+    chat_text_finish(text);
+    free(text);
 }

@@ -44,8 +44,10 @@ clora_status chat_render(template_result *out, const clora_chat *chat, json_t *v
 /* ---- All of it (chat.c) ---- */
 
 /* A row as text and ids, and where `learn`, which of them are learnt. */
+/* After success the caller's to give to chat_text_finish(). */
 clora_status chat_encode(clora_chat_text *out, const clora_chat *chat, const clora_tokenizer *tokenizer,
                          const json_t *row, const clora_chat_options *options);
+void chat_text_finish(clora_chat_text *text);
 
 /* ---- What is learnt (learnt.c, learnt_ids.c) ---- */
 

@@ -307,30 +307,34 @@ done:
     return status;
 }
 
-clora_status clora_inspect_checkpoint(clora_inspected_checkpoint *out, const char *path) {
+clora_status clora_inspect_checkpoint(clora_inspected_checkpoint **out, const char *path) {
+    clora_inspected_checkpoint *found = NULL;
     clora_status status = CLORA_OK;
     safetensors *file = NULL;
     run_place at;
 
     NEED(out);
+    *out = NULL;
     NEED(path);
-    *out = (clora_inspected_checkpoint){.note = NULL};
     TRY(open_checkpoint(&file, path));
     TRY(read_place(&at, file));
     const char *note = safetensors_metadata(file, NOTE);
-    out->step = (int)at.step;
-    out->steps = (int)at.steps;
-    out->note = alloc_string(note ? note : "");
-    if (!out->note)
+    found = calloc(1, sizeof(*found));
+    if (!found || !(found->note = alloc_string(note ? note : "")))
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path));
+    found->step = (int)at.step;
+    found->steps = (int)at.steps;
+    *out = found;
+    found = NULL;
 done:
+    clora_inspected_checkpoint_free(found);
     safetensors_close(file);
     return status;
 }
 
-void clora_inspected_checkpoint_finish(clora_inspected_checkpoint *checkpoint) {
+void clora_inspected_checkpoint_free(clora_inspected_checkpoint *checkpoint) {
     if (!checkpoint)
         return;
     free(checkpoint->note);
-    *checkpoint = (clora_inspected_checkpoint){.note = NULL};
+    free(checkpoint);
 }

@@ -118,7 +118,7 @@ static int check_methods(const cli_state *cli, const opt_group *group, int metho
 }
 
 static int combine(const cli_state *cli, const weighted *from, const combine_args *args) {
-    clora_combine_report report;
+    clora_combine_result report = CLORA_COMBINE_RESULT_INIT;
 
     if (clora_adapter_combine((const char *const *)from->path, from->weight, from->count, args->out, &args->how,
                               &report) != CLORA_OK)

@@ -48,7 +48,7 @@ static const opt options[] = {
 };
 
 static int convert(const cli_state *cli, const char *adapter, const convert_args *args) {
-    clora_convert_report report;
+    clora_convert_result report = CLORA_CONVERT_RESULT_INIT;
 
     if (clora_adapter_convert(adapter, args->out, &args->how, &report) != CLORA_OK)
         return cli_fail_library(cli);

@@ -63,22 +63,22 @@ static int choose_one(const cli_state *cli, int *chosen) {
     return OPT_GO_ON;
 }
 
-static int print_devices(const cli_state *cli, const clora_device_info *devices, int count, int chosen) {
+static int print_devices(const cli_state *cli, const clora_device_info *const *devices, size_t count, int chosen) {
     json_t *array = cli->json ? json_array() : NULL;
     int shown = 0;
 
-    for (int i = 0; i < count; i++) {
-        if (chosen >= 0 && devices[i].index != chosen)
+    for (size_t i = 0; i < count; i++) {
+        if (chosen >= 0 && devices[i]->index != chosen)
             continue;
         if (cli->json) {
-            if (json_array_append_new(array, device_json(&devices[i])) != 0) {
+            if (json_array_append_new(array, device_json(devices[i])) != 0) {
                 json_decref(array);
-                return cli_fail(cli, "cannot write the device '%s' as JSON", devices[i].name);
+                return cli_fail(cli, "cannot write the device '%s' as JSON", devices[i]->name);
             }
         } else {
             page lines;
             printf("%s", shown++ ? "\n" : "");
-            print_device(page_begin(&lines, stdout, 18), &devices[i]);
+            print_device(page_begin(&lines, stdout, 18), devices[i]);
             page_end(&lines);
         }
     }
@@ -88,8 +88,9 @@ static int print_devices(const cli_state *cli, const clora_device_info *devices,
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {NULL};
     const char *positionals[1] = {NULL};
-    clora_device_info *devices = NULL;
-    int count = 0, chosen = -1;
+    const clora_device_info **devices = NULL;
+    size_t count = 0;
+    int chosen = -1;
     int status = opt_parse(cli, NULL, 0, names, 0, positionals, argc, argv);
 
     if (status != OPT_GO_ON)

@@ -78,7 +78,7 @@ typedef struct eval_run {
     clora_model *model;
     clora_adapter *adapter, *reference;
     progress bar;
-    clora_eval_result result;
+    clora_evaluate_result result;
     clora_rewards rewards; /* of preferences */
 } eval_run;
 
@@ -91,22 +91,23 @@ static void release(eval_run *run) {
     cli_context_free(run->context, run->cli);
 }
 
-static int show_progress(void *user, int64_t done) {
+static int show_progress(void *user, int64_t done, int64_t total) {
     eval_run *run = user;
 
+    (void)total;
     progress_update(&run->bar, done, "sequences");
     return 0;
 }
 
-/* The first of the adapters that tells labels; without one adapter->labels is NULL. A mistake in their files shows when
- * they are loaded. */
-static void find_labels(clora_inspected_adapter *adapter, const opt_list *paths) {
-    *adapter = (clora_inspected_adapter){0};
-    for (int i = 0; i < paths->count && !adapter->labels; i++) {
-        clora_inspected_adapter_finish(adapter);
-        if (clora_inspect_adapter(adapter, paths->items[i]) != CLORA_OK)
-            *adapter = (clora_inspected_adapter){0};
+/* The first of the adapters that tells labels, or NULL. A mistake in their files shows when they are loaded. */
+static clora_inspected_adapter *find_labels(const opt_list *paths) {
+    clora_inspected_adapter *adapter = NULL;
+
+    for (int i = 0; i < paths->count && !(adapter && adapter->labels); i++) {
+        clora_inspected_adapter_free(adapter);
+        (void)clora_inspect_adapter(&adapter, paths->items[i]);
     }
+    return adapter;
 }
 
 static bool is_of_preferences(const eval_args *args) {
@@ -115,28 +116,28 @@ static bool is_of_preferences(const eval_args *args) {
 
 /* What the adapters are for: texts with labels, where one tells these. */
 static int load_data(eval_run *run, const eval_args *args, const clora_model_info *info, int max_length) {
-    clora_inspected_adapter adapter;
+    clora_inspected_adapter *adapter = find_labels(&args->adapter);
     data_args data = args->data;
 
-    find_labels(&adapter, &args->adapter);
-    data.labels = (const char *const *)adapter.labels;
+    data.labels = adapter ? (const char *const *)adapter->labels : NULL;
     data.model = args->path;
     if (data.labels && args->objective == 0)
         data.kind = CLORA_DATA_LABELS;
     const int status = data_load(run->cli, &data, &args->data.data, run->tokenizer, info, max_length, &run->data);
-    clora_inspected_adapter_finish(&adapter);
+    clora_inspected_adapter_free(adapter);
     return status;
 }
 
 /* The data before the weights: a mistake in it shows at once. */
 static int load(eval_run *run, const eval_args *args, int *max_length) {
-    const clora_model_options options = model_args_options(&args->model);
-    clora_memory_plan plan;
-    clora_model_info info;
+    clora_model_plan_options options = model_args_plan(&args->model);
+    clora_memory_plan plan = CLORA_MEMORY_PLAN_INIT;
+    clora_model_info info = CLORA_MODEL_INFO_INIT;
 
+    options.batch_size = args->data.batch_size;
     progress_phase(run->cli->quiet, "loading %s", args->path);
     if (cli_context_create(&run->context, run->cli) != CLORA_OK ||
-        clora_model_plan(&plan, &info, run->context, args->path, &options, 1, args->data.batch_size, 1) != CLORA_OK ||
+        clora_model_plan(&plan, &info, run->context, args->path, &options) != CLORA_OK ||
         clora_tokenizer_load(&run->tokenizer, args->path) != CLORA_OK)
         return cli_fail_library(run->cli);
     model_note_head(run->cli, args->path, info.own_head);
@@ -147,7 +148,7 @@ static int load(eval_run *run, const eval_args *args, int *max_length) {
         status = load_data(run, args, &info, *max_length);
     if (status != CLI_DONE)
         return status;
-    if (clora_model_load(&run->model, run->context, args->path, &options) != CLORA_OK)
+    if (model_args_load(&run->model, run->cli, run->context, args->path, &args->model) != CLORA_OK)
         return cli_fail_library(run->cli);
     if (args->reference && clora_adapter_load(&run->reference, run->model, args->reference) != CLORA_OK)
         return cli_fail_library(run->cli);
@@ -165,20 +166,28 @@ static clora_status evaluate_preferences(eval_run *run, const eval_args *args) {
     return clora_evaluate_preferences(&run->result, &run->rewards, run->model, run->adapter, run->data, &options);
 }
 
+static clora_status evaluate_targets(eval_run *run, const eval_args *args, int max_length) {
+    clora_evaluate_options options = CLORA_EVALUATE_OPTIONS_INIT;
+
+    options.batch_size = args->data.batch_size;
+    options.pack = args->data.pack;
+    options.max_length = args->data.pack ? max_length : 0;
+    options.progress = show_progress;
+    options.user = run;
+    return clora_evaluate(&run->result, run->model, run->adapter, run->data, &options);
+}
+
 static int evaluate(eval_run *run, const eval_args *args, int max_length) {
-    progress_begin(&run->bar, (int64_t)clora_dataset_get_stats(run->data).sequences, 0, run->cli->quiet);
+    progress_begin(&run->bar, (int64_t)clora_dataset_get_stats(run->data)->sequences, 0, run->cli->quiet);
     progress_update(&run->bar, 0, "compiling kernels");
     const clora_status status =
-        is_of_preferences(args)
-            ? evaluate_preferences(run, args)
-            : clora_evaluate(&run->result, run->model, run->adapter, run->data, args->data.batch_size, args->data.pack,
-                             args->data.pack ? max_length : 0, show_progress, run);
+        is_of_preferences(args) ? evaluate_preferences(run, args) : evaluate_targets(run, args, max_length);
     progress_end(&run->bar);
     return status == CLORA_OK ? CLI_DONE : cli_fail_library(run->cli);
 }
 
 static int report_labels(const eval_run *run) {
-    const clora_eval_result *r = &run->result;
+    const clora_evaluate_result *r = &run->result;
 
     if (run->cli->json)
         return json_print(run->cli, json_pack("{s:o, s:o, s:o, s:I, s:o}", "loss", json_number(r->loss), "accuracy",
@@ -193,16 +202,16 @@ static int report_labels(const eval_run *run) {
 
 /* ORPO's rewards are no ratios; a pair's accuracy and KTO's divergence are not of all. */
 static int report_preferences(const eval_run *run) {
-    const clora_eval_result *r = &run->result;
+    const clora_evaluate_result *r = &run->result;
     const clora_rewards *w = &run->rewards;
 
     if (run->cli->json)
-        return json_print(run->cli, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "loss",
-                                              json_number(r->loss), "rewards/chosen", json_float(w->chosen),
-                                              "rewards/rejected", json_float(w->rejected), "rewards/margins",
-                                              json_float(w->margin), "rewards/accuracies", json_float(w->accuracy),
-                                              "kl", json_float(w->kl), "tokens", (json_int_t)r->learnt, "sequences",
-                                              (json_int_t)r->sequences, "seconds", json_number(r->seconds)));
+        return json_print(
+            run->cli, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "loss", json_number(r->loss),
+                                "rewards/chosen", json_float(w->chosen), "rewards/rejected", json_float(w->rejected),
+                                "rewards/margins", json_float(w->margin), "rewards/accuracies", json_float(w->accuracy),
+                                "kl", json_float(w->kl), "tokens", (json_int_t)r->target_tokens, "sequences",
+                                (json_int_t)r->sequences, "seconds", json_number(r->seconds)));
     printf("loss        %s\n", text_number(r->loss));
     printf("rewards     chosen %s, rejected %s, margin %s\n", text_number((double)w->chosen),
            text_number((double)w->rejected), text_number((double)w->margin));
@@ -212,12 +221,12 @@ static int report_preferences(const eval_run *run) {
     if (!isnan(w->kl))
         printf("divergence  %s nats of an answer to another prompt\n", text_number((double)w->kl));
     printf("data        %s, %s, in %s\n", text_amount(r->sequences, "answer", "answers"),
-           text_amount(r->learnt, "token", "tokens"), text_duration(r->seconds));
+           text_amount(r->target_tokens, "token", "tokens"), text_duration(r->seconds));
     return CLI_DONE;
 }
 
 static int report(const eval_run *run, const eval_args *args) {
-    const clora_eval_result *r = &run->result;
+    const clora_evaluate_result *r = &run->result;
 
     if (is_of_preferences(args))
         return report_preferences(run);
@@ -225,15 +234,16 @@ static int report(const eval_run *run, const eval_args *args) {
         return report_labels(run);
 
     if (run->cli->json)
-        return json_print(run->cli, json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "loss", json_number(r->loss),
-                                              "perplexity", json_number(r->perplexity), "accuracy",
-                                              json_number(r->accuracy), "tokens", (json_int_t)r->learnt, "sequences",
-                                              (json_int_t)r->sequences, "seconds", json_number(r->seconds)));
+        return json_print(run->cli,
+                          json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "loss", json_number(r->loss), "perplexity",
+                                    json_number(r->perplexity), "accuracy", json_number(r->accuracy), "tokens",
+                                    (json_int_t)r->target_tokens, "sequences", (json_int_t)r->sequences, "seconds",
+                                    json_number(r->seconds)));
     printf("loss        %s per target token\n", text_number(r->loss));
     printf("perplexity  %s\n", text_number(r->perplexity));
     printf("accuracy    %s of the target tokens\n", text_percent(r->accuracy, 1));
     printf("data        %s, %s, in %s\n", text_amount(r->sequences, "sequence", "sequences"),
-           text_amount(r->learnt, "target token", "target tokens"), text_duration(r->seconds));
+           text_amount(r->target_tokens, "target token", "target tokens"), text_duration(r->seconds));
     return CLI_DONE;
 }
 
@@ -257,7 +267,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     opt_group groups[GROUPS] = {{.heading = "Data", .options = data_options, .values = &args.data},
                                 {.heading = "Model", .options = model_part, .values = &args},
                                 {.heading = "Objective", .options = objective_part, .values = &args}};
-    eval_run work = {.cli = cli};
+    eval_run work = {.cli = cli, .result = CLORA_EVALUATE_RESULT_INIT, .rewards = CLORA_REWARDS_INIT};
     int max_length = 0;
     int status = opt_parse(cli, groups, GROUPS, names, 1, paths, argc, argv);
 

@@ -61,7 +61,7 @@ static int show_progress(void *user, int64_t done, int64_t total) {
     return table->interrupted;
 }
 
-static void print_row(void *user, const char *kind, const clora_merge_report *report) {
+static void print_row(void *user, const char *kind, const clora_merge_result *report) {
     merge_table *table = user;
 
     if (table->cli->json || table->cli->quiet)
@@ -73,7 +73,7 @@ static void print_row(void *user, const char *kind, const clora_merge_report *re
     fflush(stdout);
 }
 
-static int report_json(const cli_state *cli, const char *out, const clora_merge_report *report) {
+static int report_json(const cli_state *cli, const char *out, const clora_merge_result *report) {
     json_t *object =
         json_pack("{s:o, s:i, s:o, s:o}", "out", json_path(out), "modules", report->modules, "max_change",
                   json_number(report->max_change), "max_rounding_error", json_number(report->max_rounding_error));
@@ -99,7 +99,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     opt_group groups[] = {{.heading = "Output", .options = options, .values = &args}};
     merge_table table = {.cli = cli};
     clora_merge_options how = CLORA_MERGE_OPTIONS_INIT;
-    clora_merge_report report;
+    clora_merge_result report = CLORA_MERGE_RESULT_INIT;
     const int status = opt_parse(cli, groups, 1, names, 1, paths, argc, argv);
 
     if (status != OPT_GO_ON)
@@ -113,7 +113,7 @@ static int run(cli_state *cli, int argc, char **argv) {
     how.dtype = args.dtype - 1;
     interrupt_watch("\nclora merge: interrupted; removing what was written (once more: end at once)\n");
     progress_phase(cli->quiet, "reading %s", paths[0]);
-    const clora_status merged = clora_merge_with(paths[0], adapter, args.out, &how, &report);
+    const clora_status merged = clora_merge(paths[0], adapter, args.out, &how, &report);
     progress_end(&table.bar);
     if (table.interrupted) {
         cli_fail(cli, "interrupted; nothing is left in %s", args.out);

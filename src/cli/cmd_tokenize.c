@@ -136,18 +136,18 @@ static int tokenize_chat(void *user, const char *where, const char *row, size_t 
     const tokenize_job *job = user;
     clora_chat_options options = CLORA_CHAT_OPTIONS_INIT;
     json_t *target = json_array();
-    clora_chat_text text;
+    clora_chat_text *text;
 
     options.generation_prompt = job->args->generation_prompt;
     if (clora_chat_encode(&text, job->chat, job->tokenizer, row, size, &options) != CLORA_OK) {
         json_decref(target);
         return cli_fail(job->cli, "%s%s", where, clora_last_error());
     }
-    for (size_t i = 0; i < text.count; i++)
-        json_push(&target, json_integer(text.learnt[i]));
-    const int status = json_print(job->cli, json_pack("{s:o, s:o, s:o}", "text", json_stringn(text.text, text.size),
-                                                      "ids", json_ids(text.ids, text.count), "target", target));
-    clora_chat_text_finish(&text);
+    for (size_t i = 0; i < text->count; i++)
+        json_push(&target, json_integer(text->target[i]));
+    const int status = json_print(job->cli, json_pack("{s:o, s:o, s:o}", "text", json_stringn(text->text, text->size),
+                                                      "ids", json_ids(text->ids, text->count), "target", target));
+    clora_chat_text_free(text);
     return status;
 }
 
@@ -200,9 +200,9 @@ static int work_on_rows(const tokenize_job *job, const char *model) {
     row_template_finish(&template);
     if (status == CLI_DONE)
         status = print_rows(job, data);
-    if (status == CLI_DONE && clora_dataset_get_stats(data).skipped > 0)
+    if (status == CLI_DONE && clora_dataset_get_stats(data)->skipped > 0)
         cli_note(job->cli, "%s: %s no target token: skipped", job->args->jsonl,
-                 text_amount(clora_dataset_get_stats(data).skipped, "row has", "rows have"));
+                 text_amount(clora_dataset_get_stats(data)->skipped, "row has", "rows have"));
     clora_dataset_free(data);
     return status;
 }

@@ -52,7 +52,7 @@ static clora_status add_ids(dataset_builder *builder, const clora_chat_text *tex
     if (!labels)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a conversation");
     for (size_t i = 0; i < n; i++)
-        labels[i] = text->learnt[i] || builder->options.learn_context ? text->ids[i] : -1;
+        labels[i] = text->target[i] || builder->options.learn_context ? text->ids[i] : -1;
     TRY(dataset_push(dataset, text->ids, labels, n));
     TRY(dataset_close_sequence(dataset, &learnt));
     dataset->stats.truncated_targets += n < text->count;
@@ -97,6 +97,6 @@ clora_status dataset_add_chat(dataset_builder *builder, const json_t *object, si
     TRY(dataset_encode_chat(&text, builder, object, &options, line));
     TRY(add_ids(builder, &text, line));
 done:
-    clora_chat_text_finish(&text);
+    chat_text_finish(&text);
     return status;
 }

@@ -7,7 +7,7 @@
 #include "data/dataset.h"
 
 /* A row as text and ids by the builder's chat template, which it must have. *out is the caller's to give to
- * clora_chat_text_finish(), also after an error. */
+ * chat_text_finish(), also after an error. */
 clora_status dataset_encode_chat(clora_chat_text *out, dataset_builder *builder, const json_t *row,
                                  const clora_chat_options *options, size_t line);
 

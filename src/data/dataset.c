@@ -75,7 +75,7 @@ static int32_t largest(int32_t a, int32_t b) {
 static void count_sequence(clora_dataset_stats *stats, const int32_t *ids, const int32_t *labels, size_t n) {
     for (size_t i = 0; i < n; i++) {
         stats->largest_id = largest(stats->largest_id, largest(ids[i], labels[i]));
-        stats->learnt += labels[i] >= 0;
+        stats->target_tokens += labels[i] >= 0;
     }
     stats->sequences++;
     stats->tokens += (int64_t)n;
@@ -173,6 +173,7 @@ clora_status clora_dataset_from_ids(clora_dataset **out, const int32_t *ids, con
         TRY(add_own(dataset, ids + at, labels ? labels + at : NULL, lengths[i]));
         at += (size_t)lengths[i];
     }
+    dataset_complete(dataset);
     *out = dataset;
     dataset = NULL;
 done:
@@ -194,14 +195,14 @@ size_t clora_dataset_count(const clora_dataset *dataset) {
     return dataset ? dataset->count : 0;
 }
 
-clora_dataset_stats clora_dataset_get_stats(const clora_dataset *dataset) {
-    clora_dataset_stats stats;
+void dataset_complete(clora_dataset *dataset) {
+    dataset->stats.longest_row = dataset_is_preference(dataset) ? answers_longest_row(dataset) : dataset->stats.longest;
+}
 
-    if (!dataset)
-        return (clora_dataset_stats){0};
-    stats = dataset->stats;
-    stats.longest_row = dataset_is_preference(dataset) ? answers_longest_row(dataset) : stats.longest;
-    return stats;
+const clora_dataset_stats *clora_dataset_get_stats(const clora_dataset *dataset) {
+    static const clora_dataset_stats none;
+
+    return dataset ? &dataset->stats : &none;
 }
 
 int clora_dataset_sequence(const clora_dataset *dataset, size_t i, const int32_t **ids, const int32_t **labels) {

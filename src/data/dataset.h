@@ -71,6 +71,9 @@ clora_status clora_loader_next(clora_loader *loader, const clora_batch **batch);
 /* Of the epoch that the loader is in: with pack and shuffle, epochs may differ. */
 size_t clora_loader_batches_per_epoch(const clora_loader *loader);
 
+/* Of any epoch, those that come again too. */
+size_t clora_loader_sequences_per_epoch(const clora_loader *loader);
+
 /* ---- Making a dataset of pairs (pairs.c), for its readers ---- */
 
 /* What a data file holds, in characters (code points): known without a tokenizer. */

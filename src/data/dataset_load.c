@@ -303,6 +303,7 @@ clora_status clora_dataset_load_files(clora_dataset **out, const clora_data_file
     TRY(check_weights(files, count, builder.options.kind));
     builder.path = files[0].path;
     TRY(load_files(&builder, files, count));
+    dataset_complete(builder.dataset);
     *out = builder.dataset;
     builder.dataset = NULL;
 done:

@@ -86,6 +86,9 @@ clora_status dataset_sort_labels(clora_dataset *dataset);
 /* The sequence is whole. One without learnt ids is taken out again: *learnt says so. */
 clora_status dataset_close_sequence(clora_dataset *dataset, size_t *learnt);
 
+/* All sequences are there: what depends on all of them is put into the stats. */
+void dataset_complete(clora_dataset *dataset);
+
 /* One that is whole in another dataset, from whose values it comes. */
 clora_status dataset_share_sequence(clora_dataset *dataset, const clora_dataset *whole, size_t i);
 

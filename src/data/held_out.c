@@ -119,7 +119,7 @@ static void keep_counts(clora_dataset *rest, const clora_dataset *d) {
     rest->stats = d->stats;
     rest->stats.sequences = own.sequences;
     rest->stats.tokens = own.tokens;
-    rest->stats.learnt = own.learnt;
+    rest->stats.target_tokens = own.target_tokens;
     rest->stats.longest = own.longest;
     rest->stats.largest_id = own.largest_id;
 }
@@ -156,6 +156,8 @@ clora_status clora_dataset_split(clora_dataset **rest, clora_dataset **held, con
     if (!(share > 0 && share < 1))
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a share of %g to hold out; it is above 0 and below 1", share));
     TRY(split(side, dataset, share, seed));
+    dataset_complete(side[0]);
+    dataset_complete(side[1]);
     *rest = side[0];
     *held = side[1];
 done:

@@ -50,7 +50,7 @@ static void start_epoch(clora_loader *loader, uint32_t epoch) {
 }
 
 static clora_status check(clora_loader_options *options, const clora_dataset *dataset) {
-    const int longest = clora_dataset_get_stats(dataset).longest;
+    const int longest = clora_dataset_get_stats(dataset)->longest;
 
     if (options->batch_size < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", options->batch_size);
@@ -65,7 +65,7 @@ static clora_status check(clora_loader_options *options, const clora_dataset *da
 }
 
 static clora_status allocate(clora_loader *loader) {
-    const int longest = clora_dataset_get_stats(loader->dataset).longest;
+    const int longest = clora_dataset_get_stats(loader->dataset)->longest;
     const size_t width =
         (size_t)(loader->options.pack ? loader->options.max_length : longest) + (size_t)loader->options.prompt;
     const size_t wanted = (size_t)loader->options.batch_size;
@@ -120,6 +120,10 @@ void clora_loader_free(clora_loader *loader) {
     free(loader->batch.last);
     shared_let_go(&loader->dataset->shared);
     free(loader);
+}
+
+size_t clora_loader_sequences_per_epoch(const clora_loader *loader) {
+    return loader->draws.count;
 }
 
 size_t clora_loader_batches_per_epoch(const clora_loader *loader) {

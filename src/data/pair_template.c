@@ -99,7 +99,7 @@ static clora_status write_question(text_buffer *out, const dataset_builder *buil
     TRY(chat_encode(&text, builder->options.chat, NULL, row, &options));
     TRY(text_append(out, text.text, text.size));
 done:
-    clora_chat_text_finish(&text);
+    chat_text_finish(&text);
     json_decref(row);
     return status;
 }

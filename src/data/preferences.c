@@ -51,7 +51,7 @@ static clora_status encode_messages(dataset_builder *builder, const json_t *row,
     *out = (text_ids){text.ids, text.count, -1, -1};
     text.ids = NULL;
 done:
-    clora_chat_text_finish(&text);
+    chat_text_finish(&text);
     json_decref(pair);
     return status;
 }

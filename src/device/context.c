@@ -180,7 +180,9 @@ clora_status clora_context_finish(clora_context *context) {
 }
 
 const clora_device_info *clora_context_device(const clora_context *context) {
-    return context ? &context->info : NULL;
+    static const clora_device_info none;
+
+    return context ? &context->info : &none;
 }
 
 cl_command_queue clora_context_queue(const clora_context *context) {

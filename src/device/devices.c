@@ -244,24 +244,29 @@ done:
     return status;
 }
 
-clora_status clora_devices_list(clora_device_info **out, int *count) {
+clora_status clora_devices_list(const clora_device_info ***out, size_t *count) {
+    clora_device_info *infos = NULL;
     device_entry *entries = NULL;
+    clora_status status = CLORA_OK;
+    int found = 0;
 
     NEED(out);
     *out = NULL;
     NEED(count);
-    const clora_status status = list_devices(&entries, count);
-    if (status != CLORA_OK || *count == 0)
-        return status;
-    *out = alloc_array((size_t)*count, sizeof(**out));
-    if (!*out) {
-        free(entries);
-        return clora_fail(CLORA_ERROR_MEMORY, "no memory for %d devices", *count);
-    }
-    for (int i = 0; i < *count; i++)
-        (*out)[i] = entries[i].info;
+    *count = 0;
+    TRY(list_devices(&entries, &found));
+    infos = alloc_array((size_t)found, sizeof(*infos));
+    for (int i = 0; infos && i < found; i++)
+        infos[i] = entries[i].info;
+    if (infos)
+        *out = alloc_list(infos, (size_t)found, sizeof(*infos));
+    if (found > 0 && !*out)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for %d devices", found));
+    *count = (size_t)found;
+done:
+    free(infos);
     free(entries);
-    return CLORA_OK;
+    return status;
 }
 
 /* "0 'pthread-haswell' (cpu), 1 'Oclgrind' (cpu)" for messages. */

@@ -20,6 +20,7 @@ struct profile {
     struct pulse *pulse; /* the context's */
     clora_profile_entry *entry;
     size_t count, capacity;
+    const clora_profile_entry **told; /* (count) when they were last asked for */
 };
 
 static clora_profile_entry *entry_of(profile *p, const char *kernel) {
@@ -69,6 +70,7 @@ void profile_free(profile *p) {
         return;
     drain(p);
     free(p->entry);
+    free(p->told);
     free(p);
 }
 
@@ -104,7 +106,7 @@ static int by_time(const void *a, const void *b) {
     return x->seconds < y->seconds ? 1 : x->seconds > y->seconds ? -1 : strcmp(x->kernel, y->kernel);
 }
 
-const clora_profile_entry *clora_context_profile_read(clora_context *context, int *count) {
+const clora_profile_entry *const *clora_context_profile_read(clora_context *context, size_t *count) {
     profile *p = context ? context->profile : NULL;
 
     if (count)
@@ -113,8 +115,12 @@ const clora_profile_entry *clora_context_profile_read(clora_context *context, in
         return NULL;
     drain(p);
     qsort(p->entry, p->count, sizeof(*p->entry), by_time);
-    *count = (int)p->count;
-    return p->entry;
+    free(p->told);
+    p->told = alloc_array(p->count, sizeof(*p->told));
+    for (size_t i = 0; p->told && i < p->count; i++)
+        p->told[i] = &p->entry[i];
+    *count = p->told ? p->count : 0;
+    return p->told;
 }
 
 void clora_context_profile_reset(clora_context *context) {

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "base/options.h"
 #include "device/buffer.h"
 #include "device/fork.h"
 #include "device/opencl.h"
@@ -118,34 +119,38 @@ clora_status tensor_new(clora_tensor **out, clora_context *context, clora_dtype 
     return create(out, context, dtype, 2, (int[]){rows, cols});
 }
 
-clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context, cl_mem buffer, size_t offset,
-                                      clora_dtype dtype, int ndim, const int *shape, int stride) {
+clora_status clora_tensor_from_opencl(clora_tensor **out, clora_context *context, cl_mem buffer,
+                                      const clora_tensor_layout *layout) {
+    clora_tensor_layout all = CLORA_TENSOR_LAYOUT_INIT;
     clora_status status = CLORA_OK;
     size_t bytes, end, size = 0;
     cl_context owner = NULL;
-    clora_tensor *t;
+    clora_tensor *t = NULL;
 
     NEED(out);
     *out = NULL;
     NEED(context);
     NEED(buffer);
-    NEED(shape);
+    NEED(layout);
+    TRY(OPTIONS_TAKE(all, layout));
+    if (!all.shape)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_tensor_from_opencl: a layout without a shape"));
     t = calloc(1, sizeof(*t));
     if (!t)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a tensor"));
     if (clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof(size), &size, NULL) != CL_SUCCESS ||
         clGetMemObjectInfo(buffer, CL_MEM_CONTEXT, sizeof(owner), &owner, NULL) != CL_SUCCESS || owner != context->cl)
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_tensor_from_opencl: not a buffer of this OpenCL context"));
-    TRY(describe(t, &bytes, dtype, ndim, shape, stride));
-    if (offset % dtype_size(dtype) != 0)
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_tensor_from_opencl: offset %zu is not a multiple of %zu", offset,
-                       dtype_size(dtype)));
-    if (!size_add(offset, bytes, &end) || end > size)
+    TRY(describe(t, &bytes, all.dtype, all.ndim, all.shape, all.stride));
+    if (all.offset % dtype_size(all.dtype) != 0)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "clora_tensor_from_opencl: offset %zu is not a multiple of %zu",
+                       all.offset, dtype_size(all.dtype)));
+    if (!size_add(all.offset, bytes, &end) || end > size)
         TRY(clora_fail(CLORA_ERROR_SHAPE,
                        "clora_tensor_from_opencl: %s reaches %zu bytes past offset %zu; the buffer has %zu",
-                       tensor_shape_text(t), bytes, offset, size));
+                       tensor_shape_text(t), bytes, all.offset, size));
     t->context = context;
-    t->offset = offset / dtype_size(dtype);
+    t->offset = all.offset / dtype_size(all.dtype);
     t->buffer = buffer;
     clRetainMemObject(buffer);
     shared_hold(&context->shared);

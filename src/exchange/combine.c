@@ -242,13 +242,15 @@ static clora_status check_options(const clora_combine_options *o) {
 }
 
 clora_status clora_adapter_combine(const char *const *directories, const float *weights, size_t count, const char *out,
-                                   const clora_combine_options *options, clora_combine_report *report) {
+                                   const clora_combine_options *options, clora_combine_result *report) {
     clora_combine_options all = CLORA_COMBINE_OPTIONS_INIT;
     clora_status status = CLORA_OK;
 
     NEED(directories);
     NEED(weights);
     NEED(out);
+    if (report)
+        TRY(RESULT_BEGIN(report));
     TRY(OPTIONS_TAKE(all, options));
     combination c = {.directory = directories, .weight = weights, .options = &all, .count = count};
     if (count < 1)
@@ -262,9 +264,10 @@ clora_status clora_adapter_combine(const char *const *directories, const float *
     c.out.settings = json_incref(c.list[0].settings);
     TRY(term_settings(&c.out, 0, alike));
     TRY(peft_terms_write(&c.out, out, (clora_dtype)all.dtype));
-    if (report)
-        *report = (clora_combine_report){(int)c.out.count, term_list_rank(&c.out),
-                                         c.share.whole > 0 ? sqrt(c.share.lost / c.share.whole) : 0};
+    const clora_combine_result made = {.modules = (int)c.out.count,
+                                       .rank = term_list_rank(&c.out),
+                                       .lost = c.share.whole > 0 ? sqrt(c.share.lost / c.share.whole) : 0};
+    RESULT_GIVE(report, made);
 done:
     for (size_t i = 0; c.list && i < count; i++)
         term_list_finish(&c.list[i]);

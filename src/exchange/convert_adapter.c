@@ -37,7 +37,7 @@ done:
 }
 
 static clora_status convert(const char *adapter, const char *out, const clora_convert_options *options,
-                            clora_convert_report *report) {
+                            clora_convert_result *report) {
     clora_status status = CLORA_OK;
     const int from = format_of(adapter);
     term_list list = {.count = 0};
@@ -47,22 +47,24 @@ static clora_status convert(const char *adapter, const char *out, const clora_co
     TRY(read_base(&base, options->model));
     TRY(formats[from]->read(&list, adapter, &base));
     TRY(formats[options->to]->write(&folded, &list, out, &base, (clora_dtype)options->dtype));
-    if (report)
-        *report = (clora_convert_report){(clora_format)from, (int)list.count, folded};
+    const clora_convert_result made = {.from = (clora_format)from, .modules = (int)list.count, .folded = folded};
+    RESULT_GIVE(report, made);
 done:
     term_list_finish(&list);
     return status;
 }
 
 clora_status clora_adapter_convert(const char *adapter, const char *out, const clora_convert_options *options,
-                                   clora_convert_report *report) {
+                                   clora_convert_result *report) {
     clora_convert_options all = CLORA_CONVERT_OPTIONS_INIT;
 
     NEED(adapter);
     NEED(out);
-    const clora_status known = OPTIONS_TAKE(all, options);
-    if (known != CLORA_OK)
-        return known;
+    clora_status status = report ? RESULT_BEGIN(report) : CLORA_OK;
+    if (status == CLORA_OK)
+        status = OPTIONS_TAKE(all, options);
+    if (status != CLORA_OK)
+        return status;
     if ((int)all.to < 0 || (int)all.to >= FORMATS)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no format with number %d", (int)all.to);
     if (all.dtype < CLORA_DTYPE_F32 || all.dtype > CLORA_DTYPE_BF16)

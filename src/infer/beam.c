@@ -37,6 +37,7 @@ typedef struct search {
     clora_session *session;
     const clora_tokenizer *tokenizer;
     const clora_prompt *prompt;
+    int given; /* ids of the prompt */
     int beams, ngram;
     float length_penalty;
     const char *const *stop; /* texts, NULL-terminated, or NULL */
@@ -81,7 +82,7 @@ static int most_candidates(const search *s) {
 }
 
 static clora_status allocate(search *s) {
-    const size_t beams = (size_t)s->beams, length = (size_t)s->prompt->count + (size_t)s->room;
+    const size_t beams = (size_t)s->beams, length = (size_t)s->given + (size_t)s->room;
 
     s->most = most_candidates(s);
     s->logits = alloc_array(beams * (size_t)s->vocab, sizeof(*s->logits));
@@ -114,7 +115,7 @@ static void release(search *s) {
 /* beam `to` = another with an id after it */
 static void extend(const search *s, beam *to, const candidate *c) {
     const beam *from = &s->now[c->beam];
-    const int count = s->prompt->count + from->count;
+    const int count = s->given + from->count;
 
     memcpy(to->ids, from->ids, (size_t)count * sizeof(*to->ids));
     to->ids[count] = c->id;
@@ -149,8 +150,8 @@ static float log_sum_exp(const float *x, int n) {
 /* Whether a candidate's last id completes a stop text. */
 static clora_status completes_stop(bool *out, search *s, const candidate *c) {
     const beam *from = &s->now[c->beam];
-    const int end = s->prompt->count + from->count; /* where the id goes */
-    const int text = end + 1 - s->stop_ids > s->prompt->count ? end + 1 - s->stop_ids : s->prompt->count;
+    const int end = s->given + from->count; /* where the id goes */
+    const int text = end + 1 - s->stop_ids > s->given ? end + 1 - s->stop_ids : s->given;
     const int begin = text > BEFORE ? text - BEFORE : 0;
     output found = {.stop = s->stop};
     clora_status status = CLORA_OK;
@@ -173,7 +174,7 @@ static clora_status propose_all(search *s) {
         float *logits = s->logits + (size_t)from->sequence * (size_t)s->vocab;
         TRY(sampler_check(logits, s->vocab));
         const float sum = log_sum_exp(logits, s->vocab);
-        ngram_ban(logits, from->ids, (size_t)(s->prompt->count + from->count), s->ngram);
+        ngram_ban(logits, from->ids, (size_t)(s->given + from->count), s->ngram);
         for (int id = 0; id < s->vocab; id++)
             if (logits[id] > -INFINITY)
                 propose(s, (candidate){.score = logits[id] - sum + from->score, .beam = b, .id = id});
@@ -265,7 +266,7 @@ static clora_status run_step(search *s) {
         s->last[i] = SESSION_IDLE;
     for (int i = 0; i < s->running; i++) {
         const beam *b = &s->now[i];
-        s->last[b->sequence] = b->ids[s->prompt->count + b->count - 1];
+        s->last[b->sequence] = b->ids[s->given + b->count - 1];
     }
     return session_step(s->session, &s->session->select, s->logits, s->last, s->beams);
 }
@@ -276,9 +277,9 @@ static clora_status find(search *s, double *prefilled) {
 
     TRY(allocate(s));
     clora_session_reset(s->session);
-    memcpy(s->now[0].ids, prompt->ids, (size_t)prompt->count * sizeof(*prompt->ids));
+    memcpy(s->now[0].ids, prompt->ids, (size_t)s->given * sizeof(*prompt->ids));
     s->running = 1;
-    TRY(session_prefill(s->session, &s->session->select, 0, s->logits, prompt->ids, prompt->count));
+    TRY(session_prefill(s->session, &s->session->select, 0, s->logits, prompt->ids, s->given));
     *prefilled = clock_seconds();
     for (;;) {
         TRY(propose_all(s));
@@ -294,20 +295,20 @@ done:
 }
 
 static clora_status take_best(clora_generation *out, const search *s) {
-    const int prompt = s->prompt->count;
+    const int prompt = s->given;
     output text = {.stop = s->stop};
     clora_status status = CLORA_OK;
 
-    out->count = s->done_count > 0 ? s->done[0].count : 0;
-    out->ids = alloc_array((size_t)out->count, sizeof(*out->ids));
+    out->count = s->done_count > 0 ? (size_t)s->done[0].count : 0;
+    out->ids = alloc_array(out->count, sizeof(*out->ids));
     if (!out->ids)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a text"));
     if (out->count > 0)
-        memcpy(out->ids, s->done[0].ids + prompt, (size_t)out->count * sizeof(*out->ids));
+        memcpy(out->ids, s->done[0].ids + prompt, out->count * sizeof(*out->ids));
     const bool ended = out->count > 0 && text_ends(s->session->model, s->tokenizer, out->ids[out->count - 1]);
     TRY(beam_text(&text, s->session->model, s->tokenizer, out->count > 0 ? s->done[0].ids : s->prompt->ids, prompt,
-                  prompt + out->count));
-    out->stop = ended ? "eos" : text.stopped ? "text" : "length";
+                  prompt + (int)out->count));
+    out->stop = ended ? CLORA_STOP_EOS : text.stopped ? CLORA_STOP_TEXT : CLORA_STOP_LENGTH;
     out->text = text.text;
     out->size = text.size;
     text.text = NULL;
@@ -319,10 +320,11 @@ done:
 clora_status beam_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
                            const clora_prompt *prompt, const clora_generate_options *o) {
     const int capacity = session->cache.capacity - adapter_past(session->select.adapter);
-    const int room = capacity - prompt->count + 1; /* the last id needs no place in the cache */
+    const int given = (int)prompt->count, room = capacity - given + 1; /* the last id needs no place in the cache */
     search s = {.session = session,
                 .tokenizer = tokenizer,
                 .prompt = prompt,
+                .given = given,
                 .beams = o->beams,
                 .ngram = o->sample->no_repeat_ngram,
                 .length_penalty = o->length_penalty,

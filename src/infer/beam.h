@@ -3,8 +3,7 @@
 
 #include "model/session.h"
 
-/* clora_generate() with several beams: in the session's first sequences, for a prompt that fits. After a failure too,
- * out, zero before, is to be finished. */
+/* clora_generate() with several beams: in the session's first sequences, for a prompt that fits. out is zero before. */
 clora_status beam_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
                            const clora_prompt *prompt, const clora_generate_options *options);
 

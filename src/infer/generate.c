@@ -12,13 +12,11 @@ typedef struct run {
     clora_generate_options options;
     clora_sample_options sample; /* of options */
     const clora_prompt *prompts;
-    int count, next; /* prompts, and those begun */
-    int *prompt;     /* of each slot: its number */
-    clora_generation *out;
-    clora_text_callback on_text; /* of a single prompt */
-    clora_generation_callback on_end;
-    void *user;
-    bool stopped; /* by on_text or on_end */
+    size_t count, next; /* prompts, and those begun */
+    size_t *prompt;     /* of each slot: its number */
+    clora_generation **out;
+    bool is_single; /* options.callback hears its text; of a batch options.ended hears of each text */
+    bool stopped;   /* by either */
 } run;
 
 /* What fits into a sequence of the session after what its adapter has before it. */
@@ -27,11 +25,11 @@ static clora_status check(const run *r, const clora_session *session) {
 
     if (r->options.max_tokens < 0)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d tokens to generate", r->options.max_tokens);
-    for (int i = 0; i < r->count; i++) {
+    for (size_t i = 0; i < r->count; i++) {
         if (r->prompts[i].count < 1 || !r->prompts[i].ids)
             return clora_fail(CLORA_ERROR_ARGUMENT, "a prompt needs at least one token");
-        if (r->prompts[i].count > capacity)
-            return clora_fail(CLORA_ERROR_ARGUMENT, "the prompt has %d tokens; the session holds %d",
+        if (capacity < 0 || r->prompts[i].count > (size_t)capacity)
+            return clora_fail(CLORA_ERROR_ARGUMENT, "the prompt has %zu tokens; the session holds %d",
                               r->prompts[i].count, capacity);
     }
     return beam_check(session, &r->options);
@@ -42,42 +40,39 @@ static void cancel_all(run *r) {
         clora_request_free(r->engine.slot[i]);
 }
 
-static const char *finish_name(clora_finish finish) {
-    switch (finish) {
-    case CLORA_FINISH_EOS: return "eos";
-    case CLORA_FINISH_TEXT: return "text";
-    case CLORA_FINISH_CANCELLED: return "cancelled";
-    default: return "length";
-    }
-}
-
 /* A text and its ids become the caller's. */
-static clora_generation result_of(clora_request *r) {
-    const clora_generation result = {.text = r->output.text,
-                                     .size = r->output.size,
-                                     .ids = r->ids,
-                                     .count = (int)r->count,
-                                     .stop = finish_name(r->finish),
-                                     .prefill_seconds = r->prefilled - r->begun,
-                                     .decode_seconds = r->ended - r->prefilled};
-
+static void take_result(clora_generation *out, clora_request *r) {
+    *out = (clora_generation){.text = r->output.text,
+                              .size = r->output.size,
+                              .ids = r->ids,
+                              .count = r->count,
+                              .stop = r->finish,
+                              .prefill_seconds = r->prefilled - r->begun,
+                              .decode_seconds = r->ended - r->prefilled};
     r->output.text = NULL;
     r->ids = NULL;
-    return result;
+}
+
+static bool tell_text(const run *r, const char *text, size_t size) {
+    return r->is_single && r->options.callback && r->options.callback(r->options.user, text, size);
+}
+
+static bool tell_end(const run *r, size_t i) {
+    return !r->is_single && r->options.ended && r->options.ended(r->options.user, i, r->out[i]);
 }
 
 static int hear(void *user, clora_request *request, const char *text, size_t size) {
     run *r = user;
 
     if (size > 0) {
-        if (r->on_text && r->on_text(r->user, text, size))
+        if (tell_text(r, text, size))
             r->stopped = true;
         return r->stopped;
     }
-    if (request->finish != CLORA_FINISH_FAILED) {
-        const int prompt = r->prompt[request->slot];
-        r->out[prompt] = result_of(request);
-        if (r->on_end && r->on_end(r->user, prompt, &r->out[prompt])) {
+    if (request->finish != CLORA_STOP_FAILED) {
+        const size_t prompt = r->prompt[request->slot];
+        take_result(r->out[prompt], request);
+        if (tell_end(r, prompt)) {
             r->stopped = true;
             cancel_all(r);
         }
@@ -102,7 +97,7 @@ static clora_status admit(run *r) {
     while (r->next < r->count && clora_engine_free_slots(&r->engine) > 0) {
         const clora_prompt *p = &r->prompts[r->next];
         clora_request *request;
-        TRY(engine_admit(&request, &r->engine, p->ids, (size_t)p->count, &options));
+        TRY(engine_admit(&request, &r->engine, p->ids, p->count, &options));
         r->prompt[request->slot] = r->next++;
     }
 done:
@@ -113,13 +108,10 @@ done:
 static clora_status run_beams(run *r, clora_session *session, const clora_tokenizer *tokenizer) {
     clora_status status = CLORA_OK;
 
-    for (int i = 0; i < r->count && !r->stopped; i++) {
-        clora_generation *result = &r->out[i];
+    for (size_t i = 0; i < r->count && !r->stopped; i++) {
+        clora_generation *result = r->out[i];
         TRY(beam_generate(result, session, tokenizer, &r->prompts[i], &r->options));
-        if (r->on_text && result->size > 0)
-            r->stopped = r->on_text(r->user, result->text, result->size);
-        if (r->on_end && r->on_end(r->user, i, result))
-            r->stopped = true;
+        r->stopped = (result->size > 0 && tell_text(r, result->text, result->size)) || tell_end(r, i);
     }
 done:
     return status;
@@ -145,58 +137,69 @@ done:
     return status;
 }
 
+/* Nothing in them yet. */
+static clora_status make_results(run *r) {
+    for (size_t i = 0; i < r->count; i++)
+        if (!(r->out[i] = calloc(1, sizeof(*r->out[i]))))
+            return clora_fail(CLORA_ERROR_MEMORY, "no memory for a generation");
+    return CLORA_OK;
+}
+
+static void drop_results(run *r, bool all) {
+    for (size_t i = 0; i < r->count; i++)
+        if (all || r->out[i]->stop == CLORA_STOP_NONE) {
+            clora_generation_free(r->out[i]);
+            r->out[i] = NULL;
+        }
+}
+
 static clora_status run_all(run *r, const clora_generate_options *options, clora_session *session,
                             const clora_tokenizer *tokenizer) {
     clora_status status = CLORA_OK;
 
-    memset(r->out, 0, (size_t)r->count * sizeof(*r->out));
     TRY(OPTIONS_TAKE(r->options, options));
     TRY(OPTIONS_TAKE(r->sample, r->options.sample));
     r->options.sample = &r->sample;
     TRY(check(r, session));
+    TRY(make_results(r));
     TRY(r->options.beams > 1 ? run_beams(r, session, tokenizer) : run_engine(r, session, tokenizer));
 done:
-    for (int i = 0; status != CLORA_OK && i < r->count; i++)
-        clora_generation_free(&r->out[i]);
+    if (status != CLORA_OK || r->stopped)
+        drop_results(r, status != CLORA_OK);
     return status == CLORA_OK && r->stopped ? clora_fail(CLORA_CANCELLED, "generation was stopped") : status;
 }
 
-clora_status clora_generate(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
-                            const int32_t *prompt, int count, const clora_generate_options *options,
-                            clora_text_callback callback, void *user) {
+clora_status clora_generate(clora_generation **out, clora_session *session, const clora_tokenizer *tokenizer,
+                            const int32_t *prompt, size_t count, const clora_generate_options *options) {
     const clora_prompt one = {prompt, count};
     run r = {.options = CLORA_GENERATE_OPTIONS_INIT,
              .sample = CLORA_SAMPLE_OPTIONS_INIT,
              .prompts = &one,
              .count = 1,
              .out = out,
-             .on_text = callback,
-             .user = user};
+             .is_single = true};
 
     NEED(out);
+    *out = NULL;
     NEED(session);
     NEED(tokenizer);
     NEED(prompt);
     return run_all(&r, options, session, tokenizer);
 }
 
-clora_status clora_generate_batch(clora_generation *out, clora_session *session, const clora_tokenizer *tokenizer,
-                                  const clora_prompt *prompts, int count, const clora_generate_options *options,
-                                  clora_generation_callback callback, void *user) {
+clora_status clora_generate_batch(clora_generation **out, clora_session *session, const clora_tokenizer *tokenizer,
+                                  const clora_prompt *prompts, size_t count, const clora_generate_options *options) {
     run r = {.options = CLORA_GENERATE_OPTIONS_INIT,
              .sample = CLORA_SAMPLE_OPTIONS_INIT,
              .prompts = prompts,
              .count = count,
-             .out = out,
-             .on_end = callback,
-             .user = user};
+             .out = out};
 
     NEED(out);
+    memset(out, 0, count * sizeof(*out));
     NEED(session);
     NEED(tokenizer);
     NEED(prompts);
-    if (count < 0)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "%d prompts to continue", count);
     return run_all(&r, options, session, tokenizer);
 }
 
@@ -205,5 +208,5 @@ void clora_generation_free(clora_generation *generation) {
         return;
     free(generation->text);
     free(generation->ids);
-    *generation = (clora_generation){0};
+    free(generation);
 }

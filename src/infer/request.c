@@ -49,10 +49,10 @@ done:
 }
 
 /* It has no slot any more, and what there is of a text is all there will be. */
-static clora_status finish(clora_request *r, clora_finish how) {
-    const clora_status status = how == CLORA_FINISH_FAILED ? CLORA_OK : flush(r);
+static clora_status finish(clora_request *r, clora_stop_reason how) {
+    const clora_status status = how == CLORA_STOP_FAILED ? CLORA_OK : flush(r);
 
-    r->finish = status == CLORA_OK ? how : CLORA_FINISH_FAILED;
+    r->finish = status == CLORA_OK ? how : CLORA_STOP_FAILED;
     r->engine->slot[r->slot] = NULL;
     session_end(r->engine->session, r->slot);
     r->engine = NULL;
@@ -62,7 +62,7 @@ static clora_status finish(clora_request *r, clora_finish how) {
 }
 
 /* The same, and its callback hears of it, which may free it. */
-static clora_status finish_and_tell(clora_request *r, clora_finish how) {
+static clora_status finish_and_tell(clora_request *r, clora_stop_reason how) {
     const clora_status status = finish(r, how);
 
     if (r->callback)
@@ -192,20 +192,20 @@ done:
     return status;
 }
 
-static clora_finish judge(const clora_request *r, bool ends) {
+static clora_stop_reason judge(const clora_request *r, bool ends) {
     if (ends)
-        return CLORA_FINISH_EOS;
+        return CLORA_STOP_EOS;
     if (r->output.stopped)
-        return CLORA_FINISH_TEXT;
+        return CLORA_STOP_TEXT;
     if (r->output.cancelled)
-        return CLORA_FINISH_CANCELLED;
+        return CLORA_STOP_CANCELLED;
     if (r->count >= r->max_tokens)
-        return CLORA_FINISH_LENGTH;
-    return r->count >= r->room ? CLORA_FINISH_CAPACITY : CLORA_FINISH_RUNNING;
+        return CLORA_STOP_LENGTH;
+    return r->count >= r->room ? CLORA_STOP_CAPACITY : CLORA_STOP_NONE;
 }
 
 void request_fail(clora_request *r) {
-    finish_and_tell(r, CLORA_FINISH_FAILED);
+    finish_and_tell(r, CLORA_STOP_FAILED);
 }
 
 clora_status request_advance(clora_request *r, float *logits) {
@@ -218,8 +218,8 @@ clora_status request_advance(clora_request *r, float *logits) {
         ends = is_end(r, id);
         TRY(take(r, id, ends));
     }
-    const clora_finish how = judge(r, ends);
-    return how == CLORA_FINISH_RUNNING ? CLORA_OK : finish_and_tell(r, how);
+    const clora_stop_reason how = judge(r, ends);
+    return how == CLORA_STOP_NONE ? CLORA_OK : finish_and_tell(r, how);
 done:
     request_fail(r);
     return status;
@@ -229,7 +229,7 @@ void clora_request_cancel(clora_request *request) {
     if (!request || !request->engine)
         return;
     request->output.callback = NULL;
-    finish(request, CLORA_FINISH_CANCELLED);
+    finish(request, CLORA_STOP_CANCELLED);
 }
 
 void clora_request_free(clora_request *request) {
@@ -242,8 +242,8 @@ void clora_request_free(clora_request *request) {
     free(request);
 }
 
-clora_finish clora_request_finish(const clora_request *request) {
-    return request ? request->finish : CLORA_FINISH_FAILED;
+clora_stop_reason clora_request_stop_reason(const clora_request *request) {
+    return request ? request->finish : CLORA_STOP_FAILED;
 }
 
 const char *clora_request_text(const clora_request *request, size_t *size) {

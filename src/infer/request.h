@@ -10,7 +10,7 @@ struct clora_request {
     clora_engine *engine; /* it has a slot there; NULL: it has ended */
     int slot;
     uint64_t turn; /* its number among those admitted */
-    clora_finish finish;
+    clora_stop_reason finish;
     int32_t *prompt; /* (prompt_count) until it is in the cache */
     int prompt_count;
     const clora_adapter *adapter; /* held while it runs; NULL: the base alone */

@@ -30,6 +30,11 @@ void clora_adapter_free(clora_adapter *adapter) {
         shared_let_go(&adapter->shared);
 }
 
+void adapter_take_labels(clora_adapter *adapter) {
+    adapter->info.labels = (const char *const *)adapter->classifier->name;
+    adapter->info.parameters += (int64_t)adapter->classifier->labels * adapter->base.hidden;
+}
+
 static size_t tensor_bytes(const clora_tensor *t) {
     return t ? clora_tensor_count(t) * sizeof(float) : 0;
 }
@@ -96,8 +101,8 @@ int *adapter_list_ranks(const clora_adapter *adapter, int projections) {
     return ranks;
 }
 
-clora_status clora_adapter_save_with(clora_adapter *adapter, const char *directory,
-                                     const clora_adapter_save_options *options) {
+clora_status clora_adapter_save(clora_adapter *adapter, const char *directory,
+                                const clora_adapter_save_options *options) {
     clora_adapter_save_options all = CLORA_ADAPTER_SAVE_OPTIONS_INIT;
     clora_status status = CLORA_OK;
 
@@ -108,17 +113,11 @@ clora_status clora_adapter_save_with(clora_adapter *adapter, const char *directo
         TRY(clora_fail(CLORA_ERROR_ARGUMENT, "an adapter's tensors cannot have element type %d", (int)all.dtype));
     if (all.dtype != CLORA_DTYPE_F32 && adapter->method != &method_lora)
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "adapters of method %s are saved in f32", adapter->method->name));
+    if (!all.base_name && !adapter->loaded)
+        all.base_name = adapter->base.directory;
     status = adapter->method->save(adapter, directory, &all);
 done:
     return status;
-}
-
-clora_status clora_adapter_save(clora_adapter *adapter, const char *directory, const char *base_name) {
-    const clora_adapter_save_options options = {.size = sizeof(options), .base_name = base_name};
-
-    NEED(adapter);
-    NEED(directory);
-    return clora_adapter_save_with(adapter, directory, &options);
 }
 
 int clora_adapter_past(const clora_adapter *adapter) {

@@ -21,10 +21,11 @@ struct clora_adapter {
     float scale;      /* of these factors: 1, but at another scale */
     base_model base;  /* held too */
     const struct method *method;
-    int64_t parameters;  /* scalars that train, without padding */
-    float dropout;       /* on the input of low-rank terms, in training */
-    bool trains_weights; /* of the base's linear layers: what is kept of a step is little beside what these take */
-    bool changes_model;  /* trains the base's own weights: without the adapter the base is not what it was */
+    clora_adapter_info info; /* of other methods than lora: parameters, without padding, and labels */
+    bool loaded;             /* from files, which say what its base is called */
+    float dropout;           /* on the input of low-rank terms, in training */
+    bool trains_weights;     /* of the base's linear layers: what is kept of a step is little beside what these take */
+    bool changes_model;      /* trains the base's own weights: without the adapter the base is not what it was */
 
     /* Attach points; NULL: nothing there. */
     lowrank **term;             /* linear: one for each projection of the base, NULL where that is as it was */
@@ -40,6 +41,9 @@ struct clora_adapter {
 
 /* Begins the adapter's part of a method's zeroed struct. */
 void adapter_init(clora_adapter *adapter, const base_model *base, const struct method *method);
+
+/* What is told of it has its classifier's labels, which train too. */
+void adapter_take_labels(clora_adapter *adapter);
 
 /* Device memory that its attach points take. */
 size_t adapter_bytes(const clora_adapter *adapter);

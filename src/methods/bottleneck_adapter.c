@@ -54,6 +54,20 @@ static void destroy(clora_adapter *adapter) {
     free(b);
 }
 
+/* One more of them; columns and the like are those of the first. */
+static void tell(bottleneck_adapter *b, const bottleneck *one, int place) {
+    clora_bottleneck_info *info = &b->info;
+
+    if (info->sublayers++ == 0)
+        *info = (clora_bottleneck_info){.columns = one->R,
+                                        .swish = one->swish,
+                                        .reads_stream = one->reads_stream,
+                                        .dropout = one->dropout,
+                                        .sublayers = 1};
+    info->after_attention |= place == SUBLAYER_ATTENTION;
+    info->after_mlp |= place == SUBLAYER_MLP;
+}
+
 /* One for each sublayer that the settings name. */
 static clora_status create_bottlenecks(bottleneck_adapter *b) {
     const base_model *base = &b->adapter.base;
@@ -73,8 +87,9 @@ static clora_status create_bottlenecks(bottleneck_adapter *b) {
         (*at)->swish = bottleneck_config_swish(b->config);
         (*at)->reads_stream = bottleneck_config_reads_stream(b->config);
         (*at)->dropout = bottleneck_config_dropout(b->config);
+        tell(b, *at, i % SUBLAYERS);
         b->bottlenecks++;
-        b->adapter.parameters += 2 * (int64_t)base->hidden * R + base->hidden + R;
+        b->adapter.info.parameters += 2 * (int64_t)base->hidden * R + base->hidden + R;
     }
     if (b->bottlenecks == 0)
         TRY(clora_fail(CLORA_ERROR_FORMAT, "adapter_config.json: \"leave_out\" names every layer of the base"));
@@ -134,7 +149,7 @@ static void fill(const bottleneck_rows *rows, const bottleneck *b, const clora_b
     const uint32_t stream = STREAM + 2 * (uint32_t)sublayer;
 
     for (size_t i = 0; i < (size_t)b->C * (size_t)b->R; i++) {
-        if (o->init == CLORA_BOTTLENECK_MAM) {
+        if (o->init == CLORA_BOTTLENECK_INIT_MAM) {
             rows->down[i] = (2.0f * rng_uniform(o->seed, stream + DOWN, i) - 1.0f) * spread;
             continue;
         }
@@ -188,6 +203,8 @@ static clora_status set_dropout(clora_adapter *adapter, float dropout) {
     for (int i = 0; status == CLORA_OK && i < sublayers(adapter); i++)
         if (adapter->sublayer[i])
             adapter->sublayer[i]->dropout = dropout;
+    if (status == CLORA_OK)
+        of(adapter)->info.dropout = dropout;
     return status;
 }
 
@@ -277,22 +294,8 @@ const method method_bottleneck = {
     .destroy = destroy,
 };
 
-clora_bottleneck_info clora_bottleneck_get_info(const clora_adapter *adapter) {
-    clora_bottleneck_info info = {0};
+const clora_bottleneck_info *clora_bottleneck_get_info(const clora_adapter *adapter) {
+    static const clora_bottleneck_info none;
 
-    if (!adapter || adapter->method != &method_bottleneck)
-        return info;
-    for (int i = sublayers(adapter) - 1; i >= 0; i--) {
-        const bottleneck *one = adapter->sublayer[i];
-        if (!one)
-            continue;
-        info.columns = one->R;
-        info.swish = one->swish;
-        info.reads_stream = one->reads_stream;
-        info.dropout = one->dropout;
-        info.after_attention |= i % SUBLAYERS == SUBLAYER_ATTENTION;
-        info.after_mlp |= i % SUBLAYERS == SUBLAYER_MLP;
-        info.sublayers++;
-    }
-    return info;
+    return adapter && adapter->method == &method_bottleneck ? &of(adapter)->info : &none;
 }

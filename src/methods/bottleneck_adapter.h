@@ -11,6 +11,7 @@ typedef struct bottleneck_adapter {
     clora_adapter adapter; /* its bottlenecks' values are views of the buffer */
     clora_tensor *values;  /* (1, n) */
     int bottlenecks;
+    clora_bottleneck_info info;
     json_t *config; /* what adapter_config.json says (methods/bottleneck_config.h) */
 } bottleneck_adapter;
 

@@ -286,11 +286,11 @@ static clora_status check_options(const clora_bottleneck_options *o) {
     if (o->columns < 1 || o->columns > BOTTLENECK_MOST_COLUMNS)
         return clora_fail(CLORA_ERROR_ARGUMENT, "%d columns: a bottleneck has from 1 to %d", o->columns,
                           BOTTLENECK_MOST_COLUMNS);
-    if ((int)o->style < CLORA_BOTTLENECK_PFEIFFER || o->style > CLORA_BOTTLENECK_HOULSBY)
+    if ((int)o->style < CLORA_BOTTLENECK_STYLE_PFEIFFER || o->style > CLORA_BOTTLENECK_STYLE_HOULSBY)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no style of bottlenecks with number %d", (int)o->style);
     if ((int)o->nonlinearity < CLORA_NONLINEARITY_STYLES || o->nonlinearity > CLORA_NONLINEARITY_SWISH)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no nonlinearity with number %d", (int)o->nonlinearity);
-    if ((int)o->init < CLORA_BOTTLENECK_BERT || o->init > CLORA_BOTTLENECK_MAM)
+    if ((int)o->init < CLORA_BOTTLENECK_INIT_BERT || o->init > CLORA_BOTTLENECK_INIT_MAM)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no initialisation of bottlenecks with number %d",
                           (int)o->init);
     return is_dropout(o->dropout);
@@ -306,7 +306,7 @@ static char *class_of(const char *model_type) {
 }
 
 clora_status bottleneck_config_create(json_t **out, const base_model *base, const clora_bottleneck_options *o) {
-    const bool houlsby = o->style == CLORA_BOTTLENECK_HOULSBY;
+    const bool houlsby = o->style == CLORA_BOTTLENECK_STYLE_HOULSBY;
     const bool swish = o->nonlinearity == CLORA_NONLINEARITY_SWISH || (!o->nonlinearity && houlsby);
     clora_status status = CLORA_OK;
     char *class = NULL;
@@ -315,7 +315,7 @@ clora_status bottleneck_config_create(json_t **out, const base_model *base, cons
     TRY(check_options(o));
     json_t *config = hub_defaults();
     json_put(&config, "dropout", json_decimal(o->dropout));
-    json_put(&config, "init_weights", json_string(o->init == CLORA_BOTTLENECK_MAM ? "mam_adapter" : "bert"));
+    json_put(&config, "init_weights", json_string(o->init == CLORA_BOTTLENECK_INIT_MAM ? "mam_adapter" : "bert"));
     json_put(&config, "mh_adapter", json_boolean(houlsby));
     json_put(&config, "output_adapter", json_true());
     json_put(&config, "original_ln_before", json_boolean(!houlsby));

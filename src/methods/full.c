@@ -50,7 +50,7 @@ static clora_status add_weight(full *f, const own_tensor *t) {
         if (span.count > 0)
             TRY(add_value(f, (full_value){.tensor = t, .span = span, .stored = weight_span_view(w, span)}));
     }
-    f->adapter.parameters += (int64_t)w->module[t->module].N * w->K;
+    f->adapter.info.parameters += (int64_t)w->module[t->module].N * w->K;
 done:
     return status;
 }
@@ -58,15 +58,15 @@ done:
 static clora_status add_tensor(full *f, const own_tensor *t) {
     if (t->weight)
         return add_weight(f, t);
-    f->adapter.parameters += (int64_t)clora_tensor_count(&t->vector);
+    f->adapter.info.parameters += (int64_t)clora_tensor_count(&t->vector);
     return add_value(f, (full_value){.tensor = t, .stored = t->vector});
 }
 
 static bool is_of_part(const own_tensor *t, clora_full_part part) {
     const bool norm_bias = t->kind == OWN_NORM_BIAS;
 
-    return part == CLORA_FULL_ALL || (part == CLORA_FULL_BIASES && (t->kind == OWN_BIAS || norm_bias)) ||
-           (part == CLORA_FULL_NORMS && (t->kind == OWN_NORM || norm_bias));
+    return part == CLORA_FULL_PART_ALL || (part == CLORA_FULL_PART_BIASES && (t->kind == OWN_BIAS || norm_bias)) ||
+           (part == CLORA_FULL_PART_NORMS && (t->kind == OWN_NORM || norm_bias));
 }
 
 static clora_status refuse_nothing(const base_model *base, const clora_full_options *o) {
@@ -137,15 +137,16 @@ done:
     return status;
 }
 
-static const method *const methods[] = {
-    [CLORA_FULL_ALL] = &method_full, [CLORA_FULL_BIASES] = &method_bias, [CLORA_FULL_NORMS] = &method_norms};
+static const method *const methods[] = {[CLORA_FULL_PART_ALL] = &method_full,
+                                        [CLORA_FULL_PART_BIASES] = &method_bias,
+                                        [CLORA_FULL_PART_NORMS] = &method_norms};
 
 clora_status full_create(clora_adapter **out, const base_model *base, const clora_full_options *options) {
     clora_status status = CLORA_OK;
     full *f = NULL;
 
     *out = NULL;
-    if ((int)options->part < 0 || options->part > CLORA_FULL_NORMS || (int)options->master < 0 ||
+    if ((int)options->part < 0 || options->part > CLORA_FULL_PART_NORMS || (int)options->master < 0 ||
         options->master > CLORA_FULL_MASTER_NONE)
         return clora_fail(CLORA_ERROR_ARGUMENT, "there is no part %d or master %d", (int)options->part,
                           (int)options->master);
@@ -155,7 +156,7 @@ clora_status full_create(clora_adapter **out, const base_model *base, const clor
         return clora_fail(CLORA_ERROR_MEMORY, "no memory to train a model");
     adapter_init(&f->adapter, base, methods[options->part]);
     f->adapter.changes_model = true;
-    f->adapter.trains_weights = options->part == CLORA_FULL_ALL;
+    f->adapter.trains_weights = options->part == CLORA_FULL_PART_ALL;
     TRY(choose(f, options));
     TRY(place_values(f, options->master));
     *out = &f->adapter;

@@ -17,24 +17,33 @@
 #include "methods/peft.h"
 #include "methods/peft_config.h"
 
-static clora_stored_type *find_type(clora_stored *out, const char *dtype) {
-    for (int i = 0; i < out->types; i++)
+enum { TYPES = 16 }; /* more than files may have */
+
+/* Tensors by type, and what is told of them: one block. */
+typedef struct stored_types {
+    clora_stored head;
+    clora_stored_type type[TYPES];
+    const clora_stored_type *list[TYPES];
+} stored_types;
+
+static clora_stored_type *find_type(stored_types *out, const char *dtype) {
+    for (size_t i = 0; i < out->head.types; i++)
         if (strcmp(out->type[i].dtype, dtype) == 0)
             return &out->type[i];
-    if (out->types == CLORA_STORED_TYPES || strlen(dtype) >= sizeof(out->type[0].dtype))
+    if (out->head.types == TYPES || strlen(dtype) >= sizeof(out->type[0].dtype))
         return NULL; /* there are fewer types than that */
-    clora_stored_type *type = &out->type[out->types++];
+    clora_stored_type *type = &out->type[out->head.types++];
     strcpy(type->dtype, dtype);
     return type;
 }
 
-static void add_tensor(clora_stored *out, const stored_tensor *tensor) {
+static void add_tensor(stored_types *out, const stored_tensor *tensor) {
     clora_stored_type *type = find_type(out, tensor->dtype_text);
     const int64_t elements = (int64_t)stored_elements(tensor);
 
-    out->tensors++;
-    out->elements += elements;
-    out->bytes += tensor->size;
+    out->head.tensors++;
+    out->head.elements += elements;
+    out->head.bytes += tensor->size;
     if (type) {
         type->tensors++;
         type->elements += elements;
@@ -48,29 +57,51 @@ static int by_elements(const void *a, const void *b) {
     return strcmp(x->dtype, y->dtype);
 }
 
-clora_status clora_inspect_model(clora_stored *out, const char *directory) {
+/* All tensors are counted. */
+static clora_stored *sort_types(stored_types *s) {
+    qsort(s->type, s->head.types, sizeof(s->type[0]), by_elements);
+    for (size_t i = 0; i < s->head.types; i++)
+        s->list[i] = &s->type[i];
+    s->head.type = s->list;
+    return &s->head;
+}
+
+clora_status clora_inspect_model(clora_stored **out, const char *directory) {
     clora_status status = CLORA_OK;
+    stored_types *found = NULL;
     model_files *set = NULL;
 
     NEED(out);
-    *out = (clora_stored){0};
+    *out = NULL;
     NEED(directory);
     TRY(directory_need_model(directory));
     TRY(model_files_open(&set, directory));
-    out->files = (int)model_files_file_count(set);
+    found = calloc(1, sizeof(*found));
+    if (!found)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
+    found->head.files = (int)model_files_file_count(set);
     for (size_t i = 0; i < model_files_count(set); i++)
-        add_tensor(out, model_files_tensor(set, i));
-    qsort(out->type, (size_t)out->types, sizeof(out->type[0]), by_elements);
+        add_tensor(found, model_files_tensor(set, i));
+    *out = sort_types(found);
 done:
     model_files_close(set);
     return status;
 }
 
-static void add_tensors(clora_inspected_adapter *out, const safetensors *file) {
-    out->stored.files = 1;
+void clora_stored_free(clora_stored *stored) {
+    free(stored);
+}
+
+static clora_status add_tensors(clora_inspected_adapter *out, const safetensors *file) {
+    stored_types *found = calloc(1, sizeof(*found));
+
+    if (!found)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", file->path);
+    found->head.files = 1;
     for (size_t i = 0; i < file->count; i++)
-        add_tensor(&out->stored, &file->tensors[i]);
-    qsort(out->stored.type, (size_t)out->stored.types, sizeof(out->stored.type[0]), by_elements);
+        add_tensor(found, &file->tensors[i]);
+    out->stored = sort_types(found);
+    return CLORA_OK;
 }
 
 static clora_status read_tensors(clora_inspected_adapter *out, const char *directory, const json_t *config) {
@@ -85,7 +116,7 @@ static clora_status read_tensors(clora_inspected_adapter *out, const char *direc
     if (score)
         TRY(label_names_read(&out->labels, config, (int)score->shape[0], file->path));
     out->modules = peft_keys_modules(&keys);
-    add_tensors(out, file);
+    TRY(add_tensors(out, file));
 done:
     peft_keys_finish(&keys);
     safetensors_close(file);
@@ -128,7 +159,7 @@ static clora_status read_bottleneck_tensors(clora_inspected_adapter *out, const 
 
     TRY(bottleneck_files_open(&file, directory));
     out->modules = (int)file->count / TENSORS_OF_ONE;
-    add_tensors(out, file);
+    TRY(add_tensors(out, file));
 done:
     safetensors_close(file);
     return status;
@@ -195,7 +226,7 @@ static clora_status read_past(clora_inspected_adapter *out, const char *director
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", path));
     TRY(peft_open_tensors(&file, directory));
     TRY(past_files_labels(&out->labels, file, config));
-    add_tensors(out, file);
+    TRY(add_tensors(out, file));
 done:
     safetensors_close(file);
     return status;
@@ -214,15 +245,11 @@ done:
     return status;
 }
 
-clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *directory) {
+static clora_status read_adapter(clora_inspected_adapter *out, const char *directory) {
     clora_status status = CLORA_OK;
-    char *settings = NULL;
+    char *settings = file_join(directory, "adapter_config.json");
     json_t *config = NULL;
 
-    NEED(out);
-    *out = (clora_inspected_adapter){0};
-    NEED(directory);
-    settings = file_join(directory, "adapter_config.json");
     if (!settings)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
     TRY(directory_need_adapter(directory));
@@ -235,12 +262,28 @@ clora_status clora_inspect_adapter(clora_inspected_adapter *out, const char *dir
 done:
     json_decref(config);
     free(settings);
-    if (status != CLORA_OK)
-        clora_inspected_adapter_finish(out);
     return status;
 }
 
-void clora_inspected_adapter_finish(clora_inspected_adapter *adapter) {
+clora_status clora_inspect_adapter(clora_inspected_adapter **out, const char *directory) {
+    clora_status status = CLORA_OK;
+    clora_inspected_adapter *found = NULL;
+
+    NEED(out);
+    *out = NULL;
+    NEED(directory);
+    found = calloc(1, sizeof(*found));
+    if (!found)
+        TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory to read %s", directory));
+    TRY(read_adapter(found, directory));
+    *out = found;
+    found = NULL;
+done:
+    clora_inspected_adapter_free(found);
+    return status;
+}
+
+void clora_inspected_adapter_free(clora_inspected_adapter *adapter) {
     if (!adapter)
         return;
     free(adapter->base);
@@ -249,7 +292,8 @@ void clora_inspected_adapter_finish(clora_inspected_adapter *adapter) {
     free(adapter->alpha_pattern);
     free(adapter->modules_to_save);
     label_names_free(adapter->labels);
-    *adapter = (clora_inspected_adapter){0};
+    clora_stored_free(adapter->stored);
+    free(adapter);
 }
 
 clora_status clora_inspect_output(const char *directory) {

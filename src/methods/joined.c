@@ -75,9 +75,10 @@ static clora_status attach(joined *j, const clora_adapter *part) {
             if (j->part[i]->classifier)
                 TRY(refuse_two(j->part[i], part, "the head of labels"));
         j->adapter.classifier = part->classifier;
+        j->adapter.info.labels = part->info.labels;
     }
     TRY(attach_past(j, part));
-    j->adapter.parameters += part->parameters;
+    j->adapter.info.parameters += part->info.parameters;
 done:
     return status;
 }

@@ -82,7 +82,23 @@ void lora_adapter_destroy(clora_adapter *adapter) {
     free(lora->chunk);
     free(lora->target);
     free(lora->choice);
+    free(lora->module);
     free(lora);
+}
+
+/* What the settings say; modules and parameters are counted as they are made. */
+static void fill_info(lora_adapter *lora) {
+    const clora_adapter_options *o = &lora->options;
+    clora_adapter_info *info = &lora->adapter.info;
+
+    info->rank = o->rank;
+    info->alpha = o->alpha;
+    info->dropout = o->dropout;
+    info->rslora = o->rslora;
+    info->dora = o->dora;
+    info->lora_bias = o->lora_bias;
+    info->target_modules = o->target_modules;
+    info->modules_to_save = o->modules_to_save;
 }
 
 clora_status lora_adapter_read_options(lora_adapter *lora, clora_init init, uint64_t seed) {
@@ -108,6 +124,7 @@ clora_status lora_adapter_read_options(lora_adapter *lora, clora_init init, uint
     if (!lora->options.target_modules || !lora->options.rank_pattern || !lora->options.alpha_pattern ||
         !lora->options.modules_to_save)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for an adapter's settings");
+    fill_info(lora);
     return CLORA_OK;
 }
 
@@ -160,7 +177,7 @@ clora_status lora_adapter_add_classifier(lora_adapter *lora, char **names) {
     const clora_status status = classifier_create(&adapter->classifier, &adapter->base, names);
 
     if (status == CLORA_OK)
-        adapter->parameters += (int64_t)adapter->classifier->labels * adapter->base.hidden;
+        adapter_take_labels(adapter);
     return status;
 }
 
@@ -169,7 +186,7 @@ clora_status lora_adapter_add_saved(lora_adapter *lora, bool strict) {
     const clora_status status = saved_modules_create(&adapter->saved, &adapter->base, lora->config, strict);
 
     if (status == CLORA_OK && adapter->saved)
-        adapter->parameters += adapter->saved->parameters;
+        adapter->info.parameters += adapter->saved->parameters;
     return status;
 }
 
@@ -197,8 +214,8 @@ static clora_status add_embedding(lora_adapter *lora, peft_source source, void *
         TRY(clora_fail(CLORA_ERROR_UNSUPPORTED, "DoRA or a bias of B on %s: clora has them on linear layers alone",
                        target->name));
     TRY(embedding_term_create(&adapter->embedding, &adapter->base, choice->R, choice->scale));
-    lora->modules++;
-    adapter->parameters += (int64_t)choice->R * ((int64_t)target->N + target->K);
+    lora->adapter.info.modules++;
+    adapter->info.parameters += (int64_t)choice->R * ((int64_t)target->N + target->K);
     if (adapter->base.context->outlined)
         return CLORA_OK;
     values = alloc_array((size_t)choice->R * (size_t)(target->N > target->K ? target->N : target->K), sizeof(*values));
@@ -211,6 +228,22 @@ static clora_status add_embedding(lora_adapter *lora, peft_source source, void *
 done:
     free(values);
     return status;
+}
+
+/* Those of the targets that are adapted. */
+static clora_status list_modules(lora_adapter *lora) {
+    int n = 0;
+
+    lora->module = alloc_array((size_t)lora->adapter.info.modules + 1, sizeof(*lora->module));
+    if (!lora->module)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory for the modules of an adapter");
+    for (int i = 0; i < lora->targets; i++) {
+        const target_module *t = &lora->target[i];
+        const target_choice *c = &lora->choice[i];
+        if (c->R > 0)
+            lora->module[n++] = (clora_adapter_module_info){t->name, t->N, t->K, c->R, c->scale};
+    }
+    return CLORA_OK;
 }
 
 clora_status lora_adapter_build(lora_adapter *lora, peft_source source, void *user, bool fresh) {
@@ -226,29 +259,15 @@ clora_status lora_adapter_build(lora_adapter *lora, peft_source source, void *us
         first += base->projection[p].weight->modules;
     }
     TRY(add_embedding(lora, source, user));
+    TRY(list_modules(lora));
 done:
     return status;
 }
 
-clora_adapter_info clora_adapter_get_info(const clora_adapter *adapter) {
-    if (!adapter)
-        return (clora_adapter_info){.rank = 0};
-    const char *const *labels = adapter->classifier ? (const char *const *)adapter->classifier->name : NULL;
-    if (adapter->method != &method_lora)
-        return (clora_adapter_info){.parameters = adapter->parameters, .labels = labels};
-    const lora_adapter *lora = lora_of(adapter);
-    const clora_adapter_options *o = &lora->options;
-    return (clora_adapter_info){.rank = o->rank,
-                                .alpha = o->alpha,
-                                .dropout = o->dropout,
-                                .rslora = o->rslora,
-                                .dora = o->dora,
-                                .lora_bias = o->lora_bias,
-                                .modules = lora->modules,
-                                .parameters = adapter->parameters,
-                                .target_modules = o->target_modules,
-                                .labels = labels,
-                                .modules_to_save = o->modules_to_save};
+const clora_adapter_info *clora_adapter_get_info(const clora_adapter *adapter) {
+    static const clora_adapter_info none;
+
+    return adapter ? &adapter->info : &none;
 }
 
 static clora_status need_lora(const clora_adapter *adapter) {
@@ -262,34 +281,31 @@ clora_status lora_adapter_set_dropout(clora_adapter *adapter, float dropout) {
 
     TRY(peft_config_set_dropout(lora_of(adapter)->config, dropout));
     lora_of(adapter)->options.dropout = dropout;
+    adapter->info.dropout = dropout;
     adapter->dropout = dropout;
 done:
     return status;
 }
 
-clora_status clora_adapter_module(clora_adapter *adapter, int i, const char **name, int *R, int *K, int *N,
-                                  float *scale, float *a, float *b) {
+const clora_adapter_module_info *clora_adapter_module(const clora_adapter *adapter, int i) {
+    static const clora_adapter_module_info none;
+
+    if (!adapter || adapter->method != &method_lora || i < 0 || i >= adapter->info.modules)
+        return &none;
+    return &lora_of(adapter)->module[i];
+}
+
+clora_status clora_adapter_read_module(float *a, float *b, clora_adapter *adapter, int i) {
     clora_status status = CLORA_OK;
     int at = 0;
 
     NEED(adapter);
     TRY(need_lora(adapter));
     lora_adapter *lora = lora_of(adapter);
-    if (i < 0 || i >= lora->modules)
-        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "module %d of an adapter that has %d", i, lora->modules));
+    if (i < 0 || i >= lora->adapter.info.modules)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "module %d of an adapter that has %d", i, lora->adapter.info.modules));
     while (lora->choice[at].R == 0 || i-- > 0)
         at++;
-    const target_module *target = &lora->target[at];
-    if (name)
-        *name = target->name;
-    if (R)
-        *R = lora->choice[at].R;
-    if (K)
-        *K = target->K;
-    if (N)
-        *N = target->N;
-    if (scale)
-        *scale = lora->choice[at].scale;
     if (a)
         TRY(lora_download(lora, a, at, PEFT_A));
     if (b)

@@ -18,10 +18,10 @@ typedef struct lora_adapter {
     clora_tensor **frozen; /* f32 (1, n), one a projection: factors of what is taken away (lora_origin.h); or NULL */
     peft_part vector;      /* what trains besides A and B, or PEFT_NONE */
     clora_tensor *derived; /* f32 (1, n): all terms' applied and slope; NULL without such */
-    int modules;
-    json_t *config; /* what adapter_config.json says (methods/peft_config.h) */
-    int targets;    /* modules of all projections, in order, and the embedding: adapted or not */
-    int embedding;  /* which of them it is */
+    clora_adapter_module_info *module; /* (info.modules) the targets that are adapted */
+    json_t *config;                    /* what adapter_config.json says (methods/peft_config.h) */
+    int targets;                       /* modules of all projections, in order, and the embedding: adapted or not */
+    int embedding;                     /* which of them it is */
     target_module *target;
     target_choice *choice;
 } lora_adapter;

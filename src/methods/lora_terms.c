@@ -17,9 +17,9 @@ static clora_status create_terms(lora_adapter *lora) {
             R[m] = choice->R;
             scale[m] = choice->scale;
             any |= R[m] > 0;
-            lora->modules += R[m] > 0;
-            lora->adapter.parameters += (int64_t)R[m] * ((int64_t)target->N + target->K);
-            lora->adapter.parameters += lora->vector != PEFT_NONE && R[m] > 0 ? target->N : 0;
+            lora->adapter.info.modules += R[m] > 0;
+            lora->adapter.info.parameters += (int64_t)R[m] * ((int64_t)target->N + target->K);
+            lora->adapter.info.parameters += lora->vector != PEFT_NONE && R[m] > 0 ? target->N : 0;
         }
         if (any)
             TRY(lowrank_create(&lora->adapter.term[p], w, R, scale));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/options.h"
 #include "files/quantized.h"
 #include "files/stamp.h"
 #include "methods/merge_weights.h"
@@ -233,12 +234,14 @@ static bool splits(const merge *m) {
                                  merge_copy_of(m, m->names->embedding) || merge_copy_of(m, MODEL_HEAD));
 }
 
-static void report_all(const merge *m, clora_merge_report *total) {
-    clora_merge_report sum = {
-        .own_head = m->own_head, .copies = m->copies.copies, .max_rounding_error = m->copies.max_rounding_error};
+static void report_all(const merge *m, clora_merge_result *total) {
+    clora_merge_result sum = {.size = sizeof(sum),
+                              .own_head = m->own_head,
+                              .copies = m->copies.copies,
+                              .max_rounding_error = m->copies.max_rounding_error};
 
     for (size_t i = 0; i < m->kind_count; i++) {
-        const clora_merge_report *r = &m->kinds[i].report;
+        const clora_merge_result *r = &m->kinds[i].report;
         sum.modules += r->modules;
         sum.max_change = sum.max_change > r->max_change ? sum.max_change : r->max_change;
         if (r->max_rounding_error > sum.max_rounding_error)
@@ -246,8 +249,7 @@ static void report_all(const merge *m, clora_merge_report *total) {
         if (m->options->callback)
             m->options->callback(m->options->user, m->kinds[i].name, r);
     }
-    if (total)
-        *total = sum;
+    RESULT_GIVE(total, sum);
 }
 
 static void merge_finish(merge *m) {
@@ -299,7 +301,7 @@ done:
 }
 
 clora_status merge_directories(const merge_base *base, const char *adapter_directory, const char *out_directory,
-                               const clora_merge_options *options, clora_merge_report *report) {
+                               const clora_merge_options *options, clora_merge_result *report) {
     merge m = {.model = base->directory,
                .config = base->config,
                .names = base->names,

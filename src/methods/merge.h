@@ -14,9 +14,9 @@ typedef struct merge_base {
     bool tied; /* the embedding is the head where config.json does not say */
 } merge_base;
 
-/* clora_merge_with, with all its options, for a model whose config.json has been read and found to be of a family that
+/* clora_merge, with all its options, for a model whose config.json has been read and found to be of a family that
  * clora knows. */
 clora_status merge_directories(const merge_base *base, const char *adapter_directory, const char *out_directory,
-                               const clora_merge_options *options, clora_merge_report *report);
+                               const clora_merge_options *options, clora_merge_result *report);
 
 #endif

@@ -35,7 +35,7 @@ static clora_status kind_of(merge_kind **out, merge *m, const char *module) {
     if (status != CLORA_OK)
         return status;
     *out = &m->kinds[m->kind_count++];
-    **out = (merge_kind){.name = name};
+    **out = (merge_kind){.name = name, .report = CLORA_MERGE_RESULT_INIT};
     return CLORA_OK;
 }
 
@@ -110,7 +110,7 @@ static clora_status read_rows(void *out, const merge *m, const task *t, size_t a
 }
 
 /* A merge's largest change and rounding, of one more weight or copy. */
-static void add_to_report(clora_merge_report *report, const merge_change *change) {
+static void add_to_report(clora_merge_result *report, const merge_change *change) {
     report->max_change = report->max_change > change->change ? report->max_change : change->change;
     if (change->rounding > report->max_rounding_error)
         report->max_rounding_error = change->rounding;

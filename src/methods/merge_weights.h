@@ -10,7 +10,7 @@
 /* What has happened to the modules of one kind, such as all q_proj. */
 typedef struct merge_kind {
     const char *name;
-    clora_merge_report report;
+    clora_merge_result report;
 } merge_kind;
 
 /* A bias that the adapter's changes, by lora_bias. */
@@ -41,7 +41,7 @@ typedef struct merge {
     int tied_head; /* a head that is tied to it, or -1 */
     bool splits;   /* the adapter changes one of the two, so that the head becomes a tensor of its own */
     outdir output;
-    clora_merge_report copies; /* tensors taken from the adapter whole */
+    clora_merge_result copies; /* tensors taken from the adapter whole */
     merge_kind *kinds;
     size_t kind_count, kind_capacity;
     size_t bytes; /* of all tensors written */

@@ -47,7 +47,7 @@ static clora_status build(past_adapter *p, const float *values) {
     if (values)
         TRY(clora_tensor_write(p->values, values));
     p->matrix = tensor_slice(p->values, 0, tokens, width);
-    p->adapter.parameters = n;
+    p->adapter.info.parameters = n;
     if (p->layout.is_prefix)
         p->adapter.prefix = &p->matrix;
     else
@@ -68,7 +68,7 @@ static clora_status create(clora_adapter **out, const base_model *base, const me
     TRY(build(p, values));
     if (projection) {
         TRY(prefix_projection_create(&p->projection, base, &p->matrix, projection));
-        p->adapter.parameters = prefix_projection_scalars(p->projection);
+        p->adapter.info.parameters = prefix_projection_scalars(p->projection);
     }
     *out = &p->adapter;
     p = NULL;
@@ -111,7 +111,7 @@ static clora_status add_head(past_adapter *p, char **names) {
     const clora_status status = classifier_create(&adapter->classifier, &adapter->base, names);
 
     if (status == CLORA_OK)
-        adapter->parameters += (int64_t)adapter->classifier->labels * adapter->base.hidden;
+        adapter_take_labels(adapter);
     return status;
 }
 

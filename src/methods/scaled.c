@@ -59,7 +59,7 @@ clora_status clora_adapter_scale(clora_adapter **out, clora_adapter *adapter, fl
     s->original = adapter;
     s->adapter.factors = adapter->number;
     s->adapter.scale = scale;
-    s->adapter.parameters = adapter->parameters;
+    s->adapter.info.parameters = adapter->info.parameters;
     s->adapter.dropout = adapter->dropout;
     s->adapter.saved = adapter->saved;
     s->adapter.term = alloc_array((size_t)adapter->base.projections + 1, sizeof(lowrank *));

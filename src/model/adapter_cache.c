@@ -24,6 +24,7 @@ struct clora_adapter_cache {
     size_t count, room;
     uint64_t calls;
     uint64_t bytes, peak_bytes, loads, evictions;
+    clora_adapter_cache_info info; /* as it was last asked for */
 };
 
 clora_status clora_adapter_cache_create(clora_adapter_cache **out, clora_model *model, const char *directory,
@@ -189,17 +190,19 @@ done:
     return clora_keep_cause(status);
 }
 
-clora_adapter_cache_info clora_adapter_cache_get_info(const clora_adapter_cache *cache) {
-    clora_adapter_cache_info info = {.adapters = 0};
+const clora_adapter_cache_info *clora_adapter_cache_get_info(clora_adapter_cache *cache) {
+    static const clora_adapter_cache_info none;
+    size_t in_use = 0;
 
     if (!cache)
-        return info;
+        return &none;
     for (size_t i = 0; i < cache->count; i++)
-        info.in_use += is_in_use(&cache->entry[i]);
-    info.adapters = cache->count;
-    info.bytes = cache->bytes;
-    info.peak_bytes = cache->peak_bytes;
-    info.loads = cache->loads;
-    info.evictions = cache->evictions;
-    return info;
+        in_use += is_in_use(&cache->entry[i]);
+    cache->info = (clora_adapter_cache_info){.adapters = cache->count,
+                                             .in_use = in_use,
+                                             .bytes = cache->bytes,
+                                             .peak_bytes = cache->peak_bytes,
+                                             .loads = cache->loads,
+                                             .evictions = cache->evictions};
+    return &cache->info;
 }

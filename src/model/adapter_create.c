@@ -93,6 +93,7 @@ clora_status clora_adapter_load(clora_adapter **out, clora_model *model, const c
     const base_model base = model_as_base(model);
     TRY(model_self_check(model, SELF_CHECK_TERM));
     TRY(method_load(out, &base, directory));
+    (*out)->loaded = true;
     TRY(check_made(out, model));
 done:
     return clora_keep_cause(status);

@@ -32,8 +32,8 @@ done:
     return status;
 }
 
-clora_status clora_merge_with(const char *model_directory, const char *adapter_directory, const char *out_directory,
-                              const clora_merge_options *options, clora_merge_report *report) {
+clora_status clora_merge(const char *model_directory, const char *adapter_directory, const char *out_directory,
+                         const clora_merge_options *options, clora_merge_result *report) {
     clora_merge_options all = CLORA_MERGE_OPTIONS_INIT;
     clora_status status = CLORA_OK;
     merge_base base;
@@ -41,6 +41,8 @@ clora_status clora_merge_with(const char *model_directory, const char *adapter_d
     NEED(model_directory);
     NEED(adapter_directory);
     NEED(out_directory);
+    if (report)
+        TRY(RESULT_BEGIN(report));
     TRY(OPTIONS_TAKE(all, options));
     if (all.dtype < -1 || all.dtype > CLORA_DTYPE_BF16)
         return clora_fail(CLORA_ERROR_ARGUMENT, "clora_merge: weights cannot have element type %d", all.dtype);
@@ -48,14 +50,4 @@ clora_status clora_merge_with(const char *model_directory, const char *adapter_d
     TRY(merge_directories(&base, adapter_directory, out_directory, &all, report));
 done:
     return status;
-}
-
-clora_status clora_merge(const char *model_directory, const char *adapter_directory, const char *out_directory,
-                         int dtype, clora_merge_callback callback, void *user, clora_merge_report *report) {
-    NEED(model_directory);
-    NEED(adapter_directory);
-    NEED(out_directory);
-    const clora_merge_options options = {.size = sizeof(options), .dtype = dtype, .callback = callback, .user = user};
-
-    return clora_merge_with(model_directory, adapter_directory, out_directory, &options, report);
 }

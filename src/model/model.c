@@ -11,13 +11,23 @@
 #include "device/self_check.h"
 #include "model/family.h"
 
+static void list_modules(clora_model *m) {
+    for (int s = 0; s < m->projections; s++) {
+        const projection *p = &m->projection[s];
+        for (int i = 0; i < p->weight->modules; i++)
+            m->module[m->modules++] =
+                (clora_module_info){p->names[i], p->weight->module[i].N, p->weight->K, p->is_head};
+    }
+}
+
 clora_status model_list_projections(clora_model *m) {
     const model_family *family = m->config.family;
 
     m->projections = m->config.layers * family->projections + 1;
     m->projection = alloc_array((size_t)m->projections, sizeof(*m->projection));
     m->name = alloc_array((size_t)m->projections * WEIGHT_MODULES, sizeof(*m->name));
-    if (!m->projection || !m->name)
+    m->module = alloc_array((size_t)m->projections * WEIGHT_MODULES, sizeof(*m->module));
+    if (!m->projection || !m->name || !m->module)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for the list of modules");
     for (int s = 0; s < m->projections - 1; s++) {
         const int l = s / family->projections, k = s % family->projections;
@@ -31,6 +41,7 @@ clora_status model_list_projections(clora_model *m) {
         }
     }
     m->projection[m->projections - 1] = (projection){.weight = m->head, .names = {"lm_head"}, .is_head = true};
+    list_modules(m);
     return CLORA_OK;
 }
 
@@ -43,7 +54,8 @@ static const char *storage_name(const clora_model *m) {
 }
 
 void model_info_fill(clora_model_info *info, const model_config *c) {
-    *info = (clora_model_info){.model_type = c->family->model_type,
+    *info = (clora_model_info){.size = sizeof(*info),
+                               .model_type = c->family->model_type,
                                .layers = c->layers,
                                .hidden = c->hidden,
                                .ffn = c->ffn,
@@ -117,7 +129,7 @@ clora_status clora_model_load(clora_model **out, clora_context *context, const c
     TRY(config_load(&m->config, directory));
     TRY(model_files_check(&files, &tables, &m->config, directory));
     model_info_fill(&m->info, &m->config);
-    TRY(model_load_weights(m, files, &tables, directory, all.dtype));
+    TRY(model_load_weights(m, files, &tables, directory, &all));
     TRY(model_list_projections(m));
     TRY(model_complete(m, before));
     *out = m;
@@ -149,6 +161,7 @@ static void destroy(shared *object) {
     for (int i = 0; m->name && i < m->projections * WEIGHT_MODULES; i++)
         free(m->name[i]);
     free(m->name);
+    free(m->module);
     free(m->directory);
     free(m->projection);
     model_free_tensors(m);
@@ -174,7 +187,9 @@ void clora_model_free(clora_model *model) {
 }
 
 const clora_model_info *clora_model_get_info(const clora_model *model) {
-    return model ? &model->info : NULL;
+    static const clora_model_info none;
+
+    return model ? &model->info : &none;
 }
 
 clora_context *clora_model_context(const clora_model *model) {
@@ -182,21 +197,13 @@ clora_context *clora_model_context(const clora_model *model) {
 }
 
 int clora_model_module_count(const clora_model *model) {
-    int n = 0;
-
-    for (int s = 0; model && s < model->projections; s++)
-        n += model->projection[s].weight->modules;
-    return n;
+    return model ? model->modules : 0;
 }
 
-clora_module_info clora_model_module(const clora_model *model, int i) {
-    for (int s = 0; model && i >= 0 && s < model->projections; s++) {
-        const projection *p = &model->projection[s];
-        if (i < p->weight->modules)
-            return (clora_module_info){p->names[i], p->weight->module[i].N, p->weight->K, p->is_head};
-        i -= p->weight->modules;
-    }
-    return (clora_module_info){NULL, 0, 0, 0};
+const clora_module_info *clora_model_module(const clora_model *model, int i) {
+    static const clora_module_info none;
+
+    return i >= 0 && i < clora_model_module_count(model) ? &model->module[i] : &none;
 }
 
 clora_status clora_model_read_module(float *out, const clora_model *model, int i) {

@@ -30,7 +30,9 @@ struct clora_model {
     model_layer *layer;
     int projections; /* those of each layer, and the head, which is last */
     projection *projection;
-    char **name; /* owns the module names: projections * WEIGHT_MODULES */
+    int modules;
+    clora_module_info *module; /* of all projections, in order */
+    char **name;               /* owns the module names: projections * WEIGHT_MODULES */
     int tensors;
     size_t tensor_capacity;
     own_tensor *tensor; /* what the files hold, with names of their own */
@@ -85,9 +87,8 @@ clora_status model_skeleton(clora_model **out, clora_context *context, const cha
 /* An adapter was made for this model and no other, or an error that says so. */
 clora_status model_check_adapter(const clora_model *model, const clora_adapter *adapter);
 
-/* Read the files of a directory, checked against the model's configuration, into its weights. asked: of their storage,
- * or -1 for the files' own. */
+/* Read the files of a directory, checked against the model's configuration, into its weights. */
 clora_status model_load_weights(clora_model *model, const model_files *files, const model_tables *tables,
-                                const char *directory, int asked);
+                                const char *directory, const clora_model_options *options);
 
 #endif

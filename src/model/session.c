@@ -157,7 +157,7 @@ done:
     return status;
 }
 
-clora_status clora_session_select(clora_session *session, clora_adapter *adapter) {
+clora_status clora_session_set_adapter(clora_session *session, clora_adapter *adapter) {
     clora_status status = CLORA_OK;
 
     NEED(session);

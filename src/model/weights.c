@@ -13,7 +13,8 @@ typedef struct reading {
     clora_model *model;
     const model_files *files;
     const char *directory;
-    int asked;                               /* a clora_storage, or -1 */
+    const clora_model_options *options;
+    int64_t read, all;                       /* bytes of the files' tensors */
     weight_pool pool[LAYER_PROJECTIONS];     /* of all layers */
     clora_tensor *norms;                     /* the gains of all layers, and the last */
     size_t norms_read;                       /* values of them */
@@ -30,11 +31,33 @@ static const stored_tensor *take(reading *r, const char *name) {
     return t;
 }
 
+static int64_t count_bytes(const model_files *files) {
+    int64_t bytes = 0;
+
+    for (size_t i = 0; i < model_files_count(files); i++)
+        bytes += (int64_t)model_files_tensor(files, i)->size;
+    return bytes;
+}
+
+/* So much more was read. */
+static clora_status tell(reading *r, int64_t bytes) {
+    const clora_model_options *o = r->options;
+
+    r->read += bytes;
+    if (o->progress && o->progress(o->user, r->read, r->all))
+        return clora_fail(CLORA_CANCELLED, "%s: loading was stopped", r->directory);
+    return CLORA_OK;
+}
+
 /* Bytes of a tensor into r->stage. */
 static clora_status stage(reading *r, const stored_tensor *t, size_t at, size_t size) {
-    const clora_status status = alloc_grow(&r->stage, &r->stage_capacity, size, 1);
+    clora_status status = CLORA_OK;
 
-    return status == CLORA_OK ? model_files_read(r->stage, r->files, t, at, size) : status;
+    TRY(alloc_grow(&r->stage, &r->stage_capacity, size, 1));
+    TRY(model_files_read(r->stage, r->files, t, at, size));
+    TRY(tell(r, (int64_t)size));
+done:
+    return status;
 }
 
 /* A vector as floats that the caller frees. */
@@ -112,7 +135,7 @@ done:
 }
 
 static clora_storage type_of(const reading *r, const stored_tensor *t, int K) {
-    return storage_choose((storage_choice){r->asked, t->dtype}, K);
+    return storage_choose((storage_choice){r->options->dtype, t->dtype}, K);
 }
 
 /* One matrix that lies as (K, N) into one module. */
@@ -249,13 +272,14 @@ done:
 }
 
 clora_status model_load_weights(clora_model *m, const model_files *files, const model_tables *tables,
-                                const char *directory, int asked) {
+                                const char *directory, const clora_model_options *options) {
     const int layers = m->config.layers;
-    reading r = {.model = m, .files = files, .directory = directory, .asked = asked};
+    reading r = {.model = m, .files = files, .directory = directory, .options = options, .all = count_bytes(files)};
     clora_status status = CLORA_OK;
 
-    if (asked >= 0 && !storage_of((clora_storage)asked))
-        return clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", asked);
+    if (options->dtype >= 0 && !storage_of((clora_storage)options->dtype))
+        return clora_fail(CLORA_ERROR_ARGUMENT, "weights have no storage type %d", options->dtype);
+    TRY(tell(&r, 0));
     m->layer = alloc_array((size_t)layers, sizeof(*m->layer));
     if (!m->layer)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a model"));
@@ -274,6 +298,7 @@ clora_status model_load_weights(clora_model *m, const model_files *files, const 
         TRY(load_table(&m->head, &r, tables->head->name));
     }
     TRY(note_types(&r, tables->embedding));
+    TRY(tell(&r, r.all - r.read)); /* some are in the files, but not in the model */
 done:
     for (int k = 0; k < LAYER_PROJECTIONS; k++) {
         weight_pool_finish(&r.pool[k]);

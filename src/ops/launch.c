@@ -55,7 +55,7 @@ bool launch_again(launch *l) {
     if (launch_is_withheld(l->context))
         return false;
     build(l);
-    if (l->status != CLORA_OK || l->built.items <= l->built.most_items || l->source == CLORA_TUNE_SET ||
+    if (l->status != CLORA_OK || l->built.items <= l->built.most_items || l->source == CLORA_TUNE_SOURCE_SET ||
         !tuning_limit(l->context, l->build.row, l->built.most_items))
         return false;
     pthread_mutex_unlock(&l->context->lock);

@@ -6,21 +6,21 @@
 
 clora_status batch_check_ids(const clora_model *model, const clora_adapter *adapter, const clora_dataset *dataset) {
     const int past = adapter_past(adapter);
-    const clora_dataset_stats stats = clora_dataset_get_stats(dataset);
+    const clora_dataset_stats *stats = clora_dataset_get_stats(dataset);
 
-    if (stats.largest_id >= model->config.vocab)
+    if (stats->largest_id >= model->config.vocab)
         return clora_fail(
             CLORA_ERROR_ARGUMENT,
             "the dataset holds token id %d; the model's vocabulary has %d: take the model's own tokenizer",
-            stats.largest_id, model->config.vocab);
-    if (past > 0 && stats.longest > model->config.max_positions - past)
+            stats->largest_id, model->config.vocab);
+    if (past > 0 && stats->longest > model->config.max_positions - past)
         return clora_fail(
             CLORA_ERROR_ARGUMENT,
             "a sequence of %d tokens after the adapter's %d positions; the model has %d: lower the length",
-            stats.longest, past, model->config.max_positions);
-    if (stats.longest > model->config.max_positions)
+            stats->longest, past, model->config.max_positions);
+    if (stats->longest > model->config.max_positions)
         return clora_fail(CLORA_ERROR_ARGUMENT, "a sequence of %d tokens; the model has %d positions: lower the length",
-                          stats.longest, model->config.max_positions);
+                          stats->longest, model->config.max_positions);
     return CLORA_OK;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/options.h"
 #include "device/self_check.h"
 #include "train/classify.h"
 #include "train/trainer.h"
@@ -34,7 +35,7 @@ clora_status evaluation_plan(workspace **out, const clora_model *model, const cl
 static clora_status prepare(evaluation *e, clora_model *model, clora_adapter *adapter, const clora_dataset *dataset,
                             const clora_loader_options *options) {
     clora_status status = CLORA_OK;
-    const int length = options->max_length ? options->max_length : clora_dataset_get_stats(dataset).longest;
+    const int length = options->max_length ? options->max_length : clora_dataset_get_stats(dataset)->longest;
 
     e->select = (selection){.adapter = adapter};
     TRY(clora_loader_create(&e->loader, dataset, options));
@@ -52,7 +53,7 @@ done:
     return status;
 }
 
-static clora_status evaluate_batch(evaluation *e, clora_eval_result *out) {
+static clora_status evaluate_batch(evaluation *e, clora_evaluate_result *out) {
     const clora_batch *batch;
     double nll, hits;
     clora_status status = CLORA_OK;
@@ -65,26 +66,28 @@ static clora_status evaluate_batch(evaluation *e, clora_eval_result *out) {
     TRY(batch_results(e->ws, e->staging, &nll, &hits));
     out->loss += nll;
     out->accuracy += hits;
-    out->learnt += (int64_t)batch->learnt;
+    out->target_tokens += (int64_t)batch->learnt;
     out->tokens += (int64_t)batch->tokens;
     out->sequences += (int64_t)batch->sequences;
 done:
     return status;
 }
 
-clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_adapter *adapter,
-                            const clora_dataset *dataset, int batch_size, int pack, int max_length,
-                            int (*progress)(void *user, int64_t done), void *user) {
+clora_status clora_evaluate(clora_evaluate_result *out, clora_model *model, clora_adapter *adapter,
+                            const clora_dataset *dataset, const clora_evaluate_options *options) {
+    clora_evaluate_options all = CLORA_EVALUATE_OPTIONS_INIT;
+    clora_evaluate_result sum = CLORA_EVALUATE_RESULT_INIT;
     const double start = clock_seconds();
     clora_status status = CLORA_OK;
     evaluation e = {0};
 
     NEED(out);
-    *out = (clora_eval_result){0};
     NEED(model);
     NEED(dataset);
-    if (batch_size < 1)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", batch_size);
+    TRY(RESULT_BEGIN(out));
+    TRY(OPTIONS_TAKE(all, options));
+    if (all.batch_size < 1)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "batch size %d; the least is 1", all.batch_size);
     if (adapter)
         TRY(model_check_adapter(model, adapter));
     if (dataset_is_preference(dataset))
@@ -93,23 +96,25 @@ clora_status clora_evaluate(clora_eval_result *out, clora_model *model, clora_ad
     TRY(batch_check_ids(model, adapter, dataset));
     TRY(model_self_check(model, SELF_CHECK_LOSS));
     TRY(prepare(&e, model, adapter, dataset,
-                &(clora_loader_options){.batch_size = batch_size,
-                                        .pack = pack,
-                                        .max_length = max_length,
+                &(clora_loader_options){.batch_size = all.batch_size,
+                                        .pack = all.pack,
+                                        .max_length = all.max_length,
                                         .prompt = adapter_prompt_length(adapter),
                                         .prompt_id = model->config.vocab}));
+    const int64_t sequences = (int64_t)clora_loader_sequences_per_epoch(e.loader);
     bool stopped = false;
     for (size_t n = clora_loader_batches_per_epoch(e.loader); n > 0 && !stopped; n--) {
-        TRY(evaluate_batch(&e, out));
-        stopped = progress && progress(user, out->sequences);
+        TRY(evaluate_batch(&e, &sum));
+        stopped = all.progress && all.progress(all.user, sum.sequences, sequences);
     }
-    out->loss /= (double)out->learnt;
-    out->accuracy /= (double)out->learnt;
-    out->f1 = label_counts_f1(&e.labels);
-    if (!isfinite(out->loss))
+    sum.loss /= (double)sum.target_tokens;
+    sum.accuracy /= (double)sum.target_tokens;
+    sum.f1 = label_counts_f1(&e.labels);
+    if (!isfinite(sum.loss))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "the loss is not finite: the model's or adapter's weights overflow"));
-    out->perplexity = exp(out->loss);
-    out->seconds = clock_seconds() - start;
+    sum.perplexity = exp(sum.loss);
+    sum.seconds = clock_seconds() - start;
+    RESULT_GIVE(out, sum);
     if (stopped)
         status = clora_fail(CLORA_CANCELLED, "the evaluation was stopped");
 done:
@@ -120,15 +125,19 @@ done:
     return status;
 }
 
-clora_status clora_trainer_evaluate(clora_eval_result *out, clora_trainer *trainer, const clora_dataset *dataset,
-                                    int (*progress)(void *user, int64_t done), void *user) {
+clora_status clora_trainer_evaluate(clora_evaluate_result *out, clora_trainer *trainer, const clora_dataset *dataset,
+                                    clora_progress progress, void *user) {
     NEED(out);
-    *out = (clora_eval_result){0};
     NEED(trainer);
     NEED(dataset);
     const clora_train_options *o = &trainer->options;
     if (trainer->preference)
         return preference_evaluate(out, trainer, dataset, progress, user);
-    return clora_evaluate(out, trainer->model, trainer->adapter, dataset, o->batch_size, o->pack,
-                          o->pack ? o->max_length : 0, progress, user);
+    const clora_evaluate_options options = {.size = sizeof(options),
+                                            .batch_size = o->batch_size,
+                                            .pack = o->pack,
+                                            .max_length = o->pack ? o->max_length : 0,
+                                            .progress = progress,
+                                            .user = user};
+    return clora_evaluate(out, trainer->model, trainer->adapter, dataset, &options);
 }

@@ -1,3 +1,4 @@
+#include "base/options.h"
 #include "device/scratch.h"
 #include "train/trainer.h"
 
@@ -62,10 +63,9 @@ static size_t gradient_bytes(const clora_trainer *t) {
     return parameters_gradient_bytes(&t->parameters) + passing;
 }
 
-clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
-    if (!t)
-        return (clora_memory_plan){0};
-    clora_memory_plan plan = {.weights = t->model->info.device_bytes,
+static clora_memory_plan plan_of(const clora_trainer *t) {
+    clora_memory_plan plan = {.size = sizeof(plan),
+                              .weights = t->model->info.device_bytes,
                               .adapter = attached_bytes(t),
                               .gradients = gradient_bytes(t),
                               .optimizer = optimizer_bytes(t->optimizer),
@@ -74,6 +74,15 @@ clora_memory_plan clora_trainer_plan(const clora_trainer *t) {
 
     plan.total = plan.weights + plan.adapter + plan.gradients + plan.optimizer + plan.activations + plan.scratch;
     return plan;
+}
+
+const clora_memory_plan *clora_trainer_plan(clora_trainer *t) {
+    static const clora_memory_plan none;
+
+    if (!t)
+        return &none;
+    t->plan = plan_of(t);
+    return &t->plan;
 }
 
 static clora_status plan_evaluation(clora_memory_plan *out, const clora_trainer *t, int length) {
@@ -91,58 +100,65 @@ done:
 clora_status clora_train_plan(clora_memory_plan *out, clora_model *model, clora_adapter *adapter,
                               const clora_train_options *options, int length, int validate) {
     clora_status status = CLORA_OK;
+    clora_memory_plan plan;
     clora_trainer *t = NULL;
 
     NEED(out);
-    *out = (clora_memory_plan){0};
     NEED(model);
     NEED(adapter);
+    TRY(RESULT_BEGIN(out));
     if (!model->context->outlined)
         return clora_fail(CLORA_ERROR_ARGUMENT, "a plan wants a model of clora_model_outline()");
     if (length < 1)
         return clora_fail(CLORA_ERROR_ARGUMENT, "rows of %d tokens: the least is 1", length);
     TRY(trainer_begin(&t, model, adapter, options));
     TRY(trainer_allocate(t, t->options.batch_size, length));
-    *out = clora_trainer_plan(t);
+    plan = plan_of(t);
     if (validate)
-        TRY(plan_evaluation(out, t, length));
+        TRY(plan_evaluation(&plan, t, length));
+    RESULT_GIVE(out, plan);
 done:
     clora_trainer_free(t);
     return status;
 }
 
 /* Of an adapter on all linear layers. */
-static clora_status plan_rank(clora_memory_plan *out, clora_model *model, int rank, int batch, int length) {
+static clora_status plan_rank(clora_memory_plan *out, clora_model *model, const clora_model_plan_options *o) {
     clora_adapter_options options = CLORA_ADAPTER_OPTIONS_INIT;
     clora_train_options train = CLORA_TRAIN_OPTIONS_INIT;
     clora_adapter *adapter = NULL;
     clora_status status = CLORA_OK;
 
-    options.rank = rank;
-    train.batch_size = batch;
+    options.rank = o->rank;
+    train.batch_size = o->batch_size;
     TRY(clora_adapter_create(&adapter, model, &options));
-    TRY(clora_train_plan(out, model, adapter, &train, length, 0));
+    TRY(clora_train_plan(out, model, adapter, &train, o->max_length, 0));
 done:
     clora_adapter_free(adapter);
     return status;
 }
 
 clora_status clora_model_plan(clora_memory_plan *out, clora_model_info *info, clora_context *context,
-                              const char *directory, const clora_model_options *options, int rank, int batch,
-                              int length) {
+                              const char *directory, const clora_model_plan_options *options) {
+    clora_model_plan_options all = CLORA_MODEL_PLAN_OPTIONS_INIT;
+    clora_model_options loading = CLORA_MODEL_OPTIONS_INIT;
     clora_model *model = NULL;
     clora_status status = CLORA_OK;
 
     NEED(out);
-    *out = (clora_memory_plan){0};
     NEED(context);
     NEED(directory);
-    if (rank < 1 || batch < 1 || length < 1)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, batch %d, length %d: all start at 1", rank, batch, length);
-    TRY(clora_model_outline(&model, context, directory, options));
-    TRY(plan_rank(out, model, rank, batch, length));
+    TRY(RESULT_BEGIN(out));
     if (info)
-        *info = *clora_model_get_info(model);
+        TRY(RESULT_BEGIN(info));
+    TRY(OPTIONS_TAKE(all, options));
+    if (all.rank < 1 || all.batch_size < 1 || all.max_length < 1)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "rank %d, batch size %d, length %d: all start at 1", all.rank,
+                          all.batch_size, all.max_length);
+    loading.dtype = all.dtype;
+    TRY(clora_model_outline(&model, context, directory, &loading));
+    TRY(plan_rank(out, model, &all));
+    RESULT_GIVE(info, *clora_model_get_info(model));
 done:
     clora_model_free(model);
     return status;

@@ -48,7 +48,8 @@ done:
 
 /* The passes of both policies share a workspace. */
 static clora_status check_reference(const clora_adapter *adapter, const clora_adapter *reference) {
-    bool fits = adapter && reference->base.model == adapter->base.model && reference->parameters == adapter->parameters;
+    bool fits = adapter && reference->base.model == adapter->base.model &&
+                reference->info.parameters == adapter->info.parameters;
 
     for (int i = 0; fits && i < adapter->base.projections; i++) {
         const lowrank *a = adapter_term(adapter, i), *b = adapter_term(reference, i);
@@ -308,7 +309,8 @@ clora_rewards preference_rewards(const preference *p, const objective_sums *sums
     const float chosen = (float)(s->reward[true] / s->answers[true]);
     const float rejected = (float)(s->reward[false] / s->answers[false]);
 
-    return (clora_rewards){.chosen = chosen,
+    return (clora_rewards){.size = sizeof(clora_rewards),
+                           .chosen = chosen,
                            .rejected = rejected,
                            .margin = chosen - rejected,
                            .accuracy = is_paired(p) ? (float)s->won / (float)sums->units : NAN,

@@ -46,7 +46,7 @@ clora_status preference_micro_batch(preference *p, const selection *policy, obje
 clora_rewards preference_rewards(const preference *p, const objective_sums *sums);
 
 /* clora_trainer_evaluate() on preferences. (preference_evaluate.c) */
-clora_status preference_evaluate(clora_eval_result *out, clora_trainer *trainer, const clora_dataset *dataset,
-                                 int (*progress)(void *user, int64_t done), void *user);
+clora_status preference_evaluate(clora_evaluate_result *out, clora_trainer *trainer, const clora_dataset *dataset,
+                                 clora_progress progress, void *user);
 
 #endif

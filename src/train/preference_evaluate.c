@@ -15,7 +15,7 @@ typedef struct evaluation {
     const clora_dataset *dataset;
     clora_train_options options;
     reference_scores **known;
-    int (*progress)(void *user, int64_t done);
+    clora_progress progress;
     void *user;
     preference *preference;
     workspace *ws;
@@ -45,18 +45,20 @@ done:
 static clora_status run(evaluation *e) {
     const selection policy = {.adapter = e->adapter};
     const size_t batches = answer_loader_batches_per_epoch(e->preference->loader);
+    const int64_t all = clora_dataset_get_stats(e->dataset)->sequences;
+    const int *answers = e->sums.rewards.answers;
     clora_status status = CLORA_OK;
 
     for (size_t i = 0; i < batches; i++) {
         TRY(preference_judge(e->preference, &policy, false, &e->sums));
-        if (e->progress && e->progress(e->user, e->sums.rewards.answers[0] + e->sums.rewards.answers[1]))
+        if (e->progress && e->progress(e->user, answers[0] + answers[1], all))
             TRY(clora_fail(CLORA_CANCELLED, "the evaluation was stopped"));
     }
 done:
     return status;
 }
 
-static clora_status evaluate(clora_eval_result *out, clora_rewards *rewards, evaluation *e) {
+static clora_status evaluate(clora_evaluate_result *out, clora_rewards *out_rewards, evaluation *e) {
     const double start = clock_seconds();
     const objective_sums *sums = &e->sums;
     clora_status status = CLORA_OK;
@@ -66,16 +68,18 @@ static clora_status evaluate(clora_eval_result *out, clora_rewards *rewards, eva
     const clora_status ended = run(e);
     if (ended != CLORA_CANCELLED)
         TRY(ended);
-    *rewards = preference_rewards(e->preference, sums);
-    *out = (clora_eval_result){.loss = sums->loss / sums->units,
-                               .perplexity = NAN,
-                               .accuracy = (double)rewards->accuracy,
-                               .learnt = sums->learnt,
-                               .tokens = sums->tokens,
-                               .sequences = clora_dataset_get_stats(e->dataset).sequences,
-                               .seconds = clock_seconds() - start};
-    if (!isfinite(out->loss))
+    const clora_rewards rewards = preference_rewards(e->preference, sums);
+    const clora_evaluate_result result = {.loss = sums->loss / sums->units,
+                                          .perplexity = NAN,
+                                          .accuracy = (double)rewards.accuracy,
+                                          .target_tokens = sums->learnt,
+                                          .tokens = sums->tokens,
+                                          .sequences = clora_dataset_get_stats(e->dataset)->sequences,
+                                          .seconds = clock_seconds() - start};
+    if (!isfinite(result.loss))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "the loss is not finite: the model's or adapter's weights overflow"));
+    RESULT_GIVE(out, result);
+    RESULT_GIVE(out_rewards, rewards);
     status = ended;
 done:
     preference_free(e->preference);
@@ -103,8 +107,8 @@ done:
     return status;
 }
 
-clora_status preference_evaluate(clora_eval_result *out, clora_trainer *t, const clora_dataset *dataset,
-                                 int (*progress)(void *user, int64_t done), void *user) {
+clora_status preference_evaluate(clora_evaluate_result *out, clora_trainer *t, const clora_dataset *dataset,
+                                 clora_progress progress, void *user) {
     evaluation e = {.model = t->model,
                     .adapter = t->adapter,
                     .dataset = dataset,
@@ -112,11 +116,11 @@ clora_status preference_evaluate(clora_eval_result *out, clora_trainer *t, const
                     .known = &t->references,
                     .progress = progress,
                     .user = user};
-    clora_rewards rewards;
     clora_status status = CLORA_OK;
 
+    TRY(RESULT_BEGIN(out));
     TRY(check_reference(t, dataset));
-    TRY(evaluate(out, &rewards, &e));
+    TRY(evaluate(out, NULL, &e));
 done:
     return status;
 }
@@ -134,7 +138,7 @@ static clora_train_options train_options_of(const clora_preference_options *o) {
     return train;
 }
 
-clora_status clora_evaluate_preferences(clora_eval_result *out, clora_rewards *rewards, clora_model *model,
+clora_status clora_evaluate_preferences(clora_evaluate_result *out, clora_rewards *rewards, clora_model *model,
                                         clora_adapter *adapter, const clora_dataset *dataset,
                                         const clora_preference_options *options) {
     clora_preference_options all = CLORA_PREFERENCE_OPTIONS_INIT;
@@ -142,11 +146,11 @@ clora_status clora_evaluate_preferences(clora_eval_result *out, clora_rewards *r
     clora_status status = CLORA_OK;
 
     NEED(out);
-    *out = (clora_eval_result){0};
     NEED(rewards);
-    *rewards = (clora_rewards){0};
     NEED(model);
     NEED(dataset);
+    TRY(RESULT_BEGIN(out));
+    TRY(RESULT_BEGIN(rewards));
     TRY(OPTIONS_TAKE(all, options));
     evaluation e = {.model = model,
                     .adapter = adapter,

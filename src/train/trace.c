@@ -91,17 +91,17 @@ static clora_status make_part(clora_adapter **out, clora_model *model, clora_ful
 
 static clora_status make_full(clora_adapter **out, clora_model *model, int size) {
     (void)size;
-    return make_part(out, model, CLORA_FULL_ALL);
+    return make_part(out, model, CLORA_FULL_PART_ALL);
 }
 
 static clora_status make_biases(clora_adapter **out, clora_model *model, int size) {
     (void)size;
-    return make_part(out, model, CLORA_FULL_BIASES);
+    return make_part(out, model, CLORA_FULL_PART_BIASES);
 }
 
 static clora_status make_norms(clora_adapter **out, clora_model *model, int size) {
     (void)size;
-    return make_part(out, model, CLORA_FULL_NORMS);
+    return make_part(out, model, CLORA_FULL_PART_NORMS);
 }
 
 static const struct {
@@ -187,7 +187,7 @@ static clora_status generate_once(clora_model *model, clora_adapter *adapter, co
     if (!logits || !ids)
         TRY(clora_fail(CLORA_ERROR_MEMORY, "no memory for a trace"));
     TRY(clora_session_create(&session, model, 1, capacity));
-    TRY(clora_session_select(session, adapter));
+    TRY(clora_session_set_adapter(session, adapter));
     if (prompt > 0)
         TRY(clora_session_forward(session, logits, ids, prompt, 0));
     TRY(clora_session_forward(session, logits, ids, 1, 0));

@@ -96,7 +96,7 @@ clora_status trainer_seek(clora_trainer *t, batch_place place) {
 /* The largest micro-batch is of B x T ids. */
 static void shape_of(const clora_trainer *t, const clora_dataset *dataset, int *B, int *T) {
     *B = t->options.batch_size;
-    *T = t->options.max_length ? t->options.max_length : clora_dataset_get_stats(dataset).longest;
+    *T = t->options.max_length ? t->options.max_length : clora_dataset_get_stats(dataset)->longest;
     if (t->preference)
         answer_loader_shape(t->preference->loader, B, T);
 }
@@ -351,7 +351,7 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
     objective_sums sums = {0};
     clora_status status = CLORA_OK;
 
-    *out = (clora_train_step){.step = t->step + 1, .steps = t->steps};
+    *out = (clora_train_step){.size = sizeof(*out), .step = t->step + 1, .steps = t->steps};
     if (t->step >= t->steps)
         return clora_fail(CLORA_ERROR_NOT_FOUND, "the run is over after %d updates", t->steps);
     if (t->preference && t->adapter->changes_model && t->batches == 0)
@@ -363,9 +363,11 @@ static clora_status update(clora_trainer *t, clora_train_step *out) {
     TRY(parameters_back_product(&t->parameters));
     out->loss = (float)(sums.loss / sums.units);
     out->tokens = sums.tokens;
-    out->learnt = sums.learnt;
-    if (t->preference)
-        out->rewards = preference_rewards(t->preference, &sums);
+    out->target_tokens = sums.learnt;
+    if (t->preference) {
+        t->rewards = preference_rewards(t->preference, &sums);
+        out->rewards = &t->rewards;
+    }
     TRY(optimizer_norm(t->optimizer, &out->grad_norm, 1.0f / (float)sums.units, t->options.clip));
     TRY(judge(t, out));
     if (out->skipped == t->skipped)
@@ -378,13 +380,16 @@ done:
     return status;
 }
 
-clora_status clora_trainer_step(clora_trainer *trainer, clora_train_step *out) {
+clora_status clora_trainer_step(clora_train_step *out, clora_trainer *trainer) {
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
     clora_status status = CLORA_OK;
 
-    NEED(trainer);
     NEED(out);
+    NEED(trainer);
+    TRY(RESULT_BEGIN(out));
     TRY(merged_check_none(&trainer->model->merged));
-    status = update(trainer, out);
+    status = update(trainer, &step);
+    RESULT_GIVE(out, step);
 done:
     return status;
 }
@@ -393,14 +398,14 @@ clora_status clora_train(clora_model *model, clora_adapter *adapter, const clora
                          const clora_train_options *options, clora_train_callback callback, void *user) {
     clora_status status = CLORA_OK;
     clora_trainer *trainer = NULL;
-    clora_train_step step;
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
 
     NEED(model);
     NEED(adapter);
     NEED(dataset);
     TRY(clora_trainer_create(&trainer, model, adapter, dataset, options));
     for (int i = 0; i < trainer->steps; i++) {
-        TRY(clora_trainer_step(trainer, &step));
+        TRY(clora_trainer_step(&step, trainer));
         if (callback && callback(user, &step))
             TRY(clora_fail(CLORA_CANCELLED, "training was stopped after step %d", step.step));
     }

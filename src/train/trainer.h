@@ -54,6 +54,8 @@ struct clora_trainer {
     float *staging; /* max_rows floats */
     float lr;       /* of the update in hand */
     int step, steps;
+    clora_rewards rewards;          /* of the last step, on preferences */
+    clora_memory_plan plan;         /* as it was last asked for */
     int skipped;                    /* of these steps: they had no update */
     int64_t batches, batches_total; /* micro-batches so far, and of the whole run (0: no such limit) */
     json_t *terms;                  /* what the run is (checkpoint/), once a checkpoint has asked */

@@ -34,7 +34,8 @@ static int parameters_of(const kernel_row *row) {
 void tuning_entry_fill(clora_tune_entry *out, const tuning_entry *entry) {
     const kernel_key *k = &entry->key;
 
-    *out = (clora_tune_entry){.key = {entry->row->name, k->dtype, k->M, k->N, k->K, k->R},
+    *out = (clora_tune_entry){.size = sizeof(*out),
+                              .key = {entry->row->name, k->dtype, k->M, k->N, k->K, k->R},
                               .source = entry->source,
                               .parameters = parameters_of(entry->row)};
     for (int i = 0; i < out->parameters; i++) {
@@ -157,7 +158,7 @@ done:
 }
 
 clora_status tuning_entry_from_json(clora_tune_entry *out, const json_t *json, const char *where) {
-    tuning_entry entry = {.source = CLORA_TUNE_EXACT};
+    tuning_entry entry = {.source = CLORA_TUNE_SOURCE_EXACT};
     clora_status status = CLORA_OK;
     const char *kernel, *date;
     int64_t format;

@@ -182,11 +182,11 @@ static void visit_directory(clora_context *context, const char *directory, entry
 }
 
 static clora_status load_exact(void *user, const json_t *json, const char *path) {
-    return add(user, json, CLORA_TUNE_EXACT, path);
+    return add(user, json, CLORA_TUNE_SOURCE_EXACT, path);
 }
 
 static clora_status load_older(void *user, const json_t *json, const char *path) {
-    return add(user, json, CLORA_TUNE_OLDER, path);
+    return add(user, json, CLORA_TUNE_SOURCE_OLDER, path);
 }
 
 static void load_same(void *user, clora_context *context, const char *directory, const json_t *environment) {
@@ -293,7 +293,7 @@ void tuning_store_add_table(clora_context *context, const char *text, size_t siz
 
     if (json_load_bytes(&table, text, size, name) == CLORA_OK && names_the_same_device(table, &context->info))
         json_array_foreach (json_object_get(table, "entries"), i, entry)
-            (void)add(context, entry, CLORA_TUNE_SHIPPED, name);
+            (void)add(context, entry, CLORA_TUNE_SOURCE_SHIPPED, name);
     json_decref(table);
 }
 

@@ -39,6 +39,10 @@ void tuning_store_add_table(clora_context *context, const char *text, size_t siz
  * are left out and logged. The caller frees. */
 clora_status tuning_store_list(clora_tune_entry **out, int *count, clora_context *context);
 
+/* Entries as a program gets them: pointers to copies, in one block. */
+clora_status tuning_give_entries(const clora_tune_entry ***out, size_t *count, const clora_tune_entry *entries,
+                                 int found);
+
 /* Forget an entry. */
 void tuning_store_delete(clora_context *context, const clora_tune_entry *entry);
 

@@ -13,7 +13,7 @@
 /* A word that is not known counts as the default: a context must not fail for it. */
 static clora_tune_mode mode_from_environment(void) {
     const char *text = getenv("CLORA_TUNE");
-    return text && strcmp(text, "off") == 0 ? CLORA_TUNE_OFF : CLORA_TUNE_USE;
+    return text && strcmp(text, "off") == 0 ? CLORA_TUNE_MODE_OFF : CLORA_TUNE_MODE_USE;
 }
 
 clora_status tuning_create(tuning **out) {
@@ -118,24 +118,24 @@ clora_tune_source tuning_look_up(tuning_entry *out, const clora_context *context
     const tuning *t = context->tuning;
     const tuning_entry *entry = entry_for(t, row, key);
 
-    if (entry && (t->mode == CLORA_TUNE_OFF || limit_of(context, row)) && entry->source != CLORA_TUNE_SET)
+    if (entry && (t->mode == CLORA_TUNE_MODE_OFF || limit_of(context, row)) && entry->source != CLORA_TUNE_SOURCE_SET)
         entry = NULL;
     for (size_t i = 0; i < t->forced_count; i++)
         if (t->forced[i].row == row)
             entry = &t->forced[i];
-    *out = (tuning_entry){.row = row, .key = *key, .source = entry ? entry->source : CLORA_TUNE_DEFAULT};
-    if (entry && entry->source < CLORA_TUNE_SET && !kernel_key_is(&entry->key, key))
-        out->source = CLORA_TUNE_SIMILAR;
+    *out = (tuning_entry){.row = row, .key = *key, .source = entry ? entry->source : CLORA_TUNE_SOURCE_DEFAULT};
+    if (entry && entry->source < CLORA_TUNE_SOURCE_SET && !kernel_key_is(&entry->key, key))
+        out->source = CLORA_TUNE_SOURCE_SIMILAR;
     const kernel_at at = tuning_at(context, row, key);
     for (int i = 0; i < KERNEL_PARAMETERS && row->parameters[i].name; i++) {
         const int forced = value_from_environment(row, &row->parameters[i]);
-        const bool fits =
-            entry && (out->source != CLORA_TUNE_SIMILAR || kernel_allows(&at, &row->parameters[i], entry->values[i]));
+        const bool fits = entry && (out->source != CLORA_TUNE_SOURCE_SIMILAR ||
+                                    kernel_allows(&at, &row->parameters[i], entry->values[i]));
         out->values[i] = forced ? forced : fits ? entry->values[i] : kernel_default(&at, &row->parameters[i]);
         if (forced)
-            out->source = CLORA_TUNE_SET;
+            out->source = CLORA_TUNE_SOURCE_SET;
     }
-    return entry ? entry->source : CLORA_TUNE_DEFAULT;
+    return entry ? entry->source : CLORA_TUNE_SOURCE_DEFAULT;
 }
 
 void tuning_older(clora_context *context, const char *measured) {
@@ -187,7 +187,7 @@ bool tuning_is_measured(clora_context *context) {
 
     pthread_mutex_lock(&t->lock);
     for (size_t i = 0; i < t->entries_count && !measured; i++)
-        measured = t->entries[i].source >= CLORA_TUNE_OLDER;
+        measured = t->entries[i].source >= CLORA_TUNE_SOURCE_OLDER;
     pthread_mutex_unlock(&t->lock);
     return measured;
 }
@@ -225,7 +225,7 @@ clora_status tuning_force(clora_context *context, const kernel_row *row, const i
     }
     if (i == t->forced_count)
         TRY(alloc_grow((void **)&t->forced, &t->forced_capacity, t->forced_count + 1, sizeof(*t->forced)));
-    t->forced[i] = (tuning_entry){.row = row, .source = CLORA_TUNE_SET};
+    t->forced[i] = (tuning_entry){.row = row, .source = CLORA_TUNE_SOURCE_SET};
     memcpy(t->forced[i].values, values, sizeof(t->forced[i].values));
     if (i == t->forced_count)
         t->forced_count++;

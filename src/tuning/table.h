@@ -34,8 +34,8 @@ void tuning_free(tuning *t);
 /* A line to the context's log. */
 void tuning_log(const clora_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* What the entries of CLORA_TUNE_OLDER that are added from now on were measured with, in words: told when the first of
- * them is taken. */
+/* What the entries of CLORA_TUNE_SOURCE_OLDER that are added from now on were measured with, in words: told when the
+ * first of them is taken. */
 void tuning_older(clora_context *context, const char *measured);
 
 /* Put an entry into the table; one of a lower source does not displace one of a higher. Values that the registry does

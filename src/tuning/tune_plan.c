@@ -85,16 +85,19 @@ int clora_tune_plan_count(const clora_tune_plan *plan) {
     return plan ? (int)plan->count : 0;
 }
 
-clora_tune_task clora_tune_plan_task(const clora_tune_plan *plan, int i) {
+const clora_tune_task *clora_tune_plan_task(clora_tune_plan *plan, int i) {
+    static const clora_tune_task none;
+
     if (i < 0 || i >= clora_tune_plan_count(plan))
-        return (clora_tune_task){.is_done = 0};
+        return &none;
     const tune_task *t = &plan->task[i];
     const kernel_key *k = &t->key;
-    tuning_entry found = {.source = CLORA_TUNE_DEFAULT};
+    tuning_entry found = {.source = CLORA_TUNE_SOURCE_DEFAULT};
 
     (void)tuning_peek(&found, plan->context, t->row->name, k);
-    return (clora_tune_task){{t->row->name, k->dtype, k->M, k->N, k->K, k->R},
-                             t->launches,
-                             (int)configurations(plan->context, t->row, k),
-                             found.source == CLORA_TUNE_EXACT};
+    plan->told = (clora_tune_task){{t->row->name, k->dtype, k->M, k->N, k->K, k->R},
+                                   t->launches,
+                                   (int)configurations(plan->context, t->row, k),
+                                   found.source == CLORA_TUNE_SOURCE_EXACT};
+    return &plan->told;
 }

@@ -16,7 +16,8 @@ struct clora_tune_plan {
     clora_context *context;
     tune_task *task;
     size_t count, capacity;
-    size_t footprint; /* bytes of device memory in use: when it exceeds the caches, weights are cold */
+    clora_tune_task told; /* that was asked for last */
+    size_t footprint;     /* bytes of device memory in use: when it exceeds the caches, weights are cold */
 };
 
 /* Add what was launched, once for each kernel and key; a kernel without a choice is left out. */

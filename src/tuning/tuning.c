@@ -26,7 +26,7 @@ static void tell_older(clora_context *context) {
 static void load_once(clora_context *context) {
     tuning *t = context->tuning;
 
-    if (t->loaded || t->mode == CLORA_TUNE_OFF)
+    if (t->loaded || t->mode == CLORA_TUNE_MODE_OFF)
         return;
     t->loaded = true;
     tuning_store_load(context);
@@ -34,7 +34,7 @@ static void load_once(clora_context *context) {
 
 /* A new answer, told to the log as it asks. */
 static void answer(tuning_entry *out, clora_context *context, const kernel_row *row, const kernel_key *key) {
-    if (tuning_look_up(out, context, row, key) == CLORA_TUNE_OLDER)
+    if (tuning_look_up(out, context, row, key) == CLORA_TUNE_SOURCE_OLDER)
         tell_older(context);
     if (context->tuning->verbose && !context->tuning->hidden)
         tell(context, out);
@@ -153,14 +153,14 @@ int tuning_value(clora_context *context, const char *kernel, const char *paramet
 }
 
 void clora_tune_set_mode(clora_context *context, clora_tune_mode mode) {
-    if (!context || (int)mode < CLORA_TUNE_OFF || mode > CLORA_TUNE_TUNE)
+    if (!context || (int)mode < CLORA_TUNE_MODE_OFF || mode > CLORA_TUNE_MODE_TUNE)
         return;
     tuning *t = context->tuning;
     pthread_mutex_lock(&t->lock);
     t->mode = mode;
     memo_clear(&t->given);
     pthread_mutex_unlock(&t->lock);
-    recorder_attach(context, mode == CLORA_TUNE_TUNE ? &t->noted : NULL);
+    recorder_attach(context, mode == CLORA_TUNE_MODE_TUNE ? &t->noted : NULL);
 }
 
 void clora_tune_set_log(clora_context *context, clora_tune_log log, void *user, int verbose) {

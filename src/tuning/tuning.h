@@ -19,7 +19,7 @@ clora_status tuning_peek(tuning_entry *out, clora_context *context, const char *
 /* While hidden, the log and the plan of launches do not hear of answers. */
 void tuning_hide(clora_context *context, bool hidden);
 
-/* What was launched in the mode CLORA_TUNE_TUNE; the caller may empty it. */
+/* What was launched in the mode CLORA_TUNE_MODE_TUNE; the caller may empty it. */
 recorder *tuning_noted(clora_context *context);
 
 /* A number that is another after each change of what kernels run with. */

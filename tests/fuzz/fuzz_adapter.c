@@ -53,11 +53,11 @@ static void write_again(peft_adapter *adapter) {
 }
 
 static void inspect(void) {
-    clora_inspected_adapter seen = {0};
+    clora_inspected_adapter *seen = NULL;
 
     if (clora_inspect_adapter(&seen, fuzz_directory()) == CLORA_OK)
-        FUZZ_CHECK(seen.target_modules && seen.rank_pattern && seen.alpha_pattern);
-    clora_inspected_adapter_finish(&seen);
+        FUZZ_CHECK(seen->target_modules && seen->rank_pattern && seen->alpha_pattern);
+    clora_inspected_adapter_free(seen);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

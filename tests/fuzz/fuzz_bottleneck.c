@@ -13,11 +13,11 @@
 enum { LAYERS = 2, WIDTH = 6, PLACES = LAYERS * SUBLAYERS };
 
 static void inspect(void) {
-    clora_inspected_adapter seen = {0};
+    clora_inspected_adapter *seen = NULL;
 
     if (clora_inspect_adapter(&seen, fuzz_directory()) == CLORA_OK)
-        FUZZ_CHECK(seen.columns <= BOTTLENECK_MOST_COLUMNS + 1 && seen.base && seen.target_modules);
-    clora_inspected_adapter_finish(&seen);
+        FUZZ_CHECK(seen->columns <= BOTTLENECK_MOST_COLUMNS + 1 && seen->base && seen->target_modules);
+    clora_inspected_adapter_free(seen);
 }
 
 /* The places of the settings; floats of all, or 0 where there are none or too many. */

@@ -53,7 +53,7 @@ static void make_data(void) {
 __attribute__((constructor)) static void begin(void) {
     const char *fixtures = getenv("CLORA_TEST_FIXTURES");
     char model[4096];
-    clora_train_step step;
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
 
     snprintf(model, sizeof(model), "%s/tiny-llama", fixtures ? fixtures : "tests/fixtures");
     if (clora_context_create(&run.context, NULL) != CLORA_OK)
@@ -61,7 +61,7 @@ __attribute__((constructor)) static void begin(void) {
     FUZZ_CHECK(clora_model_load(&run.model, run.context, model, NULL) == CLORA_OK);
     make_data();
     make_trainer();
-    FUZZ_CHECK(clora_trainer_step(run.trainer, &step) == CLORA_OK);
+    FUZZ_CHECK(clora_trainer_step(&step, run.trainer) == CLORA_OK);
     FUZZ_CHECK(clora_trainer_save(run.trainer, fuzz_path("genuine"), "a note") == CLORA_OK);
     FUZZ_CHECK(clora_launch_plan_create(&run.plan, run.context) == CLORA_OK);
     FUZZ_CHECK(safetensors_open(&run.genuine, fuzz_path("genuine")) == CLORA_OK);
@@ -116,19 +116,19 @@ static void write_changed(const fuzz_part parts[3]) {
 
 /* Numbers that are not finite end it, as they end any run. */
 static void go_on(void) {
-    clora_train_step step;
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
     clora_status status = CLORA_OK;
 
     for (int i = 0; status == CLORA_OK; i++) {
         FUZZ_CHECK(i <= STEPS);
-        status = clora_trainer_step(run.trainer, &step);
+        status = clora_trainer_step(&step, run.trainer);
         FUZZ_CHECK(status != CLORA_OK || (step.step > 0 && step.step <= STEPS && step.epoch >= 0.0));
     }
     make_trainer();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    clora_inspected_checkpoint head;
+    clora_inspected_checkpoint *head;
     fuzz_part parts[4];
 
     fuzz_split(parts, 4, data, size);
@@ -139,11 +139,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     else
         return 0;
     if (clora_inspect_checkpoint(&head, fuzz_path("file")) == CLORA_OK) {
-        FUZZ_CHECK(head.step >= 0 && head.step <= head.steps && head.note);
+        FUZZ_CHECK(head->step >= 0 && head->step <= head->steps && head->note);
         if (run.plan)
-            (void)clora_launch_plan_compare(run.plan, head.note);
+            (void)clora_launch_plan_compare(run.plan, head->note);
     }
-    clora_inspected_checkpoint_finish(&head);
+    clora_inspected_checkpoint_free(head);
     if (run.context && clora_trainer_restore(run.trainer, fuzz_path("file")) == CLORA_OK)
         go_on();
     return 0;

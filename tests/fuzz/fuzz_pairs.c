@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint8_t bits = size ? data[0] : 0;
     const char *columns = bits & COLUMNS ? "a,b" : bits & ONE_COLUMN ? "b" : NULL;
     clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
-    clora_inspected_data counted;
+    clora_inspected_data counted = CLORA_INSPECTED_DATA_INIT;
     clora_dataset *dataset;
 
     if (size == 0)
@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (clora_dataset_load(&dataset, fuzz_path(file), tokenizer, &options) != CLORA_OK)
         return 0;
     FUZZ_CHECK(inspected == CLORA_OK && counted.pairs > 0);
-    FUZZ_CHECK(clora_dataset_get_stats(dataset).longest <= options.max_length);
+    FUZZ_CHECK(clora_dataset_get_stats(dataset)->longest <= options.max_length);
     walk(dataset, bits, options.max_length);
     clora_dataset_free(dataset);
     return 0;

@@ -24,7 +24,7 @@ static void use(clora_context *context, const tuning_entry *entry) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     clora_context *context = fake_context_create();
-    clora_tune_entry entry;
+    clora_tune_entry entry = CLORA_TUNE_ENTRY_INIT;
     tuning_entry row;
     json_t *json = NULL;
 

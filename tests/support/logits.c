@@ -21,7 +21,7 @@ void forward_logits(float *logits, const fixture_batch *batch, clora_model *m, c
     float last[4 * V];
 
     assert_ok(clora_session_create(&session, m, batch->B, batch->T));
-    assert_ok(clora_session_select(session, adapter));
+    assert_ok(clora_session_set_adapter(session, adapter));
     if (!cached)
         assert_ok(clora_session_forward(session, logits, batch->ids, batch->T, 1));
     for (int t = 0; cached && t < batch->T; t++) {

@@ -14,7 +14,7 @@ extern clora_tokenizer *tokenizer;
 extern clora_engine *engine;
 extern int32_t *prompt[PROMPTS];
 extern size_t length[PROMPTS];
-extern clora_generation alone[PROMPTS]; /* greedy, of the base alone; none ends before TOKENS */
+extern clora_generation *alone[PROMPTS]; /* greedy, of the base alone; none ends before TOKENS */
 
 /* Setup and teardown of the program and of each test. */
 int slots_open_model(void **state);
@@ -24,7 +24,7 @@ int slots_close(void **state);
 #define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, slots_open, slots_close)
 
 /* TOKENS tokens after a prompt, in a session's first sequence. */
-void slots_alone(clora_generation *out, clora_session *session, int which);
+void slots_alone(clora_generation **out, clora_session *session, int which);
 
 /* Options for TOKENS tokens; a prompt in a free slot; steps until none runs. */
 clora_request_options slots_usual(void);

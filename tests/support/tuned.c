@@ -41,7 +41,7 @@ void start_again(void) {
 const clora_tune_key key = {"matmul_panel", CLORA_DTYPE_BF16, 200, 3072, 576, 16};
 
 clora_tune_entry look_up(const clora_tune_key *k) {
-    clora_tune_entry e;
+    clora_tune_entry e = CLORA_TUNE_ENTRY_INIT;
 
     assert_ok(clora_tune_lookup(&e, context, k));
     return e;

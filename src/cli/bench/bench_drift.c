@@ -77,21 +77,17 @@ static clora_status learn(clora_adapter *adapter, const bench_state *state, uint
 
 /* delta (N, K) = s B A */
 static clora_status read_delta(float *delta, clora_adapter *adapter) {
-    int R, K, N;
-    float scale, *a, *b;
-    clora_status status = clora_adapter_module(adapter, 0, NULL, &R, &K, &N, &scale, NULL, NULL);
+    const clora_adapter_module_info *m = clora_adapter_module(adapter, 0);
+    const size_t R = (size_t)m->rank, K = (size_t)m->in, N = (size_t)m->out;
+    float *a = calloc(R * K, sizeof(*a)), *b = calloc(N * R, sizeof(*b));
+    const clora_status status = a && b ? clora_adapter_read_module(a, b, adapter, 0) : CLORA_ERROR_MEMORY;
 
-    if (status != CLORA_OK)
-        return status;
-    a = calloc((size_t)R * (size_t)K, sizeof(*a));
-    b = calloc((size_t)N * (size_t)R, sizeof(*b));
-    status = a && b ? clora_adapter_module(adapter, 0, NULL, NULL, NULL, NULL, NULL, a, b) : CLORA_ERROR_MEMORY;
-    for (size_t n = 0; status == CLORA_OK && n < (size_t)N; n++)
-        for (size_t k = 0; k < (size_t)K; k++) {
+    for (size_t n = 0; status == CLORA_OK && n < N; n++)
+        for (size_t k = 0; k < K; k++) {
             double sum = 0.0;
-            for (size_t r = 0; r < (size_t)R; r++)
-                sum += (double)b[n * (size_t)R + r] * (double)a[r * (size_t)K + k];
-            delta[n * (size_t)K + k] = (float)((double)scale * sum);
+            for (size_t r = 0; r < R; r++)
+                sum += (double)b[n * R + r] * (double)a[r * K + k];
+            delta[n * K + k] = (float)((double)m->scale * sum);
         }
     free(a);
     free(b);
@@ -100,16 +96,13 @@ static clora_status read_delta(float *delta, clora_adapter *adapter) {
 
 /* The first layer that the bench's adapter is on. */
 static clora_status choose(subject *s, bench_drift *out) {
-    const char *name;
-    const clora_status status = clora_adapter_module(s->state->adapter, 0, &name, NULL, NULL, NULL, NULL, NULL, NULL);
+    const char *name = clora_adapter_module(s->state->adapter, 0)->name;
 
-    if (status != CLORA_OK)
-        return status;
     snprintf(out->module, sizeof(out->module), "%s", name);
-    while (strcmp(clora_model_module(s->state->model, s->index).name, name) != 0)
+    while (strcmp(clora_model_module(s->state->model, s->index)->name, name) != 0)
         s->index++;
-    const clora_module_info m = clora_model_module(s->state->model, s->index);
-    s->n = (size_t)m.out * (size_t)m.in;
+    const clora_module_info *m = clora_model_module(s->state->model, s->index);
+    s->n = (size_t)m->out * (size_t)m->in;
     s->w0 = calloc(s->n, sizeof(float));
     s->w = calloc(s->n, sizeof(float));
     return s->w0 && s->w ? CLORA_OK : CLORA_ERROR_MEMORY;

@@ -34,13 +34,13 @@ static double decode_tokens(const bench_state *s, int i) {
 static void print_head(FILE *out, const bench_state *s) {
     const clora_model_info *m = clora_model_get_info(s->model);
     const clora_device_info *d = clora_context_device(s->context);
-    const clora_adapter_info a = clora_adapter_get_info(s->adapter);
+    const clora_adapter_info *a = clora_adapter_get_info(s->adapter);
 
     fprintf(out, "device    %d %s (GEMM backend %s)\n", d->index, d->name, d->gemm);
     fprintf(out, "model     %s: %s parameters in %s, loaded in %s\n", s->args->path, text_count(m->parameters),
             m->dtype, text_duration(s->load_seconds));
-    fprintf(out, "adapter   rank %d on %s (%s)\n", a.rank, text_amount(a.modules, "module", "modules"),
-            a.target_modules);
+    fprintf(out, "adapter   rank %d on %s (%s)\n", a->rank, text_amount(a->modules, "module", "modules"),
+            a->target_modules);
 }
 
 static void print_generation(FILE *out, const bench_state *s) {
@@ -153,14 +153,14 @@ static json_t *switches_json(const bench_state *s) {
 }
 
 static int print_json(const bench_state *s) {
-    const clora_adapter_info a = clora_adapter_get_info(s->adapter);
+    const clora_adapter_info *a = clora_adapter_get_info(s->adapter);
 
     return json_print(
         s->cli,
         json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "model", s->args->path,
                   "device", clora_context_device(s->context)->name, "dtype", clora_model_get_info(s->model)->dtype,
                   "batch_size", s->args->batch_size, "max_length", s->args->max_length, "new_tokens",
-                  s->args->new_tokens, "rank", a.rank, "target_modules", a.target_modules, "load_seconds",
+                  s->args->new_tokens, "rank", a->rank, "target_modules", a->target_modules, "load_seconds",
                   json_number(s->load_seconds), "training", training_json(s), "prefill",
                   s->prefill[0].count > 0 ? generation_json(s->args->max_length, s->prefill) : json_null(), "decode",
                   bench_wants(s->args, BENCH_DECODE) ? decode_json(s) : json_null(), "switch", switches_json(s),

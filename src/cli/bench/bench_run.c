@@ -46,9 +46,9 @@ static int make_data(const bench_state *state, clora_dataset **out) {
 
 static int time_step(const bench_state *state, clora_trainer *trainer, double *seconds) {
     const double begin = progress_clock();
-    clora_train_step step;
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
 
-    if (clora_trainer_step(trainer, &step) != CLORA_OK || clora_context_finish(state->context) != CLORA_OK)
+    if (clora_trainer_step(&step, trainer) != CLORA_OK || clora_context_finish(state->context) != CLORA_OK)
         return cli_fail_library(state->cli);
     *seconds = progress_clock() - begin;
     return CLI_DONE;
@@ -63,13 +63,8 @@ static int profile_step(bench_state *state, clora_trainer *trainer) {
         status = time_step(state, trainer, &seconds);
     if (status != CLI_DONE)
         return status;
-    state->profile = profile_read(state->context);
-    const size_t bytes = (size_t)state->profile.count * sizeof(clora_profile_entry);
-    state->profile_copy = malloc(bytes + 1);
-    if (!state->profile_copy)
+    if (!profile_copy(&state->profile, profile_read(state->context)))
         return no_memory(state);
-    memcpy(state->profile_copy, state->profile.entry, bytes);
-    state->profile.entry = state->profile_copy;
     return clora_context_profile(state->context, 0) == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
 }
 
@@ -85,7 +80,7 @@ static int time_training(bench_state *state, clora_trainer *trainer) {
         status = time_step(state, trainer, &state->train.seconds[state->train.count++]);
     }
     bench_sort(&state->train);
-    state->plan = clora_trainer_plan(trainer);
+    state->plan = *clora_trainer_plan(trainer);
     state->train_resident = peak_resident();
     return status == CLI_DONE ? profile_step(state, trainer) : status;
 }
@@ -134,7 +129,7 @@ static int time_session(const bench_state *state, clora_session *session, int ba
         for (int with = 0; with < 2 && status == CLI_DONE; with++) {
             double *seconds = &result[with].seconds[round < 0 ? 0 : round];
             clora_session_reset(session);
-            if (clora_session_select(session, with ? state->adapter : NULL) != CLORA_OK)
+            if (clora_session_set_adapter(session, with ? state->adapter : NULL) != CLORA_OK)
                 status = cli_fail_library(state->cli);
             else
                 status = feed(state, session, logits, ids, T, round < 0 ? 1 : times, seconds);
@@ -174,12 +169,12 @@ static int check_length(const bench_state *state) {
 }
 
 static int load(bench_state *state) {
-    const clora_model_options options = model_args_options(&state->args->model);
     const double begin = progress_clock();
 
     progress_phase(state->cli->quiet, "loading %s", state->args->path);
     if (cli_context_create(&state->context, state->cli) != CLORA_OK ||
-        clora_model_load(&state->model, state->context, state->args->path, &options) != CLORA_OK ||
+        model_args_load(&state->model, state->cli, state->context, state->args->path, &state->args->model) !=
+            CLORA_OK ||
         clora_adapter_create(&state->adapter, state->model, &state->args->adapter) != CLORA_OK)
         return cli_fail_library(state->cli);
     state->load_seconds = progress_clock() - begin;
@@ -206,7 +201,7 @@ int bench_run(bench_state *state) {
 }
 
 void bench_release(bench_state *state) {
-    free(state->profile_copy);
+    profile_free(state->profile);
     clora_adapter_free(state->adapter);
     clora_model_free(state->model);
     cli_context_free(state->context, state->cli);

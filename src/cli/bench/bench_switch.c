@@ -10,12 +10,13 @@ static const int ranks[BENCH_RANKS] = {4, 8, 16, 64};
 
 /* Scalars of W0 that the adapter changes. */
 static double adapted_scalars(clora_adapter *adapter) {
-    const int modules = clora_adapter_get_info(adapter).modules;
+    const int modules = clora_adapter_get_info(adapter)->modules;
     double sum = 0;
 
-    for (int i = 0, K, N; i < modules; i++)
-        if (clora_adapter_module(adapter, i, NULL, NULL, &K, &N, NULL, NULL, NULL) == CLORA_OK)
-            sum += (double)K * N;
+    for (int i = 0; i < modules; i++) {
+        const clora_adapter_module_info *m = clora_adapter_module(adapter, i);
+        sum += (double)m->in * m->out;
+    }
     return sum;
 }
 
@@ -97,7 +98,7 @@ static clora_status prepare(contest *c, bench_switch_time *out, size_t *bytes) {
     }
     if (status != CLORA_OK)
         return status;
-    const size_t factors = (size_t)clora_adapter_get_info(c->adapter[0]).parameters * sizeof(float);
+    const size_t factors = (size_t)clora_adapter_get_info(c->adapter[0])->parameters * sizeof(float);
     const double scalars = adapted_scalars(c->adapter[0]);
     *bytes = (size_t)(scalars * bytes_of_scalar(clora_model_get_info(c->state->model)));
     out->flops = 2.0 * out->rank * scalars;

@@ -67,8 +67,7 @@ typedef struct bench_state {
     bench_times train, prefill[2], decode[BENCH_SEQUENCES][2]; /* [1]: with the adapter */
     bench_switches switches;
     clora_memory_plan plan;
-    profile_view profile; /* of a training step; the entries are in profile_copy */
-    clora_profile_entry *profile_copy;
+    profile_view profile;                    /* of a training step; a copy to be freed */
     size_t train_resident, resident, device; /* peaks */
 } bench_state;
 

@@ -76,13 +76,11 @@ static void release(chat_run *run) {
 }
 
 static int load(chat_run *run, const char *path) {
-    const clora_model_options options = model_args_options(&run->args->generate.model);
-
     progress_phase(run->cli->quiet, "loading %s", path);
     if (clora_chat_load(&run->chat, path, run->args->template) != CLORA_OK ||
         clora_tokenizer_load(&run->tokenizer, path) != CLORA_OK ||
         cli_context_create(&run->context, run->cli) != CLORA_OK ||
-        clora_model_load(&run->model, run->context, path, &options) != CLORA_OK)
+        model_args_load(&run->model, run->cli, run->context, path, &run->args->generate.model) != CLORA_OK)
         return cli_fail_library(run->cli);
     const clora_model_info *info = clora_model_get_info(run->model);
     const int wanted = run->args->max_length ? run->args->max_length : STANDARD_LENGTH;
@@ -96,7 +94,7 @@ static int load(chat_run *run, const char *path) {
         return status;
     run->capacity = wanted < info->max_positions ? wanted : info->max_positions;
     if (clora_session_create(&run->session, run->model, 1, run->capacity) != CLORA_OK ||
-        clora_session_select(run->session, run->adapter) != CLORA_OK)
+        clora_session_set_adapter(run->session, run->adapter) != CLORA_OK)
         return cli_fail_library(run->cli);
     return talk_reset(&run->talk) ? CLI_DONE : cli_fail(run->cli, "--system: not UTF-8, or no memory");
 }
@@ -110,36 +108,38 @@ static int print_piece(void *user, const char *text, size_t size) {
 static int answer(chat_run *run, const clora_chat_text *asked) {
     const int past = clora_adapter_past(run->adapter), room = run->capacity - past - (int)asked->count + 1;
     clora_generate_options options = run->args->generate.generate;
-    clora_generation given;
+    clora_generation *given;
 
     options.max_tokens = options.max_tokens < room ? options.max_tokens : room;
-    if (!cli_went(clora_generate(&given, run->session, run->tokenizer, asked->ids, (int)asked->count, &options,
-                                 run->cli->json ? NULL : print_piece, NULL)))
+    options.callback = run->cli->json ? NULL : print_piece;
+    if (!cli_went(clora_generate(&given, run->session, run->tokenizer, asked->ids, asked->count, &options)))
         return cli_fail_library(run->cli);
-    int status = talk_say(&run->talk, "assistant", given.text, given.size) ? CLI_DONE
-                                                                           : cli_fail(run->cli, "no memory to talk on");
+    int status = talk_say(&run->talk, "assistant", given->text, given->size)
+                     ? CLI_DONE
+                     : cli_fail(run->cli, "no memory to talk on");
     if (status == CLI_DONE && run->cli->json)
         status = json_print(run->cli, json_pack("{s:s, s:o, s:s}", "role", "assistant", "content",
-                                                json_stringn(given.text, given.size), "stop", given.stop));
+                                                json_stringn(given->text, given->size), "stop",
+                                                clora_stop_reason_name(given->stop)));
     else if (!run->cli->json)
         putchar('\n');
     fflush(stdout);
-    clora_generation_free(&given);
+    clora_generation_free(given);
     return status;
 }
 
 /* The conversation as the model reads it, up to the answer. */
-static int ask(const chat_run *run, clora_chat_text *asked) {
+static int ask(const chat_run *run, clora_chat_text **asked) {
     clora_chat_options options = CLORA_CHAT_OPTIONS_INIT;
     char *row = talk_row(&run->talk);
     int status = row ? CLI_DONE : cli_fail(run->cli, "no memory to talk on");
 
     options.generation_prompt = 1;
     options.learn = 0;
-    *asked = (clora_chat_text){.text = NULL};
+    *asked = NULL;
     if (row && clora_chat_encode(asked, run->chat, run->tokenizer, row, strlen(row), &options) != CLORA_OK)
         status = cli_fail_library(run->cli);
-    else if (row && asked->count == 0)
+    else if (row && (*asked)->count == 0)
         status = cli_fail(run->cli, "the template makes an empty text of the conversation");
     free(row);
     return status;
@@ -150,21 +150,21 @@ static int fits(const chat_run *run, const clora_chat_text *asked) {
 }
 
 static int take_turn(chat_run *run, const char *line, size_t size) {
-    clora_chat_text asked;
+    clora_chat_text *asked;
 
     if (!talk_say(&run->talk, "user", line, size)) {
         cli_note(run->cli, "this line is not UTF-8");
         return CLI_DONE;
     }
     int status = ask(run, &asked);
-    if (status == CLI_DONE && fits(run, &asked)) {
-        status = answer(run, &asked);
+    if (status == CLI_DONE && fits(run, asked)) {
+        status = answer(run, asked);
     } else if (status == CLI_DONE) {
         cli_note(run->cli, "with this the conversation has %s, more than %d: /reset begins a new one",
-                 text_amount((int64_t)asked.count, "token", "tokens"), run->capacity);
+                 text_amount((int64_t)asked->count, "token", "tokens"), run->capacity);
         talk_take_back(&run->talk);
     }
-    clora_chat_text_finish(&asked);
+    clora_chat_text_free(asked);
     return status;
 }
 

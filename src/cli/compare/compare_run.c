@@ -51,11 +51,10 @@ static int load(training *t) {
     const cli_state *cli = t->all->cli;
     train_state *s = &t->train;
     const data_args *d = &t->args.data;
-    const clora_model_options options = model_args_options(&t->args.model);
 
     if (cli_context_create(&s->context, cli) != CLORA_OK ||
         clora_tokenizer_load(&s->tokenizer, t->args.model_path) != CLORA_OK ||
-        clora_model_load(&s->model, s->context, t->args.model_path, &options) != CLORA_OK)
+        model_args_load(&s->model, cli, s->context, t->args.model_path, &t->args.model) != CLORA_OK)
         return cli_fail_library(cli);
     const clora_model_info *info = clora_model_get_info(s->model);
     data_args held = t->args.data;
@@ -82,24 +81,29 @@ static int prepare(training *t) {
     options.max_length = options.pack ? t->train.max_length : 0;
     if (clora_trainer_create(&t->train.trainer, t->train.model, t->train.adapter, t->train.data, &options) != CLORA_OK)
         return cli_fail_library(t->all->cli);
-    t->result->plan = clora_trainer_plan(t->train.trainer);
-    t->result->trainable = clora_adapter_get_info(t->train.adapter).parameters;
+    t->result->plan = *clora_trainer_plan(t->train.trainer);
+    t->result->trainable = clora_adapter_get_info(t->train.adapter)->parameters;
     return CLI_DONE;
 }
 
-static int stop(void *user, int64_t done) {
+static int stop(void *user, int64_t done, int64_t total) {
     (void)user;
     (void)done;
+    (void)total;
     return interrupt_seen();
 }
 
 static int validate(training *t, int step) {
     const data_args *d = &t->args.data;
     compare_result *r = t->result;
-    clora_eval_result found;
+    clora_evaluate_options options = CLORA_EVALUATE_OPTIONS_INIT;
+    clora_evaluate_result found = CLORA_EVALUATE_RESULT_INIT;
 
-    const clora_status status = clora_evaluate(&found, t->train.model, t->train.adapter, t->train.val, d->batch_size,
-                                               d->pack, d->pack ? t->train.max_length : 0, stop, NULL);
+    options.batch_size = d->batch_size;
+    options.pack = d->pack;
+    options.max_length = d->pack ? t->train.max_length : 0;
+    options.progress = stop;
+    const clora_status status = clora_evaluate(&found, t->train.model, t->train.adapter, t->train.val, &options);
     if (interrupt_seen())
         return CLI_DONE; /* the loop sees it too */
     if (status != CLORA_OK)
@@ -117,9 +121,9 @@ static void tell(compare_state *all, const char *label) {
 
 static int step_once(training *t) {
     char label[128];
-    clora_train_step step;
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
 
-    if (clora_trainer_step(t->train.trainer, &step) != CLORA_OK)
+    if (clora_trainer_step(&step, t->train.trainer) != CLORA_OK)
         return cli_fail_library(t->all->cli);
     if (step.step == 1) /* all is allocated now; validations take more, beside it */
         clora_context_memory(t->train.context, &t->result->peak, NULL);

@@ -30,22 +30,22 @@ static bool is_model(const char *path) {
 
 static int load(timing *t, const char *path, const char *merged) {
     const train_args *args = &t->all->args->train;
-    const clora_model_options options = model_args_options(&args->model);
+    const cli_state *cli = t->all->cli;
 
-    if (cli_context_create(&t->context, t->all->cli) != CLORA_OK ||
-        clora_model_load(&t->model[BASE], t->context, args->model_path, &options) != CLORA_OK)
-        return cli_fail_library(t->all->cli);
+    if (cli_context_create(&t->context, cli) != CLORA_OK ||
+        model_args_load(&t->model[BASE], cli, t->context, args->model_path, &args->model) != CLORA_OK)
+        return cli_fail_library(cli);
     if (is_model(path)) /* what was trained is the model itself */
-        return clora_model_load(&t->model[APPLIED], t->context, path, &options) == CLORA_OK
+        return model_args_load(&t->model[APPLIED], cli, t->context, path, &args->model) == CLORA_OK
                    ? CLI_DONE
-                   : cli_fail_library(t->all->cli);
+                   : cli_fail_library(cli);
     t->model[APPLIED] = t->model[BASE];
     if (clora_adapter_load(&t->adapter, t->model[BASE], path) != CLORA_OK)
-        return cli_fail_library(t->all->cli);
+        return cli_fail_library(cli);
     /* what cannot be merged has no such time */
-    if (clora_merge(args->model_path, path, merged, -1, NULL, NULL, NULL) == CLORA_OK &&
-        clora_model_load(&t->model[MERGED], t->context, merged, &options) != CLORA_OK)
-        return cli_fail_library(t->all->cli);
+    if (clora_merge(args->model_path, path, merged, NULL, NULL) == CLORA_OK &&
+        model_args_load(&t->model[MERGED], cli, t->context, merged, &args->model) != CLORA_OK)
+        return cli_fail_library(cli);
     return CLI_DONE;
 }
 
@@ -56,7 +56,7 @@ static int open_sessions(timing *t) {
         if (!t->model[k])
             continue;
         if (clora_session_create(&t->session[k], t->model[k], 1, capacity) != CLORA_OK ||
-            clora_session_select(t->session[k], adapter) != CLORA_OK)
+            clora_session_set_adapter(t->session[k], adapter) != CLORA_OK)
             return cli_fail_library(t->all->cli);
     }
     t->logits = malloc((size_t)clora_model_get_info(t->model[BASE])->vocab * sizeof(*t->logits));

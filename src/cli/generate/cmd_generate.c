@@ -107,9 +107,7 @@ static const char *past_of(const generate_run *run) {
 }
 
 static int load(generate_run *run, const char *path, const generate_args *args) {
-    const clora_model_options options = model_args_options(&args->model);
-
-    if (clora_model_load(&run->model, run->context, path, &options) != CLORA_OK)
+    if (model_args_load(&run->model, run->cli, run->context, path, &args->model) != CLORA_OK)
         return cli_fail_library(run->cli);
     const int status = adapters_load(run->cli, &run->adapter, run->model, &args->adapter);
     if (status != CLI_DONE)
@@ -125,7 +123,7 @@ static int load(generate_run *run, const char *path, const generate_args *args) 
     const int capacity =
         clora_adapter_past(run->adapter) + (int)longest + room_after(run, longest, args->generate.max_tokens) - 1;
     if (clora_session_create(&run->session, run->model, sequences(run, args), capacity) != CLORA_OK ||
-        clora_session_select(run->session, run->adapter) != CLORA_OK)
+        clora_session_set_adapter(run->session, run->adapter) != CLORA_OK)
         return cli_fail_library(run->cli);
     return CLI_DONE;
 }
@@ -146,14 +144,14 @@ static double prefill_rate(const prompt *p, const clora_generation *g) {
 
 /* The first new token comes out of the prompt's pass; each later one costs a pass of its own. */
 static double decode_rate(const clora_generation *g) {
-    return per_second(g->count - 1.0, g->decode_seconds);
+    return per_second((double)g->count - 1.0, g->decode_seconds);
 }
 
 static int print_json(const generate_run *run, const prompt *p, const clora_generation *g, bool profile) {
-    json_t *object = json_pack("{s:o, s:o, s:o, s:s, s:o, s:o}", "text", json_stringn(g->text, g->size), "ids",
-                               json_ids(g->ids, (size_t)g->count), "prompt_ids", json_ids(p->ids, p->count), "stop",
-                               g->stop, "prefill_tokens_per_second", json_number(prefill_rate(p, g)),
-                               "decode_tokens_per_second", json_number(decode_rate(g)));
+    json_t *object = json_pack(
+        "{s:o, s:o, s:o, s:s, s:o, s:o}", "text", json_stringn(g->text, g->size), "ids", json_ids(g->ids, g->count),
+        "prompt_ids", json_ids(p->ids, p->count), "stop", clora_stop_reason_name(g->stop), "prefill_tokens_per_second",
+        json_number(prefill_rate(p, g)), "decode_tokens_per_second", json_number(decode_rate(g)));
     if (object && profile && json_object_set_new(object, "profile", profile_json(profile_read(run->context))) != 0) {
         json_decref(object);
         object = NULL;
@@ -170,7 +168,8 @@ static void print_stats(const prompt *p, const clora_generation *g) {
     FILE *out = page_begin(&lines, stderr, 2);
     fprintf(out, "prefill: %s, %s tokens/s; decode: %s, %s tokens/s; ended by %s\n",
             text_amount((int64_t)p->count, "token", "tokens"), text_rate((double)p->count, g->prefill_seconds),
-            text_amount(g->count, "token", "tokens"), text_rate(g->count - 1.0, g->decode_seconds), g->stop);
+            text_amount((int64_t)g->count, "token", "tokens"), text_rate((double)g->count - 1.0, g->decode_seconds),
+            clora_stop_reason_name(g->stop));
     page_end(&lines);
 }
 
@@ -185,21 +184,21 @@ static clora_generate_options options_of(const generate_args *args) {
 static int generate_one(const generate_run *run, const generate_args *args) {
     const prompt *p = &run->prompts.items[0];
     clora_generate_options options = options_of(args);
-    clora_generation result;
+    clora_generation *result;
     int status = CLI_DONE;
 
     options.max_tokens = room_after(run, p->count, options.max_tokens);
-    if (!cli_went(clora_generate(&result, run->session, run->tokenizer, p->ids, (int)p->count, &options,
-                                 run->cli->json ? NULL : print_piece, NULL)))
+    options.callback = run->cli->json ? NULL : print_piece;
+    if (!cli_went(clora_generate(&result, run->session, run->tokenizer, p->ids, p->count, &options)))
         return cli_fail_library(run->cli);
     progress_clear_all();
     if (run->cli->json)
-        status = print_json(run, p, &result, args->profile);
+        status = print_json(run, p, result, args->profile);
     else
         putchar('\n');
     if (args->stats)
-        print_stats(p, &result);
-    clora_generation_free(&result);
+        print_stats(p, result);
+    clora_generation_free(result);
     return status;
 }
 
@@ -207,22 +206,22 @@ static int generate_one(const generate_run *run, const generate_args *args) {
 typedef struct generate_batch {
     const generate_run *run;
     clora_prompt *prompts;
-    clora_generation *results;
+    clora_generation **results;
     bool *ended;
     size_t printed;
     int64_t tokens;
     int status;
 } generate_batch;
 
-static int print_ended(void *user, int index, const clora_generation *result) {
+static int print_ended(void *user, size_t index, const clora_generation *result) {
     generate_batch *b = user;
     const prompt_list *list = &b->run->prompts;
 
     progress_clear_all();
     b->ended[index] = true;
-    b->tokens += result->count;
+    b->tokens += (int64_t)result->count;
     for (; b->printed < list->count && b->ended[b->printed] && b->status == CLI_DONE; b->printed++) {
-        const clora_generation *g = &b->results[b->printed];
+        const clora_generation *g = b->results[b->printed];
         if (b->run->cli->json)
             b->status = print_json(b->run, &list->items[b->printed], g, false);
         else if (fwrite(g->text, 1, g->size, stdout) == g->size)
@@ -240,15 +239,16 @@ static void print_batch_stats(const generate_batch *b, double seconds) {
 static int run_batch(generate_batch *b, const generate_args *args) {
     const generate_run *run = b->run;
     const size_t count = run->prompts.count;
-    const clora_generate_options options = options_of(args);
+    clora_generate_options options = options_of(args);
     const double begin = progress_clock();
 
     if (!b->prompts || !b->results || !b->ended)
         return cli_fail(run->cli, "no memory for %zu prompts", count);
     for (size_t i = 0; i < count; i++)
-        b->prompts[i] = (clora_prompt){run->prompts.items[i].ids, (int)run->prompts.items[i].count};
-    if (!cli_went(clora_generate_batch(b->results, run->session, run->tokenizer, b->prompts, (int)count, &options,
-                                       print_ended, b)))
+        b->prompts[i] = (clora_prompt){run->prompts.items[i].ids, run->prompts.items[i].count};
+    options.ended = print_ended;
+    options.user = b;
+    if (!cli_went(clora_generate_batch(b->results, run->session, run->tokenizer, b->prompts, count, &options)))
         return cli_fail_library(run->cli);
     if (args->stats)
         print_batch_stats(b, progress_clock() - begin);
@@ -264,7 +264,7 @@ static int generate_all(const generate_run *run, const generate_args *args) {
     const int status = run_batch(&b, args);
 
     for (size_t i = 0; b.results && i < count; i++)
-        clora_generation_free(&b.results[i]);
+        clora_generation_free(b.results[i]);
     free(b.prompts);
     free(b.results);
     free(b.ended);
@@ -321,11 +321,10 @@ static int continue_prompts(generate_run *run, const char *path, const generate_
 }
 
 static int run_requests(generate_run *run, const char *path, const generate_args *args) {
-    const clora_model_options model = model_args_options(&args->model);
     const clora_generate_options usual = options_of(args);
     int status = CLI_DONE;
 
-    if (clora_model_load(&run->model, run->context, path, &model) != CLORA_OK)
+    if (model_args_load(&run->model, run->cli, run->context, path, &args->model) != CLORA_OK)
         return cli_fail_library(run->cli);
     model_note_head(run->cli, path, clora_model_get_info(run->model)->own_head);
     ends_note_files(run->cli, path, run->tokenizer, clora_model_get_info(run->model));

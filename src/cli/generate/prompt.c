@@ -133,7 +133,7 @@ static int add_chat(void *user, const char *where, const char *row, size_t size)
     const jsonl_prompts *to = user;
     clora_chat_options options = CLORA_CHAT_OPTIONS_INIT;
     prompt *p = next_item(to->list);
-    clora_chat_text text;
+    clora_chat_text *text;
 
     options.generation_prompt = 1;
     options.learn = 0;
@@ -141,10 +141,10 @@ static int add_chat(void *user, const char *where, const char *row, size_t size)
         return cli_fail(to->cli, "no memory for a prompt");
     if (clora_chat_encode(&text, to->chat, to->tokenizer, row, size, &options) != CLORA_OK)
         return cli_fail(to->cli, "%s%s", where, clora_last_error());
-    p->ids = text.ids;
-    p->count = text.count;
-    text.ids = NULL;
-    clora_chat_text_finish(&text);
+    p->ids = text->ids;
+    p->count = text->count;
+    text->ids = NULL;
+    clora_chat_text_free(text);
     if (p->count == 0)
         return cli_fail(to->cli, "%sthe template makes an empty text of the conversation", where);
     if (p->count > to->list->longest)

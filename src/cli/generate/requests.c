@@ -123,14 +123,6 @@ static size_t count_of(const run *r) {
 
 /* ---- lines of the output ---- */
 
-static const char *stop_of(const clora_request *request) {
-    switch (clora_request_finish(request)) {
-    case CLORA_FINISH_EOS: return "eos";
-    case CLORA_FINISH_TEXT: return "text";
-    default: return "length";
-    }
-}
-
 static json_t *line_of(const run *r, size_t i) {
     const request_row *row = &r->list.items[i];
     const prompt *p = &r->list.prompts.items[i];
@@ -151,7 +143,7 @@ static json_t *line_of(const run *r, size_t i) {
     json_put(&line, "text", json_stringn(text, size));
     json_put(&line, "ids", json_ids(ids, n));
     json_put(&line, "prompt_ids", json_ids(p->ids, p->count));
-    json_put(&line, "stop", json_string(stop_of(a->request)));
+    json_put(&line, "stop", json_string(clora_stop_reason_name(clora_request_stop_reason(a->request))));
     return line;
 }
 
@@ -194,7 +186,7 @@ static int hear(void *user, clora_request *request, const char *text, size_t siz
     if (size > 0)
         return 0;
     a->request = request; /* it may end before clora_engine_admit() is back */
-    if (clora_request_finish(request) == CLORA_FINISH_FAILED) {
+    if (clora_request_stop_reason(request) == CLORA_STOP_FAILED) {
         r->failed = true;
         set_error(a);
     }
@@ -329,15 +321,15 @@ static int64_t prompt_tokens(const run *r) {
 }
 
 static void print_stats(const run *r, double seconds) {
-    const clora_adapter_cache_info info = clora_adapter_cache_get_info(r->cache);
+    const clora_adapter_cache_info *info = clora_adapter_cache_get_info(r->cache);
 
     fprintf(stderr, "%s: %s of new text in %s, %s tokens/s\n", text_amount((int64_t)count_of(r), "request", "requests"),
             text_amount(r->tokens, "token", "tokens"), text_duration(seconds), text_rate((double)r->tokens, seconds));
     fprintf(stderr, "prompts: %s, %s of them taken from others that begin alike\n",
             text_amount(prompt_tokens(r), "token", "tokens"), text_count((int64_t)clora_engine_reused(r->engine)));
     if (r->cache)
-        fprintf(stderr, "adapters: %s, %s; at most %s at once\n", text_amount((int64_t)info.loads, "read", "read"),
-                text_amount((int64_t)info.evictions, "evicted", "evicted"), text_bytes(info.peak_bytes));
+        fprintf(stderr, "adapters: %s, %s; at most %s at once\n", text_amount((int64_t)info->loads, "read", "read"),
+                text_amount((int64_t)info->evictions, "evicted", "evicted"), text_bytes(info->peak_bytes));
 }
 
 int requests_run(const cli_state *cli, clora_model *model, const clora_tokenizer *tokenizer, const requests_args *args,

@@ -91,9 +91,10 @@ static void note_unused(const cli_state *cli, const opt_group *group, const char
 
 /* Neither a directory that can be inspected nor a data file: the library knows what else it may be. */
 static int refuse(const cli_state *cli, const char *path) {
-    clora_stored stored;
+    clora_stored *stored;
 
-    (void)clora_inspect_model(&stored, path);
+    if (clora_inspect_model(&stored, path) == CLORA_OK)
+        clora_stored_free(stored);
     return cli_fail_library(cli);
 }
 

@@ -16,8 +16,8 @@ static json_t *bottleneck_json(const clora_inspected_adapter *a) {
     return json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:i, s:I, s:i, s:I, s:o}", "kind", "adapter", "method", a->method,
                      "columns", a->columns, "nonlinearity", a->swish ? "swish" : "relu", "reads_stream",
                      a->reads_stream, "base", a->base, "modules", a->modules, "parameters",
-                     (json_int_t)a->stored.elements, "tensors", a->stored.tensors, "bytes", (json_int_t)a->stored.bytes,
-                     "dtypes", inspect_types_json(&a->stored));
+                     (json_int_t)a->stored->elements, "tensors", a->stored->tensors, "bytes",
+                     (json_int_t)a->stored->bytes, "dtypes", inspect_types_json(a->stored));
 }
 
 static json_t *labels_json(const clora_inspected_adapter *a) {
@@ -30,9 +30,9 @@ static json_t *labels_json(const clora_inspected_adapter *a) {
 
 static json_t *past_json(const clora_inspected_adapter *a) {
     return json_pack("{s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:o, s:o}", "kind", "adapter", "method", a->method,
-                     "positions", a->positions, "base", a->base, "parameters", (json_int_t)a->stored.elements,
-                     "tensors", a->stored.tensors, "bytes", (json_int_t)a->stored.bytes, "dtypes",
-                     inspect_types_json(&a->stored), "labels", labels_json(a));
+                     "positions", a->positions, "base", a->base, "parameters", (json_int_t)a->stored->elements,
+                     "tensors", a->stored->tensors, "bytes", (json_int_t)a->stored->bytes, "dtypes",
+                     inspect_types_json(a->stored), "labels", labels_json(a));
 }
 
 static json_t *lora_json(const clora_inspected_adapter *a) {
@@ -41,8 +41,8 @@ static json_t *lora_json(const clora_inspected_adapter *a) {
         "adapter", "method", a->method, "rank", a->rank, "alpha", json_float(a->alpha), "rslora", a->rslora, "scale",
         json_number(scale_of(a)), "dropout", json_float(a->dropout), "base", a->base, "target_modules",
         a->target_modules, "rank_pattern", a->rank_pattern, "alpha_pattern", a->alpha_pattern, "modules", a->modules,
-        "parameters", (json_int_t)a->stored.elements, "tensors", a->stored.tensors, "bytes",
-        (json_int_t)a->stored.bytes, "dtypes", inspect_types_json(&a->stored), "labels", labels_json(a), "dora",
+        "parameters", (json_int_t)a->stored->elements, "tensors", a->stored->tensors, "bytes",
+        (json_int_t)a->stored->bytes, "dtypes", inspect_types_json(a->stored), "labels", labels_json(a), "dora",
         a->dora, "lora_bias", a->lora_bias, "modules_to_save", a->modules_to_save);
 }
 
@@ -56,9 +56,9 @@ static void print_labels(FILE *out, const clora_inspected_adapter *a) {
 }
 
 static void print_weights(FILE *out, const clora_inspected_adapter *a) {
-    fprintf(out, "weights      %s in %s, %s: ", text_amount(a->stored.elements, "parameter", "parameters"),
-            text_amount(a->stored.tensors, "tensor", "tensors"), text_bytes(a->stored.bytes));
-    inspect_print_types(out, &a->stored);
+    fprintf(out, "weights      %s in %s, %s: ", text_amount(a->stored->elements, "parameter", "parameters"),
+            text_amount(a->stored->tensors, "tensor", "tensors"), text_bytes(a->stored->bytes));
+    inspect_print_types(out, a->stored);
     fprintf(out, "\n");
 }
 
@@ -126,19 +126,19 @@ static const kind *kind_of(const clora_inspected_adapter *a) {
 }
 
 int inspect_adapter(const cli_state *cli, const inspect_args *args) {
-    clora_inspected_adapter adapter;
+    clora_inspected_adapter *adapter;
     int status = CLI_DONE;
 
     if (clora_inspect_adapter(&adapter, args->path) != CLORA_OK)
         return cli_fail_library(cli);
-    const kind *of = kind_of(&adapter);
+    const kind *of = kind_of(adapter);
     if (cli->json) {
-        status = json_print(cli, of->json(&adapter));
+        status = json_print(cli, of->json(adapter));
     } else {
         page lines;
-        of->print(page_begin(&lines, stdout, 13), args->path, &adapter);
+        of->print(page_begin(&lines, stdout, 13), args->path, adapter);
         page_end(&lines);
     }
-    clora_inspected_adapter_finish(&adapter);
+    clora_inspected_adapter_free(adapter);
     return status;
 }

@@ -25,14 +25,14 @@ static json_t *data_json(const inspect_args *args, const data_view *v) {
 
     if (!object || !v->dataset)
         return object;
-    const clora_dataset_stats s = clora_dataset_get_stats(v->dataset);
-    json_t *tokens =
-        json_pack("{s:i, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "max_length", v->length,
-                  "sequences", (json_int_t)s.sequences, "tokens", (json_int_t)s.tokens, "learnt", (json_int_t)s.learnt,
-                  "longest", s.longest, "truncated_contexts", (json_int_t)s.truncated_contexts, "truncated_targets",
-                  (json_int_t)s.truncated_targets, "left_out", (json_int_t)s.left_out, "dropped", (json_int_t)s.dropped,
-                  "own_bos", (json_int_t)s.own_bos, "own_eos", (json_int_t)s.own_eos, "empty_targets",
-                  (json_int_t)s.empty_targets, "skipped", (json_int_t)s.skipped);
+    const clora_dataset_stats *s = clora_dataset_get_stats(v->dataset);
+    json_t *tokens = json_pack("{s:i, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "max_length",
+                               v->length, "sequences", (json_int_t)s->sequences, "tokens", (json_int_t)s->tokens,
+                               "learnt", (json_int_t)s->target_tokens, "longest", s->longest, "truncated_contexts",
+                               (json_int_t)s->truncated_contexts, "truncated_targets", (json_int_t)s->truncated_targets,
+                               "left_out", (json_int_t)s->left_out, "dropped", (json_int_t)s->dropped, "own_bos",
+                               (json_int_t)s->own_bos, "own_eos", (json_int_t)s->own_eos, "empty_targets",
+                               (json_int_t)s->empty_targets, "skipped", (json_int_t)s->skipped);
     if (json_object_update(object, tokens) != 0) {
         json_decref(object);
         object = NULL;
@@ -61,12 +61,12 @@ static int print_data(const cli_state *cli, const inspect_args *args, const data
 }
 
 static int count_tokens(const cli_state *cli, const inspect_args *args, data_view *v) {
-    const clora_model_options options = model_args_options(&args->model);
-    clora_memory_plan plan;
-    clora_model_info info;
+    const clora_model_plan_options options = model_args_plan(&args->model);
+    clora_memory_plan plan = CLORA_MEMORY_PLAN_INIT;
+    clora_model_info info = CLORA_MODEL_INFO_INIT;
 
     if (cli_context_create(&v->context, cli) != CLORA_OK ||
-        clora_model_plan(&plan, &info, v->context, args->model_path, &options, 1, 1, 1) != CLORA_OK ||
+        clora_model_plan(&plan, &info, v->context, args->model_path, &options) != CLORA_OK ||
         clora_tokenizer_load(&v->tokenizer, args->model_path) != CLORA_OK)
         return cli_fail_library(cli);
     const int status = data_max_length(cli, &args->data, &info, &v->length);
@@ -79,7 +79,7 @@ static int count_tokens(const cli_state *cli, const inspect_args *args, data_vie
 
 int inspect_data(const cli_state *cli, const inspect_args *args) {
     clora_dataset_options options = CLORA_DATASET_OPTIONS_INIT;
-    data_view view = {.context = NULL};
+    data_view view = {.counts = CLORA_INSPECTED_DATA_INIT};
     row_template template;
     int status = row_template_load(&template, cli, NULL, args->data.template);
 

@@ -12,7 +12,7 @@
 
 /* What is found, piece by piece; the tokenizer is not there in every directory. */
 typedef struct model_view {
-    clora_stored stored;
+    clora_stored *stored;
     clora_context *context;
     clora_model_info info;
     clora_memory_plan plan;
@@ -35,8 +35,8 @@ static json_t *model_json(const model_view *v, const inspect_args *args) {
         "{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:i, s:i, s:I, s:o, s:I, s:o}", "kind", "model",
         "model_type", m->model_type, "layers", m->layers, "hidden", m->hidden, "ffn", m->ffn, "heads", m->heads,
         "kv_heads", m->kv_heads, "head_dim", m->head_dim, "vocab", m->vocab, "max_positions", m->max_positions, "tied",
-        m->tied, "parameters", (json_int_t)m->parameters, "files", v->stored.files, "tensors", v->stored.tensors,
-        "bytes", (json_int_t)v->stored.bytes, "dtypes", inspect_types_json(&v->stored), "device_bytes",
+        m->tied, "parameters", (json_int_t)m->parameters, "files", v->stored->files, "tensors", v->stored->tensors,
+        "bytes", (json_int_t)v->stored->bytes, "dtypes", inspect_types_json(v->stored), "device_bytes",
         (json_int_t)m->device_bytes, "training", plan_json(v, args));
 
     json_put(&object, "eos", json_ids(m->eos, (size_t)m->eos_count));
@@ -84,10 +84,10 @@ static void print_model(FILE *out, const model_view *v, const inspect_args *args
     fprintf(out, ", %s\n", text_amount(m->max_positions, "position", "positions"));
     fprintf(out, "vocabulary   %s, LM head %s\n", text_count(m->vocab),
             m->tied ? "tied to the embedding" : "with weights of its own");
-    fprintf(out, "weights      %s in %s, %s, %s: ", text_amount(v->stored.elements, "parameter", "parameters"),
-            text_amount(v->stored.tensors, "tensor", "tensors"), text_amount(v->stored.files, "file", "files"),
-            text_bytes(v->stored.bytes));
-    inspect_print_types(out, &v->stored);
+    fprintf(out, "weights      %s in %s, %s, %s: ", text_amount(v->stored->elements, "parameter", "parameters"),
+            text_amount(v->stored->tensors, "tensor", "tensors"), text_amount(v->stored->files, "file", "files"),
+            text_bytes(v->stored->bytes));
+    inspect_print_types(out, v->stored);
     fprintf(out, "\n");
     if (v->tokenizer)
         print_tokenizer(out, v);
@@ -95,17 +95,18 @@ static void print_model(FILE *out, const model_view *v, const inspect_args *args
 }
 
 static int look(const cli_state *cli, const inspect_args *args, model_view *v) {
-    const clora_model_options options = model_args_options(&args->model);
+    clora_model_plan_options options = model_args_plan(&args->model);
 
+    options.rank = args->rank;
+    options.batch_size = args->data.batch_size;
     if (clora_inspect_model(&v->stored, args->path) != CLORA_OK || cli_context_create(&v->context, cli) != CLORA_OK ||
-        clora_model_plan(&v->plan, &v->info, v->context, args->path, &options, args->rank, args->data.batch_size, 1) !=
-            CLORA_OK)
+        clora_model_plan(&v->plan, &v->info, v->context, args->path, &options) != CLORA_OK)
         return cli_fail_library(cli);
     const int status = data_max_length(cli, &args->data, &v->info, &v->length);
     if (status != CLI_DONE)
         return status;
-    if (clora_model_plan(&v->plan, &v->info, v->context, args->path, &options, args->rank, args->data.batch_size,
-                         v->length) != CLORA_OK)
+    options.max_length = v->length;
+    if (clora_model_plan(&v->plan, &v->info, v->context, args->path, &options) != CLORA_OK)
         return cli_fail_library(cli);
     model_note_head(cli, args->path, v->info.own_head);
     const clora_status loaded = clora_tokenizer_load(&v->tokenizer, args->path);
@@ -119,7 +120,7 @@ static int look(const cli_state *cli, const inspect_args *args, model_view *v) {
 }
 
 int inspect_model(const cli_state *cli, const inspect_args *args) {
-    model_view view = {.context = NULL};
+    model_view view = {.info = CLORA_MODEL_INFO_INIT, .plan = CLORA_MEMORY_PLAN_INIT};
     int status = look(cli, args, &view);
 
     if (status == CLI_DONE && cli->json) {
@@ -131,5 +132,6 @@ int inspect_model(const cli_state *cli, const inspect_args *args) {
     }
     clora_tokenizer_free(view.tokenizer);
     clora_context_free(view.context);
+    clora_stored_free(view.stored);
     return status;
 }

@@ -100,20 +100,20 @@ int data_max_length(const cli_state *cli, const data_args *args, const clora_mod
 /* What is in a file that its author may not expect. */
 static void note_oddities(const cli_state *cli, const char *path, const clora_tokenizer *tokenizer, int32_t eos,
                           const clora_dataset *data) {
-    const clora_dataset_stats s = clora_dataset_get_stats(data);
+    const clora_dataset_stats *s = clora_dataset_get_stats(data);
 
-    ends_note_own(cli, path, tokenizer, clora_tokenizer_bos(tokenizer), s.own_bos);
-    ends_note_own(cli, path, tokenizer, eos >= 0 ? eos : clora_tokenizer_eos(tokenizer), s.own_eos);
-    if (s.empty_targets > 0)
+    ends_note_own(cli, path, tokenizer, clora_tokenizer_bos(tokenizer), s->own_bos);
+    ends_note_own(cli, path, tokenizer, eos >= 0 ? eos : clora_tokenizer_eos(tokenizer), s->own_eos);
+    if (s->empty_targets > 0)
         cli_note(cli, "%s: %s an empty target: the EOS is the only target token", path,
-                 text_amount(s.empty_targets, "pair has", "pairs have"));
-    if (s.skipped > 0)
-        cli_note(cli, "%s: %s no target token: skipped", path, text_amount(s.skipped, "pair has", "pairs have"));
-    if (s.glued > 0)
+                 text_amount(s->empty_targets, "pair has", "pairs have"));
+    if (s->skipped > 0)
+        cli_note(cli, "%s: %s no target token: skipped", path, text_amount(s->skipped, "pair has", "pairs have"));
+    if (s->glued > 0)
         cli_note(cli,
                  "%s: in %s nothing parts prompt and completion: begin completions with a blank, or put a --template "
                  "around them (clora inspect --show 1 shows the text)",
-                 path, text_amount(s.glued, "pair", "pairs"));
+                 path, text_amount(s->glued, "pair", "pairs"));
 }
 
 static bool is_streamed(const data_args *args, const data_files *files) {
@@ -158,7 +158,7 @@ int data_load(const cli_state *cli, const data_args *args, const opt_list *files
         return cli_fail(cli, "%s: %s", clora_last_error(), template.why);
     if (loaded != CLORA_OK)
         return cli_fail_library(cli);
-    const int32_t largest = clora_dataset_get_stats(*out).largest_id;
+    const int32_t largest = clora_dataset_get_stats(*out)->largest_id;
     if (largest >= model->vocab)
         return cli_fail(cli, "%s: the tokenizer gives the id %d, the model knows %s: they do not belong together", path,
                         (int)largest, text_amount(model->vocab, "token", "tokens"));
@@ -168,24 +168,24 @@ int data_load(const cli_state *cli, const data_args *args, const opt_list *files
 }
 
 void data_print_stats(FILE *out, const char *label, const char *path, const clora_dataset *data) {
-    const clora_dataset_stats s = clora_dataset_get_stats(data);
+    const clora_dataset_stats *s = clora_dataset_get_stats(data);
     const int indent = (int)strlen(label);
 
     fprintf(out, "%s%s: %s, %s (longest %s), %s target tokens\n", label, path,
-            text_amount(s.sequences, "sequence", "sequences"), text_amount(s.tokens, "token", "tokens"),
-            text_count(s.longest), text_count(s.learnt));
+            text_amount(s->sequences, "sequence", "sequences"), text_amount(s->tokens, "token", "tokens"),
+            text_count(s->longest), text_count(s->target_tokens));
     if (clora_dataset_file(data))
         fprintf(out, "%*sstreamed from %s\n", indent, "", clora_dataset_file(data));
-    if (s.truncated_contexts > 0 || s.truncated_targets > 0)
+    if (s->truncated_contexts > 0 || s->truncated_targets > 0)
         fprintf(out, "%*stoo long: %s cut on the left, %s on the right\n", indent, "",
-                text_amount(s.truncated_contexts, "context", "contexts"),
-                text_amount(s.truncated_targets, "target", "targets"));
-    if (s.long_prompts > 0)
+                text_amount(s->truncated_contexts, "context", "contexts"),
+                text_amount(s->truncated_targets, "target", "targets"));
+    if (s->long_prompts > 0)
         fprintf(out, "%*sleft out: %s no room for an answer\n", indent, "",
-                text_amount(s.long_prompts, "prompt leaves", "prompts leave"));
-    if (s.left_out > 0)
+                text_amount(s->long_prompts, "prompt leaves", "prompts leave"));
+    if (s->left_out > 0)
         fprintf(out, "%*sleft out: a last window of one token\n", indent, "");
-    if (s.dropped > 0)
+    if (s->dropped > 0)
         fprintf(out, "%*s%s left out: the vocabulary has no token for them\n", indent, "",
-                text_amount(s.dropped, "character or byte is", "characters or bytes are"));
+                text_amount(s->dropped, "character or byte is", "characters or bytes are"));
 }

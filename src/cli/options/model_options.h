@@ -22,6 +22,13 @@ int model_dtype_value(int choice);
 
 clora_model_options model_args_options(const model_args *args);
 
+/* clora_model_load(), which shows itself where it takes a while. */
+clora_status model_args_load(clora_model **out, const cli_state *cli, clora_context *context, const char *path,
+                             const model_args *args);
+
+/* Of the least run that there is: where only the model's sizes are asked for. */
+clora_model_plan_options model_args_plan(const model_args *args);
+
 /* A note where the files of the model at path hold a head that its config.json denies. */
 void model_note_head(const cli_state *cli, const char *path, int own_head);
 

@@ -139,6 +139,7 @@ typedef struct train_state {
     progress bar;
     /* what has happened so far */
     clora_train_step last; /* step 0: none yet */
+    clora_rewards rewards; /* its own, on preferences */
     double begin, seconds; /* of the steps and validations */
     double step_seconds;   /* of the steps alone */
     int64_t tokens;
@@ -186,7 +187,7 @@ int64_t train_total(const train_state *state);            /* parameters of the m
 
 void train_report_plan(const train_state *state);
 void train_report_step(train_state *state); /* a line now and then, and the bar */
-void train_report_validation(const train_state *state, const clora_eval_result *result);
+void train_report_validation(const train_state *state, const clora_evaluate_result *result);
 json_t *train_report_json(const train_state *state); /* NULL without memory */
 int train_report_end(const train_state *state);      /* the summary, or the JSON object */
 

@@ -17,14 +17,15 @@ int train_board_open(train_state *state) {
 /* Under the names that transformers gives them. */
 void train_board_step(train_state *state) {
     const clora_train_step *s = &state->last;
+    const clora_rewards *r = &state->rewards;
     const event_scalar scalars[] = {{"train/loss", s->loss},
                                     {"train/learning_rate", s->lr},
                                     {"train/grad_norm", s->grad_norm},
                                     {"train/tokens_per_second", (float)(s->tokens / s->seconds)},
-                                    {"train/rewards/chosen", s->rewards.chosen},
-                                    {"train/rewards/rejected", s->rewards.rejected},
-                                    {"train/rewards/margins", s->rewards.margin},
-                                    {"train/rewards/accuracies", s->rewards.accuracy}};
+                                    {"train/rewards/chosen", r->chosen},
+                                    {"train/rewards/rejected", r->rejected},
+                                    {"train/rewards/margins", r->margin},
+                                    {"train/rewards/accuracies", r->accuracy}};
     enum { ALL = sizeof(scalars) / sizeof(scalars[0]), REWARDS = 4 };
 
     if (state->board)

@@ -66,16 +66,16 @@ static int check_continued(const train_state *state, clora_adapter *adapter) {
 }
 
 static void describe(FILE *out, const train_state *state, const clora_adapter *adapter) {
-    const clora_bottleneck_info b = clora_bottleneck_get_info(adapter);
+    const clora_bottleneck_info *b = clora_bottleneck_get_info(adapter);
 
-    fprintf(out, "%s with %s,%s after %s (%s)", text_amount(b.columns, "column", "columns"), b.swish ? "swish" : "relu",
-            state->args->init_adapter ? " continued," : "",
-            !b.after_mlp         ? "attention"
-            : !b.after_attention ? "the MLP"
-                                 : "attention and MLP",
-            text_amount(b.sublayers, "place", "places"));
-    if (b.dropout > 0)
-        fprintf(out, ", dropout %g", (double)b.dropout);
+    fprintf(out, "%s with %s,%s after %s (%s)", text_amount(b->columns, "column", "columns"),
+            b->swish ? "swish" : "relu", state->args->init_adapter ? " continued," : "",
+            !b->after_mlp         ? "attention"
+            : !b->after_attention ? "the MLP"
+                                  : "attention and MLP",
+            text_amount(b->sublayers, "place", "places"));
+    if (b->dropout > 0)
+        fprintf(out, ", dropout %g", (double)b->dropout);
 }
 
 const train_method train_bottleneck = {

@@ -67,10 +67,10 @@ enum { BEYOND = 2147483647 };
 
 /* One that is damaged is passed over; whether one is that cannot be read now is not known. */
 static int take_if_whole(const cli_state *cli, char **out, char *path) {
-    clora_inspected_checkpoint head = {.note = NULL};
+    clora_inspected_checkpoint *head = NULL;
     const clora_status status = clora_inspect_checkpoint(&head, path);
 
-    clora_inspected_checkpoint_finish(&head);
+    clora_inspected_checkpoint_free(head);
     if (status == CLORA_OK) {
         *out = path;
         return CLI_DONE;
@@ -261,8 +261,8 @@ int train_checkpoint_compare_plan(train_state *state) {
 }
 
 int train_checkpoint_restore(train_state *state) {
-    clora_inspected_checkpoint head;
-    clora_eval_result result;
+    clora_inspected_checkpoint *head = NULL;
+    clora_evaluate_result result = CLORA_EVALUATE_RESULT_INIT;
 
     if (!state->args->replan && compare_device(state) != CLI_DONE)
         return CLI_FAILED;
@@ -270,11 +270,12 @@ int train_checkpoint_restore(train_state *state) {
     if (state->val && train_has_reference(state->args) &&
         clora_trainer_evaluate(&result, state->trainer, state->val, NULL, NULL) != CLORA_OK)
         return cli_fail_library(state->cli);
-    if (clora_inspect_checkpoint(&head, state->resume->path) != CLORA_OK ||
-        clora_trainer_restore(state->trainer, state->resume->path) != CLORA_OK)
+    if (clora_inspect_checkpoint(&head, state->resume->path) != CLORA_OK)
         return cli_fail_library(state->cli);
-    state->last = (clora_train_step){.step = head.step, .steps = head.steps};
-    clora_inspected_checkpoint_finish(&head);
+    state->last = (clora_train_step){.size = sizeof(state->last), .step = head->step, .steps = head->steps};
+    clora_inspected_checkpoint_free(head);
+    if (clora_trainer_restore(state->trainer, state->resume->path) != CLORA_OK)
+        return cli_fail_library(state->cli);
     restore_report(state, state->resume->note);
     return CLI_DONE;
 }

@@ -33,13 +33,13 @@ static clora_status make(clora_adapter **out, const train_state *state, clora_fu
 }
 
 static clora_status make_full(clora_adapter **out, const train_state *state) {
-    return make(out, state, CLORA_FULL_ALL);
+    return make(out, state, CLORA_FULL_PART_ALL);
 }
 static clora_status make_bias(clora_adapter **out, const train_state *state) {
-    return make(out, state, CLORA_FULL_BIASES);
+    return make(out, state, CLORA_FULL_PART_BIASES);
 }
 static clora_status make_norms(clora_adapter **out, const train_state *state) {
-    return make(out, state, CLORA_FULL_NORMS);
+    return make(out, state, CLORA_FULL_PART_NORMS);
 }
 
 /* Never asked: what these methods save is a model, which is given as MODEL to be continued. */

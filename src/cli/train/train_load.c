@@ -15,13 +15,13 @@
 /* Training data, then held-out data with the same labels; those of an adapter that is continued are its own. */
 static int load_files(train_state *state, const clora_model_info *info) {
     const train_args *args = state->args;
-    clora_inspected_adapter continued = {0};
+    clora_inspected_adapter *continued = NULL;
     data_args data = args->data;
 
     if (data.kind == CLORA_DATA_LABELS && args->init_adapter &&
         clora_inspect_adapter(&continued, args->init_adapter) != CLORA_OK)
         return cli_fail_library(state->cli);
-    data.labels = (const char *const *)continued.labels;
+    data.labels = continued ? (const char *const *)continued->labels : NULL;
     data.model = args->model_path;
     data.weighted = true;
     int status =
@@ -33,7 +33,7 @@ static int load_files(train_state *state, const clora_model_info *info) {
     if (status == OPT_GO_ON)
         status =
             data_load(state->cli, &data, DATA_FILE(args->val), state->tokenizer, info, state->max_length, &state->val);
-    clora_inspected_adapter_finish(&continued);
+    clora_inspected_adapter_free(continued);
     return status;
 }
 
@@ -46,7 +46,7 @@ static int load_model(train_state *state) {
     const clora_status made =
         args->from_scratch
             ? clora_model_create(&state->model, state->context, args->model_path, &options, args->train.seed)
-            : clora_model_load(&state->model, state->context, args->model_path, &options);
+            : model_args_load(&state->model, state->cli, state->context, args->model_path, &args->model);
     return made == CLORA_OK ? CLI_DONE : cli_fail_library(state->cli);
 }
 
@@ -54,12 +54,13 @@ static int load_model(train_state *state) {
  * the model is made at once. */
 static int inspect_model(clora_model_info *info, train_state *state) {
     const train_args *args = state->args;
-    const clora_model_options options = model_args_options(&args->model);
-    clora_memory_plan plan;
+    clora_model_plan_options options = model_args_plan(&args->model);
+    clora_memory_plan plan = CLORA_MEMORY_PLAN_INIT;
 
+    options.rank = args->adapter.rank;
+    options.batch_size = args->data.batch_size;
     if (!args->from_scratch)
-        return clora_model_plan(&plan, info, state->context, args->model_path, &options, args->adapter.rank,
-                                args->data.batch_size, 1) == CLORA_OK
+        return clora_model_plan(&plan, info, state->context, args->model_path, &options) == CLORA_OK
                    ? CLI_DONE
                    : cli_fail_library(state->cli);
     const int status = load_model(state);
@@ -70,7 +71,7 @@ static int inspect_model(clora_model_info *info, train_state *state) {
 
 static int load_data(train_state *state) {
     const train_args *args = state->args;
-    clora_model_info info;
+    clora_model_info info = CLORA_MODEL_INFO_INIT;
     int status = inspect_model(&info, state);
 
     if (status != CLI_DONE)

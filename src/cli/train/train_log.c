@@ -300,7 +300,7 @@ void train_log_step(train_log *log, const clora_train_step *step) {
                   json_float(step->lr), "grad_norm", json_number((double)step->grad_norm), "tokens", step->tokens,
                   "tokens_per_second", json_number(step->tokens / step->seconds));
     if (log->rewards)
-        json_object_update_new(line, train_log_rewards(&step->rewards));
+        json_object_update_new(line, train_log_rewards(step->rewards));
     put(log, line);
 }
 

@@ -174,7 +174,7 @@ static bool same_targets(const train_state *state, const clora_adapter_info *inf
     if (strcmp(asked, "all-linear") != 0)
         return same_lists(asked, info->target_modules);
     for (int i = 0; i < clora_model_module_count(state->model); i++)
-        linear += !clora_model_module(state->model, i).is_head;
+        linear += !clora_model_module(state->model, i)->is_head;
     return info->modules == linear;
 }
 
@@ -185,26 +185,26 @@ static bool given(const train_state *state, const char *name) {
 /* The adapter that is continued decides; an option that says otherwise is a mistake and not to be passed over. */
 static int check_continued(const train_state *state, clora_adapter *adapter) {
     const train_args *args = state->args;
-    const clora_adapter_info info = clora_adapter_get_info(adapter);
+    const clora_adapter_info *info = clora_adapter_get_info(adapter);
 
-    if (given(state, "rank") && args->adapter.rank != info.rank)
+    if (given(state, "rank") && args->adapter.rank != info->rank)
         return cli_misuse(state->cli, "--rank %d, but the adapter %s has rank %d: leave --rank out", args->adapter.rank,
-                          args->init_adapter, info.rank);
-    if (given(state, "alpha") && args->adapter.alpha != info.alpha)
+                          args->init_adapter, info->rank);
+    if (given(state, "alpha") && args->adapter.alpha != info->alpha)
         return cli_misuse(state->cli, "--alpha %g, but the adapter %s has alpha %g: leave --alpha out",
-                          (double)args->adapter.alpha, args->init_adapter, (double)info.alpha);
-    if (given(state, "rslora") && !info.rslora)
+                          (double)args->adapter.alpha, args->init_adapter, (double)info->alpha);
+    if (given(state, "rslora") && !info->rslora)
         return cli_misuse(state->cli, "--rslora, but the adapter %s is not rank-stabilised: leave --rslora out",
                           args->init_adapter);
-    if (given(state, "dora") && !info.dora)
+    if (given(state, "dora") && !info->dora)
         return cli_misuse(state->cli, "--dora, but the adapter %s has no magnitudes: leave --dora out",
                           args->init_adapter);
-    if (given(state, "lora-bias") && !info.lora_bias)
+    if (given(state, "lora-bias") && !info->lora_bias)
         return cli_misuse(state->cli, "--lora-bias, but the adapter %s has no bias: leave --lora-bias out",
                           args->init_adapter);
-    if (given(state, "target-modules") && !same_targets(state, &info))
+    if (given(state, "target-modules") && !same_targets(state, info))
         return cli_misuse(state->cli, "--target-modules %s, but the adapter %s is on %s: leave --target-modules out",
-                          args->adapter.target_modules, args->init_adapter, info.target_modules);
+                          args->adapter.target_modules, args->init_adapter, info->target_modules);
     if (given(state, "dropout") && clora_adapter_set_dropout(adapter, args->adapter.dropout) != CLORA_OK)
         return cli_fail_library(state->cli);
     return CLI_DONE;
@@ -222,18 +222,18 @@ static clora_status make(clora_adapter **out, const train_state *state) {
 }
 
 static void describe(FILE *out, const train_state *state, const clora_adapter *adapter) {
-    const clora_adapter_info a = clora_adapter_get_info(adapter);
+    const clora_adapter_info *a = clora_adapter_get_info(adapter);
 
-    fprintf(out, "rank %d, alpha %g%s%s%s on %s (%s)", a.rank, (double)a.alpha, a.rslora ? " (rank-stabilised)" : "",
-            a.dora        ? ", DoRA"
-            : a.lora_bias ? ", bias"
-                          : "",
-            state->args->init_adapter ? ", continued," : "", text_amount(a.modules, "module", "modules"),
-            a.target_modules);
-    if (*text_copies(a.modules_to_save))
-        fprintf(out, ", copies of %s", text_copies(a.modules_to_save));
-    if (a.dropout > 0)
-        fprintf(out, ", dropout %g", (double)a.dropout);
+    fprintf(out, "rank %d, alpha %g%s%s%s on %s (%s)", a->rank, (double)a->alpha, a->rslora ? " (rank-stabilised)" : "",
+            a->dora        ? ", DoRA"
+            : a->lora_bias ? ", bias"
+                           : "",
+            state->args->init_adapter ? ", continued," : "", text_amount(a->modules, "module", "modules"),
+            a->target_modules);
+    if (*text_copies(a->modules_to_save))
+        fprintf(out, ", copies of %s", text_copies(a->modules_to_save));
+    if (a->dropout > 0)
+        fprintf(out, ", dropout %g", (double)a->dropout);
     train_describe_labels(out, adapter);
 }
 

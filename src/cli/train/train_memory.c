@@ -77,7 +77,7 @@ static clora_status add_choice(memory_choices *out, const train_state *state, co
 
     if (out->count == MEMORY_CHOICES)
         return CLORA_OK;
-    *choice = (memory_choice){.train = *train, .master = state->args->full.master};
+    *choice = (memory_choice){.train = *train, .master = state->args->full.master, .plan = CLORA_MEMORY_PLAN_INIT};
     const clora_status status = clora_train_plan(&choice->plan, state->model, state->adapter, train, length, validate);
     if (status != CLORA_OK)
         return status;
@@ -209,8 +209,8 @@ int train_nothing_fits(const cli_state *cli, const memory_choices *choices, uint
 /* ---- --memory of train ---- */
 
 static int longest_row(const train_state *state) {
-    const int longest = clora_dataset_get_stats(state->data).longest_row;
-    const int other = state->val ? clora_dataset_get_stats(state->val).longest_row : 0;
+    const int longest = clora_dataset_get_stats(state->data)->longest_row;
+    const int other = state->val ? clora_dataset_get_stats(state->val)->longest_row : 0;
 
     return state->args->data.pack ? state->max_length : other > longest ? other : longest;
 }

@@ -94,7 +94,7 @@ const char *const *train_labels_of(const train_state *state, int method) {
 }
 
 void train_describe_labels(FILE *out, const clora_adapter *adapter) {
-    const char *const *labels = clora_adapter_get_info(adapter).labels;
+    const char *const *labels = clora_adapter_get_info(adapter)->labels;
     int count = 0;
 
     while (labels && labels[count])
@@ -159,10 +159,10 @@ static clora_status save_part(const train_state *state, int i, const char *direc
     options.overwrite = 1; /* the run's own earlier state: nothing else is in a directory that it has claimed */
     options.dtype = i == TRAIN_LORA ? (clora_dtype)state->args->adapter_dtype : CLORA_DTYPE_F32;
     if (train_is_alone(state))
-        return clora_adapter_save_with(state->part[i], directory, &options);
+        return clora_adapter_save(state->part[i], directory, &options);
     if (asprintf(&path, "%s/%s", directory, methods[i]->name) < 0)
         return CLORA_ERROR_MEMORY;
-    const clora_status status = clora_adapter_save_with(state->part[i], path, &options);
+    const clora_status status = clora_adapter_save(state->part[i], path, &options);
     free(path);
     return status;
 }
@@ -191,7 +191,7 @@ int64_t train_total(const train_state *state) {
 
     for (int i = 0; i < TRAIN_METHOD_COUNT; i++)
         if (state->part[i] && !methods[i]->own)
-            total += clora_adapter_get_info(state->part[i]).parameters;
+            total += clora_adapter_get_info(state->part[i])->parameters;
     return total;
 }
 

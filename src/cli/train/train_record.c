@@ -38,7 +38,7 @@ static json_t *plan_json(const train_state *state) {
 }
 
 static json_t *data_json(const clora_dataset *data, const char *files) {
-    const clora_dataset_stats stats = clora_dataset_get_stats(data);
+    const clora_dataset_stats *stats = clora_dataset_get_stats(data);
     char hash[33];
 
     if (!data)
@@ -46,8 +46,8 @@ static json_t *data_json(const clora_dataset *data, const char *files) {
     if (clora_dataset_hash(hash, data) != CLORA_OK)
         return NULL;
     return json_pack("{s:o, s:s, s:I, s:I, s:I}", "files", json_path(files), "hash", hash, "sequences",
-                     (json_int_t)stats.sequences, "tokens", (json_int_t)stats.tokens, "target_tokens",
-                     (json_int_t)stats.learnt);
+                     (json_int_t)stats->sequences, "tokens", (json_int_t)stats->tokens, "target_tokens",
+                     (json_int_t)stats->target_tokens);
 }
 
 static json_t *words_json(const train_state *state) {

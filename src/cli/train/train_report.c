@@ -49,11 +49,11 @@ static void plan_training(FILE *out, const train_state *state) {
 }
 
 static void plan_memory(FILE *out, const train_state *state) {
-    const clora_memory_plan p = clora_trainer_plan(state->trainer);
+    const clora_memory_plan *p = clora_trainer_plan(state->trainer);
 
-    fprintf(out, "memory      %s of the device's %s: ", text_bytes(p.total),
+    fprintf(out, "memory      %s of the device's %s: ", text_bytes(p->total),
             text_bytes(clora_context_device(state->context)->global_memory));
-    memory_print(out, &p);
+    memory_print(out, p);
     if (state->args->train.recompute)
         fprintf(out, " (gradient checkpointing of %s)", recomputes[state->args->train.recompute]);
     fprintf(out, "\n");
@@ -61,7 +61,7 @@ static void plan_memory(FILE *out, const train_state *state) {
 
 void train_report_plan(const train_state *state) {
     const clora_model_info *m = clora_model_get_info(state->model);
-    const clora_adapter_info a = clora_adapter_get_info(state->adapter);
+    const clora_adapter_info *a = clora_adapter_get_info(state->adapter);
     const clora_device_info *d = clora_context_device(state->context);
     page lines;
 
@@ -73,8 +73,8 @@ void train_report_plan(const train_state *state) {
     fprintf(out, "model       %s: %s, %d layers of width %d, %s parameters in %s\n", state->args->model_path,
             m->model_type, m->layers, m->hidden, text_count(m->parameters), m->dtype);
     train_describe(out, state);
-    fprintf(out, "trainable   %s of %s parameters (%s)\n", text_count(a.parameters), text_count(train_total(state)),
-            text_percent((double)a.parameters, (double)train_total(state)));
+    fprintf(out, "trainable   %s of %s parameters (%s)\n", text_count(a->parameters), text_count(train_total(state)),
+            text_percent((double)a->parameters, (double)train_total(state)));
     data_print_stats(out, "data        ", data_files_text(&state->args->data.data), state->data);
     if (state->val)
         data_print_stats(out, "validation  ", state->args->val, state->val);
@@ -142,7 +142,7 @@ void train_report_step(train_state *state) {
     progress_update(&state->bar, s->step, label);
 }
 
-void train_report_validation(const train_state *state, const clora_eval_result *result) {
+void train_report_validation(const train_state *state, const clora_evaluate_result *result) {
     const bool pairs = state->args->train.preference != CLORA_PREFERENCE_NONE;
     const double beside = pairs ? result->accuracy : result->perplexity;
     page line;
@@ -174,11 +174,11 @@ json_t *train_report_json(const train_state *state) {
         "grad_norm", trained ? json_number((double)s->grad_norm) : json_null(), "tokens", (json_int_t)state->tokens,
         "tokens_per_second", trained ? json_number((double)state->tokens / state->step_seconds) : json_null(), "steps",
         s->step, "seconds", json_number(state->seconds), "peak_device_bytes", (json_int_t)peak, "trainable_parameters",
-        (json_int_t)clora_adapter_get_info(state->adapter).parameters, "val_loss",
+        (json_int_t)clora_adapter_get_info(state->adapter)->parameters, "val_loss",
         state->val_step >= 0 ? json_number(state->val_loss) : json_null(), "val_loss_before",
         state->val ? json_number(state->val_before) : json_null(), "out", json_path(state->args->out));
     if (state->args->train.preference != CLORA_PREFERENCE_NONE && trained)
-        json_object_update_new(object, train_log_rewards(&s->rewards));
+        json_object_update_new(object, train_log_rewards(&state->rewards));
     if (state->best.step > 0)
         json_put(&object, "best",
                  json_pack("{s:i, s:o}", "step", state->best.step, "val_loss", json_number(state->best.loss)));

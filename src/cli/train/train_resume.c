@@ -90,7 +90,7 @@ static int join_words(const cli_state *cli, train_resume *out, int argc, char **
 
 int train_resume_find(const cli_state *cli, train_resume *out, int *finished, int argc, char **argv) {
     const char *directory = given_directory(argc, argv);
-    clora_inspected_checkpoint head;
+    clora_inspected_checkpoint *head;
 
     *out = (train_resume){.path = NULL};
     *finished = 0;
@@ -102,9 +102,9 @@ int train_resume_find(const cli_state *cli, train_resume *out, int *finished, in
         return explain_absence(cli, finished, directory);
     if (clora_inspect_checkpoint(&head, out->path) != CLORA_OK)
         return cli_fail_library(cli);
-    out->note = json_loads(head.note, 0, NULL);
+    out->note = json_loads(head->note, 0, NULL);
     *finished = json_is_true(json_object_get(out->note, "is_over"));
-    clora_inspected_checkpoint_finish(&head);
+    clora_inspected_checkpoint_free(head);
     if (*finished)
         cli_note(cli, "the run in %s is over: there is nothing to go on with", directory);
     if (!json_is_array(json_object_get(out->note, "arguments")))

@@ -7,9 +7,10 @@
 
 static const char interrupt_notice[] = "\nclora train: interrupted; saving after this step (once more: end at once)\n";
 
-static int go_on(void *user, int64_t done) {
+static int go_on(void *user, int64_t done, int64_t total) {
     train_state *state = user;
 
+    (void)total;
     progress_update(&state->bar, done, "validation");
     return interrupt_seen();
 }
@@ -44,9 +45,9 @@ static int keep_and_fail(train_state *state, const char *what, const char *cause
 
 static int validate(train_state *state) {
     const int step = state->last.step;
-    clora_eval_result result;
+    clora_evaluate_result result = CLORA_EVALUATE_RESULT_INIT;
 
-    begin_bar(state, (int64_t)clora_dataset_get_stats(state->val).sequences, 0, "validation");
+    begin_bar(state, (int64_t)clora_dataset_get_stats(state->val)->sequences, 0, "validation");
     const clora_status status = clora_trainer_evaluate(&result, state->trainer, state->val, go_on, state);
     progress_end(&state->bar);
     if (interrupt_seen())
@@ -65,8 +66,8 @@ static int validate(train_state *state) {
 }
 
 static int step_once(train_state *state) {
-    clora_train_step step;
-    const clora_status status = clora_trainer_step(state->trainer, &step);
+    clora_train_step step = CLORA_TRAIN_STEP_INIT;
+    const clora_status status = clora_trainer_step(&step, state->trainer);
 
     /* A loss or gradient that is not finite leaves the adapter as it was; after any other failure the device is in
      * doubt. */
@@ -76,6 +77,8 @@ static int step_once(train_state *state) {
     if (!state->is_same_plan && train_checkpoint_compare_plan(state) != CLI_DONE)
         return CLI_FAILED;
     state->last = step;
+    if (step.rewards)
+        state->rewards = *step.rewards;
     state->tokens += step.tokens;
     state->step_seconds += step.seconds;
     train_log_step(&state->log, &step);

@@ -135,17 +135,18 @@ static int go_on(void *user, const char *text, size_t size) {
 
 static json_t *sample_one(const train_state *state, clora_session *session, const prompt *p) {
     clora_generate_options options = CLORA_GENERATE_OPTIONS_INIT;
-    clora_generation g = {.text = NULL};
+    clora_generation *g = NULL;
     json_t *sample = NULL;
     char *text = NULL;
     size_t size = 0;
 
     options.max_tokens = state->args->sample_tokens;
-    if (clora_generate(&g, session, state->tokenizer, p->ids, (int)p->count, &options, go_on, NULL) == CLORA_OK &&
+    options.callback = go_on;
+    if (clora_generate(&g, session, state->tokenizer, p->ids, p->count, &options) == CLORA_OK &&
         clora_tokenizer_decode(state->tokenizer, p->ids, p->count, 1, &text, &size) == CLORA_OK)
-        sample = json_pack("{s:o, s:o}", "prompt", json_stringn(text, size), "sample", json_stringn(g.text, g.size));
+        sample = json_pack("{s:o, s:o}", "prompt", json_stringn(text, size), "sample", json_stringn(g->text, g->size));
     free(text);
-    clora_generation_free(&g);
+    clora_generation_free(g);
     return sample;
 }
 
@@ -156,7 +157,7 @@ static json_t *sample_all(const train_state *state) {
     json_t *all = json_array();
 
     if (clora_session_create(&session, state->model, 1, state->samples->capacity) != CLORA_OK ||
-        clora_session_select(session, state->adapter) != CLORA_OK) {
+        clora_session_set_adapter(session, state->adapter) != CLORA_OK) {
         json_decref(all);
         all = NULL;
     }

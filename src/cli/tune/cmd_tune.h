@@ -46,7 +46,7 @@ typedef struct tune_peaks {
     double flops, bytes;
 } tune_peaks;
 
-tune_peaks tune_find_peaks(const clora_tune_entry *entries, int count);
+tune_peaks tune_find_peaks(const clora_tune_entry *const *entries, size_t count);
 double tune_bound(const clora_tune_entry *entry, tune_peaks peaks);
 
 /* "bf16 M 256 N 576 K 576 R 8": good for the arguments of one printf. */

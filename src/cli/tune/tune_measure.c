@@ -108,11 +108,11 @@ static int report(const cli_state *cli, clora_context *context, const clora_tune
         print_result(page_begin(&lines, stdout, 11), r, directory);
         page_end(&lines);
     }
-    if (r->stopped == 1) {
+    if (r->stop == CLORA_STOP_CANCELLED) {
         cli_fail(cli, "interrupted; what was found is kept: run it again to go on");
         return interrupt_status();
     }
-    if (r->stopped == 3)
+    if (r->stop == CLORA_STOP_FAILED)
         return cli_fail(cli, "stopped: three configurations in a row crashed or hung; is the device all right?");
     return CLI_DONE;
 }
@@ -132,11 +132,11 @@ int tune_worker_find(tune_worker_command *out, const cli_state *cli) {
 }
 
 /* Whatever is still to measure when the plan is made anew. */
-static int left_to_do(const clora_tune_plan *plan) {
+static int left_to_do(clora_tune_plan *plan) {
     int left = 0;
 
     for (int i = 0; i < clora_tune_plan_count(plan); i++)
-        left += !clora_tune_plan_task(plan, i).is_done;
+        left += !clora_tune_plan_task(plan, i)->is_done;
     return left;
 }
 
@@ -149,7 +149,7 @@ static void add_result(clora_tune_result *sum, const clora_tune_result *r) {
     sum->seconds += r->seconds;
     sum->before += r->before;
     sum->after += r->after;
-    sum->stopped = r->stopped;
+    sum->stop = r->stop;
 }
 
 /* A choice between kernels may bring shapes that its default did not have: they are measured as well, in what is left
@@ -161,9 +161,9 @@ static int measure_what_follows(clora_tune_result *result, const cli_state *cli,
     int status = CLI_DONE;
 
     options.again = 0;
-    for (int i = 0; i < ROUNDS && status == CLI_DONE && !result->stopped; i++) {
+    for (int i = 0; i < ROUNDS && status == CLI_DONE && !result->stop; i++) {
         clora_tune_plan *plan = NULL;
-        clora_tune_result more;
+        clora_tune_result more = CLORA_TUNE_RESULT_INIT;
         options.budget = budget > result->seconds ? budget - result->seconds : 0.0;
         status = clora_tune_plan_create(&plan, context) == CLORA_OK ? tune_fill_plan(cli, plan, args)
                                                                     : cli_fail_library(cli);
@@ -183,7 +183,7 @@ static int measure_what_follows(clora_tune_result *result, const cli_state *cli,
 int tune_measure(cli_state *cli, clora_context *context, clora_tune_plan *plan, const tune_args *args) {
     tune_worker_command worker;
     clora_tune_options options = CLORA_TUNE_OPTIONS_INIT;
-    clora_tune_result result;
+    clora_tune_result result = CLORA_TUNE_RESULT_INIT;
     view v = {.cli = cli, .last_line = progress_clock()};
 
     if (!read_seconds(&options.budget, args->budget))
@@ -236,15 +236,16 @@ int tune_list(const cli_state *cli, clora_tune_plan *plan) {
     int left = 0;
 
     for (int i = 0; i < count; i++) {
-        const clora_tune_task t = clora_tune_plan_task(plan, i);
+        const clora_tune_task *t = clora_tune_plan_task(plan, i);
         if (cli->json)
-            json_push(&list, json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:i, s:b}", "kernel", t.key.kernel, "key",
-                                       tune_key_text(&t.key), "M", t.key.M, "N", t.key.N, "K", t.key.K, "R", t.key.R,
-                                       "launches", t.launches, "configurations", t.configurations, "done", t.is_done));
+            json_push(&list,
+                      json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:i, s:b}", "kernel", t->key.kernel, "key",
+                                tune_key_text(&t->key), "M", t->key.M, "N", t->key.N, "K", t->key.K, "R", t->key.R,
+                                "launches", t->launches, "configurations", t->configurations, "done", t->is_done));
         else
-            print_task(&t);
-        left += !t.is_done;
-        configurations += t.is_done ? 0 : t.configurations;
+            print_task(t);
+        left += !t->is_done;
+        configurations += t->is_done ? 0 : t->configurations;
     }
     if (cli->json)
         return json_print(cli, list);

@@ -39,14 +39,14 @@ static int by_time(const void *a, const void *b) {
 }
 
 /* The times of an entry's key, sorted. The caller frees. */
-static double *times_of(int *count, const clora_tune_entry *entry, const clora_tune_entry *measured,
-                        int measured_count) {
-    double *times = malloc(((size_t)measured_count + 1) * sizeof(*times));
+static double *times_of(int *count, const clora_tune_entry *entry, const clora_tune_entry *const *measured,
+                        size_t measured_count) {
+    double *times = malloc((measured_count + 1) * sizeof(*times));
 
     *count = 0;
-    for (int i = 0; times && i < measured_count; i++)
-        if (measured[i].seconds > 0.0 && is_same_key(&measured[i].key, &entry->key))
-            times[(*count)++] = measured[i].seconds * 1e6;
+    for (size_t i = 0; times && i < measured_count; i++)
+        if (measured[i]->seconds > 0.0 && is_same_key(&measured[i]->key, &entry->key))
+            times[(*count)++] = measured[i]->seconds * 1e6;
     if (times)
         qsort(times, (size_t)*count, sizeof(*times), by_time);
     return times;
@@ -64,38 +64,41 @@ static void write_panel(FILE *plot, const clora_tune_entry *e, const double *tim
 }
 
 static int by_gain(const void *a, const void *b) {
-    const clora_tune_entry *x = a, *y = b;
+    const clora_tune_entry *x = *(const clora_tune_entry *const *)a, *y = *(const clora_tune_entry *const *)b;
     const double gx = x->default_seconds * y->seconds, gy = y->default_seconds * x->seconds;
     return gx > gy ? -1 : gx < gy;
 }
 
-static int rows_of(int count) {
-    return ((count < PANELS ? count : PANELS) + COLUMNS - 1) / COLUMNS;
+static int rows_of(size_t shapes) {
+    const int count = shapes < PANELS ? (int)shapes : PANELS;
+
+    return (count + COLUMNS - 1) / COLUMNS;
 }
 
-static void write_plot(FILE *plot, clora_tune_entry *entries, int count, const clora_tune_entry *measured,
-                       int measured_count) {
+static void write_plot(FILE *plot, const clora_tune_entry **entries, size_t count,
+                       const clora_tune_entry *const *measured, size_t measured_count) {
     const tune_peaks peaks = tune_find_peaks(entries, count);
-    const int panels = count < PANELS ? count : PANELS;
+    const size_t panels = count < PANELS ? count : PANELS;
 
-    qsort(entries, (size_t)count, sizeof(*entries), by_gain);
+    qsort(entries, count, sizeof(*entries), by_gain);
     fprintf(plot, "set multiplot layout %d,%d\n", rows_of(count), COLUMNS);
     fputs("set logscale y\nset xlabel 'configurations, the fastest first'\nset ylabel 'microseconds'\n"
           "set key top left\nset grid ytics\n",
           plot);
-    for (int i = 0; i < panels; i++) {
+    for (size_t i = 0; i < panels; i++) {
         int n;
-        double *times = times_of(&n, &entries[i], measured, measured_count);
-        if (times && n > 0 && entries[i].seconds > 0.0)
-            write_panel(plot, &entries[i], times, n, tune_bound(&entries[i], peaks));
+        double *times = times_of(&n, entries[i], measured, measured_count);
+        if (times && n > 0 && entries[i]->seconds > 0.0)
+            write_panel(plot, entries[i], times, n, tune_bound(entries[i], peaks));
         free(times);
     }
     fputs("unset multiplot\n", plot);
 }
 
 static int draw(const cli_state *cli, const char *out, clora_context *context) {
-    clora_tune_entry *entries = NULL, *measured = NULL;
-    int count = 0, measured_count = 0, status = CLI_DONE;
+    const clora_tune_entry **entries = NULL, **measured = NULL;
+    size_t count = 0, measured_count = 0;
+    int status = CLI_DONE;
     FILE *plot = NULL;
 
     if (clora_tune_entries(&entries, &count, context) != CLORA_OK ||
@@ -111,7 +114,7 @@ static int draw(const cli_state *cli, const char *out, clora_context *context) {
     }
     if (status == CLI_DONE)
         printf("written    %s: %s\n", out,
-               count > PANELS ? "the shapes that gained most" : text_amount(count, "shape", "shapes"));
+               count > PANELS ? "the shapes that gained most" : text_amount((int64_t)count, "shape", "shapes"));
     free(measured);
     free(entries);
     return status;

@@ -23,12 +23,12 @@ static json_t *entry_object(const clora_tune_entry *e) {
                      json_number(e->seconds), "default_seconds", json_number(e->default_seconds), "date", e->date);
 }
 
-tune_peaks tune_find_peaks(const clora_tune_entry *entries, int count) {
+tune_peaks tune_find_peaks(const clora_tune_entry *const *entries, size_t count) {
     tune_peaks most = {0.0, 0.0};
 
-    for (int i = 0; i < count; i++)
-        if (entries[i].seconds > 0.0) {
-            const double f = entries[i].flops / entries[i].seconds, b = entries[i].bytes / entries[i].seconds;
+    for (size_t i = 0; i < count; i++)
+        if (entries[i]->seconds > 0.0) {
+            const double f = entries[i]->flops / entries[i]->seconds, b = entries[i]->bytes / entries[i]->seconds;
             most.flops = f > most.flops ? f : most.flops;
             most.bytes = b > most.bytes ? b : most.bytes;
         }
@@ -56,8 +56,9 @@ static void print_entry(FILE *out, const clora_tune_entry *e, tune_peaks peaks) 
 static int run(cli_state *cli, int argc, char **argv) {
     static const char *const names[] = {NULL};
     clora_context *context = NULL;
-    clora_tune_entry *entries = NULL;
-    int count = 0, status = opt_parse(cli, NULL, 0, names, 0, NULL, argc, argv);
+    const clora_tune_entry **entries = NULL;
+    size_t count = 0;
+    int status = opt_parse(cli, NULL, 0, names, 0, NULL, argc, argv);
 
     if (status != OPT_GO_ON)
         return status;
@@ -72,15 +73,15 @@ static int run(cli_state *cli, int argc, char **argv) {
     json_t *list = cli->json ? json_array() : NULL;
     page lines;
     FILE *out = page_begin(&lines, stdout, 4);
-    for (int i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++)
         if (cli->json)
-            json_push(&list, entry_object(&entries[i]));
+            json_push(&list, entry_object(entries[i]));
         else
-            print_entry(out, &entries[i], peaks);
+            print_entry(out, entries[i], peaks);
     if (cli->json)
         status = json_print(cli, list);
     else
-        fprintf(out, "%s in %s\n", text_amount(count, "entry", "entries"), clora_tune_directory(context));
+        fprintf(out, "%s in %s\n", text_amount((int64_t)count, "entry", "entries"), clora_tune_directory(context));
     page_end(&lines);
 done:
     free(entries);

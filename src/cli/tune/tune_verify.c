@@ -19,7 +19,7 @@ static void print_check(const clora_tune_check *c, double gain) {
     page lines;
     FILE *out = page_begin(&lines, stdout, 4);
 
-    fprintf(out, "%s %s: ", c->entry.key.kernel, tune_key_text(&c->entry.key));
+    fprintf(out, "%s %s: ", c->entry->key.kernel, tune_key_text(&c->entry->key));
     if (!c->is_right)
         fprintf(out, "WRONG, deleted: %s\n", c->why);
     else if (*c->why)
@@ -31,13 +31,13 @@ static void print_check(const clora_tune_check *c, double gain) {
 
 static int show(void *user, const clora_tune_check *c) {
     view *v = user;
-    const double gain = c->entry.seconds > 0.0 ? c->entry.default_seconds / c->entry.seconds : 0.0;
+    const double gain = c->entry->seconds > 0.0 ? c->entry->default_seconds / c->entry->seconds : 0.0;
 
     v->count++;
     v->slower += c->is_right && gain > 0.0 && gain < 0.97;
     if (v->cli->json)
-        json_push(&v->list, json_pack("{s:s, s:s, s:b, s:s, s:o}", "kernel", c->entry.key.kernel, "key",
-                                      tune_key_text(&c->entry.key), "right", c->is_right, "why", c->why,
+        json_push(&v->list, json_pack("{s:s, s:s, s:b, s:s, s:o}", "kernel", c->entry->key.kernel, "key",
+                                      tune_key_text(&c->entry->key), "right", c->is_right, "why", c->why,
                                       "speed_to_default", json_number(gain)));
     else
         print_check(c, gain);

@@ -16,12 +16,14 @@
 
 /* What a context has measured; borrowed until its next call. */
 typedef struct profile_view {
-    const clora_profile_entry *entry;
-    int count;
+    const clora_profile_entry *const *entry;
+    size_t count;
 } profile_view;
 
 int profile_begin(const cli_state *cli, clora_context *context); /* CLI_DONE, or the exit status after saying why */
 profile_view profile_read(clora_context *context);
+bool profile_copy(profile_view *out, profile_view profile); /* false without memory */
+void profile_free(profile_view copy);
 void profile_print(FILE *out, profile_view profile); /* a table, the longest first */
 json_t *profile_json(profile_view profile);          /* [{"kernel", "seconds", "launches"}] */
 
