@@ -1,9 +1,8 @@
 #include "files/stamp.h"
 
-#include <stdlib.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
-
-#include "base/file.h"
 
 static const char SETTINGS_NAME[] = "adapter_config.json";
 static const char TENSORS_NAME[] = "adapter_model.safetensors";
@@ -15,12 +14,12 @@ file_stamp file_stamp_take(const char *path) {
                                : (file_stamp){.size = 0};
 }
 
+/* Without an allocation: a lack of memory is no change. */
 static file_stamp take(const char *directory, const char *name) {
-    char *path = file_join(directory, name);
-    const file_stamp out = path ? file_stamp_take(path) : (file_stamp){.size = 0};
+    char path[PATH_MAX];
+    const int length = snprintf(path, sizeof(path), "%s/%s", directory, name);
 
-    free(path);
-    return out;
+    return length < (int)sizeof(path) ? file_stamp_take(path) : (file_stamp){.size = 0};
 }
 
 stamp stamp_adapter(const char *directory) {
