@@ -1,6 +1,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -166,8 +167,10 @@ static void test_updates_lower_a_loss(void **state) {
     layer *l = make_layer();
     float y_host[M * N], dy_host[M * N];
     double first = 0.0, loss = 0.0;
+    clora_adamw_options options = CLORA_ADAMW_OPTIONS_INIT;
     clora_tensor *x = make(M, K, l->x), *y = make(M, N, NULL), *u = make(M, R, NULL), *dy = make(M, N, NULL);
 
+    options.lr = 0.05f;
     for (int step = 1; step <= 60; step++) { /* fit the outputs to l->dy: loss = sum (y - target)^2 / 2 */
         assert_ok(clora_lowrank_forward(y, u, x, l->weight, l->lowrank));
         assert_ok(clora_tensor_read(y, y_host));
@@ -179,7 +182,7 @@ static void test_updates_lower_a_loss(void **state) {
         first = step == 1 ? loss : first;
         assert_ok(clora_tensor_write(dy, dy_host));
         assert_ok(clora_lowrank_backward(NULL, l->lowrank, dy, x, u, l->weight));
-        assert_ok(clora_lowrank_update(l->lowrank, 0.05f, 0.0f, step));
+        assert_ok(clora_lowrank_update(l->lowrank, step, &options));
     }
     assert_true(loss < 0.7 * first);
     clora_tensor_free(x);
@@ -308,6 +311,77 @@ static void test_a_weight_without_values_is_not_used(void **state) {
     free_layer(l);
 }
 
+/* y of a weight whose values lie in a buffer of the program's, with an offset and gaps, or come from the host. */
+static void forward_of(float *y_host, int rows, int cols, const float *values, bool by_tensor) {
+    enum { OFFSET = 3, GAP = 5 };
+    const size_t stride = (size_t)cols + GAP, total = OFFSET + (size_t)rows * stride;
+    clora_tensor_layout layout = CLORA_TENSOR_LAYOUT_INIT;
+    clora_tensor *x = make(M, cols, values), *y = make(M, rows, NULL), *w0;
+    float *host = calloc(total, sizeof(*host));
+    clora_weight *weight;
+    cl_int error;
+
+    for (int n = 0; n < rows; n++)
+        memcpy(host + OFFSET + (size_t)n * stride, values + (size_t)n * (size_t)cols, (size_t)cols * sizeof(*host));
+    cl_mem buffer = clCreateBuffer(cl, CL_MEM_COPY_HOST_PTR, total * sizeof(*host), host, &error);
+    assert_int_equal(error, CL_SUCCESS);
+    layout.ndim = 2;
+    layout.shape = (int[]){rows, cols};
+    layout.offset = OFFSET * sizeof(float);
+    layout.stride = (int)stride;
+    assert_ok(clora_tensor_from_opencl(&w0, context, buffer, &layout));
+    assert_ok(clora_weight_create(&weight, context, CLORA_STORAGE_F32, rows, cols));
+    assert_ok(by_tensor ? clora_weight_write_tensor(weight, w0) : clora_weight_write(weight, values, CLORA_DTYPE_F32));
+    assert_ok(clora_lowrank_forward(y, NULL, x, weight, NULL));
+    assert_ok(clora_tensor_read(y, y_host));
+    clora_weight_free(weight);
+    clora_tensor_free(w0);
+    clora_tensor_free(x);
+    clora_tensor_free(y);
+    clReleaseMemObject(buffer);
+    free(host);
+}
+
+static void test_a_weight_takes_its_values_from_the_callers_buffer(void **state) {
+    (void)state;
+    static const int shapes[][2] = {{N, K}, {600, 512}}; /* the second in several pieces */
+
+    for (int i = 0; i < 2; i++) {
+        const int rows = shapes[i][0], cols = shapes[i][1];
+        const size_t n = (size_t)rows * (size_t)cols, bytes = (size_t)(M * rows) * sizeof(float);
+        float *values = malloc(n * sizeof(*values)), *y = malloc(bytes), *expected = malloc(bytes);
+        fill(values, n, 7);
+        forward_of(expected, rows, cols, values, false);
+        forward_of(y, rows, cols, values, true);
+        assert_memory_equal(y, expected, bytes);
+        free(values);
+        free(y);
+        free(expected);
+    }
+}
+
+static void test_a_weight_refuses_tensors_that_are_not_its_values(void **state) {
+    (void)state;
+    layer *l = make_layer();
+    clora_tensor *across = make(K, N, NULL), *values, *whole;
+
+    l->w[K + 2] = NAN;
+    values = make(N, K, l->w);
+    assert_ok(clora_tensor_create(&whole, context, CLORA_DTYPE_I32, 2, (int[]){N, K}));
+    assert_refused(clora_weight_write_tensor(l->weight, across), CLORA_ERROR_SHAPE, "(45,37); the weight is (37,45)");
+    assert_refused(clora_weight_write_tensor(l->weight, whole), CLORA_ERROR_ARGUMENT, "not from i32");
+    clora_tensor *x = make(M, K, l->x), *y = make(M, N, NULL);
+    assert_ok(clora_lowrank_forward(y, NULL, x, l->weight, NULL)); /* it has its values still */
+    assert_refused(clora_weight_write_tensor(l->weight, values), CLORA_ERROR_FORMAT, "row 1, column 2");
+    assert_refused(clora_lowrank_forward(y, NULL, x, l->weight, NULL), CLORA_ERROR_ARGUMENT, "no values yet");
+    clora_tensor_free(across);
+    clora_tensor_free(values);
+    clora_tensor_free(whole);
+    clora_tensor_free(x);
+    clora_tensor_free(y);
+    free_layer(l);
+}
+
 static void test_numbers_that_make_no_sense_change_nothing(void **state) {
     (void)state;
     static const float bad[] = {NAN, -1.0f, INFINITY, -INFINITY};
@@ -316,8 +390,10 @@ static void test_numbers_that_make_no_sense_change_nothing(void **state) {
 
     assert_ok(clora_lowrank_write(l->lowrank, l->a, l->b));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_refused(clora_lowrank_update(l->lowrank, bad[i], 0.0f, 1), CLORA_ERROR_ARGUMENT, "learning rate");
-        assert_refused(clora_lowrank_update(l->lowrank, 1e-3f, bad[i], 1), CLORA_ERROR_ARGUMENT, "weight decay");
+        clora_adamw_options lr = CLORA_ADAMW_OPTIONS_INIT, decay = CLORA_ADAMW_OPTIONS_INIT;
+        lr.lr = decay.weight_decay = bad[i];
+        assert_refused(clora_lowrank_update(l->lowrank, 1, &lr), CLORA_ERROR_ARGUMENT, "learning rate");
+        assert_refused(clora_lowrank_update(l->lowrank, 1, &decay), CLORA_ERROR_ARGUMENT, "weight decay");
     }
     memcpy(a, l->a, sizeof(a));
     memcpy(b, l->b, sizeof(b));
@@ -384,6 +460,8 @@ int main(void) {
         cmocka_unit_test(test_refuses_shapes_that_do_not_fit),
         cmocka_unit_test(test_refusals_name_the_argument),
         cmocka_unit_test(test_a_weight_without_values_is_not_used),
+        cmocka_unit_test(test_a_weight_takes_its_values_from_the_callers_buffer),
+        cmocka_unit_test(test_a_weight_refuses_tensors_that_are_not_its_values),
         cmocka_unit_test(test_numbers_that_make_no_sense_change_nothing),
         cmocka_unit_test(test_refuses_weights_that_are_not_finite),
         cmocka_unit_test(test_refuses_a_queue_that_is_out_of_order),

@@ -18,6 +18,7 @@
 #include <clora/exchange.h>
 #include <clora/full.h>
 #include <clora/inspect.h>
+#include <clora/lowrank.h>
 #include <clora/prefix.h>
 #include <clora/train.h>
 #include <clora/tune.h>
@@ -42,6 +43,7 @@ extern "C" {
  * @param[out] out   overwritten; of a larger struct than the library knows, the rest is zero. NULL is allowed
  * @param[in]  size  bytes of the struct that the caller has; fewer than those of a size_t: nothing is done
  */
+CLORA_API void clora_adamw_options_init(clora_adamw_options *out, size_t size);
 CLORA_API void clora_adapter_cache_options_init(clora_adapter_cache_options *out, size_t size);
 CLORA_API void clora_adapter_merge_options_init(clora_adapter_merge_options *out, size_t size);
 CLORA_API void clora_adapter_options_init(clora_adapter_options *out, size_t size);

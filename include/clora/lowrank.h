@@ -13,13 +13,14 @@
  *     clora_lowrank_forward(y, u, x, w, lr);
  *     ... the program's own loss gives dy ...
  *     clora_lowrank_backward(dx, lr, dy, x, u, w);
- *     clora_lowrank_update(lr, 1e-3f, 0.0f, step);
+ *     clora_lowrank_update(lr, step, &options);
  *
  * Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1.
  */
 #ifndef CLORA_LOWRANK_H
 #define CLORA_LOWRANK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <clora/tensor.h>
@@ -74,6 +75,21 @@ CLORA_API void clora_weight_free(clora_weight *weight);
  * values then, as before its first write; CLORA_ERROR_ARGUMENT for another type
  */
 CLORA_API clora_status clora_weight_write(clora_weight *weight, const void *data, clora_dtype dtype);
+
+/**
+ * Fill W0 from a tensor, such as one that clora_tensor_from_opencl() makes of the program's own cl_mem. Waits.
+ *
+ * The values pass through host memory, some rows at a time, on their way into the layout that the device multiplies
+ * fastest.
+ *
+ * @param[out] weight  overwritten
+ * @param[in]  values  (N, K) in f32, f16 or bf16, of the weight's context; copied. Converted as clora_weight_write()
+ *                     does it
+ *
+ * @return as clora_weight_write(); CLORA_ERROR_SHAPE for another shape, CLORA_ERROR_ARGUMENT for another type or
+ * context: the weight is as it was then
+ */
+CLORA_API clora_status clora_weight_write_tensor(clora_weight *weight, const clora_tensor *values);
 
 /**
  * Make a fresh low-rank term: A ~ N(0, 1/K) from the seed, B = 0. Waits.
@@ -165,7 +181,7 @@ CLORA_API clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *l
                                               const clora_tensor *x, const clora_tensor *u, const clora_weight *weight);
 
 /**
- * Set the gradients to zero. Enqueued.
+ * Set the gradients to zero, and forget their clipping. Enqueued.
  *
  * @param[in,out] lowrank  its gradients are overwritten
  *
@@ -174,21 +190,84 @@ CLORA_API clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *l
 CLORA_API clora_status clora_lowrank_zero_gradients(clora_lowrank *lowrank);
 
 /**
- * One AdamW update of A and B with the gradients g as they stand, which are then set to zero:
+ * Clip the gradients of several terms by the norm of all of them together, as PyTorch's clip_grad_norm_():
  *
- *     m = 0.9 m + 0.1 g       v = 0.999 v + 0.001 g^2
- *     p = p (1 - lr weight_decay) - lr (m / (1 - 0.9^step)) / (sqrt(v / (1 - 0.999^step)) + 1e-8)
+ *     norm = sqrt(sum of dA^2 and dB^2 over all terms)      g' = g min(1, max_norm / (norm + 1e-6))
+ *
+ * The next update of each term takes g' instead of its gradients g, which stay as they are. When the norm is not
+ * finite that update changes nothing but the gradients, which it sets to zero. Enqueued; waits when norm is given.
+ *
+ * @param[out]    norm      before clipping; NULL is allowed
+ * @param[in,out] terms     (count) of one context, each once
+ * @param[in]     count     at least 1
+ * @param[in]     max_norm  finite, at least 0; 0 clips nothing
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for another number or for terms of several contexts: nothing is changed then
+ */
+CLORA_API clora_status clora_lowrank_clip(float *norm, clora_lowrank *const *terms, size_t count, float max_norm);
+
+/** The numbers of an AdamW update. */
+typedef struct clora_adamw_options {
+    size_t size;        /**< of this struct, as the caller knows it */
+    float lr;           /**< learning rate, finite, at least 0 (default 2e-4) */
+    float weight_decay; /**< decoupled; finite, at least 0 (default 0) */
+    float beta1;        /**< decay of the mean of gradients, in [0, 1) (default 0.9) */
+    float beta2;        /**< decay of the mean of their squares, in [0, 1) (default 0.999) */
+    float eps;          /**< above 0 (default 1e-8) */
+} clora_adamw_options;
+
+/** The defaults of clora_adamw_options. */
+#define CLORA_ADAMW_OPTIONS_INIT \
+    { sizeof(clora_adamw_options), 2e-4f, 0.0f, 0.9f, 0.999f, 1e-8f }
+
+/**
+ * One AdamW update of A and B with the gradients g as they stand, or as clora_lowrank_clip() said, which are then set
+ * to zero:
+ *
+ *     m = beta1 m + (1 - beta1) g       v = beta2 v + (1 - beta2) g^2
+ *     p = p (1 - lr weight_decay) - lr (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + eps)
  *
  * Enqueued. Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization".
  *
- * @param[in,out] lowrank       A, B and their moments are updated
- * @param[in]     lr            learning rate, finite, at least 0
- * @param[in]     weight_decay  decoupled; finite, at least 0
- * @param[in]     step          number of the update, from 1
+ * @param[in,out] lowrank  A, B and their moments are updated
+ * @param[in]     step     number of the update, from 1
+ * @param[in]     options  NULL for the defaults
  *
- * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a number outside these limits: nothing is changed then
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a number outside its limits: nothing is changed then
  */
-CLORA_API clora_status clora_lowrank_update(clora_lowrank *lowrank, float lr, float weight_decay, int step);
+CLORA_API clora_status clora_lowrank_update(clora_lowrank *lowrank, int step, const clora_adamw_options *options);
+
+/** What AdamW remembers of the gradients. Both begin at zero. */
+typedef enum clora_moment {
+    CLORA_MOMENT_FIRST = 0, /**< m, the mean of gradients */
+    CLORA_MOMENT_SECOND = 1 /**< v, the mean of their squares */
+} clora_moment;
+
+/**
+ * Read a moment of A and B into host floats, to go on later with clora_lowrank_write_moment(). Waits.
+ *
+ * @param[in]  lowrank  the source
+ * @param[in]  moment   which
+ * @param[out] a        row major (R, K), overwritten; NULL is allowed
+ * @param[out] b        row major (N, R), overwritten; NULL is allowed
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for another moment
+ */
+CLORA_API clora_status clora_lowrank_read_moment(const clora_lowrank *lowrank, clora_moment moment, float *a, float *b);
+
+/**
+ * Set a moment of A and B from host floats. Waits.
+ *
+ * @param[in,out] lowrank  the moment is overwritten
+ * @param[in]     moment   which
+ * @param[in]     a        row major (R, K); NULL leaves A's as it is
+ * @param[in]     b        row major (N, R); NULL leaves B's as it is
+ *
+ * @return CLORA_OK; CLORA_ERROR_FORMAT when a value is not finite, CLORA_ERROR_ARGUMENT for another moment or a mean of
+ * squares below 0: nothing is written then
+ */
+CLORA_API clora_status clora_lowrank_write_moment(clora_lowrank *lowrank, clora_moment moment, const float *a,
+                                                  const float *b);
 
 /** @} */
 

@@ -9,6 +9,7 @@
         options_init(out, size, &all, sizeof(all)); \
     }
 
+DEFINE_INIT(clora_adamw_options, CLORA_ADAMW_OPTIONS_INIT)
 DEFINE_INIT(clora_adapter_cache_options, CLORA_ADAPTER_CACHE_OPTIONS_INIT)
 DEFINE_INIT(clora_adapter_merge_options, CLORA_ADAPTER_MERGE_OPTIONS_INIT)
 DEFINE_INIT(clora_adapter_options, CLORA_ADAPTER_OPTIONS_INIT)

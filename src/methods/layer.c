@@ -1,28 +1,19 @@
-#include <clora/lowrank.h>
+#include "methods/layer.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/dtype.h"
+#include "base/ints.h"
 #include "base/rng.h"
 #include "device/self_check.h"
-#include "methods/lora.h"
 #include "tuning/recorder.h"
 
 struct clora_weight {
     shared shared; /* held by the program and low-rank terms */
     weight *w;
     bool is_written;
-};
-
-/* Four buffers of the same layout, a, then b: parameters, gradients, moments. */
-struct clora_lowrank {
-    shared *base; /* the weight, held */
-    lowrank *lr;
-    clora_tensor *parameters, *gradients, *m, *v;
-    clora_tensor *scale; /* (2): gradients are taken as they are */
-    clora_tensor *du;    /* (M, R) scratch; grows with the largest M seen */
 };
 
 static void destroy_weight(shared *object) {
@@ -67,6 +58,53 @@ clora_status clora_weight_write(clora_weight *weight, const void *data, clora_dt
                           (int)dtype);
     const clora_status status = weight_pack(weight->w, 0, data, dtype, false);
     weight->is_written = status == CLORA_OK;
+    return status;
+}
+
+/* Host memory that a tensor's values pass through on their way into a weight. */
+enum { STRETCH_BYTES = 1 << 20 };
+
+static clora_status check_values(const weight *w, const clora_tensor *values) {
+    if (values->context != w->context)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "the values lie in another context than the weight");
+    if (values->dtype > CLORA_DTYPE_BF16)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "a weight is written from f32, f16 or bf16, not from %s",
+                          dtype_name(values->dtype));
+    if (tensor_rows(values) != (size_t)w->N || tensor_cols(values) != w->K)
+        return clora_fail(CLORA_ERROR_SHAPE, "the values are %s; the weight is (%d,%d)", tensor_shape_text(values),
+                          w->N, w->K);
+    return CLORA_OK;
+}
+
+static clora_status pack_rows_of(weight *w, const clora_tensor *values) {
+    const size_t row = (size_t)w->K * dtype_size(values->dtype), fit = STRETCH_BYTES / row;
+    const int step = weight_row_step(w);
+    const int stretch = fit < (size_t)w->N ? most(step, (int)fit / step * step) : w->N;
+    clora_status status = CLORA_OK;
+    void *rows = alloc_array((size_t)stretch, row);
+
+    if (!rows)
+        return clora_fail(CLORA_ERROR_MEMORY, "no memory to write a weight");
+    for (int n = 0; n < w->N; n += stretch) {
+        const int count = least(stretch, w->N - n);
+        const clora_tensor part = tensor_view(values, n, count, 0, w->K);
+        TRY(clora_tensor_read(&part, rows));
+        TRY(weight_pack_rows(w, 0, n, count, rows, values->dtype));
+    }
+done:
+    free(rows);
+    return status;
+}
+
+clora_status clora_weight_write_tensor(clora_weight *weight, const clora_tensor *values) {
+    clora_status status = CLORA_OK;
+
+    NEED(weight);
+    NEED(values);
+    TRY(check_values(weight->w, values));
+    status = pack_rows_of(weight->w, values);
+    weight->is_written = status == CLORA_OK;
+done:
     return status;
 }
 
@@ -145,6 +183,7 @@ void clora_lowrank_free(clora_lowrank *l) {
     clora_tensor_free(l->m);
     clora_tensor_free(l->v);
     clora_tensor_free(l->scale);
+    clora_tensor_free(l->clipped);
     clora_tensor_free(l->du);
     lowrank_free(l->lr);
     shared_let_go(l->base);
@@ -164,30 +203,35 @@ static clora_status check_finite(const char *name, const float *values, int rows
     return CLORA_OK;
 }
 
-clora_status clora_lowrank_write(clora_lowrank *lowrank, const float *a, const float *b) {
+clora_status layer_write_factors(clora_lowrank *l, clora_tensor *to, const float *a, const float *b) {
+    clora_tensor va = view_a(l, to), vb = view_b(l, to);
     clora_status status = CLORA_OK;
     float *panels = NULL;
 
-    NEED(lowrank);
-    TRY(check_finite("A", a, lowrank->lr->R, lowrank->lr->base->K));
-    TRY(check_finite("B", b, lowrank->lr->base->N, lowrank->lr->R));
-    panels = alloc_array(larger_factor(lowrank), sizeof(*panels));
+    TRY(check_finite("A", a, l->lr->R, l->lr->base->K));
+    TRY(check_finite("B", b, l->lr->base->N, l->lr->R));
+    panels = alloc_array(larger_factor(l), sizeof(*panels));
     if (!panels)
         return clora_fail(CLORA_ERROR_MEMORY, "no memory for a low-rank term");
     if (a) {
-        lowrank_pack_a(lowrank->lr, 0, panels, a);
-        TRY(clora_tensor_write(&lowrank->lr->a, panels));
+        lowrank_pack_a(l->lr, 0, panels, a);
+        TRY(clora_tensor_write(&va, panels));
     }
     if (b) {
-        lowrank_pack_b(lowrank->lr, 0, panels, b);
-        TRY(clora_tensor_write(&lowrank->lr->b, panels));
+        lowrank_pack_b(l->lr, 0, panels, b);
+        TRY(clora_tensor_write(&vb, panels));
     }
 done:
     free(panels);
     return status;
 }
 
-static clora_status read_factors(const clora_lowrank *l, const clora_tensor *from, float *a, float *b) {
+clora_status clora_lowrank_write(clora_lowrank *lowrank, const float *a, const float *b) {
+    NEED(lowrank);
+    return layer_write_factors(lowrank, lowrank->parameters, a, b);
+}
+
+clora_status layer_read_factors(const clora_lowrank *l, const clora_tensor *from, float *a, float *b) {
     const clora_tensor va = view_a(l, from), vb = view_b(l, from);
     clora_status status = CLORA_OK;
     float *panels = alloc_array(larger_factor(l), sizeof(*panels));
@@ -209,12 +253,12 @@ done:
 
 clora_status clora_lowrank_read(const clora_lowrank *lowrank, float *a, float *b) {
     NEED(lowrank);
-    return read_factors(lowrank, lowrank->parameters, a, b);
+    return layer_read_factors(lowrank, lowrank->parameters, a, b);
 }
 
 clora_status clora_lowrank_read_gradients(const clora_lowrank *lowrank, float *da, float *db) {
     NEED(lowrank);
-    return read_factors(lowrank, lowrank->gradients, da, db);
+    return layer_read_factors(lowrank, lowrank->gradients, da, db);
 }
 
 /* The weight has values, or nothing is going to be computed. */
@@ -293,27 +337,6 @@ clora_status clora_lowrank_backward(clora_tensor *dx, clora_lowrank *lowrank, co
     du = tensor_slice(lowrank->du, 0, (int)M, lowrank->lr->R);
     TRY(lora_backward(dx, &db, dy, weight->w, lowrank->lr, u, &du, &off));
     TRY(lora_gradient_a(&da, &du, x, lowrank->lr, &off));
-done:
-    return status;
-}
-
-clora_status clora_lowrank_zero_gradients(clora_lowrank *lowrank) {
-    NEED(lowrank);
-    return clora_tensor_zero(lowrank->gradients);
-}
-
-clora_status clora_lowrank_update(clora_lowrank *lowrank, float lr, float weight_decay, int step) {
-    clora_status status = CLORA_OK;
-
-    NEED(lowrank);
-    if (step < 1)
-        return clora_fail(CLORA_ERROR_ARGUMENT, "optimizer step %d; the first is 1", step);
-    if (!(lr >= 0.0f && weight_decay >= 0.0f) || isinf(lr) || isinf(weight_decay))
-        return clora_fail(CLORA_ERROR_ARGUMENT, "learning rate %g, weight decay %g: both are finite, at least 0",
-                          (double)lr, (double)weight_decay);
-    TRY(op_adamw(lowrank->parameters, lowrank->m, lowrank->v, lowrank->gradients, lowrank->scale,
-                 (adamw_options){lr, 0.9f, 0.999f, 1e-8f, weight_decay, step}));
-    TRY(clora_lowrank_zero_gradients(lowrank));
 done:
     return status;
 }
