@@ -136,6 +136,60 @@ static void test_refuses_impossible_options_and_logits(void **state) {
     sampler_finish(&s);
 }
 
+/* ---- A program's own logits ---- */
+
+static void test_own_logits_are_sampled_as_a_generations_are(void **state) {
+    (void)state;
+    clora_sample_options o = CLORA_SAMPLE_OPTIONS_INIT;
+    float logits[V], copy[V];
+    clora_sampler *own;
+    int32_t id, other;
+    sampler s;
+
+    o.temperature = 0.9f;
+    o.top_p = 0.95f;
+    o.repetition_penalty = 1.5f;
+    o.no_repeat_ngram = 2;
+    o.seed = 7;
+    memcpy(logits, base, sizeof(logits));
+    assert_int_equal(clora_sampler_create(&own, V, &o), CLORA_OK);
+    assert_int_equal(sampler_init(&s, &o, V), CLORA_OK);
+    for (int i = 0; i < 20; i++) {
+        memcpy(copy, base, sizeof(copy));
+        assert_int_equal(clora_sampler_next(&id, own, logits), CLORA_OK);
+        assert_int_equal(sampler_next(&s, &other, copy), CLORA_OK);
+        assert_int_equal(id, other);
+        assert_memory_equal(logits, base, sizeof(base));
+        assert_int_equal(clora_sampler_see(own, &id, 1), CLORA_OK);
+        assert_int_equal(sampler_see(&s, id), CLORA_OK);
+    }
+    clora_sampler_free(own);
+    sampler_finish(&s);
+}
+
+static void test_a_sampler_knows_its_vocabulary(void **state) {
+    (void)state;
+    const int32_t outside[] = {2, V}, seen[] = {2, 3};
+    clora_sample_options o = CLORA_SAMPLE_OPTIONS_INIT;
+    clora_sampler *own = NULL;
+    int32_t id;
+
+    assert_int_equal(clora_sampler_create(&own, 0, NULL), CLORA_ERROR_ARGUMENT);
+    o.top_k = -1;
+    assert_int_equal(clora_sampler_create(&own, V, &o), CLORA_ERROR_ARGUMENT);
+    assert_null(own);
+    o.top_k = 0;
+    o.repetition_penalty = 2.0f;
+    assert_int_equal(clora_sampler_create(&own, V, &o), CLORA_OK);
+    assert_int_equal(clora_sampler_see(own, outside, 2), CLORA_ERROR_ARGUMENT);
+    assert_int_equal(clora_sampler_next(&id, own, base), CLORA_OK);
+    assert_int_equal(id, 2); /* nothing was seen */
+    assert_int_equal(clora_sampler_see(own, seen, 2), CLORA_OK);
+    assert_int_equal(clora_sampler_next(&id, own, base), CLORA_OK);
+    assert_int_equal(id, 5);
+    clora_sampler_free(own);
+}
+
 /* ---- output ---- */
 
 typedef struct heard {
@@ -241,6 +295,8 @@ int main(void) {
         cmocka_unit_test(test_filters_leave_only_what_they_say),
         cmocka_unit_test(test_the_penalty_lowers_ids_already_seen),
         cmocka_unit_test(test_refuses_impossible_options_and_logits),
+        cmocka_unit_test(test_own_logits_are_sampled_as_a_generations_are),
+        cmocka_unit_test(test_a_sampler_knows_its_vocabulary),
         cmocka_unit_test(test_a_stop_text_split_over_pieces_never_shows),
         cmocka_unit_test(test_what_was_held_back_comes_with_the_flush),
         cmocka_unit_test(test_a_stop_text_may_be_a_special_token_or_reach_over_one),

@@ -120,6 +120,51 @@ typedef struct clora_sample_options {
 #define CLORA_SAMPLE_OPTIONS_INIT \
     { sizeof(clora_sample_options), 0.0f, 0, 1.0f, 0.0f, 1.0f, 0, 0 }
 
+/** Chooses ids from logits of the program's own. One thread at a time. */
+typedef struct clora_sampler clora_sampler;
+
+/**
+ * Make a sampler, for programs with a loop of their own: clora_session_forward() and this choose as clora_generate()
+ * does. Needs no device.
+ *
+ * @param[out] out      yours to free with clora_sampler_free()
+ * @param[in]  vocab    V, at least 1
+ * @param[in]  options  NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for an option or a vocabulary outside its limits
+ */
+CLORA_API clora_status clora_sampler_create(clora_sampler **out, int vocab, const clora_sample_options *options);
+
+/**
+ * Free a sampler.
+ *
+ * @param[in] sampler  NULL is allowed
+ */
+CLORA_API void clora_sampler_free(clora_sampler *sampler);
+
+/**
+ * Say which ids the text has, for the repetition penalty and the n-grams: those of the prompt, then each that was
+ * chosen.
+ *
+ * @param[in,out] sampler  remembers them
+ * @param[in]     ids      (count)  in the text's order; copied
+ * @param[in]     count    number of ids
+ *
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for an id outside the vocabulary: none is taken then
+ */
+CLORA_API clora_status clora_sampler_see(clora_sampler *sampler, const int32_t *ids, size_t count);
+
+/**
+ * Choose the next id.
+ *
+ * @param[out]    id       overwritten
+ * @param[in,out] sampler  one random number further, where the temperature is above 0
+ * @param[in]     logits   (V) floats of one position; not changed
+ *
+ * @return CLORA_OK; CLORA_ERROR_FORMAT when a logit is not finite
+ */
+CLORA_API clora_status clora_sampler_next(int32_t *id, clora_sampler *sampler, const float *logits);
+
 /** What a generation gave. Free with clora_generation_free(). */
 typedef struct clora_generation {
     char *text;             /**< the new text, zero-terminated: decode(prompt + new) without decode(prompt) */
