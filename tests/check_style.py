@@ -21,7 +21,7 @@ MAX_FUNCTION_LINES = 60
 MAX_COLUMNS = 120
 MAX_ARGUMENTS = 6  # of a public function
 # public structs without a size: those that never change, and those that programs get pointers to
-FIXED = {"clora_data_file", "clora_prompt", "clora_tune_key"}
+FIXED = {"clora_data_file", "clora_pair", "clora_prompt", "clora_tune_key"}
 LIBRARY_MAKES = {
     "clora_adapter_cache_info", "clora_adapter_info", "clora_adapter_module_info", "clora_bottleneck_info",
     "clora_chat_text", "clora_dataset_stats", "clora_device_info", "clora_generation", "clora_inspected_adapter",

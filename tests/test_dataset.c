@@ -411,43 +411,6 @@ static void test_options_that_fit_nothing_are_refused(void **state) {
     clora_tokenizer_free(without);
 }
 
-/* ---- Own ids ---- */
-
-static void test_own_ids_and_labels_make_a_dataset(void **state) {
-    (void)state;
-    static const int32_t ids[] = {5, 6, 7, 8, 9}, labels[] = {5, -100, 70, -1, 9};
-    static const int lengths[] = {3, 2};
-    const int32_t *i, *l;
-    clora_dataset *d = NULL;
-
-    assert_ok(clora_dataset_from_ids(&d, ids, labels, lengths, 2));
-    assert_int_equal(clora_dataset_sequence(d, 0, &i, &l), 3);
-    assert_memory_equal(i, ids, 3 * sizeof(*i));
-    assert_memory_equal(l, ((const int32_t[]){-1, -1, 70}), 3 * sizeof(*l));
-    assert_int_equal(clora_dataset_sequence(d, 1, &i, NULL), 2);
-    assert_int_equal(clora_dataset_get_stats(d)->target_tokens, 2);
-    assert_int_equal(clora_dataset_get_stats(d)->largest_id, 70);
-    clora_dataset_free(d);
-    assert_ok(clora_dataset_from_ids(&d, ids, NULL, lengths, 2));
-    assert_int_equal(clora_dataset_get_stats(d)->target_tokens, 3);
-    clora_dataset_free(d);
-}
-
-static void test_own_ids_that_make_no_sequence_are_refused(void **state) {
-    (void)state;
-    static const int32_t ids[] = {1, 2, -3, 4}, none[] = {1, -100, -100, -100};
-    clora_dataset *d = (clora_dataset *)1;
-
-    assert_refused(clora_dataset_from_ids(&d, ids, NULL, (const int[]){4}, 1), CLORA_ERROR_ARGUMENT, "id -3");
-    assert_refused(clora_dataset_from_ids(&d, ids, NULL, (const int[]){2, 1}, 2), CLORA_ERROR_ARGUMENT,
-                   "sequence 1 has length 1");
-    assert_refused(clora_dataset_from_ids(&d, ids, none, (const int[]){2}, 1), CLORA_ERROR_ARGUMENT,
-                   "no target tokens");
-    assert_refused(clora_dataset_from_ids(&d, ids, NULL, NULL, 0), CLORA_ERROR_ARGUMENT, "at least one");
-    assert_null(d);
-}
-
-#define T(name) cmocka_unit_test(name)
 #define D(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 
 int main(void) {
@@ -474,8 +437,6 @@ int main(void) {
         D(test_a_deep_line_is_refused),
         D(test_a_file_without_sequences_is_refused),
         D(test_options_that_fit_nothing_are_refused),
-        T(test_own_ids_and_labels_make_a_dataset),
-        T(test_own_ids_that_make_no_sequence_are_refused),
     };
 
     return cmocka_run_group_tests(tests, byte_tokenizers_make, byte_tokenizers_free);

@@ -248,6 +248,27 @@ CLORA_API clora_status clora_dataset_read_prompts(const char *path, const clora_
  */
 CLORA_API clora_status clora_dataset_read_rows(const char *path, clora_row_callback callback, void *user);
 
+/** A pair of texts in memory. Both are UTF-8 and end with a zero. */
+typedef struct clora_pair {
+    const char *context; /**< borrowed; NULL: the target is a text alone, all of which is learnt */
+    const char *target;  /**< borrowed */
+} clora_pair;
+
+/**
+ * Make a dataset of pairs in memory, each as clora_dataset_load() makes it of a row of a file.
+ *
+ * @param[out] out        yours to free with clora_dataset_free()
+ * @param[in]  pairs      (count)  used during the call
+ * @param[in]  count      at least 1
+ * @param[in]  tokenizer  used during the call
+ * @param[in]  options    of pairs, without what is of files: columns, keys and stream; NULL for the defaults
+ *
+ * @return CLORA_OK; CLORA_ERROR_FORMAT for a text that is not UTF-8 (the message has the pair's number), and when
+ * nothing is learnt of any pair; CLORA_ERROR_ARGUMENT for options that do not fit
+ */
+CLORA_API clora_status clora_dataset_from_pairs(clora_dataset **out, const clora_pair *pairs, size_t count,
+                                                const clora_tokenizer *tokenizer, const clora_dataset_options *options);
+
 /**
  * Make a dataset of ids that you have, for any objective.
  *

@@ -92,6 +92,7 @@ typedef struct row_form {
 
 typedef struct dataset_builder {
     const char *path;               /* of the data file, for messages */
+    const char *unit;               /* of which these have the number; NULL: "line" */
     const struct file_stamp *stamp; /* of that file before it is read; NULL: nobody minds when it changes */
     const clora_tokenizer *tokenizer;
     dataset_tally *tally; /* where not NULL, pairs are only counted, and the tokenizer may be NULL */

@@ -2,13 +2,16 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
 #include "base/options.h"
+#include "base/utf8.h"
 #include "data/data_bytes.h"
 #include "data/data_source.h"
 #include "data/dataset_store.h"
+#include "data/pair_template.h"
 #include "data/row_form.h"
 #include "data/sequence_file.h"
 #include "data/sequence_writer.h"
@@ -320,4 +323,56 @@ clora_status clora_dataset_load(clora_dataset **out, const char *path, const clo
     NEED(path);
     NEED(tokenizer);
     return clora_dataset_load_files(out, &file, 1, tokenizer, options);
+}
+
+/* ---- Pairs in memory ---- */
+
+static clora_status check_pair_options(const clora_dataset_options *o) {
+    if (o->kind != CLORA_DATA_PAIRS || o->columns || o->keys || o->stream)
+        return clora_fail(CLORA_ERROR_ARGUMENT, "pairs in memory have no other kind, columns, keys or stream");
+    return check_options_range(o);
+}
+
+static clora_status add_text_pair(dataset_builder *builder, const clora_pair *given, size_t number) {
+    const char *context = given->context ? given->context : "", *target = given->target;
+    clora_status status = CLORA_OK;
+    size_t bad;
+
+    if (!target)
+        return dataset_fail(builder, number, "there is no target");
+    const pair_text pair = {
+        .prompt = {context, strlen(context)}, .more = {"", 0}, .completion = {target, strlen(target)}};
+    if (!utf8_valid(context, pair.prompt.size, &bad))
+        return dataset_fail(builder, number, "the context is not UTF-8 at byte %zu", bad);
+    if (!utf8_valid(target, pair.completion.size, &bad))
+        return dataset_fail(builder, number, "the target is not UTF-8 at byte %zu", bad);
+    TRY(given->context ? pair_add(builder, &pair, number) : pair_add_text(builder, pair.completion, number));
+done:
+    return status;
+}
+
+clora_status clora_dataset_from_pairs(clora_dataset **out, const clora_pair *pairs, size_t count,
+                                      const clora_tokenizer *tokenizer, const clora_dataset_options *options) {
+    dataset_builder builder = {
+        .path = "memory", .unit = "pair", .tokenizer = tokenizer, .options = CLORA_DATASET_OPTIONS_INIT};
+    clora_status status = CLORA_OK;
+
+    NEED(out);
+    *out = NULL;
+    NEED(pairs);
+    NEED(tokenizer);
+    TRY(OPTIONS_TAKE(builder.options, options));
+    TRY(check_pair_options(&builder.options));
+    if (count == 0)
+        TRY(clora_fail(CLORA_ERROR_ARGUMENT, "a dataset needs at least one pair"));
+    TRY(choose_ends(&builder));
+    TRY(new_dataset(&builder));
+    for (size_t i = 0; i < count; i++)
+        TRY(add_text_pair(&builder, &pairs[i], i + 1));
+    TRY(check_filled(&builder, 0));
+    *out = builder.dataset;
+    builder.dataset = NULL;
+done:
+    clora_dataset_free(builder.dataset);
+    return clora_keep_cause(status);
 }

@@ -15,7 +15,8 @@ clora_status dataset_fail(const dataset_builder *builder, size_t line, const cha
     va_start(args, format);
     c_locale_format(text, sizeof(text), format, args);
     va_end(args);
-    return clora_fail(CLORA_ERROR_FORMAT, "%s: line %zu: %s", builder->path, line, text);
+    return clora_fail(CLORA_ERROR_FORMAT, "%s: %s %zu: %s", builder->path, builder->unit ? builder->unit : "line", line,
+                      text);
 }
 
 clora_status dataset_refuse_text(const dataset_builder *builder, size_t line) {
