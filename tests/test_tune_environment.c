@@ -133,6 +133,19 @@ static void test_entries_of_another_number_of_units_are_used_and_one_line_says_s
     assert_non_null(strstr(last_line, "compute units, here"));
 }
 
+static void test_without_a_log_of_its_own_the_notes_are_told(void **state) {
+    (void)state;
+    save_entry(&key, 4);
+    move_entries("older", json_pack("{s:i}", "compute_units", context->info.compute_units + 6));
+    start_again();
+    clora_tune_set_log(context, NULL, NULL, 0);
+    clora_set_note(count_lines, NULL);
+    assert_takes(CLORA_TUNE_OLDER, 4);
+    clora_set_note(NULL, NULL);
+    assert_int_equal(log_lines, 1);
+    assert_non_null(strstr(last_line, "compute units, here"));
+}
+
 /* A release of PoCL calls a device pthread-x where a later one calls it cpu-x. */
 static void test_a_device_is_known_by_its_name_without_prefix(void **state) {
     char name[300];
@@ -177,6 +190,7 @@ int main(void) {
         test(test_entries_of_another_driver_are_used_and_one_line_says_so),
         test(test_a_directory_without_entries_is_not_told_of),
         test(test_entries_of_another_number_of_units_are_used_and_one_line_says_so),
+        test(test_without_a_log_of_its_own_the_notes_are_told),
         test(test_a_device_is_known_by_its_name_without_prefix),
         test(test_entries_of_other_devices_and_kernels_do_not_hold),
     };

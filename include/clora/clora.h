@@ -24,8 +24,8 @@
  *
  * Callbacks are called by the thread that made the call, and may call clora themselves: save the adapter, evaluate,
  * generate in a session that is not at work, even train another adapter. They must not free or change what the call
- * works with, and neither throw an exception nor longjmp past it. A clora_tune_log is the exception: it must not call
- * clora.
+ * works with, and neither throw an exception nor longjmp past it. A clora_tune_log and a clora_note_callback are the
+ * exceptions: they must not call clora.
  *
  * fork(). OpenCL does not survive it. In the child of a process that has used a device, calls that need one fail with
  * CLORA_ERROR_UNSUPPORTED: fork first and use clora then, or exec a program.

@@ -109,7 +109,8 @@ CLORA_API const char *clora_stop_reason_name(clora_stop_reason reason);
 typedef int (*clora_progress)(void *user, int64_t done, int64_t total);
 
 /**
- * Told, in one line, what a call did besides its work, such as removing files that a killed run had left.
+ * Told, in one line, what a call did besides its work, such as removing files that a killed run had left, or what it
+ * found, such as parameters that were tuned with another driver. Must not call clora.
  *
  * @param[in] user  as handed to clora_set_note()
  * @param[in] line  without a line end; borrowed during the call
@@ -117,7 +118,8 @@ typedef int (*clora_progress)(void *user, int64_t done, int64_t total);
 typedef void (*clora_note_callback)(void *user, const char *line);
 
 /**
- * Have such notes told to a callback, in the thread that makes the call. Set it before other threads call the library.
+ * Have all such notes told to one callback, in the thread that makes the call: also those of contexts that have no log
+ * of their own (clora_tune_set_log()). Set it before other threads call the library.
  *
  * @param[in] callback  of the whole process; NULL, the default, tells them to nobody
  * @param[in] user      handed to the callback; borrowed

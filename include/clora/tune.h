@@ -131,7 +131,7 @@ typedef void (*clora_tune_log)(void *user, const char *line);
  * cache is read at the first use.
  *
  * @param[in,out] context  NULL is allowed
- * @param[in]     log      NULL, the default, tells nobody
+ * @param[in]     log      NULL, the default: the callback of clora_set_note() is told
  * @param[in]     user     handed to the log; borrowed
  * @param[in]     verbose  1: tell of every kernel
  */

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/c_locale.h"
+#include "base/note.h"
 
 /* A word that is not known counts as the default: a context must not fail for it. */
 static clora_tune_mode mode_from_environment(void) {
@@ -54,12 +55,13 @@ void tuning_log(const clora_context *context, const char *format, ...) {
     char line[512];
     va_list args;
 
-    if (!t->log)
-        return;
     va_start(args, format);
     c_locale_format(line, sizeof(line), format, args);
     va_end(args);
-    t->log(t->log_user, line);
+    if (t->log)
+        t->log(t->log_user, line);
+    else
+        note("%s", line);
 }
 
 /* How far apart two shapes are: doublings of every size; infinite for another storage type or a size that one lacks. */
