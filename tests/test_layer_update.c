@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -251,8 +250,6 @@ static void test_numbers_that_make_no_sense_are_refused(void **state) {
 
 static int setup(void **state) {
     (void)state;
-    if (clora_context_create(&context, NULL) != CLORA_OK)
-        return 1;
     fast.lr = 0.1f;
     assert_ok(clora_tensor_create(&x, context, CLORA_DTYPE_F32, 2, (const int[]){M, K}));
     assert_ok(clora_tensor_create(&u, context, CLORA_DTYPE_F32, 2, (const int[]){M, R}));
@@ -278,11 +275,10 @@ int main(void) {
         cmocka_unit_test(test_an_update_by_a_norm_that_is_not_finite_changes_nothing),
         cmocka_unit_test(test_numbers_that_make_no_sense_are_refused),
     };
-    clora_device_info *devices = NULL;
-    int count = 0;
 
-    if (clora_devices_list(&devices, &count) != CLORA_OK || count == 0)
-        return 77;
-    free(devices);
+    if (clora_context_create(&context, NULL) != CLORA_OK) {
+        print_message("skipped: %s\n", clora_last_error());
+        return 77; /* Meson: skipped */
+    }
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -74,7 +74,7 @@ static clora_status evaluate(clora_evaluate_result *out, clora_rewards *out_rewa
                                           .accuracy = (double)rewards.accuracy,
                                           .target_tokens = sums->learnt,
                                           .tokens = sums->tokens,
-                                          .sequences = clora_dataset_get_stats(e->dataset)->sequences,
+                                          .sequences = sums->rewards.answers[0] + sums->rewards.answers[1],
                                           .seconds = clock_seconds() - start};
     if (!isfinite(result.loss))
         TRY(clora_fail(CLORA_ERROR_FORMAT, "the loss is not finite: the model's or adapter's weights overflow"));
