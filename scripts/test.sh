@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Build clora in three ways and run all tests: about a quarter of an hour on two cores.
 #
-#   build/        gcc, all suites: host, device, model, cli, headers, style, kernels under oclgrind and as on
+#   build/        gcc, all suites: host, device, model, cli, api, headers, style, kernels under oclgrind and as on
 #                 GPUs, install
-#   build-asan/   gcc with address and undefined-behaviour sanitizers: suites host and failures
+#   build-asan/   gcc with address and undefined-behaviour sanitizers: suites host, api and failures
 #   build-clang/  clang: compiles without a warning
 #
 # scripts/test.sh --long takes hours: no test is content with a sample, training and generation run whole on every
@@ -96,7 +96,7 @@ step "gcc, no warnings" build build all -Dtests=true -Dwerror=true && run build 
 step "gcc with sanitizers" build build-asan "$programs" \
     -Dwerror=true -Dkernel_cache="$kernel_cache" -Ddebug=true -Doptimization=1 -Dc_args=-g1 \
     -Db_sanitize=address,undefined &&
-    run build-asan --suite host --suite failures ${long:+--suite device --suite model}
+    run build-asan --suite host --suite api --suite failures ${long:+--suite device --suite model}
 
 if [ "$long" ]; then
     step "gcc with the thread sanitizer" build build-tsan thread-tests \

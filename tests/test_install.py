@@ -2,7 +2,8 @@
 
 Every public header is there, and the command with its manual page and completions; neither library exports anything but
 the interface; examples/*.c compile with the flags of the installed clora.pc, and an example runs against the shared and
-against the static library; another trains a student by its teacher's logits. A program that has names like the
+against the static library; README's program says why it cannot run where there is no model; another trains a student
+by its teacher's logits. A program that has names like the
 library's own and takes every dependency from its static library, where there is one, runs too.
 """
 
@@ -93,6 +94,18 @@ def run_example(root, folder, package_file):
     print(f"{RUN} runs against the shared and the static library")
 
 
+def run_readme(root, folder, package_file):
+    """README's program, in a directory where there is no model: it says so."""
+    text, program = (source / "README.md").read_text(encoding="utf-8"), folder / "readme"
+    program.with_suffix(".c").write_text(re.search("```c\n(.*?)```", text, re.DOTALL)[1], encoding="utf-8")
+    output(*cc, *WARNINGS, program.with_suffix(".c"), *pkg_config(package_file, "--cflags", "--libs"), "-o", program)
+    library = one(root, "libclora.so.0.?")
+    why = output(program, cwd=folder, env=os.environ | {"LD_LIBRARY_PATH": str(library.parent)})
+    if "models/tiny: no such directory" not in why:
+        sys.exit(f"README's program without a model says: {why}")
+    print("README's program says why it cannot run here")
+
+
 def run_distillation(root, folder):
     """The bundled model learns to be as unsure as a copy whose logits are half as large."""
     teacher, data, adapter = folder / "teacher", folder / "pairs.jsonl", folder / "adapter"
@@ -142,6 +155,7 @@ def main():
         package_file = one(root, "clora.pc")
         compile_examples(root, folder, package_file)
         run_example(root, folder, package_file)
+        run_readme(root, folder, package_file)
         run_distillation(root, folder)
         run_with_static_libraries(root, folder, package_file)
 

@@ -256,13 +256,6 @@ static void test_a_layer_may_be_freed_in_any_order(void **state) {
     try_all_orders(make_layer);
 }
 
-static void test_a_model_may_be_freed_in_any_order(void **state) {
-    (void)state;
-    if (!cl)
-        skip();
-    try_all_orders(make_model);
-}
-
 static void test_a_tokenizer_may_be_freed_before_its_decoder(void **state) {
     (void)state;
     try_all_orders(make_tokenizer);
@@ -334,7 +327,6 @@ static void test_a_selected_adapter_goes_with_its_last_holder(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_layer_may_be_freed_in_any_order),
-        cmocka_unit_test(test_a_model_may_be_freed_in_any_order),
         cmocka_unit_test(test_a_tokenizer_may_be_freed_before_its_decoder),
         cmocka_unit_test(test_threads_may_free_at_once),
         cmocka_unit_test(test_a_selected_adapter_goes_with_its_last_holder),

@@ -130,7 +130,14 @@ static clora_tune_result tune_shape(double budget) {
     return result;
 }
 
+static int stop_check(void *user, const clora_tune_check *check) {
+    ++*(int *)user;
+    return check->is_right;
+}
+
 static void test_a_run_leaves_entries_and_the_next_has_nothing_to_do(void **state) {
+    int wrong = 1, checks = 0;
+
     (void)state;
     const clora_tune_result first = tune_shape(60.0);
     assert_int_equal(first.done, first.tasks);
@@ -140,6 +147,9 @@ static void test_a_run_leaves_entries_and_the_next_has_nothing_to_do(void **stat
     const clora_tune_result second = tune_shape(60.0);
     assert_int_equal(second.found_before, first.tasks);
     assert_int_equal(second.measured, 0);
+    assert_refused(clora_tune_verify(&wrong, context, NULL, stop_check, &checks), CLORA_CANCELLED, "stopped");
+    assert_int_equal(checks, 1);
+    assert_int_equal(wrong, 0);
 }
 
 static void test_a_budget_of_nothing_keeps_what_there_is(void **state) {

@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -83,29 +82,20 @@ static void test_prompts_that_are_not_there_are_refused(void **state) {
     clora_tokenizer_free(tokenizer);
 }
 
-/* ---- callbacks that stop ---- */
+static void test_a_fresh_adapter_is_saved_with_its_models_name(void **state) {
+    (void)state;
+    clora_inspected_adapter *saved;
+    clora_adapter *adapter;
 
-static int stop_step(void *user, const clora_train_step *step) {
-    *(int *)user = step->step;
-    return step->step == 2;
+    assert_ok(clora_adapter_create(&adapter, model, NULL));
+    assert_ok(clora_adapter_save(adapter, scratch_path("fresh"), NULL));
+    assert_ok(clora_inspect_adapter(&saved, scratch_path("fresh")));
+    assert_string_equal(saved->base, fixture_path("tiny-llama"));
+    clora_inspected_adapter_free(saved);
+    clora_adapter_free(adapter);
 }
 
-static int stop_count(void *user, int64_t done, int64_t total) {
-    assert_int_equal(total, 2);
-    *(int64_t *)user = done;
-    return 1;
-}
-
-static int stop_text(void *user, const char *text, size_t size) {
-    (void)text;
-    *(size_t *)user += size;
-    return 1;
-}
-
-static int stop_merge(void *user, int64_t done, int64_t total) {
-    (void)user;
-    return done > 0 && total > 0;
-}
+/* ---- loading ---- */
 
 /* After so many calls. */
 static int stop_load(void *user, int64_t done, int64_t total) {
@@ -114,8 +104,6 @@ static int stop_load(void *user, int64_t done, int64_t total) {
     assert_in_range(done, 0, total);
     return (*left)-- == 0;
 }
-
-#define CANCELLED(call) assert_refused(call, CLORA_CANCELLED, "stopped")
 
 static void test_loading_tells_how_far_it_is_and_stops_without_a_trace(void **state) {
     (void)state;
@@ -134,63 +122,6 @@ static void test_loading_tells_how_far_it_is_and_stops_without_a_trace(void **st
         clora_context_memory(context, &after, NULL);
         assert_int_equal(after, before);
     }
-}
-
-static void test_a_callback_that_stops_cancels_and_keeps_what_there_is(void **state) {
-    (void)state;
-    const int32_t ids[] = {1, 2, 3, 1, 5, 6, 7}, prompt[] = {1, 9};
-    const int lengths[] = {3, 4};
-    clora_merge_options merge = CLORA_MERGE_OPTIONS_INIT;
-    clora_evaluate_result part = CLORA_EVALUATE_RESULT_INIT, first = CLORA_EVALUATE_RESULT_INIT;
-    clora_dataset *both, *one;
-    clora_tokenizer *tokenizer;
-    clora_generation *text;
-    clora_session *session;
-    clora_adapter *adapter;
-    clora_inspected_adapter *saved;
-    int64_t done;
-    size_t bytes = 0;
-    int last;
-
-    assert_ok(clora_tokenizer_load(&tokenizer, fixture_path("tokenizers/smollm")));
-    assert_ok(clora_session_create(&session, model, 1, 32));
-    assert_ok(clora_adapter_create(&adapter, model, NULL));
-    assert_ok(clora_dataset_from_ids(&both, ids, NULL, lengths, 2));
-    assert_ok(clora_dataset_from_ids(&one, ids, NULL, lengths, 1));
-    clora_evaluate_options each = CLORA_EVALUATE_OPTIONS_INIT;
-    each.batch_size = 1;
-    each.progress = stop_count;
-    each.user = &done;
-    CANCELLED(clora_evaluate(&part, model, NULL, both, &each));
-    assert_ok(clora_evaluate(&first, model, NULL, one, NULL));
-    assert_int_equal(done, 1);
-    assert_int_equal(part.sequences, 1);
-    assert_true(part.loss == first.loss && part.target_tokens == first.target_tokens);
-    clora_train_options train = CLORA_TRAIN_OPTIONS_INIT;
-    train.steps = 5;
-    CANCELLED(clora_train(model, adapter, both, &train, stop_step, &last));
-    assert_int_equal(last, 2);
-    clora_generate_options generate = CLORA_GENERATE_OPTIONS_INIT;
-    generate.callback = stop_text;
-    generate.user = &bytes;
-    CANCELLED(clora_generate(&text, session, tokenizer, prompt, 2, &generate));
-    assert_string_equal(clora_stop_reason_name(text->stop), "cancelled");
-    assert_int_equal(text->size, bytes);
-    assert_true(bytes > 0 && text->count < 30);
-    clora_generation_free(text);
-    assert_ok(clora_adapter_save(adapter, scratch_path("stopped"), NULL));
-    assert_ok(clora_inspect_adapter(&saved, scratch_path("stopped")));
-    assert_string_equal(saved->base, fixture_path("tiny-llama")); /* where its model came from */
-    clora_inspected_adapter_free(saved);
-    merge.progress = stop_merge;
-    CANCELLED(clora_merge(fixture_path("tiny-llama"), scratch_path("stopped"), scratch_path("merged"), &merge, NULL));
-    assert_int_equal(access(scratch_path("merged"), F_OK), -1);
-    assert_string_equal(clora_status_name(CLORA_CANCELLED), "CLORA_CANCELLED");
-    clora_dataset_free(one);
-    clora_dataset_free(both);
-    clora_adapter_free(adapter);
-    clora_session_free(session);
-    clora_tokenizer_free(tokenizer);
 }
 
 /* B sequences of T tokens go to the device in several pieces. */
@@ -269,9 +200,9 @@ int main(void) {
         cmocka_unit_test(test_a_call_without_logits_appends_nothing),
         cmocka_unit_test(test_an_adapter_of_another_model_is_refused_where_it_is_given),
         cmocka_unit_test(test_prompts_that_are_not_there_are_refused),
-        cmocka_unit_test(test_loading_tells_how_far_it_is_and_stops_without_a_trace),
-        cmocka_unit_test_setup_teardown(test_a_callback_that_stops_cancels_and_keeps_what_there_is, scratch_setup,
+        cmocka_unit_test_setup_teardown(test_a_fresh_adapter_is_saved_with_its_models_name, scratch_setup,
                                         scratch_teardown),
+        cmocka_unit_test(test_loading_tells_how_far_it_is_and_stops_without_a_trace),
         cmocka_unit_test(test_a_call_that_fails_appends_nothing),
         cmocka_unit_test(test_steps_after_any_call_that_fails_are_right),
     };

@@ -140,7 +140,7 @@ static void test_without_a_log_of_its_own_the_notes_are_told(void **state) {
     start_again();
     clora_tune_set_log(context, NULL, NULL, 0);
     clora_set_note(count_lines, NULL);
-    assert_takes(CLORA_TUNE_OLDER, 4);
+    assert_takes(CLORA_TUNE_SOURCE_OLDER, 4);
     clora_set_note(NULL, NULL);
     assert_int_equal(log_lines, 1);
     assert_non_null(strstr(last_line, "compute units, here"));
