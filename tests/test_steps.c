@@ -102,12 +102,12 @@ static void test_logits_do_not_depend_on_the_rows_of_a_step(void **state) {
 }
 
 static int launches(const char *kernel) {
-    int count = 0;
-    const clora_profile_entry *entry = clora_context_profile_read(context, &count);
+    size_t count = 0;
+    const clora_profile_entry *const *entry = clora_context_profile_read(context, &count);
 
-    for (int i = 0; i < count; i++)
-        if (strcmp(entry[i].kernel, kernel) == 0)
-            return (int)entry[i].launches;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(entry[i]->kernel, kernel) == 0)
+            return (int)entry[i]->launches;
     return 0;
 }
 
