@@ -11,7 +11,7 @@ set -euo pipefail
 build=(gcc libc6-dev meson ninja-build pkg-config python3 ocl-icd-opencl-dev opencl-headers libclblast-dev
     libjansson-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev)
 run=(ocl-icd-libopencl1 pocl-opencl-icd)
-tests=(libcmocka-dev g++ clang clang-format-14 doxygen oclgrind)
+tests=(libcmocka-dev g++ clang clang-format-14 doxygen oclgrind abigail-tools)
 
 packages=("${build[@]}" "${run[@]}")
 case "${1:-}" in
