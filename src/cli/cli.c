@@ -91,7 +91,7 @@ int cli_flush(const cli_state *cli, int result) {
     progress_clear_all();
     errno = 0;
     const bool left = reader_left();
-    const int failed = ferror(stdout);
+    const bool failed = ferror(stdout) || page_was_lost();
     if (fclose(stdout) == 0 && !failed)
         return result;
     if (left || errno == EPIPE) /* who wanted no more needs no message */

@@ -107,11 +107,20 @@ FILE *page_begin(page *p, FILE *out, int indent) {
     return p->lines ? p->lines : out;
 }
 
+static bool lost;
+
+bool page_was_lost(void) {
+    return lost;
+}
+
 void page_end(page *p) {
     if (!p->lines)
         return;
-    if (fclose(p->lines) == 0)
+    if (fflush(p->lines) == 0 && !ferror(p->lines))
         page_fold(p->out, p->text, p->indent);
+    else
+        lost = true;
+    (void)fclose(p->lines); /* all of it is in p->text */
     free(p->text);
     *p = (page){.out = p->out};
 }

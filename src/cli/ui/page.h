@@ -34,4 +34,7 @@ typedef struct page {
 FILE *page_begin(page *p, FILE *out, int indent);
 void page_end(page *p);
 
+/* Whether memory ran out in between, so that lines are missing. */
+bool page_was_lost(void);
+
 #endif
