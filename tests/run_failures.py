@@ -36,6 +36,8 @@ TRAIN = ["train", ROOT / "models/tiny", "--data", ROOT / "data/validation.jsonl"
          "--batch-size", "2", "--max-length", "48", "--quiet"]
 KEEPING = [*TRAIN, "--save-every", "1", "--keep", "2"]
 RESUME = ["train", "--resume", "out", "--quiet"]
+INSPECT_MODEL = ["inspect", ROOT / "models/tiny"]
+INCOMPLETE = "note: cannot read "  # a tokenizer; the rest is told all the same
 COMMANDS = [
     ("tokenize", ["tokenize", FIXTURES / "tokenizers/llama2", "Hello world's 12 <s>", "--special"], HOST),
     ("inspect adapter", ["inspect", FIXTURES / "tiny-llama-patterns"], HOST),
@@ -44,7 +46,7 @@ COMMANDS = [
     ("merge", ["merge", FIXTURES / "tiny-llama", FIXTURES / "tiny-llama-lora", "--out", "out", "--quiet"], HOST),
     ("combine", ["combine", FIXTURES / "tiny-llama-lora", FIXTURES / "tiny-llama-patterns:-2", "--out", "out"], HOST),
     ("convert", ["convert", FIXTURES / "tiny-llama-patterns", "--to", "mlx", "--out", "out", "--quiet"], HOST),
-    ("inspect model", ["inspect", ROOT / "models/tiny"], DEVICE),
+    ("inspect model", INSPECT_MODEL, DEVICE),
     ("generate", ["generate", ROOT / "models/tiny", "--prompt", "name :", "--max-tokens", "6", "--quiet"], DEVICE),
     ("train", TRAIN, DEVICE),
     ("checkpoints", KEEPING, CHECKPOINTS),
@@ -122,6 +124,8 @@ class Failures:
         lines = [line for line in errors.splitlines() if " note: " not in line]
         if status == 0:
             same = not usual or (out, files) == (usual[1], usual[3])
+            if arguments == INSPECT_MODEL and INCOMPLETE in errors:
+                return None
             return None if same and not lines else "exit status 0, another result"
         if status != 1:
             return f"exit status {status}"
