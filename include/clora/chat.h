@@ -81,7 +81,7 @@ CLORA_API void clora_chat_free(clora_chat *chat);
  * The answers of the assistant are what the template marks with {% generation %}; in a template without such marks,
  * what it adds for an answer to the text that asks for it. Where the text before an answer, or the answer itself, is
  * another in the whole conversation (some templates leave out earlier thoughts), that is an error. Of "prompt" and
- * "completion" what the template adds for the latter is learnt, all of it; with a generation prompt it is left out.
+ * "completion" what the template adds for the latter is the target, all of it; with a generation prompt it is left out.
  *
  * @param[out] out        yours to free with clora_chat_text_free()
  * @param[in]  chat       the template

@@ -2,9 +2,9 @@
  * @file clora/dataset.h
  * @brief Tier 3: token sequences to learn from, made of context-target pairs.
  *
- * A pair becomes the sequence [bos] context target [eos], of which the target and the eos are learnt. The bos is there
- * when the tokenizer adds one. Texts that hold the bos or the eos at that end already ("<s>", "</s>") get no second
- * one. The first id of a sequence is never predicted.
+ * A pair becomes the sequence [BOS] context target [EOS], of which the target and the EOS are target tokens. The BOS is
+ * there when the tokenizer adds one. Texts that hold the BOS or the EOS at that end already ("<s>", "</s>") get no
+ * second one. The first id of a sequence is never predicted.
  *
  * Context and target have the ids of one text where a token ends with the context; where one would cross the border,
  * the two are encoded apart. Nothing is put between them: the blank that SentencePiece-style tokenizers put first
@@ -29,7 +29,7 @@ extern "C" {
  * @{
  */
 
-/** Sequences of token ids, each id learnt or not. Never changes: any number of threads may read it at once. */
+/** Sequences of token ids, each a target token or not. Never changes: any number of threads may read it at once. */
 typedef struct clora_dataset clora_dataset;
 
 /** What the rows of a data file are. */
@@ -51,7 +51,7 @@ typedef enum clora_pair_template {
 typedef struct clora_dataset_options {
     size_t size;               /**< of this struct, as the caller knows it */
     int max_length;            /**< longest sequence in ids, bos and eos included; at least 2 (default 512) */
-    int learn_context;         /**< 1: the context is learnt too (default 0) */
+    int learn_context;         /**< 1: the context is a target too (default 0) */
     int eos;                   /**< 1: sequences end with the eos; 0: they do not (default 1) */
     const char *columns;       /**< tables: "CONTEXT,TARGET", or "TARGET" alone (default NULL: "context,target") */
     int32_t eos_id;            /**< the eos to use; -1: the tokenizer's (default -1) */
@@ -76,7 +76,7 @@ typedef struct clora_dataset_options {
 typedef struct clora_dataset_stats {
     int64_t sequences;          /**< number of sequences */
     int64_t tokens;             /**< ids of all sequences */
-    int64_t target_tokens;      /**< of these, those that are learnt */
+    int64_t target_tokens;      /**< of these, those that count in the loss */
     int64_t truncated_contexts; /**< pairs whose context lost ids from its left */
     int64_t truncated_targets;  /**< pairs whose target lost ids from its right, and the eos */
     int64_t left_out;           /**< last windows of a text that were one id long, with nothing to learn */
@@ -85,7 +85,7 @@ typedef struct clora_dataset_stats {
     int32_t largest_id;         /**< must be below the model's vocabulary size */
     int64_t skipped; /**< pairs with nothing to learn, such as an empty target without an eos: they are no sequences,
                           so that every batch has something to learn */
-    int64_t empty_targets; /**< pairs of whose sequence the eos alone is learnt: their target gives no ids */
+    int64_t empty_targets; /**< pairs of whose sequence the EOS alone is a target token: their target gives no ids */
     int64_t own_bos;       /**< texts that begin with the bos as they are: none was added */
     int64_t own_eos;       /**< texts that end with the eos as they are: none was added */
     int64_t long_prompts;  /**< rows of preferences whose prompt alone fills max_length: they are no sequences */
@@ -105,11 +105,11 @@ typedef struct clora_dataset_stats {
  * or what `keys` names. All rows of a file have one form. Other keys are ignored, blank lines are skipped. An object
  * with "messages" or "conversations", or with lists of messages as "prompt" and "completion", is a conversation
  * (clora_chat_encode()): its text is the chat template's, without a bos or an eos that the template does not write, and
- * what is learnt are the assistant's turns, or the completion. One longer than max_length loses ids from its right.
+ * the targets are the assistant's turns, or the completion. One longer than max_length loses ids from its right.
  * - `.csv`, `.tsv`: RFC 4180 with a header row; commas, semicolons or tabs separate columns, as the header row tells;
  *   `columns` says what to read: names (in quotes as in CSV where they hold commas) or numbers from 1.
  * - `.txt`: one long text, encoded once and cut into windows of max_length ids. The first begins with the bos, the last
- *   ends with the eos, and all is learnt but the first id of each.
+ *   ends with the eos, and all are target tokens but the first id of each.
  *
  * A file that gzip has packed is unpacked while it is read, whatever its name; `pairs.jsonl.gz` ends in `.jsonl`.
  *
@@ -120,16 +120,16 @@ typedef struct clora_dataset_stats {
  * sequences side by side, the chosen one first; or, of unpaired ones, "prompt", "completion" and "label", true where
  * the completion is desirable. No answer may be empty. A sequence has the ids of prompt and answer as one text; of
  * these the answer's are those from the first on in which the prompt alone, or with the other answer, has another id.
- * They are learnt. A sequence longer than max_length loses ids from its right; where the prompt leaves no room for an
- * answer, the row is left out, and counted. Prompt and answers may be lists of messages: then `chat` makes their texts,
- * of the prompt alone with what begins an answer, and no bos or eos is added. Without a "prompt" (or with a string
- * beside lists) the messages or characters that "chosen" and "rejected" both begin with are the prompt.
+ * They are target tokens. A sequence longer than max_length loses ids from its right; where the prompt leaves no room
+ * for an answer, the row is left out, and counted. Prompt and answers may be lists of messages: then `chat` makes their
+ * texts, of the prompt alone with what begins an answer, and no bos or eos is added. Without a "prompt" (or with a
+ * string beside lists) the messages or characters that "chosen" and "rejected" both begin with are the prompt.
  *
  * Texts with labels are read from JSON alone. An object has the strings "text" (or "context") and "label", the name of
  * one of at least two labels. A sequence is the text with what the tokenizer puts around it; its last id learns the
  * label's number. A text longer than max_length loses ids from its right.
  *
- * A pair of which nothing would be learnt is passed over; when all are such, that is an error.
+ * A pair without target tokens is passed over; when all are such, that is an error.
  *
  * A pair that is longer than max_length loses ids from the left of its context (the bos stays); when the target alone
  * is too long, it loses ids from its right and gets no eos. The stats count all of these.
@@ -223,7 +223,7 @@ typedef int (*clora_row_callback)(void *user, const char *text, size_t size, siz
 CLORA_API clora_status clora_dataset_read_texts(const char *path, int prompts, clora_row_callback callback, void *user);
 
 /**
- * The prompts of the rows of a JSON file, as clora_dataset_load() would put them before what is learnt. A completion
+ * The prompts of the rows of a JSON file, as clora_dataset_load() would put them before the target. A completion
  * need not be there.
  *
  * @param[in] path      the file, whatever its name ends in; "-": standard input
@@ -250,7 +250,7 @@ CLORA_API clora_status clora_dataset_read_rows(const char *path, clora_row_callb
 
 /** A pair of texts in memory. Both are UTF-8 and end with a zero. */
 typedef struct clora_pair {
-    const char *context; /**< borrowed; NULL: the target is a text alone, all of which is learnt */
+    const char *context; /**< borrowed; NULL: the target is a text alone, all of it */
     const char *target;  /**< borrowed */
 } clora_pair;
 
@@ -264,7 +264,7 @@ typedef struct clora_pair {
  * @param[in]  options    of pairs, without what is of files: columns, keys and stream; NULL for the defaults
  *
  * @return CLORA_OK; CLORA_ERROR_FORMAT for a text that is not UTF-8 (the message has the pair's number), and when
- * nothing is learnt of any pair; CLORA_ERROR_ARGUMENT for options that do not fit
+ * no pair has a target token; CLORA_ERROR_ARGUMENT for options that do not fit
  */
 CLORA_API clora_status clora_dataset_from_pairs(clora_dataset **out, const clora_pair *pairs, size_t count,
                                                 const clora_tokenizer *tokenizer, const clora_dataset_options *options);
@@ -275,11 +275,11 @@ CLORA_API clora_status clora_dataset_from_pairs(clora_dataset **out, const clora
  * @param[out] out      yours to free with clora_dataset_free()
  * @param[in]  ids      the sequences one after the other; none negative; copied
  * @param[in]  labels   as many: what to predict where the id stands (not shifted), usually the id itself; a negative
- *                      label is not learnt. NULL: all ids are learnt. The first of a sequence is never learnt.
+ *                      label is no target token. NULL: all ids are. The first of a sequence never is.
  * @param[in]  lengths  (count)  ids of each sequence, at least 2
  * @param[in]  count    sequences, at least 1
  *
- * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a negative id, a length below 2, or a sequence without learnt ids
+ * @return CLORA_OK; CLORA_ERROR_ARGUMENT for a negative id, a length below 2, or a sequence without target tokens
  */
 CLORA_API clora_status clora_dataset_from_ids(clora_dataset **out, const int32_t *ids, const int32_t *labels,
                                               const int *lengths, size_t count);
@@ -335,8 +335,8 @@ CLORA_API const char *const *clora_dataset_labels(const clora_dataset *dataset, 
  * @param[in]  dataset  NULL: 0 ids
  * @param[in]  i        below clora_dataset_count(); another: 0 ids
  * @param[out] ids      (result)  borrowed; NULL is allowed
- * @param[out] labels   (result)  borrowed: the id to predict where the id stands, -1 when it is not learnt; of texts
- *                      with labels the label's number at the last id. NULL is allowed
+ * @param[out] labels   (result)  borrowed: the id to predict where the id stands, -1 where that is no target token;
+ *                      of texts with labels the label's number at the last id. NULL is allowed
  *
  * @return the number of ids
  */

@@ -2,10 +2,10 @@
  * @file clora/objective.h
  * @brief Tier 4: an objective of the program's own: what training minimises.
  *
- * Training minimises the sum of a loss of each row of a batch over the learnt ids of an update. For an objective that
- * the library lacks (distillation, a penalty, another likelihood) the program supplies a function: it gets logits and
- * puts their gradient in their place. The logits come some rows at a time, for all of a batch would be the largest of
- * all tensors. examples/distill.c is a whole program.
+ * Training minimises the sum of a loss of each row of a batch over the target tokens of an update. For an objective
+ * that the library lacks (distillation, a penalty, another likelihood) the program supplies a function: it gets logits
+ * and puts their gradient in their place. The logits come some rows at a time, for all of a batch would be the largest
+ * of all tensors. examples/distill.c is a whole program.
  */
 #ifndef CLORA_OBJECTIVE_H
 #define CLORA_OBJECTIVE_H
@@ -36,7 +36,7 @@ typedef struct clora_objective_rows {
     clora_tensor *loss;     /**< f32 (count, 1), zero; to be overwritten with the loss of each row */
     int count;              /**< of these rows */
     const int32_t *rows;    /**< (count) the number of each; they grow, from call to call of a batch too */
-    const int32_t *targets; /**< (count) the id that follows, negative where nothing is to be learnt */
+    const int32_t *targets; /**< (count) the id that follows, negative where there is no target */
     int B;                  /**< sequences of the batch, or rows in which several are packed */
     int T;                  /**< places of each, padding on the right included */
     const int32_t *ids;     /**< (B, T) the ids of the batch; padding is 0 */

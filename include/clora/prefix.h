@@ -1,6 +1,6 @@
 /**
  * @file clora/prefix.h
- * @brief Tier 3: what stands before every sequence and is learnt: prefixes and prompts.
+ * @brief Tier 3: what stands before every sequence and trains: prefixes and prompts.
  *
  * A prefix (Li and Liang 2021, "Prefix-Tuning: Optimizing Continuous Prompts for Generation") is keys and values in
  * every layer, a prompt (Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning") rows in the

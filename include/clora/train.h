@@ -2,7 +2,7 @@
  * @file clora/train.h
  * @brief Tier 4: train an adapter on a dataset; evaluate a model.
  *
- * The loss of an update is the mean negative log likelihood (natural logarithm) over its learnt ids, with smoothed
+ * The loss of an update is the mean negative log likelihood (natural logarithm) over its target tokens, with smoothed
  * labels where they are asked for, that of an objective of the program's own, or the mean over pairs of answers (or
  * answers) of a loss of preferences. An evaluation's is always the plain likelihood. The optimizer works on A
  * and B alone; W0 is only read.
@@ -118,7 +118,7 @@ typedef struct clora_train_step {
     float lr;                     /**< used by the update; B's is lora_plus_ratio times this */
     float grad_norm;              /**< before clipping */
     int tokens;                   /**< non-padding ids of the update */
-    int target_tokens;            /**< ids of the update that are learnt */
+    int target_tokens;            /**< ids of the update that count in the loss */
     double seconds;               /**< of this update */
     const clora_rewards *rewards; /**< on preferences, borrowed until the next step; else NULL */
     int skipped; /**< steps of the run so far that were passed over, with this one if its loss or grad_norm
@@ -231,10 +231,10 @@ CLORA_API clora_status clora_train(clora_model *model, clora_adapter *adapter, c
 /** The quality of a model on a dataset. */
 typedef struct clora_evaluate_result {
     size_t size;           /**< of this struct, as the caller knows it */
-    double loss;           /**< mean negative log likelihood per learnt id */
+    double loss;           /**< mean negative log likelihood per target token */
     double perplexity;     /**< exp(loss) */
-    double accuracy;       /**< share of learnt ids (of texts with labels: of these) that had the largest logit */
-    int64_t target_tokens; /**< learnt ids: what the loss is the mean of */
+    double accuracy;       /**< share of target tokens (of texts with labels: of these) that had the largest logit */
+    int64_t target_tokens; /**< what the loss is the mean of */
     int64_t tokens;        /**< non-padding ids */
     int64_t sequences;     /**< of the dataset */
     double seconds;        /**< that it took */
