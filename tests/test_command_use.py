@@ -118,7 +118,7 @@ class Generate(UseTest):
         status, out, err = clora("generate", MODEL, "--prompt", PROMPT, "--max-tokens", "4", "--stats")
         self.assertEqual((status, out.count("\n")), (0, 1))
         rate = r"tokens, [\d.,]+ tokens/s"
-        self.assertRegex(err, rf"\Aprefill: \d+ {rate}; decode: 4 {rate}; ended by length\n\Z")
+        self.assertRegex(" ".join(err.split()), rf"\Aprefill: \d+ {rate}; decode: 4 {rate}; ended by length\Z")
 
     def test_every_line_of_a_file_is_continued(self):
         rows = VALIDATION.read_text(encoding="utf-8").splitlines()[:3]
