@@ -82,7 +82,7 @@ CLORA_API clora_status clora_devices_list(const clora_device_info ***out, size_t
  * A driver that hangs does not come back, and OpenCL has no way out of its calls: who waits in one cannot be helped.
  * A program that must go on asks here now and then, from a thread of its own, and ends or begins again in another
  * process; the command does so (CLORA_DEVICE_TIMEOUT). A device that works is not taken for one that hangs, however
- * long its work takes: every call that comes back and every few launches that are done begin the count anew. Only one
+ * long its work takes: every call that comes back and every few launches that are done reset the count. Only one
  * build, or a few launches in a row, that take as long as that look the same.
  *
  * Never waits for a device. Any thread.

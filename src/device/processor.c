@@ -1,13 +1,17 @@
 #include "device/processor.h"
 
+bool processor_multiplies_pairs(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl");
+#else
+    return false;
+#endif
+}
+
 #if defined(__x86_64__) && defined(__linux__)
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-bool processor_multiplies_pairs(void) {
-    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vl");
-}
 
 static bool has_tiles(void) {
     enum { FEATURES = 7, BF16 = 1 << 22, TILE = 1 << 24 };
@@ -22,9 +26,6 @@ bool processor_gives_tiles(void) {
     return has_tiles() && syscall(SYS_arch_prctl, ASK_LEAVE, TILE_STATE) == 0;
 }
 #else
-bool processor_multiplies_pairs(void) {
-    return false;
-}
 bool processor_gives_tiles(void) {
     return false;
 }

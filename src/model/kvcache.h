@@ -55,7 +55,7 @@ clora_tensor kv_span(const kv_cache *cache, int l, int sequence, int begin, int 
 /* The pages of a step's B sequences in layer l. */
 clora_tensor kv_table(const kv_cache *cache, int l, int B);
 
-/* The sequence begins anew, with nothing; its first so many positions, the last of which find room, come at once. */
+/* The sequence is reset to nothing; its first so many positions, the last of which find room, come at once. */
 void kv_begin(kv_cache *cache, int sequence, int positions);
 
 /* Of the pages of layers that see every position: those that T positions more after `length` take, those that nobody
