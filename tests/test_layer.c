@@ -14,6 +14,8 @@
 #define CL_TARGET_OPENCL_VERSION 120
 #include <clora/opencl.h>
 
+#include "cases/case.h"
+#include "support/assert.h"
 #include "support/scratch.h"
 
 enum { M = 7, N = 37, K = 45, R = 3 };
@@ -24,19 +26,6 @@ static cl_device_id device;
 static cl_context cl;
 static cl_command_queue queue;
 static clora_context *context;
-
-static void fill(float *p, size_t n, unsigned seed) {
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        p[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
-    }
-}
-
-static void assert_close(const float *actual, const double *expected, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)actual[i] - expected[i]) <= 1e-5 * (1.0 + fabs(expected[i]))))
-            fail_msg("element %zu of %zu: %g, expected %g", i, n, (double)actual[i], expected[i]);
-}
 
 /* out (rows, cols) = p (rows, inner) * q (inner, cols), each through a rule for its strides */
 static void product(double *out, const float *p, int p_row, int p_col, const double *q, int q_row, int q_col, int rows,
@@ -60,11 +49,11 @@ typedef struct layer {
 static layer *make_layer(void) {
     layer *l = calloc(1, sizeof(*l));
 
-    fill(l->w, N * K, 1);
-    fill(l->a, R * K, 2);
-    fill(l->b, N * R, 3);
-    fill(l->x, M * K, 4);
-    fill(l->dy, M * N, 5);
+    case_fill(l->w, N * K, 1);
+    case_fill(l->a, R * K, 2);
+    case_fill(l->b, N * R, 3);
+    case_fill(l->x, M * K, 4);
+    case_fill(l->dy, M * N, 5);
     for (int n = 0; n < N; n++)
         for (int k = 0; k < K; k++) {
             double sum = 0.0;
@@ -129,13 +118,13 @@ static void test_forward_and_backward_are_those_of_the_merged_weight(void **stat
     assert_ok(clora_lowrank_forward(y, u, x, l->weight, l->lowrank));
     assert_ok(clora_tensor_read(y, y_host));
     product(expected, l->x, K, 1, l->effective, 1, K, M, K, N);
-    assert_close(y_host, expected, M * N);
+    assert_close_to_doubles(y_host, expected, M * N, 1e-5);
 
     assert_int_equal(clora_lowrank_backward(x, l->lowrank, dy, x, u, l->weight), CLORA_ERROR_ARGUMENT);
     assert_ok(clora_lowrank_backward(dx, l->lowrank, dy, x, u, l->weight));
     assert_ok(clora_tensor_read(dx, dx_host));
     product(expected, l->dy, N, 1, l->effective, K, 1, M, N, K);
-    assert_close(dx_host, expected, M * K);
+    assert_close_to_doubles(dx_host, expected, M * K, 1e-5);
 
     /* dW = dy^T x; dA = s B^T dW, dB = s dW A^T */
     for (int n = 0; n < N; n++)
@@ -146,14 +135,14 @@ static void test_forward_and_backward_are_those_of_the_merged_weight(void **stat
         }
     assert_ok(clora_lowrank_read_gradients(l->lowrank, da, db));
     product(chain, l->b, 1, R, grad, K, 1, R, N, K);
-    assert_close(da, chain, R * K);
+    assert_close_to_doubles(da, chain, R * K, 1e-5);
     for (int n = 0; n < N; n++)
         for (int r = 0; r < R; r++) {
             chain[n * R + r] = 0.0;
             for (int k = 0; k < K; k++)
                 chain[n * R + r] += grad[n * K + k] * (double)l->a[r * K + k];
         }
-    assert_close(db, chain, N * R);
+    assert_close_to_doubles(db, chain, N * R, 1e-5);
     clora_tensor_free(x);
     clora_tensor_free(y);
     clora_tensor_free(u);
@@ -211,7 +200,7 @@ static void test_works_on_the_callers_buffer_with_offset_and_stride(void **state
     cl_int error;
     clora_tensor *x = NULL, *y = NULL, *u = make(M, R, NULL);
 
-    fill(host, TOTAL, 11);
+    case_fill(host, TOTAL, 11);
     for (int m = 0; m < M; m++)
         memcpy(host + X0 + m * X_STRIDE, l->x + m * K, K * sizeof(float));
     memcpy(before, host, sizeof(host));
@@ -226,13 +215,13 @@ static void test_works_on_the_callers_buffer_with_offset_and_stride(void **state
     for (int i = 0; i < TOTAL; i++) {
         const int m = (i - Y0) / Y_STRIDE, n = (i - Y0) % Y_STRIDE;
         if (i >= Y0 && m < M && n < N)
-            assert_close(&host[i], &expected[m * N + n], 1);
+            assert_close_to_doubles(&host[i], &expected[m * N + n], 1, 1e-5);
         else
             assert_true(host[i] == before[i]); /* not a byte beside y was touched */
     }
     float dense[M * N];
     assert_ok(clora_tensor_read(y, dense));
-    assert_close(dense, expected, M * N);
+    assert_close_to_doubles(dense, expected, M * N, 1e-5);
     clora_tensor *past = NULL;
     assert_int_equal(lay(&past, buffer, Y0 * sizeof(float), M + 1, N, Y_STRIDE + 8), CLORA_ERROR_SHAPE);
     assert_int_equal(lay(&past, buffer, 2, 1, 1, 0), CLORA_ERROR_ARGUMENT);
@@ -350,7 +339,7 @@ static void test_a_weight_takes_its_values_from_the_callers_buffer(void **state)
         const int rows = shapes[i][0], cols = shapes[i][1];
         const size_t n = (size_t)rows * (size_t)cols, bytes = (size_t)(M * rows) * sizeof(float);
         float *values = malloc(n * sizeof(*values)), *y = malloc(bytes), *expected = malloc(bytes);
-        fill(values, n, 7);
+        case_fill(values, n, 7);
         forward_of(expected, rows, cols, values, false);
         forward_of(y, rows, cols, values, true);
         assert_memory_equal(y, expected, bytes);

@@ -9,25 +9,14 @@
 
 #include <clora/lowrank.h>
 
+#include "cases/case.h"
+#include "support/assert.h"
 #include "support/scratch.h"
 
 enum { M = 3, N = 5, K = 7, R = 2, BOTH = R * K + N * R };
 static clora_context *context;
 static clora_tensor *x, *u, *dy;
 static clora_adamw_options fast = CLORA_ADAMW_OPTIONS_INIT;
-
-static void fill(float *p, size_t n, unsigned seed) {
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        p[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
-    }
-}
-
-static void assert_close(const float *actual, const double *expected, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)actual[i] - expected[i]) <= 1e-6 * (1.0 + fabs(expected[i]))))
-            fail_msg("element %zu of %zu: %g, expected %g", i, n, (double)actual[i], expected[i]);
-}
 
 /* A term with its numbers, A before B. */
 typedef struct term {
@@ -47,11 +36,11 @@ static void read_term(term *t) {
 static void accumulate(term *t, unsigned seed) {
     float values[M * K > M * N ? M * K : M * N];
 
-    fill(values, M * K, seed);
+    case_fill(values, M * K, seed);
     assert_ok(clora_tensor_write(x, values));
-    fill(values, M * R, seed + 1);
+    case_fill(values, M * R, seed + 1);
     assert_ok(clora_tensor_write(u, values));
-    fill(values, M * N, seed + 2);
+    case_fill(values, M * N, seed + 2);
     assert_ok(clora_tensor_write(dy, values));
     assert_ok(clora_lowrank_backward(NULL, t->lowrank, dy, x, u, t->weight));
     read_term(t);
@@ -60,8 +49,8 @@ static void accumulate(term *t, unsigned seed) {
 static void make_term(term *t, unsigned seed) {
     float w[N * K], b[N * R];
 
-    fill(w, N * K, seed);
-    fill(b, N * R, seed + 1);
+    case_fill(w, N * K, seed);
+    case_fill(b, N * R, seed + 1);
     assert_ok(clora_weight_create(&t->weight, context, CLORA_STORAGE_F32, N, K));
     assert_ok(clora_weight_write(t->weight, w, CLORA_DTYPE_F32));
     assert_ok(clora_lowrank_create(&t->lowrank, t->weight, R, 0.5f, seed));
@@ -99,9 +88,9 @@ static void test_an_update_is_adamw_with_the_given_numbers(void **state) {
         }
         assert_ok(clora_lowrank_update(t.lowrank, step, &o));
         read_term(&t);
-        assert_close(t.p, p, BOTH);
-        assert_close(t.m, m, BOTH);
-        assert_close(t.v, v, BOTH);
+        assert_close_to_doubles(t.p, p, BOTH, 1e-6);
+        assert_close_to_doubles(t.m, m, BOTH, 1e-6);
+        assert_close_to_doubles(t.v, v, BOTH, 1e-6);
         assert_true(t.g[0] == 0.0f && t.g[BOTH - 1] == 0.0f);
     }
     free_term(&t);
@@ -147,7 +136,7 @@ static void assert_took(term *t, const float *g, double factor) {
     for (int i = 0; i < BOTH; i++)
         m[i] = (1.0 - (double)0.9f) * factor * (double)g[i];
     read_term(t);
-    assert_close(t->m, m, BOTH);
+    assert_close_to_doubles(t->m, m, BOTH, 1e-6);
 }
 
 static void test_several_terms_are_clipped_by_one_norm(void **state) {
@@ -164,7 +153,7 @@ static void test_several_terms_are_clipped_by_one_norm(void **state) {
     }
     const double expected = sqrt(squares(g[0]) + squares(g[1])), factor = 0.25 / (expected + 1e-6);
     assert_ok(clora_lowrank_clip(&norm, all, 2, 0.0f));
-    assert_close(&norm, &expected, 1);
+    assert_close_to_doubles(&norm, &expected, 1, 1e-6);
     assert_ok(clora_lowrank_clip(NULL, all, 2, 0.25f)); /* the last one counts */
     read_term(&t[0]);
     assert_memory_equal(t[0].g, g[0], sizeof(g[0]));
@@ -204,7 +193,7 @@ static void test_an_update_by_a_norm_that_is_not_finite_changes_nothing(void **s
 
     make_term(&t, 1);
     memcpy(before, t.p, sizeof(before));
-    fill(huge, M * N, 1);
+    case_fill(huge, M * N, 1);
     for (int i = 0; i < M * N; i++)
         huge[i] *= 1e38f;
     assert_ok(clora_tensor_write(dy, huge));

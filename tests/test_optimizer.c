@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "cases/case.h"
 #include "tuning/recorder.h"
 #include "ref/ref.h"
 #include "support/assert.h"
@@ -216,21 +217,12 @@ static void test_a_gradient_that_is_not_finite_is_named(void **state) {
 enum { LARGE = 5000, SMALL = 300, BLOCKS = (LARGE + 255) / 256, UPDATES = 10 };
 static const int lengths[BUFFERS] = {LARGE, SMALL};
 
-static void fill(float *out, int n, unsigned seed) {
-    uint32_t number = seed * 2654435761u + 12345u;
-
-    for (int i = 0; i < n; i++) {
-        number = number * 1664525u + 1013904223u;
-        out[i] = (float)(number >> 8) / 8388608.0f - 1.0f;
-    }
-}
-
 static void follow_fixture(const clora_train_options *o) {
     static float x[LARGE];
     float norm;
 
     for (int b = 0; b < BUFFERS; b++) {
-        fill(x, lengths[b], 1 + (unsigned)b);
+        case_fill(x, (size_t)lengths[b], 1 + (unsigned)b);
         assert_ok(tensor_new(&value[b], context, CLORA_DTYPE_F32, 1, lengths[b]));
         assert_ok(clora_tensor_write(value[b], x));
         assert_ok(parameters_add_buffer(&list, value[b]));
@@ -239,7 +231,7 @@ static void follow_fixture(const clora_train_options *o) {
     assert_ok(optimizer_create(&adamw, optimizer_find(o), &list));
     for (int step = 1; step <= UPDATES; step++) {
         for (int b = 0; b < BUFFERS; b++) {
-            fill(x, lengths[b], 100 * (unsigned)step + (unsigned)b);
+            case_fill(x, (size_t)lengths[b], 100 * (unsigned)step + (unsigned)b);
             for (int i = 0; i < lengths[b]; i++)
                 x[i] = ldexpf(x[i], -(i % 9));
             assert_ok(clora_tensor_write(list.gradient[b], x));

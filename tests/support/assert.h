@@ -35,4 +35,11 @@ static inline void assert_close(const float *actual, const float *expected, size
                  (double)expected[worst]);
 }
 
+/* |actual - expected| <= limit * (1 + |expected|) for each of n elements. */
+static inline void assert_close_to_doubles(const float *actual, const double *expected, size_t n, double limit) {
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)actual[i] - expected[i]) <= limit * (1.0 + fabs(expected[i]))))
+            fail_msg("element %zu of %zu: %g, expected %g", i, n, (double)actual[i], expected[i]);
+}
+
 #endif
