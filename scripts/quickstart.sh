@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a bare machine to a fine-tuned model: installs packages, builds clora, and lets it learn to put slots into
-# sentences. Takes about a minute after the packages; everything it makes is in build/. Safe to run again.
+# sentences. Takes one to three minutes after the packages, the most with empty caches. All that it makes is in build/;
+# safe to run again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
